@@ -1,0 +1,1 @@
+"""Which weights exist, where they come from, how they are verified and loaded."""

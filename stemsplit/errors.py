@@ -1,0 +1,83 @@
+"""One tree of errors. Each knows its exit code and, where there is one, a hint for the person."""
+
+from __future__ import annotations
+
+import os
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of the program; the man page documents them as a contract."""
+
+    DONE = 0
+    DEFECT = 1
+    USAGE = 2
+    FILE = 3
+    CHECKPOINT = 4
+    ENVIRONMENT = 5
+    PARTLY = 6
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+def printable(text: object) -> str:
+    """Return ``text`` on one line: control characters and lone surrogates become escapes.
+
+    File names may hold newlines and bytes that are no text; an error message may not.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in str(text)
+    )
+
+
+class StemsplitError(Exception):
+    """Something a person can be told in one line: ``PATH: reason``, and what to do about it."""
+
+    exit_code = ExitCode.DEFECT
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.path = None if path is None else os.fspath(path)
+        self.hint = hint
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        text = self.reason if self.path is None else f"{self.path}: {self.reason}"
+        return printable(text)
+
+
+class UsageError(StemsplitError):
+    """A wrong option, an unknown name, or settings that contradict each other."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(StemsplitError):
+    """An input that cannot be read, is no audio, or is damaged."""
+
+    exit_code = ExitCode.FILE
+
+
+class OutputError(StemsplitError):
+    """An output that cannot be written, or is there already."""
+
+    exit_code = ExitCode.FILE
+
+
+class CheckpointError(StemsplitError):
+    """A checkpoint that is missing, unreachable, not what it should be, or not for this model."""
+
+    exit_code = ExitCode.CHECKPOINT
+
+
+class ResourceError(StemsplitError):
+    """The machine lacks something: ffmpeg, a device, memory, disk space."""
+
+    exit_code = ExitCode.ENVIRONMENT

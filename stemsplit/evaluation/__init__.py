@@ -1,0 +1,1 @@
+"""How good are these stems: metrics, and a song whose stems are known."""

@@ -1,0 +1,40 @@
+"""One file per network. An architecture is named ``module:Class``, and imported when it is needed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stemsplit.models.base import SeparationModel
+
+
+def architecture(name: str) -> type[SeparationModel]:
+    """Return the class that ``name`` (``module:Class``, as registry and checkpoints write it) names.
+
+    Raises ``LookupError`` for a name that is no architecture of this package.
+    """
+    module_name, _, class_name = name.partition(":")
+    if not module_name.isidentifier() or not class_name.isidentifier():
+        raise LookupError(f"no architecture {name!r}")
+    try:
+        module = importlib.import_module(f"stemsplit.models.{module_name}")
+    except ModuleNotFoundError as exc:
+        raise LookupError(f"no architecture {name!r}") from exc
+    from stemsplit.models.base import SeparationModel
+
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, SeparationModel)):
+        raise LookupError(f"no architecture {name!r}")
+    return found
+
+
+def build(name: str, config: Mapping[str, Any]) -> SeparationModel:
+    """Return a new network of architecture ``name`` with fresh weights.
+
+    ``config`` holds fields of the architecture's configuration dataclass; what it leaves out keeps
+    the published value. Raises ``LookupError`` for an unknown architecture and ``TypeError`` for a
+    field that the architecture does not have.
+    """
+    return architecture(name).from_config(config)

@@ -1,0 +1,54 @@
+"""The contract that every network keeps, so that nothing outside ``models/`` knows any of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+
+
+class SeparationModel(nn.Module, ABC):
+    """A network from a mixture to its sources, waveform to waveform.
+
+    STFT, masks and post-filters are inside. A subclass has a frozen dataclass as ``Config`` whose
+    defaults are the published values and takes one as its only constructor argument.
+    """
+
+    Config: ClassVar[type[Any]]
+
+    sources: tuple[str, ...]  # names of the S axis, in order
+    sample_rate: int  # Hz
+    channels: int
+    segment: int  # frames of audio the network is run on at a time
+    #: The song is shifted and scaled to mean 0 and deviation 1 (of the average of its channels)
+    #: before the network sees it, and back afterwards.
+    standardised: ClassVar[bool] = False
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return a network built from ``config``: fields of ``cls.Config``, as TOML or JSON has them.
+
+        Lists become tuples. Raises ``TypeError`` for an unknown field.
+        """
+        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
+        return cls(cls.Config(**fields))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration in plain values, ready for JSON."""
+        return dataclasses.asdict(self._config)
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self._config = config
+
+    @abstractmethod
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
+
+    def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
+        """Return what training needs of ``mix`` ``(B, C, T)``; at least ``sources`` (B, S, C, T)."""
+        return {"sources": self(mix)}

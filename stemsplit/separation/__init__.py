@@ -1,0 +1,1 @@
+"""From a song to its stems: chunking, the engine that runs a model, the pipeline around it."""

@@ -1,0 +1,97 @@
+"""The vocabulary of the program. Standard library only.
+
+Shapes are written in one notation everywhere: ``B`` batch, ``S`` sources (stems), ``C`` channels,
+``T`` samples of one channel (also called frames of audio), ``F`` frequency bins, ``N`` frames of a
+spectrogram. A *block* is a float32 array ``(C, n)`` of any ``n``: audio on its way through the
+program; full scale is ±1.0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Format: TypeAlias = Literal["wav", "flac", "mp3"]
+Depth: TypeAlias = Literal["16", "24", "32f"]
+Existing: TypeAlias = Literal["refuse", "force", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamInfo:
+    """What is known of an audio stream before it is decoded."""
+
+    path: Path
+    sample_rate: int  # Hz, as stored
+    channels: int  # after decoding: 1 or 2
+    stored_channels: int  # as stored; more than ``channels`` means a downmix
+    duration: float | None  # seconds, as the container declares it
+    codec: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongStatistics:
+    """What only a whole decode tells.
+
+    ``mean`` and ``deviation`` (unbiased) are of the average of the channels, at the rate and with
+    the channels that the model hears.
+    """
+
+    frames: int  # at the native sample rate
+    model_frames: int  # at the model's sample rate
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingOptions:
+    """How stems are stored. ``depth`` None means the format's own default."""
+
+    format: Format = "wav"
+    depth: Depth | None = None
+    bitrate: int = 320  # kbit/s, for lossy formats
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a person should know, which stops nothing."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """A checkpoint is on its way; ``done`` and ``total`` are bytes, None where unknown."""
+
+    name: str
+    source: str
+    done: int | None
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An input turned out to be audio."""
+
+    info: StreamInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """``done`` of ``total`` frames (native sample rate) are separated and handed to the writers."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All stems of one input stand in their places."""
+
+    stems: dict[str, Path]
+    sample_rate: int
+    channels: int
+    frames: int
+
+
+Event: TypeAlias = Warned | Fetching | Opened | Progressed | Finished
