@@ -53,7 +53,7 @@ class StemsplitError(Exception):
         return printable(text)
 
 
-class UsageError(StemsplitError):
+class UsageError(StemsplitError, ValueError):
     """A wrong option, an unknown name, or settings that contradict each other."""
 
     exit_code = ExitCode.USAGE

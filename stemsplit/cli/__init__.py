@@ -1,0 +1,5 @@
+"""What a person types and sees. Nothing here imports torch, numpy or rich before it is needed."""
+
+from stemsplit.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,126 @@
+"""The entry point: which command is meant, and the one place that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+from stemsplit.cli.console import Console
+from stemsplit.errors import ExitCode, StemsplitError, UsageError
+
+if TYPE_CHECKING:
+    import typer
+
+#: Each command and the module whose ``app`` it is. A first word that is no command is a file.
+COMMANDS = {
+    "split": "stemsplit.cli.split",
+    "models": "stemsplit.cli.models",
+    "demo": "stemsplit.cli.demo",
+}
+DEFAULT_COMMAND = "split"
+
+
+def load_command(name: str) -> typer.Typer:
+    """Return the Typer app of the command ``name``."""
+    app: typer.Typer = importlib.import_module(COMMANDS[name]).app
+    return app
+
+
+def choose_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the command that ``arguments`` mean, and what is left for it.
+
+    ``stemsplit song.mp3`` is ``stemsplit split song.mp3``; a file with the name of a command is
+    written ``./models``.
+    """
+    if arguments and arguments[0] in COMMANDS:
+        return arguments[0], list(arguments[1:])
+    return DEFAULT_COMMAND, list(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program on ``arguments`` (those of the process if None) and return its exit code."""
+    _open_missing_streams()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name, rest = choose_command(arguments)
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        # What nohup or a parent chose to ignore stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
+    console = Console(sys.stdout, sys.stderr)
+    try:
+        return _run(name, rest, console)
+    except StemsplitError as error:
+        if "--debug" in rest:
+            traceback.print_exc()
+        console.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error(StemsplitError("interrupted"))
+        return ExitCode.INTERRUPTED
+    except SystemExit as stop:
+        if stop.code == ExitCode.TERMINATED:
+            console.error(StemsplitError("terminated"))
+        return stop.code if isinstance(stop.code, int) else ExitCode.DEFECT
+    except Exception as defect:
+        if "--debug" in rest:
+            traceback.print_exc()
+        last = traceback.extract_tb(defect.__traceback__)[-1]
+        place = f"{os.path.basename(last.filename)}:{last.lineno}"
+        console.error(
+            StemsplitError(
+                f"{type(defect).__name__}: {defect} ({place})",
+                hint="this is a defect of stemsplit; please report it with the output of --debug",
+            )
+        )
+        return ExitCode.DEFECT
+    finally:
+        _close_stdout(sys.stdout)
+
+
+def _run(name: str, arguments: list[str], console: Console) -> int:
+    import typer
+
+    program = "stemsplit" if name == DEFAULT_COMMAND else f"stemsplit {name}"
+    app = load_command(name)
+    if not arguments and name == DEFAULT_COMMAND:
+        with contextlib.redirect_stdout(sys.stderr):
+            app(["--help"], prog_name=program, standalone_mode=False)
+        return ExitCode.USAGE
+    try:
+        status = app(arguments, prog_name=program, standalone_mode=False)
+    except typer.TyperException as error:
+        # The words "Value error" are those of the library that checks choices.
+        reason = error.format_message().replace("Value error, ", "")
+        raise UsageError(reason, hint=f"see {program} --help") from error
+    if status == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this
+        raise KeyboardInterrupt
+    return status or ExitCode.DONE
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """End by an exception, so that children and temporary files are cleaned up on the way."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(ExitCode.TERMINATED)
+
+
+def _open_missing_streams() -> None:
+    """Give the process streams to write to where the caller closed them (``>&-``)."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _close_stdout(stdout: TextIO) -> None:
+    """Flush; if nobody reads any more, keep the interpreter from complaining at its end."""
+    try:
+        stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())

@@ -1,0 +1,228 @@
+"""Splitting songs one after another, and the account of what became of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from stemsplit.audio.encode import check_encoding
+from stemsplit.audio.probe import probe
+from stemsplit.checkpoints import loading, registry
+from stemsplit.cli.console import Console
+from stemsplit.cli.events import show
+from stemsplit.cli.inputs import find_songs
+from stemsplit.errors import ExitCode, InputError, OutputError, StemsplitError
+from stemsplit.separation.naming import (
+    check_collisions,
+    check_template,
+    existing,
+    refuse_existing,
+    stem_paths,
+)
+from stemsplit.separation.selection import Selection, select_stems
+from stemsplit.types import EncodingOptions, Existing, Finished, Precision
+
+if TYPE_CHECKING:
+    from stemsplit.separation.engine import Engine
+
+SCHEMA = 1  # of the records that --json writes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitOptions:
+    """Everything that ``stemsplit FILE…`` can be told, but the files."""
+
+    model: str
+    stems: tuple[str, ...] | None
+    two_stems: str | None
+    folder: Path
+    template: str
+    encoding: EncodingOptions
+    existing: Existing
+    accept_truncated: bool
+    device: str
+    precision: Precision
+    overlap: float
+    batch: int | None
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one input."""
+
+    input: Path
+    status: Literal["done", "skipped", "failed"]
+    outputs: dict[str, Path]
+    finished: Finished | None = None
+    error: StemsplitError | None = None
+    seconds: float = 0.0  # of wall clock
+
+
+class Batch:
+    """Songs to split with one set of options; the model is loaded when the first needs it."""
+
+    def __init__(self, options: SplitOptions, console: Console) -> None:
+        self.options = options
+        self.console = console
+        check_encoding(options.encoding)
+        self._engine: Engine | None = None
+        self.selection = self._select()
+        check_template(options.template, self.selection.wanted)
+
+    def run(self, files: Iterable[Path]) -> ExitCode:
+        """Split ``files``, tell what became of each, and return the exit code of the whole.
+
+        A bad song is told and passed over. Raises ``UsageError``, ``CheckpointError`` and
+        ``ResourceError``, after which no other song could be split either.
+        """
+        songs = list(find_songs(files))
+        plans = {song: self._outputs(song) for song in songs if isinstance(song, Path)}
+        check_collisions({song: outputs.values() for song, outputs in plans.items()})
+        outcomes = []
+        for number, song in enumerate(songs, 1):
+            label = f"[{number}/{len(songs)}] " if len(songs) > 1 else ""
+            outcome = self._attempt(song, plans, label)
+            outcomes.append(outcome)
+            self._tell(outcome)
+        self._summarise(outcomes)
+        return exit_code(outcomes)
+
+    def _select(self) -> Selection:
+        options = self.options
+        show(self.console, loading.prepare_local(options.model), options.model)
+        available = registry.resolve(options.model).stems
+        return select_stems(available, options.stems, options.two_stems)
+
+    def _outputs(self, song: Path) -> dict[str, Path]:
+        options = self.options
+        return stem_paths(
+            song,
+            self.selection.wanted,
+            folder=options.folder,
+            template=options.template,
+            extension=options.encoding.format,
+            model=Path(options.model).stem,
+        )
+
+    def _attempt(
+        self, song: Path | InputError, plans: dict[Path, dict[str, Path]], label: str
+    ) -> Outcome:
+        if isinstance(song, InputError):
+            return Outcome(input=Path(song.path or ""), status="failed", outputs={}, error=song)
+        outputs = plans[song]
+        start = time.monotonic()
+        try:
+            if self.options.existing == "skip":
+                taken = existing(outputs.values())
+                missing = {stem: path for stem, path in outputs.items() if path not in taken}
+                if not missing:
+                    return Outcome(input=song, status="skipped", outputs=outputs)
+            else:
+                missing = outputs
+                if self.options.existing == "refuse":
+                    refuse_existing(outputs.values())
+            finished = self._split(song, missing, label)
+        except (InputError, OutputError) as error:
+            return Outcome(input=song, status="failed", outputs={}, error=error)
+        seconds = time.monotonic() - start
+        return Outcome(
+            input=song, status="done", outputs=missing, finished=finished, seconds=seconds
+        )
+
+    def _split(self, song: Path, outputs: dict[str, Path], label: str) -> Finished | None:
+        info = probe(song)
+        engine = self._loaded()
+        from stemsplit.separation.pipeline import Job, split
+
+        job = Job(
+            info=info,
+            selection=self.selection,
+            outputs=outputs,
+            encoding=self.options.encoding,
+            force=self.options.existing == "force",
+            accept_truncated=self.options.accept_truncated,
+        )
+        with closing(split(job, engine)) as events:
+            return show(self.console, events, f"{label}{song.name}")
+
+    def _loaded(self) -> Engine:
+        """Return the engine; the first time, fetch and load the model."""
+        if self._engine is None:
+            self._engine = load_engine(self.options, self.selection.needed, self.console)
+        return self._engine
+
+    def _tell(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            self.console.error(outcome.error)
+        elif outcome.status == "skipped":
+            self.console.note(f"{outcome.input}: skipped, its stems are there already")
+        if self.console.json:
+            self.console.record(self._record(outcome))
+        elif outcome.status == "done":
+            for path in outcome.outputs.values():
+                self.console.data(str(path))
+
+    def _record(self, outcome: Outcome) -> dict[str, Any]:
+        """Return ``outcome`` as the object that --json writes."""
+        record: dict[str, Any] = {
+            "schema": SCHEMA,
+            "input": str(outcome.input),
+            "status": outcome.status,
+            "model": self.options.model,
+            "stems": [{"name": stem, "path": str(path)} for stem, path in outcome.outputs.items()],
+        }
+        if finished := outcome.finished:
+            record |= {
+                "sample_rate": finished.sample_rate,
+                "channels": finished.channels,
+                "frames": finished.frames,
+                "seconds": round(outcome.seconds, 3),
+            }
+        if error := outcome.error:
+            record |= {"error": str(error), "hint": error.hint, "exit_code": error.exit_code}
+        return record
+
+    def _summarise(self, outcomes: Sequence[Outcome]) -> None:
+        if len(outcomes) > 1:
+            counts = {
+                status: sum(outcome.status == status for outcome in outcomes)
+                for status in ("done", "skipped", "failed")
+            }
+            self.console.note(", ".join(f"{count} {status}" for status, count in counts.items()))
+
+
+def load_engine(options: SplitOptions, stems: Sequence[str], console: Console) -> Engine:
+    """Return an engine that gives ``stems``; fetches the weights first if they are not here."""
+    name = options.model
+    show(console, loading.prepare(name, stems, offline=options.offline), name)
+    start = time.monotonic()
+    from stemsplit.separation.device import keep_freed_memory
+
+    keep_freed_memory()
+    from stemsplit.separation.engine import Engine
+
+    engine = Engine(
+        loading.load(name, stems=stems),
+        device=options.device,
+        precision=options.precision,
+        overlap=options.overlap,
+        batch=options.batch,
+    )
+    console.detail(
+        f"{name} on {engine.device}, {str(engine.dtype).removeprefix('torch.')}, "
+        f"loaded in {time.monotonic() - start:.1f} s"
+    )
+    return engine
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:
+    """Return 0 if nothing failed, 6 if only some did, else the code of the first failure."""
+    failures = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if not failures:
+        return ExitCode.DONE
+    return failures[0].exit_code if len(failures) == len(outcomes) else ExitCode.PARTLY

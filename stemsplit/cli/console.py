@@ -1,0 +1,170 @@
+"""What a person sees. Data goes to stdout; everything else goes to stderr, by this class alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+from stemsplit.errors import StemsplitError, printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+@dataclass
+class Console:
+    """Two streams and how much is said on the second.
+
+    ``quiet`` 1 hides progress and remarks, 2 hides warnings too; errors are always shown.
+    ``verbose`` 1 says what is done and how long it took.
+    """
+
+    stdout: TextIO
+    stderr: TextIO
+    quiet: int = 0
+    verbose: int = 0
+    json: bool = False
+
+    def data(self, text: str) -> None:
+        """Write one line of data, at once: what reads it may be waiting."""
+        # File names may hold bytes that are no text; they go out as they came in.
+        line = (text + "\n").encode(self.stdout.encoding or "utf-8", "surrogateescape")
+        if hasattr(self.stdout, "buffer"):
+            self.stdout.flush()
+            self.stdout.buffer.write(line)
+        else:
+            self.stdout.write(line.decode(errors="replace"))
+        self.stdout.flush()
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """Write one object as a line of JSON."""
+        self.data(json.dumps(values))
+
+    def error(self, error: StemsplitError) -> None:
+        """Say what went wrong in one line, and what to do about it in another."""
+        self._say(f"stemsplit: error: {error}")
+        if error.hint:
+            self._say(f"hint: {printable(error.hint)}")
+
+    def warn(self, message: str) -> None:
+        """Say something that a person should know, in one line."""
+        if self.quiet < 2:
+            self._say(f"stemsplit: warning: {printable(message)}")
+
+    def note(self, message: str) -> None:
+        """Say how things go, in one line."""
+        if self.quiet < 1:
+            self._say(printable(message))
+
+    def detail(self, message: str) -> None:
+        """Say something for those who asked for more."""
+        if self.verbose and not self.quiet:
+            self._say(printable(message))
+
+    def progress(self, label: str) -> Meter:
+        """Return a meter to be updated: a bar on a terminal, lines elsewhere, nothing if quiet."""
+        if self.quiet:
+            return Meter()
+        label = printable(label)
+        return Bar(self.stderr, label) if self.on_terminal else Lines(self, label)
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether stderr is a terminal that can redraw a line."""
+        return self.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def _say(self, line: str) -> None:
+        encoding = self.stderr.encoding or "utf-8"
+        self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        self.stderr.flush()
+
+
+class Meter:
+    """Shows how far something is: this one shows nothing. Use as a context manager."""
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def update(self, done: float, total: float | None, text: str = "") -> None:
+        """Show ``done`` of ``total`` and a ``text`` beside it."""
+
+    def stop(self) -> None:
+        """Take the meter off the screen."""
+
+
+@dataclass
+class Lines(Meter):
+    """A line at every tenth, for logs and pipes."""
+
+    console: Console
+    label: str
+    _tenth: int = field(default=-1, init=False)
+
+    def update(self, done: float, total: float | None, text: str = "") -> None:
+        tenth = int(10 * done / total) if total else 0
+        if tenth > self._tenth:
+            self._tenth = tenth
+            percent = f"{10 * tenth} %" if total else "…"
+            self.console.note(f"{self.label}: {percent}{f', {text}' if text and done else ''}")
+
+
+class Bar(Meter):
+    """A bar that redraws itself."""
+
+    def __init__(self, stream: TextIO, label: str) -> None:
+        # Imported here: a quarter of a second that only a terminal needs.
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        self._label = label
+        self._task: TaskID | None = None
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=RichConsole(file=stream),
+            transient=True,
+        )
+        self._progress.start()
+
+    def update(self, done: float, total: float | None, text: str = "") -> None:
+        if self._task is None:
+            self._task = self._progress.add_task(self._label, total=total, text=text)
+        self._progress.update(self._task, completed=done, total=total, text=text)
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
+class Pace:
+    """Speed and time left of work whose progress is measured in seconds of audio."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of wall clock since the start."""
+        return time.monotonic() - self._start
+
+    def describe(self, done: float, total: float) -> str:
+        """Return the speed as a multiple of real time, and the time left; at the start nothing."""
+        if not done or not self.elapsed:
+            return ""
+        speed = done / self.elapsed
+        return f"{speed:.1f}× real time, {clock((total - done) / speed)} left"
+
+
+def clock(seconds: float) -> str:
+    """Return ``seconds`` as h:mm:ss or m:ss."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

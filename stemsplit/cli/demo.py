@@ -1,0 +1,143 @@
+"""``stemsplit demo``: a song of its own, split and scored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stemsplit.cli import options
+from stemsplit.cli.console import Console
+from stemsplit.errors import ExitCode
+from stemsplit.types import EncodingOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+app = typer.Typer(**options.TYPER)
+
+SAMPLE_RATE = 44_100
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Where the song and its stems go."),
+    ] = Path("demo"),
+    model: options.Model = options.DEFAULT_MODEL,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=2, max=600, help="Length of the song.")
+    ] = 12.0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another song.")] = 0,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier demo.")] = False,
+    device: options.Device = "auto",
+    precision: options.PrecisionChoice = "auto",
+    offline: options.Offline = False,
+    json: options.Json = False,
+    quiet: options.Quiet = 0,
+    verbose: options.Verbose = 0,
+    debug: options.Debug = False,
+) -> int:
+    """Render a short song, split it, and score the stems against the true ones.
+
+    It needs no file and shows whether everything works here. A score is the signal-to-distortion
+    ratio (SDR) in dB over the whole song: higher is better; beside it stands what the unsplit song
+    would score as that stem.
+    """
+    from stemsplit.cli.batch import Batch, SplitOptions
+
+    console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json)
+    batch = Batch(
+        SplitOptions(
+            model=model,
+            stems=None,
+            two_stems=None,
+            folder=out / "stems",
+            template="{stem}.{ext}",
+            encoding=EncodingOptions(),
+            existing="force" if force else "refuse",
+            accept_truncated=False,
+            device=device,
+            precision=precision,
+            overlap=0.25,
+            batch=None,
+            offline=offline,
+        ),
+        console,
+    )
+    from stemsplit.evaluation.song import render
+
+    console.note(f"rendering a song of {seconds:g} s (seed {seed})")
+    truth = render(seed, seconds=seconds, sample_rate=SAMPLE_RATE)
+    mixture = sum(truth.values(), start=next(iter(truth.values())) * 0)
+    song = out / "song.wav"
+    _write(song.parent, {"song": mixture}, force)
+    _write(out / "true", truth, force)
+    status = batch.run([song])
+    if status == ExitCode.DONE:
+        _score(console, out / "stems", batch.selection.wanted, truth, mixture)
+    return status
+
+
+def _write(folder: Path, sounds: Mapping[str, NDArray[np.float32]], force: bool) -> None:
+    """Write ``sounds`` ``(C, T)`` by name as float32 WAV files in ``folder``."""
+    from stemsplit.audio.encode import StemWriter
+
+    channels, frames = next(iter(sounds.values())).shape
+    with StemWriter(
+        {name: folder / f"{name}.wav" for name in sounds},
+        options=EncodingOptions(),
+        sample_rate=SAMPLE_RATE,
+        channels=channels,
+        frames=frames,
+        force=force,
+    ) as writer:
+        writer.write(sounds)
+        writer.commit()
+
+
+def _score(
+    console: Console,
+    folder: Path,
+    stems: tuple[str, ...],
+    truth: Mapping[str, NDArray[np.float32]],
+    mixture: NDArray[np.float32],
+) -> None:
+    """Show the SDR of each of ``stems`` in ``folder``, as a table or as one JSON object."""
+    from stemsplit.audio.decode import read
+    from stemsplit.evaluation.metrics import global_sdr
+
+    scores = {}
+    for stem in stems:
+        reference = _reference(stem, truth, mixture)
+        if reference is not None:
+            estimate = read(folder / f"{stem}.wav")
+            scores[stem] = (global_sdr(reference, estimate), global_sdr(reference, mixture))
+    if console.json:
+        console.record(
+            {
+                "schema": 1,
+                "scores": [
+                    {"stem": stem, "sdr": round(sdr, 3), "sdr_of_the_song": round(unsplit, 3)}
+                    for stem, (sdr, unsplit) in scores.items()
+                ],
+            }
+        )
+        return
+    console.data(f"{'stem':<14}{'SDR':>10}{'unsplit song':>16}")
+    for stem, (sdr, unsplit) in scores.items():
+        console.data(f"{stem:<14}{sdr:>7.1f} dB{unsplit:>13.1f} dB")
+
+
+def _reference(
+    stem: str, truth: Mapping[str, NDArray[np.float32]], mixture: NDArray[np.float32]
+) -> NDArray[np.float32] | None:
+    """Return the true sound of ``stem``; the song without vocals for an accompaniment."""
+    if stem == "accompaniment":
+        return mixture - truth["vocals"]
+    return truth.get(stem)

@@ -1,0 +1,93 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stemsplit import __version__
+from stemsplit.types import Precision
+
+DEFAULT_MODEL = "htdemucs"
+
+#: Typer's settings for every command: plain help (rich would double its cost), ``-h``, no pretty
+#: tracebacks and no completion options (the scripts under ``completions/`` are static).
+TYPER = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"stemsplit {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-n",
+        metavar="NAME",
+        envvar="STEMSPLIT_MODEL",
+        help="Model: a name of `stemsplit models list`, or a checkpoint file.",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="DEVICE",
+        envvar="STEMSPLIT_DEVICE",
+        help="auto, cuda, cuda:N, mps or cpu.",
+    ),
+]
+PrecisionChoice = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        envvar="STEMSPLIT_PRECISION",
+        help="Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere.",
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        envvar="STEMSPLIT_OFFLINE",
+        help="Use no network: only checkpoints already here.",
+    ),
+]
+Quiet = Annotated[
+    int,
+    typer.Option(
+        "--quiet",
+        "-q",
+        count=True,
+        show_default=False,
+        help="No progress and remarks; -qq: no warnings either.",
+    ),
+]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        show_default=False,
+        help="Say what is done and how long it takes.",
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, one object a line.")]

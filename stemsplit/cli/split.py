@@ -1,0 +1,126 @@
+"""``stemsplit FILE…``: split songs into their stems."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stemsplit.cli import options
+from stemsplit.cli.console import Console
+from stemsplit.errors import UsageError
+from stemsplit.separation.device import parse_device
+from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
+from stemsplit.types import Depth, EncodingOptions, Format
+
+app = typer.Typer(**options.TYPER)
+
+EPILOG = """\
+Other commands: `stemsplit models` (the models and their weights), `stemsplit demo` (a song of its
+own, split and scored). Each has its own --help.
+"""
+
+
+@app.command(epilog=EPILOG)
+def split(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Songs, videos, or folders of them.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", envvar="STEMSPLIT_OUT", help="Output folder."
+        ),
+    ] = DEFAULT_FOLDER,
+    filename: Annotated[
+        str,
+        typer.Option(
+            metavar="TEMPLATE",
+            envvar="STEMSPLIT_FILENAME",
+            help="Names below the folder, of {track}, {trackext}, {stem}, {ext} and {model}.",
+        ),
+    ] = DEFAULT_TEMPLATE,
+    model: options.Model = options.DEFAULT_MODEL,
+    stems: Annotated[
+        str | None, typer.Option(metavar="STEM,…", help="Write only these stems.")
+    ] = None,
+    two_stems: Annotated[
+        str | None,
+        typer.Option(metavar="STEM", help="Write this stem and the rest: the mix without it."),
+    ] = None,
+    format: Annotated[
+        Format, typer.Option("--format", envvar="STEMSPLIT_FORMAT", help="Format of the stems.")
+    ] = "wav",
+    depth: Annotated[
+        Depth | None,
+        typer.Option(
+            envvar="STEMSPLIT_DEPTH",
+            help="Bits of a sample; 32f (floating point) is the default of wav, 24 of flac.",
+        ),
+    ] = None,
+    bitrate: Annotated[
+        int, typer.Option(metavar="KBIT/S", min=32, max=320, help="Bit rate of mp3.")
+    ] = 320,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace stems that exist.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave stems that exist, write what is missing.")
+    ] = False,
+    accept_truncated: Annotated[
+        bool, typer.Option("--accept-truncated", help="Split what is left of a truncated file.")
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.PrecisionChoice = "auto",
+    overlap: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.99, metavar="SHARE", help="Share of a segment that overlaps the next."
+        ),
+    ] = 0.25,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Segments in one run of the network (4 on CUDA)."),
+    ] = None,
+    offline: options.Offline = False,
+    json: options.Json = False,
+    quiet: options.Quiet = 0,
+    verbose: options.Verbose = 0,
+    debug: options.Debug = False,
+    version: options.Version = False,
+) -> int:
+    """Split songs into stems: files as long as the song, lined up with it to the sample.
+
+    The paths of the stems go to stdout, one a line, all else to stderr.
+    """
+    console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json)
+    parse_device(device)
+    if force and skip_existing:
+        raise UsageError("--force and --skip-existing exclude each other")
+    # Imported here: --help has no need of ffmpeg and the registry.
+    from stemsplit.cli.batch import Batch, SplitOptions
+
+    batch_of_songs = Batch(
+        SplitOptions(
+            model=model,
+            stems=None if stems is None else parse_stems(stems),
+            two_stems=two_stems,
+            folder=out,
+            template=filename,
+            encoding=EncodingOptions(format=format, depth=depth, bitrate=bitrate),
+            existing="force" if force else "skip" if skip_existing else "refuse",
+            accept_truncated=accept_truncated,
+            device=device,
+            precision=precision,
+            overlap=overlap,
+            batch=batch,
+            offline=offline,
+        ),
+        console,
+    )
+    return batch_of_songs.run(files)
+
+
+def parse_stems(text: str) -> tuple[str, ...]:
+    """Return the names in a list that is separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

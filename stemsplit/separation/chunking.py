@@ -1,0 +1,108 @@
+"""Cutting a stream of audio into overlapping segments, and adding their stems up again.
+
+Both directions are generators, so that memory depends on the segment and not on the song. The
+geometry is that of the Demucs reference (segments every ``hop`` frames as long as audio is left, a
+triangular weight): the sums are the same, frame for frame, as with the whole song in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """``size`` frames for the network, of which ``valid`` from ``start`` on are asked for."""
+
+    audio: Tensor  # (C, size)
+    start: int
+    valid: int
+    last: bool
+
+
+def hop_frames(size: int, overlap: float) -> int:
+    """Return the distance in frames between segments of ``size`` that overlap by ``overlap`` of it.
+
+    Raises ``ValueError`` unless 0 <= ``overlap`` < 1.
+    """
+    if not 0 <= overlap < 1:
+        raise ValueError(f"overlap must be at least 0 and below 1, not {overlap}")
+    return max(1, int((1 - overlap) * size))
+
+
+def triangle(size: int) -> Tensor:
+    """Return the weights ``(size,)`` of a segment: rising to 1 in the middle, nowhere 0.
+
+    Since no weight is 0, the first and the last frame of a song come out right without padding.
+    """
+    rising = torch.arange(1, size // 2 + 1)
+    falling = torch.arange(size - size // 2, 0, -1)
+    weight = torch.cat([rising, falling]).float()
+    return weight / weight.max()
+
+
+def segments(blocks: Iterable[Tensor], size: int, hop: int) -> Iterator[Segment]:
+    """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
+
+    A segment at the end of the song that has less than ``size`` frames is put into the middle,
+    after the real audio before it (zeros where there is none) and before zeros.
+    ``0 < hop <= size``.
+    """
+    history = size // 2  # the most that a short segment looks back
+    kept = torch.empty(0)
+    head = 0  # where the next segment starts in ``kept``
+    for block in blocks:
+        kept = torch.cat([kept, block], -1) if kept.numel() else block
+        # A full segment is handed on as soon as it is certain whether another one follows it.
+        while kept.shape[-1] - head >= size and kept.shape[-1] - head > hop:
+            yield Segment(kept[..., head : head + size], 0, size, False)
+            head += hop
+            behind = max(0, head - history)
+            kept, head = kept[..., behind:], head - behind
+    while (left := kept.shape[-1] - head) > 0:
+        valid = min(left, size)
+        start = (size - valid) // 2
+        yield Segment(_centred(kept, head - start, size), start, valid, left <= hop)
+        head += hop
+
+
+def _centred(audio: Tensor, begin: int, size: int) -> Tensor:
+    """Return ``audio[..., begin : begin + size]`` with zeros where there is no audio."""
+    taken = audio[..., max(0, begin) : begin + size]
+    left = max(0, -begin)
+    return torch.nn.functional.pad(taken, (left, size - left - taken.shape[-1]))
+
+
+def overlap_add(outputs: Iterable[tuple[Segment, Tensor]], size: int, hop: int) -> Iterator[Tensor]:
+    """Yield the finished blocks ``(S, C, n)`` of the stems ``(S, C, size)`` of each segment.
+
+    A block is finished when no later segment can touch it; the blocks together are as long as the
+    song.
+    """
+    weight = triangle(size)
+    total: Tensor | None = None
+    norm = torch.zeros(size)
+    for segment, stems in outputs:
+        if total is None:
+            total = torch.zeros_like(stems)
+            weight, norm = weight.to(stems.device), norm.to(stems.device)
+        valid = segment.valid
+        asked = stems[..., segment.start : segment.start + valid]
+        total[..., :valid] += asked * weight[:valid]
+        norm[:valid] += weight[:valid]
+        finished = valid if segment.last else hop
+        yield total[..., :finished] / norm[:finished]
+        if not segment.last:
+            _shift(total, hop)
+            _shift(norm, hop)
+
+
+def _shift(values: Tensor, frames: int) -> None:
+    """Move ``values`` ``(..., size)`` left by ``frames`` in place; zeros follow."""
+    rest = values.shape[-1] - frames
+    values[..., :rest] = values[..., frames:].clone()
+    values[..., rest:] = 0

@@ -1,0 +1,89 @@
+"""Where and in which precision a network runs. torch is imported when a device is asked for."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import TYPE_CHECKING
+
+from stemsplit.errors import ResourceError, UsageError
+from stemsplit.types import Precision
+
+if TYPE_CHECKING:
+    import torch
+
+#: Kinds of device a model can run on; ``cuda`` takes a number (``cuda:1``), ``auto`` the best.
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+def parse_device(name: str) -> tuple[str, int]:
+    """Return kind and number of a device: ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``.
+
+    Raises ``UsageError`` for a name that means nothing.
+    """
+    kind, colon, number = name.partition(":")
+    if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise UsageError(
+            f"unknown device {name!r}", hint="the devices are: auto, cuda, cuda:N, mps, cpu"
+        )
+    return kind, int(number or 0)
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that ``name`` means on this machine; ``auto`` is the best there is.
+
+    Raises ``UsageError`` for a name that means nothing and ``ResourceError`` for a device that is
+    not here.
+    """
+    import torch
+
+    kind, number = parse_device(name)
+    here = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
+    }
+    if kind == "auto":
+        return torch.device(next(kind for kind, count in here.items() if count))
+    if number >= here[kind]:
+        raise ResourceError(
+            f"no device {name!r} on this machine",
+            hint="--device auto takes the best there is, --device cpu works everywhere",
+        )
+    return torch.device(name)
+
+
+def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """Return the type that the network computes in: fp16 on CUDA, fp32 elsewhere, or as asked.
+
+    Raises ``UsageError`` for fp16 on a CPU, which has no fast fp16 arithmetic.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError(
+            "--precision fp16 does not work on a CPU",
+            hint="use fp32 (exact) or bf16 (fast on processors with AVX512-BF16 or AMX)",
+        )
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep freed memory instead of handing it back to the kernel.
+
+    glibc maps every large tensor afresh, and the page faults cost a sixth of HTDemucs' time on a
+    CPU and more with other networks. This changes the whole process, so only the command line calls
+    it, before torch allocates. Elsewhere than on glibc it does nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    # The parameters' numbers are those of glibc's malloc.h.
+    m_trim_threshold, m_mmap_max = -1, -4
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 4097)

@@ -1,0 +1,117 @@
+"""Where stems go: the name template, names that are safe anywhere, and collisions.
+
+Everything here is decided before any work starts, from names alone.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from stemsplit.errors import OutputError, UsageError
+
+DEFAULT_FOLDER = Path("separated")
+DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
+VARIABLES = ("track", "trackext", "stem", "ext", "model")
+
+#: Characters that some file system refuses or some shell or player trips over.
+_UNSAFE = frozenset('/\\:*?"<>|')
+#: Names that Windows keeps for devices, with any suffix.
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+)
+#: Bytes of a name that leave room, below the 255 of most file systems, for stem and suffixes.
+_LONGEST = 180
+
+
+def safe_name(name: str) -> str:
+    """Return ``name`` as one path component that every file system takes.
+
+    Separators, control characters and bytes that are no text become ``_``; dots and spaces at the
+    end go; ``.``, ``..``, device names of Windows and nothing at all are covered too.
+    """
+    safe = "".join(
+        "_" if char in _UNSAFE or not (char.isprintable() or char == " ") else char for char in name
+    )
+    safe = safe.encode()[:_LONGEST].decode(errors="ignore").rstrip(". ")
+    if not safe or safe.partition(".")[0].lower() in _RESERVED:
+        return f"_{safe}"
+    return safe
+
+
+def check_template(template: str, stems: Sequence[str]) -> None:
+    """Raise ``UsageError`` unless ``template`` gives each of ``stems`` a file below the folder."""
+    try:
+        fields = [
+            field for _, field, _, _ in string.Formatter().parse(template) if field is not None
+        ]
+    except ValueError as exc:
+        raise UsageError(f"template {template!r}: {exc}") from exc
+    for field in fields:
+        if field not in VARIABLES:
+            raise UsageError(
+                f"template {template!r}: no variable {{{field}}}",
+                hint="the variables are: " + ", ".join(f"{{{name}}}" for name in VARIABLES),
+            )
+    if len(stems) > 1 and "stem" not in fields:
+        raise UsageError(
+            f"template {template!r}: all stems would go to one file", hint="add {stem} to the name"
+        )
+    if not template or template.endswith("/"):
+        raise UsageError(f"template {template!r} names a folder, not a file")
+    if Path(template).is_absolute() or ".." in Path(template).parts:
+        raise UsageError(
+            f"template {template!r} leaves the output folder", hint="choose the folder with --out"
+        )
+
+
+def stem_paths(
+    track: Path, stems: Sequence[str], *, folder: Path, template: str, extension: str, model: str
+) -> dict[str, Path]:
+    """Return the path of each of ``stems`` of the input ``track``, by a checked ``template``."""
+    values = {
+        "track": safe_name(track.stem),
+        "trackext": safe_name(track.suffix.lstrip(".")),
+        "ext": extension,
+        "model": safe_name(model),
+    }
+    return {stem: folder / template.format(stem=safe_name(stem), **values) for stem in stems}
+
+
+def check_collisions(plans: Mapping[Path, Iterable[Path]]) -> None:
+    """Raise ``UsageError`` if two inputs would write one file, or one would overwrite an input.
+
+    ``plans`` maps each input to the files that it will write.
+    """
+    inputs = {path.resolve(): path for path in plans}
+    owner: dict[Path, Path] = {}
+    for source, outputs in plans.items():
+        for output in outputs:
+            target = output.resolve()
+            if target in inputs:
+                raise UsageError(
+                    f"{output}: the output would overwrite the input {inputs[target]}",
+                    hint="choose another folder with --out",
+                )
+            if owner.setdefault(target, source) != source:
+                raise UsageError(
+                    f"{owner[target]} and {source} would both write {output}",
+                    hint="name them apart, as with --filename '{track}.{trackext}/{stem}.{ext}'",
+                )
+
+
+def existing(paths: Iterable[Path]) -> list[Path]:
+    """Return those of ``paths`` where something is already."""
+    return [path for path in paths if path.exists() or path.is_symlink()]
+
+
+def refuse_existing(paths: Iterable[Path]) -> None:
+    """Raise ``OutputError`` if something is already at one of ``paths``."""
+    if taken := existing(paths):
+        more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+        raise OutputError(
+            f"is there already{more}",
+            path=taken[0],
+            hint="--force replaces it, --skip-existing leaves it, --out names another folder",
+        )

@@ -1,0 +1,172 @@
+"""From one file to the files of its stems, as a stream of events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stemsplit.audio.decode import decode
+from stemsplit.audio.encode import StemWriter, encoded_rate
+from stemsplit.audio.resample import fit, resample
+from stemsplit.separation.engine import Engine
+from stemsplit.separation.selection import Selection
+from stemsplit.separation.statistics import scan
+from stemsplit.types import (
+    EncodingOptions,
+    Event,
+    Finished,
+    Opened,
+    Progressed,
+    SongStatistics,
+    StreamInfo,
+    Warned,
+)
+
+Block = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One song: what it is, which stems are wanted of it and where they go."""
+
+    info: StreamInfo
+    selection: Selection
+    outputs: dict[str, Path]  # the stems to write; may leave out some of the selection
+    encoding: EncodingOptions
+    force: bool = False
+    accept_truncated: bool = False
+
+
+def split(job: Job, engine: Engine) -> Iterator[Event]:
+    """Separate the song of ``job`` and yield what happens; the stems appear together at the end.
+
+    Memory does not depend on the length of the song. If the generator is closed early or an error
+    comes up, no file is left. Raises ``InputError``, ``OutputError`` and ``ResourceError``.
+    """
+    info = job.info
+    yield Opened(info)
+    yield from map(Warned, _remarks(job))
+    statistics = scan(info, engine.model.sample_rate, accept_truncated=job.accept_truncated)
+    with ExitStack() as stack:
+        writer = stack.enter_context(
+            StemWriter(
+                job.outputs,
+                options=job.encoding,
+                sample_rate=info.sample_rate,
+                channels=info.channels,
+                frames=statistics.frames,
+                force=job.force,
+            )
+        )
+        done = 0
+        yield Progressed(0, statistics.frames)
+        for stems in _stems(job, engine, statistics, stack):
+            writer.write(stems)
+            done += next(iter(stems.values())).shape[-1]
+            yield Progressed(done, statistics.frames)
+        writer.commit()
+    yield from map(Warned, _clipping(writer.clipped))
+    yield Finished(
+        job.outputs,
+        encoded_rate(job.encoding, info.sample_rate),
+        info.channels,
+        statistics.frames,
+    )
+
+
+def _remarks(job: Job) -> Iterator[str]:
+    info = job.info
+    if info.stored_channels > info.channels:
+        yield (
+            f"{info.path}: {info.stored_channels} channels are mixed down to {info.channels}; "
+            "so are the stems"
+        )
+    rate = encoded_rate(job.encoding, info.sample_rate)
+    if rate != info.sample_rate:
+        yield (
+            f"{info.path}: {job.encoding.format} holds at most {rate} Hz; "
+            f"the stems are resampled from {info.sample_rate} Hz"
+        )
+
+
+def _clipping(clipped: dict[str, int]) -> Iterator[str]:
+    for stem, count in clipped.items():
+        if count:
+            yield f"{stem}: {count} samples above full scale were clipped; --depth 32f keeps them"
+
+
+def _stems(
+    job: Job, engine: Engine, statistics: SongStatistics, stack: ExitStack
+) -> Iterator[dict[str, Block]]:
+    """Yield the wanted stems ``(C, n)`` by name, at the song's own rate and with its channels.
+
+    What is opened on the way is closed by ``stack``.
+    """
+    info, selection = job.info, job.selection
+    model_rate = engine.model.sample_rate
+
+    def opened() -> Iterator[Block]:
+        # The scan has told already what is to be told of damage.
+        return stack.enter_context(closing(decode(info, accept_truncated=True)))
+
+    heard = stack.enter_context(
+        closing(
+            resample(
+                opened(), channels=info.channels, from_rate=info.sample_rate, to_rate=model_rate
+            )
+        )
+    )
+    widened = (widen(torch.from_numpy(block), engine.model.channels) for block in heard)
+    separated = engine.separate(widened, mean=statistics.mean, deviation=statistics.deviation)
+    picked = [engine.model.sources.index(name) for name in selection.needed]
+    narrowed = (narrow(stems[picked], info.channels).flatten(0, 1).numpy() for stems in separated)
+    back = stack.enter_context(
+        closing(
+            resample(
+                narrowed,
+                channels=len(picked) * info.channels,
+                from_rate=model_rate,
+                to_rate=info.sample_rate,
+            )
+        )
+    )
+    mix = _Reader(opened()) if selection.rest else None
+    for block in fit(back, statistics.frames):
+        stems = block.reshape(len(picked), info.channels, -1)
+        named = dict(zip(selection.needed, stems, strict=True))
+        if mix is not None and selection.rest:
+            named[selection.rest] = mix.take(block.shape[-1]) - stems.sum(axis=0)
+        yield {name: named[name] for name in job.outputs}
+
+
+def widen(mix: Tensor, channels: int) -> Tensor:
+    """Return ``mix`` ``(..., C, T)`` with the ``channels`` of a model: mono goes to all of them."""
+    return mix.expand(*mix.shape[:-2], channels, mix.shape[-1]) if mix.shape[-2] == 1 else mix
+
+
+def narrow(stems: Tensor, channels: int) -> Tensor:
+    """Return ``stems`` ``(..., C, T)`` with the ``channels`` of the song: mono is the average."""
+    return stems.mean(dim=-2, keepdim=True) if channels == 1 else stems
+
+
+class _Reader:
+    """Takes as many frames as asked from blocks of any length."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._blocks = iter(blocks)
+        self._kept: list[Block] = []
+
+    def take(self, frames: int) -> Block:
+        """Return the next ``frames`` frames ``(C, frames)``."""
+        while sum(block.shape[-1] for block in self._kept) < frames:
+            self._kept.append(next(self._blocks))
+        joined = np.concatenate(self._kept, axis=-1)
+        self._kept = [joined[:, frames:]]
+        return joined[:, :frames]

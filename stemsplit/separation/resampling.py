@@ -1,0 +1,51 @@
+"""Resampling whole tensors, for the Python interface. Files are resampled on their way by ffmpeg."""
+
+from __future__ import annotations
+
+import warnings
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from stemsplit.audio.resample import resample
+
+
+def resample_tensor(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
+    """Return ``audio`` ``(C, T)`` at ``to_rate`` Hz instead of ``from_rate``, on its device.
+
+    torchaudio does it where it works, since it stays on the device; elsewhere ffmpeg's soxr does.
+    About ``T * to_rate / from_rate`` frames come out.
+    """
+    if from_rate == to_rate:
+        return audio
+    if (functional := _torchaudio_functional()) is not None:
+        resampled: Tensor = functional.resample(
+            audio,
+            from_rate,
+            to_rate,
+            # A long Kaiser window: torchaudio's default lets aliases through at -9 dB.
+            lowpass_filter_width=64,
+            rolloff=0.9475937167399596,
+            resampling_method="sinc_interp_kaiser",
+            beta=14.769656459379492,
+        )
+        return resampled
+    blocks = [audio.cpu().numpy()]
+    done = resample(blocks, channels=len(audio), from_rate=from_rate, to_rate=to_rate)
+    return torch.cat([torch.from_numpy(block) for block in done], -1).to(audio.device)
+
+
+def _torchaudio_functional() -> ModuleType | None:
+    """Return ``torchaudio.functional``, or None where torchaudio cannot be used.
+
+    Its published builds fail beside a CPU build of torch: they look for CUDA's libraries.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import torchaudio.functional
+        except (ImportError, OSError):
+            return None
+    functional: ModuleType = torchaudio.functional
+    return functional

@@ -1,0 +1,190 @@
+"""The Python interface: songs as files or as tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from stemsplit.audio.encode import check_encoding
+from stemsplit.audio.probe import probe
+from stemsplit.checkpoints import loading
+from stemsplit.errors import UsageError
+from stemsplit.separation.engine import Engine
+from stemsplit.separation.naming import (
+    DEFAULT_FOLDER,
+    DEFAULT_TEMPLATE,
+    check_template,
+    refuse_existing,
+    stem_paths,
+)
+from stemsplit.separation.pipeline import Job, narrow, split, widen
+from stemsplit.separation.resampling import resample_tensor
+from stemsplit.separation.selection import select_stems
+from stemsplit.types import Depth, EncodingOptions, Finished, Format, Precision
+
+
+class Separator:
+    """A model, loaded once, that splits any number of songs.
+
+    ``model`` is a name of the registry or a checkpoint file; its weights are fetched if they are
+    not here, unless ``offline``. ``stems`` (all of the model's by default) or ``two_stems`` (one
+    stem and the rest of the mix) choose what comes out; ``stems`` is then the tuple of names.
+    ``device`` is ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``; ``precision`` ``auto``
+    (fp16 on CUDA, fp32 elsewhere), ``fp32``, ``fp16`` or ``bf16``; ``overlap`` the share of a
+    segment that overlaps the next; ``batch`` the number of segments in one run of the network.
+
+    Raises ``UsageError`` (also a ``ValueError``) for unknown names, ``CheckpointError`` for weights
+    that cannot be had, ``ResourceError`` for a device that is not here or has too little memory.
+    """
+
+    def __init__(
+        self,
+        model: str = "htdemucs",
+        *,
+        stems: Sequence[str] | None = None,
+        two_stems: str | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+        overlap: float = 0.25,
+        batch: int | None = None,
+        offline: bool = False,
+    ) -> None:
+        self.model = model
+        self._selection = select_stems(loading.stems_of(model), stems, two_stems)
+        needed = self._selection.needed
+        for _ in loading.prepare(model, needed, offline=offline):
+            pass
+        self._engine = Engine(
+            loading.load(model, stems=needed),
+            device=device,
+            precision=precision,
+            overlap=overlap,
+            batch=batch,
+        )
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The names of the stems that come out, in order."""
+        return self._selection.wanted
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate in Hz that the model works at; other rates are resampled to it and back."""
+        return self._engine.model.sample_rate
+
+    def separate(self, mix: Tensor, sample_rate: int | None = None) -> dict[str, Tensor]:
+        """Return the stems of ``mix`` ``(C, T)`` or ``(B, C, T)`` by name, each of its shape.
+
+        ``C`` is 1 or 2, full scale ±1.0, ``sample_rate`` in Hz (the model's by default). The stems
+        are float32 on the device of ``mix``. Each item of a batch is a song of its own. Raises
+        ``UsageError`` for another shape and for values that are no numbers.
+        """
+        if mix.ndim not in (2, 3) or mix.shape[-2] not in (1, 2) or mix.shape[-1] == 0:
+            raise UsageError(
+                f"a mix is (C, T) or (B, C, T) with 1 or 2 channels and T > 0, not "
+                f"{tuple(mix.shape)}"
+            )
+        mix = mix.detach().float()
+        if not bool(torch.isfinite(mix).all()):
+            raise UsageError("the mix holds values that are no numbers (NaN or infinite)")
+        songs = mix if mix.ndim == 3 else mix[None]
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        separated = torch.stack([self._separate_song(song, rate) for song in songs])
+        stems = separated if mix.ndim == 3 else separated[0]
+        named = dict(zip(self._selection.needed, stems.unbind(-3), strict=True))
+        if self._selection.rest is not None:
+            named[self._selection.rest] = mix - named[self._selection.needed[0]]
+        return {name: named[name] for name in self.stems}
+
+    def _separate_song(self, song: Tensor, sample_rate: int) -> Tensor:
+        """Return the needed stems ``(S, C, T)`` of ``song`` ``(C, T)``."""
+        model = self._engine.model
+        heard = resample_tensor(song, sample_rate, model.sample_rate)
+        mono = heard.double().mean(dim=0)
+        deviation = float(mono.std()) if len(mono) > 1 else 0.0
+        blocks = self._engine.separate(
+            [widen(heard, model.channels)], mean=float(mono.mean()), deviation=deviation
+        )
+        picked = [model.sources.index(name) for name in self._selection.needed]
+        stems = narrow(torch.cat(list(blocks), -1)[picked], len(song))
+        back = resample_tensor(stems.flatten(0, 1), model.sample_rate, sample_rate)
+        # Resampling there and back may lose or gain a frame or two at the end.
+        missing = song.shape[-1] - back.shape[-1]
+        return pad(back, (0, missing)).view(len(picked), *song.shape)
+
+    def separate_file(
+        self,
+        song: str | os.PathLike[str],
+        out: str | os.PathLike[str] = DEFAULT_FOLDER,
+        *,
+        filename: str = DEFAULT_TEMPLATE,
+        format: Format = "wav",
+        depth: Depth | None = None,
+        bitrate: int = 320,
+        force: bool = False,
+        accept_truncated: bool = False,
+    ) -> dict[str, Path]:
+        """Split the file ``song`` and return the files of its stems by name.
+
+        They are below ``out`` by the template ``filename``, exactly as long as the song, at its
+        sample rate and with its channels. Memory does not depend on the length of the song. Raises
+        ``InputError``, ``OutputError``, ``UsageError`` and ``ResourceError``; no file is left then.
+        """
+        encoding = EncodingOptions(format=format, depth=depth, bitrate=bitrate)
+        check_encoding(encoding)
+        check_template(filename, self.stems)
+        song = Path(song)
+        outputs = stem_paths(
+            song,
+            self.stems,
+            folder=Path(out),
+            template=filename,
+            extension=format,
+            model=Path(self.model).stem,
+        )
+        if not force:
+            refuse_existing(outputs.values())
+        job = Job(
+            info=probe(song),
+            selection=self._selection,
+            outputs=outputs,
+            encoding=encoding,
+            force=force,
+            accept_truncated=accept_truncated,
+        )
+        with closing(split(job, self._engine)) as events:
+            finished = next(event for event in events if isinstance(event, Finished))
+        return finished.stems
+
+
+@overload
+def separate(song: Tensor, model: str = ..., **options: Any) -> dict[str, Tensor]: ...
+@overload
+def separate(
+    song: str | os.PathLike[str], model: str = ..., **options: Any
+) -> dict[str, Path]: ...
+def separate(
+    song: Tensor | str | os.PathLike[str],
+    model: str = "htdemucs",
+    *,
+    sample_rate: int | None = None,
+    out: str | os.PathLike[str] = DEFAULT_FOLDER,
+    **options: Any,
+) -> dict[str, Tensor] | dict[str, Path]:
+    """Return the stems of ``song`` by name: tensors of its shape for a tensor, files for a file.
+
+    A tensor is ``(C, T)`` or ``(B, C, T)`` at ``sample_rate`` Hz; the stems of a file are written
+    below ``out``. ``options`` are those of ``Separator``, which is the thing to use for more than
+    one song. Raises what ``Separator`` and its methods raise.
+    """
+    separator = Separator(model, **options)
+    if isinstance(song, Tensor):
+        return separator.separate(song, sample_rate)
+    return separator.separate_file(song, out)

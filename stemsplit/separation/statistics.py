@@ -1,0 +1,73 @@
+"""The first pass over a song: what only a whole decode tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplit.audio.decode import decode
+from stemsplit.audio.resample import resample
+from stemsplit.errors import InputError
+from stemsplit.types import SongStatistics, StreamInfo
+
+
+def scan(info: StreamInfo, sample_rate: int, *, accept_truncated: bool = False) -> SongStatistics:
+    """Return length and statistics of a song, as a model at ``sample_rate`` (Hz) hears it.
+
+    Decodes the whole song once, block by block. Raises ``InputError`` for a song without a frame,
+    with values that are no numbers, or that cannot be decoded to its end.
+    """
+    counter = _Counter(info)
+    with closing(decode(info, accept_truncated=accept_truncated)) as blocks:
+        heard = resample(
+            counter.count(blocks),
+            channels=info.channels,
+            from_rate=info.sample_rate,
+            to_rate=sample_rate,
+        )
+        with closing(heard):
+            frames, mean, deviation = _moments(heard)
+    if counter.frames == 0:
+        raise InputError("holds no audio: 0 frames", path=info.path)
+    return SongStatistics(
+        frames=counter.frames, model_frames=frames, mean=mean, deviation=deviation
+    )
+
+
+class _Counter:
+    """Counts the frames that pass, and stops at the first value that is no number."""
+
+    def __init__(self, info: StreamInfo) -> None:
+        self.info = info
+        self.frames = 0
+
+    def count(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        for block in blocks:
+            finite = np.isfinite(block)
+            if not finite.all():
+                first = self.frames + int(np.argmin(finite.all(axis=0)))
+                raise InputError(
+                    f"holds values that are no numbers (NaN or infinite), the first at "
+                    f"{first / self.info.sample_rate:.3f} s (frame {first})",
+                    path=self.info.path,
+                    hint="export the file again, or repair it in an audio editor",
+                )
+            self.frames += block.shape[-1]
+            yield block
+
+
+def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[int, float, float]:
+    """Return frames, mean and unbiased deviation of the average of the channels of ``blocks``."""
+    frames, total, squares = 0, 0.0, 0.0
+    for block in blocks:
+        mono = block.mean(axis=0, dtype=np.float64)
+        frames += len(mono)
+        total += float(mono.sum())
+        squares += float(mono @ mono)
+    mean = total / max(1, frames)
+    variance = (squares - frames * mean * mean) / max(1, frames - 1)
+    return frames, mean, sqrt(max(0.0, variance))

@@ -1,0 +1,110 @@
+"""Names of outputs: templates, hostile names, collisions."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from stemsplit.errors import OutputError, UsageError
+from stemsplit.separation.naming import (
+    DEFAULT_TEMPLATE,
+    check_collisions,
+    check_template,
+    refuse_existing,
+    safe_name,
+    stem_paths,
+)
+
+STEMS = ("drums", "bass", "other", "vocals")
+
+
+def paths(track: str, template: str = DEFAULT_TEMPLATE) -> dict[str, Path]:
+    return stem_paths(
+        Path(track), STEMS, folder=Path("out"), template=template, extension="wav", model="htdemucs"
+    )
+
+
+def test_the_default_template() -> None:
+    assert paths("music/My Song.mp3")["vocals"] == Path("out/My Song/vocals.wav")
+
+
+def test_every_variable() -> None:
+    made = paths("a/b.mp3", "{model}/{trackext}/{track}_{stem}.{ext}")
+    assert made["bass"] == Path("out/htdemucs/mp3/b_bass.wav")
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("..", "_"),
+        ("", "_"),
+        ("...", "_"),
+        ("a/b", "a_b"),
+        ("line\nbreak", "line_break"),
+        ('what? "now": <this>|*\\', "what_ _now__ _this____"),
+        ("con", "_con"),
+        ("COM1.live", "_COM1.live"),
+        ("-rf", "-rf"),
+        ("trailing. . ", "trailing"),
+        ("Ünïcödé 🎵", "Ünïcödé 🎵"),
+        ("bytes\udcff", "bytes_"),
+    ],
+)
+def test_hostile_names_made_safe(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@given(st.text(st.characters(codec=None), max_size=400))
+@example("\udcff" * 300)
+@example("é" * 300)
+def test_any_name_becomes_one_harmless_component(name: str) -> None:
+    safe = safe_name(name)
+    assert 0 < len(safe.encode()) <= 181
+    assert safe not in (".", "..")
+    assert not set(safe) & set("/\\\n\r\0:")
+    assert safe_name(safe) == safe
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{track}/{stme}.wav", r"no variable \{stme\}"),
+        ("{track}.wav", "all stems would go to one file"),
+        ("{track}/{stem", "expected '}'"),
+        ("{}/{stem}.wav", r"no variable \{\}"),
+        ("{track.parent}/{stem}.wav", "no variable"),
+        ("../{stem}.wav", "leaves the output folder"),
+        ("/tmp/{stem}.wav", "leaves the output folder"),
+        ("{track}{stem}/", "names a folder"),
+    ],
+)
+def test_bad_templates_are_refused(template: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        check_template(template, STEMS)
+
+
+def test_one_stem_needs_no_stem_variable() -> None:
+    check_template("{track}.wav", ["vocals"])
+
+
+def test_two_inputs_for_one_output_are_refused() -> None:
+    plans = {Path(name): paths(name).values() for name in ("a/song.mp3", "b/song.flac")}
+    with pytest.raises(UsageError, match=r"a/song.mp3 and b/song.flac would both write"):
+        check_collisions(plans)
+
+
+def test_an_output_on_an_input_is_refused(tmp_path: Path) -> None:
+    song = tmp_path / "vocals.wav"
+    with pytest.raises(UsageError, match="would overwrite the input"):
+        check_collisions({song: [tmp_path / "x" / ".." / "vocals.wav"]})
+
+
+def test_existing_outputs_are_refused(tmp_path: Path) -> None:
+    there, missing = tmp_path / "there", tmp_path / "missing"
+    there.touch()
+    refuse_existing([missing])
+    with pytest.raises(OutputError, match="is there already") as caught:
+        refuse_existing([missing, there])
+    assert caught.value.path == str(there)
+    assert caught.value.exit_code == 3
