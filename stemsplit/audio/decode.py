@@ -1,0 +1,113 @@
+"""From a file of any format to blocks of float32 samples."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Self
+
+import ffmpeg
+
+from stemsplit.audio.ffmpeg import FILE, Block, Process, as_block, command
+from stemsplit.audio.probe import has_other_streams, refuse_unreadable
+from stemsplit.errors import InputError
+from stemsplit.types import StreamInfo
+
+#: What may be missing of the declared duration before a file counts as cut off: containers round
+#: (to 1 ms … 1 frame of a codec), and some tags forget the delay of the encoder.
+TOLERATED_SECONDS = 1.0
+TOLERATED_SHARE = 0.02
+#: Different complaints of ffmpeg that are passed on; a hundred more would tell no more.
+PASSED_ON = 5
+OGG_PAGE = b"OggS"
+OGG_LONGEST_PAGE = 65_307  # bytes: 27 + 255 of header, 255 · 255 of data (RFC 3533 §6)
+OGG_FLAGS_OFFSET = 5
+OGG_END_OF_STREAM = 4
+
+
+def decode(
+    info: StreamInfo, *, block_frames: int | None = None, accept_truncated: bool = False
+) -> Decoder:
+    """Return the blocks (C, n) of the first audio stream, at its native sample rate.
+
+    C is ``info.channels``, n is ``block_frames`` (None: one second) but in the last block. More
+    than two channels are mixed down by ffmpeg, which knows their layout; as these are floats,
+    nothing clips. After the last block, or when ffmpeg fails before it, ``InputError`` is raised
+    for a file that is damaged, or shorter than it declares (unless ``accept_truncated``).
+    """
+    return Decoder(info, block_frames or info.sample_rate, accept_truncated)
+
+
+class Decoder(Iterator[Block]):
+    """The blocks of one file, once. ``close`` (or leaving a ``with``) ends ffmpeg at any time."""
+
+    def __init__(self, info: StreamInfo, block_frames: int, accept_truncated: bool) -> None:
+        self.info = info
+        self.frames = 0  # decoded so far
+        self.warnings: list[str] = []  # what ffmpeg complained of; complete after the last block
+        self._accept_truncated = accept_truncated
+        self._blocks = self._decode(block_frames)
+
+    def __next__(self) -> Block:
+        return next(self._blocks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End ffmpeg; there are no more blocks."""
+        self._blocks.close()
+
+    def _decode(self, block_frames: int) -> Generator[Block]:
+        info = self.info
+        refuse_unreadable(info.path)
+        source = ffmpeg.input(FILE, protocol_whitelist="file")["a:0"]
+        # One or two channels stay as they are: to name a number makes ffmpeg mix odd layouts.
+        mix = {"ac": info.channels} if info.stored_channels > info.channels else {}
+        form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
+        words = command(source.output("pipe:1", **form, **mix), file=info.path)
+        with Process(words, file=info.path) as process:
+            while data := process.stdout.read(block_frames * info.channels * 4):
+                block = as_block(data, info.channels)
+                self.frames += block.shape[1]
+                yield block
+            status = process.finish()
+            if status != 0:
+                raise InputError(f"cannot be decoded: {process.reason}", path=info.path)
+            self._note(process.complaints)
+        self._refuse_truncated()
+
+    def _note(self, complaints: list[str]) -> None:
+        self.warnings += complaints[:PASSED_ON]
+        if len(complaints) > PASSED_ON:
+            self.warnings.append(f"… and {len(complaints) - PASSED_ON} more complaints of ffmpeg")
+        if _lacks_end_mark(self.info):
+            self.warnings.append("the last page is not marked as the end: the file may be cut off")
+
+    def _refuse_truncated(self) -> None:
+        declared = self.info.duration
+        decoded = self.frames / self.info.sample_rate
+        if declared is None:
+            return
+        if declared - decoded <= max(TOLERATED_SECONDS, TOLERATED_SHARE * declared):
+            return
+        # The sound of a film may end before its picture, and the duration is that of the longer.
+        if not self.warnings and has_other_streams(self.info.path):
+            return
+        reason = f"truncated: {decoded:.1f} s of {declared:.1f} s could be decoded"
+        if not self._accept_truncated:
+            raise InputError(reason, path=self.info.path, hint="get the whole file again")
+        self.warnings.append(reason)
+
+
+def _lacks_end_mark(info: StreamInfo) -> bool:
+    """Return whether an Ogg file, which declares no length, ends without its end-of-stream mark."""
+    with info.path.open("rb") as file:
+        if file.read(len(OGG_PAGE)) != OGG_PAGE:
+            return False
+        file.seek(max(0, info.path.stat().st_size - 2 * OGG_LONGEST_PAGE))
+        tail = file.read()
+    flags = tail[tail.rfind(OGG_PAGE) + OGG_FLAGS_OFFSET :][:1]
+    return not flags or not flags[0] & OGG_END_OF_STREAM

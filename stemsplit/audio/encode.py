@@ -1,0 +1,400 @@
+"""From stems to files: all of them, complete, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+import ffmpeg
+import numpy as np
+import soundfile
+
+from stemsplit.audio.ffmpeg import FILE, Block, Process, as_bytes, command
+from stemsplit.audio.resample import conversion
+from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
+from stemsplit.types import Depth, EncodingOptions
+
+DEFAULT_DEPTHS: dict[str, Depth] = {"wav": "32f", "flac": "24"}
+BYTES_PER_SAMPLE: dict[Depth, int] = {"16": 2, "24": 3, "32f": 4}
+SUBTYPES: dict[Depth, str] = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}
+#: RIFF counts bytes in 32 bits; the headers stay far below the mebibyte that is left for them.
+LARGEST_WAV = 2**32 - 2**20
+#: ``SFC_SET_ADD_PEAK_CHUNK`` of sndfile.h. The chunk holds the time of writing: two runs differ.
+ADD_PEAK_CHUNK = 0x1050
+#: Hz that MPEG-1, 2 and 2.5 layer III know (ISO 11172-3 §2.4.2.3, 13818-3 §2.4.2.3).
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+#: kbit/s of MPEG-1 layer III, the same tables.
+MP3_BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+ROOM = "make room, or choose another folder, --format flac or mp3"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+#: Ends the names of files that a crash has left behind.
+UNFINISHED = ".part"
+
+
+def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
+    """Return the rate (Hz) that stems of ``sample_rate`` are stored at: MP3 knows nine of them.
+
+    Other rates become the next higher one of these, at most 48 kHz.
+    """
+    if options.format != "mp3":
+        return sample_rate
+    return next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
+
+
+def depth_of(options: EncodingOptions) -> Depth | None:
+    """Return how samples are stored; None for a lossy format.
+
+    Raises ``UsageError`` for what the format cannot do.
+    """
+    if options.format == "mp3":
+        if options.bitrate not in MP3_BITRATES:
+            known = ", ".join(map(str, MP3_BITRATES))
+            reason = f"mp3 has no bit rate of {options.bitrate} kbit/s"
+            raise UsageError(reason, hint=f"it has: {known}")
+        return None
+    if options.format == "flac" and options.depth == "32f":
+        raise UsageError("flac stores no floats", hint="--depth 24, or --format wav")
+    return options.depth or DEFAULT_DEPTHS[options.format]
+
+
+def wav_container(data_bytes: int) -> Literal["WAV", "RF64"]:
+    """Return the container for so many bytes of samples: RF64 where a WAV cannot count them."""
+    return "WAV" if data_bytes <= LARGEST_WAV else "RF64"
+
+
+def quantise(block: Block, depth: Literal["16", "24"]) -> tuple[np.ndarray, int]:
+    """Return ``block`` (C, n) as frames (n, C) of integers, and how many samples had to be clipped.
+
+    int16, or int32 with the 24 bits on top, which libsndfile stores as they are. Its own
+    conversion rounds down, which shifts everything by half a step.
+    """
+    full_scale = np.float32(2 ** (int(depth) - 1))
+    clipped = int(np.count_nonzero(np.abs(block) > 1))
+    steps = np.rint(block.T * full_scale).clip(-full_scale, full_scale - 1)
+    if depth == "16":
+        return steps.astype(np.int16, order="C"), clipped
+    return steps.astype(np.int32, order="C") << 8, clipped
+
+
+class _Encoder(ABC):
+    """One stem on its way into one temporary file."""
+
+    def __init__(self, target: Path, temporary: Path) -> None:
+        self.target = target
+        self.temporary = temporary
+        self.frames = 0
+        self.clipped = 0
+
+    @abstractmethod
+    def write(self, block: Block) -> None:
+        """Append ``block`` (C, n)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Complete the file. Raises when it is not what it should be."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Let go of the file, which nobody wants any more; never raises."""
+
+    def _failure(self, reason: str) -> StemsplitError:
+        """Return the error for a file that could not be written.
+
+        libsndfile says "System error" at most; the cause shows when one writes on.
+        """
+        try:
+            with self.temporary.open("ab", buffering=0) as file:
+                file.write(bytes(2**20))
+        except OSError as exc:
+            return _output_error(exc, self.target)
+        return OutputError(f"cannot be written: {reason}", path=self.target)
+
+
+class _SoundFile(_Encoder):
+    def __init__(
+        self, target: Path, temporary: Path, container: str, depth: Depth, rate: int, channels: int
+    ) -> None:
+        super().__init__(target, temporary)
+        self._depth = depth
+        # soundfile refuses a str that is no text in the encoding of the file system.
+        self._name = str(temporary) if os.name == "nt" else os.fsencode(temporary)
+        try:
+            self._file = soundfile.SoundFile(
+                self._name, "w", rate, channels, SUBTYPES[depth], format=container
+            )
+        except soundfile.SoundFileError as exc:
+            raise self._failure(str(exc)) from exc
+        # soundfile offers no public way to this switch.
+        soundfile._snd.sf_command(self._file._file, ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
+
+    def write(self, block: Block) -> None:
+        if self._depth == "32f":
+            samples: np.ndarray = np.ascontiguousarray(block.T)
+        else:
+            samples, clipped = quantise(block, self._depth)
+            self.clipped += clipped
+        try:
+            self._file.write(samples)
+        except soundfile.SoundFileError as exc:
+            raise self._failure(str(exc)) from exc
+        self.frames += block.shape[1]
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+            stored = soundfile.info(self._name).frames
+        except soundfile.SoundFileError as exc:
+            raise self._failure(str(exc)) from exc
+        if stored != self.frames:
+            raise self._failure(f"{stored} of {self.frames} frames arrived in the file")
+
+    def abandon(self) -> None:
+        try:
+            self._file.close()
+        except soundfile.SoundFileError:
+            return  # a full disk: the reason is on its way already
+
+
+class _Mp3(_Encoder):
+    """ffmpeg and libmp3lame; the tag in the first frame says what of the end is padding."""
+
+    def __init__(
+        self,
+        target: Path,
+        temporary: Path,
+        options: EncodingOptions,
+        rate: int,
+        channels: int,
+        frames: int,
+    ) -> None:
+        super().__init__(target, temporary)
+        audio = ffmpeg.input(
+            "pipe:0", format="f32le", ar=rate, ac=channels, protocol_whitelist="pipe"
+        )
+        if (stored_rate := encoded_rate(options, rate)) != rate:
+            total = round(frames * stored_rate / rate)
+            audio = conversion(audio, stored_rate)
+            audio = audio.filter("apad", whole_len=total).filter("atrim", end_sample=total)
+        graph = audio.output(
+            FILE,
+            format="mp3",
+            acodec="libmp3lame",
+            audio_bitrate=f"{options.bitrate}k",
+            map_metadata=-1,
+            fflags="+bitexact",
+        )
+        self._process = Process(command(graph, file=temporary), file=temporary, feed=True)
+        self._process.__enter__()
+
+    def write(self, block: Block) -> None:
+        try:
+            self._process.stdin.write(as_bytes(block))
+        except BrokenPipeError as exc:
+            self._process.finish()
+            raise self._failure(self._process.reason) from exc
+        self.frames += block.shape[1]
+
+    def close(self) -> None:
+        status = self._process.finish()
+        self.abandon()
+        if status != 0:
+            raise self._failure(self._process.reason)
+
+    def abandon(self) -> None:
+        self._process.__exit__()
+
+
+class StemWriter:
+    """Writes the stems of one song; they appear together, by ``commit``, or not at all.
+
+    A context manager: left without ``commit`` it takes back every temporary file and every folder
+    that it made. The temporary files are in the folders of the stems, hidden, ``….part``.
+    Nothing that exists is overwritten unless ``force``, and then only when all is complete.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, Path],
+        *,
+        options: EncodingOptions,
+        sample_rate: int,
+        channels: int,
+        frames: int,
+        force: bool = False,
+    ) -> None:
+        self._paths = dict(paths)
+        self._options = options
+        self._depth = depth_of(options)
+        self._sample_rate = sample_rate
+        self._channels = channels
+        self._frames = frames
+        self._force = force
+        self._encoders: dict[str, _Encoder] = {}
+        self._made_folders: list[Path] = []
+        self._temporaries: list[Path] = []
+        if len({os.path.abspath(path) for path in self._paths.values()}) < len(self._paths):
+            raise UsageError("two stems would be written to the same file")
+
+    @property
+    def clipped(self) -> dict[str, int]:
+        """How many samples of each stem were beyond full scale, and clipped, in 16 or 24 bits."""
+        return {stem: encoder.clipped for stem, encoder in self._encoders.items()}
+
+    def __enter__(self) -> Self:
+        """Open all files. Raises ``OutputError``, or ``ResourceError`` for a full disk."""
+        try:
+            for path in self._paths.values():
+                self._refuse_existing(path)
+                self._make_folder(path.parent)
+            self._refuse_full_disk()
+            for stem, path in self._paths.items():
+                self._encoders[stem] = self._open(path)
+        except BaseException:
+            self._clean()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clean()
+
+    def write(self, stems: Mapping[str, Block]) -> None:
+        """Append one block (C, n) to each stem, full scale ±1.0.
+
+        Raises ``OutputError``, or ``ResourceError`` for a full disk.
+        """
+        for stem, block in stems.items():
+            if block.shape[0] != self._channels:
+                raise ValueError(f"{stem}: {block.shape[0]} channels, not {self._channels}")
+            self._encoders[stem].write(block)
+
+    def commit(self) -> None:
+        """Complete all files and put them in their places.
+
+        Raises ``OutputError`` or ``ResourceError``; and ``StemsplitError``, a defect, when a stem
+        has not exactly the frames that were announced.
+        """
+        for stem, encoder in self._encoders.items():
+            if encoder.frames != self._frames:
+                counts = f"{encoder.frames} frames instead of {self._frames}"
+                raise StemsplitError(f"stem {stem} has {counts}", path=encoder.target)
+            encoder.close()
+        self._place()
+        self._made_folders.clear()
+
+    def _open(self, target: Path) -> _Encoder:
+        temporary = self._reserve(target)
+        rate, channels = self._sample_rate, self._channels
+        if self._depth is None:
+            return _Mp3(target, temporary, self._options, rate, channels, self._frames)
+        container = wav_container(self._data_bytes) if self._options.format == "wav" else "FLAC"
+        return _SoundFile(target, temporary, container, self._depth, rate, channels)
+
+    def _reserve(self, target: Path) -> Path:
+        """Return a new empty file beside ``target``."""
+        temporary = target.with_name(f".stemsplit-{secrets.token_hex(8)}{UNFINISHED}")
+        try:
+            with temporary.open("xb"):
+                self._temporaries.append(temporary)
+        except OSError as exc:
+            raise _output_error(exc, target) from exc
+        return temporary
+
+    @property
+    def _data_bytes(self) -> int:
+        """The size of one uncompressed stem."""
+        return self._frames * self._channels * BYTES_PER_SAMPLE[self._depth or "16"]
+
+    def _refuse_existing(self, path: Path) -> None:
+        try:
+            mode = path.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except (OSError, ValueError) as exc:  # a name too long, or with a NUL byte
+            raise _output_error(exc, path) from exc
+        if stat.S_ISDIR(mode):
+            raise OutputError("is a folder", path=path)
+        if not self._force:
+            raise OutputError(
+                "exists already",
+                path=path,
+                hint="--force overwrites it, --skip-existing keeps it and goes on",
+            )
+
+    def _make_folder(self, folder: Path) -> None:
+        missing = [f for f in (folder, *folder.parents) if not os.path.lexists(f)]
+        try:
+            for new in reversed(missing):
+                with contextlib.suppress(FileExistsError):  # made by somebody else just now
+                    new.mkdir()
+                    self._made_folders.append(new)
+        except OSError as exc:
+            raise _output_error(exc, folder) from exc
+        if not folder.is_dir():
+            raise OutputError("is not a folder", path=folder)
+
+    def _refuse_full_disk(self) -> None:
+        """Only a WAV's size is known before; the others are small and fail when they must."""
+        if self._options.format != "wav":
+            return
+        needed: dict[int, int] = {}
+        for path in self._paths.values():
+            disk = path.parent.stat().st_dev
+            needed[disk] = needed.get(disk, 0) + self._data_bytes
+            if shutil.disk_usage(path.parent).free < needed[disk]:
+                total = f"{self._data_bytes * len(self._paths) / 1e6:.0f} MB are needed"
+                reason = f"the disk is too full: {total}"
+                raise ResourceError(reason, path=path.parent, hint=ROOM)
+
+    def _place(self) -> None:
+        """Rename all files into their places; when one cannot be, take back those that were."""
+        renamed: list[tuple[Path, Path]] = []
+        replaced: list[Path] = []
+        try:
+            for encoder in self._encoders.values():
+                target = encoder.target
+                self._refuse_existing(target)
+                if os.path.lexists(target):
+                    aside = self._reserve(target)
+                    os.replace(target, aside)
+                    renamed.append((target, aside))
+                    # If taking back failed, this would be the only copy: it is removed at the end.
+                    self._temporaries.remove(aside)
+                    replaced.append(aside)
+                os.replace(encoder.temporary, target)
+                renamed.append((encoder.temporary, target))
+        except BaseException as exc:
+            for before, after in reversed(renamed):
+                os.replace(after, before)
+            if isinstance(exc, OSError):
+                raise _output_error(exc, target) from exc
+            raise
+        for aside in replaced:
+            aside.unlink()
+
+    def _clean(self) -> None:
+        """Leave nothing that was not committed."""
+        for encoder in self._encoders.values():
+            encoder.abandon()
+        for temporary in self._temporaries:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        for folder in reversed(self._made_folders):
+            with contextlib.suppress(OSError):  # somebody else may have put something there
+                folder.rmdir()
+
+
+def _output_error(exc: OSError | ValueError, path: Path) -> StemsplitError:
+    number, text = getattr(exc, "errno", None), getattr(exc, "strerror", None) or str(exc)
+    if number in FULL:
+        return ResourceError(f"the disk is full ({text})", path=path, hint=ROOM)
+    if number == errno.ENOTDIR:
+        return OutputError("its folder is in fact a file", path=path)
+    return OutputError(f"cannot be written: {text}", path=path)

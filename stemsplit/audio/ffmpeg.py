@@ -1,0 +1,195 @@
+"""ffmpeg: where it is, how it is called, and a process of it that never outlives its use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from stemsplit.errors import ResourceError
+
+#: Float32 audio ``(C, n)``; full scale is ±1.0.
+Block: TypeAlias = npt.NDArray[np.float32]
+
+VARIABLE = "STEMSPLIT_FFMPEG"
+#: Stands for the file in a graph of ffmpeg-python, which cannot take names that are no UTF-8.
+FILE = "file:<FILE>"
+#: Lines of ffmpeg's report that are kept; of a badly damaged file it writes one per packet.
+KEPT_LINES = 10_000
+#: ``[mp3 @ 0x55…] [error] text``: any number of contexts, then the level that ``level+`` asks for.
+LINE = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)")
+
+
+def find_ffmpeg() -> str:
+    """Return the path of ffmpeg: what ``$STEMSPLIT_FFMPEG`` names, on PATH, or from the wheel.
+
+    Raises ``ResourceError`` when there is none, or when the variable names nothing that runs.
+    """
+    if chosen := os.environ.get(VARIABLE):
+        if found := shutil.which(chosen):
+            return found
+        raise ResourceError(
+            f"${VARIABLE} names no program: {chosen}",
+            hint=f"set it to the path of ffmpeg, or unset it (unset {VARIABLE})",
+        )
+    if found := shutil.which("ffmpeg"):
+        return found
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as exc:
+        raise ResourceError("ffmpeg was not found", hint=_how_to_install()) from exc
+
+
+def _how_to_install() -> str:
+    commands = {"darwin": "brew install ffmpeg", "win32": "winget install ffmpeg"}
+    command = commands.get(sys.platform, "sudo apt install ffmpeg (or dnf, pacman, apk)")
+    return f"install it: {command}; or set {VARIABLE} to the path of one"
+
+
+def address(path: Path) -> str:
+    """Return ``path`` so that ffmpeg takes it as a file, whatever its name looks like."""
+    return f"file:{path.absolute()}"
+
+
+def command(graph: Any, *, file: Path | None = None, level: str = "error") -> list[str]:
+    """Return the command line of ``graph`` (of ffmpeg-python), with ``FILE`` in it naming ``file``.
+
+    ``level`` is the least severe level of messages that ffmpeg reports.
+    """
+    program = [find_ffmpeg(), "-nostdin", "-nostats", "-hide_banner", "-loglevel", f"level+{level}"]
+    words: list[str] = graph.compile(cmd=program, overwrite_output=True)
+    return words if file is None else [address(file) if w == FILE else w for w in words]
+
+
+def as_block(data: bytes, channels: int) -> Block:
+    """Return interleaved float32 samples as a block (C, n); a last incomplete frame is dropped."""
+    samples = np.frombuffer(data, "<f4", count=len(data) // (4 * channels) * channels)
+    # A copy in any case: the buffer is read-only, and torch wants to own what it wraps.
+    return np.array(samples.reshape(-1, channels).T, dtype=np.float32, order="C")
+
+
+def as_bytes(block: Block) -> bytes:
+    """Return a block (C, n) as interleaved little-endian float32 samples."""
+    return block.T.astype("<f4").tobytes()
+
+
+class Process:
+    """An ffmpeg at work, as a context manager: when the block is left it is dead and waited for.
+
+    It runs in a session of its own, so that Ctrl-C at the terminal reaches this program first.
+    ``stdin`` can be written with ``feed``; ``stdout`` must be read to its end by who needs it;
+    stderr is read by a thread, because a full pipe would stop ffmpeg.
+    """
+
+    def __init__(self, words: list[str], *, file: Path | None = None, feed: bool = False) -> None:
+        self._words = words
+        self._own_address = "" if file is None else _as_printed(address(file))
+        self._feed = feed
+        self._lines: list[str] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.PIPE if self._feed else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            reason = f"ffmpeg cannot be started: {exc.strerror or exc}"
+            raise ResourceError(reason, path=self._words[0], hint=_how_to_install()) from exc
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # unwritten bytes have nowhere to go
+                    pipe.close()
+
+    def kill(self) -> None:
+        """End it now; nothing happens when it has ended already."""
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        for line in _pipe(self._process.stderr):
+            if len(self._lines) < KEPT_LINES:
+                self._lines.append(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """What ffmpeg reads; there is one only with ``feed``."""
+        return _pipe(self._process.stdin)
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """What ffmpeg writes to ``pipe:1``."""
+        return _pipe(self._process.stdout)
+
+    def finish(self) -> int:
+        """Return the exit status, after ending the input and waiting; 0 means that all went well.
+
+        Whoever expects output reads it to its end before.
+        """
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # the status tells why it read no further
+                self._process.stdin.close()
+        status = self._process.wait()
+        self._listener.join()
+        return status
+
+    @property
+    def report(self) -> str:
+        """What ffmpeg has written to stderr, without the address of the file it was given."""
+        text = "\n".join(self._lines)
+        return text.replace(self._own_address, "") if self._own_address else text
+
+    @property
+    def complaints(self) -> list[str]:
+        """The messages of level error and worse, each once, without contexts and addresses."""
+        found = [LINE.match(line) for line in self.report.split("\n")]
+        texts = [m["text"] for m in found if m and m["level"] in ("error", "fatal", "panic")]
+        return list(dict.fromkeys(text.removeprefix(": ").strip() for text in texts))
+
+    @property
+    def reason(self) -> str:
+        """Why ffmpeg failed, in its own words.
+
+        The first complaint: ffmpeg ends with up to a dozen lines of what follows from it ("Error
+        opening input files", "Terminating thread", "Conversion failed!").
+        """
+        if self.complaints:
+            return self.complaints[0].removeprefix("Error opening input: ")
+        status = self._process.returncode
+        if status is not None and status < 0:
+            return f"ffmpeg was ended by {signal.Signals(-status).name}"
+        return f"ffmpeg ended with status {status}"
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("this ffmpeg was started without that pipe")
+    return pipe
+
+
+def _as_printed(text: str) -> str:
+    """Return ``text`` as ffmpeg's log prints it: most control characters are ``?``."""
+    shown = os.fsencode(text).decode("utf-8", "replace")
+    return re.sub(r"[\x01-\x07\x0e-\x1f]", "?", shown)

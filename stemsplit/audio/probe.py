@@ -1,0 +1,144 @@
+"""What a file holds, before any of it is decoded. Needs no ffprobe."""
+
+from __future__ import annotations
+
+import re
+import stat
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import ffmpeg
+
+from stemsplit.audio.ffmpeg import FILE, Process, command
+from stemsplit.errors import InputError
+from stemsplit.types import StreamInfo
+
+#: An ``au`` header: magic, offset, size, encoding, sample rate, channels, all big-endian.
+AU_HEADER = struct.Struct(">4s5I")
+DURATION = re.compile(r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),", re.MULTILINE)
+CODEC = re.compile(r"^\[info\]   Stream #0:\d+ -> #0:0 \((\w+) \(", re.MULTILINE)
+STREAM = re.compile(r"^\[info\]   Stream #0:\d+\S*: (?!.*\(attached pic\))", re.MULTILINE)
+CONTAINER = re.compile(r"^\[info\] Input #0, (\S+), from '", re.MULTILINE)
+ESTIMATED = re.compile(
+    r"^\[\S+ @ 0x[0-9a-f]+\] \[warning\] Estimating duration from bitrate", re.MULTILINE
+)
+#: Containers that declare no duration; ffmpeg guesses one from time stamps, which may jump.
+UNDECLARED = {"mpeg", "mpegts"}
+#: Sizes that a WAV header gets when its writer could not know better: none, as large as the field
+#: (less a header), or just below 2 GiB (sox, arecord).
+PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 0x100000000))
+WAV_PCM_TAGS = (1, 3, 0xFFFE)
+
+
+def probe(path: Path) -> StreamInfo:
+    """Return what the first audio stream of ``path`` is like.
+
+    The sample rate and the channels come from a header that ffmpeg writes for the decoded stream;
+    only the duration (s) and the name of the codec are read from its report, and neither is
+    believed where the report says two different things: names and tags may imitate it.
+
+    Raises ``InputError`` when ``path`` is missing, unreadable, no file, empty or no audio.
+    """
+    refuse_unreadable(path)
+    header, process = _decode_one_frame(path)
+    if len(header) < AU_HEADER.size:
+        raise _why_no_audio(path, process)
+    magic, _offset, _size, _encoding, sample_rate, channels = AU_HEADER.unpack_from(header)
+    if magic != b".snd" or not sample_rate or not channels:
+        raise InputError("the audio stream has no sample rate or no channels", path=path)
+    codecs = set(CODEC.findall(process.report))
+    return StreamInfo(
+        path=path,
+        sample_rate=sample_rate,
+        channels=min(channels, 2),
+        stored_channels=channels,
+        duration=_declared_duration(path, process.report),
+        codec=codecs.pop() if len(codecs) == 1 else "unknown",
+    )
+
+
+def has_other_streams(path: Path) -> bool:
+    """Return whether ``path`` holds more than one stream (a film does); a cover does not count."""
+    _header, process = _decode_one_frame(path)
+    listed, _separator, _rest = process.report.partition("[info] Stream mapping:")
+    return len(STREAM.findall(listed)) > 1
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Raise ``InputError`` unless ``path`` is a file with something in it that may be read."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError("is a folder, not a file", path=path)
+        if not stat.S_ISREG(status.st_mode):
+            reason = "is not a regular file"
+            raise InputError(reason, path=path, hint="a song is read twice: store it in a file")
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as exc:
+        raise InputError("no such file", path=path) from exc
+    except PermissionError as exc:
+        raise InputError("may not be read (permission denied)", path=path) from exc
+    except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise InputError(f"cannot be read: {reason}", path=path) from exc
+    if status.st_size == 0:
+        raise InputError("is empty (0 bytes)", path=path)
+
+
+def _decode_one_frame(path: Path) -> tuple[bytes, Process]:
+    """Return the first frame as an au file (nothing where there is none) and the ended process."""
+    source = ffmpeg.input(FILE, protocol_whitelist="file")["a:0"]
+    graph = source.output("pipe:1", format="au", acodec="pcm_s16be", **{"frames:a": 1})
+    with Process(command(graph, file=path, level="info"), file=path) as process:
+        data = process.stdout.read()
+        process.finish()
+        return data, process
+
+
+def _why_no_audio(path: Path, process: Process) -> InputError:
+    if any("matches no streams" in text for text in process.complaints):
+        return InputError("has no audio stream", path=path)
+    reason = f"not an audio file that ffmpeg can read ({process.reason})"
+    return InputError(reason, path=path)
+
+
+def _declared_duration(path: Path, report: str) -> float | None:
+    """Return the seconds that the container declares; None where it does not, or nobody can say."""
+    containers = set(CONTAINER.findall(report))
+    if containers == {"wav"}:
+        with path.open("rb") as file:
+            return _declared_wav_duration(file)
+    if ESTIMATED.search(report) or containers & UNDECLARED:
+        return None
+    times = set(DURATION.findall(report))
+    if len(times) != 1:
+        return None
+    hours, minutes, seconds = times.pop()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds) if hours else None
+
+
+def _declared_wav_duration(file: BinaryIO) -> float | None:
+    """Return the seconds that the header of a RIFF or RF64 file promises.
+
+    ffmpeg reports what the file is long enough for instead, which hides that it was cut off.
+    """
+    bytes_per_second: int = 0
+    long_size: int | None = None
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", head)
+        if name == b"data":
+            if long_size is None and any(size in sizes for sizes in PLACEHOLDER_SIZES):
+                return None
+            promised = size if long_size is None else long_size
+            return promised / bytes_per_second if bytes_per_second else None
+        body = file.read(min(size, 16)) if name in (b"fmt ", b"ds64") else b""
+        if name == b"fmt " and len(body) == 16:
+            tag, _channels, rate, _bytes_per_second, block_size = struct.unpack("<HHIIH", body[:14])
+            bytes_per_second = rate * block_size if tag in WAV_PCM_TAGS else 0
+        elif name == b"ds64" and len(body) == 16:
+            (long_size,) = struct.unpack("<Q", body[8:])
+        file.seek(size - len(body) + size % 2, 1)
+    return None
