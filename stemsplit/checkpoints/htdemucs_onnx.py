@@ -1,0 +1,142 @@
+"""The weights of HTDemucs, read back out of a graph that torch exported to ONNX.
+
+The exporter keeps the name of a parameter that it writes as it is. One that it folds into a
+constant (transposed, reshaped or cut) becomes anonymous (``onnx::MatMul_5291``); then the node that
+reads it tells which it was, because nodes are named by the path of their module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stemsplit.checkpoints.weights import Weights
+from stemsplit.errors import CheckpointError
+from stemsplit.models.htdemucs import FREQUENCY_EMBEDDING_SCALE
+
+
+def _unscale(constant: Tensor) -> Tensor:
+    """Return the embedding ``(F, C)`` in ``constant`` ``(1, C, F, 1)``, its scale taken out."""
+    embedding = (constant[0, :, :, 0].t() / FREQUENCY_EMBEDDING_SCALE).half().float()
+    if not torch.equal(embedding.t() * FREQUENCY_EMBEDDING_SCALE, constant[0, :, :, 0]):
+        raise ValueError("the frequency embedding is not a multiple of its scale")
+    return embedding
+
+
+#: Which parameter a node reads: a pattern of its path, the name, where among the parts that are put
+#: together to the parameter it belongs, and what undoes the exporter's folding.
+READERS: tuple[tuple[str, str, int, Callable[[Tensor], Tensor]], ...] = (
+    (r"(.+\.linear[12])\.MatMul", r"\1.weight", 0, Tensor.t),
+    (r"(.+\.self_attn)\.MatMul", r"\1.in_proj_weight", 0, Tensor.t),
+    # Query, then key and value.
+    (r"(.+\.cross_attn)\.MatMul", r"\1.in_proj_weight", 0, Tensor.t),
+    (r"(.+\.cross_attn)\.MatMul_1", r"\1.in_proj_weight", 1, Tensor.t),
+    (r"(.+\.cross_attn)\.Add", r"\1.in_proj_bias", 0, Tensor.flatten),
+    (r"(.+\.cross_attn)\.Add_1", r"\1.in_proj_bias", 1, Tensor.flatten),
+    (r"(.+\.norm_out|.+\.dconv\.layers\.\d\.[14])\.Mul", r"\1.weight", 0, Tensor.flatten),
+    (r"(.+\.norm_out|.+\.dconv\.layers\.\d\.[14])\.Add", r"\1.bias", 0, Tensor.flatten),
+    (r"(.+\.dconv\.layers\.\d\.6)\.Mul", r"\1.scale", 0, Tensor.flatten),
+    (r"Expand", "freq_emb.embedding.weight", 0, _unscale),
+)
+
+
+def read(path: Path) -> Weights:
+    """Return the weights of the published HTDemucs in an ONNX file.
+
+    Every constant of the graph is accounted for. Raises ``CheckpointError`` for a file that is no
+    ONNX, and for a graph with a constant that is none of HTDemucs's or not as it was published:
+    exact in half precision.
+    """
+    graph = _load_graph(path)
+    try:
+        state = collect_parameters(graph)
+        for name, tensor in state.items():
+            if not torch.equal(tensor, tensor.half().float()):
+                raise ValueError(f"{name} is not exact in half precision")
+    except (IndexError, RuntimeError, ValueError) as exc:
+        raise CheckpointError(f"not the expected export of HTDemucs: {exc}", path=path) from exc
+    return Weights(
+        architecture="htdemucs:HTDemucs",
+        config={},  # the published one; the shapes are checked against it
+        state=state,
+        origin="ONNX export of HTDemucs",
+    )
+
+
+def _load_graph(path: Path) -> Any:
+    """Return the graph of the ONNX file at ``path``; files beside it are not opened."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        return onnx.load_model(path, load_external_data=False).graph
+    except DecodeError as exc:
+        raise CheckpointError("not an ONNX file, or damaged", path=path) from exc
+
+
+def collect_parameters(graph: Any) -> dict[str, Tensor]:
+    """Return the parameters in ``graph`` (an ``onnx.GraphProto``) by the names they had in torch.
+
+    Raises ``ValueError`` for a constant that no rule accounts for, or two in one place.
+    """
+    readers: dict[str, list[str]] = defaultdict(list)
+    for node in graph.node:
+        for constant in node.input:
+            readers[constant].append(node.name)
+    parts: dict[str, dict[int, Tensor]] = defaultdict(dict)
+    for constant in graph.initializer:
+        tensor = _tensor(constant)
+        name, position = constant.name, 0
+        if name.startswith("onnx::"):
+            name, position, undo = _identify(name, readers[name])
+            tensor = undo(tensor)
+        if position in parts[name]:
+            raise ValueError(f"{name} is there twice")
+        parts[name][position] = tensor
+    return {name: _join(name, found) for name, found in parts.items()}
+
+
+def _tensor(constant: Any) -> Tensor:
+    """Return the value of ``constant``, an ``onnx.TensorProto`` of fp32 stored in place."""
+    from onnx import TensorProto, numpy_helper
+
+    if constant.data_type != TensorProto.FLOAT or constant.data_location == TensorProto.EXTERNAL:
+        raise ValueError(f"{constant.name} is not fp32, or stored elsewhere")
+    return torch.tensor(numpy_helper.to_array(constant))
+
+
+def _identify(constant: str, readers: Iterable[str]) -> tuple[str, int, Callable[[Tensor], Tensor]]:
+    """Return the name of the parameter that ``constant`` was, which part, and how to unfold it."""
+    paths = [module_path(node) for node in readers]
+    for pattern, name, position, undo in READERS:
+        for path in paths:
+            if match := re.fullmatch(pattern, path):
+                return match.expand(name), position, undo
+    raise ValueError(f"no rule for {constant}, read by {', '.join(paths) or 'nothing'}")
+
+
+def module_path(node: str) -> str:
+    """Return the path in the network of ``node``, as its parameters are named.
+
+    An exporter repeats the name of a list before its item: ``/dconv/layers.0/layers.0.1/Mul`` is
+    ``dconv.layers.0.1.Mul``.
+    """
+    parts: list[str] = []
+    for part in node.strip("/").split("/"):
+        if parts and part.startswith(parts[-1] + "."):
+            parts.pop()
+        parts.append(part)
+    return ".".join(parts)
+
+
+def _join(name: str, parts: dict[int, Tensor]) -> Tensor:
+    """Return ``parts`` one after the other along the first axis."""
+    if sorted(parts) != list(range(len(parts))):
+        raise ValueError(f"a part of {name} is missing")
+    return torch.cat([parts[position] for position in sorted(parts)]).contiguous()
