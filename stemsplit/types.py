@@ -42,6 +42,7 @@ class SongStatistics:
     model_frames: int  # at the model's sample rate
     mean: float
     deviation: float
+    warnings: tuple[str, ...] = ()  # damage that the decoder passed over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

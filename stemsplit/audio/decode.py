@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Self
 
 import ffmpeg
+import numpy as np
 
 from stemsplit.audio.ffmpeg import FILE, Block, Process, as_block, command
-from stemsplit.audio.probe import has_other_streams, refuse_unreadable
+from stemsplit.audio.probe import has_other_streams, probe, refuse_unreadable
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
 
@@ -35,6 +37,18 @@ def decode(
     for a file that is damaged, or shorter than it declares (unless ``accept_truncated``).
     """
     return Decoder(info, block_frames or info.sample_rate, accept_truncated)
+
+
+def read(path: Path) -> Block:
+    """Return all of the file at ``path`` as one block (C, T): for files that fit into memory.
+
+    Raises ``InputError`` as ``probe`` and ``decode`` do, and for a file without a frame.
+    """
+    with decode(probe(path)) as blocks:
+        joined = list(blocks)
+    if not joined:
+        raise InputError("holds no audio: 0 frames", path=path)
+    return np.concatenate(joined, axis=1)
 
 
 class Decoder(Iterator[Block]):

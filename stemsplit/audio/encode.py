@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 
 from stemsplit.audio.ffmpeg import FILE, Block, Process, as_bytes, command
+from stemsplit.audio.gapless import correct_padding
 from stemsplit.audio.resample import conversion
 from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
 from stemsplit.types import Depth, EncodingOptions
@@ -179,16 +180,18 @@ class _Mp3(_Encoder):
         audio = ffmpeg.input(
             "pipe:0", format="f32le", ar=rate, ac=channels, protocol_whitelist="pipe"
         )
-        if (stored_rate := encoded_rate(options, rate)) != rate:
-            total = round(frames * stored_rate / rate)
-            audio = conversion(audio, stored_rate)
-            audio = audio.filter("apad", whole_len=total).filter("atrim", end_sample=total)
+        stored_rate = encoded_rate(options, rate)
+        self._stored_frames = round(frames * stored_rate / rate)
+        if stored_rate != rate:
+            audio = conversion(audio, stored_rate).filter("apad", whole_len=self._stored_frames)
+            audio = audio.filter("atrim", end_sample=self._stored_frames)
         graph = audio.output(
             FILE,
             format="mp3",
             acodec="libmp3lame",
             audio_bitrate=f"{options.bitrate}k",
             map_metadata=-1,
+            id3v2_version=0,  # no tags: the first frame comes first
             fflags="+bitexact",
         )
         self._process = Process(command(graph, file=temporary), file=temporary, feed=True)
@@ -207,6 +210,7 @@ class _Mp3(_Encoder):
         self.abandon()
         if status != 0:
             raise self._failure(self._process.reason)
+        correct_padding(self.temporary, self._stored_frames)
 
     def abandon(self) -> None:
         self._process.__exit__()

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Self, TypeAlias
 
@@ -100,8 +101,22 @@ class Process:
         self._lines: list[str] = []
 
     def __enter__(self) -> Self:
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        started = False
         try:
-            self._process = subprocess.Popen(
+            with _signals_deferred():
+                self._process = self._start()
+                started = True
+                self._listener.start()
+        except BaseException:
+            if started:
+                self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
                 self._words,
                 stdin=subprocess.PIPE if self._feed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -111,9 +126,6 @@ class Process:
         except OSError as exc:
             reason = f"ffmpeg cannot be started: {exc.strerror or exc}"
             raise ResourceError(reason, path=self._words[0], hint=_how_to_install()) from exc
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
@@ -181,6 +193,32 @@ class Process:
         if status is not None and status < 0:
             return f"ffmpeg was ended by {signal.Signals(-status).name}"
         return f"ffmpeg ended with status {status}"
+
+
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Let signals wait that would raise here: half-way through a start nobody could end the child.
+
+    Python runs the handlers in the main thread only, so elsewhere there is nothing to defer.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+        if callable(handler := signal.getsignal(number))
+    }
+    for number in handlers:
+        signal.signal(number, lambda number, _frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in waiting:
+            signal.raise_signal(number)
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

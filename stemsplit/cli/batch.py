@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stemsplit.audio.encode import check_encoding
+from stemsplit.audio.encode import depth_of
 from stemsplit.audio.probe import probe
-from stemsplit.checkpoints import loading, registry
+from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
 from stemsplit.cli.events import show
 from stemsplit.cli.inputs import find_songs
@@ -69,7 +69,7 @@ class Batch:
     def __init__(self, options: SplitOptions, console: Console) -> None:
         self.options = options
         self.console = console
-        check_encoding(options.encoding)
+        depth_of(options.encoding)
         self._engine: Engine | None = None
         self.selection = self._select()
         check_template(options.template, self.selection.wanted)
@@ -94,9 +94,7 @@ class Batch:
 
     def _select(self) -> Selection:
         options = self.options
-        show(self.console, loading.prepare_local(options.model), options.model)
-        available = registry.resolve(options.model).stems
-        return select_stems(available, options.stems, options.two_stems)
+        return select_stems(loading.stems_of(options.model), options.stems, options.two_stems)
 
     def _outputs(self, song: Path) -> dict[str, Path]:
         options = self.options
@@ -106,7 +104,7 @@ class Batch:
             folder=options.folder,
             template=options.template,
             extension=options.encoding.format,
-            model=Path(options.model).stem,
+            model=loading.label(options.model),
         )
 
     def _attempt(
@@ -199,7 +197,7 @@ class Batch:
 def load_engine(options: SplitOptions, stems: Sequence[str], console: Console) -> Engine:
     """Return an engine that gives ``stems``; fetches the weights first if they are not here."""
     name = options.model
-    show(console, loading.prepare(name, stems, offline=options.offline), name)
+    show(console, loading.prepare(name, stems=stems, offline=options.offline), name)
     start = time.monotonic()
     from stemsplit.separation.device import keep_freed_memory
 

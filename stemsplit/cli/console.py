@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -30,15 +31,19 @@ class Console:
     json: bool = False
 
     def data(self, text: str) -> None:
-        """Write one line of data, at once: what reads it may be waiting."""
+        """Write one line of data, at once: what reads it may be waiting.
+
+        If nobody reads any more the work goes on: its files are what it was done for.
+        """
         # File names may hold bytes that are no text; they go out as they came in.
         line = (text + "\n").encode(self.stdout.encoding or "utf-8", "surrogateescape")
-        if hasattr(self.stdout, "buffer"):
+        with contextlib.suppress(BrokenPipeError):
+            if hasattr(self.stdout, "buffer"):
+                self.stdout.flush()
+                self.stdout.buffer.write(line)
+            else:
+                self.stdout.write(line.decode(errors="replace"))
             self.stdout.flush()
-            self.stdout.buffer.write(line)
-        else:
-            self.stdout.write(line.decode(errors="replace"))
-        self.stdout.flush()
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Write one object as a line of JSON."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-app = typer.Typer(**options.TYPER)
+app = options.new_app()
 
 SAMPLE_RATE = 44_100
 

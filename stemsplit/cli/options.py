@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,14 +11,20 @@ from stemsplit.types import Precision
 
 DEFAULT_MODEL = "htdemucs"
 
-#: Typer's settings for every command: plain help (rich would double its cost), ``-h``, no pretty
-#: tracebacks and no completion options (the scripts under ``completions/`` are static).
-TYPER = {
-    "add_completion": False,
-    "rich_markup_mode": None,
-    "pretty_exceptions_enable": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
+
+def new_app(**settings: Any) -> typer.Typer:
+    """Return a Typer app with the settings that every command has.
+
+    Plain help (rich would double its cost), ``-h``, no pretty tracebacks, no completion options
+    (the scripts under ``completions/`` are static).
+    """
+    return typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **settings,
+    )
 
 
 def _show_version(asked: bool) -> None:

@@ -15,7 +15,7 @@ from stemsplit.separation.device import parse_device
 from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
 from stemsplit.types import Depth, EncodingOptions, Format
 
-app = typer.Typer(**options.TYPER)
+app = options.new_app()
 
 EPILOG = """\
 Other commands: `stemsplit models` (the models and their weights), `stemsplit demo` (a song of its

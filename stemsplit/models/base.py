@@ -25,7 +25,7 @@ class SeparationModel(nn.Module, ABC):
     segment: int  # frames of audio the network is run on at a time
     #: The song is shifted and scaled to mean 0 and deviation 1 (of the average of its channels)
     #: before the network sees it, and back afterwards.
-    standardised: ClassVar[bool] = False
+    standardised: bool = False
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

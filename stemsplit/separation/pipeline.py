@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ class Job:
     accept_truncated: bool = False
 
 
-def split(job: Job, engine: Engine) -> Iterator[Event]:
+def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
     """Separate the song of ``job`` and yield what happens; the stems appear together at the end.
 
     Memory does not depend on the length of the song. If the generator is closed early or an error
@@ -54,6 +54,8 @@ def split(job: Job, engine: Engine) -> Iterator[Event]:
     yield Opened(info)
     yield from map(Warned, _remarks(job))
     statistics = scan(info, engine.model.sample_rate, accept_truncated=job.accept_truncated)
+    for complaint in statistics.warnings:
+        yield Warned(f"{info.path}: {complaint}")
     with ExitStack() as stack:
         writer = stack.enter_context(
             StemWriter(
@@ -114,7 +116,7 @@ def _stems(
 
     def opened() -> Iterator[Block]:
         # The scan has told already what is to be told of damage.
-        return stack.enter_context(closing(decode(info, accept_truncated=True)))
+        return stack.enter_context(decode(info, accept_truncated=True))
 
     heard = stack.enter_context(
         closing(
@@ -138,7 +140,7 @@ def _stems(
         )
     )
     mix = _Reader(opened()) if selection.rest else None
-    for block in fit(back, statistics.frames):
+    for block in fit(back, statistics.frames, sample_rate=info.sample_rate):
         stems = block.reshape(len(picked), info.channels, -1)
         named = dict(zip(selection.needed, stems, strict=True))
         if mix is not None and selection.rest:

@@ -1,4 +1,4 @@
-"""Resampling whole tensors, for the Python interface. Files are resampled on their way by ffmpeg."""
+"""Resampling whole tensors, for the Python interface. Files are resampled by ffmpeg on their way."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stemsplit.audio.encode import check_encoding
+from stemsplit.audio.encode import depth_of
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
@@ -59,7 +59,7 @@ class Separator:
         self.model = model
         self._selection = select_stems(loading.stems_of(model), stems, two_stems)
         needed = self._selection.needed
-        for _ in loading.prepare(model, needed, offline=offline):
+        for _ in loading.prepare(model, stems=needed, offline=offline):
             pass
         self._engine = Engine(
             loading.load(model, stems=needed),
@@ -138,7 +138,7 @@ class Separator:
         ``InputError``, ``OutputError``, ``UsageError`` and ``ResourceError``; no file is left then.
         """
         encoding = EncodingOptions(format=format, depth=depth, bitrate=bitrate)
-        check_encoding(encoding)
+        depth_of(encoding)
         check_template(filename, self.stems)
         song = Path(song)
         outputs = stem_paths(
@@ -147,7 +147,7 @@ class Separator:
             folder=Path(out),
             template=filename,
             extension=format,
-            model=Path(self.model).stem,
+            model=loading.label(self.model),
         )
         if not force:
             refuse_existing(outputs.values())
@@ -167,9 +167,7 @@ class Separator:
 @overload
 def separate(song: Tensor, model: str = ..., **options: Any) -> dict[str, Tensor]: ...
 @overload
-def separate(
-    song: str | os.PathLike[str], model: str = ..., **options: Any
-) -> dict[str, Path]: ...
+def separate(song: str | os.PathLike[str], model: str = ..., **options: Any) -> dict[str, Path]: ...
 def separate(
     song: Tensor | str | os.PathLike[str],
     model: str = "htdemucs",

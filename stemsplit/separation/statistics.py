@@ -22,9 +22,9 @@ def scan(info: StreamInfo, sample_rate: int, *, accept_truncated: bool = False) 
     with values that are no numbers, or that cannot be decoded to its end.
     """
     counter = _Counter(info)
-    with closing(decode(info, accept_truncated=accept_truncated)) as blocks:
+    with decode(info, accept_truncated=accept_truncated) as decoder:
         heard = resample(
-            counter.count(blocks),
+            counter.count(decoder),
             channels=info.channels,
             from_rate=info.sample_rate,
             to_rate=sample_rate,
@@ -34,7 +34,11 @@ def scan(info: StreamInfo, sample_rate: int, *, accept_truncated: bool = False) 
     if counter.frames == 0:
         raise InputError("holds no audio: 0 frames", path=info.path)
     return SongStatistics(
-        frames=counter.frames, model_frames=frames, mean=mean, deviation=deviation
+        frames=counter.frames,
+        model_frames=frames,
+        mean=mean,
+        deviation=deviation,
+        warnings=tuple(decoder.warnings),
     )
 
 

@@ -1,0 +1,84 @@
+"""Man pages and shell completions, made from the command tree.
+
+``python -m stemsplit.cli.docgen write`` makes ``man/`` and ``completions/`` of the repository anew;
+``… check`` exits with 1 and names the files that are not what ``write`` would make.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stemsplit.cli.docgen_bash import render_bash
+from stemsplit.cli.docgen_fish import render_fish
+from stemsplit.cli.docgen_man import render_pages
+from stemsplit.cli.docgen_tree import read_commands
+from stemsplit.cli.docgen_zsh import render_zsh
+
+ROOT = Path(__file__).parents[2]
+
+
+def render() -> dict[Path, str]:
+    """Return the content of every generated file, by its path below the repository."""
+    commands = read_commands()
+    pages = {Path("man", name): text for name, text in render_pages(commands).items()}
+    return pages | {
+        Path("completions", "stemsplit.bash"): render_bash(commands),
+        Path("completions", "_stemsplit"): render_zsh(commands),
+        Path("completions", "stemsplit.fish"): render_fish(commands),
+    }
+
+
+def find_stale(root: Path = ROOT) -> list[Path]:
+    """Return the files below ``root`` that differ from what they should be, or should not be."""
+    wanted = render()
+    there = [
+        path.relative_to(root)
+        for folder in ("man", "completions")
+        for path in root.glob(f"{folder}/*")
+    ]
+    stale = {path for path in there if path not in wanted}
+    for path, text in wanted.items():
+        try:
+            if (root / path).read_bytes() != text.encode():
+                stale.add(path)
+        except FileNotFoundError:
+            stale.add(path)
+    return sorted(stale)
+
+
+def write(root: Path = ROOT) -> list[Path]:
+    """Make all files below ``root`` what they should be; return those that changed."""
+    wanted = render()
+    stale = find_stale(root)
+    for path in stale:
+        if path in wanted:
+            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).write_bytes(wanted[path].encode())
+        else:
+            (root / path).unlink()
+    return stale
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check; return the exit code."""
+    # What a person has added to the registry belongs in no file of the repository.
+    os.environ.pop("STEMSPLIT_REGISTRY", None)
+    match list(arguments):
+        case ["write"]:
+            for path in write():
+                print(f"wrote {path}")
+            return 0
+        case ["check"]:
+            stale = find_stale()
+            for path in stale:
+                print(f"stale: {path} (python -m stemsplit.cli.docgen write)", file=sys.stderr)
+            return 1 if stale else 0
+    print("usage: python -m stemsplit.cli.docgen write|check", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,207 @@
+"""Man pages: the command tree and the prose of ``docgen_pages`` as roff (man(7))."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from stemsplit import __version__
+from stemsplit.cli.docgen_pages import ENVIRONMENT, EXIT_STATUS, FILES, PAGES, Page
+from stemsplit.cli.docgen_tree import PROGRAM, ArgumentEntry, CommandEntry, OptionEntry
+from stemsplit.errors import ExitCode
+
+#: Of the version above; the pages must not change with the day they are made on.
+RELEASE_DATE = "2026-11-21"
+
+#: Typewriter characters that roff would turn into typographic ones: a command must stay copyable.
+_LITERAL = {
+    "\\": "\\e",
+    "-": "\\-",
+    "'": "\\(aq",
+    "`": "\\(ga",
+    "^": "\\(ha",
+    "~": "\\(ti",
+    '"': "\\(dq",
+}
+
+
+def escape(text: str) -> str:
+    """Return ``text`` so that roff shows it as it is, wherever it stands in a line of text."""
+    escaped = "".join(
+        _LITERAL.get(char, char if char.isascii() else f"\\[u{ord(char):04X}]") for char in text
+    )
+    # At the start of a line these would make it a request.
+    return re.sub(r"^(?=\.)", r"\\&", escaped, flags=re.MULTILINE)
+
+
+def bold(text: str) -> str:
+    """Return ``text`` in bold: what is typed as it stands."""
+    return f"\\fB{escape(text)}\\fR"
+
+
+def italic(text: str) -> str:
+    """Return ``text`` in italics: what stands for something else."""
+    return f"\\fI{escape(text)}\\fR"
+
+
+def prose(text: str) -> str:
+    """Return ``text`` with what is in backticks in bold, and each sentence on a line of its own."""
+    pieces = text.split("`")
+    marked = "".join(
+        bold(piece) if number % 2 else re.sub(r"(?<=[.?!]) +", "\n", piece)
+        for number, piece in enumerate(pieces)
+    )
+    return re.sub(r"^(?=\.)", r"\\&", marked, flags=re.MULTILINE)
+
+
+def page_name(command: CommandEntry) -> str:
+    """Return the name of the page of ``command``, without its section."""
+    return command.invocation.replace(" ", "-")
+
+
+def render_pages(commands: Iterable[CommandEntry]) -> dict[str, str]:
+    """Return the man pages of ``commands`` by file name."""
+    commands = list(commands)
+    return {
+        f"{page_name(command)}.1": "\n".join(_render(command, commands)) + "\n"
+        for command in commands
+    }
+
+
+def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator[str]:
+    others = [each for each in commands if each is not command]
+    name = page_name(command)
+    page = PAGES[command.name]
+    yield '.\\" Made by `python -m stemsplit.cli.docgen write`; changes belong there.'
+    yield f'.TH {escape(name.upper())} 1 {RELEASE_DATE} "{PROGRAM} {__version__}"'
+    yield from (".SH NAME", f"{escape(name)} \\- {_as_title(command.summary)}")
+    yield ".SH SYNOPSIS"
+    yield from _synopsis(command)
+    if command.is_default:
+        for other in others:
+            yield from (".br", f"{bold(other.invocation)} ...")
+    yield ".SH DESCRIPTION"
+    yield from _paragraphs((*command.paragraphs, *page.description))
+    if command.commands:
+        yield ".SH COMMANDS"
+        for below in command.commands:
+            yield from (f".SS {bold(' '.join(below.words[1:]))}{_arguments(below.arguments)}",)
+            yield from _paragraphs(below.paragraphs)
+            yield from _details(below)
+    yield ".SH OPTIONS"
+    yield from _details(command)
+    yield from _reference(command, page)
+    yield ".SH SEE ALSO"
+    references = [*(page_name(other) for other in others), "ffmpeg"]
+    yield ", ".join(f"{bold(reference)}(1)" for reference in references)
+
+
+def _reference(command: CommandEntry, page: Page) -> Iterator[str]:
+    """Yield the sections from EXAMPLES to EXIT STATUS."""
+    if page.examples:
+        yield ".SH EXAMPLES"
+        for what, line in page.examples.items():
+            yield from (prose(what), ".PP", ".RS 4", ".EX", escape(line), ".EE", ".RE", ".PP")
+    if page.output:
+        yield ".SH OUTPUT"
+        yield from _paragraphs(page.output)
+        yield from _definitions(page.record)
+    yield ".SH ENVIRONMENT"
+    yield from _environment(command)
+    if command.is_default:
+        yield ".SH FILES"
+        for path, text in FILES.items():
+            yield from _entry(italic(path), prose(text))
+    yield ".SH EXIT STATUS"
+    for code in ExitCode:
+        yield from _entry(bold(str(code.value)), prose(EXIT_STATUS[code]))
+
+
+def _synopsis(command: CommandEntry) -> Iterator[str]:
+    """Yield how the command is typed; of a group, a line for each command below it."""
+    leaves = [each for each in command.walk() if not each.commands]
+    for number, leaf in enumerate(leaves):
+        if number:
+            yield ".br"
+        yield f"{bold(leaf.invocation)} [\\fIOPTION\\fR]...{_arguments(leaf.arguments)}"
+
+
+def _arguments(arguments: Iterable[ArgumentEntry]) -> str:
+    texts = []
+    for argument in arguments:
+        text = italic(argument.value.metavar) + ("..." if argument.many else "")
+        texts.append(text if argument.required else f"[{text}]")
+    return "".join(f" {text}" for text in texts)
+
+
+def _details(command: CommandEntry) -> Iterator[str]:
+    """Yield what the arguments and options of ``command`` mean."""
+    for argument in command.arguments:
+        if argument.help:
+            yield from _entry(italic(argument.value.metavar), prose(argument.help))
+    for option in command.options:
+        yield from _entry(_option_head(option), "\n".join(_option_text(option)))
+
+
+def _option_head(option: OptionEntry) -> str:
+    names = ", ".join(bold(name) for name in option.names)
+    if option.value is None:
+        return names
+    if option.value.kind == "words":
+        return f"{names} " + "|".join(bold(word) for word in option.value.words)
+    return f"{names} {italic(option.value.metavar)}"
+
+
+def _option_text(option: OptionEntry) -> Iterator[str]:
+    if option.help:
+        yield prose(option.help)
+    if option.value is not None:
+        least, most = option.value.minimum, option.value.maximum
+        if least is not None and most is not None:
+            yield f"From {least:g} to {most:g}."
+        elif least is not None:
+            yield f"At least {least:g}."
+        elif most is not None:
+            yield f"At most {most:g}."
+    if option.default is not None:
+        yield f"The default is {bold(option.default)}."
+    if option.envvar:
+        yield f"See also {bold(option.envvar)} under ENVIRONMENT."
+
+
+def _environment(command: CommandEntry) -> Iterator[str]:
+    """Yield the variables of the options; the page of the default command has all the others."""
+    options = {
+        option.envvar: option
+        for each in command.walk()
+        for option in each.options
+        if option.envvar is not None
+    }
+    yield "An option on the command line goes before its variable."
+    for variable, option in options.items():
+        long = option.names[-1]
+        text = f"The same as `{long}`." if option.value else f"If it is 1, the same as `{long}`."
+        yield from _entry(bold(variable), prose(text))
+    if command.is_default:
+        yield from _definitions(ENVIRONMENT)
+    else:
+        yield from (".PP", prose(f"The others are described in {PROGRAM}(1)."))
+
+
+def _definitions(texts: Mapping[str, str]) -> Iterator[str]:
+    for term, text in texts.items():
+        yield from _entry(bold(term), prose(text))
+
+
+def _entry(head: str, text: str) -> tuple[str, ...]:
+    return (".TP", head, text) if text else (".TP", head, "\\&")
+
+
+def _paragraphs(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from (".PP", prose(text))
+
+
+def _as_title(sentence: str) -> str:
+    """Return a sentence as the NAME section has it: beginning in lower case."""
+    return prose(sentence[:1].lower() + sentence[1:])

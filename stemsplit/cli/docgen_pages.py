@@ -1,0 +1,151 @@
+"""What the man pages say beside the options: written by hand, one ``Page`` per command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stemsplit.errors import ExitCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The parts of a page that no option tells. What stands in backticks will be bold."""
+
+    description: tuple[str, ...] = ()
+    examples: Mapping[str, str] = field(default_factory=dict)  # what it does -> what to type
+    output: tuple[str, ...] = ()
+    #: Keys of the object that --json writes, and what each holds.
+    record: Mapping[str, str] = field(default_factory=dict)
+
+
+_SPLIT = Page(
+    description=(
+        "Each stem is exactly as long as the song, at its sample rate and with its channels, and "
+        "lined up with it to the sample. The stems of a song appear together when it is done, or "
+        "not at all.",
+        "A file may be anything that ffmpeg decodes, a video too. A folder stands for the audio "
+        "files below it. A song that fails is reported, and the others are split all the same.",
+        "The first time a model is used its weights are fetched, verified and kept; "
+        "`stemsplit models pull` does it beforehand.",
+        "Stems that are there already are not replaced, unless `--force` is given; "
+        "`--skip-existing` leaves them and writes what is missing. A file that has the name of a "
+        "command is written with its folder: `stemsplit ./models`.",
+    ),
+    examples={
+        "Split a song; the stems go to separated/song/:": "stemsplit song.mp3",
+        "Split all songs below a folder, and go on where an earlier run ended:": (
+            "stemsplit --skip-existing --out stems album/"
+        ),
+        "Vocals and the song without them, as mp3:": (
+            "stemsplit --two-stems vocals --format mp3 song.flac"
+        ),
+        "Only drums and bass, as 24-bit WAV:": "stemsplit --stems drums,bass --depth 24 song.wav",
+        "With the fine-tuned models, four times as slow, on the second GPU:": (
+            "stemsplit -n htdemucs_ft --device cuda:1 song.mp3"
+        ),
+        "All stems in one folder, named after song and stem:": (
+            "stemsplit --filename '{track} ({stem}).{ext}' song.mp3"
+        ),
+        "Hand the paths of the stems to another program:": (
+            "stemsplit -q --json song.mp3 | jq -r '.stems[].path'"
+        ),
+    },
+    output=(
+        "Standard output carries the paths of the stems, one a line. Progress, remarks, warnings "
+        "and errors go to standard error.",
+        "With `--json` there is one object a line for each input, in the order of the inputs:",
+    ),
+    record={
+        "schema": "Version of this record: 1.",
+        "input": "Path of the song.",
+        "status": "`done`, `skipped` or `failed`.",
+        "model": "Name of the model, or path of the checkpoint.",
+        "stems": "A list of objects with `name` and `path`.",
+        "sample_rate": "Of the stems, in Hz. This and the next three: when `done`.",
+        "channels": "Of the stems.",
+        "frames": "Samples of one channel.",
+        "seconds": "How long it took.",
+        "error": "What went wrong. This and the next two: when `failed`.",
+        "hint": "What to do about it, or null.",
+        "exit_code": "What this failure alone would exit with.",
+    },
+)
+
+_MODELS = Page(
+    description=(
+        "Wherever a model is asked for, a name of the list will do, and so will the path of a "
+        "checkpoint file.",
+    ),
+    examples={
+        "See which models there are, and which are here:": "stemsplit models list",
+        "See the stems, the licence and the published scores of one:": (
+            "stemsplit models show htdemucs"
+        ),
+        "Fetch the weights before going where there is no network:": (
+            "stemsplit models pull htdemucs htdemucs_ft"
+        ),
+        "Check all weights that are here:": "stemsplit models verify",
+        "Find the folder to copy to another machine:": "stemsplit models path",
+    },
+    output=(
+        "Lists, facts and paths go to standard output, progress and errors to standard error. "
+        "With `--json`, `list` writes one object a line for each model, and `show` writes one.",
+    ),
+)
+
+_DEMO = Page(
+    examples={
+        "See whether everything works here:": "stemsplit demo",
+        "Another song, split by another model:": (
+            "stemsplit demo --seed 7 -n htdemucs_ft --out demo7"
+        ),
+        "Without a network and without weights (the stems are noise):": (
+            "stemsplit demo -n tiny.htdemucs --seconds 4"
+        ),
+    },
+    output=(
+        "The paths of the stems, one a line, and a table of the scores. With `--json` there is the "
+        "record that stemsplit(1) describes, and then an object with `schema` and `scores`: a list "
+        "of objects with `stem`, `sdr`, and `sdr_of_the_song`, both in dB.",
+    ),
+)
+
+PAGES: Mapping[str, Page] = {"split": _SPLIT, "models": _MODELS, "demo": _DEMO}
+
+#: Variables that belong to no option.
+ENVIRONMENT: Mapping[str, str] = {
+    "STEMSPLIT_CACHE_DIR": "The folder where weights are kept.",
+    "STEMSPLIT_REGISTRY": (
+        "A TOML file with more models: its `[models.NAME]` tables look like those of the registry "
+        "that is installed, and replace those of the same name."
+    ),
+    "STEMSPLIT_FFMPEG": "The ffmpeg program to use.",
+    "NO_COLOR": "If it is not empty, the progress bar has no colours.",
+    "TERM": "If it is `dumb`, there are lines instead of a progress bar.",
+}
+
+FILES: Mapping[str, str] = {
+    "~/.cache/stemsplit": (
+        "The weights that were fetched, on Linux. It is ~/Library/Caches/stemsplit on macOS; "
+        "`stemsplit models path` shows it on any system. It can be removed at any time, and can be "
+        "copied to a machine without a network."
+    ),
+    "separated": "The folder below which stems go by default, in the current folder.",
+}
+
+EXIT_STATUS: Mapping[ExitCode, str] = {
+    ExitCode.DONE: "Every input is done.",
+    ExitCode.DEFECT: "A defect of stemsplit; `--debug` shows where.",
+    ExitCode.USAGE: "Wrong usage, wrong configuration, or an unknown name.",
+    ExitCode.FILE: "An input cannot be read, or an output cannot be written or is there already.",
+    ExitCode.CHECKPOINT: (
+        "A checkpoint is missing, cannot be fetched, is damaged, or does not fit the model."
+    ),
+    ExitCode.ENVIRONMENT: (
+        "The machine lacks something: ffmpeg, the device, memory, or space on the disk."
+    ),
+    ExitCode.PARTLY: "Some inputs are done, some failed.",
+    ExitCode.INTERRUPTED: "Interrupted (SIGINT). No unfinished stem is left behind.",
+    ExitCode.TERMINATED: "Terminated (SIGTERM). No unfinished stem is left behind.",
+}

@@ -1,0 +1,237 @@
+"""The command tree as plain data, for the man pages and the completion scripts.
+
+Read from the Typer apps by public names only; what Typer does not show (choices, limits, paths) is
+read from the type hints of the function behind a command, which are Python's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+import typer
+
+from stemsplit.checkpoints.registry import list_models
+from stemsplit.cli.app import COMMANDS, DEFAULT_COMMAND, load_command
+from stemsplit.separation.device import DEVICES
+
+PROGRAM = "stemsplit"
+
+#: What a value is, as far as a shell can help: one of ``words``, a name of the registry (``model``:
+#: or a checkpoint file), one stem, stems with commas between them, a file, a folder, or something
+#: that only a person knows.
+Kind: TypeAlias = Literal["words", "name", "model", "stem", "stems", "file", "folder", "free"]
+
+#: What the placeholder of a value says of it.
+_KIND_OF_METAVAR: dict[str, Kind] = {
+    "NAME": "name",
+    "STEM": "stem",
+    "STEM,…": "stems",
+    "FILE": "file",
+    "FOLDER": "folder",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """What can follow an option or stand as an argument."""
+
+    metavar: str
+    kind: Kind
+    words: tuple[str, ...] = ()  # all that it can be, as far as that is known
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionEntry:
+    """An option: ``names`` with the short ones first; a flag has no ``value``."""
+
+    names: tuple[str, ...]
+    help: str
+    value: Value | None = None
+    default: str | None = None
+    envvar: str | None = None
+    repeats: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The help for a place that has no typography."""
+        return self.help.replace("`", "").rstrip(".")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgumentEntry:
+    """An argument."""
+
+    value: Value
+    help: str
+    required: bool
+    many: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandEntry:
+    """A command: ``words`` say where it stands in the tree, ``("models", "list")``."""
+
+    words: tuple[str, ...]
+    paragraphs: tuple[str, ...]
+    options: tuple[OptionEntry, ...]
+    arguments: tuple[ArgumentEntry, ...]
+    commands: tuple[CommandEntry, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The last word."""
+        return self.words[-1]
+
+    @property
+    def invocation(self) -> str:
+        """What a person types: the default command goes without its name."""
+        words = () if self.is_default else self.words
+        return " ".join((PROGRAM, *words))
+
+    @property
+    def summary(self) -> str:
+        """The first sentence, for a place that has no typography."""
+        return self.paragraphs[0].partition(". ")[0].rstrip(".").replace("`", "")
+
+    @property
+    def path(self) -> str:
+        """The words with spaces between them."""
+        return " ".join(self.words)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is also what the program does without the name of a command."""
+        return self.words == (DEFAULT_COMMAND,)
+
+    def walk(self) -> Iterator[CommandEntry]:
+        """Yield the command and all below it."""
+        yield self
+        for command in self.commands:
+            yield from command.walk()
+
+
+HELP = OptionEntry(names=("-h", "--help"), help="Show a summary of the options and exit.")
+
+
+def read_commands() -> tuple[CommandEntry, ...]:
+    """Return all commands of the program, in the order in which the program has them."""
+    return tuple(
+        _read_command((name,), typer.main.get_command(load_command(name))) for name in COMMANDS
+    )
+
+
+# Typer keeps Click's classes in a private module, so the objects below have no type to name.
+
+
+def _read_command(words: tuple[str, ...], command: Any) -> CommandEntry:
+    below = getattr(command, "commands", {})
+    # A group has no function of its own, and no options beside --help.
+    hints = {} if below else get_type_hints(inspect.unwrap(command.callback), include_extras=True)
+    options: list[OptionEntry] = []
+    arguments: list[ArgumentEntry] = []
+    for parameter in command.params:
+        if parameter.hidden:
+            continue
+        if parameter.opts[0].startswith("-"):
+            options.append(_read_option(parameter, hints[parameter.name]))
+        else:
+            arguments.append(_read_argument(parameter, hints[parameter.name]))
+    return CommandEntry(
+        words=words,
+        paragraphs=_paragraphs(command.help),
+        options=(*options, HELP),
+        arguments=tuple(arguments),
+        commands=tuple(_read_command((*words, name), below[name]) for name in below),
+    )
+
+
+def _read_option(parameter: Any, hint: Any) -> OptionEntry:
+    names = sorted((*parameter.opts, *parameter.secondary_opts), key=lambda name: name[:2] == "--")
+    takes_value = not (parameter.is_flag or parameter.count)
+    return OptionEntry(
+        names=tuple(names),
+        help=_one_line(parameter.help),
+        value=_read_value(parameter, hint) if takes_value else None,
+        default=_default(parameter.default) if takes_value else None,
+        envvar=parameter.envvar,
+        repeats=bool(parameter.count or parameter.multiple),
+    )
+
+
+def _read_argument(parameter: Any, hint: Any) -> ArgumentEntry:
+    return ArgumentEntry(
+        value=_read_value(parameter, hint),
+        help=_one_line(parameter.help),
+        required=parameter.required,
+        many=parameter.nargs != 1,
+    )
+
+
+def _read_value(parameter: Any, hint: Any) -> Value:
+    # An optional argument says so in its placeholder: [NAME].
+    metavar = (parameter.metavar or "").strip("[]")
+    choices = DEVICES if metavar == "DEVICE" else _choices(hint)
+    kind: Kind = "file" if _mentions(hint, Path) else "free"
+    kind = "words" if choices else _KIND_OF_METAVAR.get(metavar, kind)
+    if kind == "name" and parameter.name == "model":
+        kind = "model"
+    minimum, maximum = _limits(hint)
+    return Value(
+        metavar=metavar or parameter.name.upper(),
+        kind=kind,
+        words=choices or _registry_words(kind),
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def _registry_words(kind: Kind) -> tuple[str, ...]:
+    """Return the names of models or stems that the registry has, where ``kind`` asks for them."""
+    match kind:
+        case "name" | "model":
+            return tuple(model.name for model in list_models())
+        case "stem" | "stems":
+            return tuple(dict.fromkeys(stem for model in list_models() for stem in model.stems))
+    return ()
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    """Return the strings of the ``Literal`` in ``hint``, none if there is no such type."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return next(filter(None, map(_choices, get_args(hint))), ())
+
+
+def _mentions(hint: Any, wanted: type) -> bool:
+    return hint is wanted or any(_mentions(part, wanted) for part in get_args(hint))
+
+
+def _limits(hint: Any) -> tuple[float | None, float | None]:
+    """Return the least and the greatest value that the option's declaration allows."""
+    declarations = [part for part in get_args(hint) if hasattr(part, "min")]
+    return (declarations[0].min, declarations[0].max) if declarations else (None, None)
+
+
+def _default(value: Any) -> str | None:
+    if value is None:
+        return None
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _paragraphs(text: str | None) -> tuple[str, ...]:
+    return tuple(_one_line(part) for part in inspect.cleandoc(text or "").split("\n\n"))
+
+
+def walk(commands: Iterable[CommandEntry]) -> list[CommandEntry]:
+    """Return ``commands`` and all below them."""
+    return [each for command in commands for each in command.walk()]

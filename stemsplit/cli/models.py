@@ -1,0 +1,191 @@
+"""``stemsplit models``: which models there are, and their weights on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stemsplit.cli import options
+from stemsplit.cli.console import Console
+from stemsplit.cli.events import show
+from stemsplit.errors import ExitCode
+
+if TYPE_CHECKING:
+    from stemsplit.checkpoints.registry import Model
+
+# The registry and the cache are imported in the commands: --help has no need of them.
+app = options.new_app(help="The models, and their weights on this machine.", no_args_is_help=True)
+
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of models.")]
+
+
+@app.command("list")
+def list_(json: options.Json = False) -> int:
+    """List all models: stems, licence, published score, and whether the weights are here."""
+    from stemsplit.checkpoints.registry import list_models
+
+    console = Console(sys.stdout, sys.stderr, json=json)
+    models = list_models()
+    if json:
+        for model in models:
+            console.record(_record(model))
+        return ExitCode.DONE
+    rows = [("NAME", "STEMS", "SDR", "HERE", "LICENCE")]
+    rows += [
+        (model.name, ",".join(model.stems), _score(model), _where(model), model.licence)
+        for model in models
+    ]
+    _table(console, rows)
+    return ExitCode.DONE
+
+
+@app.command("show")
+def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Json = False) -> int:
+    """Show all that is known of one model."""
+    from stemsplit.checkpoints.registry import resolve
+
+    console = Console(sys.stdout, sys.stderr, json=json)
+    model = resolve(name)
+    if json:
+        console.record(_record(model))
+        return ExitCode.DONE
+    facts = [
+        ("name", model.name),
+        ("description", model.description),
+        ("stems", ", ".join(model.stems)),
+        ("sample rate", f"{model.sample_rate} Hz"),
+        ("channels", str(model.channels)),
+        ("segment", f"{model.segment / model.sample_rate:.2f} s"),
+        ("architecture", model.architecture or "ensemble"),
+        ("members", ", ".join(model.members)),
+        ("licence", model.licence),
+        ("training data", model.training_data),
+        ("paper", model.paper or ""),
+        *(
+            ("published", f"{_values(scores.values)} ({scores.metric}, {scores.dataset})")
+            for scores in model.scores
+        ),
+        *(("source", file.address) for source in model.sources for file in source.files),
+        ("here", _where(model)),
+    ]
+    _table(console, [(f"{fact}:", value) for fact, value in facts if value])
+    return ExitCode.DONE
+
+
+@app.command()
+def pull(
+    names: Names,
+    offline: options.Offline = False,
+    quiet: options.Quiet = 0,
+    debug: options.Debug = False,
+) -> int:
+    """Fetch the weights of models, so that they are here when there is no network."""
+    from stemsplit.checkpoints import cache
+    from stemsplit.checkpoints.registry import resolve
+
+    console = Console(sys.stdout, sys.stderr, quiet=quiet)
+    for model in [resolve(name) for name in names]:
+        show(console, cache.pull(model, offline=offline), model.name)
+        _show_paths(console, model)
+    return ExitCode.DONE
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]", help="Names of models; all that are here by default."),
+    ] = None,
+    debug: options.Debug = False,
+) -> int:
+    """Check that the weights on this machine are what was fetched, bit for bit."""
+    from stemsplit.checkpoints import cache
+    from stemsplit.checkpoints.registry import list_models, resolve
+
+    console = Console(sys.stdout, sys.stderr)
+    models = [resolve(name) for name in names or ()]
+    for model in models or [model for model in list_models() if cache.find(model)]:
+        cache.verify(model)
+        console.data(f"{model.name}: ok")
+    return ExitCode.DONE
+
+
+@app.command()
+def rm(names: Names, debug: options.Debug = False) -> int:
+    """Remove the weights of models from this machine."""
+    from stemsplit.checkpoints import cache
+    from stemsplit.checkpoints.registry import resolve
+
+    console = Console(sys.stdout, sys.stderr)
+    for model in [resolve(name) for name in names]:
+        removed = cache.remove(model)
+        console.note(f"{model.name}: {'removed' if removed else 'was not here'}")
+    return ExitCode.DONE
+
+
+@app.command()
+def path(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The cache folder without a name.")
+    ] = None,
+) -> int:
+    """Show where the weights of a model are, or where all weights are kept."""
+    from stemsplit.checkpoints import cache
+    from stemsplit.checkpoints.registry import resolve
+
+    console = Console(sys.stdout, sys.stderr)
+    if name is None:
+        console.data(str(cache.cache_dir()))
+    else:
+        _show_paths(console, resolve(name))
+    return ExitCode.DONE
+
+
+def _show_paths(console: Console, model: Model) -> None:
+    """Write where the weights of ``model`` are, one file a line; raise if they are not here."""
+    from stemsplit.checkpoints import cache
+
+    for network in cache.networks(model):
+        if network.sources:
+            weights = cache.find(network)
+            if weights is None:
+                raise cache.not_cached(network)
+            console.data(str(weights))
+
+
+def _where(model: Model) -> str:
+    """Say whether ``model`` can be used without a network."""
+    from stemsplit.checkpoints import cache
+
+    if not any(network.sources for network in cache.networks(model)):
+        return "built in"
+    return "no" if cache.missing(model) else "yes"
+
+
+def _score(model: Model) -> str:
+    """Return the mean of the first published scores over the stems; empty without any."""
+    if not model.scores:
+        return ""
+    values = model.scores[0].values.values()
+    return f"{sum(values) / len(values):.2f}"
+
+
+def _values(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{stem} {value:g} dB" for stem, value in values.items())
+
+
+def _record(model: Model) -> dict[str, Any]:
+    """Return ``model`` as the object that --json writes."""
+    return {"schema": 1, **dataclasses.asdict(model), "here": _where(model) != "no"}
+
+
+def _table(console: Console, rows: Sequence[tuple[str, ...]]) -> None:
+    """Write ``rows`` as columns; the last one is as wide as it likes."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        console.data("  ".join(cells).rstrip())

@@ -1,0 +1,56 @@
+"""What the tests share: a song, and a cache of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stemsplit.evaluation.song import render
+
+SECONDS = 3.0
+SAMPLE_RATE = 44_100
+
+#: Weights that were fetched once serve all runs of the tests that ask for them.
+FETCHED = os.environ.get("STEMSPLIT_CACHE_DIR")
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[None]:
+    """No test sees the settings of the person who runs it, or writes to the real cache."""
+    for name in os.environ:
+        if name.startswith("STEMSPLIT_") and name != "STEMSPLIT_FFMPEG":
+            monkeypatch.delenv(name)
+    if request.node.get_closest_marker("weights"):
+        if FETCHED:
+            monkeypatch.setenv("STEMSPLIT_CACHE_DIR", FETCHED)
+    else:
+        monkeypatch.setenv("STEMSPLIT_CACHE_DIR", str(tmp_path / "cache"))
+    yield
+
+
+@pytest.fixture(scope="session")
+def true_stems() -> dict[str, np.ndarray]:
+    """The stems ``(C, T)`` of a short song, by name."""
+    return render(seed=1, seconds=SECONDS, sample_rate=SAMPLE_RATE)
+
+
+@pytest.fixture(scope="session")
+def mixture(true_stems: dict[str, np.ndarray]) -> np.ndarray:
+    """The short song ``(C, T)``."""
+    return np.sum(list(true_stems.values()), axis=0)
+
+
+@pytest.fixture
+def song(mixture: np.ndarray, tmp_path: Path) -> Path:
+    """The short song as a float32 WAV file, alone in its folder."""
+    path = tmp_path / "music" / "song.wav"
+    path.parent.mkdir()
+    soundfile.write(path, mixture.T, SAMPLE_RATE, subtype="FLOAT")
+    return path

@@ -1,0 +1,97 @@
+"""The entry point: commands, signals, and what is left when it is stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+
+from stemsplit.cli.app import COMMANDS, choose_command
+from tests.command import TINY, files_below, run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "rest"),
+    [
+        (["song.mp3"], "split", ["song.mp3"]),
+        (["split", "song.mp3"], "split", ["song.mp3"]),
+        (["models", "list"], "models", ["list"]),
+        (["./models"], "split", ["./models"]),
+        (["-n", "models", "x"], "split", ["-n", "models", "x"]),
+        (["--", "models"], "split", ["--", "models"]),
+        ([], "split", []),
+    ],
+)
+def test_a_first_word_that_is_no_command_is_a_file(
+    arguments: list[str], command: str, rest: list[str]
+) -> None:
+    assert choose_command(arguments) == (command, rest)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, tmp_path: Path) -> None:
+    result = run(command, "--help", cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout.startswith("Usage: stemsplit")
+
+
+def test_a_traceback_only_with_debug(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no")
+    plain = run(song, "-n", "nosuch", cwd=tmp_path)
+    debug = run(song, "-n", "nosuch", "--debug", cwd=tmp_path)
+    assert "Traceback" not in plain.stderr
+    assert "Traceback" in debug.stderr
+    assert (plain.code, debug.code) == (2, 2)
+
+
+def interrupted(tmp_path: Path, number: signal.Signals) -> tuple[int, str]:
+    """Stop a run in the middle with the signal; return its exit code and what it wrote."""
+    minutes = np.zeros((10 * 60 * 8_000, 1), np.float32)
+    soundfile.write(tmp_path / "long.wav", minutes, 8_000, subtype="PCM_16")
+    with subprocess.Popen(
+        [sys.executable, "-m", "stemsplit", "long.wav", "-n", TINY],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        children = busy_children(psutil.Process(process.pid), tmp_path / "separated")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert not [child for child in children if child.is_running()]
+    return process.returncode, errors
+
+
+def busy_children(process: psutil.Process, outputs: Path) -> list[psutil.Process]:
+    """Wait until ``process`` reads from children of its own and writes temporary files."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        children = process.children(recursive=True)
+        if len(children) >= 2 and any(name.endswith(".part") for name in files_below(outputs)):
+            return children
+        time.sleep(0.02)
+    raise AssertionError("it never got to work")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 143, "terminated"),
+    ],
+)
+def test_a_signal_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals, code: int, word: str
+) -> None:
+    returned, errors = interrupted(tmp_path, number)
+    assert returned == code
+    assert errors.splitlines()[-1] == f"stemsplit: error: {word}"
+    assert files_below(tmp_path) == ["long.wav"]
+    assert not (tmp_path / "separated").exists()

@@ -1,0 +1,214 @@
+"""Bad input: a clear error, the right exit code, and nothing lost or left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.command import TINY, files_below, run
+
+
+@pytest.fixture(autouse=True)
+def _tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+
+
+def write(path: Path, samples: np.ndarray, subtype: str = "FLOAT") -> Path:
+    soundfile.write(path, samples, 44_100, subtype=subtype)
+    return path
+
+
+def refused(tmp_path: Path, name: str, words: str) -> None:
+    """Check that ``name`` is refused with ``words`` in one line, and nothing but it is there."""
+    before = files_below(tmp_path)
+    result = run("--", name, cwd=tmp_path)
+    error, *hint = result.stderr.splitlines()
+    assert error.startswith("stemsplit: error: ")
+    assert words in error
+    assert len(hint) <= 1 and all(line.startswith("hint: ") for line in hint)
+    assert (result.code, result.stdout) == (3, "")
+    assert files_below(tmp_path) == before
+    assert not (tmp_path / "separated").exists()
+
+
+def test_not_audio(tmp_path: Path) -> None:
+    (tmp_path / "text.mp3").write_text("this is no song\n" * 100)
+    refused(tmp_path, "text.mp3", "not an audio file")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    refused(tmp_path, "empty.wav", "empty")
+
+
+def test_audio_without_a_frame(tmp_path: Path) -> None:
+    write(tmp_path / "none.wav", np.zeros((0, 2), np.float32))
+    refused(tmp_path, "none.wav", "none.wav: ")
+
+
+def test_a_folder_without_audio(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "notes.txt").write_text("la la la")
+    refused(tmp_path, "docs", "this folder holds no audio files")
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    refused(tmp_path, "a\nb.wav", "a\\nb.wav: no such file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file(tmp_path: Path) -> None:
+    write(tmp_path / "secret.wav", np.zeros((100, 2), np.float32)).chmod(0)
+    refused(tmp_path, "secret.wav", "permission denied")
+
+
+def test_a_path_through_a_file(song: Path, tmp_path: Path) -> None:
+    refused(tmp_path, "music/song.wav/x.wav", "cannot be read")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers(tmp_path: Path, value: float) -> None:
+    samples = np.zeros((44_100, 2), np.float32)
+    samples[30_000, 1] = value
+    write(tmp_path / "nan.wav", samples)
+    refused(tmp_path, "nan.wav", "the first at 0.680 s (frame 30000)")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_a_truncated_file(mixture: np.ndarray, tmp_path: Path, suffix: str) -> None:
+    whole = tmp_path / f"cut.{suffix}"
+    soundfile.write(whole, np.tile(mixture.T, (4, 1)), 44_100, subtype="PCM_16")
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) // 2])
+    refused(tmp_path, whole.name, "truncated")
+    accepted = run(whole, "--accept-truncated", "--stems", "vocals", cwd=tmp_path)
+    assert accepted.code == 0
+    assert "truncated" in accepted.stderr
+    frames = soundfile.info(tmp_path / accepted.lines[0]).frames
+    assert 0.4 < frames / (4 * mixture.shape[1]) < 0.6
+
+
+@pytest.mark.parametrize("frames", [1, 2, 100, 4_097])
+def test_very_short_songs(tmp_path: Path, frames: int) -> None:
+    write(tmp_path / "short.wav", np.full((frames, 2), 0.25, np.float32))
+    result = run("short.wav", cwd=tmp_path)
+    assert result.code == 0
+    for line in result.lines:
+        samples, _ = soundfile.read(tmp_path / line, always_2d=True)
+        assert samples.shape == (frames, 2)
+        assert np.isfinite(samples).all()
+
+
+def test_digital_silence_stays_silent(tmp_path: Path) -> None:
+    write(tmp_path / "silence.wav", np.zeros((50_000, 2), np.float32))
+    result = run("silence.wav", cwd=tmp_path)
+    assert result.code == 0
+    for line in result.lines:
+        samples, _ = soundfile.read(tmp_path / line)
+        assert np.abs(samples).max() < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["direct current", "full-scale noise"])
+def test_extreme_songs_stay_finite(tmp_path: Path, kind: str) -> None:
+    noise = np.random.default_rng(0).choice([-1.0, 1.0], (60_000, 2))
+    samples = noise if kind == "full-scale noise" else np.full((60_000, 2), 0.9)
+    write(tmp_path / "loud.wav", samples.astype(np.float32))
+    result = run("loud.wav", cwd=tmp_path)
+    assert result.code == 0
+    for line in result.lines:
+        stem, _ = soundfile.read(tmp_path / line)
+        assert np.isfinite(stem).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.wav",
+        'it\'s "quoted".wav',
+        "line\nbreak.wav",
+        "emoji 🎸🥁.wav",
+        "-n.wav",
+        "--help.wav",
+        "...wav",
+        "a..b.wav",
+        "%d %s {stem}.wav",
+        "http:x.wav",
+        "semi;colon|pipe&.wav",
+        "byte\udcff.wav",
+    ],
+)
+def test_hostile_names(song: Path, tmp_path: Path, name: str) -> None:
+    shutil.copy(song, tmp_path / name)
+    result = run("--stems", "vocals", "--", name, cwd=tmp_path)
+    assert result.code == 0
+    assert len(result.lines) == 1
+    written = Path(result.lines[0])
+    assert written.parts[0] == "separated" and len(written.parts) == 3
+    assert soundfile.info(tmp_path / written).frames == soundfile.info(song).frames
+
+
+def test_dots_on_the_way_are_no_hindrance(song: Path, tmp_path: Path) -> None:
+    result = run("music/../music/./song.wav", "--stems", "vocals", cwd=tmp_path)
+    assert result.lines == ["separated/song/vocals.wav"]
+
+
+def test_an_output_folder_that_is_a_file(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("precious")
+    result = run(song, "-o", "taken", cwd=tmp_path)
+    assert result.code == 3
+    assert "taken" in result.stderr.splitlines()[0]
+    assert (tmp_path / "taken").read_text() == "precious"
+
+
+def test_an_output_folder_that_cannot_be_written(song: Path, tmp_path: Path) -> None:
+    result = run(song, "-o", "/proc/stems", cwd=tmp_path)
+    assert result.code == 3
+    assert "stemsplit: error: /proc/stems/song: cannot be written" in result.stderr
+
+
+def start(*arguments: str, cwd: Path, **options: object) -> subprocess.Popen[bytes]:
+    """Start the command as a process of its own."""
+    words = [sys.executable, "-m", "stemsplit", *arguments]
+    return subprocess.Popen(words, cwd=cwd, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_full_disk(song: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a disk: both fail the same write."""
+    limited = (
+        "import resource, signal, sys; from stemsplit.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", limited, str(song), "-q"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 5
+    assert process.stderr.startswith("stemsplit: error: ")
+    assert not (tmp_path / "separated").exists()
+
+
+def test_stdout_closed_early_loses_nothing(song: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start(str(song), "-q", cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, b"")
+    assert len(files_below(tmp_path / "separated")) == 4
+
+
+def test_closed_streams_are_no_defect(song: Path, tmp_path: Path) -> None:
+    command = f'"{sys.executable}" -m stemsplit "{song}" --stems vocals >&- 2>&-'
+    assert subprocess.run(command, shell=True, cwd=tmp_path).returncode == 0
+    assert files_below(tmp_path / "separated") == ["song/vocals.wav"]

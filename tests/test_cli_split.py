@@ -1,0 +1,260 @@
+"""`stemsplit FILE…` as a person uses it: what comes out, where, and with which words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.command import TINY, files_below, run
+
+STEMS = ["drums", "bass", "other", "vocals"]
+
+
+@pytest.fixture(autouse=True)
+def _tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+
+
+def test_four_stems_as_long_as_the_song(song: Path, tmp_path: Path) -> None:
+    result = run(song, cwd=tmp_path)
+    assert result.code == 0
+    assert result.lines == [f"separated/song/{stem}.wav" for stem in STEMS]
+    frames = soundfile.info(song).frames
+    for line in result.lines:
+        info = soundfile.info(tmp_path / line)
+        assert (info.frames, info.samplerate, info.channels) == (frames, 44_100, 2)
+        assert (info.format, info.subtype) == ("WAV", "FLOAT")
+    assert files_below(tmp_path / "separated") == sorted(f"song/{stem}.wav" for stem in STEMS)
+
+
+def test_two_runs_give_the_same_bytes(song: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        assert run(song, "-o", folder, cwd=tmp_path).code == 0
+    for stem in STEMS:
+        first, second = (tmp_path / folder / "song" / f"{stem}.wav" for folder in "ab")
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_rest_is_the_song_without_the_stem(song: Path, tmp_path: Path) -> None:
+    result = run(song, "--two-stems", "vocals", cwd=tmp_path)
+    assert result.lines == ["separated/song/vocals.wav", "separated/song/no_vocals.wav"]
+    vocals, rest = (soundfile.read(tmp_path / line, dtype="float32")[0] for line in result.lines)
+    mix = soundfile.read(song, dtype="float32")[0]
+    assert np.abs(vocals).max() > 1e-4
+    assert np.abs(vocals + rest - mix).max() < 1e-6
+
+
+def test_only_the_asked_stems(song: Path, tmp_path: Path) -> None:
+    result = run(song, "--stems", "vocals, drums", cwd=tmp_path)
+    assert result.lines == ["separated/song/vocals.wav", "separated/song/drums.wav"]
+    assert files_below(tmp_path / "separated") == ["song/drums.wav", "song/vocals.wav"]
+
+
+def test_the_asked_stems_are_those_of_a_whole_run(song: Path, tmp_path: Path) -> None:
+    run(song, "-o", "all", cwd=tmp_path)
+    run(song, "-o", "one", "--stems", "bass", cwd=tmp_path)
+    all_, one = ((tmp_path / folder / "song/bass.wav").read_bytes() for folder in ("all", "one"))
+    assert all_ == one
+
+
+@pytest.mark.parametrize(
+    ("options", "subtype"),
+    [
+        (["--depth", "16"], "PCM_16"),
+        (["--depth", "24"], "PCM_24"),
+        (["--depth", "32f"], "FLOAT"),
+        (["--format", "flac"], "PCM_24"),
+        (["--format", "flac", "--depth", "16"], "PCM_16"),
+    ],
+)
+def test_depths(song: Path, tmp_path: Path, options: list[str], subtype: str) -> None:
+    result = run(song, "--stems", "vocals", *options, cwd=tmp_path)
+    assert result.code == 0
+    info = soundfile.info(tmp_path / result.lines[0])
+    assert (info.subtype, info.frames) == (subtype, soundfile.info(song).frames)
+
+
+def test_mp3_has_the_frames_of_the_song(song: Path, tmp_path: Path) -> None:
+    result = run(song, "--stems", "vocals", "--format", "mp3", cwd=tmp_path)
+    assert result.lines == ["separated/song/vocals.mp3"]
+    assert soundfile.info(tmp_path / result.lines[0]).frames == soundfile.info(song).frames
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 22_050, 48_000, 96_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rate_and_channels_are_kept(tmp_path: Path, sample_rate: int, channels: int) -> None:
+    frames = sample_rate + 7
+    noise = np.random.default_rng(0).normal(0, 0.1, (frames, channels)).astype(np.float32)
+    soundfile.write(tmp_path / "x.wav", noise, sample_rate, subtype="FLOAT")
+    result = run("x.wav", "--two-stems", "vocals", cwd=tmp_path)
+    assert result.code == 0
+    stems = [
+        soundfile.read(tmp_path / line, dtype="float32", always_2d=True) for line in result.lines
+    ]
+    assert [(len(data), data.shape[1], rate) for data, rate in stems] == [
+        (frames, channels, sample_rate)
+    ] * 2
+    assert np.abs(stems[0][0] + stems[1][0] - noise).max() < 1e-6
+
+
+def test_more_channels_are_mixed_down_with_a_warning(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, (44_100, 6)).astype(np.float32)
+    soundfile.write(tmp_path / "surround.wav", noise, 44_100)
+    result = run("surround.wav", "--stems", "vocals", cwd=tmp_path)
+    assert result.code == 0
+    assert "warning: surround.wav: 6 channels are mixed down to 2" in result.stderr
+    info = soundfile.info(tmp_path / result.lines[0])
+    assert (info.channels, info.frames) == (2, 44_100)
+
+
+def test_a_template(song: Path, tmp_path: Path) -> None:
+    template = "{model}/{track}.{trackext} - {stem}.{ext}"
+    result = run(song, "-o", "o", "--stems", "bass", "--filename", template, cwd=tmp_path)
+    assert result.lines == ["o/tiny.htdemucs/song.wav - bass.wav"]
+
+
+def test_existing_stems_are_refused_replaced_or_left(song: Path, tmp_path: Path) -> None:
+    assert run(song, "--stems", "vocals", cwd=tmp_path).code == 0
+    target = tmp_path / "separated/song/vocals.wav"
+    target.write_bytes(b"precious")
+
+    refused = run(song, "--stems", "vocals", cwd=tmp_path)
+    assert refused.code == 3
+    assert refused.stderr.startswith(
+        "stemsplit: error: separated/song/vocals.wav: is there already\nhint: --force"
+    )
+    assert refused.stdout == ""
+    assert target.read_bytes() == b"precious"
+
+    skipped = run(song, "--stems", "vocals", "--skip-existing", cwd=tmp_path)
+    assert (skipped.code, skipped.stdout) == (0, "")
+    assert target.read_bytes() == b"precious"
+
+    rest = run(song, "--stems", "vocals,bass", "--skip-existing", cwd=tmp_path)
+    assert rest.lines == ["separated/song/bass.wav"]
+    assert target.read_bytes() == b"precious"
+
+    assert run(song, "--stems", "vocals", "--force", cwd=tmp_path).code == 0
+    assert soundfile.info(target).frames == soundfile.info(song).frames
+
+
+def test_json_has_one_object_per_input(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp3").write_text("not audio at all")
+    result = run(song, "bad.mp3", "--json", cwd=tmp_path)
+    assert result.code == 6
+    done, failed = result.records
+    assert done["status"] == "done"
+    assert done["frames"] == soundfile.info(song).frames
+    assert [stem["name"] for stem in done["stems"]] == STEMS
+    assert all((tmp_path / stem["path"]).is_file() for stem in done["stems"])
+    assert (failed["status"], failed["input"], failed["exit_code"]) == ("failed", "bad.mp3", 3)
+    assert "bad.mp3: not an audio file" in failed["error"]
+
+
+def test_a_bad_song_does_not_stop_the_others(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp3").write_text("not audio at all")
+    shutil.copy(song, tmp_path / "good.wav")
+    result = run("bad.mp3", "good.wav", "--stems", "vocals", cwd=tmp_path)
+    assert result.code == 6
+    assert result.lines == ["separated/good/vocals.wav"]
+    assert "stemsplit: error: bad.mp3: not an audio file" in result.stderr
+    assert "1 done, 0 skipped, 1 failed" in result.stderr
+
+
+def test_a_folder_gives_the_songs_below_it(song: Path, tmp_path: Path) -> None:
+    (song.parent / "album").mkdir()
+    shutil.copy(song, song.parent / "album" / "second.WAV")
+    (song.parent / "cover.jpg").write_bytes(b"no song")
+    (song.parent / ".hidden.wav").write_bytes(b"no song")
+    result = run("music", "--stems", "vocals", cwd=tmp_path)
+    assert result.code == 0
+    assert result.lines == ["separated/song/vocals.wav", "separated/second/vocals.wav"]
+
+
+def test_the_same_song_twice_is_one(song: Path, tmp_path: Path) -> None:
+    result = run(song, "music/../music/song.wav", "--stems", "vocals", cwd=tmp_path)
+    assert (result.code, len(result.lines)) == (0, 1)
+
+
+def test_two_songs_for_one_name_are_refused_before_any_work(song: Path, tmp_path: Path) -> None:
+    shutil.copy(song, tmp_path / "song.flac")
+    result = run(song, "song.flac", cwd=tmp_path)
+    assert result.code == 2
+    assert "would both write separated/song/drums.wav" in result.stderr
+    assert not (tmp_path / "separated").exists()
+
+
+def test_quiet_says_nothing_and_progress_is_lines_elsewhere(song: Path, tmp_path: Path) -> None:
+    quiet = run(song, "-q", "-o", "a", cwd=tmp_path)
+    assert quiet.stderr == ""
+    assert len(quiet.lines) == 4
+    plain = run(song, "-o", "b", cwd=tmp_path)
+    percents = [line.split(":")[1].split()[0] for line in plain.stderr.splitlines()]
+    assert percents[0] == "0"
+    assert percents[-1] == "100"
+    assert "× real time" in plain.stderr
+    verbose = run(song, "-v", "-o", "c", cwd=tmp_path)
+    assert "tiny.htdemucs on cpu, float32, loaded in" in verbose.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "Usage: stemsplit [OPTIONS]"),
+        (["song.wav", "-n", "nosuch"], 2, "no model 'nosuch'"),
+        (["song.wav", "-n", "tiny.htdemcs"], 2, "did you mean tiny.htdemucs?"),
+        (["song.wav", "--stems", "vocal"], 2, "no stem 'vocal'"),
+        (["song.wav", "--two-stems", "kazoo"], 2, "no stem 'kazoo'"),
+        (["song.wav", "--two-stems", "vocals", "--stems", "bass"], 2, "exclude each other"),
+        (["song.wav", "-d", "tpu"], 2, "unknown device 'tpu'"),
+        (["song.wav", "-d", "cuda:x"], 2, "unknown device 'cuda:x'"),
+        (["song.wav", "-d", "cuda:99"], 5, "no device 'cuda:99' on this machine"),
+        (["song.wav", "-d", "cpu", "--precision", "fp16"], 2, "does not work on a CPU"),
+        (["song.wav", "--format", "xyz"], 2, "'xyz' is not one of"),
+        (["song.wav", "--format", "flac", "--depth", "32f"], 2, "flac"),
+        (["song.wav", "--filename", "{artist}/{stem}.wav"], 2, "no variable {artist}"),
+        (["song.wav", "--filename", "{track}.wav"], 2, "all stems would go to one file"),
+        (["song.wav", "--overlap", "1.5"], 2, "--overlap"),
+        (["song.wav", "--frobnicate"], 2, "--frobnicate"),
+        (["song.wav", "--force", "--skip-existing"], 2, "exclude each other"),
+        (["song.wav", "-n", "./nosuch.safetensors"], 4, "no such checkpoint file"),
+        (["nosuch.wav"], 3, "nosuch.wav: no such file"),
+    ],
+)
+def test_wrong_usage(
+    song: Path, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    shutil.copy(song, tmp_path / "song.wav")
+    result = run(*arguments, cwd=tmp_path)
+    assert words in result.stderr
+    assert (result.code, result.stdout) == (code, "")
+    assert not (tmp_path / "separated").exists()
+    if arguments:
+        first, *_ = result.stderr.splitlines()
+        assert first.startswith("stemsplit: error: ")
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    for flag in ("--help", "-h"):
+        shown = run(flag, cwd=tmp_path)
+        assert (shown.code, shown.stderr) == (0, "")
+        assert "--two-stems" in shown.stdout
+        assert "stemsplit models" in shown.stdout
+    version = run("--version", cwd=tmp_path)
+    assert version.code == 0
+    assert version.stdout.startswith("stemsplit ")
+    assert len(version.lines) == 1
+
+
+def test_records_are_valid_json_even_for_names_that_are_no_text(song: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "byte\udcff.wav"
+    shutil.copy(song, odd)
+    result = run(odd, "--stems", "vocals", "--json", cwd=tmp_path)
+    assert result.code == 0
+    assert json.loads(result.stdout)["input"] == str(odd)
+    assert files_below(tmp_path / "separated") == ["byte_/vocals.wav"]
