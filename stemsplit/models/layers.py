@@ -1,0 +1,319 @@
+"""Blocks that several networks share: the STFT pair in fp32 and the layers of the Demucs family.
+
+Axes: ``B`` batch, ``C`` channels, ``T`` samples, ``F`` frequency bins or rows, ``N`` frames. What
+runs in a frequency branch is ``(B, C, F, N)``, what runs in a time branch ``(B, C, N)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+#: Values in one block of rows: 256 Ki of fp32 are 1 MiB, what a core's second-level cache holds.
+ROW_BLOCK_VALUES = 256 * 1024
+
+
+def stft(wave: Tensor, n_fft: int, hop_length: int, *, normalized: bool = False) -> Tensor:
+    """Return the complex spectrogram ``(..., F, N)`` of ``wave`` ``(..., T)``; F = n_fft / 2 + 1.
+
+    Periodic Hann window of ``n_fft`` samples, frames centred on multiples of ``hop_length``, the
+    edges reflected; ``normalized`` divides by sqrt(n_fft). Always computed in fp32, whatever
+    autocast says: half precision has no FFT on a CPU and too few digits anywhere.
+    """
+    with torch.autocast(wave.device.type, enabled=False):
+        spectrum = torch.stft(
+            wave.float().reshape(-1, wave.shape[-1]),
+            n_fft,
+            hop_length,
+            window=torch.hann_window(n_fft, device=wave.device),
+            normalized=normalized,
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
+        )
+    return spectrum.view(*wave.shape[:-1], *spectrum.shape[-2:])
+
+
+def istft(
+    spectrum: Tensor, n_fft: int, hop_length: int, frames: int, *, normalized: bool = False
+) -> Tensor:
+    """Return the wave ``(..., T)`` fp32 of ``spectrum`` ``(..., F, N)``; T = ``frames``.
+
+    The inverse of :func:`stft` with the same settings.
+    """
+    with torch.autocast(spectrum.device.type, enabled=False):
+        wave = torch.istft(
+            spectrum.reshape(-1, *spectrum.shape[-2:]),
+            n_fft,
+            hop_length,
+            window=torch.hann_window(n_fft, device=spectrum.device),
+            normalized=normalized,
+            center=True,
+            length=frames,
+        )
+    return wave.view(*spectrum.shape[:-2], frames)
+
+
+def reflect_pad(wave: Tensor, left: int, right: int) -> Tensor:
+    """Return ``wave`` ``(B, C, T)`` with ``left`` and ``right`` samples reflected at its ends.
+
+    A wave too short to be reflected that far is lengthened by zeros first, at the right before the
+    left; the result has T + left + right samples in any case.
+    """
+    missing = max(0, max(left, right) - wave.shape[-1] + 1)
+    zeros_right = min(right, missing)
+    zeros_left = missing - zeros_right
+    if missing:
+        wave = functional.pad(wave, (zeros_left, zeros_right))
+    return functional.pad(wave, (left - zeros_left, right - zeros_right), mode="reflect")
+
+
+class ComplexAsChannels(nn.Module):
+    """The spectrogram of the hybrid Demucs family, real and imaginary part as channels ("CaC").
+
+    A hop is a quarter of a window. The wave is padded so that T samples give ceil(T / hop) frames,
+    in step with the strided convolutions of a time branch; the Nyquist bin is left out, so that the
+    number of bins is a power of two. Source: Défossez 2021, "Hybrid Spectrogram and Waveform Source
+    Separation".
+    """
+
+    def __init__(self, n_fft: int) -> None:
+        super().__init__()
+        self.n_fft = n_fft
+        self.hop_length = n_fft // 4
+        self.edge = 3 * self.hop_length // 2
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Return ``(B, 2 C, F, N)`` fp32 of ``wave`` ``(B, C, T)``; F = n_fft / 2.
+
+        N = ceil(T / hop). Real and imaginary part of the first channel, then of the second, and so
+        on.
+        """
+        device, samples = wave.device, wave.shape[-1]
+        frames = math.ceil(samples / self.hop_length)
+        padded = reflect_pad(
+            _where_complex_works(wave.float()),
+            self.edge,
+            self.edge + frames * self.hop_length - samples,
+        )
+        spectrum = stft(padded, self.n_fft, self.hop_length, normalized=True)
+        # The two frames at each end are centred on padding only.
+        parts = torch.view_as_real(spectrum[..., :-1, 2 : 2 + frames])
+        return parts.permute(0, 1, 4, 2, 3).flatten(1, 2).to(device)
+
+    def inverse(self, parts: Tensor, samples: int) -> Tensor:
+        """Return the wave ``(B, C, T)`` fp32 of ``parts`` ``(B, 2 C, F, N)``; T = ``samples``.
+
+        The bin and the frames that :meth:`forward` left out are zero.
+        """
+        real_parts = _where_complex_works(parts.float())
+        spectrum = torch.complex(real_parts[:, ::2], real_parts[:, 1::2])
+        spectrum = functional.pad(spectrum, (2, 2, 0, 1))
+        padded = parts.shape[-1] * self.hop_length + 2 * self.edge
+        wave = istft(spectrum, self.n_fft, self.hop_length, padded, normalized=True)
+        return wave[..., self.edge : self.edge + samples].to(parts.device)
+
+
+def _where_complex_works(x: Tensor) -> Tensor:
+    """Return ``x`` where complex numbers work: Apple's devices lack part of them (demucs#435)."""
+    return x.cpu() if x.device.type == "mps" else x
+
+
+class LayerScale(nn.Module):
+    """A learnt factor per channel on a residual branch, near zero at first.
+
+    Source: Touvron et al. 2021, "Going deeper with Image Transformers".
+    """
+
+    def __init__(self, channels: int, init: float, *, channels_last: bool = False) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), init))
+        self.channels_last = channels_last
+
+    def forward(self, residual: Tensor, branch: Tensor) -> Tensor:
+        """Return ``residual + scale * branch`` ``(B, C, N)``, or ``(B, N, C)`` channels last."""
+        scale = self.scale if self.channels_last else self.scale[:, None]
+        return torch.addcmul(residual, scale, branch)
+
+
+class DConv(nn.Module):
+    """Residual branches of dilated convolutions over time, in a narrow space.
+
+    Branch ``d`` is: convolution (kernel 3, dilation 2^d) to ``channels / compression``, GroupNorm
+    of one group, GELU, 1x1 convolution to twice the channels, GroupNorm, GLU, LayerScale.
+    Source: Défossez 2021, as above.
+    """
+
+    def __init__(self, channels: int, *, depth: int, compression: int, init: float) -> None:
+        super().__init__()
+        hidden = channels // compression
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(channels, hidden, 3, dilation=2**d, padding=2**d),
+                nn.GroupNorm(1, hidden),
+                nn.GELU(),
+                nn.Conv1d(hidden, 2 * channels, 1),
+                nn.GroupNorm(1, 2 * channels),
+                nn.GLU(dim=1),
+                LayerScale(channels, init),
+            )
+            for d in range(depth)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, N)`` of ``x`` ``(B, C, N)``."""
+        for layer in self.layers:
+            *branch, scale = layer.children()
+            y = x
+            for module in branch:
+                y = module(y)
+            x = scale(x, y)
+        return x
+
+
+def map_rows(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return ``(B, C', F, N)``: ``function`` (``(b, C, N) -> (b, C', N)``) of each row of ``x``.
+
+    ``x`` is ``(B, C, F, N)``; each of its B * F rows is an item of its own. Without gradients on a
+    CPU the rows go through in blocks, because what ``function`` does in between then stays in the
+    processor's cache instead of going through memory.
+    """
+    batch, channels, rows, frames = x.shape
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        y = function(x.transpose(1, 2).reshape(-1, channels, frames))
+        return y.view(batch, rows, -1, frames).transpose(1, 2)
+    block = max(1, ROW_BLOCK_VALUES // (channels * frames))
+    result: Tensor | None = None
+    for item in range(batch):
+        for start in range(0, rows, block):
+            part = function(x[item, :, start : start + block].transpose(0, 1).contiguous())
+            if result is None:
+                result = part.new_empty(batch, part.shape[1], rows, frames)
+            result[item, :, start : start + block] = part.transpose(0, 1)
+    assert result is not None
+    return result
+
+
+class EncoderLayer(nn.Module):
+    """One step down: strided convolution, GELU, DConv, 1x1 convolution, GLU.
+
+    In the frequency branch the convolution runs over the rows, DConv over the frames of each row;
+    in the time branch both run over time.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int,
+        stride: int,
+        frequency: bool,
+        dconv: DConv,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.frequency = frequency
+        padding = kernel_size // 4
+        self.conv: nn.Conv1d | nn.Conv2d
+        self.rewrite: nn.Conv1d | nn.Conv2d
+        if frequency:
+            self.conv = nn.Conv2d(
+                in_channels, out_channels, (kernel_size, 1), (stride, 1), (padding, 0)
+            )
+            self.rewrite = nn.Conv2d(out_channels, 2 * out_channels, 1)
+        else:
+            self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, stride, padding)
+            self.rewrite = nn.Conv1d(out_channels, 2 * out_channels, 1)
+        self.dconv = dconv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C', F / stride, N)`` of ``x`` ``(B, C, F, N)``, in the frequency branch.
+
+        In the time branch ``(B, C', N')`` of ``(B, C, N)``; N' = ceil(N / stride), zeros fill it up
+        at the right.
+        """
+        if self.frequency:
+            return map_rows(self._refine, self.conv(x))
+        missing = -x.shape[-1] % self.stride
+        return self._refine(self.conv(functional.pad(x, (0, missing)) if missing else x))
+
+    def _refine(self, y: Tensor) -> Tensor:
+        """Return ``(B, C, N)`` of ``y`` ``(B, C, N)``, what the strided convolution gave."""
+        y = self.dconv(functional.gelu(y))
+        weight = self.rewrite.weight.flatten(1)[..., None]
+        return functional.glu(functional.conv1d(y, weight, self.rewrite.bias), dim=1)
+
+
+class DecoderLayer(nn.Module):
+    """One step up: convolution of width 3, GLU, DConv, strided transposed convolution, GELU.
+
+    The last layer of a network leaves the GELU out.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int,
+        stride: int,
+        frequency: bool,
+        last: bool,
+        dconv: DConv,
+    ) -> None:
+        super().__init__()
+        self.frequency = frequency
+        self.last = last
+        # Trims the ends so that the output is exactly ``stride`` times as long as the input.
+        padding = kernel_size // 4
+        self.conv_tr: nn.ConvTranspose1d | nn.ConvTranspose2d
+        self.rewrite: nn.Conv1d | nn.Conv2d
+        if frequency:
+            self.conv_tr = nn.ConvTranspose2d(
+                in_channels, out_channels, (kernel_size, 1), (stride, 1), (padding, 0)
+            )
+            self.rewrite = nn.Conv2d(in_channels, 2 * in_channels, 3, padding=1)
+        else:
+            self.conv_tr = nn.ConvTranspose1d(
+                in_channels, out_channels, kernel_size, stride, padding
+            )
+            self.rewrite = nn.Conv1d(in_channels, 2 * in_channels, 3, padding=1)
+        self.dconv = dconv
+
+    def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
+        """Return ``(B, C', F * stride, N)`` of ``x`` ``(B, C, F, N)``, in the frequency branch.
+
+        In the time branch ``(B, C', length)`` of ``(B, C, N)``. ``skip`` has the shape of ``x`` and
+        is added to it; ``length`` is that of the encoder's input over time.
+        """
+        y = self.rewrite(x + skip)
+        y = map_rows(self._refine, y) if self.frequency else self._refine(y)
+        y = self.conv_tr(y)[..., :length]
+        return y if self.last else functional.gelu(y)
+
+    def _refine(self, y: Tensor) -> Tensor:
+        """Return ``(B, C, N)`` of ``y`` ``(B, 2 C, N)``, what the first convolution gave."""
+        refined: Tensor = self.dconv(functional.glu(y, dim=1))
+        return refined
+
+
+def rescale_convolutions(module: nn.Module, reference: float) -> None:
+    """Bring the deviation s of every convolution's weight closer to ``reference``, in place.
+
+    Weight and bias are divided by sqrt(s / reference), so that layers of very different widths
+    start at a similar scale. Source: Défossez et al. 2019, "Music Source Separation in the Waveform
+    Domain".
+    """
+    kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, kinds):
+                scale = (layer.weight.std() / reference).sqrt()
+                layer.weight /= scale
+                if layer.bias is not None:
+                    layer.bias /= scale

@@ -1,0 +1,141 @@
+"""The shared layers against closed forms and against the reference's own."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import randomise, signal_to_difference
+from torch import nn
+
+from stemsplit.models import layers
+from stemsplit.models.layers import (
+    ComplexAsChannels,
+    DConv,
+    LayerScale,
+    istft,
+    map_rows,
+    reflect_pad,
+    rescale_convolutions,
+    stft,
+)
+
+
+def test_stft_of_a_sine_has_its_power_in_its_bin() -> None:
+    n_fft, hop, bin_of_sine = 1024, 256, 37
+    wave = torch.sin(2 * math.pi * bin_of_sine / n_fft * torch.arange(16_384.0))
+    frame = stft(wave, n_fft, hop)[:, 20].abs()
+    assert frame.shape == (n_fft // 2 + 1,)
+    # A periodic Hann window sums to n / 2; half of it stands in the positive bin of a real sine.
+    assert frame[bin_of_sine].item() == pytest.approx(n_fft / 4, rel=1e-4)
+    assert frame[bin_of_sine + 1].item() == pytest.approx(n_fft / 8, rel=1e-4)
+    assert frame[bin_of_sine + 3 :].max() < 1e-2
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("frames", [8_192, 9_001])
+def test_istft_undoes_stft(normalized: bool, frames: int) -> None:
+    wave = torch.randn(2, 3, frames, generator=torch.Generator().manual_seed(0))
+    spectrum = stft(wave, 512, 128, normalized=normalized)
+    back = istft(spectrum, 512, 128, frames, normalized=normalized)
+    assert back.shape == wave.shape
+    assert signal_to_difference(wave, back) > 120
+
+
+def test_stft_stays_fp32_under_autocast() -> None:
+    wave = torch.randn(1, 4_096, generator=torch.Generator().manual_seed(0))
+    exact = stft(wave, 512, 128)
+    with torch.autocast("cpu", torch.bfloat16):
+        spectrum = stft(wave, 512, 128)
+        assert torch.equal(istft(spectrum, 512, 128, 4_096), istft(exact, 512, 128, 4_096))
+    assert torch.equal(exact, spectrum)
+
+
+@given(
+    frames=st.integers(1, 40), left=st.integers(0, 30), right=st.integers(0, 30), seed=st.integers()
+)
+@settings(max_examples=100, deadline=None)
+def test_reflect_pad_equals_the_reference(frames: int, left: int, right: int, seed: int) -> None:
+    from demucs.hdemucs import pad1d
+
+    wave = torch.randn(1, 2, frames, generator=torch.Generator().manual_seed(seed % 2**32))
+    assert torch.equal(reflect_pad(wave, left, right), pad1d(wave, (left, right), mode="reflect"))
+
+
+@given(samples=st.integers(1, 6_000))
+@settings(max_examples=30, deadline=None)
+def test_complex_as_channels_gives_one_frame_per_hop(samples: int) -> None:
+    spectrogram = ComplexAsChannels(512)
+    wave = torch.randn(1, 2, samples, generator=torch.Generator().manual_seed(samples))
+    parts = spectrogram(wave)
+    assert parts.shape == (1, 4, 256, math.ceil(samples / 128))
+    assert spectrogram.inverse(parts, samples).shape == wave.shape
+
+
+def test_complex_as_channels_comes_back_but_for_the_nyquist_bin() -> None:
+    spectrogram = ComplexAsChannels(512)
+    time = torch.arange(10_007.0)
+    wave = torch.stack([torch.sin(0.3 * time), torch.cos(0.11 * time)])[None]
+    back = spectrogram.inverse(spectrogram(wave), wave.shape[-1])
+    # The ends miss the frames that were dropped, and their part of the windows' sum.
+    inside = slice(512, -512)
+    assert signal_to_difference(wave[..., inside], back[..., inside]) > 100
+
+
+def test_dconv_equals_the_reference() -> None:
+    from demucs.demucs import DConv as ReferenceDConv
+
+    ours = DConv(24, depth=2, compression=8, init=1e-3)
+    reference = ReferenceDConv(24, compress=8, depth=2, init=1e-3)
+    randomise(ours)
+    reference.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 24, 301, generator=torch.Generator().manual_seed(0))
+    assert signal_to_difference(reference(x), ours(x)) > 110
+
+
+def test_layer_scale_weighs_the_branch_by_channel() -> None:
+    scale = LayerScale(2, 0.5)
+    with torch.no_grad():
+        scale.scale[1] = 2.0
+    result = scale(torch.ones(1, 2, 3), torch.full((1, 2, 3), 10.0))
+    assert result.tolist() == [[[6.0] * 3, [21.0] * 3]]
+    last = LayerScale(2, 0.5, channels_last=True)
+    assert last(torch.ones(1, 3, 2), torch.full((1, 3, 2), 10.0)).tolist() == [[[6.0, 6.0]] * 3]
+
+
+@pytest.mark.parametrize("rows", [1, 5, 8])
+def test_blocks_of_rows_give_what_all_rows_at_once_give(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norm = nn.GroupNorm(1, 6)
+    widen = nn.Conv1d(6, 10, 3, padding=1)
+    x = torch.randn(2, 6, rows, 20, generator=torch.Generator().manual_seed(0))
+    seen: list[int] = []
+
+    def function(y: torch.Tensor) -> torch.Tensor:
+        seen.append(len(y))
+        return widen(norm(y))
+
+    at_once = map_rows(function, x)
+    assert seen == [2 * rows]
+    monkeypatch.setattr(layers, "ROW_BLOCK_VALUES", 3 * 6 * 20)
+    with torch.no_grad():
+        in_blocks = map_rows(function, x)
+    assert max(seen[1:]) == min(3, rows) and sum(seen[1:]) == 2 * rows
+    assert in_blocks.shape == (2, 10, rows, 20)
+    assert signal_to_difference(at_once, in_blocks) > 120
+
+
+def test_rescaling_takes_deviations_halfway_to_the_reference() -> None:
+    network = nn.Sequential(nn.Conv1d(64, 64, 8), nn.Linear(64, 64))
+    convolution, linear = network[0], network[1]
+    weight, bias = convolution.weight.detach().clone(), convolution.bias.detach().clone()
+    untouched = linear.weight.detach().clone()
+    rescale_convolutions(network, 0.1)
+    factor = (0.1 / weight.std()).sqrt()
+    assert convolution.weight.std().item() == pytest.approx(float((0.1 * weight.std()).sqrt()))
+    torch.testing.assert_close(convolution.bias, bias * factor)
+    assert torch.equal(linear.weight, untouched)
