@@ -1,0 +1,123 @@
+"""From a name to a network: out of the cache, from a file, or built from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints.registry import Model
+from stemsplit.types import Fetching, Warned
+
+if TYPE_CHECKING:
+    from stemsplit.models.base import SeparationModel
+
+
+def prepare(
+    name: str, *, stems: Sequence[str] | None = None, offline: bool = False
+) -> Iterator[Fetching | Warned]:
+    """Fetch what is missing to `load` ``name`` (a model, or a checkpoint file) for ``stems``.
+
+    Yields progress. Raises ``UsageError`` for an unknown name or stem, ``CheckpointError`` when
+    the weights cannot be had, ``ResourceError`` when they cannot be kept.
+    """
+    if registry.local_file(name) is not None:
+        return
+    model = registry.resolve(name)
+    registry.check_stems(model, stems or ())
+    yield from cache.pull(model, stems=stems, offline=offline)
+
+
+def label(name: str) -> str:
+    """Return what to call the model or checkpoint file ``name`` in the name of a file."""
+    path = registry.local_file(name)
+    return name if path is None else path.stem
+
+
+def stems_of(name: str) -> tuple[str, ...]:
+    """Return the stems, in order, that the model or checkpoint file ``name`` gives.
+
+    A foreign file is converted for that when it is new. Raises ``UsageError`` for an unknown name
+    and ``CheckpointError`` for a file that is no checkpoint.
+    """
+    path = registry.local_file(name)
+    if path is None:
+        return registry.resolve(name).stems
+    from stemsplit.checkpoints.weights import describe
+
+    return tuple(describe(_own_format(path)).config["sources"])
+
+
+def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:
+    """Return the network ``name`` (a model, or a checkpoint file), ready to separate, on the CPU.
+
+    Of an ensemble, only the members that count for ``stems`` are loaded, and ``sources`` of what
+    comes back names the stems that these can give. Nothing is fetched: that is `prepare`'s part.
+    Raises ``UsageError`` for an unknown name or stem and ``CheckpointError`` for weights that are
+    missing or do not fit.
+    """
+    path = registry.local_file(name)
+    if path is not None:
+        network = _load_weights(_own_format(path))
+        registry.require_stems(name, network.sources, stems or ())
+        return network
+    model = registry.resolve(name)
+    registry.check_stems(model, stems or ())
+    return _load_ensemble(model, stems) if model.members else _load_network(model)
+
+
+def _load_network(model: Model) -> SeparationModel:
+    if model.seed is not None:
+        return _build_from_seed(model, model.seed)
+    path = cache.find(model)
+    if path is None:
+        raise cache.not_cached(model)
+    return _load_weights(path)
+
+
+def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel:
+    """Return the ensemble of those members that count for ``stems``, with the stems they cover."""
+    from stemsplit.models.ensemble import Ensemble, EnsembleConfig
+
+    chosen = registry.members_for(model, stems)
+    covered = [
+        column for column in range(len(model.stems)) if _rows_of(model, column) <= set(chosen)
+    ]
+    config = EnsembleConfig(
+        sources=tuple(model.stems[column] for column in covered),
+        weights=tuple(tuple(model.weights[row][column] for column in covered) for row in chosen),
+    )
+    members = [_load_network(registry.resolve(model.members[row])) for row in chosen]
+    return Ensemble(config, members).eval()
+
+
+def _rows_of(model: Model, column: int) -> set[int]:
+    return {row for row, weights in enumerate(model.weights) if weights[column] != 0}
+
+
+def _own_format(path: Path) -> Path:
+    """Return the checkpoint at ``path``, or what it was converted to."""
+    from stemsplit.checkpoints.convert import sniff
+
+    format = sniff(path)
+    return path if format == "safetensors" else cache.adopt(path, format=format)
+
+
+def _load_weights(path: Path) -> SeparationModel:
+    from stemsplit.checkpoints import weights
+
+    return weights.load(path)
+
+
+def _build_from_seed(model: Model, seed: int) -> SeparationModel:
+    """Return a network with random weights, the same ones every time."""
+    import torch
+
+    from stemsplit.models import build
+
+    # Only the CPU's generator is used, and it goes on afterwards as if nothing had been drawn.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = build(model.architecture, model.config)
+    return network.eval().requires_grad_(False)

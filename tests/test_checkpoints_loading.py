@@ -1,0 +1,223 @@
+"""Loading: from a name or a file to a network, and several networks as one."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stemsplit.checkpoints import cache, loading, registry, weights
+from stemsplit.errors import CheckpointError, UsageError
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.ensemble import Ensemble, EnsembleConfig
+
+STEMS = ("drums", "bass", "other", "vocals")
+TINY = [model.name for model in registry.list_models() if model.name.startswith("tiny.")]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_tiny_model_needs_no_fetching(name: str) -> None:
+    assert list(loading.prepare(name, offline=True)) == []
+    network = loading.load(name)
+    model = registry.resolve(name)
+    assert network.sources == model.stems
+    assert (network.sample_rate, network.channels, network.segment) == (
+        model.sample_rate,
+        model.channels,
+        model.segment,
+    )
+    assert not network.training
+    assert sum(parameter.numel() for parameter in network.parameters()) < 400_000
+    assert not cache.cache_dir().exists()
+
+
+def test_a_tiny_model_is_the_same_every_time_and_another_for_another_seed() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first = loading.load("tiny.htdemucs").state_dict()
+    assert torch.equal(torch.rand(3), expected)  # nobody else's random numbers are used up
+    second = loading.load("tiny.htdemucs").state_dict()
+    other = loading.load("tiny.htdemucs_b").state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    name = "encoder.0.conv.weight"
+    assert not torch.equal(first[name], other[name])
+
+
+def test_a_model_that_is_not_here() -> None:
+    with pytest.raises(CheckpointError, match="weights of htdemucs are not in the cache") as caught:
+        loading.load("htdemucs")
+    assert caught.value.hint == "stemsplit models pull htdemucs"
+    with pytest.raises(CheckpointError, match="--offline forbids"):
+        list(loading.prepare("htdemucs", offline=True))
+    with pytest.raises(CheckpointError, match=r"weights of htdemucs_ft\.bass are not"):
+        list(loading.prepare("htdemucs_ft", stems=["bass"], offline=True))
+
+
+@pytest.mark.parametrize("name", ["htdemucs", "htdemucs_ft"])
+def test_an_unknown_stem_is_told_before_anything_is_fetched(name: str) -> None:
+    for attempt in (
+        lambda: list(loading.prepare(name, stems=["banjo"])),
+        lambda: loading.load(name, stems=["banjo"]),
+    ):
+        with pytest.raises(UsageError, match=f"{name} has no stem 'banjo'"):
+            attempt()
+
+
+def test_a_name_is_its_label_and_tells_its_stems() -> None:
+    assert loading.label("htdemucs_ft.drums") == "htdemucs_ft.drums"
+    assert loading.stems_of("spleeter_2stems") == ("vocals", "accompaniment")
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(UsageError, match=r"no model 'tiny\.htdemux'"):
+        loading.load("tiny.htdemux")
+    with pytest.raises(UsageError, match=r"no model 'tiny\.htdemux'"):
+        list(loading.prepare("tiny.htdemux"))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """The weights of tiny.htdemucs in a file of our own."""
+    network = loading.load("tiny.htdemucs")
+    path = tmp_path / "mine.safetensors"
+    state = dict(network.state_dict())
+    weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
+    return path
+
+
+def test_a_file_works_wherever_a_name_does(saved: Path) -> None:
+    assert list(loading.prepare(str(saved), offline=True)) == []
+    assert (loading.label(str(saved)), loading.stems_of(str(saved))) == ("mine", STEMS)
+    network = loading.load(str(saved))
+    mix = torch.randn(1, 2, 5000)
+    with torch.inference_mode():
+        assert torch.equal(network(mix), loading.load("tiny.htdemucs")(mix))
+    with pytest.raises(UsageError, match=r"mine\.safetensors has no stem 'banjo'"):
+        loading.load(str(saved), stems=["banjo"])
+    assert not cache.cache_dir().exists()
+
+
+def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "song.th").write_bytes(b"RIFF" * 100)
+    with pytest.raises(CheckpointError, match="not a checkpoint of a known format"):
+        loading.load(str(tmp_path / "song.th"))
+    assert not cache.cache_dir().exists()
+
+
+def test_a_foreign_file_is_converted_once(tmp_path: Path) -> None:
+    demucs = pytest.importorskip("demucs.htdemucs")
+    arguments = {"sources": list(STEMS), "channels": 8, "depth": 3, "nfft": 1024, "segment": 1}
+    arguments |= {"bottom_channels": 32, "t_layers": 2, "t_heads": 4, "dconv_mode": 3}
+    state = demucs.HTDemucs(**arguments).state_dict()
+    path = tmp_path / "foreign.th"
+    package = {"klass": demucs.HTDemucs, "args": (), "kwargs": arguments, "state": state}
+    torch.save(package, path)
+    assert loading.stems_of(str(path)) == STEMS
+    network = loading.load(str(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    kept = cache.cache_dir() / "files" / digest / "weights.safetensors"
+    written = kept.stat().st_mtime_ns
+    assert network.sources == STEMS
+    again = loading.load(str(path))
+    assert kept.stat().st_mtime_ns == written
+    assert all(
+        torch.equal(again.state_dict()[name], value) for name, value in network.state_dict().items()
+    )
+    assert not list((cache.cache_dir() / "partial").iterdir())
+
+
+class Gain(SeparationModel):
+    """A network of one number per source, whose outputs are known."""
+
+    def __init__(self, sources: tuple[str, ...], gains: list[float]) -> None:
+        super().__init__(None)
+        self.sources, self.sample_rate, self.channels, self.segment = sources, 8000, 2, 100
+        self.gains = torch.nn.Parameter(torch.tensor(gains))
+        self.runs = 0
+
+    def forward(self, mix: torch.Tensor) -> torch.Tensor:
+        self.runs += 1
+        return mix[:, None] * self.gains[:, None, None]
+
+
+def test_an_ensemble_is_the_weighted_mean_stem_by_stem() -> None:
+    config = EnsembleConfig(sources=("a", "b"), weights=((1.0, 0.0), (3.0, 2.0)))
+    # The second member has its sources in another order, and one that the ensemble lacks.
+    members = [Gain(("a", "b"), [1.0, 100.0]), Gain(("c", "b", "a"), [7.0, 5.0, 2.0])]
+    ensemble = Ensemble(config, members)
+    mix = torch.randn(3, 2, 50)
+    expected = torch.stack([mix * (1 * 1 + 3 * 2) / 4, mix * 5], dim=1)
+    torch.testing.assert_close(ensemble(mix), expected)
+    assert [member.runs for member in members] == [1, 1]
+    ensemble(mix).sum().backward()
+    assert members[0].gains.grad is not None
+    assert members[0].gains.grad[1] == 0
+
+
+@given(
+    rows=st.lists(
+        st.lists(st.floats(0, 10, width=16), min_size=2, max_size=2), min_size=1, max_size=4
+    ),
+    frames=st.integers(0, 120),
+)
+@settings(max_examples=50, deadline=None)
+def test_equal_members_make_an_ensemble_equal_to_each(rows: list[list[float]], frames: int) -> None:
+    weights = tuple(map(tuple, rows))
+    members = [Gain(("a", "b"), [0.5, -2.0]) for _ in rows]
+    config = EnsembleConfig(sources=("a", "b"), weights=weights)
+    if not all(sum(column) > 0 for column in zip(*weights, strict=True)):
+        with pytest.raises(ValueError, match="each source needs a member"):
+            Ensemble(config, members)
+        return
+    mix = torch.randn(1, 2, frames)
+    torch.testing.assert_close(Ensemble(config, members)(mix), members[0](mix))
+
+
+def test_members_must_agree() -> None:
+    config = EnsembleConfig(sources=("a",), weights=((1.0,), (1.0,)))
+    other = Gain(("a",), [1.0])
+    other.segment = 99
+    with pytest.raises(ValueError, match="differ in segment"):
+        Ensemble(config, [Gain(("a",), [1.0]), other])
+    with pytest.raises(ValueError, match="a row per member"):
+        Ensemble(config, [Gain(("a",), [1.0])])
+
+
+def test_the_tiny_ensemble_gives_what_its_table_says() -> None:
+    mix = torch.randn(1, 2, 4000)
+    with torch.inference_mode():
+        first = loading.load("tiny.htdemucs")(mix)
+        second = loading.load("tiny.htdemucs_b")(mix)
+        ensemble = loading.load("tiny.htdemucs_ft")
+        given = ensemble(mix)
+    assert ensemble.standardised
+    assert torch.equal(given[:, 0], first[:, 0])
+    assert torch.equal(given[:, 1], second[:, 1])
+    torch.testing.assert_close(given[:, 2], (first[:, 2] + second[:, 2]) / 2)
+    torch.testing.assert_close(given[:, 3], (3 * first[:, 3] + second[:, 3]) / 4)
+
+
+def test_of_an_ensemble_only_what_the_stems_need_is_loaded() -> None:
+    ensemble = loading.load("tiny.htdemucs_ft", stems=["drums"])
+    assert isinstance(ensemble, Ensemble)
+    assert len(ensemble.members) == 1
+    assert ensemble.sources == ("drums",)
+    mix = torch.randn(1, 2, 4000)
+    with torch.inference_mode():
+        assert torch.equal(ensemble(mix)[:, 0], loading.load("tiny.htdemucs")(mix)[:, 0])
+    assert loading.load("tiny.htdemucs_ft", stems=["vocals"]).sources == STEMS
+
+
+@pytest.mark.weights
+def test_published_weights_are_loaded() -> None:
+    for event in loading.prepare("htdemucs"):
+        assert event
+    cache.verify(registry.resolve("htdemucs"))
+    network = loading.load("htdemucs", stems=["vocals"])
+    assert network.sources == STEMS
+    assert sum(parameter.numel() for parameter in network.parameters()) == 41_984_456

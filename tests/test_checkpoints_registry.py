@@ -1,0 +1,265 @@
+"""The registry: every entry holds, and whatever is wrong in one is told with its place."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stemsplit.checkpoints import registry
+from stemsplit.errors import CheckpointError, UsageError
+
+MODELS = registry.list_models()
+NETWORKS = [model for model in MODELS if not model.members]
+ENSEMBLES = [model for model in MODELS if model.members]
+
+NETWORK = """
+[models.mine]
+description = "d"
+architecture = "htdemucs:HTDemucs"
+stems = ["vocals", "rest"]
+sample_rate = 44100
+channels = 2
+segment = 1000
+licence = "MIT"
+training_data = "none"
+"""
+SOURCE = f"""
+[[models.mine.sources]]
+format = "safetensors"
+files = [{{ address = "https://example.org/a.th", sha256 = "{"0" * 64}" }}]
+"""
+
+
+def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> dict[str, registry.Model]:
+    path = tmp_path / "extra.toml"
+    path.write_text(text)
+    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    return {model.name: model for model in registry.list_models()}
+
+
+def test_names() -> None:
+    names = [model.name for model in MODELS]
+    assert {"htdemucs", "htdemucs_ft", "htdemucs_6s", "spleeter_2stems"} <= set(names)
+    # Folders of the cache are named after models, also where upper and lower case are one.
+    assert len({name.casefold() for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("model", NETWORKS, ids=lambda model: model.name)
+def test_a_network_is_what_its_entry_says(model: registry.Model) -> None:
+    import torch
+
+    from stemsplit.models import build
+
+    with torch.device("meta"):
+        network = build(model.architecture, model.config)
+    assert (network.segment, network.sample_rate, network.channels, network.sources) == (
+        model.segment,
+        model.sample_rate,
+        model.channels,
+        model.stems,
+    )
+
+
+@pytest.mark.parametrize("model", ENSEMBLES, ids=lambda model: model.name)
+def test_an_ensemble_has_all_its_members(model: registry.Model) -> None:
+    assert len(model.weights) == len(model.members)
+    for name in model.members:
+        assert registry.resolve(name).architecture
+
+
+def test_official_addresses_come_first_and_agree_with_their_digests() -> None:
+    for model in NETWORKS:
+        if not model.name.startswith("htdemucs"):
+            continue
+        file = model.sources[0].files[0]
+        assert file.address.startswith(
+            "https://dl.fbaipublicfiles.com/demucs/hybrid_transformer/"
+        ), model.name
+        match = re.search(r"-([0-9a-f]{8})\.th$", file.address)
+        assert match is not None
+        assert file.sha256.startswith(match[1])
+        assert model.sources[0].format == "demucs.th"
+
+
+def test_weights_that_are_not_free_say_so() -> None:
+    for model in MODELS:
+        assert model.licence
+        if model.name.startswith("htdemucs"):
+            assert model.licence_note == "HTDemucs weights: personal and research use"
+
+
+def test_published_scores() -> None:
+    scores = registry.resolve("htdemucs_ft").scores[0]
+    assert scores.metric == "cSDR"
+    assert sum(scores.values.values()) / 4 == pytest.approx(9.00, abs=0.005)
+    assert sum(registry.resolve("htdemucs").scores[0].values.values()) / 4 == pytest.approx(
+        8.80, abs=0.01
+    )
+
+
+def test_formats_are_those_that_can_be_converted() -> None:
+    from stemsplit.checkpoints import convert
+
+    assert set(registry.FORMATS) == set(convert.FORMATS)
+
+
+def test_an_unknown_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        registry.resolve("htdemuc")
+    assert str(caught.value) == "no model 'htdemuc'"
+    assert caught.value.hint is not None
+    assert "did you mean htdemucs?" in caught.value.hint
+    assert "stemsplit models list" in caught.value.hint
+    assert caught.value.exit_code == 2
+    with pytest.raises(UsageError) as caught:
+        registry.resolve("qqqqqq")
+    assert caught.value.hint == "stemsplit models list shows the models there are"
+
+
+def test_a_file_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("plain", "htdemucs", "mine.th"):
+        (tmp_path / name).write_bytes(b"x")
+    assert registry.local_file("htdemucs") is None  # a name wins over a file of this folder
+    assert registry.local_file("./htdemucs") == Path("htdemucs")
+    assert registry.local_file("plain") == Path("plain")
+    assert registry.local_file("mine.th") == Path("mine.th")
+    assert registry.local_file("htdemucs_ft.drums") is None
+    assert registry.local_file("nothing") is None
+
+
+@pytest.mark.parametrize("name", ["absent.th", "absent.SAFETENSORS", "no/such", "./absent"])
+def test_a_file_that_is_not_there(name: str) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint file") as caught:
+        registry.local_file(name)
+    assert caught.value.path == name
+
+
+def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is a folder"):
+        registry.local_file(str(tmp_path))
+
+
+def test_stems_are_checked() -> None:
+    model = registry.resolve("htdemucs_6s")
+    registry.check_stems(model, ["piano", "vocals"])
+    with pytest.raises(UsageError, match="htdemucs_6s has no stem 'organ'") as caught:
+        registry.check_stems(model, ["vocals", "organ"])
+    assert caught.value.hint == "its stems are: drums, bass, other, vocals, guitar, piano"
+
+
+def test_members_that_count() -> None:
+    model = registry.resolve("htdemucs_ft")
+    assert registry.members_for(model) == [0, 1, 2, 3]
+    assert registry.members_for(model, ["vocals", "bass"]) == [1, 3]
+    assert registry.members_for(registry.resolve("tiny.htdemucs_ft"), ["other"]) == [0, 1]
+
+
+def test_an_own_registry_adds_and_replaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = (NETWORK + SOURCE).replace("mine", "htdemucs") + NETWORK + SOURCE
+    models = read(monkeypatch, tmp_path, text)
+    assert models["mine"].stems == ("vocals", "rest")
+    assert models["htdemucs"].sources[0].files[0].address == "https://example.org/a.th"
+    assert "htdemucs_6s" in models
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (NETWORK, "models.mine: either sources or a seed is needed"),
+        (NETWORK + "seed = 1" + SOURCE, "either sources or a seed is needed"),
+        (NETWORK + "sede = 1" + SOURCE, "models.mine: unknown key sede"),
+        (NETWORK + "weights = [[1.0]]\nseed = 1", "weights without members"),
+        (NETWORK + 'members = ["htdemucs"]', "an ensemble has no architecture"),
+        (NETWORK + "seed = true", "seed must be a whole number, not True"),
+        (NETWORK.replace("44100", '"44100"'), "sample_rate must be a whole number, not '44100'"),
+        (NETWORK.replace("1000", "0"), "segment must be above 0, not 0"),
+        (NETWORK.replace('licence = "MIT"\n', ""), "models.mine: licence is missing"),
+        (NETWORK.replace('"vocals", "rest"', '"a", "a"'), "stems names something twice"),
+        (NETWORK.replace('"vocals", "rest"', ""), "stems is empty"),
+        (NETWORK.replace('"vocals", "rest"', "1"), "stems must be a list of names"),
+        (NETWORK.replace("htdemucs:", "os.path:"), "architecture must read module:Class"),
+        (NETWORK.replace("[models.mine]", '[models."../up"]'), "a name has letters"),
+        (NETWORK.replace("[models.mine]", '[models."mine.th"]'), "a name has letters"),
+        (NETWORK + SOURCE.replace("safetensors", "zip"), "sources[0]: format must be one of"),
+        (NETWORK + SOURCE.replace("00", "0F"), "files[0]: sha256 must be 64"),
+        (NETWORK + SOURCE.replace("https:", "http:"), "plain http reaches no further"),
+        (
+            NETWORK + SOURCE.replace("https://", "http://127.0.0.1."),
+            "plain http reaches no further",
+        ),
+        (NETWORK + SOURCE.replace("https:", "ftp:"), "address must be an https: or file: URL"),
+        (NETWORK + SOURCE.replace("https://example.org", "npm:-x@1!"), "address must be"),
+        (NETWORK + SOURCE.replace("https://example.org", "pypi:x@1!"), "address must be"),
+        (NETWORK + SOURCE.replace("files = ", "file = "), "unknown key file"),
+        ("[model]\n", "the file: models is missing"),
+        ("models = 1", "models must be a table, not 1"),
+        ("[models", "registry: not TOML"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, told: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(monkeypatch, tmp_path, text)
+    assert told in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "extra.toml"))
+
+
+ENSEMBLE = """
+[models.pair]
+description = "d"
+members = ["tiny.htdemucs", "tiny.htdemucs_b"]
+weights = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]]
+stems = ["drums", "bass", "other", "vocals"]
+sample_rate = 44100
+channels = 2
+segment = 44100
+licence = "MIT"
+training_data = "none"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("tiny.htdemucs_b", "absent", "its member 'absent' is no network"),
+        ("tiny.htdemucs_b", "tiny.htdemucs_ft", "is no network of the registry"),
+        ("segment = 44100", "segment = 44101", "'tiny.htdemucs' has another segment"),
+        ("1.0, 1.0, 1.0", "1.0, 1.0, 0.0", "weights give no vocals"),
+        ("1.0, 1.0, 1.0", "1.0, 1.0", "weights must have a row per member"),
+        ("1.0, 1.0, 1.0", "1.0, 1.0, -1.0", "weights must be rows of numbers"),
+        ('"other", "vocals"', '"other", "organ"', "'tiny.htdemucs_b' has no organ"),
+    ],
+)
+def test_what_is_wrong_with_an_ensemble_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    assert "pair" in read(monkeypatch, tmp_path, ENSEMBLE)
+    (tmp_path / "wrong").mkdir()
+    with pytest.raises(UsageError) as caught:
+        read(monkeypatch, tmp_path / "wrong", ENSEMBLE.replace(old, new))
+    assert told in str(caught.value)
+
+
+def test_a_registry_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(tmp_path / "absent.toml"))
+    with pytest.raises(UsageError, match=r"absent\.toml: registry: No such file"):
+        registry.list_models()
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys\n"
+        "from stemsplit.checkpoints import cache, loading, registry\n"
+        "registry.list_models(); cache.missing(registry.resolve('htdemucs'))\n"
+        "print(sorted({'torch', 'numpy', 'rich', 'safetensors'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"
