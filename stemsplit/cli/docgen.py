@@ -31,7 +31,7 @@ def render() -> dict[Path, str]:
     }
 
 
-def find_stale(root: Path = ROOT) -> list[Path]:
+def find_stale(root: Path) -> list[Path]:
     """Return the files below ``root`` that differ from what they should be, or should not be."""
     wanted = render()
     there = [
@@ -49,7 +49,7 @@ def find_stale(root: Path = ROOT) -> list[Path]:
     return sorted(stale)
 
 
-def write(root: Path = ROOT) -> list[Path]:
+def write(root: Path) -> list[Path]:
     """Make all files below ``root`` what they should be; return those that changed."""
     wanted = render()
     stale = find_stale(root)
@@ -62,17 +62,17 @@ def write(root: Path = ROOT) -> list[Path]:
     return stale
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Write or check; return the exit code."""
     # What a person has added to the registry belongs in no file of the repository.
     os.environ.pop("STEMSPLIT_REGISTRY", None)
     match list(arguments):
         case ["write"]:
-            for path in write():
-                print(f"wrote {path}")
+            for path in write(root):
+                print(f"{'wrote' if (root / path).exists() else 'removed'} {path}")
             return 0
         case ["check"]:
-            stale = find_stale()
+            stale = find_stale(root)
             for path in stale:
                 print(f"stale: {path} (python -m stemsplit.cli.docgen write)", file=sys.stderr)
             return 1 if stale else 0

@@ -13,7 +13,8 @@ from stemsplit.cli.docgen_tree import CommandEntry, Value, walk
 # quotes, spaces and ~, which compgen does not. bash 3.2 has no compopt and so offers files there
 # where nothing else fits.
 _SCRIPT = """\
-# bash completion for stemsplit. Made by `python -m stemsplit.cli.docgen write`; changes belong there.
+# bash completion for stemsplit.
+# Made by `python -m stemsplit.cli.docgen write`; changes belong there.
 
 _stemsplit() {{
     local IFS=$' \\t\\n'
@@ -102,61 +103,68 @@ complete -o default -F _stemsplit stemsplit
 def render_bash(commands: Sequence[CommandEntry]) -> str:
     """Return the script for ``commands``."""
     everything = walk(commands)
-    options = {
-        _quote(each.path): f"_stemsplit_words {_quote(_option_names(each))}" for each in everything
-    }
-    below = {each.path: each.commands for each in everything if each.commands}
-    following = {
-        _quote(path): f"_stemsplit_words {_quote(' '.join(each.name for each in group))}"
-        for path, group in {"": commands, **below}.items()
-    }
-    arguments = {
-        _quote(each.path): _action(each.arguments[-1].value)
-        for each in everything
-        if each.arguments
-    }
+    groups = [("", commands), *((each.path, each.commands) for each in everything if each.commands)]
     return _SCRIPT.format(
         default=next(each.path for each in commands if each.is_default),
         # Before the first word of a command stands nothing, and then a space.
         paths="|".join(
             _quote(each.path if len(each.words) > 1 else f" {each.path}") for each in everything
         ),
-        values=_cases(_values(everything), depth=3),
-        options=_cases(options, depth=4),
-        commands=_cases(following, depth=3),
-        arguments=_cases(arguments, depth=2),
+        values=_cases(
+            (
+                (f"{each.path} {name}", f"{_action(option.value)}; return")
+                for each in everything
+                for option in each.options
+                for name in option.names
+                if option.value is not None
+            ),
+            depth=3,
+        ),
+        options=_cases(((each.path, _words(_option_names(each))) for each in everything), depth=4),
+        commands=_cases(
+            ((path, _words(each.name for each in group)) for path, group in groups), depth=3
+        ),
+        arguments=_cases(
+            (
+                (each.path, _action(each.arguments[-1].value))
+                for each in everything
+                if each.arguments
+            ),
+            depth=2,
+        ),
     )
 
 
-def _cases(actions: dict[str, str], *, depth: int) -> str:
+def _cases(actions: Iterable[tuple[str, str]], *, depth: int) -> str:
+    """Return the body of a ``case``: for each word what to do, the same things together."""
+    patterns: dict[str, list[str]] = {}
+    for word, action in actions:
+        patterns.setdefault(action, []).append(_quote(word))
     indent = "    " * depth
-    return "\n".join(f"{indent}{pattern}) {action} ;;" for pattern, action in actions.items())
-
-
-def _values(commands: Iterable[CommandEntry]) -> dict[str, str]:
-    """Return what completes the values of options, by the pattern of their names."""
-    names: dict[str, list[str]] = {}
-    for command in commands:
-        for option in command.options:
-            if option.value is not None:
-                patterns = [_quote(f"{command.path} {name}") for name in option.names]
-                names.setdefault(_action(option.value), []).extend(patterns)
-    return {"|".join(patterns): f"{action}; return" for action, patterns in names.items()}
+    return "\n".join(f"{indent}{'|'.join(each)}) {action} ;;" for action, each in patterns.items())
 
 
 def _action(value: Value) -> str:
-    words = _quote(" ".join(value.words))
-    return {
-        "stems": f"_stemsplit_list {words}",
-        "model": f"_stemsplit_words_or_files {words}",
-        "file": "_stemsplit_files",
-        "folder": "_stemsplit_folders",
-        "free": ":",
-    }.get(value.kind, f"_stemsplit_words {words}")
+    match value.kind:
+        case "file":
+            return "_stemsplit_files"
+        case "folder":
+            return "_stemsplit_folders"
+        case "free":
+            return ":"
+        case "stems":
+            return _words(value.words, "_stemsplit_list")
+        case "model":
+            return _words(value.words, "_stemsplit_words_or_files")
+    return _words(value.words)
 
 
-def _option_names(command: CommandEntry) -> str:
-    return " ".join(name for option in command.options for name in option.names)
+def _words(words: Iterable[str], function: str = "_stemsplit_words") -> str:
+    return f"{function} {_quote(' '.join(words))}"
+
+
+def _option_names(command: CommandEntry) -> list[str]:
+    return [name for option in command.options for name in option.names]
 
 
 def _quote(text: str) -> str:

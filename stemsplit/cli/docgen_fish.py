@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stemsplit.cli.docgen_tree import CommandEntry, OptionEntry, Value, walk
+from stemsplit.cli.docgen_tree import CommandEntry, OptionEntry, Value, known_words, walk
 
 _FUNCTIONS = """\
-# fish completion for stemsplit. Made by `python -m stemsplit.cli.docgen write`; changes belong there.
+# fish completion for stemsplit.
+# Made by `python -m stemsplit.cli.docgen write`; changes belong there.
 
-function __stemsplit_command --description 'Print the words of the command, nothing if there is none'
+function __stemsplit_command --description 'Print the words of the command, if there is one'
     set -l command
     for word in (commandline -opc)[2..-1]
         switch "$command $word"
@@ -26,13 +27,17 @@ function __stemsplit_in --description 'Whether the command is one of these'
     contains -- (__stemsplit_command) $argv
 end
 
-function __stemsplit_right_after --description 'Whether nothing stands between these words and the cursor'
+function __stemsplit_right_after --description 'Whether only these words stand before the cursor'
     set -l words (commandline -opc)[2..-1]
     test "$words" = "$argv"
 end
 
-function __stemsplit_lines --description 'Print each argument on a line'
-    printf '%s\\n' $argv
+function __stemsplit_names --description 'Print the names of the models'
+    printf '%s\\n' {names}
+end
+
+function __stemsplit_stems --description 'Print the names of all stems'
+    printf '%s\\n' {stems}
 end
 
 complete -c stemsplit -f
@@ -44,7 +49,12 @@ def render_fish(commands: Sequence[CommandEntry]) -> str:
     everything = walk(commands)
     # Before the first word of a command stands nothing, and then a space.
     paths = (each.path if len(each.words) > 1 else f" {each.path}" for each in everything)
-    lines = [_FUNCTIONS.format(paths=" ".join(_quote(path) for path in paths))]
+    functions = _FUNCTIONS.format(
+        paths=" ".join(_quote(path) for path in paths),
+        names=" ".join(known_words("name")),
+        stems=" ".join(known_words("stem")),
+    )
+    lines = [functions]
     for each in everything:
         condition = f"__stemsplit_right_after {' '.join(each.words[:-1])}".rstrip()
         lines.append(_complete(condition, f"-a {each.name}", _description(each.summary)))
@@ -74,15 +84,16 @@ def _option(option: OptionEntry) -> Iterator[str]:
 
 def _source(value: Value) -> str:
     """Return where the words come from: files (-F) if anything, -f being the rule of the script."""
-    words = " ".join(value.words)
-    listed = _quote(f"(__fish_complete_list , '__stemsplit_lines {words}')")
+    words = _quote(" ".join(value.words))
     return {
-        "stems": f"-f -a {listed}",
-        "model": f"-F -a {_quote(words)}",
+        "name": "-f -a '(__stemsplit_names)'",
+        "model": "-F -a '(__stemsplit_names)'",
+        "stem": "-f -a '(__stemsplit_stems)'",
+        "stems": "-f -a '(__fish_complete_list , __stemsplit_stems)'",
         "file": "-F",
         "folder": "-f -a '(__fish_complete_directories)'",
         "free": "-f",
-    }.get(value.kind, f"-f -a {_quote(words)}")
+    }.get(value.kind, f"-f -a {words}")
 
 
 def _complete(condition: str, *parts: str) -> str:

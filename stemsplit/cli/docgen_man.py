@@ -27,31 +27,37 @@ _LITERAL = {
 
 def escape(text: str) -> str:
     """Return ``text`` so that roff shows it as it is, wherever it stands in a line of text."""
-    escaped = "".join(
-        _LITERAL.get(char, char if char.isascii() else f"\\[u{ord(char):04X}]") for char in text
-    )
-    # At the start of a line these would make it a request.
-    return re.sub(r"^(?=\.)", r"\\&", escaped, flags=re.MULTILINE)
+    return _guard(_literal(text))
 
 
 def bold(text: str) -> str:
     """Return ``text`` in bold: what is typed as it stands."""
-    return f"\\fB{escape(text)}\\fR"
+    return f"\\fB{_literal(text)}\\fR"
 
 
 def italic(text: str) -> str:
     """Return ``text`` in italics: what stands for something else."""
-    return f"\\fI{escape(text)}\\fR"
+    return f"\\fI{_literal(text)}\\fR"
 
 
 def prose(text: str) -> str:
     """Return ``text`` with what is in backticks in bold, and each sentence on a line of its own."""
-    pieces = text.split("`")
-    marked = "".join(
-        bold(piece) if number % 2 else re.sub(r"(?<=[.?!]) +", "\n", piece)
-        for number, piece in enumerate(pieces)
+    marked = (
+        bold(piece) if number % 2 else re.sub(r"(?<=[.?!]) +", "\n", _literal(piece))
+        for number, piece in enumerate(text.split("`"))
     )
-    return re.sub(r"^(?=\.)", r"\\&", marked, flags=re.MULTILINE)
+    return _guard("".join(marked))
+
+
+def _literal(text: str) -> str:
+    return "".join(
+        _LITERAL.get(char, char if char.isascii() else f"\\[u{ord(char):04X}]") for char in text
+    )
+
+
+def _guard(text: str) -> str:
+    """Keep lines that begin with a dot from being requests; with apostrophes `_literal` does."""
+    return re.sub(r"^(?=\.)", r"\\&", text, flags=re.MULTILINE)
 
 
 def page_name(command: CommandEntry) -> str:
@@ -74,6 +80,7 @@ def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator
     page = PAGES[command.name]
     yield '.\\" Made by `python -m stemsplit.cli.docgen write`; changes belong there.'
     yield f'.TH {escape(name.upper())} 1 {RELEASE_DATE} "{PROGRAM} {__version__}"'
+    yield from (".nh", ".ad l")  # names of options and variables are not to be hyphenated
     yield from (".SH NAME", f"{escape(name)} \\- {_as_title(command.summary)}")
     yield ".SH SYNOPSIS"
     yield from _synopsis(command)
@@ -100,12 +107,15 @@ def _reference(command: CommandEntry, page: Page) -> Iterator[str]:
     """Yield the sections from EXAMPLES to EXIT STATUS."""
     if page.examples:
         yield ".SH EXAMPLES"
-        for what, line in page.examples.items():
-            yield from (prose(what), ".PP", ".RS 4", ".EX", escape(line), ".EE", ".RE", ".PP")
+        for number, (what, line) in enumerate(page.examples.items()):
+            yield from (".PP",) if number else ()
+            yield from (prose(what), ".PP", ".RS 4", ".EX", escape(line), ".EE", ".RE")
     if page.output:
         yield ".SH OUTPUT"
         yield from _paragraphs(page.output)
-        yield from _definitions(page.record)
+        for introduction, fields in page.records.items():
+            yield from (".PP", prose(introduction))
+            yield from _definitions(fields)
     yield ".SH ENVIRONMENT"
     yield from _environment(command)
     if command.is_default:
@@ -147,7 +157,7 @@ def _option_head(option: OptionEntry) -> str:
     names = ", ".join(bold(name) for name in option.names)
     if option.value is None:
         return names
-    if option.value.kind == "words":
+    if option.value.kind == "choice":
         return f"{names} " + "|".join(bold(word) for word in option.value.words)
     return f"{names} {italic(option.value.metavar)}"
 
@@ -166,7 +176,7 @@ def _option_text(option: OptionEntry) -> Iterator[str]:
     if option.default is not None:
         yield f"The default is {bold(option.default)}."
     if option.envvar:
-        yield f"See also {bold(option.envvar)} under ENVIRONMENT."
+        yield f"Environment variable: {bold(option.envvar)}."
 
 
 def _environment(command: CommandEntry) -> Iterator[str]:
@@ -198,8 +208,9 @@ def _entry(head: str, text: str) -> tuple[str, ...]:
 
 
 def _paragraphs(texts: Iterable[str]) -> Iterator[str]:
-    for text in texts:
-        yield from (".PP", prose(text))
+    """Yield ``texts`` with a break between them; at the start of a section none is needed."""
+    for number, text in enumerate(texts):
+        yield from (".PP", prose(text)) if number else (prose(text),)
 
 
 def _as_title(sentence: str) -> str:

@@ -15,15 +15,14 @@ class Page:
     description: tuple[str, ...] = ()
     examples: Mapping[str, str] = field(default_factory=dict)  # what it does -> what to type
     output: tuple[str, ...] = ()
-    #: Keys of the object that --json writes, and what each holds.
-    record: Mapping[str, str] = field(default_factory=dict)
+    #: Of the objects that --json writes: an introduction -> the keys, and what each holds.
+    records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 _SPLIT = Page(
     description=(
-        "Each stem is exactly as long as the song, at its sample rate and with its channels, and "
-        "lined up with it to the sample. The stems of a song appear together when it is done, or "
-        "not at all.",
+        "Stems have the sample rate and the channels of the song. They appear together when the "
+        "song is done, or not at all.",
         "A file may be anything that ffmpeg decodes, a video too. A folder stands for the audio "
         "files below it. A song that fails is reported, and the others are split all the same.",
         "The first time a model is used its weights are fetched, verified and kept; "
@@ -54,21 +53,26 @@ _SPLIT = Page(
     output=(
         "Standard output carries the paths of the stems, one a line. Progress, remarks, warnings "
         "and errors go to standard error.",
-        "With `--json` there is one object a line for each input, in the order of the inputs:",
     ),
-    record={
-        "schema": "Version of this record: 1.",
-        "input": "Path of the song.",
-        "status": "`done`, `skipped` or `failed`.",
-        "model": "Name of the model, or path of the checkpoint.",
-        "stems": "A list of objects with `name` and `path`.",
-        "sample_rate": "Of the stems, in Hz. This and the next three: when `done`.",
-        "channels": "Of the stems.",
-        "frames": "Samples of one channel.",
-        "seconds": "How long it took.",
-        "error": "What went wrong. This and the next two: when `failed`.",
-        "hint": "What to do about it, or null.",
-        "exit_code": "What this failure alone would exit with.",
+    records={
+        "With `--json` there is one object a line for each input, in the order of the inputs:": {
+            "schema": "The version of this description: 1.",
+            "input": "The path of the song.",
+            "status": "`done`, `skipped` or `failed`.",
+            "model": "The name of the model, or the path of the checkpoint.",
+            "stems": "A list of objects with `name` and `path`.",
+        },
+        "Of a song that is done, also:": {
+            "sample_rate": "Of the song and its stems, in Hz.",
+            "channels": "Of the song and its stems.",
+            "frames": "How many samples a channel has.",
+            "seconds": "How long it took.",
+        },
+        "Of a song that failed, also:": {
+            "error": "What went wrong.",
+            "hint": "What to do about it, or null.",
+            "exit_code": "The exit status that this failure alone would give.",
+        },
     },
 )
 
@@ -89,9 +93,38 @@ _MODELS = Page(
         "Find the folder to copy to another machine:": "stemsplit models path",
     },
     output=(
-        "Lists, facts and paths go to standard output, progress and errors to standard error. "
-        "With `--json`, `list` writes one object a line for each model, and `show` writes one.",
+        "Lists, facts and paths go to standard output, progress and errors to standard error.",
     ),
+    records={
+        "With `--json`, `list` writes one object a line for each model, and `show` writes one. "
+        "What a model does not have is null or empty.": {
+            "schema": "The version of this description: 1.",
+            "name": "The name.",
+            "description": "What it is, in a few words.",
+            "stems": "The names of the stems that it gives, in its own order.",
+            "sample_rate": "The rate that it works at, in Hz. Stems have that of the song.",
+            "channels": "The channels that it works with.",
+            "segment": "How many samples of a channel it takes at a time.",
+            "licence": "The licence of the weights.",
+            "licence_note": "What is shown before the weights are fetched for the first time.",
+            "training_data": "What it was trained with.",
+            "paper": "The address of the paper that describes it.",
+            "scores": (
+                "A list of published scores: objects with `metric`, `dataset`, `source`, and "
+                "`values`, in dB by stem."
+            ),
+            "architecture": "The network, of one that is no ensemble.",
+            "config": "What differs from the usual configuration of the network.",
+            "seed": "Where its random weights start from, of a network for testing.",
+            "sources": (
+                "Where the weights come from, in the order in which it is tried: objects with "
+                "`format` and `files`; a file has `address`, `sha256` and `size`."
+            ),
+            "members": "The models of which an ensemble is the weighted mean.",
+            "weights": "Of an ensemble: for each member a list with a weight for each stem.",
+            "here": "Whether it can be used without a network.",
+        },
+    },
 )
 
 _DEMO = Page(

@@ -20,13 +20,16 @@ from stemsplit.separation.device import DEVICES
 
 PROGRAM = "stemsplit"
 
-#: What a value is, as far as a shell can help: one of ``words``, a name of the registry (``model``:
-#: or a checkpoint file), one stem, stems with commas between them, a file, a folder, or something
-#: that only a person knows.
-Kind: TypeAlias = Literal["words", "name", "model", "stem", "stems", "file", "folder", "free"]
+#: What a value is, as far as a shell can help: a choice, a device, a name of the registry, a model
+#: (such a name or a checkpoint file), one stem, stems with commas between them, a file, a folder,
+#: or something that only a person knows.
+Kind: TypeAlias = Literal[
+    "choice", "device", "name", "model", "stem", "stems", "file", "folder", "free"
+]
 
 #: What the placeholder of a value says of it.
 _KIND_OF_METAVAR: dict[str, Kind] = {
+    "DEVICE": "device",
     "NAME": "name",
     "STEM": "stem",
     "STEM,…": "stems",
@@ -176,24 +179,26 @@ def _read_argument(parameter: Any, hint: Any) -> ArgumentEntry:
 def _read_value(parameter: Any, hint: Any) -> Value:
     # An optional argument says so in its placeholder: [NAME].
     metavar = (parameter.metavar or "").strip("[]")
-    choices = DEVICES if metavar == "DEVICE" else _choices(hint)
+    choices = _choices(hint)
     kind: Kind = "file" if _mentions(hint, Path) else "free"
-    kind = "words" if choices else _KIND_OF_METAVAR.get(metavar, kind)
+    kind = "choice" if choices else _KIND_OF_METAVAR.get(metavar, kind)
     if kind == "name" and parameter.name == "model":
         kind = "model"
     minimum, maximum = _limits(hint)
     return Value(
         metavar=metavar or parameter.name.upper(),
         kind=kind,
-        words=choices or _registry_words(kind),
+        words=choices or known_words(kind),
         minimum=minimum,
         maximum=maximum,
     )
 
 
-def _registry_words(kind: Kind) -> tuple[str, ...]:
-    """Return the names of models or stems that the registry has, where ``kind`` asks for them."""
+def known_words(kind: Kind) -> tuple[str, ...]:
+    """Return the words that mean something as a value of ``kind``, as far as they are known."""
     match kind:
+        case "device":
+            return DEVICES
         case "name" | "model":
             return tuple(model.name for model in list_models())
         case "stem" | "stems":

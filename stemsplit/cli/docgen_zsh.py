@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stemsplit.cli.docgen_tree import ArgumentEntry, CommandEntry, OptionEntry, Value, walk
+from stemsplit.cli.docgen_tree import (
+    ArgumentEntry,
+    CommandEntry,
+    OptionEntry,
+    Value,
+    known_words,
+    walk,
+)
 
 # Autoloaded, the file is the body of the function at its first call: hence the last line.
 _SCRIPT = """\
@@ -12,6 +19,22 @@ _SCRIPT = """\
 # Made by `python -m stemsplit.cli.docgen write`; changes belong there.
 
 {functions}
+
+_stemsplit__name() {{
+    compadd "$@" -- {names}
+}}
+
+_stemsplit__model() {{
+    _alternative 'names:model:_stemsplit__name' 'files:checkpoint:_files'
+}}
+
+_stemsplit__stem() {{
+    compadd "$@" -- {stems}
+}}
+
+_stemsplit__stems() {{
+    _sequence _stemsplit__stem
+}}
 
 _stemsplit "$@"
 """
@@ -56,7 +79,11 @@ def render_zsh(commands: Sequence[CommandEntry]) -> str:
             if command.commands
             else _COMMAND.format(function=function, arguments=arguments)
         )
-    return _SCRIPT.format(functions="\n".join(functions).rstrip())
+    return _SCRIPT.format(
+        functions="\n".join(functions).rstrip(),
+        names=" ".join(known_words("name")),
+        stems=" ".join(known_words("stem")),
+    )
 
 
 def _function(command: CommandEntry) -> str:
@@ -100,15 +127,13 @@ def _argument(argument: ArgumentEntry) -> str:
 
 
 def _value(value: Value) -> str:
-    words = " ".join(value.words)
     action = {
-        # After a space, zsh adds no arguments of its own to those of the function.
-        "stems": f" _values -s , stem {words}",
-        "model": f' _alternative "models:model:({words})" "files:checkpoint:_files"',
         "file": "_files",
         "folder": "_files -/",
         "free": " ",
-    }.get(value.kind, f"({words})")
+        "choice": f"({' '.join(value.words)})",
+        "device": f"({' '.join(value.words)})",
+    }.get(value.kind, f"_stemsplit__{value.kind}")
     return f":{value.metavar.partition(',')[0].lower()}:{action}"
 
 

@@ -1,0 +1,482 @@
+"""Man pages and completions: up to date, complete, and what real shells make of them."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import fcntl
+import os
+import pty
+import re
+import select
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import termios
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from stemsplit import __version__
+from stemsplit.checkpoints.registry import Model, list_models, resolve
+from stemsplit.cli import docgen, docgen_tree
+from stemsplit.cli.app import COMMANDS, choose_command, load_command
+from stemsplit.cli.docgen_man import escape, prose
+from stemsplit.cli.docgen_pages import EXIT_STATUS, PAGES
+from stemsplit.errors import ExitCode
+
+ROOT = Path(__file__).parents[1]
+COMPLETIONS = ROOT / "completions"
+ENTRIES = {each.path: each for each in docgen_tree.walk(docgen_tree.read_commands())}
+PAGE_OF = {"split": "stemsplit.1"} | {
+    name: f"stemsplit-{name}.1" for name in COMMANDS if name != "split"
+}
+
+
+def page(path: str) -> str:
+    return (ROOT / "man" / PAGE_OF[path.split()[0]]).read_text()
+
+
+def options_in_help(path: str) -> set[str]:
+    """Return the options that --help itself shows: not what docgen reads, but what Typer says."""
+    name, *below = path.split()
+    text = CliRunner().invoke(load_command(name), [*below, "--help"]).stdout
+    lines = re.findall(r"^  (-\w, )?(--[a-z-]+)", text, re.MULTILINE)
+    return {name.strip(", ") for line in lines for name in line if name}
+
+
+# --- The files -----------------------------------------------------------------------------------
+
+
+def test_the_committed_files_are_up_to_date_and_making_them_needs_no_torch() -> None:
+    program = (
+        "import sys; from stemsplit.cli import docgen; status = docgen.main(['check']);"
+        "assert 'torch' not in sys.modules; sys.exit(status)"
+    )
+    environment = {**os.environ, "STEMSPLIT_REGISTRY": "/private/registry.toml"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_check_names_what_is_changed_missing_or_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docgen.write(tmp_path)
+    assert docgen.find_stale(tmp_path) == []
+    (tmp_path / "man" / "stemsplit.1").write_text("old")
+    (tmp_path / "man" / "stemsplit-gone.1").write_text("of a command that is gone")
+    (tmp_path / "completions" / "_stemsplit").unlink()
+    stale = ["completions/_stemsplit", "man/stemsplit-gone.1", "man/stemsplit.1"]
+    assert docgen.find_stale(tmp_path) == [Path(path) for path in stale]
+    monkeypatch.delenv("STEMSPLIT_REGISTRY", raising=False)
+    assert docgen.main(["check"], tmp_path) == 1
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == stale
+    assert docgen.main(["write"], tmp_path) == 0
+    assert docgen.main(["check"], tmp_path) == 0
+    assert docgen.main(["chekc"], tmp_path) == 2
+
+
+@pytest.mark.slow
+def test_the_wheel_brings_them_where_man_and_the_shells_look(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", str(ROOT), "--wheel-dir", str(tmp_path)]
+    command += ["--no-deps", "--no-build-isolation", "--quiet"]
+    subprocess.run(command, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("stemsplit-*.whl"))) as wheel:
+        share = f"stemsplit-{__version__}.data/data/share"
+        for source, target in {
+            **{f"man/{name}": f"man/man1/{name}" for name in PAGE_OF.values()},
+            "completions/stemsplit.bash": "bash-completion/completions/stemsplit",
+            "completions/_stemsplit": "zsh/site-functions/_stemsplit",
+            "completions/stemsplit.fish": "fish/vendor_completions.d/stemsplit.fish",
+        }.items():
+            assert wheel.read(f"{share}/{target}") == (ROOT / source).read_bytes()
+
+
+# --- Nothing is left out -------------------------------------------------------------------------
+
+
+def test_the_walk_finds_every_command() -> None:
+    assert {path.split()[0] for path in ENTRIES} == set(COMMANDS)
+    assert {"models list", "models show", "models pull", "models path"} <= set(ENTRIES)
+
+
+@pytest.mark.parametrize("path", ENTRIES)
+def test_every_option_of_help_is_read(path: str) -> None:
+    options = options_in_help(path)
+    assert "--help" in options
+    assert {name for option in ENTRIES[path].options for name in option.names} == options
+
+
+@pytest.mark.parametrize("path", ENTRIES)
+def test_every_option_of_help_is_in_the_man_page_and_the_scripts(path: str) -> None:
+    bash, zsh, fish = (
+        (COMPLETIONS / name).read_text()
+        for name in ("stemsplit.bash", "_stemsplit", "stemsplit.fish")
+    )
+    words = re.search(rf'"{path}"[^\n]*\) _stemsplit_words "(.*--help)"', bash)
+    function = zsh.partition(f"_stemsplit_{path.replace(' ', '_')}() {{")[2].partition("\n}")[0]
+    lines = "\n".join(line for line in fish.splitlines() if f'"{path}"\'' in line)
+    assert words is not None
+    for name in options_in_help(path):
+        assert f"\\fB{escape(name)}\\fR" in page(path)
+        assert name in words[1].split()
+        assert re.search(rf"\){name}[=+]?\[|'\*{name}\[", function), name
+        assert (f" -l {name[2:]} " if name[:2] == "--" else f" -s {name[1:]} ") in lines
+
+
+def test_choices_limits_defaults_and_variables_are_read() -> None:
+    options = {name: each for each in ENTRIES["split"].options for name in each.names}
+    assert options["--format"].value is not None
+    assert options["--format"].value.words == ("wav", "flac", "mp3")
+    assert options["--format"].default == "wav"
+    assert options["--format"].envvar == "STEMSPLIT_FORMAT"
+    assert options["--bitrate"].value is not None
+    assert (options["--bitrate"].value.minimum, options["--bitrate"].value.maximum) == (32, 320)
+    assert options["--force"].value is None
+    assert options["-q"].repeats
+    assert options["-q"].default is None
+    kinds = {name: each.value and each.value.kind for name, each in options.items()}
+    assert kinds["-n"] == "model"
+    assert kinds["--stems"] == "stems"
+    assert kinds["--out"] == "folder"
+    assert ENTRIES["split"].arguments[0].value.kind == "file"
+
+
+def test_every_variable_of_the_program_is_in_the_man_page() -> None:
+    texts = (
+        path.read_text()
+        for path in ROOT.glob("stemsplit/**/*.py")
+        if not path.name.startswith("docgen")
+    )
+    used = {name for text in texts for name in re.findall(r"\bSTEMSPLIT_[A-Z_]+\b", text)}
+    described = set(re.findall(r"^\\fB(STEMSPLIT_[A-Z_]+)\\fR$", page("split"), re.MULTILINE))
+    assert described == used
+    assert "STEMSPLIT_CACHE_DIR" in used
+
+
+def test_every_exit_code_is_in_every_page() -> None:
+    for name in PAGE_OF:
+        section = page(name).partition(".SH EXIT STATUS\n")[2].partition(".SH")[0]
+        found = re.findall(r"^\.TP\n\\fB(\d+)\\fR\n(.+)", section, re.MULTILINE)
+        assert [int(code) for code, _ in found] == [code.value for code in ExitCode]
+        assert found[0][1] == EXIT_STATUS[ExitCode.DONE] == "Every input is done."
+
+
+def test_every_key_of_the_json_records_is_in_the_page() -> None:
+    tree = ast.parse((ROOT / "stemsplit" / "cli" / "batch.py").read_text())
+    function = next(
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and "record" in node.name
+    )
+    keys = {
+        key.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant)
+    }
+    described = {key for fields in PAGES["split"].records.values() for key in fields}
+    assert described == keys - {"name", "path"}  # those of the objects in "stems"
+    described = {key for fields in PAGES["models"].records.values() for key in fields}
+    assert described == {field.name for field in dataclasses.fields(Model)} | {"schema", "here"}
+
+
+# --- Man pages -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "roff"),
+    [
+        ("--out", "\\-\\-out"),
+        (".hidden", "\\&.hidden"),
+        ("a\n.b", "a\n\\&.b"),
+        ("'quoted'", "\\(aqquoted\\(aq"),
+        ("C:\\n", "C:\\en"),
+        ("~/^`", "\\(ti/\\(ha\\(ga"),
+        ("STEM,…", "STEM,\\[u2026]"),
+    ],
+)
+def test_escape(text: str, roff: str) -> None:
+    assert escape(text) == roff
+
+
+def test_prose_has_bold_code_and_a_line_for_each_sentence() -> None:
+    assert prose("Use `--out`. .b\\ is next.") == "Use \\fB\\-\\-out\\fR.\n\\&.b\\e is next."
+
+
+@pytest.mark.parametrize("name", PAGE_OF.values())
+def test_a_page_has_its_sections_in_order_and_is_plain_ascii(name: str) -> None:
+    text = (ROOT / "man" / name).read_bytes().decode("ascii")
+    sections = re.findall(r"^\.SH (.+)$", text, re.MULTILINE)
+    usual = "NAME,SYNOPSIS,DESCRIPTION,COMMANDS,OPTIONS,EXAMPLES,OUTPUT,ENVIRONMENT,FILES"
+    order = [*usual.split(","), "EXIT STATUS", "SEE ALSO"]
+    assert sections == [section for section in order if section in sections]
+    assert set(order) - set(sections) <= {"COMMANDS", "FILES"}
+    assert f'"stemsplit {__version__}"' in text.splitlines()[1]
+    # Lines that begin with a dot or an apostrophe are requests: only those meant to be.
+    requests = set(re.findall(r"^[.'](.*?)(?: |$)", text, re.MULTILINE))
+    assert requests <= {
+        '\\"',
+        "TH",
+        "SH",
+        "SS",
+        "PP",
+        "TP",
+        "RS",
+        "RE",
+        "EX",
+        "EE",
+        "br",
+        "nh",
+        "ad",
+    }
+
+
+@pytest.mark.parametrize("name", PAGE_OF.values())
+@pytest.mark.parametrize(
+    "command", ["groff -ww -man -Tutf8 -z", "man --warnings -l", "mandoc -T lint -W warning"]
+)
+def test_a_page_gives_no_warning(command: str, name: str) -> None:
+    words = shlex.split(command)
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"no {words[0]} here")
+    environment = {**os.environ, "MANPAGER": "cat", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        [*words, str(ROOT / "man" / name)], capture_output=True, text=True, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+EXAMPLES = [line for each in PAGES.values() for line in each.examples.values()]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_the_examples_are_commands_that_the_program_takes(line: str) -> None:
+    program, *arguments = shlex.split(line.partition(" | ")[0])
+    assert program == "stemsplit"
+    name, rest = choose_command(arguments)
+    command = typer.main.get_command(load_command(name))
+    if ENTRIES[name].commands:
+        command, rest = command.commands[rest[0]], rest[1:]  # type: ignore[attr-defined]
+    values = command.make_context(name, rest).params
+    known = {stem for model in list_models() for stem in model.stems}
+    if "model" in values:
+        known = set(resolve(values["model"]).stems)
+    chosen = f"{values.get('stems') or ''},{values.get('two_stems') or ''}"
+    assert set(filter(None, chosen.split(","))) <= known
+    for model in values.get("names") or []:
+        resolve(model)
+    assert f"\n{escape(line)}\n" in page(name)
+
+
+# --- Shells --------------------------------------------------------------------------------------
+
+MODELS = [model.name for model in list_models()]
+
+#: What stands on the line before TAB, and the last word after it, where there is only one.
+LINES = {
+    "--mod": "--model",
+    "--tw": "--two-stems",
+    "-n htdemucs_6": "htdemucs_6s",
+    "--model htdemucs_6": "htdemucs_6s",
+    "--model=htdemucs_6": "--model=htdemucs_6s",
+    "-n chec": "checkpoint.th",
+    "--format f": "flac",
+    "--depth 3": "32f",
+    "--two-stems voc": "vocals",
+    "--stems voc": "vocals",
+    "--stems vocals,dr": "vocals,drums",
+    "--device cp": "cpu",
+    "--out alb": "album/",
+    "-q mod": "model song.mp3",
+    "song": "song one.mp3",
+    "-q --json song": "song one.mp3",
+    "split song": "song one.mp3",
+    "split --skip": "--skip-existing",
+    "mode": "model",  # "models" or "model song.mp3": as far as they agree
+    "model\\ ": "model song.mp3",
+    "models pul": "pull",
+    "models pull spl": "spleeter_2stems",
+    "models list --js": "--json",
+    "models show song": "song",  # no name of a model, and files are none
+    "demo --see": "--seed",
+    "demo --two": "--two",  # an option of another command
+    "-- alb": "alb",  # album/ or albino.mp3
+    "-- --see": "--see",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("songs")
+    for name in ("song one.mp3", "model song.mp3", "albino.mp3", "checkpoint.th"):
+        (folder / name).touch()
+    (folder / "album").mkdir()
+    return folder
+
+
+def run_bash(words: list[str], folder: Path) -> list[str]:
+    """Return what the function offers for the last of ``words``."""
+    script = f"""
+        source {shlex.quote(str(COMPLETIONS / "stemsplit.bash"))}
+        COMP_WORDS=({shlex.join(["stemsplit", *words])}) COMP_CWORD={len(words)}
+        _stemsplit
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-u", "-c", script], capture_output=True, text=True, cwd=folder
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split("\n")[:-1] if done.stdout != "\n" else []
+
+
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+
+
+@pytest.mark.parametrize(
+    ("shell", "name"),
+    [("bash", "stemsplit.bash"), ("zsh", "_stemsplit"), ("fish", "stemsplit.fish")],
+)
+def test_the_scripts_have_no_syntax_error(shell: str, name: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    done = subprocess.run([shell, "-n", str(COMPLETIONS / name)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_bash
+@pytest.mark.parametrize("path", ENTRIES)
+def test_bash_offers_the_options_of_each_command(path: str, folder: Path) -> None:
+    assert set(run_bash([*path.split(), "-"], folder)) == options_in_help(path)
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["--fo"], ["--format", "--force"]),
+        (["-n", "htd"], [name for name in MODELS if name.startswith("htd")]),
+        (["--model", "=", "htd"], [name for name in MODELS if name.startswith("htd")]),
+        (["--model", "="], MODELS),
+        (["--format", ""], ["wav", "flac", "mp3"]),
+        (["models", ""], ["list", "show", "pull", "verify", "rm", "path"]),
+        (["models", "pull", ""], MODELS),
+        (["models", "pull", "htdemucs", "tiny."], [n for n in MODELS if n.startswith("tiny.")]),
+        (["--stems", "bass,v"], ["bass,vocals"]),
+        (["mode"], ["models", "model song.mp3"]),
+        (["--bitrate", ""], []),
+        (["--", "--fo"], []),
+        (["models", "-q", "l"], []),
+    ],
+)
+def test_bash_offers(words: list[str], offered: list[str], folder: Path) -> None:
+    assert run_bash(words, folder) == offered
+
+
+class Terminal:
+    """An interactive shell on a terminal, on which lines are typed and TAB is pressed."""
+
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self._terminal, other_end = pty.openpty()
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 2000, 0, 0))
+        # Opened by the leader of a new session, the terminal becomes the one that it is run from.
+        opened = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&1', os.ttyname(other_end), *command]
+        self._process = subprocess.Popen(
+            opened,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **environment},
+            start_new_session=True,
+        )
+        self._other_end = other_end
+
+    def complete(self, line: str) -> str:
+        """Return the last word of ``line`` after TAB. ``show`` is a function of the shell."""
+        # Typed first, TAB waits for nothing; Ctrl-A then puts another command before the line.
+        os.write(self._terminal, f"stemsplit {line}\t\x01show \r".encode())
+        return self._read_until("@@\r\n").rpartition("<<")[2].partition(">>")[0]
+
+    def _read_until(self, end: str, seconds: float = 20) -> str:
+        text = ""
+        stop = time.monotonic() + seconds
+        while not text.endswith(end) and end not in text:
+            ready, _, _ = select.select([self._terminal], [], [], max(0, stop - time.monotonic()))
+            assert ready, f"no answer of the shell: {text!r}"
+            text += os.read(self._terminal, 65536).decode(errors="replace")
+        return text
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._terminal)
+        os.close(self._other_end)
+
+
+SHOW = "show() { printf '<<%s>>' \"${@: -1}\"; printf '%s\\n' '@''@'; }\n"
+
+
+@pytest.fixture(scope="module", params=["bash", "zsh"])
+def terminal(
+    request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Terminal]:
+    home = tmp_path_factory.mktemp("home")
+    environment = {"HOME": str(home), "ZDOTDIR": str(home), "TERM": "vt100", "LC_ALL": "C.UTF-8"}
+    if shutil.which(request.param) is None:
+        pytest.skip(f"no {request.param} here")
+    if request.param == "bash":
+        (home / "rc").write_text(
+            f"source {shlex.quote(str(COMPLETIONS / 'stemsplit.bash'))}\n{SHOW}"
+        )
+        command = ["bash", "--rcfile", str(home / "rc"), "-i"]
+    else:
+        (home / ".zshrc").write_text(
+            f"fpath=({shlex.quote(str(COMPLETIONS))} $fpath)\n"
+            "autoload -U compinit && compinit -u -D\n"
+            # TAB has more input behind it here, and would else be taken for pasted text.
+            "zstyle ':completion:*' insert-tab false\nbindkey -e\n" + SHOW
+        )
+        command = ["zsh", "-d", "-i"]
+    terminal = Terminal(command, folder, environment)
+    yield terminal
+    terminal.close()
+
+
+@pytest.mark.parametrize(("line", "word"), LINES.items())
+def test_bash_and_zsh_complete_on_a_terminal(terminal: Terminal, line: str, word: str) -> None:
+    # zsh takes the "=" or "/" that it added back when no more of the word is typed.
+    assert terminal.complete(line).rstrip("=/") == word.rstrip("/")
+
+
+@needs_fish
+def test_fish_completes(folder: Path, tmp_path: Path) -> None:
+    ambiguous = {"mode", "-- alb", "model\\ "}
+    nothing = {line for line, word in LINES.items() if line.endswith(word)} - ambiguous
+    lines = [line for line in LINES if line not in ambiguous]
+    script = (
+        f"source {shlex.quote(str(COMPLETIONS / 'stemsplit.fish'))}\n"
+        'for line in $argv; echo "line $line"; complete -C "stemsplit $line"; end'
+    )
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script, "--", *lines],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = re.split(r"^line (.*)\n", done.stdout, flags=re.MULTILINE)[1:]
+    offered = {
+        line: [answer.partition("\t")[0] for answer in text.splitlines()]
+        for line, text in zip(answers[::2], answers[1::2], strict=True)
+    }
+    assert offered == {line: [] if line in nothing else [LINES[line]] for line in lines}
