@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
+from command import TINY, files_below, run
 
 from stemsplit.cli.app import COMMANDS, choose_command
-from tests.command import TINY, files_below, run
 
 
 @pytest.mark.parametrize(

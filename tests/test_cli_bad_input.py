@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-
-from tests.command import TINY, files_below, run
+from command import TINY, files_below, run
 
 
 @pytest.fixture(autouse=True)

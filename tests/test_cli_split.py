@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-
-from tests.command import TINY, files_below, run
+from command import TINY, files_below, run
 
 STEMS = ["drums", "bass", "other", "vocals"]
 
@@ -126,7 +125,7 @@ def test_existing_stems_are_refused_replaced_or_left(song: Path, tmp_path: Path)
     refused = run(song, "--stems", "vocals", cwd=tmp_path)
     assert refused.code == 3
     assert refused.stderr.startswith(
-        "stemsplit: error: separated/song/vocals.wav: is there already\nhint: --force"
+        "stemsplit: error: separated/song/vocals.wav: exists already\nhint: --force"
     )
     assert refused.stdout == ""
     assert target.read_bytes() == b"precious"

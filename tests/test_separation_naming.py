@@ -6,12 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stemsplit.errors import OutputError, UsageError
+from stemsplit.errors import UsageError
 from stemsplit.separation.naming import (
     DEFAULT_TEMPLATE,
     check_collisions,
     check_template,
-    refuse_existing,
     safe_name,
     stem_paths,
 )
@@ -98,13 +97,3 @@ def test_an_output_on_an_input_is_refused(tmp_path: Path) -> None:
     song = tmp_path / "vocals.wav"
     with pytest.raises(UsageError, match="would overwrite the input"):
         check_collisions({song: [tmp_path / "x" / ".." / "vocals.wav"]})
-
-
-def test_existing_outputs_are_refused(tmp_path: Path) -> None:
-    there, missing = tmp_path / "there", tmp_path / "missing"
-    there.touch()
-    refuse_existing([missing])
-    with pytest.raises(OutputError, match="is there already") as caught:
-        refuse_existing([missing, there])
-    assert caught.value.path == str(there)
-    assert caught.value.exit_code == 3

@@ -17,8 +17,8 @@ import ffmpeg
 import numpy as np
 import soundfile
 
+from stemsplit.audio import mp3
 from stemsplit.audio.ffmpeg import FILE, Block, Process, as_bytes, command
-from stemsplit.audio.gapless import correct_padding
 from stemsplit.audio.resample import conversion
 from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
 from stemsplit.types import Depth, EncodingOptions
@@ -28,12 +28,8 @@ BYTES_PER_SAMPLE: dict[Depth, int] = {"16": 2, "24": 3, "32f": 4}
 SUBTYPES: dict[Depth, str] = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}
 #: RIFF counts bytes in 32 bits; the headers stay far below the mebibyte that is left for them.
 LARGEST_WAV = 2**32 - 2**20
-#: ``SFC_SET_ADD_PEAK_CHUNK`` of sndfile.h. The chunk holds the time of writing: two runs differ.
-ADD_PEAK_CHUNK = 0x1050
-#: Hz that MPEG-1, 2 and 2.5 layer III know (ISO 11172-3 §2.4.2.3, 13818-3 §2.4.2.3).
-MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-#: kbit/s of MPEG-1 layer III, the same tables.
-MP3_BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+#: Bytes before the samples of a WAV or RF64 by libsndfile, at the most.
+LONGEST_HEADER = 4096
 ROOM = "make room, or choose another folder, --format flac or mp3"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: Ends the names of files that a crash has left behind.
@@ -47,7 +43,7 @@ def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
     """
     if options.format != "mp3":
         return sample_rate
-    return next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
+    return next((rate for rate in mp3.RATES if rate >= sample_rate), mp3.RATES[-1])
 
 
 def depth_of(options: EncodingOptions) -> Depth | None:
@@ -56,10 +52,9 @@ def depth_of(options: EncodingOptions) -> Depth | None:
     Raises ``UsageError`` for what the format cannot do.
     """
     if options.format == "mp3":
-        if options.bitrate not in MP3_BITRATES:
-            known = ", ".join(map(str, MP3_BITRATES))
+        if options.bitrate not in mp3.BITRATES:
             reason = f"mp3 has no bit rate of {options.bitrate} kbit/s"
-            raise UsageError(reason, hint=f"it has: {known}")
+            raise UsageError(reason, hint=f"it has: {', '.join(map(str, mp3.BITRATES))}")
         return None
     if options.format == "flac" and options.depth == "32f":
         raise UsageError("flac stores no floats", hint="--depth 24, or --format wav")
@@ -83,6 +78,24 @@ def quantise(block: Block, depth: Literal["16", "24"]) -> tuple[np.ndarray, int]
     if depth == "16":
         return steps.astype(np.int16, order="C"), clipped
     return steps.astype(np.int32, order="C") << 8, clipped
+
+
+def refuse_existing(path: Path, *, force: bool = False) -> None:
+    """Raise ``OutputError`` if something is at ``path`` that may not be replaced.
+
+    With ``force`` a file may be replaced, a folder never.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as exc:  # a name too long, or with a NUL byte
+        raise _output_error(exc, path) from exc
+    if stat.S_ISDIR(mode):
+        raise OutputError("is a folder", path=path)
+    if not force:
+        hint = "--force replaces it, --skip-existing leaves it, --out names another folder"
+        raise OutputError("exists already", path=path, hint=hint)
 
 
 class _Encoder(ABC):
@@ -125,16 +138,13 @@ class _SoundFile(_Encoder):
     ) -> None:
         super().__init__(target, temporary)
         self._depth = depth
-        # soundfile refuses a str that is no text in the encoding of the file system.
+        # soundfile refuses a str that holds no text.
         self._name = str(temporary) if os.name == "nt" else os.fsencode(temporary)
+        form = {"subtype": SUBTYPES[depth], "format": container}
         try:
-            self._file = soundfile.SoundFile(
-                self._name, "w", rate, channels, SUBTYPES[depth], format=container
-            )
+            self._file = soundfile.SoundFile(self._name, "w", rate, channels, **form)
         except soundfile.SoundFileError as exc:
             raise self._failure(str(exc)) from exc
-        # soundfile offers no public way to this switch.
-        soundfile._snd.sf_command(self._file._file, ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
     def write(self, block: Block) -> None:
         if self._depth == "32f":
@@ -156,12 +166,11 @@ class _SoundFile(_Encoder):
             raise self._failure(str(exc)) from exc
         if stored != self.frames:
             raise self._failure(f"{stored} of {self.frames} frames arrived in the file")
+        _forget_time(self.temporary)
 
     def abandon(self) -> None:
-        try:
+        with contextlib.suppress(soundfile.SoundFileError):  # a full disk has been reported
             self._file.close()
-        except soundfile.SoundFileError:
-            return  # a full disk: the reason is on its way already
 
 
 class _Mp3(_Encoder):
@@ -177,10 +186,10 @@ class _Mp3(_Encoder):
         frames: int,
     ) -> None:
         super().__init__(target, temporary)
-        audio = ffmpeg.input(
-            "pipe:0", format="f32le", ar=rate, ac=channels, protocol_whitelist="pipe"
-        )
+        form = {"format": "f32le", "ar": rate, "ac": channels}
+        audio = ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
         stored_rate = encoded_rate(options, rate)
+        self._gain = np.float32(1 / mp3.lame_volume(options.bitrate, stored_rate))
         self._stored_frames = round(frames * stored_rate / rate)
         if stored_rate != rate:
             audio = conversion(audio, stored_rate).filter("apad", whole_len=self._stored_frames)
@@ -199,7 +208,7 @@ class _Mp3(_Encoder):
 
     def write(self, block: Block) -> None:
         try:
-            self._process.stdin.write(as_bytes(block))
+            self._process.stdin.write(as_bytes(block * self._gain))
         except BrokenPipeError as exc:
             self._process.finish()
             raise self._failure(self._process.reason) from exc
@@ -210,7 +219,7 @@ class _Mp3(_Encoder):
         self.abandon()
         if status != 0:
             raise self._failure(self._process.reason)
-        correct_padding(self.temporary, self._stored_frames)
+        mp3.correct_padding(self.temporary, self._stored_frames)
 
     def abandon(self) -> None:
         self._process.__exit__()
@@ -256,7 +265,7 @@ class StemWriter:
         """Open all files. Raises ``OutputError``, or ``ResourceError`` for a full disk."""
         try:
             for path in self._paths.values():
-                self._refuse_existing(path)
+                refuse_existing(path, force=self._force)
                 self._make_folder(path.parent)
             self._refuse_full_disk()
             for stem, path in self._paths.items():
@@ -275,8 +284,8 @@ class StemWriter:
         Raises ``OutputError``, or ``ResourceError`` for a full disk.
         """
         for stem, block in stems.items():
-            if block.shape[0] != self._channels:
-                raise ValueError(f"{stem}: {block.shape[0]} channels, not {self._channels}")
+            if (channels := block.shape[0]) != self._channels:
+                raise ValueError(f"{stem}: {channels} channels, not {self._channels}")
             self._encoders[stem].write(block)
 
     def commit(self) -> None:
@@ -298,8 +307,8 @@ class StemWriter:
         rate, channels = self._sample_rate, self._channels
         if self._depth is None:
             return _Mp3(target, temporary, self._options, rate, channels, self._frames)
-        container = wav_container(self._data_bytes) if self._options.format == "wav" else "FLAC"
-        return _SoundFile(target, temporary, container, self._depth, rate, channels)
+        kind = wav_container(self._data_bytes) if self._options.format == "wav" else "FLAC"
+        return _SoundFile(target, temporary, kind, self._depth, rate, channels)
 
     def _reserve(self, target: Path) -> Path:
         """Return a new empty file beside ``target``."""
@@ -315,22 +324,6 @@ class StemWriter:
     def _data_bytes(self) -> int:
         """The size of one uncompressed stem."""
         return self._frames * self._channels * BYTES_PER_SAMPLE[self._depth or "16"]
-
-    def _refuse_existing(self, path: Path) -> None:
-        try:
-            mode = path.lstat().st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except (OSError, ValueError) as exc:  # a name too long, or with a NUL byte
-            raise _output_error(exc, path) from exc
-        if stat.S_ISDIR(mode):
-            raise OutputError("is a folder", path=path)
-        if not self._force:
-            raise OutputError(
-                "exists already",
-                path=path,
-                hint="--force overwrites it, --skip-existing keeps it and goes on",
-            )
 
     def _make_folder(self, folder: Path) -> None:
         missing = [f for f in (folder, *folder.parents) if not os.path.lexists(f)]
@@ -353,8 +346,8 @@ class StemWriter:
             disk = path.parent.stat().st_dev
             needed[disk] = needed.get(disk, 0) + self._data_bytes
             if shutil.disk_usage(path.parent).free < needed[disk]:
-                total = f"{self._data_bytes * len(self._paths) / 1e6:.0f} MB are needed"
-                reason = f"the disk is too full: {total}"
+                total = self._data_bytes * len(self._paths) / 1e6
+                reason = f"the disk is too full: {total:.0f} MB are needed"
                 raise ResourceError(reason, path=path.parent, hint=ROOM)
 
     def _place(self) -> None:
@@ -364,13 +357,12 @@ class StemWriter:
         try:
             for encoder in self._encoders.values():
                 target = encoder.target
-                self._refuse_existing(target)
+                refuse_existing(target, force=self._force)
                 if os.path.lexists(target):
                     aside = self._reserve(target)
                     os.replace(target, aside)
                     renamed.append((target, aside))
-                    # If taking back failed, this would be the only copy: it is removed at the end.
-                    self._temporaries.remove(aside)
+                    self._temporaries.remove(aside)  # it may be the only copy
                     replaced.append(aside)
                 os.replace(encoder.temporary, target)
                 renamed.append((encoder.temporary, target))
@@ -393,6 +385,16 @@ class StemWriter:
         for folder in reversed(self._made_folders):
             with contextlib.suppress(OSError):  # somebody else may have put something there
                 folder.rmdir()
+
+
+def _forget_time(path: Path) -> None:
+    """Blank the time of writing, which libsndfile puts into floats' PEAK chunk: two runs differ."""
+    with path.open("r+b") as file:
+        header = file.read(LONGEST_HEADER)
+        chunk = header.find(b"PEAK", 0, header.find(b"data"))
+        if chunk >= 0:
+            file.seek(chunk + 12)  # after name, size and version
+            file.write(bytes(4))
 
 
 def _output_error(exc: OSError | ValueError, path: Path) -> StemsplitError:

@@ -82,9 +82,7 @@ def _has_soxr(_program: str) -> bool:
     graph = source.filter("aresample", 16000, **SOXR).output("pipe:1", format="f32le")
     with Process(command(graph), feed=True) as process:
         process.stdin.write(as_bytes(np.zeros((1, 1), np.float32)))
-        process.stdin.close()
-        process.stdout.read()
-        return process.finish() == 0
+        return process.finish() == 0  # two samples of output wait in the pipe
 
 
 def _collect(pipe: IO[bytes], size: int, arrived: SimpleQueue[bytes]) -> None:

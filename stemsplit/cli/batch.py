@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -9,20 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stemsplit.audio.encode import depth_of
+from stemsplit.audio.encode import depth_of, refuse_existing
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
 from stemsplit.cli.events import show
 from stemsplit.cli.inputs import find_songs
 from stemsplit.errors import ExitCode, InputError, OutputError, StemsplitError
-from stemsplit.separation.naming import (
-    check_collisions,
-    check_template,
-    existing,
-    refuse_existing,
-    stem_paths,
-)
+from stemsplit.separation.naming import check_collisions, check_template, stem_paths
 from stemsplit.separation.selection import Selection, select_stems
 from stemsplit.types import EncodingOptions, Existing, Finished, Precision
 
@@ -112,27 +107,32 @@ class Batch:
     ) -> Outcome:
         if isinstance(song, InputError):
             return Outcome(input=Path(song.path or ""), status="failed", outputs={}, error=song)
-        outputs = plans[song]
+        outputs = self._unwritten(plans[song])
+        if not outputs:
+            return Outcome(input=song, status="skipped", outputs=plans[song])
         start = time.monotonic()
         try:
-            if self.options.existing == "skip":
-                taken = existing(outputs.values())
-                missing = {stem: path for stem, path in outputs.items() if path not in taken}
-                if not missing:
-                    return Outcome(input=song, status="skipped", outputs=outputs)
-            else:
-                missing = outputs
-                if self.options.existing == "refuse":
-                    refuse_existing(outputs.values())
-            finished = self._split(song, missing, label)
+            finished = self._split(song, outputs, label)
         except (InputError, OutputError) as error:
             return Outcome(input=song, status="failed", outputs={}, error=error)
-        seconds = time.monotonic() - start
         return Outcome(
-            input=song, status="done", outputs=missing, finished=finished, seconds=seconds
+            input=song,
+            status="done",
+            outputs=outputs,
+            finished=finished,
+            seconds=time.monotonic() - start,
         )
 
+    def _unwritten(self, outputs: dict[str, Path]) -> dict[str, Path]:
+        """Return those of ``outputs`` that are to be written: all, unless existing ones stay."""
+        if self.options.existing != "skip":
+            return outputs
+        return {stem: path for stem, path in outputs.items() if not os.path.lexists(path)}
+
     def _split(self, song: Path, outputs: dict[str, Path], label: str) -> Finished | None:
+        force = self.options.existing == "force"
+        for path in outputs.values():
+            refuse_existing(path, force=force)
         info = probe(song)
         engine = self._loaded()
         from stemsplit.separation.pipeline import Job, split
@@ -142,7 +142,7 @@ class Batch:
             selection=self.selection,
             outputs=outputs,
             encoding=self.options.encoding,
-            force=self.options.existing == "force",
+            force=force,
             accept_truncated=self.options.accept_truncated,
         )
         with closing(split(job, engine)) as events:

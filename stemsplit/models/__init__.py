@@ -1,4 +1,4 @@
-"""One file per network. An architecture is named ``module:Class``, and imported when it is needed."""
+"""One file per network. An architecture is named ``module:Class`` and imported when needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def architecture(name: str) -> type[SeparationModel]:
-    """Return the class that ``name`` (``module:Class``, as registry and checkpoints write it) names.
+    """Return the class that ``name`` means: ``module:Class``, as registry and checkpoints write it.
 
     Raises ``LookupError`` for a name that is no architecture of this package.
     """

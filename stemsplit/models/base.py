@@ -29,7 +29,7 @@ class SeparationModel(nn.Module, ABC):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Return a network built from ``config``: fields of ``cls.Config``, as TOML or JSON has them.
+        """Return a network of ``config``: fields of ``cls.Config``, as TOML or JSON has them.
 
         Lists become tuples. Raises ``TypeError`` for an unknown field.
         """
@@ -50,5 +50,5 @@ class SeparationModel(nn.Module, ABC):
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
-        """Return what training needs of ``mix`` ``(B, C, T)``; at least ``sources`` (B, S, C, T)."""
+        """Return what training needs of ``mix`` ``(B, C, T)``, at least ``sources``: `forward`."""
         return {"sources": self(mix)}

@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from stemsplit.errors import OutputError, UsageError
+from stemsplit.errors import UsageError
 
 DEFAULT_FOLDER = Path("separated")
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
@@ -99,19 +99,3 @@ def check_collisions(plans: Mapping[Path, Iterable[Path]]) -> None:
                     f"{owner[target]} and {source} would both write {output}",
                     hint="name them apart, as with --filename '{track}.{trackext}/{stem}.{ext}'",
                 )
-
-
-def existing(paths: Iterable[Path]) -> list[Path]:
-    """Return those of ``paths`` where something is already."""
-    return [path for path in paths if path.exists() or path.is_symlink()]
-
-
-def refuse_existing(paths: Iterable[Path]) -> None:
-    """Raise ``OutputError`` if something is already at one of ``paths``."""
-    if taken := existing(paths):
-        more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
-        raise OutputError(
-            f"is there already{more}",
-            path=taken[0],
-            hint="--force replaces it, --skip-existing leaves it, --out names another folder",
-        )

@@ -1,4 +1,4 @@
-"""Resampling whole tensors, for the Python interface. Files are resampled by ffmpeg on their way."""
+"""Resampling whole tensors, for the Python interface. ffmpeg resamples files on their way."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stemsplit.audio.encode import depth_of
+from stemsplit.audio.encode import depth_of, refuse_existing
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
@@ -21,7 +21,6 @@ from stemsplit.separation.naming import (
     DEFAULT_FOLDER,
     DEFAULT_TEMPLATE,
     check_template,
-    refuse_existing,
     stem_paths,
 )
 from stemsplit.separation.pipeline import Job, narrow, split, widen
@@ -149,8 +148,8 @@ class Separator:
             extension=format,
             model=loading.label(self.model),
         )
-        if not force:
-            refuse_existing(outputs.values())
+        for path in outputs.values():
+            refuse_existing(path, force=force)
         job = Job(
             info=probe(song),
             selection=self._selection,
