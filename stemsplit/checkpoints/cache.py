@@ -182,7 +182,7 @@ def verify(model: Model, stems: Sequence[str] | None = None) -> None:
             raise CheckpointError(
                 "damaged: not the bytes that were written",
                 path=weights,
-                hint=f"stemsplit models remove {each.name}, then stemsplit models pull {each.name}",
+                hint=f"stemsplit models rm {each.name}, then stemsplit models pull {each.name}",
             )
 
 

@@ -33,6 +33,7 @@ PROBE_SECONDS = 10.0
 #: Without a new byte for so long, a client is given up.
 STALL_SECONDS = 30.0
 _POLL_SECONDS = 0.2
+LOG = "client.log"  # what a client says on stderr
 
 
 def parse_address(address: str) -> tuple[str, str, str] | None:
@@ -53,7 +54,8 @@ def fetch_package(kind: str, package: str, folder: Path) -> Iterator[int]:
     """
     folder.mkdir(parents=True)
     if kind == "pypi":
-        yield from _run([*_pip(), *_pip_arguments(package, folder)], folder, STALL_SECONDS)
+        command = [*_pip(), *_pip_arguments(package, folder)]
+        yield from _run(command, folder, first=PROBE_SECONDS, later=STALL_SECONDS)
         return
     npm = shutil.which("npm")
     if npm is None:
@@ -61,9 +63,9 @@ def fetch_package(kind: str, package: str, folder: Path) -> Iterator[int]:
     # npm loads into its cache first; one of our own shows how far it is and is gone afterwards.
     common = ["--cache", str(folder / "cache"), "--fetch-retries=0", "--ignore-scripts"]
     probe = [npm, "view", package, "dist.shasum", *common]
-    yield from _run(probe, folder, PROBE_SECONDS)
+    yield from _run(probe, folder, first=PROBE_SECONDS, later=PROBE_SECONDS)
     pack = [npm, "pack", package, "--pack-destination", str(folder), *common]
-    yield from _run(pack, folder, STALL_SECONDS)
+    yield from _run(pack, folder, first=STALL_SECONDS, later=STALL_SECONDS)
     shutil.rmtree(folder / "cache", ignore_errors=True)
 
 
@@ -111,15 +113,15 @@ def _pip_arguments(package: str, folder: Path) -> list[str]:
     ]
 
 
-def _run(command: list[str], folder: Path, patience: float) -> Iterator[int]:
+def _run(command: list[str], folder: Path, *, first: float, later: float) -> Iterator[int]:
     """Run a client; yield the bytes in ``folder`` as they grow.
 
     Raises ``CheckpointError`` with the client's own reason when it fails, or when nothing has come
-    for ``patience`` seconds.
+    for so many seconds: ``first`` for the first byte, ``later`` for each next one.
     """
     scratch = folder / "tmp"
     scratch.mkdir(exist_ok=True)
-    log = folder / "log"
+    log = folder / LOG
     # What comes on stderr goes to a file: a pipe that nobody reads would stop the client.
     with log.open("wb") as errors:
         process = subprocess.Popen(
@@ -136,7 +138,7 @@ def _run(command: list[str], folder: Path, patience: float) -> Iterator[int]:
             now = _bytes_in(folder)
             if now != loaded:
                 loaded, last_news = now, time.monotonic()
-            elif time.monotonic() - last_news > patience:
+            elif time.monotonic() - last_news > (patience := later if loaded else first):
                 raise CheckpointError(f"no answer in {patience:.0f} s")
             yield loaded
     finally:
@@ -171,6 +173,8 @@ def _bytes_in(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
+            if name == LOG:
+                continue
             with contextlib.suppress(OSError):  # gone since it was listed
                 total += os.stat(os.path.join(parent, name)).st_size
     return total
