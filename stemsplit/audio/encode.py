@@ -291,8 +291,7 @@ class StemWriter:
     def commit(self) -> None:
         """Complete all files and put them in their places.
 
-        Raises ``OutputError`` or ``ResourceError``; and ``StemsplitError``, a defect, when a stem
-        has not exactly the frames that were announced.
+        Raises as ``write`` does, and ``StemsplitError``, a defect, for a wrong number of frames.
         """
         for stem, encoder in self._encoders.items():
             if encoder.frames != self._frames:

@@ -1,0 +1,233 @@
+"""Decoding: exact counts, exact places, and damage that is not passed over in silence."""
+
+import struct
+import time
+
+import numpy as np
+import psutil
+import pytest
+from audio_files import ENCODERS, cut, decibel, lag, noise, store, store_film, store_wav, tones
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stemsplit.audio.decode import decode
+from stemsplit.audio.probe import probe
+from stemsplit.errors import InputError
+
+#: dB of signal to error that each lossy codec keeps of band-limited noise, at the least.
+LOSSY = {"mp3": 15, "m4a": 10, "ogg": 10, "opus": 10, "mka": 5}
+EXACT = ("wav", "aiff", "flac", "wv")
+
+
+def decode_whole(path, **options):
+    decoder = decode(probe(path), **options)
+    blocks = list(decoder)
+    channels = decoder.info.channels
+    whole = np.concatenate(blocks, 1) if blocks else np.zeros((channels, 0), np.float32)
+    assert decoder.frames == whole.shape[1]
+    return whole, decoder.warnings
+
+
+def children():
+    return [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("ending", EXACT)
+def test_lossless_formats_come_back_as_they_were(tmp_path, ending):
+    song = np.rint(noise(100_003) * 32767) / np.float32(32768)
+    found, warnings = decode_whole(store(tmp_path / f"a.{ending}", song, 44100))
+    assert found.dtype == np.float32
+    assert found.shape == song.shape
+    assert np.abs(found - song).max() < 2**-16
+    assert warnings == []
+
+
+@pytest.mark.parametrize("ending", LOSSY)
+def test_lossy_formats_keep_length_place_and_level(tmp_path, ending):
+    song = noise(100_003)
+    found, warnings = decode_whole(store(tmp_path / f"a.{ending}", song, 48000))
+    # Only m4a and Matroska may have a tail: the codec's frame that is not full.
+    slack = {"m4a": 1023, "mka": 100}.get(ending, 0)
+    assert 0 <= found.shape[1] - song.shape[1] <= slack
+    assert lag(song, found) == 0
+    common = min(found.shape[1], song.shape[1])
+    assert decibel(song[:, :common], found[:, :common]) > LOSSY[ending]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("frames", [100, 1151, 1152, 1200, 44100])
+def test_mp3_has_exactly_the_frames_that_were_encoded(tmp_path, frames):
+    found, _ = decode_whole(store(tmp_path / "a.mp3", noise(frames, 1), 44100))
+    assert found.shape == (1, frames)
+
+
+def test_24_bit_at_96_khz_keeps_all_bits(tmp_path):
+    song = np.rint(noise(96_000) * 2**23).astype(np.float32) / np.float32(2**23)
+    found, _ = decode_whole(store(tmp_path / "a.wav", song, 96_000, "-c:a", "pcm_s24le"))
+    assert np.array_equal(found, song)
+
+
+def test_floats_beyond_full_scale_survive(tmp_path):
+    song = 30 * noise(4410)
+    found, _ = decode_whole(store(tmp_path / "a.wav", song, 44100, "-c:a", "pcm_f32le"))
+    assert np.array_equal(found, song)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    frames=st.integers(0, 5000),
+    channels=st.integers(1, 2),
+    block_frames=st.integers(1, 3000),
+    rate=st.sampled_from([8000, 44100, 96000]),
+)
+def test_blocks_add_up_to_the_file(tmp_path_factory, frames, channels, block_frames, rate):
+    path = tmp_path_factory.mktemp("blocks") / "a.wav"
+    song = noise(frames, channels)
+    info = probe(store_wav(path, song, rate))
+    blocks = list(decode(info, block_frames=block_frames))
+    assert [b.shape[1] for b in blocks[:-1]] == [block_frames] * (len(blocks) - 1)
+    assert sum(b.shape[1] for b in blocks) == frames
+    assert all(
+        b.shape[0] == channels and b.flags.c_contiguous and b.flags.writeable for b in blocks
+    )
+    if frames:
+        assert np.abs(np.concatenate(blocks, 1) - song).max() < 2**-14
+
+
+def test_a_block_is_a_second_unless_said_otherwise(tmp_path):
+    info = probe(store_wav(tmp_path / "a.wav", noise(2500), 1000))
+    assert [block.shape for block in decode(info)] == [(2, 1000), (2, 1000), (2, 500)]
+
+
+def test_surround_is_mixed_by_its_layout_and_does_not_clip(tmp_path):
+    """5.1 is L R C LFE Ls Rs; by ITU-R BS.775 left becomes L + √½·C + √½·Ls, without LFE."""
+    song = np.repeat(np.float32([[0.9], [0.5], [0.8], [0.7], [0.6], [-0.4]]), 1000, axis=1)
+    path = store(tmp_path / "a.flac", song, 48000)
+    found, _ = decode_whole(path)
+    assert found.shape == (2, 1000)
+    assert found[0] == pytest.approx(0.9 + (0.8 + 0.6) / 2**0.5, abs=1e-3)
+    assert found[1] == pytest.approx(0.5 + (0.8 - 0.4) / 2**0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize(("channels", "speakers"), [(1, 1), (2, 0), (2, 0x600), (2, 4 | 8)])
+def test_one_or_two_channels_are_never_mixed(tmp_path, channels, speakers):
+    """A lone left channel or a pair of surround channels stays as it is stored."""
+    song = np.repeat(np.float32([[0.25], [0.5]])[:channels], 500, axis=1)
+    found, _ = decode_whole(store_wav(tmp_path / "a.wav", song, speakers=speakers))
+    assert np.abs(found - song).max() < 2**-14
+
+
+def test_the_sound_of_a_film(tmp_path):
+    song = noise(2 * 44100)
+    found, _ = decode_whole(store_film(tmp_path / "a.mp4", song, 44100, 2))
+    assert found.shape[1] - song.shape[1] in range(1024)
+    assert lag(song, found) == 0
+
+
+def test_a_film_whose_sound_ends_early_is_not_truncated(tmp_path):
+    for name in ("a.mp4", "a.mkv"):
+        film = store_film(tmp_path / name, noise(44100), 44100, 8)
+        assert probe(film).duration == pytest.approx(8, abs=0.1)
+        found, warnings = decode_whole(film)
+        assert 44100 <= found.shape[1] < 44100 + 2048
+        assert warnings == []
+
+
+def test_silence_of_no_length_has_no_blocks(tmp_path):
+    assert list(decode(probe(store_wav(tmp_path / "a.wav", noise(0))))) == []
+
+
+@pytest.mark.parametrize("ending", ["wav", "aiff", "flac", "mp3", "m4a", "mka", "wv"])
+def test_a_file_cut_in_half_is_refused(tmp_path, ending):
+    song = cut(store(tmp_path / f"a.{ending}", noise(6 * 44100), 44100))
+    message = r"truncated: [23]\.\d s of 6\.0 s could be decoded"
+    with pytest.raises(InputError, match=message) as e:
+        decode_whole(song)
+    assert e.value.path == str(song)
+    found, warnings = decode_whole(song, accept_truncated=True)
+    assert 2 * 44100 < found.shape[1] < 4 * 44100
+    assert warnings[-1].startswith("truncated: ")
+
+
+def test_a_film_cut_in_half_is_refused(tmp_path):
+    film = store_film(tmp_path / "a.mkv", noise(10 * 44100), 44100, 10)
+    with pytest.raises(InputError, match=r"truncated: \d\.\d s of 10\.\d s"):
+        decode_whole(cut(film))
+
+
+def test_ogg_declares_no_length_but_marks_its_end(tmp_path):
+    for ending in ("ogg", "opus"):
+        whole = store(tmp_path / f"a.{ending}", noise(6 * 48000), 48000)
+        assert decode_whole(whole)[1] == []
+        _, warnings = decode_whole(cut(whole))
+        assert "may be cut off" in warnings[-1]
+
+
+@pytest.mark.parametrize("promised", [0, 0xFFFFFFFF, 0x7FFFFFFF])
+def test_a_streamed_wav_is_not_truncated(tmp_path, promised):
+    song = store_wav(tmp_path / "a.wav", noise(3 * 44100), promised=promised)
+    found, warnings = decode_whole(song)
+    assert found.shape == (2, 3 * 44100)
+    assert warnings == []
+
+
+def test_damage_in_the_middle_is_passed_on(tmp_path):
+    song = store(tmp_path / "a.flac", noise(10 * 44100), 44100)
+    data = bytearray(song.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 300] = bytes(300)
+    song.write_bytes(data)
+    found, warnings = decode_whole(song)
+    assert found.shape[1] > 9.5 * 44100
+    assert 0 < len(warnings) <= 6
+    assert not any("0x" in text or str(tmp_path) in text for text in warnings)
+
+
+def test_a_file_that_is_damaged_from_its_start_is_refused(tmp_path):
+    song = store(tmp_path / "a.flac", noise(10 * 44100), 44100)
+    info = probe(song)
+    data = song.read_bytes()
+    song.write_bytes(data[:9000] + np.random.default_rng(1).bytes(len(data) - 9000))
+    with pytest.raises(InputError, match=r"cannot be decoded: .+|truncated"):
+        list(decode(info))
+
+
+def test_a_file_that_went_away_is_an_input_error(tmp_path):
+    song = store_wav(tmp_path / "a.wav", noise(1000))
+    info = probe(song)
+    song.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        next(decode(info))
+
+
+def test_closing_early_leaves_no_process(tmp_path):
+    song = store_wav(tmp_path / "a.wav", noise(100), promised=None)
+    with song.open("ab") as file:  # ten minutes, so that ffmpeg waits at a full pipe
+        file.truncate(600 * 44100 * 4)
+    data = bytearray(song.read_bytes()[:44])
+    data[40:44] = struct.pack("<I", 600 * 44100 * 4 - 44)
+    with song.open("r+b") as file:
+        file.write(data)
+    before = children()
+    decoder = decode(probe(song))
+    assert next(decoder).shape == (2, 44100)
+    (child,) = [p for p in children() if p not in before]
+    decoder.close()
+    assert not child.is_running()
+    assert list(decoder) == []
+    with pytest.raises(RuntimeError), decode(probe(song)) as decoder:
+        next(decoder)
+        raise RuntimeError
+    assert children() == before
+
+
+def test_probe_is_fast(tmp_path):
+    song = store(tmp_path / "a.mp3", tones(44100, 44100, (440.0,)), 44100)
+    probe(song)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        probe(song)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.1
+    assert set(LOSSY) | set(EXACT) <= set(ENCODERS)

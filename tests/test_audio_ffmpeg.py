@@ -1,0 +1,117 @@
+"""Finding ffmpeg, and the process that never outlives its use."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from stemsplit.audio.ffmpeg import Process, address, as_block, as_bytes, find_ffmpeg
+from stemsplit.errors import ExitCode, ResourceError
+
+
+def program(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_variable_comes_first_then_path_then_the_wheel(tmp_path, monkeypatch):
+    chosen = program(tmp_path / "mine", "true")
+    on_path = program(tmp_path / "ffmpeg", "true")
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", str(chosen))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_ffmpeg() == str(chosen)
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", "")
+    assert find_ffmpeg() == str(on_path)
+    on_path.unlink()
+    assert "imageio_ffmpeg" in find_ffmpeg()
+
+
+def test_a_variable_that_names_nothing_is_an_error_that_names_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", str(tmp_path / "absent"))
+    with pytest.raises(ResourceError, match=r"\$STEMSPLIT_FFMPEG names no program: .*absent") as e:
+        find_ffmpeg()
+    assert e.value.exit_code == ExitCode.ENVIRONMENT
+    assert "STEMSPLIT_FFMPEG" in (e.value.hint or "")
+
+
+@pytest.mark.parametrize(("platform", "word"), [("darwin", "brew"), ("win32", "winget")])
+def test_without_any_ffmpeg_the_hint_fits_the_system(tmp_path, monkeypatch, platform, word):
+    monkeypatch.delenv("STEMSPLIT_FFMPEG", raising=False)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # import raises ImportError
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(ResourceError, match="ffmpeg was not found") as e:
+        find_ffmpeg()
+    assert word in (e.value.hint or "")
+
+
+def test_a_program_that_cannot_start_is_a_resource_error(tmp_path):
+    bad = tmp_path / "ffmpeg"
+    bad.write_bytes(b"\x7fELF nonsense")
+    bad.chmod(0o755)
+    with pytest.raises(ResourceError, match="ffmpeg cannot be started"), Process([str(bad)]):
+        pass
+
+
+def test_leaving_the_block_kills_whatever_still_runs(tmp_path):
+    stubborn = program(tmp_path / "ffmpeg", "trap '' TERM INT\nwhile true; do sleep 0.05; done")
+    with pytest.raises(KeyError), Process([str(stubborn)]) as process:
+        child = psutil.Process(process._process.pid)
+        assert os.getsid(child.pid) == child.pid  # a session of its own: no Ctrl-C for it
+        raise KeyError
+    assert not child.is_running()
+
+
+def test_a_chatty_child_does_not_block_and_its_report_is_bounded(tmp_path):
+    """Twenty times the 64 KiB of a pipe on stderr, before anything comes on stdout."""
+    words = "import sys; sys.stderr.write('[x @ 0x1] [error] no\\n' * 70000); print('done')"
+    with Process([sys.executable, "-c", words]) as process:
+        assert process.stdout.read() == b"done\n"
+        assert process.finish() == 0
+        assert process.complaints == ["no"]
+        assert process.report.count("\n") < 10_000
+
+
+def test_the_reason_is_the_first_complaint_without_contexts_and_addresses(tmp_path):
+    song = tmp_path / "a\nb\x01.mp3"
+    shown = address(song).replace("\x01", "?")
+    lines = f"""[info] [error] just talk
+[mp3 @ 0x55aa] [dec:mp3 @ 0x1f] [error] {shown}: Header missing
+[error] Conversion failed!"""
+    talker = program(tmp_path / "ffmpeg", f"cat >&2 <<'END'\n{lines}\nEND\nexit 69")
+    with Process([str(talker)], file=song) as process:
+        assert process.finish() == 69
+        assert process.reason == "Header missing"
+
+
+def test_a_silent_failure_still_has_a_reason(tmp_path):
+    with Process([str(program(tmp_path / "a", "exit 7"))]) as process:
+        assert process.finish() == 7
+        assert process.reason == "ffmpeg ended with status 7"
+    with Process([str(program(tmp_path / "b", "kill -9 $$"))]) as process:
+        assert process.finish() == -9
+        assert process.reason == "ffmpeg was ended by SIGKILL"
+
+
+def test_blocks_and_bytes_are_each_other_s_inverse():
+    block = np.arange(6, dtype=np.float32).reshape(2, 3)
+    data = as_bytes(block)
+    assert np.frombuffer(data, "<f4").tolist() == [0, 3, 1, 4, 2, 5]
+    assert np.array_equal(as_block(data, 2), block)
+    assert as_block(data + b"\0\0\0\0\0", 2).shape == (2, 3)  # half a frame is no frame
+
+
+def test_importing_the_audio_room_does_not_import_torch():
+    rooms = ", ".join(f"stemsplit.audio.{m}" for m in ("probe", "decode", "resample", "encode"))
+    code = (
+        f"import sys, {rooms}; sys.exit('torch' in sys.modules or 'imageio_ffmpeg' in sys.modules)"
+    )
+    start = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert time.monotonic() - start < 5

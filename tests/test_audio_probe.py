@@ -1,0 +1,206 @@
+"""Probing: what a file is, without ffprobe, whatever its name and tags look like."""
+
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from audio_files import ENCODERS, cut, noise, run_ffmpeg, store, store_film, store_wav
+
+from stemsplit.audio.probe import has_other_streams, probe
+from stemsplit.errors import ExitCode, InputError
+
+CODECS = {
+    "wav": "pcm_s16le",
+    "aiff": "pcm_s24be",
+    "flac": "flac",
+    "mp3": "mp3",
+    "m4a": "aac",
+    "ogg": "vorbis",
+    "opus": "opus",
+    "mka": "vorbis",
+    "wv": "wavpack",
+    "wma": "wmav2",
+    "aac": "aac",
+}
+HOSTILE_NAMES = [
+    "with spaces and 'quotes\" and \\back.wav",
+    "new\nline\n  Duration: 99:00:00.00, start: 0.wav",
+    "new\n[info]   Duration: 99:00:00.00, start: 0.wav",
+    "émöji-🎧-日本語.wav",
+    "-i.wav",
+    "http:__example.org.wav",
+    "concat:a|b.wav",
+    "%d%s{}[0:a]$HOME`id`;&.wav",
+    ".hidden",
+    "bell\x07tab\tescape\x1b[31m.wav",
+    os.fsdecode(b"latin-\xe9\xff.wav"),
+]
+
+
+@pytest.mark.parametrize("ending", ENCODERS)
+def test_rate_channels_duration_and_codec_of_every_format(tmp_path, ending):
+    info = probe(store(tmp_path / f"a.{ending}", noise(2 * 48000), 48000))
+    assert (info.sample_rate, info.channels, info.stored_channels) == (48000, 2, 2)
+    assert info.codec == CODECS[ending]
+    if ending == "aac":  # a bare stream declares nothing; what ffmpeg estimates is no fact
+        assert info.duration is None
+    else:
+        assert info.duration == pytest.approx(2, abs=0.07)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44100, 1), (96000, 2), (192000, 2)])
+def test_odd_rates_and_mono(tmp_path, rate, channels):
+    info = probe(store(tmp_path / "a.flac", noise(rate, channels), rate))
+    assert (info.sample_rate, info.channels, info.stored_channels) == (rate, channels, channels)
+    assert info.duration == pytest.approx(1, abs=0.011)
+
+
+def test_more_than_two_channels_become_two(tmp_path):
+    info = probe(store(tmp_path / "a.flac", noise(48000, 6), 48000))
+    assert (info.channels, info.stored_channels) == (2, 6)
+
+
+def test_the_first_audio_stream_of_a_film(tmp_path):
+    film = store_film(tmp_path / "a.mp4", noise(44100, 1), 44100, 1)
+    info = probe(film)
+    assert (info.sample_rate, info.channels, info.codec) == (44100, 1, "aac")
+    assert has_other_streams(film)
+
+
+def test_a_cover_is_no_other_stream(tmp_path):
+    song = store(tmp_path / "a.mp3", noise(44100), 44100)
+    assert not has_other_streams(song)
+    picture = ("-f", "lavfi", "-i", "color=size=64x64:duration=0.1")
+    words = ("-map", "0", "-map", "1", "-frames:v", "1", "-c:a", "copy", "-c:v", "mjpeg")
+    covered = tmp_path / "covered.mp3"
+    run_ffmpeg("-i", f"file:{song}", *picture, *words, "-disposition:v", "attached_pic", covered)
+    assert not has_other_streams(covered)
+    assert probe(covered).codec == "mp3"
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names(tmp_path, name):
+    info = probe(store_wav(tmp_path / name, noise(22050, 1), 22050))
+    assert (info.sample_rate, info.channels, info.codec) == (22050, 1, "pcm_s16le")
+    assert info.duration == 1.0
+    assert info.path == tmp_path / name
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names_of_formats_whose_duration_ffmpeg_reports(tmp_path, name):
+    store(tmp_path / "a.flac", noise(22050, 1), 22050).rename(tmp_path / name)
+    assert probe(tmp_path / name).duration == 1.0
+
+
+def test_a_relative_path_and_one_with_dots(tmp_path, monkeypatch):
+    store_wav(tmp_path / "-a.wav", noise(100), 44100)
+    monkeypatch.chdir(tmp_path)
+    assert probe(Path("-a.wav")).sample_rate == 44100
+    assert probe(tmp_path / ".." / tmp_path.name / "-a.wav").sample_rate == 44100
+
+
+def test_tags_that_imitate_the_report_are_not_believed(tmp_path):
+    lie = "x\n[info]   Duration: 99:00:00.00, start: 0.000000, bitrate: 1 kb/s\n"
+    lie += "[info]   Stream #0:0 -> #0:0 (evil (native) -> pcm_s16be (native))\n"
+    for ending in ("flac", "ogg", "mka", "mp3"):
+        song = store(
+            tmp_path / f"a.{ending}",
+            noise(44100),
+            44100,
+            *ENCODERS[ending],
+            *(f"-metadata:s:a:0\0language={lie}\0-metadata\0title={lie}".split("\0")),
+        )
+        info = probe(song)
+        assert info.sample_rate == 44100
+        assert info.duration in (None, pytest.approx(1, abs=0.06))
+        assert info.codec in ("unknown", CODECS[ending])
+
+
+@pytest.mark.parametrize("promised", [0, 0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF, 0x80000000])
+def test_a_streamed_wav_declares_no_duration(tmp_path, promised):
+    assert probe(store_wav(tmp_path / "a.wav", noise(4410), promised=promised)).duration is None
+
+
+def test_a_wav_header_is_taken_at_its_word(tmp_path):
+    """ffmpeg shortens the duration to what the file can hold, and so hides what is missing."""
+    song = cut(store_wav(tmp_path / "a.wav", noise(441000), 44100))
+    assert probe(song).duration == 10.0
+
+
+def test_an_rf64_header_is_taken_at_its_word(tmp_path):
+    song = store(tmp_path / "a.wav", noise(441000), 44100, "-c:a", "pcm_s16le", "-rf64", "always")
+    assert song.read_bytes()[:4] == b"RF64"
+    assert probe(song).duration == 10.0
+    assert probe(cut(song)).duration == 10.0
+
+
+def test_files_that_are_no_audio(tmp_path):
+    (tmp_path / "empty.mp3").touch()
+    (tmp_path / "text.txt").write_text("Hello, this is a text and not a song.\n" * 50)
+    (tmp_path / "random.mp3").write_bytes(np.random.default_rng(1).bytes(50_000))
+    run_ffmpeg("-f", "lavfi", "-i", "color=size=64x64:duration=1", tmp_path / "silent.mp4")
+    os.mkfifo(tmp_path / "pipe.wav")
+    reasons = {
+        "absent.wav": "no such file",
+        ".": "is a folder, not a file",
+        "empty.mp3": r"is empty \(0 bytes\)",
+        "text.txt": r"has no audio stream|not an audio file that ffmpeg can read \(Invalid data",
+        "random.mp3": r"not an audio file that ffmpeg can read \(.+\)",
+        "silent.mp4": "has no audio stream",
+        "pipe.wav": "is not a regular file",
+        "a\0b": "cannot be read: embedded null",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(InputError, match=reason) as e:
+            probe(tmp_path / name)
+        assert e.value.exit_code == ExitCode.FILE
+        assert "\n" not in str(e.value)
+        assert str(e.value).count(str(tmp_path)) == 1  # the reason does not repeat the path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that even root may not read")
+def test_a_file_that_may_not_be_read(tmp_path):
+    path = tmp_path / "a.wav"
+    store_wav(path, noise(100))
+    path.chmod(0)
+    if os.access(path, os.R_OK):  # root
+        path = Path("/proc/self/mem")
+        with pytest.raises(InputError):
+            probe(path)
+        return
+    with pytest.raises(InputError, match="permission denied"):
+        probe(path)
+
+
+def test_a_playlist_opens_no_network_address(tmp_path):
+    called = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+
+        def answer() -> None:
+            connection, _address = server.accept()
+            called.append(connection.recv(100))
+            connection.close()
+
+        listener = threading.Thread(target=answer, daemon=True)
+        listener.start()
+        port = server.getsockname()[1]
+        head = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n"
+        for number, text in enumerate(
+            (
+                f"{head}http://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n",
+                f"ffconcat version 1.0\nfile http://127.0.0.1:{port}/a.wav\n",
+            )
+        ):
+            playlist = tmp_path / f"{number}.m3u8"
+            playlist.write_text(text)
+            with pytest.raises(InputError, match=r"Protocol 'http' not on whitelist|Unsafe file"):
+                probe(playlist)
+        assert called == []
+        socket.create_connection(("127.0.0.1", port)).close()
+        listener.join()
+    assert called == [b""]  # the listener would have noticed
