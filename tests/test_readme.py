@@ -1,0 +1,83 @@
+"""What the README shows is run here, as a newcomer would."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from command import TINY, run
+
+import stemsplit
+from stemsplit.errors import ExitCode
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def example(name: str) -> list[str]:
+    """Return the command lines of the example that the README marks with ``name``."""
+    found = re.search(rf"<!-- example: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found, f"the README has no example {name!r}"
+    return found[1].splitlines()
+
+
+def test_the_commands_do_what_they_are_said_to(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the model, which is a small one here, and the format of the song."""
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    shutil.copy(song, tmp_path / "song.mp3")  # ffmpeg looks at the content
+    for line in example("run"):
+        program, *words = shlex.split(line, comments=True)
+        assert program == "stemsplit"
+        result = run(*words, cwd=tmp_path)
+        assert result.code == 0, f"{line}: {result.stderr}"
+    frames = soundfile.info(song).frames
+    for name in (
+        "separated/song/vocals.wav",
+        "separated/song/no_vocals.wav",
+        "out/song/drums.wav",
+        "flacs/song/bass.flac",
+        "mp3s/song/other.mp3",
+        "flat/song - vocals.wav",
+        "again/song/drums.wav",
+    ):
+        assert soundfile.info(tmp_path / name).frames == frames
+
+
+def test_the_table_names_the_files_that_come_out(song: Path, tmp_path: Path) -> None:
+    listed = set(re.findall(r"^\| `(separated/song/\w+\.wav)` \|", README, re.MULTILINE))
+    assert listed == set(run(song, "-n", TINY, cwd=tmp_path).lines)
+
+
+def test_the_exit_codes_are_all_there() -> None:
+    table = README.partition("| exit code | meaning |")[2].partition("\n\n")[0]
+    codes = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)
+             for code in row.split(",")}  # fmt: skip
+    assert codes == set(ExitCode)
+
+
+def test_the_python_example_runs(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert source
+    shutil.copy(song, tmp_path / "song.mp3")
+    monkeypatch.chdir(tmp_path)
+    small = source[1].replace('"htdemucs"', repr(TINY)).replace(
+        '"song.mp3",', f'"song.mp3", model={TINY!r},'
+    )  # fmt: skip
+    names = {"mix": torch.zeros(2, 44_100)}
+    exec(small, names)
+    assert names["vocals"].shape == (2, 44_100)
+    assert (tmp_path / "separated/song/vocals.wav").is_file()
+
+
+def test_the_license_of_the_weights_is_told() -> None:
+    model = next(m for m in stemsplit.list_models() if m.name == "htdemucs")
+    assert "personal and research" in model.licence
+    assert "personal and research" in README.replace("\n", " ")
