@@ -28,12 +28,8 @@ BYTES_PER_SAMPLE: dict[Depth, int] = {"16": 2, "24": 3, "32f": 4}
 SUBTYPES: dict[Depth, str] = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}
 #: RIFF counts bytes in 32 bits; the headers stay far below the mebibyte that is left for them.
 LARGEST_WAV = 2**32 - 2**20
-#: Bytes before the samples of a WAV or RF64 by libsndfile, at the most.
-LONGEST_HEADER = 4096
 ROOM = "make room, or choose another folder, --format flac or mp3"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-#: Ends the names of files that a crash has left behind.
-UNFINISHED = ".part"
 
 
 def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
@@ -47,10 +43,7 @@ def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
 
 
 def depth_of(options: EncodingOptions) -> Depth | None:
-    """Return how samples are stored; None for a lossy format.
-
-    Raises ``UsageError`` for what the format cannot do.
-    """
+    """Return how samples are stored (None: lossy). Raises ``UsageError`` for what cannot be."""
     if options.format == "mp3":
         if options.bitrate not in mp3.BITRATES:
             reason = f"mp3 has no bit rate of {options.bitrate} kbit/s"
@@ -138,11 +131,11 @@ class _SoundFile(_Encoder):
     ) -> None:
         super().__init__(target, temporary)
         self._depth = depth
-        # soundfile refuses a str that holds no text.
+        # Bytes, because soundfile refuses a str that holds no text.
         self._name = str(temporary) if os.name == "nt" else os.fsencode(temporary)
-        form = {"subtype": SUBTYPES[depth], "format": container}
         try:
-            self._file = soundfile.SoundFile(self._name, "w", rate, channels, **form)
+            form = (rate, channels, SUBTYPES[depth], None, container)
+            self._file = soundfile.SoundFile(self._name, "w", *form)
         except soundfile.SoundFileError as exc:
             raise self._failure(str(exc)) from exc
 
@@ -311,7 +304,7 @@ class StemWriter:
 
     def _reserve(self, target: Path) -> Path:
         """Return a new empty file beside ``target``."""
-        temporary = target.with_name(f".stemsplit-{secrets.token_hex(8)}{UNFINISHED}")
+        temporary = target.with_name(f".stemsplit-{secrets.token_hex(8)}.part")
         try:
             with temporary.open("xb"):
                 self._temporaries.append(temporary)
@@ -389,7 +382,7 @@ class StemWriter:
 def _forget_time(path: Path) -> None:
     """Blank the time of writing, which libsndfile puts into floats' PEAK chunk: two runs differ."""
     with path.open("r+b") as file:
-        header = file.read(LONGEST_HEADER)
+        header = file.read(4096)  # libsndfile's headers are far shorter
         chunk = header.find(b"PEAK", 0, header.find(b"data"))
         if chunk >= 0:
             file.seek(chunk + 12)  # after name, size and version
