@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 Format: TypeAlias = Literal["wav", "flac", "mp3"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
 Existing: TypeAlias = Literal["refuse", "force", "skip"]
+Window: TypeAlias = Literal["triangle", "fade"]
 Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 
 

@@ -17,6 +17,7 @@ class Served:
 
     body: bytes
     ranges: bool = True  # whether a Range header is honoured
+    whole_as_range: bool = False  # answer a Range with all of it, and say so
     break_after: int | None = None  # close the connection after so many bytes, `breaks` times
     breaks: int = 1
     stall_after: int | None = None  # send nothing from this byte on; 0: not even headers
@@ -84,7 +85,7 @@ class Loopback:
         if wanted and served.ranges:
             match = re.fullmatch(r"bytes=(\d+)-", wanted)
             assert match is not None, wanted
-            start = int(match[1])
+            start = 0 if served.whole_as_range else int(match[1])
             if start >= len(body):
                 handler.send_error(416)
                 return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -414,23 +416,32 @@ def test_too_little_space_is_told_before_anything_is_fetched(
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
-def test_a_cache_that_cannot_be_written(register: Register, server: Loopback) -> None:
+@pytest.mark.parametrize("used", [False, True])
+def test_a_cache_that_cannot_be_written(
+    register: Register, server: Loopback, monkeypatch: pytest.MonkeyPatch, used: bool
+) -> None:
     import filelock  # noqa: F401  # before this process loses the right to read it
 
     model = register("mine")
-    root = cache.cache_dir()
-    root.mkdir()
-    root.chmod(0o555)
+    root = Path(tempfile.mkdtemp())  # others may not even look into the folders of pytest
+    monkeypatch.setenv("STEMSPLIT_CACHE_DIR", str(root))
+    for name in ("locks", "models", "partial") if used else ():
+        (root / name).mkdir()
+    for folder in (root, *root.iterdir()):
+        folder.chmod(0o555)
     as_root = os.geteuid() == 0
     if as_root:
         os.seteuid(65534)  # nobody: permissions do not bind root
     try:
         with pytest.raises(ResourceError, match="Permission denied") as caught:
-            pull(model)
+            for _ in zip(range(9), cache.pull(model), strict=False):  # it could wait for ever
+                pass
     finally:
         if as_root:
             os.seteuid(0)
-        root.chmod(0o755)
+        for folder in (root, *root.iterdir()):
+            folder.chmod(0o755)
+        shutil.rmtree(root)
     assert caught.value.exit_code == 5
     assert caught.value.hint == "set STEMSPLIT_CACHE_DIR to a folder of your own"
     assert server.requests == []

@@ -114,10 +114,13 @@ def test_a_later_run_goes_on(server: Loopback, tmp_path: Path) -> None:
     assert events[0].total == len(BODY)
 
 
-def test_a_server_without_ranges_starts_over(server: Loopback, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [{"ranges": False}, {"whole_as_range": True}])
+def test_a_server_that_does_not_go_on_starts_over(
+    server: Loopback, tmp_path: Path, how: dict[str, bool]
+) -> None:
     wanted = source(server.serve("/w.th", BODY, stall_after=120_000))
     failure(wanted, tmp_path)
-    server.serve("/w.th", BODY, ranges=False)
+    server.serve("/w.th", BODY, **how)
     paths, _ = run(wanted, tmp_path)
     assert paths[0].read_bytes() == BODY
 

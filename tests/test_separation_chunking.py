@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments, triangle
+from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments, weigh
 
 
 def cut(audio: Tensor, sizes: list[int]) -> Iterator[Tensor]:
@@ -23,7 +23,7 @@ def cut(audio: Tensor, sizes: list[int]) -> Iterator[Tensor]:
 def separate_whole(audio: Tensor, size: int, hop: int, network: Tensor) -> Tensor:
     """The definition, with everything in memory: what the streaming pair must equal."""
     length = audio.shape[-1]
-    weight = triangle(size)
+    weight = weigh(size)
     total, norm = torch.zeros(len(network), 1, length), torch.zeros(length)
     for offset in range(0, length, hop):
         valid = min(size, length - offset)
@@ -84,8 +84,10 @@ def test_what_is_kept_does_not_grow_with_the_song() -> None:
 
 
 def test_weights_rise_to_one_and_are_never_zero() -> None:
-    assert triangle(4).tolist() == [0.5, 1.0, 1.0, 0.5]
-    assert torch.allclose(triangle(5), torch.tensor([1 / 3, 2 / 3, 1.0, 2 / 3, 1 / 3]))
+    assert weigh(4).tolist() == [0.5, 1.0, 1.0, 0.5]
+    assert torch.allclose(weigh(5), torch.tensor([1 / 3, 2 / 3, 1.0, 2 / 3, 1 / 3]))
+    assert torch.allclose(weigh(20, "fade"), torch.tensor([0.5] + 18 * [1.0] + [0.5]))
+    assert weigh(1).tolist() == weigh(1, "fade").tolist() == [1.0]
 
 
 @pytest.mark.parametrize("overlap", [-0.1, 1.0, 2.0])

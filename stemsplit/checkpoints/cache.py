@@ -272,7 +272,6 @@ class _Lock:
         from filelock import Timeout
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.open("ab").close()  # where it cannot be written, filelock would wait for ever
         try:
             self._lock.acquire(blocking=False)
         except Timeout:

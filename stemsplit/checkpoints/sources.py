@@ -163,8 +163,6 @@ def _download_once(part: _Part, patience: Patience) -> Steps:
 
 def _continues(response: http.client.HTTPResponse, offset: int) -> bool:
     """Return whether the body goes on at ``offset``: a server may ignore what it was asked for."""
-    if response.status != http.HTTPStatus.PARTIAL_CONTENT:
-        return False
     return response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
 
 

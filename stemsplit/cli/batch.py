@@ -41,7 +41,7 @@ class SplitOptions:
     accept_truncated: bool
     device: str
     precision: Precision
-    overlap: float
+    overlap: float | None
     batch: int | None
     offline: bool
 

@@ -64,7 +64,7 @@ def demo(
             accept_truncated=False,
             device=device,
             precision=precision,
-            overlap=0.25,
+            overlap=None,
             batch=None,
             offline=offline,
         ),

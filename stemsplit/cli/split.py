@@ -73,11 +73,14 @@ def split(
     device: options.Device = "auto",
     precision: options.PrecisionChoice = "auto",
     overlap: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, max=0.99, metavar="SHARE", help="Share of a segment that overlaps the next."
+            min=0,
+            max=0.99,
+            metavar="SHARE",
+            help="Share of a segment that overlaps the next (0.25 for most models).",
         ),
-    ] = 0.25,
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Segments in one run of the network (4 on CUDA)."),

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from stemsplit.types import Window
+
 
 class SeparationModel(nn.Module, ABC):
     """A network from a mixture to its sources, waveform to waveform.
@@ -26,6 +28,11 @@ class SeparationModel(nn.Module, ABC):
     #: The song is shifted and scaled to mean 0 and deviation 1 (of the average of its channels)
     #: before the network sees it, and back afterwards.
     standardised: bool = False
+    #: Share of a segment that overlaps the next one, and how overlapping segments are weighted:
+    #: rising to the middle, or flat with a fade of a tenth at each end. The registry may say
+    #: otherwise for a checkpoint.
+    overlap: float = 0.25
+    window: Window = "triangle"
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stemsplit.types import Window
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -34,15 +36,21 @@ def hop_frames(size: int, overlap: float) -> int:
     return max(1, int((1 - overlap) * size))
 
 
-def triangle(size: int) -> Tensor:
-    """Return the weights ``(size,)`` of a segment: rising to 1 in the middle, nowhere 0.
+#: Share of a segment over which the window ``fade`` rises, and falls.
+FADE = 0.1
 
-    Since no weight is 0, the first and the last frame of a song come out right without padding.
+
+def weigh(size: int, window: Window = "triangle") -> Tensor:
+    """Return the weights ``(size,)`` of the frames of a segment, at most 1 and nowhere 0.
+
+    ``triangle`` rises to the middle, ``fade`` is flat but for a tenth at each end. Since no weight
+    is 0, the first and the last frame of a song come out right without padding.
     """
     rising = torch.arange(1, size // 2 + 1)
     falling = torch.arange(size - size // 2, 0, -1)
     weight = torch.cat([rising, falling]).float()
-    return weight / weight.max()
+    highest = weight.max() if window == "triangle" else torch.tensor(max(1, int(FADE * size)))
+    return weight.clamp(max=highest) / highest
 
 
 def segments(blocks: Iterable[Tensor], size: int, hop: int) -> Iterator[Segment]:
@@ -77,13 +85,15 @@ def _centred(audio: Tensor, begin: int, size: int) -> Tensor:
     return torch.nn.functional.pad(taken, (left, size - left - taken.shape[-1]))
 
 
-def overlap_add(outputs: Iterable[tuple[Segment, Tensor]], size: int, hop: int) -> Iterator[Tensor]:
+def overlap_add(
+    outputs: Iterable[tuple[Segment, Tensor]], size: int, hop: int, window: Window = "triangle"
+) -> Iterator[Tensor]:
     """Yield the finished blocks ``(S, C, n)`` of the stems ``(S, C, size)`` of each segment.
 
     A block is finished when no later segment can touch it; the blocks together are as long as the
     song.
     """
-    weight = triangle(size)
+    weight = weigh(size, window)
     total: Tensor | None = None
     norm = torch.zeros(size)
     for segment, stems in outputs:

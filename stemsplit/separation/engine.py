@@ -15,7 +15,6 @@ from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segm
 from stemsplit.separation.device import resolve_device, resolve_precision
 from stemsplit.types import Precision
 
-DEFAULT_OVERLAP = 0.25  # of a segment; what the Demucs family was scored with
 #: Segments in one forward. On a CPU all cores work on one already, and more only cost memory.
 CUDA_BATCH = 4
 #: Added to the deviation of the song, so that digital silence is not divided by 0 (Demucs >= 4.1).
@@ -37,7 +36,7 @@ class Engine:
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision, self.device)
         self.batch = batch or (CUDA_BATCH if self.device.type == "cuda" else 1)
-        self.hop = hop_frames(model.segment, DEFAULT_OVERLAP if overlap is None else overlap)
+        self.hop = hop_frames(model.segment, model.overlap if overlap is None else overlap)
         with self._memory_explained():
             self.model = model.to(self.device).eval()
 
@@ -56,7 +55,7 @@ class Engine:
         size = self.model.segment
         standardised = ((block - mean) / scale for block in blocks)
         outputs = self._run(segments(standardised, size, self.hop))
-        for stems in overlap_add(outputs, size, self.hop):
+        for stems in overlap_add(outputs, size, self.hop, self.model.window):
             yield stems * scale + mean
 
     def _run(self, stream: Iterator[Segment]) -> Iterator[tuple[Segment, Tensor]]:
@@ -64,8 +63,21 @@ class Engine:
             # The mode is not held over a yield: it would leak into the code of whoever iterates.
             with self._memory_explained(), torch.inference_mode(), self._autocast():
                 mix = torch.stack([segment.audio for segment in batch])
-                stems = self.model(mix.to(self.device)).float().to(mix.device)
+                stems = self._forward(mix.to(self.device)).float().to(mix.device)
             yield from zip(batch, stems, strict=True)
+
+    def _forward(self, mix: Tensor) -> Tensor:
+        """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``.
+
+        A network for mono hears the channels one by one.
+        """
+        channels = mix.shape[1]
+        if self.model.channels == channels:
+            stems: Tensor = self.model(mix)
+            return stems
+        one_by_one: Tensor = self.model(mix.flatten(0, 1)[:, None])
+        shape = (len(mix), channels, len(self.model.sources), mix.shape[-1])
+        return one_by_one.view(shape).transpose(1, 2)
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if self.dtype == torch.float32:

@@ -51,7 +51,7 @@ class Separator:
         two_stems: str | None = None,
         device: str = "auto",
         precision: Precision = "auto",
-        overlap: float = 0.25,
+        overlap: float | None = None,
         batch: int | None = None,
         offline: bool = False,
     ) -> None:
