@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# One thread each: the networks are small, and tests run side by side. Set before torch is loaded,
+# and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 

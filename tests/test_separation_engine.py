@@ -1,0 +1,144 @@
+"""The engine: batches, channels, precision, and what is said when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from command import TINY
+from oracles import signal_to_difference
+from torch import Tensor
+
+from stemsplit.checkpoints import loading
+from stemsplit.errors import ResourceError, UsageError
+from stemsplit.models.base import SeparationModel
+from stemsplit.separation.device import parse_device, resolve_device, resolve_precision
+from stemsplit.separation.engine import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalvesConfig:
+    """Of the networks below."""
+
+    channels: int = 1
+
+
+class Halves(SeparationModel):
+    """Two sources: half of the mix, and half of the mix seen from the end of the segment."""
+
+    Config = HalvesConfig
+    sources = ("half", "mirrored")
+    sample_rate = 8_000
+    segment = 100
+
+    def __init__(self, config: HalvesConfig) -> None:
+        super().__init__(config)
+        self.channels = config.channels
+        self.batches: list[int] = []
+
+    def forward(self, mix: Tensor) -> Tensor:
+        assert mix.shape[1:] == (self.channels, self.segment)
+        self.batches.append(len(mix))
+        return torch.stack([mix / 2, mix.flip(-1) / 2], 1)
+
+
+class Exhausted(Halves):
+    """A network that no memory suffices for."""
+
+    def forward(self, mix: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
+
+
+def blocks(audio: Tensor) -> Iterator[Tensor]:
+    return iter(audio.split(37, -1))
+
+
+def joined(engine: Engine, audio: Tensor, **statistics: float) -> Tensor:
+    return torch.cat(list(engine.separate(blocks(audio), **statistics)), -1)
+
+
+def test_batches_change_nothing_but_the_number_of_runs(mixture: np.ndarray) -> None:
+    audio = torch.from_numpy(mixture)
+    one, four = (joined(Engine(loading.load(TINY), device="cpu", batch=n), audio) for n in (1, 4))
+    assert one.shape == (4, *audio.shape)
+    assert signal_to_difference(one, four) > 90
+
+
+def test_segments_are_batched_and_the_last_batch_is_smaller() -> None:
+    model = Halves(HalvesConfig())
+    out = joined(Engine(model, device="cpu", overlap=0.0, batch=3), torch.randn(1, 450))
+    assert out.shape == (2, 1, 450)
+    assert model.batches == [3, 2]
+
+
+def test_a_network_for_mono_hears_the_channels_one_by_one() -> None:
+    audio = torch.randn(2, 333)
+    stereo = joined(Engine(Halves(HalvesConfig()), device="cpu"), audio)
+    mono = [joined(Engine(Halves(HalvesConfig()), device="cpu"), audio[c : c + 1]) for c in (0, 1)]
+    assert torch.equal(stereo, torch.cat(mono, dim=1))
+    assert (stereo[0] - audio / 2).abs().max() < 1e-6
+
+
+def test_statistics_are_taken_out_and_put_back_where_a_model_asks_for_it() -> None:
+    audio = torch.randn(1, 500) * 3 + 5
+    plain = Halves(HalvesConfig())
+    asked = Halves(HalvesConfig())
+    asked.standardised = True
+    unchanged = joined(Engine(plain, device="cpu"), audio, mean=5.0, deviation=3.0)
+    assert (unchanged[0] - audio / 2).abs().max() < 1e-5
+    shifted = joined(Engine(asked, device="cpu"), audio, mean=5.0, deviation=3.0)
+    assert (shifted[0] - ((audio - 5) / 2 + 5)).abs().max() < 1e-5
+
+
+def test_grad_mode_does_not_leak_to_whoever_iterates() -> None:
+    for _ in Engine(Halves(HalvesConfig()), device="cpu").separate(blocks(torch.randn(1, 400))):
+        assert not torch.is_inference_mode_enabled()
+        assert torch.is_grad_enabled()
+
+
+def test_lack_of_memory_is_told_with_a_way_out() -> None:
+    engine = Engine(Exhausted(HalvesConfig()), device="cpu")
+    with pytest.raises(ResourceError, match="out of memory on cpu") as caught:
+        joined(engine, torch.randn(1, 100))
+    assert caught.value.exit_code == 5
+    assert caught.value.hint is not None and "--batch" in caught.value.hint
+
+
+def test_bfloat16_on_request_stays_close(mixture: np.ndarray) -> None:
+    audio = torch.from_numpy(mixture)
+    exact = joined(Engine(loading.load(TINY), device="cpu"), audio)
+    rounded = joined(Engine(loading.load(TINY), device="cpu", precision="bf16"), audio)
+    assert 20 < signal_to_difference(exact, rounded) < 90
+
+
+def test_names_of_devices() -> None:
+    assert parse_device("auto") == ("auto", 0)
+    assert parse_device("cuda:3") == ("cuda", 3)
+    for wrong in ("", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:1.5", "CUDA"):
+        with pytest.raises(UsageError, match="unknown device"):
+            parse_device(wrong)
+
+
+def test_devices_and_precisions_of_this_machine() -> None:
+    assert resolve_device("cpu").type == "cpu"
+    cpu = torch.device("cpu")
+    assert resolve_precision("auto", cpu) == torch.float32
+    assert resolve_precision("auto", torch.device("cuda")) == torch.float16
+    with pytest.raises(UsageError, match="fp16"):
+        resolve_precision("fp16", cpu)
+    with pytest.raises(ResourceError, match="no device 'cuda:64'") as caught:
+        resolve_device("cuda:64")
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_in_half_precision_stays_close(mixture: np.ndarray) -> None:
+    audio = torch.from_numpy(mixture)
+    exact = joined(Engine(loading.load(TINY), device="cpu"), audio)
+    engine = Engine(loading.load(TINY), device="cuda")
+    assert engine.dtype == torch.float16
+    assert signal_to_difference(exact, joined(engine, audio)) > 35
