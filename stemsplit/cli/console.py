@@ -29,6 +29,7 @@ class Console:
     quiet: int = 0
     verbose: int = 0
     json: bool = False
+    _bar: Bar | None = field(default=None, init=False)
 
     def data(self, text: str) -> None:
         """Write one line of data, at once: what reads it may be waiting.
@@ -75,7 +76,10 @@ class Console:
         if self.quiet:
             return Meter()
         label = printable(label)
-        return Bar(self.stderr, label) if self.on_terminal else Lines(self, label)
+        if not self.on_terminal:
+            return Lines(self, label)
+        self._bar = Bar(self.stderr, label)
+        return self._bar
 
     @property
     def on_terminal(self) -> bool:
@@ -84,8 +88,12 @@ class Console:
 
     def _say(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"
-        self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        self.stderr.flush()
+        line = line.encode(encoding, "backslashreplace").decode(encoding)
+        if self._bar is not None and self._bar.drawn:
+            self._bar.say(line)
+        else:
+            self.stderr.write(line + "\n")
+            self.stderr.flush()
 
 
 class Meter:
@@ -130,6 +138,7 @@ class Bar(Meter):
 
         self._label = label
         self._task: TaskID | None = None
+        self.drawn = True
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -145,8 +154,13 @@ class Bar(Meter):
             self._task = self._progress.add_task(self._label, total=total, text=text)
         self._progress.update(self._task, completed=done, total=total, text=text)
 
+    def say(self, line: str) -> None:
+        """Write ``line`` above the bar."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def stop(self) -> None:
         self._progress.stop()
+        self.drawn = False
 
 
 class Pace:

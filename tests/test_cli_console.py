@@ -1,0 +1,115 @@
+"""What a person sees on a terminal, and what a program reads elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import TINY
+
+from stemsplit.cli.console import Console, Pace, clock
+from stemsplit.errors import InputError
+
+
+def console(**settings: int) -> Console:
+    return Console(io.StringIO(), io.StringIO(), **settings)
+
+
+def said(it: Console) -> str:
+    assert isinstance(it.stderr, io.StringIO)
+    return it.stderr.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("quiet", "expected"),
+    [
+        (0, "note\nstemsplit: warning: careful\nstemsplit: error: x: bad\nhint: do\n"),
+        (1, "stemsplit: warning: careful\nstemsplit: error: x: bad\nhint: do\n"),
+        (2, "stemsplit: error: x: bad\nhint: do\n"),
+    ],
+)
+def test_quiet_hides_all_but_errors(quiet: int, expected: str) -> None:
+    it = console(quiet=quiet)
+    it.note("note")
+    it.warn("careful")
+    it.detail("only when asked")
+    it.error(InputError("bad", path="x", hint="do"))
+    assert said(it) == expected
+
+
+def test_details_are_for_those_who_ask() -> None:
+    it = console(verbose=1)
+    it.detail("42 s")
+    assert said(it) == "42 s\n"
+
+
+def test_messages_stay_on_one_line() -> None:
+    it = console()
+    it.warn("a\nb\x1b[31m")
+    it.error(InputError("bad", path="new\nline\udcff"))
+    assert said(it) == (
+        "stemsplit: warning: a\\nb\\x1b[31m\nstemsplit: error: new\\nline\\udcff: bad\n"
+    )
+
+
+def test_lines_come_at_every_tenth() -> None:
+    it = console()
+    with it.progress("song") as meter:
+        for done in range(101):
+            meter.update(done, 100, "fast")
+    lines = said(it).splitlines()
+    assert lines == ["song: 0 %", *(f"song: {n} %, fast" for n in range(10, 101, 10))]
+
+
+def test_a_length_that_is_not_known_gives_one_line() -> None:
+    it = console()
+    with it.progress("fetching") as meter:
+        for done in range(50):
+            meter.update(done, None, f"{done} MB")
+    assert said(it) == "fetching: …\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3_599, "59:59"), (7_261, "2:01:01")],
+)
+def test_times(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown
+
+
+def test_a_pace_before_the_first_step_is_nothing() -> None:
+    assert Pace().describe(0, 100) == ""
+    assert re.fullmatch(r"[\d.]+× real time, \d+:\d\d left", Pace().describe(10, 100))
+
+
+def test_a_terminal_gets_a_bar_and_whole_lines(song: Path, tmp_path: Path) -> None:
+    screen, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stemsplit", str(song), "-n", TINY, "-v"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(screen, 65_536)
+        except OSError:  # how Linux says that the other side is closed
+            break
+    out, _ = process.communicate(timeout=60)
+    os.close(screen)
+    assert process.returncode == 0
+    assert len(out.splitlines()) == 4
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert "━" in text and "100%" in text and "× real time" in text
+    lines = [line.rpartition("\r")[2] for line in text.split("\r\n")]
+    assert any(re.fullmatch(r"song\.wav: 0:03 in [\d.]+ s", line) for line in lines)
+    assert any(line.startswith("tiny.htdemucs on cpu") for line in lines)
