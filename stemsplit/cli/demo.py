@@ -31,7 +31,7 @@ def demo(
     ] = Path("demo"),
     model: options.Model = options.DEFAULT_MODEL,
     seconds: Annotated[
-        float, typer.Option(metavar="S", min=2, max=600, help="Length of the song.")
+        float, typer.Option(metavar="S", min=2, max=120, help="Length of the song.")
     ] = 12.0,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another song.")] = 0,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier demo.")] = False,
