@@ -35,6 +35,18 @@ def test_stft_of_a_sine_has_its_power_in_its_bin() -> None:
     assert frame[bin_of_sine + 3 :].max() < 1e-2
 
 
+@pytest.mark.parametrize("frames", [8_192, 9_001])
+def test_a_window_of_ones_own(frames: int) -> None:
+    n_fft, hop = 512, 128
+    wave = torch.randn(2, 3, frames, generator=torch.Generator().manual_seed(0))
+    window = torch.hann_window(n_fft).sqrt()
+    spectrum = stft(wave, n_fft, hop, window=window)
+    by_hand = torch.fft.rfft(wave[1, 2, 3 * hop : 3 * hop + n_fft] * window)
+    torch.testing.assert_close(spectrum[1, 2, :, 5], by_hand, atol=1e-4, rtol=1e-4)
+    back = istft(spectrum, n_fft, hop, frames, window=window)
+    assert signal_to_difference(wave, back) > 120
+
+
 @pytest.mark.parametrize("normalized", [False, True])
 @pytest.mark.parametrize("frames", [8_192, 9_001])
 def test_istft_undoes_stft(normalized: bool, frames: int) -> None:

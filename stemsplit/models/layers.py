@@ -17,19 +17,28 @@ from torch.nn import functional
 ROW_BLOCK_VALUES = 256 * 1024
 
 
-def stft(wave: Tensor, n_fft: int, hop_length: int, *, normalized: bool = False) -> Tensor:
+def stft(
+    wave: Tensor,
+    n_fft: int,
+    hop_length: int,
+    *,
+    window: Tensor | None = None,
+    normalized: bool = False,
+) -> Tensor:
     """Return the complex spectrogram ``(..., F, N)`` of ``wave`` ``(..., T)``; F = n_fft / 2 + 1.
 
-    Periodic Hann window of ``n_fft`` samples, frames centred on multiples of ``hop_length``, the
-    edges reflected; ``normalized`` divides by sqrt(n_fft). Always computed in fp32, whatever
-    autocast says: half precision has no FFT on a CPU and too few digits anywhere.
+    ``window`` ``(n_fft,)``, otherwise a periodic Hann window; frames centred on multiples of
+    ``hop_length``, the edges reflected; ``normalized`` divides by sqrt(n_fft). Always computed in
+    fp32, whatever autocast says: half precision has no FFT on a CPU and too few digits anywhere.
     """
+    if window is None:
+        window = torch.hann_window(n_fft, device=wave.device)
     with torch.autocast(wave.device.type, enabled=False):
         spectrum = torch.stft(
             wave.float().reshape(-1, wave.shape[-1]),
             n_fft,
             hop_length,
-            window=torch.hann_window(n_fft, device=wave.device),
+            window=window,
             normalized=normalized,
             center=True,
             pad_mode="reflect",
@@ -39,18 +48,26 @@ def stft(wave: Tensor, n_fft: int, hop_length: int, *, normalized: bool = False)
 
 
 def istft(
-    spectrum: Tensor, n_fft: int, hop_length: int, frames: int, *, normalized: bool = False
+    spectrum: Tensor,
+    n_fft: int,
+    hop_length: int,
+    frames: int,
+    *,
+    window: Tensor | None = None,
+    normalized: bool = False,
 ) -> Tensor:
     """Return the wave ``(..., T)`` fp32 of ``spectrum`` ``(..., F, N)``; T = ``frames``.
 
     The inverse of :func:`stft` with the same settings.
     """
+    if window is None:
+        window = torch.hann_window(n_fft, device=spectrum.device)
     with torch.autocast(spectrum.device.type, enabled=False):
         wave = torch.istft(
             spectrum.reshape(-1, *spectrum.shape[-2:]),
             n_fft,
             hop_length,
-            window=torch.hann_window(n_fft, device=spectrum.device),
+            window=window,
             normalized=normalized,
             center=True,
             length=frames,
