@@ -170,7 +170,7 @@ def test_an_own_registry_adds_and_replaces(monkeypatch: pytest.MonkeyPatch, tmp_
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (NETWORK, "models.mine: either sources or a seed is needed"),
+        (NETWORK, "models.mine: either sources or a seed is needed, or"),
         (NETWORK + "seed = 1" + SOURCE, "either sources or a seed is needed"),
         (NETWORK + "sede = 1" + SOURCE, "models.mine: unknown key sede"),
         (NETWORK + "weights = [[1.0]]\nseed = 1", "weights without members"),

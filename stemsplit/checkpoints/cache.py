@@ -14,19 +14,21 @@ what lies below ``partial`` without a lock was left by a run that was killed.
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import os
 import shutil
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.checkpoints import sources
+from stemsplit.checkpoints.folders import (
+    DISK_HINT,
+    WEIGHTS,
+    cache_dir,
+    digest_of,
+    filling,
+    read_origin,
+)
 from stemsplit.checkpoints.registry import Model, Source, members_for, resolve
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Warned
@@ -34,23 +36,8 @@ from stemsplit.types import Fetching, Warned
 if TYPE_CHECKING:
     from stemsplit.checkpoints.weights import Weights
 
-WEIGHTS = "weights.safetensors"
-ORIGIN = "origin.json"
 #: A fetched file, its package, and the converted weights lie side by side at worst.
 SPACE_FACTOR = 2.5
-#: What a killed run left is kept for so long, in seconds, because a download can be taken up again.
-LEFTOVER_SECONDS = 7 * 24 * 3600
-_POLL_SECONDS = 0.2
-
-
-def cache_dir() -> Path:
-    """Return the cache folder, which need not exist."""
-    chosen = os.environ.get("STEMSPLIT_CACHE_DIR")
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("stemsplit", appauthor=False))
 
 
 def folder_of(model: Model) -> Path:
@@ -64,12 +51,35 @@ def find(model: Model) -> Path | None:
     They count only if they have the size they were written with and came from files that the
     registry names now. Nothing is hashed; that is what `verify` is for.
     """
-    known = [[file.sha256 for file in source.files] for source in model.sources]
     folder = folder_of(model)
-    origin = _read_origin(folder)
-    if origin is None or [file["sha256"] for file in origin["files"]] not in known:
+    origin = read_origin(folder)
+    if origin is None or not any(_came_from(origin, source) for source in model.sources):
         return None
     return folder / WEIGHTS
+
+
+def _came_from(origin: Mapping[str, Any], source: Source) -> bool:
+    """Return whether the files in ``origin`` are those of ``source``: by digest, or by address."""
+    return len(origin["files"]) == len(source.files) and all(
+        found["sha256"] == file.sha256
+        if file.sha256 is not None
+        else found["address"] == file.address
+        and found["sha256"].startswith(file.sha256_prefix or "")
+        for found, file in zip(origin["files"], source.files, strict=True)
+    )
+
+
+def is_verifiable(model: Model) -> bool:
+    """Return whether the weights of ``model`` can be told from others: from those that are here
+    already, and otherwise from what one of the sources gives."""
+    return all(_is_verifiable(network) for network in networks(model) if network.sources)
+
+
+def _is_verifiable(network: Model) -> bool:
+    if find(network) is None:
+        return any(source.verifiable for source in network.sources)
+    origin = read_origin(folder_of(network)) or {"files": ()}
+    return any(source.verifiable and _came_from(origin, source) for source in network.sources)
 
 
 def missing(model: Model, stems: Sequence[str] | None = None) -> list[Model]:
@@ -89,51 +99,80 @@ def pull(
     *,
     stems: Sequence[str] | None = None,
     offline: bool = False,
+    allow_unverified: bool = False,
     patience: sources.Patience = sources.PATIENCE,
 ) -> Iterator[Fetching | Warned]:
     """Fetch what `missing` names; yield progress, the licence, and which source did not serve.
 
-    Raises ``CheckpointError`` when there is no way to get the weights, or ``offline`` forbids to
-    try, and ``ResourceError`` when the cache cannot hold them.
+    Files whose SHA-256 is not known are fetched only if ``allow_unverified``. Raises
+    ``CheckpointError`` when there is no way to get the weights, or it is forbidden to try, and
+    ``ResourceError`` when the cache cannot hold them.
     """
     absent = missing(model, stems)
     if absent and offline:
         names = ", ".join(each.name for each in absent)
         raise CheckpointError(
             f"the weights of {names} are not in the cache, and --offline forbids to fetch them",
-            hint=f"run once with a network: stemsplit models pull {model.name}",
+            hint=f"run once with a network: {_pull_command(model)}",
+        )
+    unverifiable = [each.name for each in absent if not is_verifiable(each)]
+    if unverifiable and not allow_unverified:
+        raise CheckpointError(
+            f"the weights of {', '.join(unverifiable)} cannot be verified: "
+            f"their whole SHA-256 is not known",
+            hint=f"to trust the address: stemsplit models pull {model.name} --allow-unverified",
         )
     if absent and model.licence_note:
         yield Warned(model.licence_note)
     for each in absent:
-        yield from _pull_network(each, patience)
+        yield from _pull_network(each, allow_unverified, patience)
 
 
-def _pull_network(model: Model, patience: sources.Patience) -> Iterator[Fetching | Warned]:
-    with _filling("models", model.name) as filling:
-        yield from filling.wait(model.name)
+def _pull_network(
+    model: Model, allow_unverified: bool, patience: sources.Patience
+) -> Iterator[Fetching | Warned]:
+    with filling("models", model.name) as target:
+        yield from target.wait(model.name)
         if find(model) is not None:  # another process did it meanwhile
             return
-        filling.sweep()
-        _check_space(model, filling.partial)
+        target.sweep()
+        _check_space(model, target.partial)
         failures = []
         for source in model.sources:
+            if not (source.verifiable or allow_unverified):
+                failures.append(f"{sources.describe(source)}: cannot be verified")
+                continue
             try:
                 files = yield from sources.fetch(
-                    source, filling.partial, name=model.name, patience=patience
+                    source, target.partial, name=model.name, patience=patience
                 )
-                filling.keep(_convert(model, source, files), asdict(source))
+                target.keep(_convert(model, source, files), _origin(source, files))
             except CheckpointError as exc:
                 failures.append(f"{sources.describe(source)}: {exc}")
                 continue
             if failures:
                 yield Warned(f"{model.name} came from a mirror ({'; '.join(failures)})")
+            if not source.verifiable:
+                yield Warned(f"{model.name} is unverified: {sources.describe(source)} was trusted")
             return
     raise CheckpointError(
         f"no source gave the weights of {model.name} ({'; '.join(failures)})",
-        hint=f"where there is a network, run: stemsplit models pull {model.name}; then copy "
+        hint=f"where there is a network, run: {_pull_command(model)}; then copy "
         f"{folder_of(model)} here, or name a checkpoint file with -n FILE",
     )
+
+
+def _pull_command(model: Model) -> str:
+    option = "" if is_verifiable(model) else " --allow-unverified"
+    return f"stemsplit models pull {model.name}{option}"
+
+
+def _origin(source: Source, files: list[Path]) -> dict[str, Any]:
+    """Return ``source`` as ``origin.json`` has it: with the digests that ``files`` have."""
+    origin = asdict(source)
+    for entry, path in zip(origin["files"], files, strict=True):
+        entry["sha256"] = entry["sha256"] or digest_of(path)
+    return origin
 
 
 def _convert(model: Model, source: Source, files: list[Path]) -> Weights:
@@ -156,16 +195,16 @@ def adopt(path: Path, *, format: str) -> Path:
     """
     from stemsplit.checkpoints.convert import convert
 
-    digest = _digest(path)
+    digest = digest_of(path)
     folder = cache_dir() / "files" / digest
-    if _read_origin(folder) is None:
-        with _filling("files", digest) as filling:
-            for _ in filling.wait(path.name):
+    if read_origin(folder) is None:
+        with filling("files", digest) as target:
+            for _ in target.wait(path.name):
                 pass
-            if _read_origin(folder) is None:
-                filling.sweep()
+            if read_origin(folder) is None:
+                target.sweep()
                 file = {"address": path.absolute().as_uri(), "sha256": digest}
-                filling.keep(convert(format, [path]), {"format": format, "files": [file]})
+                target.keep(convert(format, [path]), {"format": format, "files": [file]})
     return folder / WEIGHTS
 
 
@@ -177,12 +216,12 @@ def verify(model: Model, stems: Sequence[str] | None = None) -> None:
         weights = find(each)
         if weights is None:
             raise not_cached(each)
-        origin = _read_origin(weights.parent)
-        if origin is None or _digest(weights) != origin["weights"]["sha256"]:
+        origin = read_origin(weights.parent)
+        if origin is None or digest_of(weights) != origin["weights"]["sha256"]:
             raise CheckpointError(
                 "damaged: not the bytes that were written",
                 path=weights,
-                hint=f"stemsplit models rm {each.name}, then stemsplit models pull {each.name}",
+                hint=f"stemsplit models rm {each.name}, then {_pull_command(each)}",
             )
 
 
@@ -190,7 +229,7 @@ def not_cached(model: Model) -> CheckpointError:
     """Return the error for weights that should be here and are not."""
     return CheckpointError(
         f"the weights of {model.name} are not in the cache",
-        hint=f"stemsplit models pull {model.name}",
+        hint=_pull_command(model),
     )
 
 
@@ -201,13 +240,13 @@ def remove(model: Model) -> list[Path]:
         folder = folder_of(each)
         if not folder.exists() and not (cache_dir() / "partial" / f"models-{each.name}").exists():
             continue
-        with _filling("models", each.name) as filling:
-            for _ in filling.wait(each.name):
+        with filling("models", each.name) as target:
+            for _ in target.wait(each.name):
                 pass
-            shutil.rmtree(filling.partial)
-            filling.partial.mkdir()
+            shutil.rmtree(target.partial)
+            target.partial.mkdir()
             if folder.exists():
-                filling.discard_old()
+                target.discard_old()
                 removed.append(folder)
     return removed
 
@@ -222,133 +261,5 @@ def _check_space(model: Model, folder: Path) -> None:
             f"not enough space for {model.name}: {needed / 1e6:.0f} MB needed, "
             f"{free / 1e6:.0f} MB free",
             path=cache_dir(),
-            hint=sources.DISK_HINT,
+            hint=DISK_HINT,
         )
-
-
-def _read_origin(folder: Path) -> dict[str, Any] | None:
-    """Return what ``origin.json`` says, if the weights beside it have the size that it says."""
-    try:
-        origin: dict[str, Any] = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-        size = (folder / WEIGHTS).stat().st_size
-        return origin if size == origin["weights"]["size"] and origin["files"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as exc:
-        raise CheckpointError(f"cannot be read: {exc.strerror}", path=path) from exc
-
-
-@contextmanager
-def _folder_explained() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise ResourceError(
-            "the disk is full" if full else f"the cache cannot be written: {exc.strerror}",
-            path=exc.filename or cache_dir(),
-            hint=sources.DISK_HINT if full else "set STEMSPLIT_CACHE_DIR to a folder of your own",
-        ) from exc
-
-
-class _Lock:
-    """A lock between processes. It is free again when its process ends, however that ends."""
-
-    def __init__(self, name: str) -> None:
-        from filelock import FileLock
-
-        self._path = cache_dir() / "locks" / f"{name}.lock"
-        # A generator may be closed by another thread than the one that started it.
-        self._lock = FileLock(self._path, thread_local=False)
-
-    def take(self) -> bool:
-        """Return whether the lock is ours now."""
-        from filelock import Timeout
-
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout:
-            return False
-        return True
-
-    def release(self) -> None:
-        """Let others take it."""
-        self._lock.release()
-
-
-@contextmanager
-def _filling(kind: str, name: str) -> Iterator[_Filling]:
-    """Give a folder of the cache to fill; unlock it afterwards, and leave nothing empty behind."""
-    filling = _Filling(kind, name)
-    try:
-        yield filling
-    finally:
-        filling.close()
-
-
-class _Filling:
-    """A folder ``kind/name`` of the cache that nobody else fills: locked once `wait` has ended."""
-
-    def __init__(self, kind: str, name: str) -> None:
-        self.target = cache_dir() / kind / name
-        self.partial = cache_dir() / "partial" / f"{kind}-{name}"
-        self._lock = _Lock(self.partial.name)
-
-    def wait(self, name: str) -> Iterator[Fetching]:
-        """Take the lock; as long as another process holds it, yield that ``name`` comes from it."""
-        with _folder_explained():
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-            while not self._lock.take():
-                yield Fetching(name, "another process (waiting for it)", None, None)
-                time.sleep(_POLL_SECONDS)
-            self.partial.mkdir(parents=True, exist_ok=True)
-
-    def sweep(self) -> None:
-        """Remove what killed runs left: here all but files to go on with, elsewhere what is old."""
-        for path in self.partial.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-        for folder in self.partial.parent.iterdir():
-            youngest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
-            lock = _Lock(folder.name)
-            if folder != self.partial and time.time() - youngest > LEFTOVER_SECONDS and lock.take():
-                shutil.rmtree(folder, ignore_errors=True)
-                lock.release()
-
-    def keep(self, weights: Weights, origin: dict[str, Any]) -> None:
-        """Write ``weights`` with their ``origin``, and put the folder in its place."""
-        from stemsplit.checkpoints.weights import save
-
-        new = self.partial / "new"
-        with _folder_explained():
-            shutil.rmtree(new, ignore_errors=True)
-            new.mkdir()
-        save(weights, new / WEIGHTS)
-        size = (new / WEIGHTS).stat().st_size
-        origin |= {"weights": {"sha256": _digest(new / WEIGHTS), "size": size}}
-        with _folder_explained():
-            text = json.dumps(origin, indent=2, sort_keys=True) + "\n"
-            (new / ORIGIN).write_text(text, encoding="utf-8")
-            self.discard_old()
-            os.rename(new, self.target)
-        shutil.rmtree(self.partial, ignore_errors=True)
-
-    def discard_old(self) -> None:
-        """Take away what is in the place, in one step as well."""
-        if self.target.exists():
-            old = self.partial / "old"
-            os.rename(self.target, old)
-            shutil.rmtree(old)
-
-    def close(self) -> None:
-        """Let others in."""
-        with suppress(OSError):  # not empty: what is there can be gone on with
-            self.partial.rmdir()
-        self._lock.release()

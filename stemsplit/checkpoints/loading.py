@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    name: str, *, stems: Sequence[str] | None = None, offline: bool = False
+    name: str,
+    *,
+    stems: Sequence[str] | None = None,
+    offline: bool = False,
+    allow_unverified: bool = False,
 ) -> Iterator[Fetching | Warned]:
     """Fetch what is missing to `load` ``name`` (a model, or a checkpoint file) for ``stems``.
 
-    Yields progress. Raises ``UsageError`` for an unknown name or stem, ``CheckpointError`` when
-    the weights cannot be had, ``ResourceError`` when they cannot be kept.
+    Yields progress. Weights whose SHA-256 is not known are fetched only if ``allow_unverified``.
+    Raises ``UsageError`` for an unknown name or stem, ``CheckpointError`` when the weights cannot
+    be had, ``ResourceError`` when they cannot be kept.
     """
     if registry.local_file(name) is not None:
         return
     model = registry.resolve(name)
     registry.check_stems(model, stems or ())
-    yield from cache.pull(model, stems=stems, offline=offline)
+    yield from cache.pull(model, stems=stems, offline=offline, allow_unverified=allow_unverified)
 
 
 def label(name: str) -> str:
@@ -64,12 +69,17 @@ def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:
         return network
     model = registry.resolve(name)
     registry.check_stems(model, stems or ())
-    return _load_ensemble(model, stems) if model.members else _load_network(model)
+    network = _load_ensemble(model, stems) if model.members else _load_network(model)
+    if model.overlap is not None:
+        network.overlap = model.overlap
+    if model.window is not None:
+        network.window = model.window
+    return network
 
 
 def _load_network(model: Model) -> SeparationModel:
-    if model.seed is not None:
-        return _build_from_seed(model, model.seed)
+    if not model.sources:
+        return _build_from_seed(model, model.seed or 0)
     path = cache.find(model)
     if path is None:
         raise cache.not_cached(model)

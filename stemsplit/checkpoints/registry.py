@@ -12,13 +12,14 @@ import functools
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
 from typing import Any, get_args
 
+from stemsplit.checkpoints.tables import Table
 from stemsplit.errors import CheckpointError, UsageError
+from stemsplit.types import Window
 
 #: Endings of checkpoint files: a name that ends so means a file, whether it is there or not.
 SUFFIXES = (".safetensors", ".th", ".pth", ".pt", ".ckpt", ".onnx")
@@ -34,17 +35,27 @@ _ADDRESSES = ("https://", "http://", "file:///")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256_PREFIX = re.compile(r"[0-9a-f]{8,63}")
 _ARCHITECTURE = re.compile(r"[a-z_][a-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*")
 _LOOPBACK = re.compile(r"http://(localhost|127(\.\d+){3}|\[::1\])[:/]")
+#: Groups that follow from what a model is; `[groups]` of the registry has the others.
+WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Others"
 _LIST_HINT = "stemsplit models list shows the models there are"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
-    """A file somewhere else. ``size`` (bytes) is None where it is not published."""
+    """A file somewhere else. ``size`` (bytes) is None where it is not published.
+
+    ``sha256`` is None where nobody has published it; then the content cannot be verified, and is
+    fetched only where that is allowed. ``sha256_prefix`` holds those digits that are known all the
+    same, as of files whose name ends in eight of them. It is checked, and finds accidents; but a
+    file with eight given digits is made in minutes, so that it takes the permission as well.
+    """
 
     address: str
-    sha256: str
+    sha256: str | None = None
+    sha256_prefix: str | None = None
     size: int | None = None
 
 
@@ -54,6 +65,11 @@ class Source:
 
     format: str
     files: tuple[RemoteFile, ...]
+
+    @property
+    def verifiable(self) -> bool:
+        """Whether the whole content is known beforehand, by its SHA-256."""
+        return all(file.sha256 is not None for file in self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +86,10 @@ class Scores:
 class Model:
     """A model by name: one network, or an ensemble of ``members``.
 
-    A network has an ``architecture`` (``module:Class``) with its ``config``, and either ``sources``
-    of its weights or a ``seed`` to draw them from. An ensemble has ``members`` (names) and
-    ``weights``: one row per member, one column per stem.
+    A network has an ``architecture`` (``module:Class``) with its ``config``, and ``sources`` of its
+    weights, or a ``seed`` to draw them from, or is ``without_weights``. An ensemble has ``members``
+    (names) and ``weights``: one row per member, one column per stem. ``overlap`` (share of a
+    segment) and ``window`` are those of the architecture where they are None.
     """
 
     name: str
@@ -86,9 +103,12 @@ class Model:
     licence_note: str | None = None  # shown before the first download
     paper: str | None = None
     scores: tuple[Scores, ...] = ()
+    overlap: float | None = None
+    window: Window | None = None
     architecture: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
+    without_weights: bool = False
     sources: tuple[Source, ...] = ()
     members: tuple[str, ...] = ()
     weights: tuple[tuple[float, ...], ...] = ()
@@ -99,12 +119,32 @@ def list_models() -> list[Model]:
 
     Raises ``UsageError`` when the file that ``$STEMSPLIT_REGISTRY`` names is missing or wrong.
     """
-    return list(_models(os.environ.get("STEMSPLIT_REGISTRY")).values())
+    return list(_registry().models.values())
+
+
+def list_groups() -> dict[str, list[Model]]:
+    """Return all models by the group they belong to, both in the order of the registry."""
+    order = [*_registry().groups, WITHOUT_WEIGHTS, SMALL, UNSORTED]
+    groups: dict[str, list[Model]] = {name: [] for name in order}
+    for model in list_models():
+        groups[group_of(model)].append(model)
+    return {name: models for name, models in groups.items() if models}
+
+
+def group_of(model: Model) -> str:
+    """Return the group of ``model``: that of its architecture; of an ensemble, of its members."""
+    if model.members:
+        return group_of(resolve(model.members[0]))
+    if model.seed is not None or model.without_weights:
+        return SMALL if model.seed is not None else WITHOUT_WEIGHTS
+    module = model.architecture.partition(":")[0]
+    groups = _registry().groups.items()
+    return next((name for name, modules in groups if module in modules), UNSORTED)
 
 
 def resolve(name: str) -> Model:
     """Return the model called ``name``; raises ``UsageError`` when there is none."""
-    models = _models(os.environ.get("STEMSPLIT_REGISTRY"))
+    models = _registry().models
     if name in models:
         return models[name]
     near = difflib.get_close_matches(name, models, n=1)
@@ -118,7 +158,7 @@ def local_file(name: str) -> Path | None:
     A name of the registry wins; then anything with a separator or the ending of a checkpoint, and
     whatever is a file. Raises ``CheckpointError`` for a file that is not there.
     """
-    if name in _models(os.environ.get("STEMSPLIT_REGISTRY")):
+    if name in _registry().models:
         return None
     path = Path(name)
     separators = {os.sep, os.altsep or os.sep}
@@ -154,93 +194,46 @@ def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Registry:
+    models: dict[str, Model]
+    groups: dict[str, tuple[str, ...]]  # modules of architectures by the name of their group
+
+
+def _registry() -> _Registry:
+    return _read_all(os.environ.get("STEMSPLIT_REGISTRY"))
+
+
 @functools.cache
-def _models(extra: str | None) -> dict[str, Model]:
-    own = Path(__file__).with_name("registry.toml")
-    models = _read(own)
+def _read_all(extra: str | None) -> _Registry:
+    registry = _read(Path(__file__).with_name("registry.toml"))
     if extra:
-        models |= _read(Path(extra))
-    for model in models.values():
+        more = _read(Path(extra))
+        registry = _Registry(registry.models | more.models, registry.groups | more.groups)
+    for model in registry.models.values():
         if model.members:
-            _check_members(model, models)
-    return models
+            _check_members(model, registry.models)
+    return registry
 
 
-def _read(path: Path) -> dict[str, Model]:
+def _read(path: Path) -> _Registry:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else f"not TOML: {exc}"
         raise UsageError(f"registry: {reason}", path=path) from exc
-    root = _Table(path, "the file", tables)
+    root = Table(path, "the file", tables)
+    groups = Table(path, "groups", root.take("groups", dict, {}))
     models = root.take("models", dict)
     root.refuse_rest()
-    return {name: _model(path, name, table) for name, table in models.items()}
-
-
-class _Table:
-    """A TOML table that is read key by key; whatever is wrong is told with its place."""
-
-    def __init__(self, path: Path, place: str, table: object) -> None:
-        self.path = path
-        self.place = place
-        if not isinstance(table, dict):
-            raise self.wrong("must be a table")
-        self._rest = dict(table)
-
-    def wrong(self, reason: str) -> UsageError:
-        return UsageError(f"registry: {self.place}: {reason}", path=self.path)
-
-    def take(self, key: str, kind: type | UnionType, default: Any = ...) -> Any:
-        """Return the value of ``key``; without a ``default`` it must be there."""
-        if key not in self._rest:
-            if default is ...:
-                raise self.wrong(f"{key} is missing")
-            return default
-        value = self._rest.pop(key)
-        if not isinstance(value, kind) or isinstance(value, bool) or value == "":
-            names = " or ".join(_KINDS[each] for each in get_args(kind) or (kind,))
-            raise self.wrong(f"{key} must be {names}, not {value!r}")
-        return value
-
-    def take_count(self, key: str, default: Any = ...) -> Any:
-        """Return a whole number above 0."""
-        value = self.take(key, int, default)
-        if value is not default and value < 1:
-            raise self.wrong(f"{key} must be above 0, not {value}")
-        return value
-
-    def take_texts(self, key: str, default: Any = ...) -> tuple[str, ...]:
-        """Return a list of different words."""
-        words = self.take(key, list, default)
-        if not all(isinstance(word, str) and word for word in words):
-            raise self.wrong(f"{key} must be a list of names, not {words!r}")
-        if len(set(words)) < len(words):
-            raise self.wrong(f"{key} names something twice")
-        return tuple(words)
-
-    def tables(self, key: str) -> Iterator[_Table]:
-        """Yield the tables of the list ``key``, which may be missing."""
-        for number, table in enumerate(self.take(key, list, [])):
-            yield _Table(self.path, f"{self.place}.{key}[{number}]", table)
-
-    def refuse_rest(self) -> None:
-        """Raise for keys that nothing asked for."""
-        if self._rest:
-            raise self.wrong(f"unknown key {', '.join(sorted(self._rest))}")
-
-
-_KINDS: Mapping[Any, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    list: "a list",
-    dict: "a table",
-}
+    return _Registry(
+        {name: _model(path, name, table) for name, table in models.items()},
+        {name: groups.take_texts(name) for name in groups.unread()},
+    )
 
 
 def _model(path: Path, name: str, content: object) -> Model:
-    table = _Table(path, f"models.{name}", content)
+    table = Table(path, f"models.{name}", content)
     if not _NAME.fullmatch(name) or Path(name).suffix in SUFFIXES:
         raise table.wrong("a name has letters, digits, '_', '-' and '.', and no file's ending")
     stems = table.take_texts("stems")
@@ -256,9 +249,12 @@ def _model(path: Path, name: str, content: object) -> Model:
         licence_note=table.take("licence_note", str, None),
         paper=table.take("paper", str, None),
         scores=tuple(_scores(each, stems) for each in table.tables("scores")),
+        overlap=_overlap(table),
+        window=_window(table),
         architecture=table.take("architecture", str, ""),
         config=table.take("config", dict, {}),
         seed=table.take("seed", int, None),
+        without_weights=table.take_flag("without_weights"),
         sources=tuple(_source(each) for each in table.tables("sources")),
         members=table.take_texts("members", []),
         weights=_weights(table),
@@ -270,14 +266,14 @@ def _model(path: Path, name: str, content: object) -> Model:
     return model
 
 
-def _check_kind(table: _Table, model: Model) -> None:
+def _check_kind(table: Table, model: Model) -> None:
     """An ensemble and a network have nothing in common but what both must have."""
     if model.members:
         for key in ("architecture", "config", "sources"):
             if getattr(model, key):
                 raise table.wrong(f"an ensemble has no {key}")
-        if model.seed is not None:
-            raise table.wrong("an ensemble has no seed")
+        if model.seed is not None or model.without_weights:
+            raise table.wrong("an ensemble has no seed, and is not without_weights")
         return
     if model.weights:
         raise table.wrong("weights without members")
@@ -285,8 +281,8 @@ def _check_kind(table: _Table, model: Model) -> None:
         raise table.wrong("an architecture is needed, or members and weights")
     if not _ARCHITECTURE.fullmatch(model.architecture):
         raise table.wrong(f"architecture must read module:Class, not {model.architecture!r}")
-    if (model.seed is None) == (not model.sources):
-        raise table.wrong("either sources or a seed is needed")
+    if [model.seed is not None, bool(model.sources), model.without_weights].count(True) != 1:
+        raise table.wrong("either sources or a seed is needed, or without_weights = true")
 
 
 def _check_members(model: Model, models: Mapping[str, Model]) -> None:
@@ -315,7 +311,7 @@ def _check_members(model: Model, models: Mapping[str, Model]) -> None:
                 raise wrong(f"its member {name!r} has no {stem}")
 
 
-def _weights(table: _Table) -> tuple[tuple[float, ...], ...]:
+def _weights(table: Table) -> tuple[tuple[float, ...], ...]:
     rows = table.take("weights", list, [])
     for row in rows:
         if not isinstance(row, list) or not all(
@@ -326,7 +322,21 @@ def _weights(table: _Table) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(map(float, row)) for row in rows)
 
 
-def _scores(table: _Table, stems: Iterable[str]) -> Scores:
+def _overlap(table: Table) -> float | None:
+    overlap: float | int | None = table.take("overlap", float | int, None)
+    if overlap is not None and not 0 <= overlap <= 0.99:
+        raise table.wrong(f"overlap must be a share from 0 to 0.99, not {overlap!r}")
+    return overlap
+
+
+def _window(table: Table) -> Window | None:
+    window: Window | None = table.take("window", str, None)
+    if window is not None and window not in get_args(Window):
+        raise table.wrong(f"window must be one of {', '.join(get_args(Window))}, not {window!r}")
+    return window
+
+
+def _scores(table: Table, stems: Iterable[str]) -> Scores:
     values = table.take("values", dict)
     for stem, value in values.items():
         if stem not in stems or not isinstance(value, float):
@@ -341,7 +351,7 @@ def _scores(table: _Table, stems: Iterable[str]) -> Scores:
     return scores
 
 
-def _source(table: _Table) -> Source:
+def _source(table: Table) -> Source:
     source = Source(
         format=table.take("format", str),
         files=tuple(_remote_file(each) for each in table.tables("files")),
@@ -354,10 +364,11 @@ def _source(table: _Table) -> Source:
     return source
 
 
-def _remote_file(table: _Table) -> RemoteFile:
+def _remote_file(table: Table) -> RemoteFile:
     file = RemoteFile(
         address=table.take("address", str),
-        sha256=table.take("sha256", str),
+        sha256=table.take("sha256", str, None),
+        sha256_prefix=table.take("sha256_prefix", str, None),
         size=table.take_count("size", None),
     )
     table.refuse_rest()
@@ -368,6 +379,10 @@ def _remote_file(table: _Table) -> RemoteFile:
         )
     if file.address.startswith("http://") and not _LOOPBACK.match(file.address):
         raise table.wrong(f"plain http reaches no further than this machine: {file.address!r}")
-    if not _SHA256.fullmatch(file.sha256):
+    if file.sha256 is not None and not _SHA256.fullmatch(file.sha256):
         raise table.wrong(f"sha256 must be 64 lower-case hex digits, not {file.sha256!r}")
+    if file.sha256_prefix is not None and (
+        file.sha256 is not None or not _SHA256_PREFIX.fullmatch(file.sha256_prefix)
+    ):
+        raise table.wrong("sha256_prefix must be 8 hex digits or more, and is for want of sha256")
     return file

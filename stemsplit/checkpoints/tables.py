@@ -1,0 +1,82 @@
+"""Reading the tables of a registry file key by key, so that nothing in one goes unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+from stemsplit.errors import UsageError
+
+
+class Table:
+    """A TOML table that is read key by key; whatever is wrong is told with its place."""
+
+    def __init__(self, path: Path, place: str, table: object) -> None:
+        self.path = path
+        self.place = place
+        if not isinstance(table, dict):
+            raise self.wrong("must be a table")
+        self._rest = dict(table)
+
+    def wrong(self, reason: str) -> UsageError:
+        return UsageError(f"registry: {self.place}: {reason}", path=self.path)
+
+    def unread(self) -> tuple[str, ...]:
+        """Return the keys that have not been asked for."""
+        return tuple(self._rest)
+
+    def take(self, key: str, kind: type | UnionType, default: Any = ...) -> Any:
+        """Return the value of ``key``; without a ``default`` it must be there."""
+        if key not in self._rest:
+            if default is ...:
+                raise self.wrong(f"{key} is missing")
+            return default
+        value = self._rest.pop(key)
+        if not isinstance(value, kind) or isinstance(value, bool) or value == "":
+            names = " or ".join(_KINDS[each] for each in get_args(kind) or (kind,))
+            raise self.wrong(f"{key} must be {names}, not {value!r}")
+        return value
+
+    def take_count(self, key: str, default: Any = ...) -> Any:
+        """Return a whole number above 0."""
+        value = self.take(key, int, default)
+        if value is not default and value < 1:
+            raise self.wrong(f"{key} must be above 0, not {value}")
+        return value
+
+    def take_flag(self, key: str) -> bool:
+        """Return whether ``key`` is true; without it, it is not."""
+        value = self._rest.pop(key, False)
+        if not isinstance(value, bool):
+            raise self.wrong(f"{key} must be true or false, not {value!r}")
+        return value
+
+    def take_texts(self, key: str, default: Any = ...) -> tuple[str, ...]:
+        """Return a list of different words."""
+        words = self.take(key, list, default)
+        if not all(isinstance(word, str) and word for word in words):
+            raise self.wrong(f"{key} must be a list of names, not {words!r}")
+        if len(set(words)) < len(words):
+            raise self.wrong(f"{key} names something twice")
+        return tuple(words)
+
+    def tables(self, key: str) -> Iterator[Table]:
+        """Yield the tables of the list ``key``, which may be missing."""
+        for number, table in enumerate(self.take(key, list, [])):
+            yield Table(self.path, f"{self.place}.{key}[{number}]", table)
+
+    def refuse_rest(self) -> None:
+        """Raise for keys that nothing asked for."""
+        if self._rest:
+            raise self.wrong(f"unknown key {', '.join(sorted(self._rest))}")
+
+
+_KINDS: Mapping[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
