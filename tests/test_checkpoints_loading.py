@@ -213,6 +213,22 @@ def test_of_an_ensemble_only_what_the_stems_need_is_loaded() -> None:
     assert loading.load("tiny.htdemucs_ft", stems=["vocals"]).sources == STEMS
 
 
+def test_the_registry_may_set_overlap_and_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (loading.load("tiny.htdemucs").overlap, loading.load("tiny.htdemucs").window) == (
+        0.25,
+        "triangle",
+    )
+    own = Path(registry.__file__).with_name("registry.toml").read_text()
+    table = own.partition('[models."tiny.htdemucs"]')[2].partition("\n\n")[0]
+    path = tmp_path / "extra.toml"
+    path.write_text(f'[models.mine]\noverlap = 0.5\nwindow = "fade"{table}\n')
+    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    network = loading.load("mine")
+    assert (network.overlap, network.window) == (0.5, "fade")
+
+
 @pytest.mark.weights
 def test_published_weights_are_loaded() -> None:
     for event in loading.prepare("htdemucs"):

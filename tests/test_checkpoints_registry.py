@@ -101,6 +101,27 @@ def test_published_scores() -> None:
     )
 
 
+def test_every_model_is_in_a_group() -> None:
+    groups = registry.list_groups()
+    assert sorted(m.name for each in groups.values() for m in each) == sorted(
+        model.name for model in MODELS
+    )
+    assert registry.UNSORTED not in groups  # name the module in [groups] of registry.toml
+    assert {m.name for m in groups["Hybrid"]} >= {"htdemucs", "htdemucs_ft", "htdemucs_ft.bass"}
+    assert [m.name for m in groups[registry.SMALL]] == [
+        m.name for m in MODELS if m.name.startswith("tiny.")
+    ]
+
+
+def test_an_own_registry_has_own_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = (NETWORK + SOURCE).replace("htdemucs:HTDemucs", "mynet:Net")
+    assert registry.group_of(read(monkeypatch, tmp_path, own)["mine"]) == "Others"
+    (tmp_path / "b").mkdir()
+    models = read(monkeypatch, tmp_path / "b", '[groups]\nOurs = ["mynet"]\n' + own)
+    assert registry.group_of(models["mine"]) == "Ours"
+    assert registry.group_of(models["htdemucs"]) == "Hybrid"
+
+
 def test_formats_are_those_that_can_be_converted() -> None:
     from stemsplit.checkpoints import convert
 
@@ -187,6 +208,16 @@ def test_an_own_registry_adds_and_replaces(monkeypatch: pytest.MonkeyPatch, tmp_
         (NETWORK.replace("[models.mine]", '[models."mine.th"]'), "a name has letters"),
         (NETWORK + SOURCE.replace("safetensors", "zip"), "sources[0]: format must be one of"),
         (NETWORK + SOURCE.replace("00", "0F"), "files[0]: sha256 must be 64"),
+        (NETWORK + SOURCE.replace("sha256", "sha256_prefix"), "files[0]: sha256_prefix must be 8"),
+        (
+            NETWORK + SOURCE.replace("sha256", 'sha256_prefix = "01234567", sha256'),
+            "sha256_prefix must be 8 hex digits or more, and is for want of sha256",
+        ),
+        (NETWORK + "without_weights = true" + SOURCE, "or without_weights = true"),
+        (NETWORK + "without_weights = 1", "without_weights must be true or false, not 1"),
+        (NETWORK + "overlap = 1.0" + SOURCE, "overlap must be a share from 0 to 0.99, not 1.0"),
+        (NETWORK + 'window = "hann"' + SOURCE, "window must be one of triangle, fade, not 'hann'"),
+        ("[groups]\nA = 1\n" + NETWORK + SOURCE, "groups: A must be a list, not 1"),
         (NETWORK + SOURCE.replace("https:", "http:"), "plain http reaches no further"),
         (
             NETWORK + SOURCE.replace("https://", "http://127.0.0.1."),

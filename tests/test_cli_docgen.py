@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from stemsplit import __version__
 from stemsplit.checkpoints.registry import Model, list_models, resolve
-from stemsplit.cli import docgen, docgen_tree
+from stemsplit.cli import docgen, docgen_readme, docgen_tree
 from stemsplit.cli.app import COMMANDS, choose_command, load_command
 from stemsplit.cli.docgen_man import escape, prose
 from stemsplit.cli.docgen_pages import EXIT_STATUS, PAGES
@@ -92,6 +92,33 @@ def test_the_wheel_brings_them_where_man_and_the_shells_look(tmp_path: Path) -> 
             "completions/stemsplit.fish": "fish/vendor_completions.d/stemsplit.fish",
         }.items():
             assert wheel.read(f"{share}/{target}") == (ROOT / source).read_bytes()
+
+
+def test_the_readme_shows_the_models() -> None:
+    readme = (ROOT / "README.md").read_text()
+    _, table, _ = readme.split(docgen_readme.MARK)
+    named = re.findall(r"^\| `(\S+)` \|", table, re.MULTILINE)
+    members = {member for model in list_models() for member in model.members}
+    assert sorted(named) == sorted(
+        model.name
+        for model in list_models()
+        if not model.name.startswith("tiny.") and model.name not in members
+    )
+    row = "| `htdemucs_ft` | drums, bass, other, vocals | 9.00 cSDR, MUSDB18-HQ test |  | "
+    assert row in table
+    assert table.index("| **Hybrid** |") < table.index("| `htdemucs` |")
+
+
+def test_only_the_table_of_the_readme_is_generated(tmp_path: Path) -> None:
+    mark = docgen_readme.MARK
+    (tmp_path / "README.md").write_text(f"# Mine\n{mark}old\n{mark}the rest\n")
+    docgen.write(tmp_path)
+    before, table, after = (tmp_path / "README.md").read_text().split(mark)
+    assert (before, after) == ("# Mine\n", "the rest\n")
+    assert "`htdemucs`" in table
+    assert docgen.find_stale(tmp_path) == []
+    (tmp_path / "README.md").write_text("no marks\n")
+    assert docgen.find_stale(tmp_path) == []
 
 
 # --- Nothing is left out -------------------------------------------------------------------------
@@ -181,7 +208,8 @@ def test_every_key_of_the_json_records_is_in_the_page() -> None:
     described = {key for fields in PAGES["split"].records.values() for key in fields}
     assert described == keys - {"name", "path"}  # those of the objects in "stems"
     described = {key for fields in PAGES["models"].records.values() for key in fields}
-    assert described == {field.name for field in dataclasses.fields(Model)} | {"schema", "here"}
+    more = {"schema", "group", "here", "verifiable"}
+    assert described == {field.name for field in dataclasses.fields(Model)} | more
 
 
 # --- Man pages -----------------------------------------------------------------------------------

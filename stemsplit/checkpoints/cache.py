@@ -152,7 +152,7 @@ def _pull_network(
                 continue
             if failures:
                 yield Warned(f"{model.name} came from a mirror ({'; '.join(failures)})")
-            if not source.verifiable:
+            if not is_verifiable(model):
                 yield Warned(f"{model.name} is unverified: {sources.describe(source)} was trusted")
             return
     raise CheckpointError(

@@ -1,6 +1,6 @@
-"""Man pages and shell completions, made from the command tree.
+"""Man pages, shell completions and the README's table of models, made from what the program knows.
 
-``python -m stemsplit.cli.docgen write`` makes ``man/`` and ``completions/`` of the repository anew;
+``python -m stemsplit.cli.docgen write`` makes ``man/``, ``completions/`` and that table anew;
 ``… check`` exits with 1 and names the files that are not what ``write`` would make.
 """
 
@@ -14,17 +14,24 @@ from pathlib import Path
 from stemsplit.cli.docgen_bash import render_bash
 from stemsplit.cli.docgen_fish import render_fish
 from stemsplit.cli.docgen_man import render_pages
+from stemsplit.cli.docgen_readme import render_readme
 from stemsplit.cli.docgen_tree import read_commands
 from stemsplit.cli.docgen_zsh import render_zsh
 
 ROOT = Path(__file__).parents[2]
 
 
-def render() -> dict[Path, str]:
-    """Return the content of every generated file, by its path below the repository."""
+def render(root: Path) -> dict[Path, str]:
+    """Return the content of every generated file, by its path below ``root``.
+
+    The README is generated in part: what is there stays but for the table. Without one, none comes.
+    """
     commands = read_commands()
-    pages = {Path("man", name): text for name, text in render_pages(commands).items()}
-    return pages | {
+    readme = root / "README.md"
+    files = {Path("man", name): text for name, text in render_pages(commands).items()}
+    if readme.exists():
+        files[Path(readme.name)] = render_readme(readme.read_text(encoding="utf-8"))
+    return files | {
         Path("completions", "stemsplit.bash"): render_bash(commands),
         Path("completions", "_stemsplit"): render_zsh(commands),
         Path("completions", "stemsplit.fish"): render_fish(commands),
@@ -33,7 +40,7 @@ def render() -> dict[Path, str]:
 
 def find_stale(root: Path) -> list[Path]:
     """Return the files below ``root`` that differ from what they should be, or should not be."""
-    wanted = render()
+    wanted = render(root)
     there = [
         path.relative_to(root)
         for folder in ("man", "completions")
@@ -51,7 +58,7 @@ def find_stale(root: Path) -> list[Path]:
 
 def write(root: Path) -> list[Path]:
     """Make all files below ``root`` what they should be; return those that changed."""
-    wanted = render()
+    wanted = render(root)
     stale = find_stale(root)
     for path in stale:
         if path in wanted:

@@ -185,11 +185,11 @@ def _where(model: Model) -> str:
 
 
 def score(model: Model) -> str:
-    """Return the mean of the first published scores over the stems, in dB; empty without any."""
+    """Return the mean of the first published scores in dB, and their metric; empty without any."""
     if not model.scores:
         return ""
     values = model.scores[0].values.values()
-    return f"{sum(values) / len(values):.2f}"
+    return f"{sum(values) / len(values):.2f} {model.scores[0].metric}"
 
 
 def megabytes(model: Model) -> str:

@@ -1,0 +1,38 @@
+"""The table of models in the README, between its two ``<!-- models -->`` marks."""
+
+from __future__ import annotations
+
+from stemsplit.checkpoints.registry import SMALL, Model, list_groups
+from stemsplit.cli.models import megabytes, score
+
+MARK = "<!-- models -->\n"
+
+
+def render_readme(text: str) -> str:
+    """Return ``text`` with the table of models between its marks, or as it is without marks."""
+    before, mark, rest = text.partition(MARK)
+    _, second, after = rest.partition(MARK)
+    return before + mark + _table() + second + after if second else text
+
+
+def _table() -> str:
+    """Return the models by group, but neither the members of ensembles nor those for testing."""
+    lines = [
+        "| model | stems | published SDR in dB | MB | licence of the weights |",
+        "|---|---|---|---|---|",
+    ]
+    groups = list_groups()
+    members = {member for models in groups.values() for each in models for member in each.members}
+    for group, models in groups.items():
+        if group == SMALL:
+            continue
+        lines.append(f"| **{group}** | | | | |")
+        lines += [_row(model) for model in models if model.name not in members]
+    return "\n".join(lines) + "\n"
+
+
+def _row(model: Model) -> str:
+    licence = "none needed" if model.without_weights else model.licence
+    published = f"{score(model)}, {model.scores[0].dataset}" if model.scores else ""
+    cells = [f"`{model.name}`", ", ".join(model.stems), published, megabytes(model), licence]
+    return f"| {' | '.join(cells)} |"

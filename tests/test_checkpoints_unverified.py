@@ -1,0 +1,228 @@
+"""Weights whose SHA-256 nobody has published: fetched with permission only, then kept as found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from command import TINY, run
+from loopback import Loopback
+
+from stemsplit.checkpoints import cache, loading, registry, weights
+from stemsplit.checkpoints.registry import Model
+from stemsplit.checkpoints.sources import Patience
+from stemsplit.errors import CheckpointError
+from stemsplit.types import Fetching, Warned
+
+SHORT = Patience(answer=1.0, body=1.0)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A file of weights as it may lie on a server."""
+    network = loading.load(TINY)
+    path = tmp_path_factory.mktemp("made") / "w.safetensors"
+    state = dict(network.state_dict())
+    weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Loopback() as server:
+        yield server
+
+
+Register = Callable[..., Model]
+
+
+@pytest.fixture
+def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Register:
+    """Return a function that enters a model ``mine``: a source for each line of facts of a file."""
+    tiny = registry.resolve(TINY)
+    config = ", ".join(f"{key} = {json.dumps(value)}" for key, value in tiny.config.items())
+    number = iter(range(9))
+
+    def enter(*sources: str) -> Model:
+        text = f"""
+[models.mine]
+description = "d"
+architecture = "htdemucs:HTDemucs"
+config = {{ {config} }}
+stems = ["drums", "bass", "other", "vocals"]
+sample_rate = 44100
+channels = 2
+segment = 44100
+licence = "MIT"
+training_data = "none"
+sources = [
+"""
+        text += "".join(
+            f'    {{ format = "safetensors", files = [{{ {facts} }}] }},\n' for facts in sources
+        )
+        path = tmp_path / f"extra{next(number)}.toml"
+        path.write_text(text + "]\n")
+        monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+        return registry.resolve("mine")
+
+    return enter
+
+
+def pull(model: Model, **how: bool) -> list[Fetching | Warned]:
+    return list(cache.pull(model, patience=SHORT, **how))
+
+
+def warnings(events: list[Fetching | Warned]) -> list[str]:
+    return [event.message for event in events if isinstance(event, Warned)]
+
+
+def digest_of(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def test_it_takes_the_permission(register: Register, server: Loopback, checkpoint: bytes) -> None:
+    model = register(f'address = "{server.serve("/w", checkpoint)}"')
+    assert not cache.is_verifiable(model)
+    with pytest.raises(CheckpointError, match="mine cannot be verified") as caught:
+        pull(model)
+    assert caught.value.exit_code == 4
+    assert "stemsplit models pull mine --allow-unverified" in str(caught.value.hint)
+    assert server.requests == []
+    host = server.root.removeprefix("http://")
+    assert warnings(pull(model, allow_unverified=True)) == [
+        f"mine is unverified: {host} was trusted"
+    ]
+    origin = json.loads((cache.folder_of(model) / "origin.json").read_text())
+    assert origin["files"][0]["sha256"] == digest_of(checkpoint)
+    # Once here, it is used like any other, and compared with what was fetched.
+    assert pull(model) == pull(model, offline=True) == []
+    assert len(server.requests) == 1
+    assert not cache.is_verifiable(model)
+    cache.verify(model)
+    path = cache.find(model)
+    assert path is not None
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(CheckpointError, match="damaged") as caught:
+        cache.verify(model)
+    assert "models pull mine --allow-unverified" in str(caught.value.hint)
+
+
+def test_the_known_digits_are_checked_but_are_no_permission(
+    register: Register, server: Loopback, checkpoint: bytes
+) -> None:
+    address = server.serve("/w", checkpoint)
+    right = digest_of(checkpoint)[:8]
+    wrong = f"{int(right, 16) ^ 1:08x}"
+    model = register(f'address = "{address}", sha256_prefix = "{wrong}"')
+    with pytest.raises(CheckpointError, match="cannot be verified"):
+        pull(model)
+    with pytest.raises(CheckpointError) as caught:
+        pull(model, allow_unverified=True)
+    assert f"w has SHA-256 {digest_of(checkpoint)[:12]}…, not {wrong}…" in str(caught.value)
+    model = register(f'address = "{address}", sha256_prefix = "{right}"')
+    pull(model, allow_unverified=True)
+    assert cache.find(model) is not None
+    assert cache.find(register(f'address = "{address}", sha256_prefix = "{wrong}"')) is None
+
+
+def test_what_was_fetched_counts_once_its_digest_is_known(
+    register: Register, server: Loopback, checkpoint: bytes
+) -> None:
+    address = server.serve("/w", checkpoint)
+    pull(register(f'address = "{address}"'), allow_unverified=True)
+    known = register(f'address = "{address}", sha256 = "{digest_of(checkpoint)}"')
+    assert cache.find(known) is not None
+    assert cache.is_verifiable(known)
+    assert cache.find(register(f'address = "{address}", sha256 = "{"0" * 64}"')) is None
+    assert cache.find(register(f'address = "{address}2"')) is None
+
+
+def test_a_mirror_that_can_be_verified_needs_no_permission(
+    register: Register, server: Loopback, checkpoint: bytes, tmp_path: Path
+) -> None:
+    official = f'address = "{server.serve("/official", checkpoint)}"'
+    address = server.serve("/mirror", checkpoint)
+    model = register(official, f'address = "{address}", sha256 = "{digest_of(checkpoint)}"')
+    assert cache.is_verifiable(model)
+    [told] = warnings(pull(model))
+    assert told.startswith("mine came from a mirror (")
+    assert told.endswith(": cannot be verified)")
+    assert [path for path, _ in server.requests] == ["/mirror"]
+    assert cache.is_verifiable(model)
+    cache.remove(model)
+    # With the permission the official address comes first, and gives what the mirror would have.
+    assert warnings(pull(model, allow_unverified=True)) == []
+    assert [path for path, _ in server.requests] == ["/mirror", "/official"]
+    cache.remove(model)
+    network = loading.load(TINY).requires_grad_(False)
+    next(network.parameters()).fill_(1.0)
+    state = dict(network.state_dict())
+    path = tmp_path / "other.safetensors"
+    weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
+    server.serve("/official", path.read_bytes())
+    [told] = warnings(pull(model, allow_unverified=True))
+    assert told.startswith("mine is unverified")
+    assert not cache.is_verifiable(model)
+
+
+def test_half_a_file_of_another_run_is_not_gone_on_with(
+    register: Register, server: Loopback, checkpoint: bytes
+) -> None:
+    """Nothing would tell that the two halves are of different files."""
+    server.serve("/w", bytes(len(checkpoint)), stall_after=len(checkpoint) // 2)
+    model = register(f'address = "{server.root}/w"')
+    with pytest.raises(CheckpointError, match="stalled"):
+        pull(model, allow_unverified=True)
+    server.serve("/w", checkpoint)
+    server.requests.clear()
+    pull(model, allow_unverified=True)
+    assert server.requests == [("/w", None)]
+    cache.verify(model)
+
+
+def test_the_commands(
+    register: Register, server: Loopback, checkpoint: bytes, song: Path, tmp_path: Path
+) -> None:
+    register(f'address = "{server.serve("/w", checkpoint)}"')
+    for arguments in (["models", "pull", "mine"], ["-n", "mine", song]):
+        refused = run(*arguments, cwd=tmp_path)
+        assert refused.code == 4
+        assert "mine cannot be verified" in refused.stderr
+        assert "stemsplit models pull mine --allow-unverified" in refused.stderr
+    listed = run("models", "list", cwd=tmp_path).stdout
+    assert "  mine " in listed
+    assert "no, unverified" in listed
+    shown = run("models", "show", "mine", cwd=tmp_path).stdout
+    assert f"{server.root}/w (unverified)" in shown
+    assert server.requests == []
+    split = run("-n", "mine", song, "--allow-unverified", "--stems", "bass", cwd=tmp_path)
+    assert split.code == 0, split.stderr
+    assert "mine is unverified" in split.stderr
+    assert "yes, unverified" in run("models", "show", "mine", cwd=tmp_path).stdout
+    [record] = run("models", "show", "mine", "--json", cwd=tmp_path).records
+    assert (record["here"], record["verifiable"]) == (True, False)
+    verified = run("models", "verify", "mine", cwd=tmp_path)
+    assert verified.lines == ["mine: ok, as fetched, but unverified"]
+    run("models", "rm", "mine", cwd=tmp_path)
+    assert run("models", "pull", "mine", "--allow-unverified", cwd=tmp_path).code == 0
+
+
+def test_an_address_that_nobody_answers(
+    register: Register, tmp_path: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers here
+        register(f'address = "http://127.0.0.1:{unused.getsockname()[1]}/w"')
+        start = time.monotonic()
+        result = run("-n", "mine", song, "--allow-unverified", cwd=tmp_path)
+    assert time.monotonic() - start < 5
+    assert result.code == 4
+    assert "Connection refused" in result.stderr
+    assert "run: stemsplit models pull mine --allow-unverified; then copy" in result.stderr
