@@ -18,7 +18,7 @@ from torch import Tensor
 
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
-from stemsplit.models.htdemucs import FREQUENCY_EMBEDDING_SCALE
+from stemsplit.models.demucs_layers import FREQUENCY_EMBEDDING_SCALE
 
 
 def _unscale(constant: Tensor) -> Tensor:

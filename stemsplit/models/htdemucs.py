@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.demucs_layers import EPSILON, FrequencyEmbedding, standardise
 from stemsplit.models.layers import (
     ComplexAsChannels,
     DConv,
@@ -32,13 +33,10 @@ GROWTH = 2
 DCONV_DEPTH = 2
 DCONV_COMPRESSION = 8
 DCONV_INIT = 1e-3
-FREQUENCY_EMBEDDING_WEIGHT = 0.2
-FREQUENCY_EMBEDDING_SCALE = 10.0
 RESCALE = 0.1
 HIDDEN_SCALE = 4  # width of the feed-forward part over the width of the transformer
 LAYER_SCALE_INIT = 1e-4
 MAX_PERIOD = 10_000.0
-EPSILON = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,40 +213,9 @@ def _build_branch(
     return encoder, decoder
 
 
-def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``x`` ``(B, ...)`` at mean 0 and deviation 1 for each item, the mean, the deviation.
-
-    The latter two are ``(B, 1, ...)``, the deviation unbiased. Silence stays silence.
-    """
-    std, mean = torch.std_mean(x, dim=tuple(range(1, x.dim())), keepdim=True)
-    return (x - mean) / (EPSILON + std), mean, std
-
-
 def convolve_tokens(convolution: nn.Conv1d, tokens: Tensor) -> Tensor:
     """Return ``(B, N, C')``: a 1x1 ``convolution`` of ``tokens`` ``(B, N, C)``."""
     return functional.linear(tokens, convolution.weight.squeeze(-1), convolution.bias)
-
-
-class FrequencyEmbedding(nn.Module):
-    """A learnt vector per row of frequency, so that convolutions can tell high from low.
-
-    Source: Isik et al. 2020, "PoCoNet", arXiv:2008.04470.
-    """
-
-    def __init__(self, rows: int, channels: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(rows, channels)
-        # Neighbours start alike: sums of the vectors below, brought back to deviation 1. The scale
-        # that is taken out here and put back in forward makes the embedding learn that much faster.
-        with torch.no_grad():
-            weight = self.embedding.weight
-            count = torch.arange(1, rows + 1, device=weight.device)[:, None]
-            weight.copy_(weight.cumsum(0) / count.sqrt() / FREQUENCY_EMBEDDING_SCALE)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` ``(B, C, F, N)`` with each row's vector added."""
-        vectors = self.embedding.weight.t()[:, :, None]
-        return torch.add(x, vectors, alpha=FREQUENCY_EMBEDDING_WEIGHT * FREQUENCY_EMBEDDING_SCALE)
 
 
 class CrossTransformer(nn.Module):

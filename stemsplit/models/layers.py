@@ -7,7 +7,7 @@ runs in a frequency branch is ``(B, C, F, N)``, what runs in a time branch ``(B,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -98,9 +98,14 @@ class ComplexAsChannels(nn.Module):
     Separation".
     """
 
-    def __init__(self, n_fft: int) -> None:
+    def __init__(self, n_fft: int, *, zeros_outside: bool = False) -> None:
+        """``zeros_outside`` is a mistake some published networks learned with (`hybrid_old`).
+
+        The wave is padded by zeros in place of its reflection, and comes back 3/8 of a window late.
+        """
         super().__init__()
         self.n_fft = n_fft
+        self.zeros_outside = zeros_outside
         self.hop_length = n_fft // 4
         self.edge = 3 * self.hop_length // 2
 
@@ -110,17 +115,25 @@ class ComplexAsChannels(nn.Module):
         N = ceil(T / hop). Real and imaginary part of the first channel, then of the second, and so
         on.
         """
-        device, samples = wave.device, wave.shape[-1]
+        parts = torch.view_as_real(self.transform(wave))
+        return parts.permute(0, 1, 4, 2, 3).flatten(1, 2).to(wave.device)
+
+    def transform(self, wave: Tensor) -> Tensor:
+        """Return the complex spectrogram ``(B, C, F, N)`` of ``wave`` ``(B, C, T)``.
+
+        On the CPU where the device of ``wave`` lacks complex numbers.
+        """
+        samples = wave.shape[-1]
         frames = math.ceil(samples / self.hop_length)
-        padded = reflect_pad(
-            _where_complex_works(wave.float()),
-            self.edge,
-            self.edge + frames * self.hop_length - samples,
-        )
+        wave = _where_complex_works(wave.float())
+        right = self.edge + frames * self.hop_length - samples
+        if self.zeros_outside:
+            padded = functional.pad(wave, (self.edge, right))
+        else:
+            padded = reflect_pad(wave, self.edge, right)
         spectrum = stft(padded, self.n_fft, self.hop_length, normalized=True)
         # The two frames at each end are centred on padding only.
-        parts = torch.view_as_real(spectrum[..., :-1, 2 : 2 + frames])
-        return parts.permute(0, 1, 4, 2, 3).flatten(1, 2).to(device)
+        return spectrum[..., :-1, 2 : 2 + frames]
 
     def inverse(self, parts: Tensor, samples: int) -> Tensor:
         """Return the wave ``(B, C, T)`` fp32 of ``parts`` ``(B, 2 C, F, N)``; T = ``samples``.
@@ -129,10 +142,15 @@ class ComplexAsChannels(nn.Module):
         """
         real_parts = _where_complex_works(parts.float())
         spectrum = torch.complex(real_parts[:, ::2], real_parts[:, 1::2])
+        return self.restore(spectrum, samples).to(parts.device)
+
+    def restore(self, spectrum: Tensor, samples: int) -> Tensor:
+        """Return the wave ``(..., T)`` of ``spectrum`` ``(..., F, N)``, as :meth:`inverse` does."""
+        padded = spectrum.shape[-1] * self.hop_length + 2 * self.edge
         spectrum = functional.pad(spectrum, (2, 2, 0, 1))
-        padded = parts.shape[-1] * self.hop_length + 2 * self.edge
         wave = istft(spectrum, self.n_fft, self.hop_length, padded, normalized=True)
-        return wave[..., self.edge : self.edge + samples].to(parts.device)
+        start = 0 if self.zeros_outside else self.edge
+        return wave[..., start : start + samples]
 
 
 def _where_complex_works(x: Tensor) -> Tensor:
@@ -161,11 +179,20 @@ class DConv(nn.Module):
     """Residual branches of dilated convolutions over time, in a narrow space.
 
     Branch ``d`` is: convolution (kernel 3, dilation 2^d) to ``channels / compression``, GroupNorm
-    of one group, GELU, 1x1 convolution to twice the channels, GroupNorm, GLU, LayerScale.
+    of one group, GELU, 1x1 convolution to twice the channels, GroupNorm, GLU, LayerScale. What
+    ``inside`` makes for a number of channels stands after the GELU.
     Source: Défossez 2021, as above.
     """
 
-    def __init__(self, channels: int, *, depth: int, compression: int, init: float) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        depth: int,
+        compression: int,
+        init: float,
+        inside: Callable[[int], Sequence[nn.Module]] = lambda _: (),
+    ) -> None:
         super().__init__()
         hidden = channels // compression
         self.layers = nn.ModuleList(
@@ -173,6 +200,7 @@ class DConv(nn.Module):
                 nn.Conv1d(channels, hidden, 3, dilation=2**d, padding=2**d),
                 nn.GroupNorm(1, hidden),
                 nn.GELU(),
+                *inside(hidden),
                 nn.Conv1d(hidden, 2 * channels, 1),
                 nn.GroupNorm(1, 2 * channels),
                 nn.GLU(dim=1),
@@ -219,7 +247,8 @@ class EncoderLayer(nn.Module):
     """One step down: strided convolution, GELU, DConv, 1x1 convolution, GLU.
 
     In the frequency branch the convolution runs over the rows, DConv over the frames of each row;
-    in the time branch both run over time.
+    in the time branch both run over time. With ``norm_groups``, both convolutions are normalised;
+    in the frequency branch only where one row is left, since each is normalised by itself.
     """
 
     def __init__(
@@ -230,12 +259,14 @@ class EncoderLayer(nn.Module):
         kernel_size: int,
         stride: int,
         frequency: bool,
-        dconv: DConv,
+        dconv: nn.Module,
+        padding: int | None = None,  # None: so much that the output is 1 / stride of the input
+        norm_groups: int = 0,
     ) -> None:
         super().__init__()
         self.stride = stride
         self.frequency = frequency
-        padding = kernel_size // 4
+        padding = kernel_size // 4 if padding is None else padding
         self.conv: nn.Conv1d | nn.Conv2d
         self.rewrite: nn.Conv1d | nn.Conv2d
         if frequency:
@@ -246,30 +277,43 @@ class EncoderLayer(nn.Module):
         else:
             self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, stride, padding)
             self.rewrite = nn.Conv1d(out_channels, 2 * out_channels, 1)
+        self.norm1 = _group_norm(norm_groups, out_channels)
+        self.norm2 = _group_norm(norm_groups, 2 * out_channels)
         self.dconv = dconv
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, joining: Tensor | None = None) -> Tensor:
         """Return ``(B, C', F / stride, N)`` of ``x`` ``(B, C, F, N)``, in the frequency branch.
 
         In the time branch ``(B, C', N')`` of ``(B, C, N)``; N' = ceil(N / stride), zeros fill it up
-        at the right.
+        at the right. ``joining``, shaped as the output, is added to the strided convolution.
         """
-        if self.frequency:
-            return map_rows(self._refine, self.conv(x))
-        missing = -x.shape[-1] % self.stride
-        return self._refine(self.conv(functional.pad(x, (0, missing)) if missing else x))
+        if not self.frequency:
+            x = pad_to_multiple(x, self.stride)
+        y = self.conv(x) if joining is None else self.conv(x) + joining
+        return map_rows(self._refine, y) if self.frequency else self._refine(y)
 
     def _refine(self, y: Tensor) -> Tensor:
         """Return ``(B, C, N)`` of ``y`` ``(B, C, N)``, what the strided convolution gave."""
-        y = self.dconv(functional.gelu(y))
+        y = self.dconv(functional.gelu(self.norm1(y)))
         weight = self.rewrite.weight.flatten(1)[..., None]
-        return functional.glu(functional.conv1d(y, weight, self.rewrite.bias), dim=1)
+        return functional.glu(self.norm2(functional.conv1d(y, weight, self.rewrite.bias)), dim=1)
+
+
+def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
+    """Return ``x`` ``(..., N)`` with zeros at its end, so that ``stride`` divides N."""
+    missing = -x.shape[-1] % stride
+    return functional.pad(x, (0, missing)) if missing else x
+
+
+def _group_norm(groups: int, channels: int) -> nn.Module:
+    return nn.GroupNorm(groups, channels) if groups else nn.Identity()
 
 
 class DecoderLayer(nn.Module):
     """One step up: convolution of width 3, GLU, DConv, strided transposed convolution, GELU.
 
-    The last layer of a network leaves the GELU out.
+    The last layer of a network leaves the GELU out. ``norm_groups`` as in :class:`EncoderLayer`;
+    without ``row_context``, the first convolution sees one row of frequency at a time.
     """
 
     def __init__(
@@ -281,25 +325,36 @@ class DecoderLayer(nn.Module):
         stride: int,
         frequency: bool,
         last: bool,
-        dconv: DConv,
+        dconv: nn.Module,
+        padding: int | None = None,
+        norm_groups: int = 0,
+        row_context: bool = True,
     ) -> None:
         super().__init__()
         self.frequency = frequency
         self.last = last
-        # Trims the ends so that the output is exactly ``stride`` times as long as the input.
-        padding = kernel_size // 4
+        # Trims the ends so that the output is exactly ``stride`` times as long as the input. A norm
+        # sees the ends too.
+        padding = kernel_size // 4 if padding is None else padding
+        self.trim = padding if norm_groups else 0
+        padding -= self.trim
         self.conv_tr: nn.ConvTranspose1d | nn.ConvTranspose2d
         self.rewrite: nn.Conv1d | nn.Conv2d
         if frequency:
             self.conv_tr = nn.ConvTranspose2d(
                 in_channels, out_channels, (kernel_size, 1), (stride, 1), (padding, 0)
             )
-            self.rewrite = nn.Conv2d(in_channels, 2 * in_channels, 3, padding=1)
+            rows = 1 if row_context else 0
+            self.rewrite = nn.Conv2d(
+                in_channels, 2 * in_channels, (1 + 2 * rows, 3), padding=(rows, 1)
+            )
         else:
             self.conv_tr = nn.ConvTranspose1d(
                 in_channels, out_channels, kernel_size, stride, padding
             )
             self.rewrite = nn.Conv1d(in_channels, 2 * in_channels, 3, padding=1)
+        self.norm1 = _group_norm(norm_groups, 2 * in_channels)
+        self.norm2 = _group_norm(norm_groups, out_channels)
         self.dconv = dconv
 
     def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
@@ -308,9 +363,16 @@ class DecoderLayer(nn.Module):
         In the time branch ``(B, C', length)`` of ``(B, C, N)``. ``skip`` has the shape of ``x`` and
         is added to it; ``length`` is that of the encoder's input over time.
         """
-        y = self.rewrite(x + skip)
-        y = map_rows(self._refine, y) if self.frequency else self._refine(y)
-        y = self.conv_tr(y)[..., :length]
+        return self.expand(self.combine(x, skip), length)
+
+    def combine(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return what the transposed convolution gets to see, shaped as ``x`` and ``skip``."""
+        y = self.norm1(self.rewrite(x + skip))
+        return map_rows(self._refine, y) if self.frequency else self._refine(y)
+
+    def expand(self, y: Tensor, length: int) -> Tensor:
+        """Return the output of :meth:`forward` for ``y``, the result of :meth:`combine`."""
+        y = self.norm2(self.conv_tr(y))[..., self.trim : self.trim + length]
         return y if self.last else functional.gelu(y)
 
     def _refine(self, y: Tensor) -> Tensor:

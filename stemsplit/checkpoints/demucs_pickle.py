@@ -1,0 +1,256 @@
+"""The official files of Demucs (``955717e8-8726e21a.th``): pickles of a class and its weights.
+
+From v2 on, such a file is a dict of ``klass`` (the class object), ``args`` and ``kwargs`` (of its
+constructor), ``state`` (tensors, in half precision from v3 on) and, unread here, ``training_args``
+and ``metrics``. In v1 it is a tuple of the first four. v2 published its weights, and torchaudio
+publishes those of its Hybrid Demucs, as a dict of tensors alone: their shapes tell the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.serialization import SourceChangeWarning
+
+from stemsplit.checkpoints.convert import read_pickle
+from stemsplit.checkpoints.demucs_arguments import (
+    DEMUCS,
+    DEMUCS_V3,
+    HDEMUCS,
+    HTDEMUCS,
+    STEMS,
+    Constructor,
+)
+from stemsplit.checkpoints.weights import Weights
+from stemsplit.errors import CheckpointError
+from stemsplit.models.demucs_layers import EPSILON
+
+
+class PublishedHTDemucs:
+    """Stands for the class object in the file; it does nothing."""
+
+
+class PublishedHDemucs:
+    """The same for Hybrid Demucs."""
+
+
+class PublishedDemucsV3:
+    """The same for the waveform network of v3."""
+
+
+class PublishedDemucs:
+    """The same for the network of v1 and v2; files of v1 also hold the class's source."""
+
+    dump_patches = False  # torch looks whether to write down how the source differs
+
+
+class Unread:
+    """Stands for numbers among the metrics, which nothing reads; it keeps none of its arguments."""
+
+    def __init__(self, *arguments: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+#: All that the official files name beside tensors and containers.
+ALLOWED: dict[str, Any] = {
+    "demucs.htdemucs.HTDemucs": PublishedHTDemucs,
+    "demucs.hdemucs.HDemucs": PublishedHDemucs,
+    "demucs.wdemucs.WDemucs": PublishedHDemucs,  # what it was called at first
+    "demucs.demucs.Demucs": PublishedDemucsV3,
+    "demucs.model.Demucs": PublishedDemucs,
+    "fractions.Fraction": Fraction,
+    "numpy.dtype": Unread,
+    "numpy.core.multiarray.scalar": Unread,
+    "numpy._core.multiarray.scalar": Unread,
+}
+CONSTRUCTORS: dict[object, Constructor] = {
+    PublishedHTDemucs: HTDEMUCS,
+    PublishedHDemucs: HDEMUCS,
+    PublishedDemucsV3: DEMUCS_V3,
+    PublishedDemucs: DEMUCS,
+}
+#: Seconds that v1, v2 and the published v3 run on at a time. Of v3 the files hold another figure,
+#: but every list of its models replaces it by this one. Torchaudio's tutorial takes 10 s.
+SECONDS = {"v1": 10, "v2": 40, "v3": 44, "torchaudio": 10}
+
+
+def read(path: Path) -> Weights:
+    """Return the weights in an official file.
+
+    Raises ``CheckpointError`` for a pickle that names more than :data:`ALLOWED`, for weights that
+    are quantised, and for an argument that our network cannot honour, by its name.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SourceChangeWarning)  # of the class that we stand in for
+        package = read_pickle(path, ALLOWED)
+    first = isinstance(package, tuple) and len(package) == 4
+    if first:
+        package = dict(zip(("klass", "args", "kwargs", "state"), package, strict=True))
+    if not (
+        isinstance(package, dict)
+        and package.get("klass") in CONSTRUCTORS
+        and package.get("args") == ()
+        and isinstance(package.get("kwargs"), dict)
+        and isinstance(package.get("state"), dict)
+    ):
+        raise CheckpointError("not a checkpoint of Demucs", path=path)
+    constructor = CONSTRUCTORS[package["klass"]]
+    state = package["state"]
+    if not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise CheckpointError("its weights are quantised, which is not supported", path=path)
+    state = {name: tensor.float() for name, tensor in state.items()}
+    version = constructor.version
+    if constructor is DEMUCS:
+        version = "v1" if first else "v2"
+    try:
+        config = _configure(constructor, package["kwargs"], version)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as exc:
+        reason = f"made for a network that is not supported: {exc}"
+        raise CheckpointError(reason, path=path) from exc
+    return Weights(
+        architecture=constructor.architecture,
+        config=config,
+        state=_without_scale(state, path) if version == "v2" else state,
+        origin=f"Demucs {version} checkpoint",
+    )
+
+
+def _configure(
+    constructor: Constructor, arguments: Mapping[str, Any], version: str
+) -> dict[str, Any]:
+    """Return our configuration for the published constructor's ``arguments``.
+
+    Raises ``ValueError`` for an argument, or a value of one, that our network cannot honour.
+    """
+    config = constructor.translate(arguments)
+    if constructor is DEMUCS and config["sources"] == len(STEMS):  # v1 knows their number only
+        config["sources"] = STEMS
+    config["sources"] = [str(source) for source in config["sources"]]
+    seconds = config["segment"] if constructor is HTDEMUCS else SECONDS[version]
+    config["segment"] = int(seconds * config["sample_rate"])
+    if constructor is HDEMUCS:
+        iterations = config.pop("wiener_iters")
+        if iterations > 0 and not config["cac"]:
+            raise ValueError(f"wiener_iters is {iterations}, not 0")
+        config["channels_time"] = config["channels_time"] or 0
+        config["multi_freqs"] = list(config["multi_freqs"] or ())
+    if constructor is DEMUCS:
+        config["skip"] = "add"
+        if config["resample"] is None:
+            config["resample"] = version == "v2"
+    return config
+
+
+def _without_scale(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the weights of v2 for a network that takes its input as it is.
+
+    v2 divides its input by 1 + 1e-5, where it would otherwise standardise it; so its first
+    convolution does.
+    """
+    name = "encoder.0.0.weight"
+    if name not in state:
+        raise CheckpointError(f"not a Demucs of v2: {name} is missing", path=path)
+    return {**state, name: state[name] / (1 + EPSILON)}
+
+
+# --- Tensors alone -------------------------------------------------------------------------------
+
+
+def read_v2(path: Path) -> Weights:
+    """Return the weights in a file that v2 published (``demucs-e07c671f.th``).
+
+    Raises ``CheckpointError`` where it is something else.
+    """
+    state = _tensors(path)
+    try:
+        channels, audio_channels, _ = state["encoder.0.0.weight"].shape
+        depth = _count(state, "encoder")
+        outputs = state[f"decoder.{depth - 1}.2.weight"].shape[1]
+    except (LookupError, ValueError) as exc:
+        raise CheckpointError("not the weights of a Demucs of v2", path=path) from exc
+    return Weights(
+        architecture=DEMUCS.architecture,
+        config={
+            "sources": _stems(outputs // audio_channels, path),
+            "audio_channels": audio_channels,
+            "channels": channels,
+            "depth": depth,
+            "skip": "add",
+            "resample": True,
+            "segment": SECONDS["v2"] * 44_100,
+        },
+        state=_without_scale(state, path),
+        origin="Demucs v2 weights",
+    )
+
+
+#: What torchaudio calls the branches, and the one tensor it keeps although nothing hears it.
+BRANCHES = {
+    "freq_encoder": "encoder",
+    "freq_decoder": "decoder",
+    "time_encoder": "tencoder",
+    "time_decoder": "tdecoder",
+}
+_UNHEARD = re.compile(r"time_encoder\.(\d+)\.norm1\.(weight|bias)")
+
+
+def read_torchaudio(path: Path) -> Weights:
+    """Return the weights in a file of torchaudio's Hybrid Demucs (``hdemucs_high_trained.pt``).
+
+    Raises ``CheckpointError`` where it is something else.
+    """
+    published = _tensors(path)
+    try:
+        channels, parts, *_ = published["freq_encoder.0.conv.weight"].shape
+        depth, depth_time = _count(published, "freq_encoder"), _count(published, "time_encoder")
+        outputs = published[f"freq_decoder.{depth - 1}.conv_tr.weight"].shape[1]
+        rows = len(published["freq_emb.embedding.weight"])
+    except (LookupError, ValueError) as exc:
+        raise CheckpointError("not the weights of torchaudio's HDemucs", path=path) from exc
+    state = {}
+    for name, tensor in published.items():
+        unheard = _UNHEARD.fullmatch(name)
+        if not (unheard and int(unheard[1]) == depth_time - 1):
+            branch, _, rest = name.partition(".")
+            state[f"{BRANCHES.get(branch, branch)}.{rest}"] = tensor
+    return Weights(
+        architecture=HDEMUCS.architecture,
+        config={
+            "sources": _stems(outputs // parts, path),
+            "audio_channels": parts // 2,
+            "channels": channels,
+            "depth": depth,
+            "nfft": 8 * rows,  # half of the bins are left out, and three of four rows are merged
+            "segment": SECONDS["torchaudio"] * 44_100,
+        },
+        state=state,
+        origin="torchaudio HDemucs weights",
+    )
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    state = read_pickle(path, {})
+    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+        raise CheckpointError("not a dict of weights", path=path)
+    return {name: tensor.float() for name, tensor in state.items()}
+
+
+def _count(state: Mapping[str, Tensor], branch: str) -> int:
+    """Return how many layers the ``branch`` of a network has."""
+    return 1 + max(int(name.split(".")[1]) for name in state if name.startswith(f"{branch}."))
+
+
+def _stems(count: int, path: Path) -> list[str]:
+    """Return the names of ``count`` stems, which these files do not hold."""
+    if count != len(STEMS):
+        raise CheckpointError(f"gives {count} stems, whose names nothing tells", path=path)
+    return list(STEMS)

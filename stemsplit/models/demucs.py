@@ -1,0 +1,343 @@
+"""Demucs: a U-Net on the waveform, of strided convolutions, in its two generations.
+
+`Demucs` is that of Défossez, Usunier, Bottou, Bach 2019, "Music Source Separation in the Waveform
+Domain", arXiv:1911.13254, as its preprint (hal-02277338) describes it and as it was released (v1 in
+2019, v2 in 2021). `DemucsV3` is the waveform network that was trained for the Music Demixing
+Challenge: Défossez 2021, "Hybrid Spectrogram and Waveform Source Separation", arXiv:2111.03600.
+The names of the weights are those of the published checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.demucs_layers import (
+    ATTENTION_HEADS,
+    EPSILON,
+    BidirectionalLSTM,
+    LocalAttention,
+    ResidualLSTM,
+    centre_trim,
+    resample,
+)
+from stemsplit.models.layers import DConv, rescale_convolutions
+
+# What all published Demucs have in common.
+KERNEL_SIZE = 8  # K
+STRIDE = 4  # S
+GROWTH = 2
+CONTEXT = 1  # frames that a decoder's first convolution sees to each side
+RESCALE = 0.1
+DCONV_INIT = 1e-4  # of DemucsV3's LayerScale
+
+
+def valid_length(samples: int, depth: int, *, lost: int, resampled: bool) -> int:
+    """Return the least input length from ``samples`` up that leaves no convolution a remainder.
+
+    Each of ``depth`` decoder layers loses ``lost`` frames to its first convolution; the network
+    runs at twice the rate of its input where it is ``resampled``.
+    """
+    length = 2 * samples if resampled else samples
+    for _ in range(depth):
+        length = max(1, -(-(length - KERNEL_SIZE) // STRIDE) + 1) + lost
+    for _ in range(depth):
+        length = (length - 1) * STRIDE + KERNEL_SIZE
+    return -(-length // 2) if resampled else length
+
+
+def pad_evenly(wave: Tensor, length: int) -> Tensor:
+    """Return ``wave`` ``(B, C, T)`` in the middle of ``length`` samples, zeros around it."""
+    missing = length - wave.shape[-1]
+    return functional.pad(wave, (missing // 2, missing - missing // 2))
+
+
+def _check(config: DemucsConfig | DemucsV3Config) -> None:
+    """Raise ``ValueError`` for values that give no network."""
+    if not config.sources:
+        raise ValueError("sources must name at least one source")
+    for field in ("sample_rate", "audio_channels", "segment", "channels", "depth"):
+        if getattr(config, field) < 1:
+            raise ValueError(f"{field} must be at least 1, not {getattr(config, field)}")
+    if config.lstm_layers < 0:
+        raise ValueError(f"lstm_layers must be at least 0, not {config.lstm_layers}")
+
+
+# --- 2019: Demucs --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemucsConfig:
+    """What defines a Demucs of the first generation. The defaults are those of the preprint.
+
+    The releases differ in ``skip`` ("add"), v2 also in ``resample``. ``glu``, ``lstm_layers = 0``
+    and ``rescale = 0`` are the ablations of the paper's second table.
+    """
+
+    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
+    sample_rate: int = 44_100  # Hz
+    audio_channels: int = 2
+    segment: int = 441_000  # samples: 10 s, which v1 separates at a time; v2 40 s
+    channels: int = 48  # C_1; v1 100 and 64 ("light"), v2 64
+    depth: int = 6  # L
+    #: How a decoder layer takes up the encoder's output: the preprint concatenates it after a first
+    #: convolution, the releases add it before.
+    skip: Literal["concatenate", "add"] = "concatenate"
+    resample: bool = False  # v2 runs at twice the rate
+    lstm_layers: int = 2  # 0: without
+    glu: bool = True  # False: ReLU, and half of the channels before it
+    rescale: float = RESCALE  # deviation that fresh weights are brought closer to; 0: left alone
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        _check(self)
+        if self.skip not in ("concatenate", "add"):
+            raise ValueError(f"skip must be 'concatenate' or 'add', not {self.skip!r}")
+        if self.rescale < 0:
+            raise ValueError(f"rescale must be at least 0, not {self.rescale}")
+
+
+class Demucs(SeparationModel):
+    """Encoder, LSTM, decoder; no norm anywhere. Any T, the longer the more the LSTM hears."""
+
+    Config = DemucsConfig
+    standardised = True
+
+    def __init__(self, config: DemucsConfig) -> None:
+        super().__init__(config)
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.audio_channels
+        self.segment = config.segment
+        self.resample = config.resample
+
+        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        self.adds = config.skip == "add"
+        layer = _adding_layer if self.adds else ConcatenatingLayer
+        above, outputs = config.audio_channels, len(config.sources) * config.audio_channels
+        for index in range(config.depth):
+            channels = config.channels * GROWTH**index
+            self.encoder.append(
+                nn.Sequential(
+                    nn.Conv1d(above, channels, KERNEL_SIZE, STRIDE),
+                    nn.ReLU(),
+                    *_gated(channels, channels, 1, glu=config.glu),
+                )
+            )
+            self.decoder.insert(0, layer(channels, outputs, glu=config.glu, last=index == 0))
+            above = outputs = channels
+        self.lstm = BidirectionalLSTM(above, config.lstm_layers) if config.lstm_layers else None
+        if config.rescale:
+            rescale_convolutions(self, config.rescale)
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``."""
+        samples, depth = mix.shape[-1], len(self.encoder)
+        length = valid_length(samples, depth, lost=2 * CONTEXT, resampled=self.resample)
+        x = pad_evenly(mix.float(), length)
+        if self.resample:
+            x = resample(x, 1, 2)
+        skips = []
+        for encode in self.encoder:
+            x = encode(x)
+            skips.append(x)
+        if self.lstm is not None:
+            # The preprint has a ReLU here, the releases have none.
+            x = self.lstm(x) if self.adds else self.lstm(x).relu()
+        for decode in self.decoder:
+            skip = skips.pop()
+            x = decode(x + centre_trim(skip, x.shape[-1])) if self.adds else decode(x, skip)
+        x = resample(x, 2, 1) if self.resample else x.float()
+        x = centre_trim(x, samples)
+        return x.reshape(-1, len(self.sources), self.channels, samples)
+
+
+def _adding_layer(channels: int, above: int, *, glu: bool, last: bool) -> nn.Sequential:
+    """Return a decoder layer of the releases, which comes after the encoder's output was added.
+
+    Convolution of width 3, GLU, transposed convolution, ReLU, which the last layer leaves out.
+    """
+    return nn.Sequential(
+        *_gated(channels, channels, 1 + 2 * CONTEXT, glu=glu),
+        nn.ConvTranspose1d(channels, above, KERNEL_SIZE, STRIDE),
+        *([] if last else [nn.ReLU()]),
+    )
+
+
+class ConcatenatingLayer(nn.Module):
+    """A decoder layer of the preprint: convolution of width 3, ReLU; the encoder's output beside.
+
+    Then 1x1 convolution, GLU, transposed convolution, ReLU, which the last layer leaves out.
+    """
+
+    def __init__(self, channels: int, above: int, *, glu: bool, last: bool) -> None:
+        super().__init__()
+        self.context = nn.Conv1d(channels, channels, 1 + 2 * CONTEXT)
+        self.rewrite = nn.Sequential(*_gated(2 * channels, channels, 1, glu=glu))
+        self.conv_tr = nn.ConvTranspose1d(channels, above, KERNEL_SIZE, STRIDE)
+        self.last = last
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return ``(B, C', 4 N - 4)`` of ``x`` ``(B, C, N)``; no convolution is padded.
+
+        Of ``skip`` ``(B, C, N')``, N' >= N, the middle counts.
+        """
+        y: Tensor = self.context(x).relu()
+        y = torch.cat([y, centre_trim(skip, y.shape[-1])], dim=1)
+        y = self.conv_tr(self.rewrite(y))
+        return y if self.last else y.relu()
+
+
+def _gated(inputs: int, outputs: int, width: int, *, glu: bool) -> tuple[nn.Module, nn.Module]:
+    """Return a convolution and the GLU after it, or the ReLU in its place."""
+    if glu:
+        return nn.Conv1d(inputs, 2 * outputs, width), nn.GLU(dim=1)
+    return nn.Conv1d(inputs, outputs, width), nn.ReLU()
+
+
+# --- 2021: DemucsV3 ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemucsV3Config:
+    """What defines a Demucs of v3. The defaults are those of its authors' training."""
+
+    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
+    sample_rate: int = 44_100  # Hz
+    audio_channels: int = 2
+    segment: int = 1_940_400  # samples: 44 s
+    channels: int = 64
+    depth: int = 6
+    gelu: bool = True  # False: ReLU
+    resample: bool = True  # runs at twice the rate
+    normalize: bool = True  # brings each segment to mean 0 and deviation 1, and back
+    lstm_layers: int = 0  # between encoder and decoder, as in the first generation
+    norm_starts: int = 4  # first layer with norms
+    norm_groups: int = 4
+    dconv_mode: int = 1  # residual branches in the encoder 1, the decoder 2, both 3, neither 0
+    dconv_depth: int = 2
+    dconv_comp: int = 4  # channels of a layer over those inside its branches
+    dconv_attn: int = 4  # first layer with attention in its branches
+    dconv_lstm: int = 4  # first layer with an LSTM in its branches
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        _check(self)
+        if self.dconv_mode not in (0, 1, 2, 3):
+            raise ValueError(f"dconv_mode must be 0, 1, 2 or 3, not {self.dconv_mode}")
+        if self.norm_starts < self.depth and (
+            self.norm_groups < 1 or self.channels * GROWTH**self.norm_starts % self.norm_groups
+        ):
+            raise ValueError(f"{self.channels} channels do not divide into {self.norm_groups}")
+        if self.dconv_mode:
+            check_branches(self.channels, self.depth, self.dconv_comp, self.dconv_attn)
+
+
+def check_branches(channels: int, depth: int, compression: int, attention: int) -> None:
+    """Raise ``ValueError`` where residual branches would have no channels, or not whole heads."""
+    if compression < 1 or channels < compression:
+        raise ValueError(f"dconv_comp of {compression} leaves nothing of {channels} channels")
+    if attention < depth and channels * GROWTH**attention // compression % ATTENTION_HEADS:
+        raise ValueError(f"branches from layer {attention} on have no {ATTENTION_HEADS} heads")
+
+
+class DemucsV3(SeparationModel):
+    """Demucs with residual branches, norms and attention, mostly in its deepest layers."""
+
+    Config = DemucsV3Config
+    standardised = True
+
+    def __init__(self, config: DemucsV3Config) -> None:
+        super().__init__(config)
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.audio_channels
+        self.segment = config.segment
+        self.resample = config.resample
+        self.normalize = config.normalize
+
+        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        above, outputs = config.audio_channels, len(config.sources) * config.audio_channels
+        for index in range(config.depth):
+            channels = config.channels * GROWTH**index
+            self.encoder.append(_encoder_layer(config, index, above, channels))
+            self.decoder.insert(0, _decoder_layer(config, index, channels, outputs))
+            above = outputs = channels
+        self.lstm = BidirectionalLSTM(above, config.lstm_layers) if config.lstm_layers else None
+        rescale_convolutions(self, RESCALE)
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T`` from 2 up."""
+        samples, depth = mix.shape[-1], len(self.encoder)
+        x = mix.float()
+        mono = x.mean(dim=1, keepdim=True)
+        std, mean = torch.std_mean(mono, dim=-1, keepdim=True)
+        if self.normalize:
+            x = (x - mean) / (EPSILON + std)
+        x = pad_evenly(x, valid_length(samples, depth, lost=0, resampled=self.resample))
+        if self.resample:
+            x = resample(x, 1, 2)
+        skips = []
+        for encode in self.encoder:
+            x = encode(x)
+            skips.append(x)
+        if self.lstm is not None:
+            x = self.lstm(x)
+        for decode in self.decoder:
+            x = decode(x + centre_trim(skips.pop(), x.shape[-1]))
+        x = resample(x, 2, 1) if self.resample else x.float()
+        x = centre_trim(x, samples)
+        if self.normalize:
+            x = torch.addcmul(mean, x, std)
+        return x.reshape(-1, len(self.sources), self.channels, samples)
+
+
+def _encoder_layer(config: DemucsV3Config, index: int, above: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(above, channels, KERNEL_SIZE, STRIDE),
+        _norm(config, index, channels),
+        nn.GELU() if config.gelu else nn.ReLU(),
+        *([_branches(config, index, channels)] if config.dconv_mode & 1 else []),
+        nn.Conv1d(channels, 2 * channels, 1),
+        _norm(config, index, 2 * channels),
+        nn.GLU(dim=1),
+    )
+
+
+def _decoder_layer(config: DemucsV3Config, index: int, channels: int, above: int) -> nn.Sequential:
+    layer = nn.Sequential(
+        nn.Conv1d(channels, 2 * channels, 1 + 2 * CONTEXT, padding=CONTEXT),
+        _norm(config, index, 2 * channels),
+        nn.GLU(dim=1),
+        *([_branches(config, index, channels)] if config.dconv_mode & 2 else []),
+        nn.ConvTranspose1d(channels, above, KERNEL_SIZE, STRIDE),
+    )
+    if index:
+        layer.append(_norm(config, index, above))
+        layer.append(nn.GELU() if config.gelu else nn.ReLU())
+    return layer
+
+
+def _norm(config: DemucsV3Config, index: int, channels: int) -> nn.Module:
+    normalised = index >= config.norm_starts
+    return nn.GroupNorm(config.norm_groups, channels) if normalised else nn.Identity()
+
+
+def _branches(config: DemucsV3Config, index: int, channels: int) -> DConv:
+    def inside(hidden: int) -> list[nn.Module]:
+        lstm = [ResidualLSTM(hidden)] if index >= config.dconv_lstm else []
+        attention = [LocalAttention(hidden)] if index >= config.dconv_attn else []
+        return [*lstm, *attention]
+
+    return DConv(
+        channels,
+        depth=config.dconv_depth,
+        compression=config.dconv_comp,
+        init=DCONV_INIT,
+        inside=inside,
+    )

@@ -1,0 +1,187 @@
+"""What the networks of the Demucs family share beside convolutions: memory, attention, resampling.
+
+Axes: ``B`` batch, ``C`` channels, ``T`` samples, ``F`` rows of frequency, ``N`` frames.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPSILON = 1e-5
+FREQUENCY_EMBEDDING_WEIGHT = 0.2
+FREQUENCY_EMBEDDING_SCALE = 10.0
+
+#: The recurrent part of a residual branch hears this many frames at a time, every half of them.
+LSTM_FRAMES = 200
+ATTENTION_HEADS = 4
+ATTENTION_DECAYS = 4
+#: What a frame's score of itself is set to, so that it attends to others where there are any.
+SELF_SCORE = -100.0
+
+# The filter of the published resampling networks (that of julius 0.2).
+ZERO_CROSSINGS = 24
+ROLL_OFF = 0.945  # of the lower of both Nyquist frequencies
+
+
+def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``x`` ``(B, ...)`` at mean 0 and deviation 1 for each item, the mean, the deviation.
+
+    The latter two are ``(B, 1, ...)``, the deviation unbiased. Silence stays silence.
+    """
+    std, mean = torch.std_mean(x, dim=tuple(range(1, x.dim())), keepdim=True)
+    return (x - mean) / (EPSILON + std), mean, std
+
+
+def centre_trim(x: Tensor, length: int) -> Tensor:
+    """Return the middle ``length`` values of the last axis of ``x``; an odd one goes at the end."""
+    start = (x.shape[-1] - length) // 2
+    return x[..., start : start + length]
+
+
+class FrequencyEmbedding(nn.Module):
+    """A learnt vector per row of frequency, so that convolutions can tell high from low.
+
+    Source: Isik et al. 2020, "PoCoNet", arXiv:2008.04470.
+    """
+
+    def __init__(self, rows: int, channels: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(rows, channels)
+        # Neighbours start alike: sums of the vectors below, brought back to deviation 1. The scale
+        # that is taken out here and put back in forward makes the embedding learn that much faster.
+        with torch.no_grad():
+            weight = self.embedding.weight
+            count = torch.arange(1, rows + 1, device=weight.device)[:, None]
+            weight.copy_(weight.cumsum(0) / count.sqrt() / FREQUENCY_EMBEDDING_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` ``(B, C, F, N)`` with each row's vector added."""
+        vectors = self.embedding.weight.t()[:, :, None]
+        return torch.add(x, vectors, alpha=FREQUENCY_EMBEDDING_WEIGHT * FREQUENCY_EMBEDDING_SCALE)
+
+
+class BidirectionalLSTM(nn.Module):
+    """An LSTM in both directions over time, and a linear layer back to the channels it was given.
+
+    Source: Défossez et al. 2019, "Music Source Separation in the Waveform Domain".
+    """
+
+    def __init__(self, channels: int, layers: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(channels, channels, layers, bidirectional=True)
+        self.linear = nn.Linear(2 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, N)`` of ``x`` ``(B, C, N)``."""
+        output, _ = self.lstm(x.permute(2, 0, 1))
+        projected: Tensor = self.linear(output)
+        return projected.permute(1, 2, 0)
+
+
+class ResidualLSTM(BidirectionalLSTM):
+    """The recurrent part of a residual branch: two layers, on overlapping pieces of a long input.
+
+    Each piece is `LSTM_FRAMES` long and starts half of that after the one before; of each the
+    middle half is kept, and of the first its beginning too. Source: Défossez 2021, "Hybrid
+    Spectrogram and Waveform Source Separation".
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, layers=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, N)``: ``x`` ``(B, C, N)`` and what the LSTM makes of it, added."""
+        batch, channels, frames = x.shape
+        if frames <= LSTM_FRAMES:
+            return x + super().forward(x)
+        step = LSTM_FRAMES // 2
+        count = math.ceil(frames / step)
+        padded = functional.pad(x, (0, (count + 1) * step - frames))
+        pieces = padded.unfold(-1, LSTM_FRAMES, step).transpose(1, 2).flatten(0, 1)
+        heard = super().forward(pieces).view(batch, count, channels, LSTM_FRAMES)
+        edge = step // 2
+        middles = heard[..., edge:-edge].transpose(1, 2).flatten(2)
+        return x + torch.cat([heard[:, 0, :, :edge], middles], dim=-1)[..., :frames]
+
+
+class LocalAttention(nn.Module):
+    """Attention over time that knows no positions: distance costs, by a slope each frame chooses.
+
+    A frame's slope is a sum of ``ATTENTION_DECAYS`` decays of different steepness. No frame attends
+    to itself. Source: Défossez 2021, as above.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        if channels % ATTENTION_HEADS:
+            raise ValueError(f"{channels} channels do not divide into {ATTENTION_HEADS} heads")
+        self.content = nn.Conv1d(channels, channels, 1)
+        self.query = nn.Conv1d(channels, channels, 1)
+        self.key = nn.Conv1d(channels, channels, 1)
+        self.query_decay = nn.Conv1d(channels, ATTENTION_HEADS * ATTENTION_DECAYS, 1)
+        self.proj = nn.Conv1d(channels, channels, 1)
+        with torch.no_grad():  # Near the gentlest slope at first: the whole input is in view.
+            assert self.query_decay.bias is not None
+            self.query_decay.weight.mul_(0.01)
+            self.query_decay.bias.fill_(-2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, N)``: ``x`` ``(B, C, N)`` and what it attends to, added."""
+        content, weights = self._split(self.content(x)), self._weigh(x)
+        attended = torch.matmul(content, weights.transpose(2, 3).to(content.dtype))
+        projected: Tensor = self.proj(attended.flatten(1, 2))
+        return x + projected
+
+    def _weigh(self, x: Tensor) -> Tensor:
+        """Return how much each frame listens to each: ``(B, heads, N listening, N heard)`` fp32."""
+        query, key = self._split(self.query(x)), self._split(self.key(x))
+        scores = torch.matmul(query.transpose(2, 3), key).float() / math.sqrt(key.shape[2])
+        decays = self._split(self.query_decay(x)).float().sigmoid() / 2
+        steepness = torch.arange(1, ATTENTION_DECAYS + 1, device=x.device) / ATTENTION_DECAYS**0.5
+        slope = (decays * steepness[:, None]).sum(2)
+        position = torch.arange(x.shape[-1], device=x.device, dtype=torch.float32)
+        distance = (position[:, None] - position).abs()
+        scores = torch.addcmul(scores, slope[..., None], distance, value=-1)
+        scores.diagonal(dim1=2, dim2=3).fill_(SELF_SCORE)
+        return scores.softmax(dim=3)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """Return ``(B, heads, D, N)`` of ``x`` ``(B, heads * D, N)``."""
+        return x.view(x.shape[0], ATTENTION_HEADS, -1, x.shape[-1])
+
+
+def resample(wave: Tensor, from_rate: int, to_rate: int) -> Tensor:
+    """Return ``wave`` ``(B, C, T)`` at ``to_rate`` instead of ``from_rate``, in fp32.
+
+    T * to_rate / from_rate samples, rounded down; the rates are small numbers without a common
+    factor. A windowed sinc; beyond its ends the wave goes on as it ended.
+    """
+    with torch.autocast(wave.device.type, enabled=False):
+        kernels = _sinc_kernels(from_rate, to_rate, wave.device)
+        width = (kernels.shape[-1] - from_rate) // 2
+        batch, channels, samples = wave.shape
+        rows = wave.float().reshape(batch * channels, 1, samples)
+        padded = functional.pad(rows, (width, width + from_rate), mode="replicate")
+        phases = functional.conv1d(padded, kernels, stride=from_rate)
+        resampled = phases.transpose(1, 2).reshape(batch, channels, -1)
+    return resampled[..., : samples * to_rate // from_rate]
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def _sinc_kernels(from_rate: int, to_rate: int, device: torch.device) -> Tensor:
+    """Return a filter for each of ``to_rate`` positions between samples: ``(to_rate, 1, taps)``."""
+    rate = min(from_rate, to_rate) * ROLL_OFF
+    width = math.ceil(ZERO_CROSSINGS * from_rate / rate)
+    tap = torch.arange(-width, width + from_rate, dtype=torch.float64) / from_rate
+    position = torch.arange(to_rate, dtype=torch.float64) / to_rate
+    # In units of zero crossings from the position.
+    crossing = ((tap - position[:, None]) * rate).clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
+    window = torch.cos(crossing * math.pi / ZERO_CROSSINGS / 2) ** 2
+    kernels = torch.sinc(crossing) * window
+    return (kernels / kernels.sum(1, keepdim=True)).float()[:, None].to(device)

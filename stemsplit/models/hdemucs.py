@@ -1,0 +1,410 @@
+"""Hybrid Demucs: a spectrogram and a waveform U-Net that meet where they have the same frames.
+
+Défossez 2021, "Hybrid Spectrogram and Waveform Source Separation", arXiv:2111.03600. The names of
+the weights are those of the published checkpoints, so that these load as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.demucs_layers import (
+    ATTENTION_HEADS,
+    FrequencyEmbedding,
+    LocalAttention,
+    ResidualLSTM,
+    standardise,
+)
+from stemsplit.models.layers import (
+    ComplexAsChannels,
+    DConv,
+    DecoderLayer,
+    EncoderLayer,
+    pad_to_multiple,
+    rescale_convolutions,
+)
+
+# What all published Hybrid Demucs have in common.
+KERNEL_SIZE = 8
+STRIDE = 4
+GROWTH = 2
+RESCALE = 0.1
+DCONV_INIT = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HDemucsConfig:
+    """What defines a Hybrid Demucs. The defaults are those of its authors' training."""
+
+    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
+    sample_rate: int = 44_100  # Hz
+    audio_channels: int = 2
+    segment: int = 1_940_400  # samples: 44 s
+    channels: int = 48  # of the first encoder layer; each further layer has twice as many
+    channels_time: int = 0  # the same in the time branch; 0: as many as ``channels``
+    depth: int = 6  # layers of encoder and decoder, of which those after the meeting are shared
+    nfft: int = 4096  # samples of the STFT window; the hop is a quarter
+    time_stride: int = 2  # of the shared layers after the meeting
+    #: True: the spectrogram branch sees and gives real and imaginary parts. False: magnitudes,
+    #: and the mixture lends its phase.
+    cac: bool = True
+    hybrid_old: bool = False  # some members of ``mdx`` learned with zeros for reflections
+    #: Where to cut the frequency axis (shares of it) into bands with weights of their own, in the
+    #: outermost ``multi_freqs_depth`` layers.
+    multi_freqs: tuple[float, ...] = ()
+    multi_freqs_depth: int = 2
+    norm_starts: int = 4  # first layer with norms
+    norm_groups: int = 4
+    dconv_mode: int = 1  # residual branches in the encoder 1, the decoder 2, both 3, neither 0
+    dconv_depth: int = 2
+    dconv_comp: int = 4  # channels of a layer over those inside its branches
+    dconv_attn: int = 4  # first layer with attention in its branches
+    dconv_lstm: int = 4  # first layer with an LSTM in its branches
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        if not self.sources:
+            raise ValueError("sources must name at least one source")
+        for field in ("sample_rate", "audio_channels", "segment", "channels", "time_stride"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.nfft < 16 or self.nfft & (self.nfft - 1):
+            raise ValueError(f"nfft must be a power of 2 and at least 16, not {self.nfft}")
+        if self.depth <= self.meeting or not self.meeting:
+            raise ValueError(f"branches of nfft {self.nfft} do not meet within {self.depth} layers")
+        if self.norm_starts < self.meeting:
+            raise ValueError(f"norms start at layer {self.meeting} or later")
+        if self.dconv_mode not in (0, 1, 2, 3):
+            raise ValueError(f"dconv_mode must be 0, 1, 2 or 3, not {self.dconv_mode}")
+        if any(not low < high for low, high in pairwise((0.0, *self.multi_freqs, 1.0))):
+            raise ValueError(f"multi_freqs must rise between 0 and 1, not {self.multi_freqs}")
+        if self.multi_freqs and not 0 < self.multi_freqs_depth <= self.meeting:
+            raise ValueError(f"multi_freqs_depth must be 1 to {self.meeting}")
+        self._check_division()
+
+    def _check_division(self) -> None:
+        for index in range(self.depth):
+            channels = self.widths(index)[0]
+            if index >= self.norm_starts and (self.norm_groups < 1 or channels % self.norm_groups):
+                raise ValueError(f"{channels} channels do not divide into {self.norm_groups}")
+            if self.dconv_mode and not 1 <= self.dconv_comp <= min(self.widths(index)):
+                raise ValueError(f"dconv_comp of {self.dconv_comp} is more than the channels")
+            heads = channels // self.dconv_comp % ATTENTION_HEADS == 0
+            if self.dconv_mode and index >= self.dconv_attn and not heads:
+                raise ValueError(f"branches of layer {index} have no {ATTENTION_HEADS} heads")
+
+    @property
+    def meeting(self) -> int:
+        """Index of the layer in which the last rows of frequency become one."""
+        index, rows = 0, self.nfft // 2
+        while rows > KERNEL_SIZE:
+            index, rows = index + 1, rows // STRIDE
+        return index
+
+    @property
+    def meeting_rows(self) -> int:
+        """Rows of frequency that come into that layer."""
+        return self.nfft // 2 // int(STRIDE**self.meeting)
+
+    @property
+    def meeting_stride(self) -> int:
+        """What is missing, in that layer, from the stride of the time branch to the STFT's hop."""
+        return self.nfft // 4 // int(STRIDE**self.meeting)
+
+    def widths(self, index: int) -> tuple[int, int]:
+        """Return the channels after encoder layer ``index``: frequency branch, time branch."""
+        own = self.channels * int(GROWTH**index)
+        time = (self.channels_time or self.channels) * int(GROWTH**index)
+        return (own, time) if index < self.meeting else (max(own, time), max(own, time))
+
+
+class HDemucs(SeparationModel):
+    """Waveform to waveform through a frequency and a time branch, whose outputs are added."""
+
+    Config = HDemucsConfig
+    standardised = True
+
+    def __init__(self, config: HDemucsConfig) -> None:
+        super().__init__(config)
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.audio_channels
+        self.segment = config.segment
+        self.complex_as_channels = config.cac
+
+        self.spectrogram = ComplexAsChannels(config.nfft, zeros_outside=config.hybrid_old)
+        self.encoder, self.tencoder = nn.ModuleList(), nn.ModuleList()
+        self.decoder, self.tdecoder = nn.ModuleList(), nn.ModuleList()
+        for index in range(config.depth):
+            encode, decode = _frequency_layers(config, index)
+            self.encoder.append(encode)
+            self.decoder.insert(0, decode)
+            if index <= config.meeting:
+                encode, decode = _time_layers(config, index)
+                self.tencoder.append(encode)
+                self.tdecoder.insert(0, decode)
+        self.freq_emb = FrequencyEmbedding(config.nfft // 2 // STRIDE, config.channels)
+        rescale_convolutions(self, RESCALE)
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T`` from 2 up."""
+        wave = mix.float()
+        spectrum = self.spectrogram.transform(wave)
+        image, image_mean, image_std = standardise(self._see(spectrum).to(wave.device))
+        wave, wave_mean, wave_std = standardise(wave)
+
+        image, wave = self._separate(image, wave)
+
+        # Sources lie in the channel axis of both.
+        image = torch.addcmul(image_mean, image.float(), image_std)
+        wave = torch.addcmul(wave_mean, wave.float(), wave_std)
+        wave = wave + self._paint(image, spectrum, mix.shape[-1])
+        return wave.view(-1, len(self.sources), self.channels, mix.shape[-1])
+
+    def _see(self, spectrum: Tensor) -> Tensor:
+        """Return what the frequency branch sees of ``spectrum``: ``(B, C or 2 C, F, N)``."""
+        if self.complex_as_channels:
+            return torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        return spectrum.abs()
+
+    def _paint(self, image: Tensor, mixture: Tensor, samples: int) -> Tensor:
+        """Return the wave ``(B, S C, T)`` of ``image`` ``(B, S C or 2 S C, F, N)``.
+
+        The phase of magnitudes is that of the ``mixture`` ``(B, C, F, N)``. Wiener filtering, which
+        the paper allows for, did not serve any of the published networks.
+        """
+        if self.complex_as_channels:
+            return self.spectrogram.inverse(image, samples)
+        phase = mixture.angle().repeat(1, len(self.sources), 1, 1)
+        spectrum = torch.polar(image.to(phase.device), phase)
+        return self.spectrogram.restore(spectrum, samples).to(image.device)
+
+    def _separate(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        """Return S times the channels of ``x`` ``(B, C', F, N)`` and of ``xt`` ``(B, C, T)``."""
+        meeting = len(self.tencoder) - 1
+        skips: list[Tensor] = []
+        skips_t: list[Tensor] = []
+        lengths: list[int] = []
+        lengths_t: list[int] = []
+        for index, encode in enumerate(self.encoder):
+            if index == meeting + 1:
+                x = x.squeeze(2)
+            joining = None
+            lengths.append(x.shape[-1])
+            if index <= meeting:
+                lengths_t.append(xt.shape[-1])
+                xt = self.tencoder[index](xt)
+                if index < meeting:
+                    skips_t.append(xt)
+                else:
+                    joining = xt[:, :, None]
+            x = encode(x, joining)
+            if index == 0:
+                x = self.freq_emb(x)
+            skips.append(x)
+
+        # All there is comes through the skips.
+        x = torch.zeros_like(x)
+        for decode in self.decoder:
+            index = len(skips) - 1
+            skip, length = skips.pop(), lengths.pop()
+            if index > meeting:
+                x = decode(x, skip, length)
+            elif index == meeting:
+                assert isinstance(decode, DecoderLayer)
+                combined = decode.combine(x[:, :, None], skip)
+                x = decode.expand(combined, length)
+                xt = self.tdecoder[0](combined.squeeze(2), lengths_t.pop())
+            else:
+                x = decode(x, skip, length)
+                xt = self.tdecoder[meeting - index](xt, skips_t.pop(), lengths_t.pop())
+        return x, xt
+
+
+def _frequency_layers(config: HDemucsConfig, index: int) -> tuple[nn.Module, nn.Module]:
+    """Return encoder and decoder layer ``index`` of the frequency branch, or after the meeting."""
+    # In the spectrogram, each channel may be a real and an imaginary part.
+    outermost = config.audio_channels * (2 if config.cac else 1)
+    channels = config.widths(index)[0]
+    above = config.widths(index - 1)[0] if index else outermost
+    outputs = above if index else outermost * len(config.sources)
+    kernel_size, stride, padding = KERNEL_SIZE, STRIDE, None
+    if index == config.meeting:
+        kernel_size, padding = config.meeting_rows, 0
+    elif index > config.meeting:
+        kernel_size, stride = 2 * config.time_stride, config.time_stride
+    banded = bool(config.multi_freqs) and index < config.multi_freqs_depth
+
+    def encoder(padding: int | None = padding) -> EncoderLayer:
+        return EncoderLayer(
+            above,
+            channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            frequency=index <= config.meeting,
+            dconv=_branches(config, index, channels, encoder=True),
+            padding=padding,
+            norm_groups=config.norm_groups if index >= config.norm_starts else 0,
+        )
+
+    def decoder(padding: int | None = padding, last: bool = index == 0) -> DecoderLayer:
+        return DecoderLayer(
+            channels,
+            outputs,
+            kernel_size=kernel_size,
+            stride=stride,
+            frequency=index <= config.meeting,
+            last=last,
+            dconv=_branches(config, index, channels, encoder=False),
+            padding=padding,
+            norm_groups=config.norm_groups if index >= config.norm_starts else 0,
+            row_context=not banded,
+        )
+
+    if not banded:
+        return encoder(), decoder()
+    return (
+        BandedEncoder(config.multi_freqs, lambda: encoder(padding=0)),
+        BandedDecoder(config.multi_freqs, lambda: decoder(padding=0, last=True), last=index == 0),
+    )
+
+
+def _time_layers(config: HDemucsConfig, index: int) -> tuple[nn.Module, nn.Module]:
+    """Return encoder and decoder layer ``index`` of the time branch."""
+    channels = config.widths(index)[1]
+    above = config.widths(index - 1)[1] if index else config.audio_channels
+    outputs = above if index else config.audio_channels * len(config.sources)
+    norm_groups = config.norm_groups if index >= config.norm_starts else 0
+    if index == config.meeting:
+        joining = JoiningLayer(above, channels, config.meeting_stride)
+        return joining, PartingLayer(channels, outputs, config.meeting_stride, norm_groups)
+    return (
+        EncoderLayer(
+            above,
+            channels,
+            kernel_size=KERNEL_SIZE,
+            stride=STRIDE,
+            frequency=False,
+            dconv=_branches(config, index, channels, encoder=True),
+        ),
+        DecoderLayer(
+            channels,
+            outputs,
+            kernel_size=KERNEL_SIZE,
+            stride=STRIDE,
+            frequency=False,
+            last=index == 0,
+            dconv=_branches(config, index, channels, encoder=False),
+        ),
+    )
+
+
+def _branches(config: HDemucsConfig, index: int, channels: int, *, encoder: bool) -> nn.Module:
+    if not config.dconv_mode & (1 if encoder else 2):
+        return nn.Identity()
+
+    def inside(hidden: int) -> list[nn.Module]:
+        lstm = [ResidualLSTM(hidden)] if index >= config.dconv_lstm else []
+        attention = [LocalAttention(hidden)] if index >= config.dconv_attn else []
+        return [*lstm, *attention]
+
+    return DConv(
+        channels,
+        depth=config.dconv_depth,
+        compression=config.dconv_comp,
+        init=DCONV_INIT,
+        inside=inside,
+    )
+
+
+class JoiningLayer(nn.Module):
+    """The last step down of the time branch: to the frames of the spectrogram, nothing else."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv = nn.Conv1d(in_channels, out_channels, 2 * stride, stride, stride // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C', ceil(N / stride))`` of ``x`` ``(B, C, N)``."""
+        output: Tensor = self.conv(pad_to_multiple(x, self.stride))
+        return output
+
+
+class PartingLayer(nn.Module):
+    """The first step up of the time branch, from what both branches share."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, norm_groups: int) -> None:
+        super().__init__()
+        self.trim = stride // 2
+        self.conv_tr = nn.ConvTranspose1d(in_channels, out_channels, 2 * stride, stride)
+        self.norm2 = nn.GroupNorm(norm_groups, out_channels) if norm_groups else nn.Identity()
+
+    def forward(self, x: Tensor, length: int) -> Tensor:
+        """Return ``(B, C', length)`` of ``x`` ``(B, C, N)``."""
+        y = self.norm2(self.conv_tr(x))[..., self.trim : self.trim + length]
+        return functional.gelu(y)
+
+
+class BandedEncoder(nn.Module):
+    """An encoder layer with weights for each band of frequency, which meet without a seam.
+
+    Were the weights of all bands the same, it would be that layer without bands.
+    """
+
+    def __init__(self, cuts: Sequence[float], build: Callable[[], EncoderLayer]) -> None:
+        super().__init__()
+        self.cuts = (*cuts, 1.0)
+        self.layers = nn.ModuleList(build() for _ in self.cuts)
+
+    def forward(self, x: Tensor, joining: Tensor | None = None) -> Tensor:
+        """Return ``(B, C', F / 4, N)`` of ``x`` ``(B, C, F, N)``; nothing is ever ``joining``."""
+        edge = KERNEL_SIZE // 4
+        padded = functional.pad(x, (0, 0, edge, edge))
+        outputs, start, rows = [], 0, x.shape[2]
+        for cut, layer in zip(self.cuts, self.layers, strict=True):
+            end = rows // STRIDE
+            if cut < 1:
+                # The last row whose kernel ends before the cut, or next to it.
+                reach = round(rows * cut) + edge - KERNEL_SIZE - STRIDE * start
+                end = start + round(reach / STRIDE + 1)
+            outputs.append(layer(padded[:, :, STRIDE * start : STRIDE * (end - 1) + KERNEL_SIZE]))
+            start = end
+        return torch.cat(outputs, dim=2)
+
+
+class BandedDecoder(nn.Module):
+    """A decoder layer with weights for each band of frequency; where bands touch, they add up."""
+
+    def __init__(
+        self, cuts: Sequence[float], build: Callable[[], DecoderLayer], *, last: bool
+    ) -> None:
+        super().__init__()
+        self.cuts = (*cuts, 1.0)
+        self.layers = nn.ModuleList(build() for _ in self.cuts)
+        self.last = last
+
+    def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
+        """Return ``(B, C', 4 F, N)`` of ``x`` and ``skip`` ``(B, C, F, N)``; ``length`` is N."""
+        overlap = KERNEL_SIZE - STRIDE
+        bounds = [round(x.shape[2] * cut) for cut in (0.0, *self.cuts)]
+        pieces: list[Tensor] = []
+        for (start, end), layer in zip(pairwise(bounds), self.layers, strict=True):
+            y = layer(x[:, :, start:end], skip[:, :, start:end], length)
+            if pieces:
+                # Both bands have added their bias to the rows they share; that of the lower stays.
+                lower, bias = pieces.pop(), layer.get_parameter("conv_tr.bias")[:, None, None]
+                shared = lower[:, :, -overlap:] + (y[:, :, :overlap] - bias)
+                pieces += [lower[:, :, :-overlap], shared, y[:, :, overlap:]]
+            else:
+                pieces.append(y)
+        y = torch.cat(pieces, dim=2)
+        y = y[:, :, overlap // 2 : -(overlap // 2)]
+        return y if self.last else functional.gelu(y)
