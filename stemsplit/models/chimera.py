@@ -1,0 +1,56 @@
+"""Chimera: the same BLSTM layers learn masks and, beside them, embeddings that cluster by source.
+
+Y. Luo, Z. Chen, J. R. Hershey, J. Le Roux, N. Mesgarani, "Deep clustering and conventional networks
+for music separation: stronger together", ICASSP 2017; Z.-Q. Wang, J. Le Roux, J. R. Hershey,
+"Alternative objective functions for deep clustering", ICASSP 2018 (Chimera++). Numbers of the
+source separation tutorial (ISMIR 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from stemsplit.models.recurrent import (
+    EmbeddingHead,
+    MaskHead,
+    RecurrentConfig,
+    RecurrentSeparator,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChimeraConfig(RecurrentConfig):
+    """The tutorial's network: vocals, 11,079,599 parameters.
+
+    Chimera++ has 600 cells in each direction and hears 8 kHz in windows of 256 and hops of 64.
+    """
+
+    embedding: int = 20  # D
+
+
+class Chimera(RecurrentSeparator):
+    """Masks separate; the embeddings are there for the loss, and make the masks better."""
+
+    Config = ChimeraConfig
+
+    def __init__(self, config: ChimeraConfig) -> None:
+        super().__init__(config)
+        sizes = (self.states, self.bins, self.channels)
+        self.mask = MaskHead(*sizes, len(self.sources))
+        self.embedding = EmbeddingHead(*sizes, config.embedding)
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
+        spectrum, states = self.listen(mix)
+        return self.outputs(self.mask(states), spectrum, mix.shape[-1])["sources"]
+
+    def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
+        """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
+
+        And the ``embeddings`` (B, C, F, N, D), of length 1, for the loss of deep clustering.
+        """
+        spectrum, states = self.listen(mix)
+        outputs = self.outputs(self.mask(states), spectrum, mix.shape[-1])
+        return {**outputs, "embeddings": self.embedding(states)}

@@ -1,0 +1,193 @@
+"""Deep Clustering: an embedding for each bin of the spectrogram, and a cluster for each source.
+
+J. R. Hershey, Z. Chen, J. Le Roux, S. Watanabe, "Deep clustering: discriminative embeddings for
+segmentation and separation", ICASSP 2016; soft masks after Y. Isik et al., "Single-channel
+multi-speaker separation using deep clustering", Interspeech 2016. Numbers of Z.-Q. Wang,
+J. Le Roux, J. R. Hershey, "Alternative objective functions for deep clustering", ICASSP 2018.
+
+Clusters have no names, and k-means finds them in any order. The network therefore keeps a prototype
+for each of its sources, the place on the sphere where its bins usually are; the clusters of every
+segment go to the sources by the assignment that lies closest to the prototypes, so that a stem
+stays the same source from the first segment of a song to the last.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import permutations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stemsplit.models.recurrent import EmbeddingHead, RecurrentConfig, RecurrentSeparator
+
+#: All assignments of clusters to sources are compared: 720 of them.
+MOST_SOURCES = 6
+#: K-means hears the loudest bins only, a tenth of all as in the tutorial's library.
+LOUDEST = 0.1
+#: K-means settles long before, unless there are no clusters.
+ITERATIONS = 50
+#: So little a bin weighs at least, so that silence has a mean.
+WEIGHT_FLOOR = 1e-8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeepClusteringConfig(RecurrentConfig):
+    """Wang's network, 32,556,182 parameters: 8 kHz, windows of 32 ms, hops of 8 ms."""
+
+    sources: tuple[str, ...] = ("vocals", "accompaniment")
+    sample_rate: int = 8_000  # Hz
+    segment: int = 240_000  # T: 30 s, because every source has to be heard in a segment
+    n_fft: int = 256
+    hop: int = 64
+    hidden: int = 600
+    embedding: int = 20  # D
+    #: How fast a mask falls with the squared distance from its cluster. The tutorial's library has
+    #: 5 for the distance itself; here bins of orthogonal embeddings, the aim of the loss, leave
+    #: e^-10 in the other stem.
+    sharpness: float = 5.0
+
+
+class DeepClustering(RecurrentSeparator):
+    """K-means on embeddings; the masks are how close a bin is to each cluster, and sum to 1."""
+
+    Config = DeepClusteringConfig
+    prototypes: Tensor
+
+    def __init__(self, config: DeepClusteringConfig) -> None:
+        super().__init__(config)
+        count, dimensions = len(config.sources), config.embedding
+        if not 2 <= count <= min(MOST_SOURCES, dimensions):
+            raise ValueError(
+                f"{count} sources: clusters need 2 of them or more, and no more than "
+                f"{MOST_SOURCES} or the {dimensions} dimensions of an embedding"
+            )
+        self.sharpness = config.sharpness
+        self.embedding = EmbeddingHead(self.states, self.bins, self.channels, dimensions)
+        # What the loss aims at: orthogonal places for the sources. Sigmoids have no minus sign.
+        own = torch.arange(dimensions) % count == torch.arange(count)[:, None]
+        self.register_buffer("prototypes", functional.normalize(own.float(), dim=1))
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
+        return self.training_outputs(mix)["sources"]
+
+    def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
+        """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
+
+        And the ``embeddings`` (B, C, F, N, D), of length 1, which the loss of deep clustering is
+        about. The gradient of the others reaches the embeddings through the masks; the centres of
+        the clusters are taken as given.
+        """
+        spectrum, states = self.listen(mix)
+        embeddings: Tensor = self.embedding(states)
+        masks = self.masks(embeddings, spectrum.abs())
+        return {**self.outputs(masks, spectrum, mix.shape[-1]), "embeddings": embeddings}
+
+    def masks(self, embeddings: Tensor, magnitudes: Tensor) -> Tensor:
+        """Return masks ``(B, S, C, F, N)`` of ``embeddings`` (B, C, F, N, D), summing to 1 over S.
+
+        The loudest bins by ``magnitudes`` ``(B, C, F, N)`` make the clusters, for all bins.
+        """
+        # Half precision would blur what k-means tells apart.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            points = embeddings.flatten(1, 3)
+            with torch.no_grad():
+                centres = assign(self._cluster(points, magnitudes.flatten(1)), self.prototypes)
+            shares = (self.sharpness * _closeness(points, centres)).softmax(-1)
+        return shares.view(*embeddings.shape[:-1], -1).movedim(-1, 1)
+
+    def _cluster(self, points: Tensor, magnitudes: Tensor) -> Tensor:
+        """Return the centres ``(B, S, D)`` of ``points`` (B, M, D) with ``magnitudes`` (B, M)."""
+        weights, loudest = magnitudes.topk(math.ceil(LOUDEST * magnitudes.shape[1]))
+        heard = points.gather(1, loudest[..., None].expand(-1, -1, points.shape[-1]))
+        return find_clusters(heard, weights, len(self.sources))
+
+    @torch.no_grad()
+    def learn_prototypes(self, mix: Tensor, stems: Tensor, *, momentum: float = 0.1) -> None:
+        """Move the prototypes by ``momentum`` towards where the bins of the true ``stems`` are.
+
+        ``mix`` is ``(B, C, T)``, ``stems`` ``(B, S, C, T)``. A bin belongs to the loudest stem and
+        counts by the magnitude of the mixture; a stem that is nowhere the loudest stays where it
+        is. Training calls this beside the loss, which knows no order of the sources.
+        """
+        training = self.training
+        self.eval()
+        spectrum, states = self.listen(mix)
+        embeddings = self.embedding(states)
+        self.train(training)
+        loudest = self.transform(stems.float()).abs().argmax(dim=1)
+        owned = functional.one_hot(loudest, len(self.sources)) * spectrum.abs()[..., None]
+        sums = torch.einsum("bcfns,bcfnd->sd", owned, embeddings)
+        means = torch.where(sums.any(1, keepdim=True), sums, self.prototypes)
+        moved = self.prototypes.lerp(functional.normalize(means, dim=1), momentum)
+        self.prototypes.copy_(functional.normalize(moved, dim=1))
+
+
+def find_clusters(points: Tensor, weights: Tensor, count: int) -> Tensor:
+    """Return the centres ``(B, count, D)`` of k-means of ``points`` ``(B, M, D)``.
+
+    ``weights`` ``(B, M)``, 0 or above, say how much each point counts. Nothing is drawn: the same
+    points give the same centres.
+    """
+    weights = weights + WEIGHT_FLOOR
+    centres = _spread(points, weights, count)
+    nearest: Tensor | None = None
+    for _ in range(ITERATIONS):
+        before, nearest = nearest, _closeness(points, centres).argmax(-1)
+        if before is not None and torch.equal(before, nearest):
+            break
+        owned = functional.one_hot(nearest, count) * weights[..., None]
+        totals = owned.sum(1)[..., None]
+        means = owned.mT @ points / totals.clamp(min=WEIGHT_FLOOR)
+        # Only points that are all alike leave a cluster empty; it stays with them.
+        centres = torch.where(totals > 0, means, centres)
+    return centres
+
+
+def assign(centres: Tensor, prototypes: Tensor) -> Tensor:
+    """Return ``centres`` ``(B, S, D)`` in the order that lies closest to ``prototypes`` (S, D).
+
+    Of all orders, the one with the least sum of squared distances.
+    """
+    count = len(prototypes)
+    costs = _distances(centres, prototypes.expand(len(centres), -1, -1))
+    orders = torch.tensor(list(permutations(range(count))), device=centres.device)
+    sums = costs[:, orders, torch.arange(count, device=centres.device)].sum(-1)
+    best = orders[sums.argmin(-1)]
+    return centres.gather(1, best[..., None].expand_as(centres))
+
+
+def _spread(points: Tensor, weights: Tensor, count: int) -> Tensor:
+    """Return ``count`` of ``points`` ``(B, M, D)`` far from each other: ``(B, count, D)``.
+
+    Each is the point whose squared distance from those before, times its weight, is largest; the
+    first is the one farthest from the mean.
+    """
+    mean = (weights[:, None] @ points) / weights.sum(1)[:, None, None]
+    distances = _distances(points, mean)[..., 0]
+    found: list[Tensor] = []
+    for number in range(count):
+        farthest = (weights * distances).argmax(1)
+        seed = points.gather(1, farthest[:, None, None].expand(-1, 1, points.shape[-1]))
+        nearer = _distances(points, seed)[..., 0]
+        distances = nearer if number == 0 else torch.minimum(distances, nearer)
+        found.append(seed)
+    return torch.cat(found, dim=1)
+
+
+def _closeness(points: Tensor, centres: Tensor) -> Tensor:
+    """Return ``(B, M, K)``: minus the squared distances of ``points`` from ``centres`` (B, K, D).
+
+    Less what all centres have in common, the squared length of a point: it changes neither which
+    is nearest nor a softmax.
+    """
+    return 2 * points @ centres.mT - centres.square().sum(-1)[:, None]
+
+
+def _distances(points: Tensor, centres: Tensor) -> Tensor:
+    """Return squared distances ``(B, M, K)`` of ``points`` (B, M, D) from ``centres`` (B, K, D)."""
+    lengths = points.square().sum(-1)[..., None]
+    return (lengths - _closeness(points, centres)).clamp(min=0)

@@ -1,0 +1,191 @@
+"""What Mask Inference, Deep Clustering and Chimera share: spectrogram, BLSTM layers, two heads.
+
+Front end, initial weights and names in the state dict are those of the library of the source
+separation tutorial: E. Manilow, P. Seetharaman, J. Salamon, "Open Source Tools & Data for Music
+Source Separation", ISMIR 2020; E. Manilow, P. Seetharaman, B. Pardo, "The Northwestern University
+Source Separation Library", ISMIR 2018.
+
+Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
+spectrogram, ``H`` what the BLSTM layers give for a frame, ``D`` dimensions of an embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.layers import istft, stft
+
+#: Levels end here: -80 dB of a full-scale signal.
+POWER_FLOOR = 1e-8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecurrentConfig:
+    """The tutorial's network for one voice: mono, 16 kHz, windows of 32 ms, hops of 8 ms."""
+
+    sources: tuple[str, ...] = ("vocals",)
+    sample_rate: int = 16_000  # Hz
+    channels: int = 1
+    #: T heard at a time, 10 s: trained on 3 to 5 s, BLSTM layers gain from context.
+    segment: int = 160_000
+    n_fft: int = 512  # samples of the window, the square root of a Hann window
+    hop: int = 128
+    hidden: int = 300  # H / 2: cells of a layer in each direction
+    layers: int = 4
+    dropout: float = 0.3  # after every layer but the last
+    #: One scale and shift for each bin, as in the tutorial's own Mask Inference; else one for all.
+    norm_per_bin: bool = False
+
+
+class LevelNorm(nn.Module):
+    """Batch norm of levels ``(B, N, F C)``: over everything, or for each bin and channel."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.batch_norm = nn.BatchNorm1d(features)
+
+    def forward(self, levels: Tensor) -> Tensor:
+        """Return the normed ``levels`` ``(B, N, F C)``."""
+        rows = levels.reshape(-1, self.batch_norm.num_features)
+        normed: Tensor = self.batch_norm(rows)
+        return normed.view(levels.shape)
+
+
+class RecurrentStack(nn.Module):
+    """BLSTM layers: from ``(B, N, inputs)`` to ``(B, N, 2 hidden)``."""
+
+    def __init__(self, inputs: int, hidden: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(
+            inputs,
+            hidden,
+            layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+        for name, weight in self.rnn.named_parameters():
+            if "weight" in name:
+                nn.init.xavier_normal_(weight)
+            else:
+                nn.init.zeros_(weight)
+                # The second quarter opens the forget gates, so that gradients reach far back.
+                nn.init.ones_(weight[hidden : 2 * hidden])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return what the last layer gives ``(B, N, 2 hidden)`` for ``features``."""
+        states: Tensor = self.rnn(features)[0]
+        return states
+
+
+class Head(nn.Module):
+    """One linear layer: ``values`` numbers for each bin of each channel."""
+
+    def __init__(self, states: int, bins: int, channels: int, values: int) -> None:
+        super().__init__()
+        self.shape = (bins, channels, values)
+        self.linear = nn.Linear(states, bins * channels * values)
+        nn.init.xavier_normal_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def project(self, states: Tensor) -> Tensor:
+        """Return ``(B, C, F, N, values)`` fp32 of ``states`` ``(B, N, H)``."""
+        projected: Tensor = self.linear(states).float()
+        return projected.view(*states.shape[:2], *self.shape).permute(0, 3, 2, 1, 4)
+
+
+class MaskHead(Head):
+    """How much of each bin belongs to each source."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the masks ``(B, S, C, F, N)``, 0 to 1, of ``states`` ``(B, N, H)``."""
+        return self.project(states).sigmoid().movedim(-1, 1)
+
+
+class EmbeddingHead(Head):
+    """A place on the unit sphere for each bin: bins of one source come close to each other."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return embeddings ``(B, C, F, N, D)`` of length 1 of ``states`` ``(B, N, H)``."""
+        return functional.normalize(self.project(states).sigmoid(), dim=-1)
+
+
+class RecurrentSeparator(SeparationModel):
+    """A spectrogram, its levels through BLSTM layers, and masks on it with the mixture's phase.
+
+    A subclass adds heads and makes masks of what they give.
+    """
+
+    Config = RecurrentConfig
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        if not 0 < config.hop <= config.n_fft // 2:
+            raise ValueError(f"hop {config.hop} is not within half a window of {config.n_fft}")
+        if config.segment < 1 or config.layers < 1 or not config.sources:
+            raise ValueError("a segment, a layer and a source are the least a network has")
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.channels
+        self.segment = config.segment
+        self.n_fft = config.n_fft
+        self.hop = config.hop
+        self.bins = config.n_fft // 2 + 1
+        features = self.bins * config.channels
+        self.states = 2 * config.hidden
+        self.normalization = LevelNorm(features if config.norm_per_bin else 1)
+        self.recurrent_stack = RecurrentStack(
+            features, config.hidden, config.layers, config.dropout
+        )
+
+    def transform(self, wave: Tensor) -> Tensor:
+        """Return the spectrum ``(..., F, N)`` of ``wave`` ``(..., T)``; N = 1 + ceil(T / hop).
+
+        Zeros fill the last hop, and make waves longer that are too short to be reflected.
+        """
+        samples = max(wave.shape[-1], self.n_fft // 2 + 1)
+        padded = functional.pad(wave, (0, samples + -samples % self.hop - wave.shape[-1]))
+        return stft(padded, self.n_fft, self.hop, window=self._window(wave))
+
+    def restore(self, spectrum: Tensor, samples: int) -> Tensor:
+        """Return the wave ``(..., T)`` of ``spectrum`` ``(..., F, N)``; T = ``samples``."""
+        whole = (spectrum.shape[-1] - 1) * self.hop
+        window = self._window(spectrum)
+        return istft(spectrum, self.n_fft, self.hop, whole, window=window)[..., :samples]
+
+    def levels(self, magnitudes: Tensor) -> Tensor:
+        """Return levels ``(B, N, F C)`` in dB of ``magnitudes`` ``(B, C, F, N)``, at least -80 dB.
+
+        A constant signal of 1 has 0 dB, a sine of amplitude 1 has -6 dB.
+        """
+        scaled = magnitudes / self._window(magnitudes).sum()
+        levels = 10 * scaled.square().clamp(min=POWER_FLOOR).log10()
+        return levels.permute(0, 3, 2, 1).flatten(2)
+
+    def listen(self, mix: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the spectrum ``(B, C, F, N)`` of ``mix`` ``(B, C, T)`` and the states of it.
+
+        The states ``(B, N, H)`` are what the BLSTM layers make of the levels.
+        """
+        spectrum = self.transform(mix.float())
+        levels = self.normalization(self.levels(spectrum.abs()))
+        return spectrum, self.recurrent_stack(levels)
+
+    def outputs(self, masks: Tensor, spectrum: Tensor, samples: int) -> dict[str, Tensor]:
+        """Return ``masks`` ``(B, S, C, F, N)`` and what they make of ``spectrum``.
+
+        That is ``magnitudes`` ``(B, S, C, F, N)`` and ``sources`` ``(B, S, C, T)``; T = samples.
+        """
+        return {
+            "sources": self.restore(masks * spectrum[:, None], samples),
+            "masks": masks,
+            "magnitudes": masks * spectrum[:, None].abs(),
+        }
+
+    def _window(self, like: Tensor) -> Tensor:
+        return torch.hann_window(self.n_fft, device=like.device).sqrt()

@@ -1,0 +1,312 @@
+"""U-Net: a mask on the magnitudes of twelve seconds, as from image to image.
+
+A. Jansson, E. Humphrey, N. Montecchio, R. Bittner, A. Kumar, T. Weyde, "Singing voice separation
+with deep U-Net convolutional networks", ISMIR 2017. With a control network it is the C-U-Net:
+G. Meseguer-Brocal, G. Peeters, "Conditioned-U-Net: introducing a control mechanism in the U-Net for
+multiple source separations", ISMIR 2019.
+
+Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
+spectrogram, ``Z`` values of the condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.layers import istft, stft
+
+#: The loudest magnitude is brought to 1; what is softer than this everywhere stays soft.
+PEAK_FLOOR = 1e-8
+#: Width of the layers of the published control networks, by kind and by what they control.
+CONTROL_WIDTHS = {
+    ("dense", "simple"): (16, 64, 256),
+    ("dense", "complex"): (16, 256, 1024),
+    ("convolution", "simple"): (16, 32, 64),
+    ("convolution", "complex"): (32, 64, 256),
+}
+#: Of the second and the third layer of a control network.
+CONTROL_DROPOUT = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UNetConfig:
+    """Jansson's networks; ``arrangement`` says how several sources come about.
+
+    "separate" is the paper: a network for each source. "joint" has one network with a mask for each
+    source. "conditioned" is the C-U-Net: one network with one mask, told by a vector which source
+    is wanted; its published sources are bass, drums, rest and vocals.
+    """
+
+    sources: tuple[str, ...] = ("vocals", "accompaniment")
+    sample_rate: int = 8192  # Hz
+    channels: int = 1
+    n_fft: int = 1024  # samples of the Hann window
+    hop: int = 768
+    bins: int = 512  # F: all but the highest
+    block: int = 128  # N that a network sees at a time: 12 s
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
+    dropout: float = 0.5  # of the first three layers going up
+    arrangement: Literal["separate", "joint", "conditioned"] = "separate"
+    #: The control network of the C-U-Net, and what it sets in each layer going down: a scale and a
+    #: shift ("simple"), or those of every feature map ("complex").
+    control: Literal["dense", "convolution"] = "dense"
+    film: Literal["simple", "complex"] = "simple"
+    control_widths: tuple[int, ...] = ()  # empty: those of `CONTROL_WIDTHS`
+
+
+class DownLayer(nn.Module):
+    """Half as large: 5x5 convolution of stride 2, batch norm, FiLM where there is, leaky ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, 5, stride=2)
+        self.norm = nn.BatchNorm2d(outputs)
+        nn.init.normal_(self.convolution.weight, std=0.02)
+
+    def forward(self, x: Tensor, film: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Return ``(B, C', F / 2, N / 2)`` of ``x`` ``(B, C, F, N)``.
+
+        ``film`` is a scale and a shift ``(B, 1 or C')``.
+        """
+        # The odd zero stands at the end, so that going up needs no shift.
+        y = self.norm(self.convolution(functional.pad(x, (1, 2, 1, 2))))
+        if film is not None:
+            scale, shift = (values[..., None, None] for values in film)
+            y = shift + scale * y
+        return functional.leaky_relu(y, 0.2)
+
+
+class UpLayer(nn.Module):
+    """Twice as large: 5x5 transposed convolution of stride 2, batch norm, ReLU, dropout.
+
+    The last layer of a network is the convolution alone.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, dropout: float, last: bool) -> None:
+        super().__init__()
+        self.convolution = nn.ConvTranspose2d(inputs, outputs, 5, stride=2)
+        self.norm = None if last else nn.BatchNorm2d(outputs)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.normal_(self.convolution.weight, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C', 2 F, 2 N)`` of ``x`` ``(B, C, F, N)``."""
+        y: Tensor = self.convolution(x)[..., 1:-2, 1:-2]
+        return y if self.norm is None else self.dropout(functional.relu(self.norm(y)))
+
+
+class Network(nn.Module):
+    """From magnitudes to logits of ``masks`` masks; F and N divide by 2^levels."""
+
+    def __init__(self, config: UNetConfig, masks: int) -> None:
+        super().__init__()
+        widths = config.widths
+        self.down = nn.ModuleList(
+            DownLayer(above, below) for above, below in pairwise((config.channels, *widths))
+        )
+        rising = (*widths[-2::-1], masks * config.channels)
+        # From the second layer on, what went down at this level comes beside what goes up.
+        joined = (widths[-1], *(2 * width for width in widths[-2::-1]))
+        self.up = nn.ModuleList(
+            UpLayer(
+                below,
+                above,
+                dropout=config.dropout if level < 3 else 0.0,
+                last=level == len(widths) - 1,
+            )
+            for level, (below, above) in enumerate(zip(joined, rising, strict=True))
+        )
+
+    def forward(
+        self, magnitudes: Tensor, films: Sequence[tuple[Tensor, Tensor]] | None = None
+    ) -> Tensor:
+        """Return the logits ``(B, masks * C, F, N)`` fp32 of ``magnitudes`` ``(B, C, F, N)``.
+
+        ``films`` is a scale and a shift for each layer going down.
+        """
+        x = magnitudes
+        skips = []
+        for level, layer in enumerate(self.down):
+            x = layer(x, None if films is None else films[level])
+            skips.append(x)
+        x = skips.pop()
+        for level, layer in enumerate(self.up):
+            x = layer(torch.cat([x, skips.pop()], dim=1) if level else x)
+        logits: Tensor = x.float()
+        return logits
+
+
+class Control(nn.Module):
+    """From a condition to a scale and a shift for each layer going down (FiLM).
+
+    Dropout and batch norm follow the second and the third layer.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        values = len(config.sources)
+        self.dense = config.control == "dense"
+        self.parts = [1] * len(config.widths) if config.film == "simple" else [*config.widths]
+        widths = config.control_widths or CONTROL_WIDTHS[config.control, config.film]
+        sizes = (values if self.dense else 1, *widths)
+        self.layers = nn.ModuleList(
+            nn.Linear(above, below) if self.dense else nn.Conv1d(above, below, values)
+            for above, below in pairwise(sizes)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths[1:])
+        self.dropout = nn.Dropout(CONTROL_DROPOUT)
+        self.scale = nn.Linear(widths[-1], sum(self.parts))
+        self.shift = nn.Linear(widths[-1], sum(self.parts))
+        # A fresh network is about the one without a condition.
+        nn.init.ones_(self.scale.bias)
+
+    def forward(self, condition: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return scale and shift ``(B, 1 or C')`` for each layer of ``condition`` ``(B, Z)``."""
+        x = condition if self.dense else condition[:, None]
+        for number, layer in enumerate(self.layers):
+            if not self.dense and number < len(self.layers) - 1:
+                # As many values as before; the last convolution leaves one.
+                x = functional.pad(x, ((condition.shape[1] - 1) // 2, condition.shape[1] // 2))
+            x = functional.relu(layer(x))
+            if number:
+                x = self.norms[number - 1](self.dropout(x))
+        x = x.flatten(1)
+        scales = self.scale(x).split(self.parts, dim=1)
+        shifts = self.shift(x).split(self.parts, dim=1)
+        return list(zip(scales, shifts, strict=True))
+
+
+class UNet(SeparationModel):
+    """Sigmoid masks on the magnitudes of the mixture, whose phase stays."""
+
+    Config = UNetConfig
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__(config)
+        _check(config)
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.channels
+        self.segment = (config.block - 1) * config.hop  # one block of frames
+        self.settings = config
+        separate = config.arrangement == "separate"
+        masks = len(config.sources) if config.arrangement == "joint" else 1
+        self.networks = nn.ModuleList(
+            Network(config, masks) for _ in range(len(config.sources) if separate else 1)
+        )
+        self.control = Control(config) if config.arrangement == "conditioned" else None
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
+        return self.training_outputs(mix)["sources"]
+
+    def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
+        """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
+
+        F counts the bins that the networks see. The paper's loss is the L1 distance of
+        ``magnitudes``, the mixture's under the masks, to those of the true sources.
+        """
+        spectrum = self.transform(mix.float())
+        heard = spectrum.abs()[:, :, : self.settings.bins]
+        blocks = self._blocks(heard)
+        if self.control is None:
+            logits = torch.cat([network(blocks) for network in self.networks], dim=1)
+        else:
+            logits = self._wanted(blocks, torch.eye(len(self.sources), device=mix.device))
+        masks = self._joined(logits.sigmoid(), len(mix), heard.shape[-1])
+        return {
+            "sources": self._heard_through(masks, spectrum, mix.shape[-1]),
+            "masks": masks,
+            "magnitudes": masks * heard[:, None],
+        }
+
+    def separate(self, mix: Tensor, condition: Tensor) -> Tensor:
+        """Return what ``condition`` ``(Z,)`` wants of ``mix`` ``(B, C, T)``: ``(B, C, T)``.
+
+        A value for each source: 1 for what is wanted, 0 for what is not, so that several ones ask
+        for a sum, and values between for a part. Raises ``ValueError`` for a network that takes no
+        condition, and for one of another length.
+        """
+        if self.control is None or condition.shape != (len(self.sources),):
+            takes = 0 if self.control is None else len(self.sources)
+            raise ValueError(
+                f"a condition of {takes} values is taken, not {tuple(condition.shape)}"
+            )
+        spectrum = self.transform(mix.float())
+        heard = spectrum.abs()[:, :, : self.settings.bins]
+        masks = self._wanted(self._blocks(heard), condition[None].to(mix)).sigmoid()
+        joined = self._joined(masks, len(mix), heard.shape[-1])
+        return self._heard_through(joined, spectrum, mix.shape[-1])[:, 0]
+
+    def transform(self, wave: Tensor) -> Tensor:
+        """Return the spectrum ``(..., F, N)`` of ``wave`` ``(..., T)``; N = 1 + ceil(T / hop).
+
+        Zeros fill the last hop, and make waves longer that are too short to be reflected. F is
+        n_fft / 2 + 1.
+        """
+        size, hop = self.settings.n_fft, self.settings.hop
+        samples = max(wave.shape[-1], size // 2 + 1)
+        return stft(functional.pad(wave, (0, samples + -samples % hop - wave.shape[-1])), size, hop)
+
+    def _blocks(self, magnitudes: Tensor) -> Tensor:
+        """Return blocks ``(B * blocks, C, F, block)`` of ``magnitudes`` ``(B, C, F, N)``.
+
+        The loudest becomes 1: the paper scales songs to 0 .. 1, here it is what is heard at a time.
+        Zeros follow the last frame.
+        """
+        scaled = magnitudes / magnitudes.amax((1, 2, 3), keepdim=True).clamp(min=PEAK_FLOOR)
+        block = self.settings.block
+        padded = functional.pad(scaled, (0, -scaled.shape[-1] % block))
+        blocks = padded.view(*padded.shape[:3], -1, block)
+        return blocks.permute(0, 3, 1, 2, 4).flatten(0, 1)
+
+    def _wanted(self, blocks: Tensor, conditions: Tensor) -> Tensor:
+        """Return the logits ``(B, K C, F, N)`` of ``blocks`` (B, C, F, N) under K conditions.
+
+        ``conditions`` is ``(K, Z)``.
+        """
+        assert self.control is not None
+        count = len(conditions)
+        films = self.control(conditions.repeat(len(blocks), 1))
+        logits: Tensor = self.networks[0](blocks.repeat_interleave(count, dim=0), films)
+        return logits.view(len(blocks), -1, *logits.shape[2:])
+
+    def _joined(self, masks: Tensor, batch: int, frames: int) -> Tensor:
+        """Return ``(B, S, C, F, N)`` of the masks ``(B * blocks, S C, F, block)`` of blocks."""
+        blocks, rows, bins, block = masks.shape
+        shape = (batch, blocks // batch, rows // self.channels, self.channels, bins, block)
+        return masks.view(shape).permute(0, 2, 3, 4, 1, 5).flatten(-2)[..., :frames]
+
+    def _heard_through(self, masks: Tensor, spectrum: Tensor, samples: int) -> Tensor:
+        """Return waves ``(B, S, C, T)``: ``spectrum`` ``(B, C, F, N)`` through ``masks``.
+
+        Bins above the masks are in no source. T = ``samples``.
+        """
+        size, hop = self.settings.n_fft, self.settings.hop
+        above = size // 2 + 1 - self.settings.bins
+        masked = functional.pad(masks, (0, 0, 0, above)) * spectrum[:, None]
+        return istft(masked, size, hop, (spectrum.shape[-1] - 1) * hop)[..., :samples]
+
+
+def _check(config: UNetConfig) -> None:
+    """Raise ``ValueError`` unless the sizes fit each other."""
+    step = 2 ** len(config.widths)
+    if config.bins % step or config.block % step or config.bins > config.n_fft // 2 + 1:
+        raise ValueError(
+            f"bins {config.bins} and block {config.block} are not multiples of {step}, "
+            f"or more than a window of {config.n_fft} has"
+        )
+    if not 0 < config.hop < config.n_fft:
+        raise ValueError(f"hop {config.hop} is not within a window of {config.n_fft}")
+    if config.arrangement == "conditioned" and len(config.sources) < 2:
+        raise ValueError("a condition says which of several sources; there is one only")
+    if config.control_widths and len(config.control_widths) != 3:
+        raise ValueError(f"a control network has 3 layers, not {len(config.control_widths)}")

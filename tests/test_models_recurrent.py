@@ -1,0 +1,234 @@
+"""Mask Inference and Chimera: published counts, and the whole way once more in numpy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import randomise, signal_to_difference
+from torch import Tensor, nn
+
+from stemsplit.models import build
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.recurrent import LevelNorm, RecurrentSeparator
+
+TINY: dict[str, Any] = {"sample_rate": 8000, "n_fft": 64, "hop": 16, "hidden": 6, "layers": 2}
+SPEECH: dict[str, Any] = {"sample_rate": 8000, "n_fft": 256, "hop": 64, "hidden": 600}
+BOTH = ("vocals", "accompaniment")
+
+
+def tiny(name: str = "mask_inference:MaskInference", **fields: Any) -> RecurrentSeparator:
+    torch.manual_seed(0)
+    model = build(name, TINY | {"sources": BOTH} | fields)
+    assert isinstance(model, RecurrentSeparator)
+    randomise(model)
+    norm = model.normalization.batch_norm
+    nn.init.uniform_(norm.running_mean, -45, -35)  # dB, as after training
+    nn.init.uniform_(norm.running_var, 200, 400)
+    with torch.no_grad():
+        model.mask.linear.weight *= 20  # masks from 0 to 1
+    return model.eval()
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return 0.3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- The published networks ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "count"),
+    [
+        ("mask_inference:MaskInference", {}, 7_990_459),
+        ("mask_inference:MaskInference", {"norm_per_bin": True}, 7_990_457 + 2 * 257),
+        ("chimera:Chimera", {}, 11_079_599),
+        ("chimera:Chimera", SPEECH | {"sources": BOTH}, 32_866_040),
+        ("deep_clustering:DeepClustering", {}, 32_556_182),
+    ],
+)
+def test_published_number_of_parameters(name: str, fields: dict[str, Any], count: int) -> None:
+    with torch.device("meta"):
+        model = build(name, fields)
+    assert sum(weight.numel() for weight in model.parameters()) == count
+    lstm = model.recurrent_stack.rnn
+    assert isinstance(lstm, nn.LSTM)
+    assert (lstm.num_layers, lstm.bidirectional) == (4, True)
+    assert lstm.dropout == 0.3  # torch's own: after every layer but the last
+
+
+def test_the_tutorials_settings() -> None:
+    with torch.device("meta"):
+        model = build("chimera:Chimera", {})
+    assert (model.sources, model.sample_rate, model.channels) == (("vocals",), 16_000, 1)
+    assert model.segment == 10 * model.sample_rate
+
+
+def test_names_in_the_state_dict_are_the_librarys() -> None:
+    with torch.device("meta"):
+        names = set(build("chimera:Chimera", {}).state_dict())
+    lstm = {
+        f"recurrent_stack.rnn.{kind}_{gate}_l{layer}{way}"
+        for kind in ("weight", "bias")
+        for gate in ("ih", "hh")
+        for layer in range(4)
+        for way in ("", "_reverse")
+    }
+    heads = {f"{head}.linear.{kind}" for head in ("mask", "embedding") for kind in KINDS}
+    norm = {f"normalization.batch_norm.{kind}" for kind in (*KINDS, *STATISTICS)}
+    assert names == lstm | heads | norm
+
+
+KINDS = ("weight", "bias")
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def test_fresh_weights() -> None:
+    """Xavier's deviations, and forget gates that are open from the start."""
+    torch.manual_seed(0)
+    model = build("chimera:Chimera", {})
+    for name, weight in model.named_parameters():
+        if weight.dim() == 2:
+            deviation = math.sqrt(2 / sum(weight.shape))
+            assert weight.std().item() == pytest.approx(deviation, rel=0.02), name
+        elif "rnn.bias" in name:
+            assert weight.nonzero().flatten().tolist() == list(range(300, 600)), name
+            assert weight[300:600].eq(1).all(), name
+        elif "linear.bias" in name:
+            assert not weight.any(), name
+
+
+# --- The contract --------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 1_000), st.integers(1, 2))
+def test_any_length_comes_back(samples: int, channels: int) -> None:
+    model, wave = tiny(channels=channels), noise(2, channels, samples)
+    torch.testing.assert_close(
+        model.restore(model.transform(wave), samples), wave, atol=1e-5, rtol=0
+    )
+    with torch.inference_mode():
+        stems = model(wave)
+    assert stems.shape == (2, 2, channels, samples)
+    assert stems.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "fields", [{"hop": 33}, {"hop": 0}, {"layers": 0}, {"segment": 0}, {"sources": []}]
+)
+def test_sizes_that_do_not_fit_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"hop|the least a network has"):
+        build("mask_inference:MaskInference", TINY | fields)
+
+
+# --- Pieces --------------------------------------------------------------------------------------
+
+
+def test_levels_are_in_dB_of_full_scale_and_end_at_80_below() -> None:
+    model = build("mask_inference:MaskInference", {"hidden": 2})
+    assert isinstance(model, RecurrentSeparator)
+    time = torch.arange(16_000.0)
+    for amplitude, level in [(1.0, -6.02), (0.1, -26.02), (1e-3, -66.02), (1e-5, -80.0)]:
+        wave = amplitude * torch.sin(2 * torch.pi * 40 / 512 * time)[None, None]
+        levels = model.levels(model.transform(wave).abs())
+        assert levels.shape == (1, 126, 257)
+        assert levels[0, 60].max().item() == pytest.approx(level, abs=0.01)
+        assert levels.min() >= -80
+        if level > -80:
+            assert levels[0, 60].argmax() == 40
+
+
+@pytest.mark.parametrize(("features", "groups"), [(1, 1), (6, 6)])
+def test_norm_over_everything_or_for_each_bin(features: int, groups: int) -> None:
+    levels = 20 * noise(4, 50, 6) - torch.arange(6) ** 2
+    normed = LevelNorm(features)(levels).reshape(-1, groups)
+    torch.testing.assert_close(normed.mean(0), torch.zeros(groups), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normed.std(0, correction=0), torch.ones(groups), atol=1e-5, rtol=0)
+
+
+def test_chimera_separates_with_its_masks_alone() -> None:
+    chimera, inference = tiny("chimera:Chimera", embedding=5), tiny()
+    state = chimera.state_dict()
+    inference.load_state_dict({key: state[key] for key in inference.state_dict()})
+    mix = noise(2, 1, 500)
+    with torch.inference_mode():
+        outputs, stems = chimera.training_outputs(mix), chimera(mix)
+        assert torch.equal(stems, inference(mix))
+    assert torch.equal(outputs["sources"], stems)
+    assert outputs["embeddings"].shape == (2, 1, 33, 33, 5)
+    lengths = outputs["embeddings"].norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
+    assert (outputs["embeddings"] > 0).all()  # sigmoids
+
+
+# --- The whole way in numpy ----------------------------------------------------------------------
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def lstm_in_numpy(w: dict[str, np.ndarray], x: np.ndarray, suffix: str) -> np.ndarray:
+    """Return the states ``(N, hidden)`` of one direction of one layer; gates i, f, g, o."""
+    if suffix.endswith("_reverse"):
+        x = x[::-1]
+    hidden = w[f"weight_hh_{suffix}"].shape[1]
+    h = c = np.zeros(hidden)
+    states = []
+    for frame in x:
+        gates = w[f"weight_ih_{suffix}"] @ frame + w[f"bias_ih_{suffix}"]
+        gates = gates + w[f"weight_hh_{suffix}"] @ h + w[f"bias_hh_{suffix}"]
+        i, f, g, o = np.split(gates, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.array(states[::-1] if suffix.endswith("_reverse") else states)
+
+
+def separate_in_numpy(model: SeparationModel, mix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return masks ``(S, C, F, N)`` and stems ``(S, C, T)`` of ``mix`` ``(C, T)`` in float64."""
+    w = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
+    channels, samples = mix.shape
+    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(64) / 64))
+    padded = np.pad(mix, [(0, 0), (0, -samples % 16)])
+    padded = np.pad(padded, [(0, 0), (32, 32)], mode="reflect")
+    starts = range(0, padded.shape[1] - 63, 16)
+    spectrum = np.stack([np.fft.rfft(padded[:, n : n + 64] * window) for n in starts])  # N, C, F
+    level = 10 * np.log10(np.maximum((np.abs(spectrum) / window.sum()) ** 2, 1e-8))
+    x = level.transpose(0, 2, 1).reshape(len(starts), -1)
+    norm = {key.rpartition(".")[2]: w[key] for key in w if "batch_norm" in key}
+    x = (x - norm["running_mean"]) / np.sqrt(norm["running_var"] + 1e-5)
+    x = x * norm["weight"] + norm["bias"]
+    rnn = {key.rpartition(".")[2]: w[key] for key in w if "rnn" in key}
+    for layer in range(2):
+        ways = [lstm_in_numpy(rnn, x, f"l{layer}{way}") for way in ("", "_reverse")]
+        x = np.concatenate(ways, axis=1)
+    logits = x @ w["mask.linear.weight"].T + w["mask.linear.bias"]
+    masks = sigmoid(logits).reshape(len(starts), 33, channels, -1).transpose(3, 2, 1, 0)
+    frames = np.fft.irfft(masks * spectrum.transpose(1, 2, 0), axis=2)
+    total, weight = np.zeros((*frames.shape[:2], padded.shape[1])), np.zeros(padded.shape[1])
+    for number, start in enumerate(starts):
+        total[..., start : start + 64] += frames[..., number] * window
+        weight[start : start + 64] += window**2
+    return masks, (total[..., 32:-32] / weight[32:-32])[..., :samples]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("samples", [480, 1_003])
+@pytest.mark.parametrize("norm_per_bin", [False, True])
+def test_mask_inference_in_numpy(channels: int, samples: int, norm_per_bin: bool) -> None:
+    model, mix = tiny(channels=channels, norm_per_bin=norm_per_bin), noise(1, channels, samples)
+    with torch.inference_mode():
+        outputs = model.training_outputs(mix)
+    masks, stems = separate_in_numpy(model, mix[0].double().numpy())
+    assert masks.std() > 0.1
+    np.testing.assert_allclose(outputs["masks"][0].numpy(), masks, atol=1e-5)
+    assert signal_to_difference(torch.from_numpy(stems), outputs["sources"][0]) > 90
+    heard = model.transform(mix).abs()[0].numpy()
+    np.testing.assert_allclose(outputs["magnitudes"][0].numpy(), masks * heard, atol=1e-4)
