@@ -1,0 +1,87 @@
+"""What the separators without weights share: masks on a spectrogram, running medians, shares.
+
+They are the baselines of the literature: they know nothing but the song, and separate by what is
+true of all music. Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins,
+``N`` frames of the spectrogram.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.layers import istft, stft
+
+#: Where nothing sounds all sources get equal shares; far below what 24 bits can hold, squared.
+POWER_FLOOR = 1e-20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpectrogramConfig:
+    """Where a spectrogram is taken, and of how much of the song at a time."""
+
+    sources: tuple[str, ...]
+    sample_rate: int = 44_100  # Hz
+    channels: int = 2
+    segment: int = 441_000  # frames of audio: 10 s
+    n_fft: int = 2048  # samples of the window
+    hop: int = 512
+
+
+class SpectrogramSeparator(SeparationModel):
+    """Masks on the spectrogram of the mixture, made of the magnitudes of the mixture alone."""
+
+    Config = SpectrogramConfig
+
+    def __init__(self, config: SpectrogramConfig) -> None:
+        super().__init__(config)
+        if not 0 < config.hop <= config.n_fft // 2:
+            raise ValueError(f"hop {config.hop} is not within half a window of {config.n_fft}")
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.channels
+        self.segment = config.segment
+        self.n_fft = config.n_fft
+        self.hop = config.hop
+
+    def analysis_window(self, device: torch.device) -> Tensor:
+        """Return the window ``(n_fft,)`` of the spectrogram."""
+        return torch.hann_window(self.n_fft, device=device)
+
+    @abstractmethod
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """Return the share ``(B, S, C, F, N)`` of each source in ``magnitudes`` (B, C, F, N)."""
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
+        samples = mix.shape[-1]
+        window = self.analysis_window(mix.device)
+        # A wave shorter than half a window could not be reflected at its ends.
+        padded = functional.pad(mix.float(), (0, max(0, self.n_fft // 2 + 1 - samples)))
+        spectrum = stft(padded, self.n_fft, self.hop, window=window)
+        with torch.autocast(mix.device.type, enabled=False):
+            masked = self.masks(spectrum.abs()) * spectrum[:, None]
+        return istft(masked, self.n_fft, self.hop, padded.shape[-1], window=window)[..., :samples]
+
+
+def shares(strengths: Tensor, power: float) -> Tensor:
+    """Return ``strengths`` to the ``power``, over their sum along axis 1 (S); they sum to 1."""
+    raised = strengths**power + POWER_FLOOR
+    return raised / raised.sum(dim=1, keepdim=True)
+
+
+def running_median(values: Tensor, length: int, dim: int) -> Tensor:
+    """Return the median of the ``length`` (odd) values around each of ``values`` along ``dim``.
+
+    Beyond its ends the axis goes on as its own mirror image, the last value first.
+    """
+    count = values.shape[dim]
+    around = torch.arange(-(length // 2), count + length // 2, device=values.device) % (2 * count)
+    mirrored = torch.where(around < count, around, 2 * count - 1 - around)
+    rows = values.index_select(dim, mirrored).movedim(dim, -1)
+    return rows.unfold(-1, length, 1).median(dim=-1).values.movedim(-1, dim)

@@ -1,0 +1,53 @@
+"""Harmonic/percussive separation: what goes on is harmonic, what is broad is percussive.
+
+D. Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010. A note is a line
+along the time of a spectrogram, a stroke of a drum one along its frequency; a median along a line
+keeps it, and loses the lines that cross it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stemsplit.models.classical import (
+    SpectrogramConfig,
+    SpectrogramSeparator,
+    running_median,
+    shares,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HPSSConfig(SpectrogramConfig):
+    """The numbers of the paper, section 3: 4096 samples, hops of 1024, medians of 17."""
+
+    sources: tuple[str, ...] = ("harmonic", "percussive")
+    n_fft: int = 4096
+    hop: int = 1024
+    harmonic_length: int = 17  # frames of the median along time: 0.4 s
+    percussive_length: int = 17  # bins of the median along frequency: 180 Hz
+    power: float = 2.0  # p of the soft masks
+
+
+class HPSS(SpectrogramSeparator):
+    """Two medians of the magnitudes, and each one's share of their powers."""
+
+    Config = HPSSConfig
+
+    def __init__(self, config: HPSSConfig) -> None:
+        super().__init__(config)
+        for length in (config.harmonic_length, config.percussive_length):
+            if length < 1 or length % 2 == 0:
+                raise ValueError(f"a median of {length} values has no middle")
+        if len(config.sources) != 2:
+            raise ValueError("there are two sources: the harmonic one and the percussive one")
+        self.settings = config
+
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """Return the shares ``(B, 2, C, F, N)``, which sum to 1, of ``magnitudes`` (B, C, F, N)."""
+        harmonic = running_median(magnitudes, self.settings.harmonic_length, -1)
+        percussive = running_median(magnitudes, self.settings.percussive_length, -2)
+        return shares(torch.stack([harmonic, percussive], dim=1), self.settings.power)
