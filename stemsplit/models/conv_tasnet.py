@@ -1,0 +1,355 @@
+"""Conv-TasNet: dilated convolutions that mask a learnt basis of short, overlapping filters.
+
+Luo, Mesgarani 2019, "Conv-TasNet: Surpassing Ideal Time-Frequency Magnitude Masking for Speech
+Separation", arXiv:1809.07454. `ConvTasNet` is the stereo network for music of Défossez et al. 2019,
+"Music Source Separation in the Waveform Domain", arXiv:1911.13254; `SpeechConvTasNet` is the
+paper's own as torchaudio has it. They differ in their norms, biases and skips, and the names of
+their weights are those of the published checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.layers import pad_to_multiple
+
+EPSILON = 1e-8  # of every norm, inside its square root
+Mask = Literal["relu", "sigmoid"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvTasNetConfig:
+    """What defines a Conv-TasNet for music. The defaults are the published checkpoints'."""
+
+    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
+    sample_rate: int = 44_100  # Hz
+    audio_channels: int = 2
+    segment: int = 352_800  # samples: 8 s
+    filters: int = 256  # N
+    filter_length: int = 20  # L, samples; the stride is half of it
+    bottleneck: int = 256  # B, channels
+    hidden: int = 512  # H, channels inside a block
+    kernel: int = 3  # P
+    blocks: int = 10  # X in each repeat; dilations 1, 2, 4, ...
+    repeats: int = 4  # R
+    mask: Mask = "relu"
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        _check(self, "audio_channels")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechConvTasNetConfig:
+    """What defines a Conv-TasNet for speech. The defaults are the best values of the paper."""
+
+    sources: tuple[str, ...] = ("speaker1", "speaker2")
+    sample_rate: int = 8_000  # Hz
+    segment: int = 240_000  # samples: 30 s, so that speakers seldom change places at a seam
+    filters: int = 512  # N
+    filter_length: int = 16  # L, samples; the stride is half of it
+    bottleneck: int = 128  # B, channels
+    hidden: int = 512  # H, channels inside a block
+    skip: int = 128  # Sc, channels of the skip path
+    kernel: int = 3  # P
+    blocks: int = 8  # X in each repeat; dilations 1, 2, 4, ...
+    repeats: int = 3  # R
+    mask: Mask = "sigmoid"
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        _check(self, "skip")
+
+
+def _check(config: ConvTasNetConfig | SpeechConvTasNetConfig, *own: str) -> None:
+    """Raise ``ValueError`` for values that give no network; ``own`` are further counts to check."""
+    if not config.sources:
+        raise ValueError("sources must name at least one source")
+    counts = ("sample_rate", "segment", "filters", "bottleneck", "hidden", "blocks", "repeats")
+    for field in (*counts, *own):
+        if getattr(config, field) < 1:
+            raise ValueError(f"{field} must be at least 1, not {getattr(config, field)}")
+    if config.filter_length < 2 or config.filter_length % 2:
+        raise ValueError(f"filter_length must be even, not {config.filter_length}")
+    if config.kernel % 2 == 0:
+        raise ValueError(f"kernel must be odd, not {config.kernel}")
+    if config.mask not in ("relu", "sigmoid"):
+        raise ValueError(f"mask must be 'relu' or 'sigmoid', not {config.mask!r}")
+
+
+def _activate(scores: Tensor, mask: Mask) -> Tensor:
+    return scores.relu() if mask == "relu" else scores.sigmoid()
+
+
+# --- Music ---------------------------------------------------------------------------------------
+
+
+class ChannelNorm(nn.Module):
+    """The norm called cLN: each frame over its channels; a gain and an offset per channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(1, channels, 1))
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
+        gamma, beta = self.gamma.flatten(), self.beta.flatten()
+        columns = x.float().transpose(1, 2)
+        return functional.layer_norm(columns, gamma.shape, gamma, beta, EPSILON).transpose(1, 2)
+
+
+class GlobalNorm(ChannelNorm):
+    """The norm called gLN: all channels and frames of an item together; gain, offset as above."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
+        gamma, beta = self.gamma.flatten(), self.beta.flatten()
+        return functional.group_norm(x.float(), 1, gamma, beta, EPSILON)
+
+
+class Encoder(nn.Module):
+    """The learnt basis: one strided convolution, ReLU."""
+
+    def __init__(self, config: ConvTasNetConfig) -> None:
+        super().__init__()
+        length = config.filter_length
+        self.conv1d_U = nn.Conv1d(
+            config.audio_channels, config.filters, length, length // 2, bias=False
+        )
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the weights of the basis ``(B, filters, N)`` of ``mix`` ``(B, C, T)``."""
+        weights: Tensor = self.conv1d_U(mix)
+        return weights.relu()
+
+
+class DepthwiseSeparable(nn.Module):
+    """Dilated convolution of each channel, PReLU, gLN, 1x1 convolution."""
+
+    def __init__(self, config: ConvTasNetConfig, dilation: int) -> None:
+        super().__init__()
+        hidden, padding = config.hidden, (config.kernel - 1) // 2 * dilation
+        self.net = nn.Sequential(
+            nn.Conv1d(
+                hidden,
+                hidden,
+                config.kernel,
+                padding=padding,
+                dilation=dilation,
+                groups=hidden,
+                bias=False,
+            ),
+            nn.PReLU(),
+            GlobalNorm(hidden),
+            nn.Conv1d(hidden, config.bottleneck, 1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, bottleneck, N)`` of ``x`` ``(B, hidden, N)``."""
+        y: Tensor = self.net(x)
+        return y
+
+
+class Block(nn.Module):
+    """What a block adds: 1x1 convolution, PReLU, gLN, and a dilated convolution in a wide space."""
+
+    def __init__(self, config: ConvTasNetConfig, dilation: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv1d(config.bottleneck, config.hidden, 1, bias=False),
+            nn.PReLU(),
+            GlobalNorm(config.hidden),
+            DepthwiseSeparable(config, dilation),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, bottleneck, N)``, ``x`` and what the block adds to it."""
+        y: Tensor = x + self.net(x)
+        return y
+
+
+class Separator(nn.Module):
+    """From the weights of the basis to masks: cLN, bottleneck, repeats of blocks, 1x1 convolution.
+
+    No block but the last is heard outside: there is no skip path.
+    """
+
+    def __init__(self, config: ConvTasNetConfig) -> None:
+        super().__init__()
+        masks = len(config.sources) * config.filters
+        self.network = nn.Sequential(
+            ChannelNorm(config.filters),
+            nn.Conv1d(config.filters, config.bottleneck, 1, bias=False),
+            nn.Sequential(
+                *(
+                    nn.Sequential(*(Block(config, 2**index) for index in range(config.blocks)))
+                    for _ in range(config.repeats)
+                )
+            ),
+            nn.Conv1d(config.bottleneck, masks, 1, bias=False),
+        )
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Return what masks are made of ``(B, S * filters, N)``, of ``(B, filters, N)``."""
+        scores: Tensor = self.network(weights)
+        return scores
+
+
+class Decoder(nn.Module):
+    """Back from the weights of the basis to a wave: each frame a sum of signals, overlapping."""
+
+    def __init__(self, config: ConvTasNetConfig) -> None:
+        super().__init__()
+        self.channels = config.audio_channels
+        self.stride = config.filter_length // 2
+        self.basis_signals = nn.Linear(
+            config.filters, config.audio_channels * config.filter_length, bias=False
+        )
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Return ``(B, C, T)`` of ``weights`` ``(B, filters, N)``; T = (N + 1) * stride."""
+        signals = self.basis_signals.weight.t().reshape(-1, self.channels, 2 * self.stride)
+        return functional.conv_transpose1d(weights, signals, stride=self.stride)
+
+
+class ConvTasNet(SeparationModel):
+    """Conv-TasNet for music: both channels share a basis and its masks. Any T."""
+
+    Config = ConvTasNetConfig
+    standardised = True
+
+    def __init__(self, config: ConvTasNetConfig) -> None:
+        super().__init__(config)
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.audio_channels
+        self.segment = config.segment
+        self.filter_length = config.filter_length
+        self.mask = config.mask
+
+        self.encoder = Encoder(config)
+        self.separator = Separator(config)
+        self.decoder = Decoder(config)
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d | nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``.
+
+        Zeros at the right let the last filter reach the last sample, which the published program
+        leaves silent where the stride does not divide T.
+        """
+        samples = mix.shape[-1]
+        x = functional.pad(mix.float(), (0, max(0, self.filter_length - samples)))
+        weights = self.encoder(pad_to_multiple(x, self.filter_length // 2))
+        scores = self.separator(weights).unflatten(1, (len(self.sources), -1))
+        masked = _activate(scores, self.mask) * weights[:, None]
+        waves: Tensor = self.decoder(masked.flatten(0, 1)).float()
+        return waves.view(len(mix), len(self.sources), self.channels, -1)[..., :samples]
+
+
+# --- Speech --------------------------------------------------------------------------------------
+
+
+class GroupNorm(nn.GroupNorm):
+    """The norm gLN under the names of torchaudio's weights."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels, eps=EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
+        return super().forward(x.float())
+
+
+class SpeechBlock(nn.Module):
+    """A block with two ways out: what it adds to its input, and what it adds to the skip path.
+
+    The last block of a network has the skip only (``last``).
+    """
+
+    def __init__(self, config: SpeechConvTasNetConfig, dilation: int, *, last: bool) -> None:
+        super().__init__()
+        hidden, padding = config.hidden, (config.kernel - 1) // 2 * dilation
+        self.conv_layers = nn.Sequential(
+            nn.Conv1d(config.bottleneck, hidden, 1),
+            nn.PReLU(),
+            GroupNorm(hidden),
+            nn.Conv1d(
+                hidden, hidden, config.kernel, padding=padding, dilation=dilation, groups=hidden
+            ),
+            nn.PReLU(),
+            GroupNorm(hidden),
+        )
+        self.res_out = None if last else nn.Conv1d(hidden, config.bottleneck, 1)
+        self.skip_out = nn.Conv1d(hidden, config.skip, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the next block's input ``(B, bottleneck, N)`` and the skip ``(B, skip, N)``."""
+        y = self.conv_layers(x)
+        return x if self.res_out is None else x + self.res_out(y), self.skip_out(y)
+
+
+class MaskGenerator(nn.Module):
+    """From the weights of the basis to masks: gLN, bottleneck, blocks, PReLU, 1x1 convolution."""
+
+    def __init__(self, config: SpeechConvTasNetConfig) -> None:
+        super().__init__()
+        self.input_norm = GroupNorm(config.filters)
+        self.input_conv = nn.Conv1d(config.filters, config.bottleneck, 1)
+        count = config.repeats * config.blocks
+        self.conv_layers = nn.ModuleList(
+            SpeechBlock(config, 2 ** (index % config.blocks), last=index == count - 1)
+            for index in range(count)
+        )
+        self.output_prelu = nn.PReLU()
+        self.output_conv = nn.Conv1d(config.skip, len(config.sources) * config.filters, 1)
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Return what masks are made of ``(B, S * filters, N)``, of ``(B, filters, N)``."""
+        x: Tensor = self.input_conv(self.input_norm(weights))
+        skips: Tensor | None = None
+        for block in self.conv_layers:
+            x, skip = block(x)
+            skips = skip if skips is None else skips + skip
+        scores: Tensor = self.output_conv(self.output_prelu(skips))
+        return scores
+
+
+class SpeechConvTasNet(SeparationModel):
+    """Conv-TasNet of the paper: mono, a skip path, sigmoid masks, no ReLU in the encoder. Any T."""
+
+    Config = SpeechConvTasNetConfig
+
+    def __init__(self, config: SpeechConvTasNetConfig) -> None:
+        super().__init__(config)
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = 1
+        self.segment = config.segment
+        self.mask = config.mask
+
+        length, self.stride = config.filter_length, config.filter_length // 2
+        # Padded by a stride at each end, so that every sample is seen by two filters.
+        self.encoder = nn.Conv1d(1, config.filters, length, self.stride, self.stride, bias=False)
+        self.mask_generator = MaskGenerator(config)
+        self.decoder = nn.ConvTranspose1d(
+            config.filters, 1, length, self.stride, self.stride, bias=False
+        )
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, 1, T)`` of ``mix`` ``(B, 1, T)``; any ``T``."""
+        samples = mix.shape[-1]
+        weights = self.encoder(pad_to_multiple(mix.float(), self.stride))
+        scores = self.mask_generator(weights).unflatten(1, (len(self.sources), -1))
+        masked = _activate(scores, self.mask) * weights[:, None]
+        waves: Tensor = self.decoder(masked.flatten(0, 1)).float()
+        return waves.view(len(mix), len(self.sources), 1, -1)[..., :samples]

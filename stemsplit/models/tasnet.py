@@ -1,0 +1,108 @@
+"""TasNet: an LSTM that masks a learnt basis of short segments of the waveform.
+
+Source: Luo, Mesgarani 2018, "TasNet: Time-Domain Audio Separation Network for Real-Time,
+Single-Channel Speech Separation", arXiv:1711.00541. No weights of it were published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+
+#: LSTM layers between two ends of an identity skip.
+SKIPPED = 2
+#: Keeps the gain of a silent segment, and the gradient through it, finite; far below one step of 16
+#: bits.
+EPSILON = 1e-8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TasNetConfig:
+    """What defines a TasNet. The defaults are the paper's non-causal network.
+
+    Its causal one is ``bidirectional = False`` with ``hidden = 1000``.
+    """
+
+    sources: tuple[str, ...] = ("speaker1", "speaker2")
+    sample_rate: int = 8_000  # Hz
+    segment: int = 80_000  # samples: 10 s, longer than the sentences it was evaluated on
+    frame: int = 40  # L, samples: 5 ms; frames do not overlap
+    basis: int = 500  # N, signals
+    hidden: int = 500  # units of an LSTM layer in each direction
+    layers: int = 4
+    bidirectional: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        if not self.sources:
+            raise ValueError("sources must name at least one source")
+        for field in ("sample_rate", "segment", "frame", "basis", "hidden", "layers"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.layers % SKIPPED:
+            raise ValueError(f"layers must be a multiple of {SKIPPED}, not {self.layers}")
+
+
+class TasNet(SeparationModel):
+    """Gated encoder, layer norm, LSTM with identity skips, softmax over the sources, decoder.
+
+    Mono, any T: the longer, the more the LSTM hears.
+    """
+
+    Config = TasNetConfig
+
+    def __init__(self, config: TasNetConfig) -> None:
+        super().__init__(config)
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = 1
+        self.segment = config.segment
+        self.frame = config.frame
+
+        self.encoder = nn.Linear(config.frame, config.basis, bias=False)
+        self.gate = nn.Linear(config.frame, config.basis, bias=False)
+        self.norm = nn.LayerNorm(config.basis)
+        outputs = config.hidden * (2 if config.bidirectional else 1)
+        self.lstm = nn.ModuleList(
+            nn.LSTM(
+                config.basis if index == 0 else outputs,
+                config.hidden,
+                num_layers=SKIPPED,
+                batch_first=True,
+                bidirectional=config.bidirectional,
+            )
+            for index in range(config.layers // SKIPPED)
+        )
+        self.mask = nn.Linear(outputs, len(config.sources) * config.basis)
+        self.decoder = nn.Linear(config.basis, config.frame, bias=False)
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, 1, T)`` of ``mix`` ``(B, 1, T)``; any ``T``.
+
+        Their sum is what the decoder makes of the unmasked weights, since masks add up to 1.
+        """
+        samples = mix.shape[-1]
+        frames = functional.pad(mix.float(), (0, -samples % self.frame)).view(
+            len(mix), -1, self.frame
+        )
+        # Every frame has unit length inside, so that loud and soft ones are heard alike.
+        gain = (frames.square().sum(-1, keepdim=True) + EPSILON).sqrt()
+        frames = frames / gain
+        weights = self.encoder(frames).relu() * self.gate(frames).sigmoid()  # (B, N, basis)
+        masked = self._masks(weights) * weights[:, None].float()
+        waves: Tensor = self.decoder(masked).float() * gain[:, None]
+        return waves.flatten(2)[:, :, None, :samples]
+
+    def _masks(self, weights: Tensor) -> Tensor:
+        """Return ``(B, S, N, basis)`` fp32 of ``(B, N, basis)``; the sum over S is 1."""
+        x = self.norm(weights.float())
+        for index, block in enumerate(self.lstm):
+            y, _ = block(x)
+            x = y if index == 0 else x + y
+        scores = self.mask(x).float().unflatten(-1, (len(self.sources), -1))
+        return torch.softmax(scores, dim=2).transpose(1, 2)

@@ -1,0 +1,189 @@
+"""Wave-U-Net: a U-Net on the waveform that halves the rate by leaving out every second sample.
+
+Source: Stoller, Ewert, Dixon 2018, "Wave-U-Net: A Multi-Scale Neural Network for End-to-End Audio
+Source Separation", arXiv:1806.03185, and its program f90/Wave-U-Net. `VARIANTS` has the paper's
+networks by their names.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+
+DOWN_KERNEL = 15
+UP_KERNEL = 5
+SLOPE = 0.2  # of the LeakyReLU below zero
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveUNetConfig:
+    """What defines a Wave-U-Net. The defaults are those of M4, the paper's best for vocals."""
+
+    sources: tuple[str, ...] = ("accompaniment", "vocals")
+    sample_rate: int = 22_050  # Hz
+    audio_channels: int = 2
+    segment: int = 442_368  # samples: 20 s, 108 * 2^12; the program went by 16,384
+    levels: int = 12  # L
+    filters: int = 24  # F; level i has F * i
+    #: The last source is what the others leave of the mixture.
+    difference_output: bool = True
+    #: No convolution is padded, so that more audio goes in than comes out; `forward` puts it there.
+    context: bool = True
+    upsampling: Literal["linear", "learned"] = "linear"
+    output: Literal["tanh", "linear"] = "tanh"
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        if len(self.sources) < (2 if self.difference_output else 1):
+            raise ValueError("sources must name at least one source, two with difference_output")
+        for field in ("sample_rate", "audio_channels", "segment", "levels", "filters"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.upsampling not in ("linear", "learned"):
+            raise ValueError(f"upsampling must be 'linear' or 'learned', not {self.upsampling!r}")
+        if self.output not in ("tanh", "linear"):
+            raise ValueError(f"output must be 'tanh' or 'linear', not {self.output!r}")
+
+
+#: Table 1 of the paper, and M5 at the rate of a CD, which the program has besides.
+VARIANTS: dict[str, WaveUNetConfig] = {
+    "M1": WaveUNetConfig(audio_channels=1, difference_output=False, context=False),
+    "M2": WaveUNetConfig(audio_channels=1, context=False),
+    "M3": WaveUNetConfig(audio_channels=1),
+    "M4": WaveUNetConfig(),
+    "M5": WaveUNetConfig(upsampling="learned"),
+    "M5-HighSR": WaveUNetConfig(upsampling="learned", sample_rate=44_100, segment=884_736),
+    "M6": WaveUNetConfig(sources=("bass", "drums", "other", "vocals")),
+    "M7": WaveUNetConfig(audio_channels=1, sample_rate=8_192, filters=34, segment=163_840),
+}
+
+
+def padded_length(samples: int, config: WaveUNetConfig) -> tuple[int, int]:
+    """Return how many samples go in and come out of the convolutions, at least ``samples`` out.
+
+    Without context both are the next multiple of 2^levels. With context the output is the least
+    from ``samples`` up that every level divides, and the input what this takes.
+    """
+    if not config.context:
+        length = math.ceil(samples / 2**config.levels) * 2**config.levels
+        return length, length
+    outputs = samples
+    for _ in range(config.levels):
+        outputs = math.ceil((outputs + UP_KERNEL) / 2)
+    inputs = outputs + DOWN_KERNEL - 1
+    for _ in range(config.levels):
+        outputs = 2 * outputs - UP_KERNEL
+        inputs = 2 * inputs - 1 + DOWN_KERNEL - 1
+    return inputs, outputs
+
+
+class WaveUNet(SeparationModel):
+    """Convolutions and decimation down, interpolation and convolutions up. Any T.
+
+    With context a sample depends on three seconds to each side. At the ends of a segment zeros
+    stand for them; segments overlap by twice as much, so that each sample counts mostly where the
+    song itself is around it.
+    """
+
+    Config = WaveUNetConfig
+    overlap = 0.3
+
+    def __init__(self, config: WaveUNetConfig) -> None:
+        super().__init__(config)
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.audio_channels
+        self.segment = config.segment
+
+        padding = 0 if config.context else 1
+        widths = [config.filters * level for level in range(1, config.levels + 2)]
+
+        def convolution(inputs: int, outputs: int, width: int) -> nn.Conv1d:
+            return nn.Conv1d(inputs, outputs, width, padding=padding * (width // 2))
+
+        self.down, self.up, self.rise = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        above = config.audio_channels
+        for width in widths[:-1]:
+            self.down.append(convolution(above, width, DOWN_KERNEL))
+            above = width
+        self.bottom = convolution(above, widths[-1], DOWN_KERNEL)
+        above = widths[-1]
+        for width in reversed(widths[:-1]):
+            learned = config.upsampling == "learned"
+            self.rise.append(Upsampling(above, context=config.context, learned=learned))
+            self.up.append(convolution(width + above, width, UP_KERNEL))
+            above = width
+        estimated = len(config.sources) - (1 if config.difference_output else 0)
+        self.outputs = nn.Conv1d(
+            config.audio_channels + above, estimated * config.audio_channels, 1
+        )
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``.
+
+        In training the difference is left as it is; otherwise it is clipped to -1 .. 1, as are
+        linear outputs.
+        """
+        samples = mix.shape[-1]
+        mix = mix.float()
+        inputs, outputs = padded_length(samples, self._config)
+        edge = (inputs - outputs) // 2  # half of what the unpadded convolutions take away
+        padded = functional.pad(mix, (edge, inputs - edge - samples))
+        estimates = self._estimate(padded)[..., :samples].float()
+        if self._config.output == "tanh":
+            estimates = estimates.tanh()
+        elif not self.training:
+            estimates = estimates.clamp(-1, 1)
+        stems = estimates.reshape(len(mix), -1, self.channels, samples)
+        if self._config.difference_output:
+            rest = mix[:, None] - stems.sum(1, keepdim=True)
+            stems = torch.cat([stems, rest if self.training else rest.clamp(-1, 1)], dim=1)
+        return stems
+
+    def _estimate(self, padded: Tensor) -> Tensor:
+        """Return ``(B, S * C, T')`` before the last function, of the padded mixture."""
+        x, skips = padded, []
+        for convolve in self.down:
+            x = functional.leaky_relu(convolve(x), SLOPE)
+            skips.append(x)
+            x = x[..., ::2]
+        x = functional.leaky_relu(self.bottom(x), SLOPE)
+        for rise, convolve in zip(self.rise, self.up, strict=True):
+            x = rise(x)
+            x = functional.leaky_relu(convolve(_beside(skips.pop(), x)), SLOPE)
+        estimates: Tensor = self.outputs(_beside(padded, x))
+        return estimates
+
+
+class Upsampling(nn.Module):
+    """Twice the rate: between every two samples a third, their mean or a learnt mixture of both.
+
+    With context the 2 N - 1 samples between the ends come out; without it 2 N, the last one twice.
+    """
+
+    def __init__(self, channels: int, *, context: bool, learned: bool) -> None:
+        super().__init__()
+        self.context = context
+        #: What the sigmoid makes the earlier sample's share, for each channel; a half at first.
+        self.share = nn.Parameter(torch.zeros(channels)) if learned else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, 2 N - 1)``, or 2 N without context, of ``x`` ``(B, C, N)``."""
+        later = torch.cat([x[..., 1:], x[..., -1:]], dim=-1)
+        share = 0.5 if self.share is None else self.share.sigmoid()[:, None]
+        between = later + share * (x - later)
+        both = torch.stack([x, between], dim=-1).flatten(-2)
+        return both[..., :-1] if self.context else both
+
+
+def _beside(skip: Tensor, x: Tensor) -> Tensor:
+    """Return ``skip`` and ``x`` ``(B, C, N)`` as channels of one; of ``skip`` the middle counts."""
+    start = (skip.shape[-1] - x.shape[-1]) // 2
+    return torch.cat([skip[..., start : start + x.shape[-1]], x], dim=1)
