@@ -149,7 +149,7 @@ class Roformer(SeparationModel):
         x = self.final_norm(self._transform(x))
         masks = torch.stack([estimate(x) for estimate in self.mask_estimators], dim=1)
         # (B, S, N, bins of all bands, C, 2); what bands share gets the mean of their masks.
-        masks = masks.float().unflatten(-1, (-1, channels, 2))
+        masks = masks.float().view(*masks.shape[:-1], -1, channels, 2)
         total = masks.new_zeros(batch, len(self.sources), frames, bins, channels, 2)
         total = total.index_add(3, self.bin_of, masks) / self.bands_of_bin[:, None, None]
         return torch.view_as_complex(total.permute(0, 1, 4, 3, 2, 5).contiguous())
@@ -157,7 +157,8 @@ class Roformer(SeparationModel):
     def _transform(self, x: Tensor) -> Tensor:
         """Return ``(B, N, K, D)`` of ``x`` ``(B, N, K, D)``, after all transformers."""
         earlier: Tensor | None = None
-        for along_time, along_bands in self.layers:
+        for pair in self.layers:
+            along_time, along_bands = pair.children()
             if earlier is not None:
                 x = x + earlier
             x = map_sequences(along_time, x.transpose(1, 2)).transpose(1, 2)
@@ -177,7 +178,7 @@ def map_sequences(transformer: nn.Module, x: Tensor) -> Tensor:
         transformed: Tensor = transformer(x.flatten(0, 1))
         return transformed.view_as(x)
     for item in x:
-        for sequences in item.split(max(1, BLOCK_VECTORS // x.shape[2])):
+        for sequences in torch.split(item, max(1, BLOCK_VECTORS // x.shape[2])):
             sequences.copy_(transformer(sequences))
     return x
 
@@ -207,7 +208,7 @@ class BandSplit(nn.Module):
 
     def forward(self, parts: Tensor) -> Tensor:
         """Return ``(B, N, K, D)`` fp32 of ``parts`` ``(B, N, values of all bands)``."""
-        bands = zip(self.to_features, parts.split(self.sizes, dim=-1), strict=True)
+        bands = zip(self.to_features, torch.split(parts, self.sizes, dim=-1), strict=True)
         # In fp32 from here on: all that the transformers do is added to it.
         return torch.stack([to_feature(band) for to_feature, band in bands], dim=2).float()
 
@@ -249,7 +250,8 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, N, D)`` fp32 of ``x`` ``(B, N, D)`` fp32."""
-        for attend, feed_forward in self.layers:
+        for layer in self.layers:
+            attend, feed_forward = layer.children()
             x = x + attend(x)
             x = x + feed_forward(x)
         normalised: Tensor = self.norm(x)
@@ -295,7 +297,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, N, D)`` of ``x`` ``(B, N, D)``."""
         x = self.norm(x)
-        qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
+        qkv = self.to_qkv(x).view(*x.shape[:-1], 3, self.heads, -1)
         query, key = rotate(qkv[:, :, :2]).transpose(1, 3).unbind(2)
         value = qkv[:, :, 2].transpose(1, 2)
         y = functional.scaled_dot_product_attention(
@@ -314,7 +316,7 @@ def rotate(x: Tensor) -> Tensor:
     """
     turns = rotary_turns(x.shape[1], x.shape[-1], x.device)
     turns = turns.view(len(turns), *[1] * (x.dim() - 3), -1)
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(x.float().view(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
 
 
