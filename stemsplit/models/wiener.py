@@ -43,6 +43,16 @@ def wiener(
     what the others leave of the mixture. Where the mixture is 0, so are all sources. Raises
     ``ValueError`` for more than 2 channels, which have no closed form here.
     """
+    if mixture.device.type == "mps":  # has no double precision
+        separated = wiener(
+            magnitudes.cpu(),
+            mixture.cpu(),
+            iterations=iterations,
+            residual=residual,
+            softmask=softmask,
+            excerpt=excerpt,
+        )
+        return separated.to(mixture.device)
     batch, sources, channels, bins, frames = magnitudes.shape
     if channels > 2:
         raise ValueError(f"a Wiener filter is for 1 or 2 channels, not {channels}")
@@ -84,7 +94,8 @@ def _refine(y: Tensor, x: Tensor) -> Tensor:
     auto = energy.sum(-1) / weight[:, :, None]  # (B, S, C, F): the diagonals of the covariances
     regularised = _mix(auto, power) + EPSILON**0.5
     if x.shape[1] == 1:
-        return power[:, :, None] * auto[..., None] * (x / regularised)[:, None]
+        share: Tensor = power[:, :, None] * auto[..., None] / regularised[:, None]
+        return share * x[:, None]
     cross = (y[:, :, 0] * y[:, :, 1].conj()).sum(-1) / weight  # (B, S, F)
     mixed_cross = torch.complex(
         *(_mix(part[:, :, None], power)[:, 0] for part in (cross.real, cross.imag))

@@ -1,0 +1,162 @@
+"""Open-Unmix: a BLSTM for each stem gives magnitudes, and a Wiener filter makes stems of them all.
+
+F.-R. Stöter, S. Uhlich, A. Liutkus, Y. Mitsufuji, "Open-Unmix - A Reference Implementation for
+Music Source Separation", JOSS 4 (2019). The names of the weights of one target are those of the
+published files.
+
+Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
+spectrogram.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.models.base import SeparationModel
+from stemsplit.models.layers import istft, stft
+from stemsplit.models.wiener import EXCERPT, wiener
+
+DROPOUT = 0.4  # between the layers of the BLSTM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenUnmixConfig:
+    """The published ``umx`` and ``umxhq``; ``umxl`` has a ``hidden`` of 1024."""
+
+    #: With ``residual``, the last one is what the targets before it leave of the mixture.
+    sources: tuple[str, ...] = ("vocals", "drums", "bass", "other")
+    residual: bool = False
+    sample_rate: int = 44_100  # Hz
+    channels: int = 2
+    #: T heard at a time: 8 excerpts of the Wiener filter, 56 s. See `OpenUnmix`.
+    segment: int = 8 * EXCERPT * 1024
+    n_fft: int = 4096  # samples of the window
+    hop: int = 1024
+    bandwidth: int = 16_000  # Hz that the networks hear
+    hidden: int = 512  # half of it in each direction of the BLSTM
+    layers: int = 3
+    iterations: int = 1  # of expectation maximisation; 0 keeps the phase of the mixture
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        for field in ("sample_rate", "segment", "bandwidth", "layers"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.channels not in (1, 2):
+            raise ValueError(f"channels must be 1 or 2, not {self.channels}")
+        if self.hidden < 2 or self.hidden % 2:
+            raise ValueError(f"hidden must be even, not {self.hidden}")
+        if not 0 < self.hop <= self.n_fft // 2:
+            raise ValueError(f"hop {self.hop} is not within half a window of {self.n_fft}")
+        if self.iterations < 0:
+            raise ValueError(f"iterations must be at least 0, not {self.iterations}")
+        if len(self.sources) < (2 if self.residual or self.iterations else 1):
+            raise ValueError("there must be two sources for a filter to tell apart, or a residual")
+
+    @property
+    def bins(self) -> int:
+        """F of the spectrogram."""
+        return self.n_fft // 2 + 1
+
+    @property
+    def heard_bins(self) -> int:
+        """Bins up to ``bandwidth``."""
+        return min(self.bins, self.bandwidth * self.n_fft // self.sample_rate + 1)
+
+
+class Target(nn.Module):
+    """The magnitudes of one source from those of the mixture."""
+
+    def __init__(self, config: OpenUnmixConfig) -> None:
+        super().__init__()
+        self.heard = config.heard_bins
+        hidden, channels, bins = config.hidden, config.channels, config.bins
+        # Published weights hold the mean with its sign turned, and the inverse of the deviation.
+        self.input_mean = nn.Parameter(torch.zeros(self.heard))
+        self.input_scale = nn.Parameter(torch.ones(self.heard))
+        self.output_mean = nn.Parameter(torch.ones(bins))
+        self.output_scale = nn.Parameter(torch.ones(bins))
+        self.fc1 = nn.Linear(channels * self.heard, hidden, bias=False)
+        self.bn1 = nn.BatchNorm1d(hidden)
+        self.lstm = nn.LSTM(
+            hidden,
+            hidden // 2,
+            config.layers,
+            bidirectional=True,
+            dropout=DROPOUT if config.layers > 1 else 0.0,
+        )
+        self.fc2 = nn.Linear(2 * hidden, hidden, bias=False)
+        self.bn2 = nn.BatchNorm1d(hidden)
+        self.fc3 = nn.Linear(hidden, channels * bins, bias=False)
+        self.bn3 = nn.BatchNorm1d(channels * bins)
+
+    def forward(self, magnitudes: Tensor) -> Tensor:
+        """Return magnitudes ``(N, B, C, F)`` fp32 of the source in ``magnitudes``."""
+        frames, batch = magnitudes.shape[:2]
+        heard = (magnitudes[..., : self.heard] + self.input_mean) * self.input_scale
+        x = torch.tanh(self.bn1(self.fc1(heard.reshape(frames * batch, -1))))
+        context = self.lstm(x.view(frames, batch, -1))[0].view(frames * batch, -1)
+        x = functional.relu(self.bn2(self.fc2(torch.cat([x, context], dim=-1))))
+        x = self.bn3(self.fc3(x)).float().view(magnitudes.shape)
+        return torch.addcmul(self.output_mean, x, self.output_scale).relu() * magnitudes
+
+
+class OpenUnmix(SeparationModel):
+    """A `Target` for each source, and the Wiener filter over all.
+
+    The reference runs its BLSTM over a whole song. Here it hears a segment of 56 s at a time, which
+    overlaps the next one by 14 s, and fades over the middle of what they share: memory does not
+    grow with the song. Segments start where excerpts of the filter do.
+    """
+
+    Config = OpenUnmixConfig
+    overlap = 0.25
+
+    def __init__(self, config: OpenUnmixConfig) -> None:
+        super().__init__(config)
+        self.settings = config
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate
+        self.channels = config.channels
+        self.segment = config.segment
+        count = len(config.sources) - config.residual
+        self.targets = nn.ModuleList(Target(config) for _ in range(count))
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``, any."""
+        return self.training_outputs(mix)["sources"]
+
+    def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
+        """Return ``sources`` (B, S, C, T), and ``magnitudes`` (B, S, C, F, N) of the targets.
+
+        The published networks learned by the squared distance of ``magnitudes`` to those of the
+        stems, without the filter; so do sources here while training.
+        """
+        settings, samples = self.settings, mix.shape[-1]
+        # The least that can be reflected at its ends.
+        missing = max(0, settings.n_fft // 2 + 1 - samples)
+        wave = functional.pad(mix.float(), (0, missing))
+        mixture = stft(wave, settings.n_fft, settings.hop)
+        magnitudes = self.magnitudes(mixture.abs())
+        with torch.autocast(mix.device.type, enabled=False):
+            separated = wiener(
+                magnitudes,
+                mixture,
+                iterations=0 if self.training else settings.iterations,
+                residual=settings.residual,
+            )
+        # One by one: an inverse takes several times the memory of what it gives.
+        waves = [
+            istft(source, settings.n_fft, settings.hop, samples + missing)[..., :samples]
+            for source in separated.unbind(1)
+        ]
+        return {"sources": torch.stack(waves, dim=1), "magnitudes": magnitudes}
+
+    def magnitudes(self, mixture: Tensor) -> Tensor:
+        """Return magnitudes ``(B, S, C, F, N)`` of the targets in ``mixture`` ``(B, C, F, N)``."""
+        heard = mixture.permute(3, 0, 1, 2).contiguous()
+        return torch.stack([target(heard).permute(1, 2, 3, 0) for target in self.targets], dim=1)
