@@ -8,17 +8,20 @@ publishes those of its Hybrid Demucs, as a dict of tensors alone: their shapes t
 
 from __future__ import annotations
 
+import io
+import pickletools
 import re
-import warnings
+import shutil
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
 
 from torch import Tensor
-from torch.serialization import SourceChangeWarning
 
-from stemsplit.checkpoints.convert import read_pickle
+from stemsplit.checkpoints.convert import OLD_PICKLE, read_pickle
 from stemsplit.checkpoints.demucs_arguments import (
     DEMUCS,
     DEMUCS_V3,
@@ -45,9 +48,7 @@ class PublishedDemucsV3:
 
 
 class PublishedDemucs:
-    """The same for the network of v1 and v2; files of v1 also hold the class's source."""
-
-    dump_patches = False  # torch looks whether to write down how the source differs
+    """The same for the network of v1 and v2."""
 
 
 class Unread:
@@ -78,6 +79,8 @@ CONSTRUCTORS: dict[object, Constructor] = {
     PublishedDemucsV3: DEMUCS_V3,
     PublishedDemucs: DEMUCS,
 }
+#: Operations of a pickle before which its class stands.
+OPENING = 50
 #: Seconds that v1, v2 and the published v3 run on at a time. Of v3 the files hold another figure,
 #: but every list of its models replaces it by this one. Torchaudio's tutorial takes 10 s.
 SECONDS = {"v1": 10, "v2": 40, "v3": 44, "torchaudio": 10}
@@ -89,9 +92,9 @@ def read(path: Path) -> Weights:
     Raises ``CheckpointError`` for a pickle that names more than :data:`ALLOWED`, for weights that
     are quantised, and for an argument that our network cannot honour, by its name.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SourceChangeWarning)  # of the class that we stand in for
-        package = read_pickle(path, ALLOWED)
+    with path.open("rb") as file:
+        old = file.read(len(OLD_PICKLE)) == OLD_PICKLE
+    package = _read_old(path) if old else read_pickle(path, ALLOWED)
     first = isinstance(package, tuple) and len(package) == 4
     if first:
         package = dict(zip(("klass", "args", "kwargs", "state"), package, strict=True))
@@ -122,6 +125,55 @@ def read(path: Path) -> Weights:
         state=_without_scale(state, path) if version == "v2" else state,
         origin=f"Demucs {version} checkpoint",
     )
+
+
+def _read_old(path: Path) -> Any:
+    """Return what a file of before torch 1.6 holds, as :func:`read_pickle` does.
+
+    There, a class is wrapped in a tuple that also holds its source code, and that tuple is marked
+    as something to be looked up, which torch's safe reader refuses. So the file is read from a copy
+    without the mark, one byte less; the tuple then stands where the class was.
+    """
+    with path.open("rb") as file:
+        try:
+            for _ in range(3):  # a magic number, a version, and what machine it was
+                for _ in pickletools.genops(file):
+                    pass
+            mark = _find_mark(file)
+        except ValueError as exc:
+            raise CheckpointError("not a checkpoint that torch can read", path=path) from exc
+        if mark is None:
+            return read_pickle(path, ALLOWED)
+        with TemporaryDirectory(dir=path.parent) as folder:
+            copy = Path(folder) / path.name
+            file.seek(0)
+            with copy.open("wb") as unmarked:
+                unmarked.write(file.read(mark))
+                file.seek(1, io.SEEK_CUR)
+                shutil.copyfileobj(file, unmarked)
+            try:
+                package = read_pickle(copy, ALLOWED)
+            except CheckpointError as exc:
+                raise CheckpointError(exc.reason, path=path, hint=exc.hint) from exc
+    if isinstance(package, dict):
+        return {name: _unwrap(part) for name, part in package.items()}
+    return tuple(map(_unwrap, package)) if isinstance(package, tuple) else package
+
+
+def _find_mark(file: BinaryIO) -> int | None:
+    """Return where a class is marked near the beginning of the pickle in ``file``, or None."""
+    wrapped = False
+    for operation, argument, position in islice(pickletools.genops(file), OPENING):
+        wrapped = wrapped or argument == "module"
+        if operation.name == "BINPERSID":
+            return position if wrapped else None
+    return None
+
+
+def _unwrap(part: Any) -> Any:
+    """Return the class in ``part``, where that is the tuple of a class and its source."""
+    wrapped = isinstance(part, tuple) and len(part) == 4 and part[0] == "module"
+    return part[1] if wrapped else part
 
 
 def _configure(

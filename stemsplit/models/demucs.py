@@ -230,10 +230,10 @@ class DemucsV3Config:
         _check(self)
         if self.dconv_mode not in (0, 1, 2, 3):
             raise ValueError(f"dconv_mode must be 0, 1, 2 or 3, not {self.dconv_mode}")
-        if self.norm_starts < self.depth and (
-            self.norm_groups < 1 or self.channels * GROWTH**self.norm_starts % self.norm_groups
-        ):
-            raise ValueError(f"{self.channels} channels do not divide into {self.norm_groups}")
+        # A decoder layer also normalises what it gives to the layer above.
+        fewest = self.channels * GROWTH ** max(0, self.norm_starts - 1)
+        if self.norm_starts < self.depth and (self.norm_groups < 1 or fewest % self.norm_groups):
+            raise ValueError(f"{fewest} channels do not divide into {self.norm_groups} groups")
         if self.dconv_mode:
             check_branches(self.channels, self.depth, self.dconv_comp, self.dconv_attn)
 

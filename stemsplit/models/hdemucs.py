@@ -75,9 +75,9 @@ class HDemucsConfig:
         for field in ("sample_rate", "audio_channels", "segment", "channels", "time_stride"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.nfft < 16 or self.nfft & (self.nfft - 1):
-            raise ValueError(f"nfft must be a power of 2 and at least 16, not {self.nfft}")
-        if self.depth <= self.meeting or not self.meeting:
+        if self.nfft < 32 or self.nfft & (self.nfft - 1):
+            raise ValueError(f"nfft must be a power of 2 and at least 32, not {self.nfft}")
+        if self.depth <= self.meeting:
             raise ValueError(f"branches of nfft {self.nfft} do not meet within {self.depth} layers")
         if self.norm_starts < self.meeting:
             raise ValueError(f"norms start at layer {self.meeting} or later")
@@ -90,14 +90,20 @@ class HDemucsConfig:
         self._check_division()
 
     def _check_division(self) -> None:
+        """Raise ``ValueError`` where channels do not divide into groups, branches or heads."""
         for index in range(self.depth):
             channels = self.widths(index)[0]
-            if index >= self.norm_starts and (self.norm_groups < 1 or channels % self.norm_groups):
-                raise ValueError(f"{channels} channels do not divide into {self.norm_groups}")
-            if self.dconv_mode and not 1 <= self.dconv_comp <= min(self.widths(index)):
-                raise ValueError(f"dconv_comp of {self.dconv_comp} is more than the channels")
-            heads = channels // self.dconv_comp % ATTENTION_HEADS == 0
-            if self.dconv_mode and index >= self.dconv_attn and not heads:
+            normalised = [channels, *self.widths(index - 1)] if index >= self.norm_starts else []
+            for count in normalised:
+                if self.norm_groups < 1 or count % self.norm_groups:
+                    raise ValueError(
+                        f"{count} channels do not divide into {self.norm_groups} groups"
+                    )
+            if not self.dconv_mode:
+                continue
+            if not 1 <= self.dconv_comp <= min(self.widths(index)):
+                raise ValueError(f"dconv_comp of {self.dconv_comp} is not 1 to {channels}")
+            if index >= self.dconv_attn and channels // self.dconv_comp % ATTENTION_HEADS:
                 raise ValueError(f"branches of layer {index} have no {ATTENTION_HEADS} heads")
 
     @property

@@ -1,0 +1,283 @@
+"""The official files of every Demucs: written as their programs write them, read back, the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from oracles import randomise, signal_to_difference
+from test_models_demucs import noise, reference_v3
+from test_models_hdemucs import reference_hdemucs
+from torch import Tensor, nn
+
+from stemsplit.checkpoints.convert import convert, sniff
+from stemsplit.checkpoints.demucs_arguments import (
+    DEMUCS_V3,
+    HDEMUCS,
+    HTDEMUCS,
+    Constructor,
+)
+from stemsplit.checkpoints.weights import assemble
+from stemsplit.errors import CheckpointError
+from stemsplit.models.demucs import Demucs, DemucsConfig, DemucsV3Config
+from stemsplit.models.hdemucs import HDemucsConfig
+
+SMALL_HYBRID = {"nfft": 256, "depth": 4, "norm_starts": 2, "dconv_attn": 2, "dconv_lstm": 2}
+STEMS = ["drums", "bass", "other", "vocals"]
+
+
+def write(path: Path, reference: nn.Module, **changes: Any) -> Path:
+    """Write ``reference``, a network of the demucs package, as that does, to ``path``."""
+    from demucs.states import get_state
+
+    arguments, keywords = reference._init_args_kwargs  # type: ignore[misc]
+    package = {
+        "klass": type(reference),
+        "args": arguments,
+        "kwargs": {**keywords, **changes},
+        "state": get_state(reference, None, half=True),
+        "training_args": {"seed": 42},
+    }
+    torch.save(package, path)
+    return path
+
+
+def halved(reference: nn.Module) -> nn.Module:
+    """Return ``reference`` with weights that survive half precision."""
+    randomise(reference)
+    with torch.no_grad():
+        for weight in reference.parameters():
+            weight.copy_(weight.half().float())
+    return reference
+
+
+@pytest.mark.parametrize(
+    ("published", "constructor"),
+    [
+        ("demucs.htdemucs:HTDemucs", HTDEMUCS),
+        ("demucs.hdemucs:HDemucs", HDEMUCS),
+        ("demucs.demucs:Demucs", DEMUCS_V3),
+    ],
+)
+def test_every_argument_of_a_published_constructor_is_known(
+    published: str, constructor: Constructor
+) -> None:
+    module, _, name = published.partition(":")
+    parameters = inspect.signature(getattr(__import__(module, fromlist=[name]), name)).parameters
+    groups = (constructor.fields, constructor.implemented, constructor.without_effect)
+    assert {argument for group in groups for argument in group} == set(parameters)
+    assert sum(map(len, groups)) == len(parameters)
+    for argument, (_, default) in constructor.fields.items():
+        if argument != "sources":
+            assert default == parameters[argument].default, argument
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"cac": False, "hybrid_old": True}, {"multi_freqs": (0.5,), "channels_time": 12}],
+    ids=["complex", "magnitudes", "bands"],
+)
+def test_hybrid_files_give_the_network_they_were_written_from(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    wanted = HDemucsConfig(**{**SMALL_HYBRID, "channels": 8, **fields})
+    reference = halved(reference_hdemucs(wanted))
+    path = write(tmp_path / "75fc33f5.th", reference, segment=40, wiener_iters=0)
+    assert sniff(path) == "demucs.th"
+    weights = convert("demucs.th", [path])
+    assert weights.architecture == "hdemucs:HDemucs"
+    assert weights.origin.startswith("Demucs v3 checkpoint sha256:")
+    ours = assemble(weights, path)
+    # Whatever the file says, the published lists run it on 44 s, which is the default.
+    assert ours.config == dataclasses.asdict(wanted)
+    mix = noise(2, 9_001)
+    with torch.no_grad():
+        assert signal_to_difference(reference(mix), ours(mix)) > 110
+
+
+def test_waveform_files_of_v3_give_the_network_they_were_written_from(tmp_path: Path) -> None:
+    reference = halved(reference_v3(DemucsV3Config(channels=8, dconv_mode=3)))
+    path = write(tmp_path / "0d19c1c6.th", reference)
+    weights = convert("demucs.th", [path])
+    assert (weights.architecture, weights.config["dconv_mode"]) == ("demucs:DemucsV3", 3)
+    ours = assemble(weights, path)
+    mix = noise(2, 9_001)
+    with torch.no_grad():
+        assert signal_to_difference(reference(mix), ours(mix)) > 110
+
+
+def test_the_first_name_of_hybrid_demucs_is_known(tmp_path: Path) -> None:
+    reference = reference_hdemucs(HDemucsConfig(**SMALL_HYBRID, channels=8))
+    path = write(tmp_path / "x.th", reference)
+    content = path.read_bytes()
+    # Stored, not compressed, and names as long as before: the archive stays whole but for a sum
+    # that torch does not check.
+    assert content.count(b"demucs.hdemucs\nHDemucs") == 1
+    path.write_bytes(content.replace(b"demucs.hdemucs\nHDemucs", b"demucs.wdemucs\nWDemucs"))
+    assert convert("demucs.th", [path]).architecture == "hdemucs:HDemucs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"cac": False, "wiener_iters": 1}, "wiener_iters is 1, not 0"),
+        ({"hybrid": False}, "hybrid is False, not True"),
+        ({"context_enc": 1}, "context_enc is 1, not 0"),
+        ({"tuba": 1}, "unknown argument tuba"),
+        ({"sources": 4}, "made for a network that is not supported"),
+    ],
+)
+def test_a_hybrid_network_that_ours_cannot_be_is_refused(
+    tmp_path: Path, arguments: dict[str, Any], reason: str
+) -> None:
+    reference = reference_hdemucs(HDemucsConfig(**SMALL_HYBRID, channels=8))
+    path = write(tmp_path / "x.th", reference, **arguments)
+    with pytest.raises(CheckpointError, match=reason):
+        convert("demucs.th", [path])
+
+
+# --- v1 and v2 -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published_class(monkeypatch: pytest.MonkeyPatch) -> type[nn.Module]:
+    """A class called as that of v1 and v2, which demucs 4.1.0 no longer has."""
+    module = types.ModuleType("demucs.model")
+
+    class Demucs(nn.Module):
+        pass
+
+    Demucs.__module__, Demucs.__qualname__ = "demucs.model", "Demucs"
+    module.Demucs = Demucs  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "demucs.model", module)
+    return Demucs
+
+
+def released(**fields: Any) -> Demucs:
+    torch.manual_seed(0)
+    config = DemucsConfig(channels=8, depth=3, skip="add", **fields)
+    return Demucs(config).eval().requires_grad_(False)
+
+
+def stems_of(model: nn.Module) -> Tensor:
+    with torch.no_grad():
+        stems: Tensor = model(noise(2, 5_000))
+    return stems
+
+
+V1_ARGUMENTS = {"sources": 4, "channels": 8, "depth": 3, "upsample": False, "context": 3}
+
+
+# torch tells that it cannot look up the source of a class that a test has made.
+@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code:UserWarning")
+def test_files_of_v1_give_their_network(tmp_path: Path, published_class: type) -> None:
+    model, path = released(), tmp_path / "demucs.th"
+    package = (published_class, (), V1_ARGUMENTS, model.state_dict())
+    torch.save(package, path, _use_new_zipfile_serialization=False)
+    assert sniff(path) == "demucs.th"
+    weights = convert("demucs.th", [path])
+    assert weights.origin.startswith("Demucs v1 checkpoint sha256:")
+    assert weights.config["sources"] == STEMS
+    assert weights.config["segment"] == 441_000
+    assert torch.equal(stems_of(assemble(weights, path)), stems_of(model))
+
+
+def test_the_source_in_a_file_of_v1_is_no_concern(
+    tmp_path: Path, published_class: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a file holds the source of the class, wrapped with it."""
+    source = tmp_path / "model.py"
+    source.write_text("from torch import nn\nclass Demucs(nn.Module):\n    x = 1\n")
+    code = compile(source.read_text(), source, "exec")
+    module = types.ModuleType("demucs.model")
+    module.__file__ = str(source)
+    exec(code, module.__dict__)
+    monkeypatch.setitem(sys.modules, "demucs.model", module)
+    path = tmp_path / "demucs.th"
+    package = (module.Demucs, (), V1_ARGUMENTS, released().state_dict())
+    torch.save(package, path, _use_new_zipfile_serialization=False)
+    assert b"x = 1" in path.read_bytes()
+    assert convert("demucs.th", [path]).architecture == "demucs:Demucs"
+    assert list(tmp_path.glob("*.th")) == [path] and len(list(tmp_path.iterdir())) == 2
+    for size in (path.stat().st_size // 2, 300, 30):
+        path.write_bytes(path.read_bytes()[:size])
+        with pytest.raises(CheckpointError, match="not a checkpoint that torch can read") as caught:
+            convert("demucs.th", [path])
+        assert caught.value.path == str(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"upsample": True}, "upsample is True, not False"),
+        ({"context": 1}, "context is 1, not 3"),
+        ({"sources": 3}, "made for a network that is not supported"),
+    ],
+)
+def test_a_network_of_v1_that_ours_cannot_be_is_refused(
+    tmp_path: Path, published_class: type, arguments: dict[str, Any], reason: str
+) -> None:
+    path = tmp_path / "demucs.th"
+    package = (published_class, (), {**V1_ARGUMENTS, **arguments}, released().state_dict())
+    torch.save(package, path)
+    with pytest.raises(CheckpointError, match=reason):
+        convert("demucs.th", [path])
+
+
+def test_the_weights_of_v2_scale_their_input_as_it_did(tmp_path: Path) -> None:
+    model, path = released(resample=True), tmp_path / "demucs-e07c671f.th"
+    torch.save(model.state_dict(), path)
+    assert sniff(path) == "demucs.v2"
+    weights = convert("demucs.v2", [path])
+    ours = assemble(weights, path)
+    assert ours.config == {**model.config, "segment": 1_764_000, "sources": model.sources}
+    with torch.no_grad():
+        theirs = model(noise(2, 5_000) / (1 + 1e-5))
+    assert signal_to_difference(theirs, stems_of(ours)) > 120
+
+
+@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code:UserWarning")
+@pytest.mark.parametrize("old", [False, True], ids=["zip", "old pickle"])
+def test_whole_files_of_v2_give_the_same(tmp_path: Path, published_class: type, old: bool) -> None:
+    state = released(resample=True).state_dict()
+    torch.save(state, tmp_path / "bare.th")
+    arguments = {"sources": STEMS, "channels": 8, "depth": 3, "segment_length": 1_764_000}
+    package = {"klass": published_class, "args": (), "kwargs": arguments, "state": state}
+    torch.save(package, tmp_path / "whole.th", _use_new_zipfile_serialization=not old)
+    bare = convert("demucs.v2", [tmp_path / "bare.th"])
+    whole = convert("demucs.th", [tmp_path / "whole.th"])
+    assert whole.config == bare.config
+    assert all(torch.equal(whole.state[name], tensor) for name, tensor in bare.state.items())
+
+
+@pytest.mark.parametrize("format", ["demucs.v2", "torchaudio.hdemucs"])
+@pytest.mark.parametrize("content", [{"weight": torch.zeros(3)}, {"weight": 3}, [1, 2]])
+def test_other_tensors_are_refused(tmp_path: Path, format: str, content: Any) -> None:
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=r"not the weights of|not a dict of weights"):
+        convert(format, [tmp_path / "other.pt"])
+
+
+# --- torchaudio ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("nfft", "depth"), [(4096, 6), (2048, 6), (1024, 5)])
+def test_weights_of_torchaudio_give_its_network(tmp_path: Path, nfft: int, depth: int) -> None:
+    hdemucs = pytest.importorskip("torchaudio.models")
+    theirs = hdemucs.HDemucs(sources=STEMS, channels=8, nfft=nfft, depth=depth).eval()
+    randomise(theirs)
+    path = tmp_path / "hdemucs_high_trained.pt"
+    torch.save(theirs.state_dict(), path)
+    assert sniff(path) == "torchaudio.hdemucs"
+    weights = convert("torchaudio.hdemucs", [path])
+    ours = assemble(weights, path)
+    assert (weights.config["nfft"], weights.config["segment"]) == (nfft, 441_000)
+    mix = noise(2, 20_001)
+    with torch.no_grad():
+        assert signal_to_difference(theirs(mix), ours(mix)) > 110
