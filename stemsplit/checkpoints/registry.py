@@ -137,8 +137,8 @@ def list_models() -> list[Model]:
 
 def list_groups() -> dict[str, list[Model]]:
     """Return all models by the group they belong to, both in the order of the registry."""
-    order = [*_registry().groups, WITHOUT_WEIGHTS, SMALL, UNSORTED]
-    groups: dict[str, list[Model]] = {name: [] for name in order}
+    names = [*_registry().groups, WITHOUT_WEIGHTS, SMALL, UNSORTED]
+    groups: dict[str, list[Model]] = {name: [] for name in names}
     for model in list_models():
         groups[group_of(model)].append(model)
     return {name: models for name, models in groups.items() if models}
@@ -148,8 +148,8 @@ def group_of(model: Model) -> str:
     """Return the group of ``model``: that of its architecture; of an ensemble, of its members."""
     if model.members:
         return group_of(resolve(model.members[0]))
-    if model.seed is not None or model.without_weights:
-        return SMALL if model.seed is not None else WITHOUT_WEIGHTS
+    if not model.sources:
+        return WITHOUT_WEIGHTS if model.without_weights else SMALL
     module = model.architecture.partition(":")[0]
     groups = _registry().groups.items()
     return next((name for name, modules in groups if module in modules), UNSORTED)
@@ -220,9 +220,8 @@ def _registry() -> _Registry:
 @functools.cache
 def _read_all(extra: str | None) -> _Registry:
     registry = _read(Path(__file__).with_name("registry.toml"))
-    if extra:
-        more = _read(Path(extra))
-        registry = _Registry(registry.models | more.models, registry.groups | more.groups)
+    more = _read(Path(extra)) if extra else _Registry({}, {})
+    registry = _Registry(registry.models | more.models, registry.groups | more.groups)
     for model in registry.models.values():
         if model.members:
             _check_members(model, registry.models)
