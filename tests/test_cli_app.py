@@ -42,6 +42,13 @@ def test_every_command_has_help(command: str, tmp_path: Path) -> None:
     assert result.stdout.startswith("Usage: stemsplit")
 
 
+def test_models_without_a_command_shows_its_help(tmp_path: Path) -> None:
+    result = run("models", cwd=tmp_path)
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Usage: stemsplit models")
+    assert "pull" in result.stderr
+
+
 def test_a_traceback_only_with_debug(song: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_text("no")
     plain = run(song, "-n", "nosuch", cwd=tmp_path)

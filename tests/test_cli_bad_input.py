@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 from command import TINY, files_below, run
+
+from stemsplit.checkpoints import loading, weights
 
 
 @pytest.fixture(autouse=True)
@@ -211,3 +214,95 @@ def test_closed_streams_are_no_defect(song: Path, tmp_path: Path) -> None:
     command = f'"{sys.executable}" -m stemsplit "{song}" --stems vocals >&- 2>&-'
     assert subprocess.run(command, shell=True, cwd=tmp_path).returncode == 0
     assert files_below(tmp_path / "separated") == ["song/vocals.wav"]
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 44_100, 96_000, 192_000])
+def test_one_sample_at_any_rate(tmp_path: Path, sample_rate: int) -> None:
+    soundfile.write(tmp_path / "one.wav", np.full((1, 2), 0.5, np.float32), sample_rate)
+    result = run("one.wav", cwd=tmp_path)
+    assert result.code == 0
+    assert {soundfile.info(tmp_path / line).frames for line in result.lines} == {1}
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".wav", "loop.wav", "", "nul\0.wav"])
+def test_names_that_no_file_can_have_stop_no_other_song(
+    song: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    result = run(name, song, "--stems", "vocals", cwd=tmp_path)
+    assert result.code == 6
+    assert result.stderr.startswith("stemsplit: error: ")
+    assert result.lines == ["separated/song/vocals.wav"]
+
+
+def test_an_empty_name_is_not_the_current_folder(song: Path, tmp_path: Path) -> None:
+    result = run("", cwd=song.parent)
+    assert (result.code, result.stdout) == (3, "")
+
+
+def test_stems_of_earlier_runs_are_no_songs(song: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        result = run(".", "--stems", "vocals", "--force", cwd=song.parent)
+        assert result.lines == ["separated/song/vocals.wav"]
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&1 >/dev/null | head -0"])
+def test_a_log_that_cannot_be_written_stops_nothing(
+    song: Path, tmp_path: Path, redirection: str
+) -> None:
+    command = f'"{sys.executable}" -m stemsplit "{song}" --stems vocals {redirection}'
+    subprocess.run(command, shell=True, cwd=tmp_path, timeout=120)
+    assert files_below(tmp_path / "separated") == ["song/vocals.wav"]
+
+
+def test_a_full_stdout_is_told_when_the_songs_are_done(song: Path, tmp_path: Path) -> None:
+    command = f'"{sys.executable}" -m stemsplit "{song}" --stems vocals -q >/dev/full'
+    process = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 5
+    assert process.stderr == (
+        "stemsplit: error: standard output cannot be written: No space left on device\n"
+    )
+    assert files_below(tmp_path / "separated") == ["song/vocals.wav"]
+
+
+def test_help_that_nobody_reads_is_no_error() -> None:
+    command = f'set -o pipefail; "{sys.executable}" -m stemsplit --help | true'
+    process = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_a_full_disk_ends_the_batch_and_every_song_is_accounted_for(
+    song: Path, tmp_path: Path
+) -> None:
+    shutil.copy(song, tmp_path / "second.wav")
+    limited = (
+        "import resource, signal, sys; from stemsplit.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", limited, str(song), "second.wav", "-q", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    records = [json.loads(line) for line in process.stdout.splitlines()]
+    assert process.returncode == 5
+    assert [(r["input"], r["status"], r["exit_code"]) for r in records] == [
+        (str(song), "failed", 5),
+        ("second.wav", "failed", 5),
+    ]
+    assert "not tried" in records[1]["error"]
+
+
+def test_damaged_weights_are_told_and_leave_no_stems(song: Path, tmp_path: Path) -> None:
+    model = loading.load(TINY)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state["tdecoder.0.conv_tr.weight"][0, 0, 0] = float("nan")
+    bad = weights.Weights("htdemucs:HTDemucs", model.config, state, "a test")
+    weights.save(bad, tmp_path / "bad.safetensors")
+    result = run(song, "-n", "bad.safetensors", cwd=tmp_path)
+    assert result.code == 4
+    assert "the network gave values that are no numbers" in result.stderr
+    assert not (tmp_path / "separated").exists()

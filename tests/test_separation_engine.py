@@ -13,9 +13,14 @@ from oracles import signal_to_difference
 from torch import Tensor
 
 from stemsplit.checkpoints import loading
-from stemsplit.errors import ResourceError, UsageError
+from stemsplit.errors import CheckpointError, ResourceError, UsageError
 from stemsplit.models.base import SeparationModel
-from stemsplit.separation.device import parse_device, resolve_device, resolve_precision
+from stemsplit.separation.device import (
+    memory_explained,
+    parse_device,
+    resolve_device,
+    resolve_precision,
+)
 from stemsplit.separation.engine import Engine
 
 
@@ -50,6 +55,20 @@ class Exhausted(Halves):
 
     def forward(self, mix: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
+
+
+class Overflowing(Halves):
+    """A network whose values are too large for anything but fp32."""
+
+    def forward(self, mix: Tensor) -> Tensor:
+        return super().forward(mix) / (0 if torch.is_autocast_enabled("cpu") else 1)
+
+
+class Broken(Halves):
+    """A network that gives no numbers."""
+
+    def forward(self, mix: Tensor) -> Tensor:
+        return super().forward(mix) * float("nan")
 
 
 def blocks(audio: Tensor) -> Iterator[Tensor]:
@@ -105,6 +124,26 @@ def test_lack_of_memory_is_told_with_a_way_out() -> None:
         joined(engine, torch.randn(1, 100))
     assert caught.value.exit_code == 5
     assert caught.value.hint is not None and "--batch" in caught.value.hint
+
+
+def test_lack_of_memory_on_a_cpu_is_told_too() -> None:
+    """torch has no type of its own for it: this is its real error, for more than there can be."""
+    with pytest.raises(ResourceError, match="out of memory"), memory_explained(torch.device("cpu")):
+        torch.empty(2**50)
+    with pytest.raises(RuntimeError, match="shape"), memory_explained(torch.device("cpu")):
+        torch.empty(3).view(2, 2)
+
+
+def test_what_overflows_in_half_precision_is_computed_in_full() -> None:
+    model = Overflowing(HalvesConfig())
+    audio = torch.randn(1, 300)
+    stems = joined(Engine(model, device="cpu", precision="bf16", overlap=0.0), audio)
+    assert (stems[0] - audio / 2).abs().max() < 1e-6
+
+
+def test_values_that_are_no_numbers_are_an_error() -> None:
+    with pytest.raises(CheckpointError, match="no numbers"):
+        joined(Engine(Broken(HalvesConfig()), device="cpu"), torch.randn(1, 100))
 
 
 def test_bfloat16_on_request_stays_close(mixture: np.ndarray) -> None:

@@ -47,6 +47,7 @@ def test_every_variable() -> None:
         ("-rf", "-rf"),
         ("trailing. . ", "trailing"),
         ("Ünïcödé 🎵", "Ünïcödé 🎵"),
+        ("👩‍🎤 ☕️", "👩‍🎤 ☕️"),
         ("bytes\udcff", "bytes_"),
     ],
 )
@@ -76,6 +77,12 @@ def test_any_name_becomes_one_harmless_component(name: str) -> None:
         ("../{stem}.wav", "leaves the output folder"),
         ("/tmp/{stem}.wav", "leaves the output folder"),
         ("{track}{stem}/", "names a folder"),
+        ("{stem:d}.wav", "a name in braces and nothing else"),
+        ("{stem!r}.wav", "a name in braces and nothing else"),
+        ("{stem:.1}.wav", "a name in braces and nothing else"),
+        ("{stem:{track}}.wav", "a name in braces and nothing else"),
+        ("x\n{stem}", "control characters"),
+        ("a\\..\\{stem}", "backslashes"),
     ],
 )
 def test_bad_templates_are_refused(template: str, reason: str) -> None:
@@ -85,6 +92,11 @@ def test_bad_templates_are_refused(template: str, reason: str) -> None:
 
 def test_one_stem_needs_no_stem_variable() -> None:
     check_template("{track}.wav", ["vocals"])
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    with pytest.raises(UsageError, match="too long"):
+        paths("t" * 150, "{track}{track}/{stem}.wav")
 
 
 def test_two_inputs_for_one_output_are_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,8 +115,18 @@ def test_resampling_by_torchaudio() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [torch.zeros(10), torch.zeros(3, 10), torch.zeros(2, 0), torch.full((2, 9), float("nan"))],
-    ids=["no channels", "three channels", "no frames", "no numbers"],
+    [
+        torch.zeros(10),
+        torch.zeros(3, 10),
+        torch.zeros(2, 0),
+        torch.zeros(0, 2, 10),
+        torch.full((2, 9), float("nan")),
+        torch.zeros(2, 10, dtype=torch.int16),
+        torch.zeros(2, 10, dtype=torch.complex64),
+        np.zeros((2, 10)),
+        "song.wav",
+    ],
+    ids=lambda wrong: f"{type(wrong).__name__} {getattr(wrong, 'dtype', '')}",
 )
 def test_wrong_tensors_are_refused(separator: Separator, wrong: torch.Tensor) -> None:
     with pytest.raises(UsageError) as caught:
@@ -139,6 +150,56 @@ def test_wrong_names_are_refused() -> None:
         Separator(TINY, stems=["kazoo"])
     with pytest.raises(UsageError, match="unknown device"):
         Separator(TINY, device="tpu")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": "fp8"},
+        {"overlap": 1.0},
+        {"batch": 0},
+        {"stems": "vocals"},
+        {"format": "xyz"},
+        {"depth": "8"},
+        {"sample_rate": 48_000},
+    ],
+    ids=str,
+)
+def test_wrong_options_are_refused(options: dict[str, Any], song: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        separate(song, TINY, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [{"out": "x"}, {"force": True}, {"sample_rate": 0}], ids=str)
+def test_wrong_options_of_tensors_are_refused(options: dict[str, Any], mix: torch.Tensor) -> None:
+    with pytest.raises(UsageError):
+        separate(mix, TINY, **options)
+
+
+def test_a_song_is_never_overwritten_by_its_stems(
+    separator: Separator, mix: torch.Tensor, tmp_path: Path
+) -> None:
+    song = tmp_path / "vocals.wav"
+    soundfile.write(song, mix.numpy().T, 44_100)
+    before = song.read_bytes()
+    with pytest.raises(UsageError, match="would overwrite the input"):
+        separator.separate_file(song, tmp_path, filename="{stem}.{ext}", force=True)
+    assert song.read_bytes() == before
+
+
+def test_separate_takes_the_options_of_files(song: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        files = separate(
+            song,
+            TINY,
+            stems=["bass"],
+            out=tmp_path,
+            filename="{stem}.{ext}",
+            format="flac",
+            force=True,
+        )
+    assert files == {"bass": tmp_path / "bass.flac"}
 
 
 def test_separate_takes_files_and_tensors(mix: torch.Tensor, song: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stemsplit.checkpoints import cache, registry
 from stemsplit.checkpoints.registry import Model
+from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching, Warned
 
 if TYPE_CHECKING:
@@ -51,7 +52,15 @@ def stems_of(name: str) -> tuple[str, ...]:
         return registry.resolve(name).stems
     from stemsplit.checkpoints.weights import describe
 
-    return tuple(describe(_own_format(path)).config["sources"])
+    names = describe(_own_format(path)).config.get("sources")
+    if not (
+        isinstance(names, list)
+        and names
+        and all(isinstance(name, str) and name for name in names)
+        and len(set(names)) == len(names)
+    ):
+        raise CheckpointError("its header names no sources, or one of them twice", path=path)
+    return tuple(names)
 
 
 def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:

@@ -25,6 +25,8 @@ COMMANDS = {
     "demo": "stemsplit.cli.demo",
 }
 DEFAULT_COMMAND = "split"
+#: Without a word more, these show their help.
+NEED_ARGUMENTS = ("split", "models")
 
 
 def load_command(name: str) -> typer.Typer:
@@ -67,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         if stop.code == ExitCode.TERMINATED:
             console.error(StemsplitError("terminated"))
-        return stop.code if isinstance(stop.code, int) else ExitCode.DEFECT
+            return ExitCode.TERMINATED
+        return ExitCode.DONE  # Typer's way out when nobody reads the help to its end
     except Exception as defect:
         if "--debug" in rest:
             traceback.print_exc()
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return ExitCode.DEFECT
     finally:
-        _close_stdout(sys.stdout)
+        _flush(sys.stdout, sys.stderr)
 
 
 def _run(name: str, arguments: list[str], console: Console) -> int:
@@ -89,7 +92,7 @@ def _run(name: str, arguments: list[str], console: Console) -> int:
 
     program = "stemsplit" if name == DEFAULT_COMMAND else f"stemsplit {name}"
     app = load_command(name)
-    if not arguments and name == DEFAULT_COMMAND:
+    if not arguments and name in NEED_ARGUMENTS:
         with contextlib.redirect_stdout(sys.stderr):
             app(["--help"], prog_name=program, standalone_mode=False)
         return ExitCode.USAGE
@@ -118,9 +121,10 @@ def _open_missing_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
-def _close_stdout(stdout: TextIO) -> None:
-    """Flush; if nobody reads any more, keep the interpreter from complaining at its end."""
-    try:
-        stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+def _flush(stdout: TextIO, stderr: TextIO) -> None:
+    """Flush; what cannot be written any more must not make the interpreter complain at its end."""
+    for stream in (stdout, stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

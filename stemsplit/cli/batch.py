@@ -16,7 +16,14 @@ from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
 from stemsplit.cli.events import show
 from stemsplit.cli.inputs import find_songs
-from stemsplit.errors import ExitCode, InputError, OutputError, StemsplitError
+from stemsplit.errors import (
+    CheckpointError,
+    ExitCode,
+    InputError,
+    ResourceError,
+    StemsplitError,
+    UsageError,
+)
 from stemsplit.separation.naming import check_collisions, check_template, stem_paths
 from stemsplit.separation.selection import Selection, select_stems
 from stemsplit.types import EncodingOptions, Existing, Finished, Precision
@@ -58,6 +65,15 @@ class Outcome:
     error: StemsplitError | None = None
     seconds: float = 0.0  # of wall clock
 
+    @classmethod
+    def failed(cls, song: Path | InputError, error: StemsplitError) -> Outcome:
+        """Return the outcome of a ``song`` of which nothing was written."""
+        return cls(input=Path(_path_of(song)), status="failed", outputs={}, error=error)
+
+
+def _path_of(song: Path | InputError) -> str:
+    return (song.path or "") if isinstance(song, InputError) else str(song)
+
 
 class Batch:
     """Songs to split with one set of options; the model is loaded when the first needs it."""
@@ -67,25 +83,32 @@ class Batch:
         self.console = console
         depth_of(options.encoding)
         self._engine: Engine | None = None
+        self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
         self.selection = self._select()
         check_template(options.template, self.selection.wanted)
 
-    def run(self, files: Iterable[Path]) -> ExitCode:
+    def run(self, files: Iterable[str]) -> ExitCode:
         """Split ``files``, tell what became of each, and return the exit code of the whole.
 
-        A bad song is told and passed over. Raises ``UsageError``, ``CheckpointError`` and
-        ``ResourceError``, after which no other song could be split either.
+        A bad song is told and passed over; after a lack of disk or memory the rest is not tried.
+        Raises ``UsageError`` and ``CheckpointError``, with which no song can be split at all.
         """
-        songs = list(find_songs(files))
+        songs = list(find_songs(files, self.options.folder))
         plans = {song: self._outputs(song) for song in songs if isinstance(song, Path)}
         check_collisions({song: outputs.values() for song, outputs in plans.items()})
-        outcomes = []
+        outcomes: list[Outcome] = []
         for number, song in enumerate(songs, 1):
             label = f"[{number}/{len(songs)}] " if len(songs) > 1 else ""
-            outcome = self._attempt(song, plans, label)
+            if outcomes and isinstance(outcomes[-1].error, ResourceError):
+                given_up = ResourceError("not tried after that", path=_path_of(song))
+                outcome = Outcome.failed(song, given_up)
+            else:
+                outcome = self._attempt(song, plans, label)
             outcomes.append(outcome)
             self._tell(outcome)
         self._summarise(outcomes)
+        if self._unwritable is not None:
+            raise self._unwritable
         return exit_code(outcomes)
 
     def _select(self) -> Selection:
@@ -107,15 +130,17 @@ class Batch:
         self, song: Path | InputError, plans: dict[Path, dict[str, Path]], label: str
     ) -> Outcome:
         if isinstance(song, InputError):
-            return Outcome(input=Path(song.path or ""), status="failed", outputs={}, error=song)
+            return Outcome.failed(song, song)
         outputs = self._unwritten(plans[song])
         if not outputs:
             return Outcome(input=song, status="skipped", outputs=plans[song])
         start = time.monotonic()
         try:
             finished = self._split(song, outputs, label)
-        except (InputError, OutputError) as error:
-            return Outcome(input=song, status="failed", outputs={}, error=error)
+        except (UsageError, CheckpointError):
+            raise
+        except StemsplitError as error:
+            return Outcome.failed(song, error)
         return Outcome(
             input=song,
             status="done",
@@ -135,7 +160,7 @@ class Batch:
         for path in outputs.values():
             refuse_existing(path, force=force)
         info = probe(song)
-        engine = self._loaded()
+        engine = self.load()
         from stemsplit.separation.pipeline import Job, split
 
         job = Job(
@@ -149,8 +174,11 @@ class Batch:
         with closing(split(job, engine)) as events:
             return show(self.console, events, f"{label}{song.name}")
 
-    def _loaded(self) -> Engine:
-        """Return the engine; the first time, fetch and load the model."""
+    def load(self) -> Engine:
+        """Return the engine; the first time, fetch and load the model.
+
+        Raises ``CheckpointError`` and ``ResourceError``.
+        """
         if self._engine is None:
             self._engine = load_engine(self.options, self.selection.needed, self.console)
         return self._engine
@@ -160,11 +188,14 @@ class Batch:
             self.console.error(outcome.error)
         elif outcome.status == "skipped":
             self.console.note(f"{outcome.input}: skipped, its stems are there already")
-        if self.console.json:
-            self.console.record(self._record(outcome))
-        elif outcome.status == "done":
-            for path in outcome.outputs.values():
-                self.console.data(str(path))
+        try:
+            if self.console.json:
+                self.console.record(self._record(outcome))
+            elif outcome.status == "done":
+                for path in outcome.outputs.values():
+                    self.console.data(str(path))
+        except ResourceError as error:
+            self._unwritable = error
 
     def _record(self, outcome: Outcome) -> dict[str, Any]:
         """Return ``outcome`` as the object that --json writes."""
@@ -203,13 +234,16 @@ def load_engine(options: SplitOptions, stems: Sequence[str], console: Console) -
     )
     show(console, fetching, name)
     start = time.monotonic()
-    from stemsplit.separation.device import keep_freed_memory
+    from stemsplit.separation.device import keep_freed_memory, memory_explained, resolve_device
 
     keep_freed_memory()
     from stemsplit.separation.engine import Engine
 
+    place = resolve_device(options.device)
+    with memory_explained(place):
+        network = loading.load(name, stems=stems)
     engine = Engine(
-        loading.load(name, stems=stems),
+        network,
         device=options.device,
         precision=options.precision,
         overlap=options.overlap,

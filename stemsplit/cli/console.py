@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
-from stemsplit.errors import StemsplitError, printable
+from stemsplit.errors import ResourceError, StemsplitError, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -34,17 +34,22 @@ class Console:
     def data(self, text: str) -> None:
         """Write one line of data, at once: what reads it may be waiting.
 
-        If nobody reads any more the work goes on: its files are what it was done for.
+        If nobody reads any more the work goes on: its files are what it was done for. Raises
+        ``ResourceError`` when the line cannot be written for another reason.
         """
         # File names may hold bytes that are no text; they go out as they came in.
         line = (text + "\n").encode(self.stdout.encoding or "utf-8", "surrogateescape")
-        with contextlib.suppress(BrokenPipeError):
+        try:
             if hasattr(self.stdout, "buffer"):
                 self.stdout.flush()
                 self.stdout.buffer.write(line)
             else:
                 self.stdout.write(line.decode(errors="replace"))
             self.stdout.flush()
+        except BrokenPipeError:
+            pass
+        except OSError as exc:
+            raise ResourceError(f"standard output cannot be written: {exc.strerror}") from exc
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Write one object as a line of JSON."""
@@ -92,8 +97,10 @@ class Console:
         if self._bar is not None and self._bar.drawn:
             self._bar.say(line)
         else:
-            self.stderr.write(line + "\n")
-            self.stderr.flush()
+            # A log that is full or that nobody reads must not stop the work.
+            with contextlib.suppress(OSError):
+                self.stderr.write(line + "\n")
+                self.stderr.flush()
 
 
 class Meter:
@@ -156,7 +163,9 @@ class Bar(Meter):
 
     def say(self, line: str) -> None:
         """Write ``line`` above the bar."""
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(
+            line, markup=False, highlight=False, emoji=False, soft_wrap=True
+        )
 
     def stop(self) -> None:
         self._progress.stop()

@@ -74,20 +74,21 @@ def demo(
     )
     from stemsplit.evaluation.song import render
 
+    batch.load()  # what can fail fails before there is anything to clean up
     console.note(f"rendering a song of {seconds:g} s (seed {seed})")
     truth = render(seed, seconds=seconds, sample_rate=SAMPLE_RATE)
     mixture = sum(truth.values(), start=next(iter(truth.values())) * 0)
-    song = out / "song.wav"
-    _write(song.parent, {"song": mixture}, force)
-    _write(out / "true", truth, force)
-    status = batch.run([song])
+    # An earlier demo's song is replaced: it is nobody's work, and rendered again at any time.
+    _write(out, {"song": mixture})
+    _write(out / "true", truth)
+    status = batch.run([str(out / "song.wav")])
     if status == ExitCode.DONE:
         _score(console, out / "stems", batch.selection.wanted, truth, mixture)
     return status
 
 
-def _write(folder: Path, sounds: Mapping[str, NDArray[np.float32]], force: bool) -> None:
-    """Write ``sounds`` ``(C, T)`` by name as float32 WAV files in ``folder``."""
+def _write(folder: Path, sounds: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write ``sounds`` ``(C, T)`` by name as float32 WAV files in ``folder``, over older ones."""
     from stemsplit.audio.encode import StemWriter
 
     channels, frames = next(iter(sounds.values())).shape
@@ -97,7 +98,7 @@ def _write(folder: Path, sounds: Mapping[str, NDArray[np.float32]], force: bool)
         sample_rate=SAMPLE_RATE,
         channels=channels,
         frames=frames,
-        force=force,
+        force=True,
     ) as writer:
         writer.write(sounds)
         writer.commit()

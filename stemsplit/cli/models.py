@@ -5,22 +5,26 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.events import show
-from stemsplit.errors import ExitCode
+from stemsplit.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
     from stemsplit.checkpoints.registry import Model
+    from stemsplit.checkpoints.weights import Weights
 
 # The registry and the cache are imported in the commands: --help has no need of them.
-app = options.new_app(help="The models, and their weights on this machine.", no_args_is_help=True)
+app = options.new_app(help="The models, and their weights on this machine.")
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of models.")]
+#: What checkpoints of the community can be for, by the names that their YAML files go with.
+Architecture: TypeAlias = Literal["bs_roformer", "mel_band_roformer", "scnet", "mdx23c", "htdemucs"]
 
 
 @app.command("list")
@@ -160,6 +164,69 @@ def path(
     else:
         _show_paths(console, resolve(name))
     return ExitCode.DONE
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint of another program.")],
+    architecture: Annotated[
+        Architecture | None, typer.Option(help="What network it is for, if it does not say so.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The YAML file that came with it, if it needs one."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="What to write; FILE.safetensors by default."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Replace a file that exists.")
+    ] = False,
+    quiet: options.Quiet = 0,
+    debug: options.Debug = False,
+) -> int:
+    """Make a checkpoint of another program one of this, for `-n FILE.safetensors`.
+
+    Files of Demucs say what they are. What the community publishes needs --architecture and
+    --config. No code in a file is ever run.
+    """
+    from stemsplit.checkpoints import weights
+
+    console = Console(sys.stdout, sys.stderr, quiet=quiet)
+    target = file.with_suffix(".safetensors") if out is None else out
+    if target.exists():
+        if target.is_dir() or (file.exists() and target.samefile(file)):
+            raise OutputError("is a folder" if target.is_dir() else "is the input", path=target)
+        if not force:
+            hint = "--force replaces it, --out names another file"
+            raise OutputError("exists already", path=target, hint=hint)
+    converted, overlap = _convert(file, architecture, config)
+    weights.save(converted, target)
+    console.data(str(target))
+    console.note(f"a {converted.architecture} of {', '.join(converted.config['sources'])}")
+    if overlap is not None:
+        console.note(f"its configuration asks for --overlap {overlap:.3g}")
+    return ExitCode.DONE
+
+
+def _convert(
+    file: Path, architecture: Architecture | None, config: Path | None
+) -> tuple[Weights, float | None]:
+    """Return the weights in ``file``, and the overlap that ``config`` asks for."""
+    from stemsplit.checkpoints import convert, msst_config
+
+    if (architecture is None) != (config is None):
+        raise UsageError("--architecture and --config go together")
+    if architecture is None or config is None:
+        return convert.convert(convert.sniff(file), [file]), None
+    network = msst_config.read(config, architecture)
+    converted = convert.convert(
+        "msst", [file], architecture=network.architecture, config=network.config
+    )
+    return converted, network.overlap
 
 
 def _show_paths(console: Console, model: Model) -> None:

@@ -26,7 +26,7 @@ own, split and scored). Each has its own --help.
 @app.command(epilog=EPILOG)
 def split(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Songs, videos, or folders of them.")
+        list[str], typer.Argument(metavar="FILE", help="Songs, videos, or folders of them.")
     ],
     out: Annotated[
         Path,

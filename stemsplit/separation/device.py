@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from stemsplit.errors import ResourceError, UsageError
@@ -68,6 +70,27 @@ def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:
             hint="use fp32 (exact) or bf16 (fast on processors with AVX512-BF16 or AMX)",
         )
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+
+
+#: How libraries below torch say that memory ran out, in errors that have no type of their own.
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+
+
+@contextmanager
+def memory_explained(device: torch.device) -> Iterator[None]:
+    """Turn the many errors that mean a lack of memory on ``device`` into a ``ResourceError``."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as exc:
+        typed = isinstance(exc, MemoryError | torch.OutOfMemoryError)
+        if not typed and not any(words in str(exc) for words in _OUT_OF_MEMORY):
+            raise
+        remedy = "close other programs" if device.type == "cpu" else "use --device cpu"
+        raise ResourceError(
+            f"out of memory on {device}", hint=f"use a smaller --batch, or {remedy}"
+        ) from exc
 
 
 def keep_freed_memory() -> None:

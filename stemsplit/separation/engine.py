@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import torch
 from torch import Tensor
 
-from stemsplit.errors import ResourceError
+from stemsplit.errors import CheckpointError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
-from stemsplit.separation.device import resolve_device, resolve_precision
+from stemsplit.separation.device import memory_explained, resolve_device, resolve_precision
 from stemsplit.types import Precision
 
 #: Segments in one forward. On a CPU all cores work on one already, and more only cost memory.
@@ -37,7 +36,10 @@ class Engine:
         self.dtype = resolve_precision(precision, self.device)
         self.batch = batch or (CUDA_BATCH if self.device.type == "cuda" else 1)
         self.hop = hop_frames(model.segment, model.overlap if overlap is None else overlap)
-        with self._memory_explained():
+        if self.device.type == "cuda":
+            # The same input has to give the same bytes; some of cuDNN's choices do not.
+            torch.backends.cudnn.deterministic = True
+        with memory_explained(self.device):
             self.model = model.to(self.device).eval()
 
     def separate(
@@ -47,7 +49,8 @@ class Engine:
 
         As many frames come out as went in, as float32 on the device of ``blocks``. ``mean`` and
         ``deviation`` are those of the whole song, used by models that ask for it. Raises
-        ``ResourceError`` when the device's memory does not suffice.
+        ``ResourceError`` when the device's memory does not suffice, and ``CheckpointError`` when
+        the network gives values that are no numbers.
         """
         if not self.model.standardised:
             mean, deviation = 0.0, 1.0
@@ -61,10 +64,25 @@ class Engine:
     def _run(self, stream: Iterator[Segment]) -> Iterator[tuple[Segment, Tensor]]:
         while batch := list(islice(stream, self.batch)):
             # The mode is not held over a yield: it would leak into the code of whoever iterates.
-            with self._memory_explained(), torch.inference_mode(), self._autocast():
+            with memory_explained(self.device), torch.inference_mode():
                 mix = torch.stack([segment.audio for segment in batch])
-                stems = self._forward(mix.to(self.device)).float().to(mix.device)
+                stems = self._compute(mix.to(self.device)).to(mix.device)
             yield from zip(batch, stems, strict=True)
+
+    def _compute(self, mix: Tensor) -> Tensor:
+        """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, finite and fp32.
+
+        What overflows in half precision is computed again in full.
+        """
+        for dtype in dict.fromkeys((self.dtype, torch.float32)):
+            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                stems = self._forward(mix).float()
+            if bool(stems.isfinite().all()):
+                return stems
+        raise CheckpointError(
+            "the network gave values that are no numbers: its weights are damaged",
+            hint="stemsplit models verify tells whether the weights are what was fetched",
+        )
 
     def _forward(self, mix: Tensor) -> Tensor:
         """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``.
@@ -78,18 +96,3 @@ class Engine:
         one_by_one: Tensor = self.model(mix.flatten(0, 1)[:, None])
         shape = (len(mix), channels, len(self.model.sources), mix.shape[-1])
         return one_by_one.view(shape).transpose(1, 2)
-
-    def _autocast(self) -> contextlib.AbstractContextManager[object]:
-        if self.dtype == torch.float32:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.dtype)
-
-    @contextlib.contextmanager
-    def _memory_explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (torch.OutOfMemoryError, MemoryError) as exc:
-            raise ResourceError(
-                f"out of memory on {self.device}",
-                hint="use a smaller --batch, or --device cpu",
-            ) from exc

@@ -5,6 +5,7 @@ Everything here is decided before any work starts, from names alone.
 
 from __future__ import annotations
 
+import os
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,12 @@ _UNSAFE = frozenset('/\\:*?"<>|')
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
-#: Bytes of a name that leave room, below the 255 of most file systems, for stem and suffixes.
+#: Bytes of one part of a path, on most file systems.
+LONGEST_COMPONENT = 255
+#: Bytes of a name that leave room below that for stem and suffixes.
 _LONGEST = 180
+#: Not printable by themselves, but part of emoji: the joiner, and the choice of the colourful form.
+_IN_EMOJI = "\u200d\ufe0f"
 
 
 def safe_name(name: str) -> str:
@@ -32,7 +37,8 @@ def safe_name(name: str) -> str:
     end go; ``.``, ``..``, device names of Windows and nothing at all are covered too.
     """
     safe = "".join(
-        "_" if char in _UNSAFE or not (char.isprintable() or char == " ") else char for char in name
+        "_" if char in _UNSAFE or not (char.isprintable() or char in _IN_EMOJI) else char
+        for char in name
     )
     safe = safe.encode()[:_LONGEST].decode(errors="ignore").rstrip(". ")
     if not safe or safe.partition(".")[0].lower() in _RESERVED:
@@ -43,11 +49,17 @@ def safe_name(name: str) -> str:
 def check_template(template: str, stems: Sequence[str]) -> None:
     """Raise ``UsageError`` unless ``template`` gives each of ``stems`` a file below the folder."""
     try:
-        fields = [
-            field for _, field, _, _ in string.Formatter().parse(template) if field is not None
-        ]
+        parts = list(string.Formatter().parse(template))
     except ValueError as exc:
         raise UsageError(f"template {template!r}: {exc}") from exc
+    fields = [field for _, field, _, _ in parts if field is not None]
+    if any(form or conversion for _, _, form, conversion in parts):
+        raise UsageError(
+            f"template {template!r}: a variable is a name in braces and nothing else",
+            hint="write {track}, not {track:.10} or {track!r}",
+        )
+    if any(not char.isprintable() or char == "\\" for char in template):
+        raise UsageError(f"template {template!r}: backslashes and control characters are refused")
     for field in fields:
         if field not in VARIABLES:
             raise UsageError(
@@ -69,14 +81,21 @@ def check_template(template: str, stems: Sequence[str]) -> None:
 def stem_paths(
     track: Path, stems: Sequence[str], *, folder: Path, template: str, extension: str, model: str
 ) -> dict[str, Path]:
-    """Return the path of each of ``stems`` of the input ``track``, by a checked ``template``."""
+    """Return the path of each of ``stems`` of the input ``track``, by a checked ``template``.
+
+    Raises ``UsageError`` for a name that is longer than file systems take.
+    """
     values = {
         "track": safe_name(track.stem),
         "trackext": safe_name(track.suffix.lstrip(".")),
         "ext": extension,
         "model": safe_name(model),
     }
-    return {stem: folder / template.format(stem=safe_name(stem), **values) for stem in stems}
+    names = {stem: template.format(stem=safe_name(stem), **values) for stem in stems}
+    for name in names.values():
+        if any(len(os.fsencode(part)) > LONGEST_COMPONENT for part in Path(name).parts):
+            raise UsageError(f"template {template!r} makes a name that is too long: {name}")
+    return {stem: folder / name for stem, name in names.items()}
 
 
 def check_collisions(plans: Mapping[Path, Iterable[Path]]) -> None:

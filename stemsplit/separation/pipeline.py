@@ -145,7 +145,13 @@ def _stems(
         )
     )
     mix = _Reader(opened()) if selection.rest else None
-    for block in fit(back, statistics.frames, sample_rate=info.sample_rate):
+    whole = fit(
+        back,
+        statistics.frames,
+        channels=len(picked) * info.channels,
+        sample_rate=info.sample_rate,
+    )
+    for block in whole:
         stems = block.reshape(len(picked), info.channels, -1)
         named = dict(zip(selection.needed, stems, strict=True))
         if mix is not None and selection.rest:

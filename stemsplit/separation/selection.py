@@ -29,7 +29,9 @@ def select_stems(
     ``UsageError`` for a stem that the model does not have, and for both choices at once.
     """
     if stems is not None and two_stems is not None:
-        raise UsageError("--stems and --two-stems exclude each other")
+        raise UsageError("stems and two_stems exclude each other")
+    if isinstance(stems, str):
+        raise UsageError(f"stems is a sequence of names, not {stems!r}")
     for stem in (two_stems,) if two_stems is not None else stems or ():
         if stem not in available:
             raise UsageError(

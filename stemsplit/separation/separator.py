@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import torch
 from torch import Tensor
@@ -16,10 +16,12 @@ from stemsplit.audio.encode import depth_of, refuse_existing
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
+from stemsplit.separation.device import memory_explained, resolve_device
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.naming import (
     DEFAULT_FOLDER,
     DEFAULT_TEMPLATE,
+    check_collisions,
     check_template,
     stem_paths,
 )
@@ -27,6 +29,11 @@ from stemsplit.separation.pipeline import Job, narrow, split, widen
 from stemsplit.separation.resampling import resample_tensor
 from stemsplit.separation.selection import select_stems
 from stemsplit.types import Depth, EncodingOptions, Finished, Format, Precision
+
+#: Below this, nothing that is called music is left, and resampling takes for ever.
+LOWEST_SAMPLE_RATE = 1_000  # Hz
+#: What `separate` hands to `Separator.separate_file`.
+_OF_FILES = ("filename", "format", "depth", "bitrate", "force", "accept_truncated")
 
 
 class Separator:
@@ -57,6 +64,12 @@ class Separator:
         offline: bool = False,
         allow_unverified: bool = False,
     ) -> None:
+        _check_choice("precision", precision, Precision)
+        if batch is not None and batch < 1:
+            raise UsageError(f"batch must be at least 1, not {batch}")
+        if overlap is not None and not 0 <= overlap < 1:
+            raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
+        place = resolve_device(device)
         self.model = model
         self._selection = select_stems(loading.stems_of(model), stems, two_stems)
         needed = self._selection.needed
@@ -64,8 +77,10 @@ class Separator:
             model, stems=needed, offline=offline, allow_unverified=allow_unverified
         ):
             pass
+        with memory_explained(place):
+            network = loading.load(model, stems=needed)
         self._engine = Engine(
-            loading.load(model, stems=needed),
+            network,
             device=device,
             precision=precision,
             overlap=overlap,
@@ -89,10 +104,20 @@ class Separator:
         are float32 on the device of ``mix``. Each item of a batch is a song of its own. Raises
         ``UsageError`` for another shape and for values that are no numbers.
         """
-        if mix.ndim not in (2, 3) or mix.shape[-2] not in (1, 2) or mix.shape[-1] == 0:
+        if not isinstance(mix, Tensor) or not mix.is_floating_point():
+            kind = mix.dtype if isinstance(mix, Tensor) else type(mix).__name__
             raise UsageError(
-                f"a mix is (C, T) or (B, C, T) with 1 or 2 channels and T > 0, not "
+                f"a mix is a tensor of floating point, not {kind}",
+                hint="torch.from_numpy(array).float(); integers are divided by their full scale",
+            )
+        if mix.ndim not in (2, 3) or mix.shape[-2] not in (1, 2) or mix.numel() == 0:
+            raise UsageError(
+                f"a mix is (C, T) or (B, C, T) with 1 or 2 channels and B, T > 0, not "
                 f"{tuple(mix.shape)}"
+            )
+        if sample_rate is not None and sample_rate < LOWEST_SAMPLE_RATE:
+            raise UsageError(
+                f"a sample rate is at least {LOWEST_SAMPLE_RATE} Hz, not {sample_rate}"
             )
         mix = mix.detach().float()
         if not bool(torch.isfinite(mix).all()):
@@ -140,6 +165,9 @@ class Separator:
         sample rate and with its channels. Memory does not depend on the length of the song. Raises
         ``InputError``, ``OutputError``, ``UsageError`` and ``ResourceError``; no file is left then.
         """
+        _check_choice("format", format, Format)
+        if depth is not None:
+            _check_choice("depth", depth, Depth)
         encoding = EncodingOptions(format=format, depth=depth, bitrate=bitrate)
         depth_of(encoding)
         check_template(filename, self.stems)
@@ -152,6 +180,7 @@ class Separator:
             extension=format,
             model=loading.label(self.model),
         )
+        check_collisions({song: outputs.values()})
         for path in outputs.values():
             refuse_existing(path, force=force)
         job = Job(
@@ -167,6 +196,13 @@ class Separator:
         return finished.stems
 
 
+def _check_choice(name: str, value: str, choices: Any) -> None:
+    """Raise ``UsageError`` unless ``value`` is one of ``choices``, a ``Literal``."""
+    if value not in get_args(choices):
+        known = ", ".join(get_args(choices))
+        raise UsageError(f"unknown {name} {value!r}", hint=f"it is one of: {known}")
+
+
 @overload
 def separate(song: Tensor, model: str = ..., **options: Any) -> dict[str, Tensor]: ...
 @overload
@@ -176,16 +212,23 @@ def separate(
     model: str = "htdemucs",
     *,
     sample_rate: int | None = None,
-    out: str | os.PathLike[str] = DEFAULT_FOLDER,
+    out: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> dict[str, Tensor] | dict[str, Path]:
     """Return the stems of ``song`` by name: tensors of its shape for a tensor, files for a file.
 
     A tensor is ``(C, T)`` or ``(B, C, T)`` at ``sample_rate`` Hz; the stems of a file are written
-    below ``out``. ``options`` are those of ``Separator``, which is the thing to use for more than
-    one song. Raises what ``Separator`` and its methods raise.
+    below ``out``. ``options`` are those of ``Separator`` and, for a file, those of
+    ``Separator.separate_file``. Use ``Separator`` for more than one song. Raises what these raise.
     """
-    separator = Separator(model, **options)
+    of_files = {name: options.pop(name) for name in _OF_FILES if name in options}
     if isinstance(song, Tensor):
-        return separator.separate(song, sample_rate)
-    return separator.separate_file(song, out)
+        if of_files or out is not None:
+            raise UsageError(f"{', '.join(of_files) or 'out'} is for files, not for tensors")
+        return Separator(model, **options).separate(song, sample_rate)
+    if not isinstance(song, str | os.PathLike):
+        raise UsageError(f"a song is a tensor or the path of a file, not {type(song).__name__}")
+    if sample_rate is not None:
+        raise UsageError("sample_rate is for tensors: a file knows its own")
+    folder = DEFAULT_FOLDER if out is None else out
+    return Separator(model, **options).separate_file(song, folder, **of_files)
