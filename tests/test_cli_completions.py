@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from stemsplit.checkpoints.registry import list_models
-from stemsplit.cli import docgen_tree
+from stemsplit.cli.docgen import tree as docgen_tree
 
 COMPLETIONS = Path(__file__).parents[1] / "completions"
 ENTRIES = docgen_tree.walk(docgen_tree.read_commands())

@@ -256,7 +256,8 @@ def score(model: Model) -> str:
     if not model.scores:
         return ""
     values = model.scores[0].values.values()
-    return f"{sum(values) / len(values):.2f} {model.scores[0].metric}"
+    part = "" if len(values) == len(model.stems) else f" of {len(values)} stems"
+    return f"{sum(values) / len(values):.2f} {model.scores[0].metric}{part}"
 
 
 def megabytes(model: Model) -> str:

@@ -1,6 +1,6 @@
 """CPU time of commands that need no tensor, above that of a bare interpreter.
 
-    python tests/benchmarks/startup.py [--runs 9]
+python tests/benchmarks/startup.py [--runs 9]
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stemsplit.cli.docgen_bash import render_bash
-from stemsplit.cli.docgen_fish import render_fish
-from stemsplit.cli.docgen_man import render_pages
-from stemsplit.cli.docgen_readme import render_readme
-from stemsplit.cli.docgen_tree import read_commands
-from stemsplit.cli.docgen_zsh import render_zsh
+from stemsplit.cli.docgen.bash import render_bash
+from stemsplit.cli.docgen.fish import render_fish
+from stemsplit.cli.docgen.man import render_pages
+from stemsplit.cli.docgen.readme import render_readme
+from stemsplit.cli.docgen.tree import read_commands
+from stemsplit.cli.docgen.zsh import render_zsh
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def render(root: Path) -> dict[Path, str]:
@@ -85,7 +85,3 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
             return 1 if stale else 0
     print("usage: python -m stemsplit.cli.docgen write|check", file=sys.stderr)
     return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

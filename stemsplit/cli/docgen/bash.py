@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stemsplit.cli.docgen_tree import CommandEntry, Value, walk
+from stemsplit.cli.docgen.tree import CommandEntry, Value, walk
 
 # Where the function gives nothing, `-o default` lets readline complete a file name: it knows about
 # quotes, spaces and ~, which compgen does not. bash 3.2 has no compopt and so offers files there

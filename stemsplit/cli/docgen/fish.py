@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stemsplit.cli.docgen_tree import CommandEntry, OptionEntry, Value, known_words, walk
+from stemsplit.cli.docgen.tree import CommandEntry, OptionEntry, Value, known_words, walk
 
 _FUNCTIONS = """\
 # fish completion for stemsplit.

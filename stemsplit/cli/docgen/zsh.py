@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stemsplit.cli.docgen_tree import (
+from stemsplit.cli.docgen.tree import (
     ArgumentEntry,
     CommandEntry,
     OptionEntry,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from stemsplit import __version__
-from stemsplit.cli.docgen_pages import ENVIRONMENT, EXIT_STATUS, FILES, PAGES, Page
-from stemsplit.cli.docgen_tree import PROGRAM, ArgumentEntry, CommandEntry, OptionEntry
+from stemsplit.cli.docgen.pages import ENVIRONMENT, EXIT_STATUS, FILES, PAGES, Page
+from stemsplit.cli.docgen.tree import PROGRAM, ArgumentEntry, CommandEntry, OptionEntry
 from stemsplit.errors import ExitCode
 
 #: Of the version above; the pages must not change with the day they are made on.
