@@ -37,6 +37,7 @@ class MDX23CConfig:
     sample_rate: int = 44_100  # Hz
     audio_channels: int = 2
     segment: int = 261_120  # samples: 256 frames
+    standardised: bool = False  # the song
     n_fft: int = 8192  # samples of the STFT window
     hop_length: int = 1024  # samples
     bins: int = 4096  # that the network hears and gives, from the lowest; the others are silent
@@ -91,6 +92,7 @@ class MDX23C(SeparationModel):
         self.sample_rate = config.sample_rate
         self.channels = config.audio_channels
         self.segment = config.segment
+        self.standardised = config.standardised
         # Real and imaginary part of each channel, in each sub-band.
         parts = 2 * config.audio_channels * config.subbands
         bins, width = config.bins // config.subbands, config.channels

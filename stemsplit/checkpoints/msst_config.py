@@ -1,0 +1,300 @@
+"""The YAML files in which the community says what network a checkpoint is for.
+
+The layout is that of Music-Source-Separation-Training (MSST): ``audio`` and ``inference`` say what
+the network is run on, ``model`` what it is made of, ``training`` which stems it gives. A key that
+changes the numbers and has no counterpart here is refused by name, and so is any that is unknown;
+what has no effect on them is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemsplit.checkpoints.tables import Table
+from stemsplit.errors import UsageError
+
+#: Whole sections that only training reads.
+TRAINING_ONLY = ("augmentations", "augmentation", "loss_multistft", "optimizer", "scheduler")
+#: Of ``audio``: the network's own section repeats them, or only training reads them.
+AUDIO_WITHOUT_EFFECT = ("dim_f", "dim_t", "hop_length", "n_fft", "min_mean_abs")
+#: Of ``inference``: how many segments at a time, and what other programs make of it.
+INFERENCE_WITHOUT_EFFECT = ("batch_size", "dim_t", "extension")
+#: Where MSST has constants in place of keys.
+SAMPLE_RATE, CHANNELS = 44_100, 2
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """What a YAML file says."""
+
+    architecture: str  # "module:Class"
+    config: dict[str, Any]  # fields of the architecture's configuration
+    overlap: float | None  # share of a segment, as the community runs this network
+
+
+def read(path: Path, name: str) -> NetworkConfig:
+    """Return what the file at ``path`` says of a network that MSST calls ``name``.
+
+    Raises ``UsageError`` for an unknown name, a file that cannot be read or is no such YAML, a key
+    that is missing, unknown or has an impossible value, and settings that our network lacks.
+    """
+    if name not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise UsageError(f"no architecture {name!r} to convert", hint=f"known are: {known}")
+    document = Section(path, "", _load(path))
+    document.skip(*TRAINING_ONLY)
+    return NETWORKS[name](document)
+
+
+class Section(Table):
+    """A part of the file; what is null in YAML counts as left out."""
+
+    def __init__(self, path: Path, place: str, values: object) -> None:
+        if isinstance(values, dict):
+            values = {str(key): value for key, value in values.items() if value is not None}
+        super().__init__(path, place, values)
+
+    def wrong(self, reason: str) -> UsageError:
+        return UsageError(f"{self.place}: {reason}" if self.place else reason, path=self.path)
+
+    def section(self, key: str) -> Section:
+        """Return the section ``key``."""
+        return Section(self.path, key, self.take(key, dict))
+
+    def take_switch(self, key: str, default: bool) -> bool:
+        """Return whether ``key`` is true."""
+        return self.take_flag(key) if key in self.unread() else default
+
+    def expect(self, key: str, value: object, *, default: object = ...) -> None:
+        """Raise unless ``key``, or its ``default``, is the only ``value`` that exists here."""
+        found = self._rest.pop(key, value if default is ... else default)
+        if found != value:
+            raise self.wrong(f"{key} is {found!r}, which is not supported: it has to be {value!r}")
+
+    def skip(self, *keys: str) -> None:
+        """Leave ``keys`` unread."""
+        for key in keys:
+            self._rest.pop(key, None)
+
+    def take_rest(self) -> dict[str, Any]:
+        """Return all values that nothing asked for."""
+        rest, self._rest = self._rest, {}
+        return rest
+
+
+def _load(path: Path) -> object:
+    """Return the values in the YAML file at ``path``; nothing in it can call anything."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Plain values, and the tuples that MSST writes as a tag of Python's."""
+
+    def read_tuple(loader: yaml.SafeLoader, node: yaml.nodes.SequenceNode) -> list[Any]:
+        return list(loader.construct_sequence(node))
+
+    Loader.add_constructor("tag:yaml.org,2002:python/tuple", read_tuple)
+    try:
+        return yaml.load(path.read_text("utf-8"), Loader)
+    except OSError as exc:
+        raise UsageError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as exc:
+        problem = getattr(exc, "problem", None) or type(exc).__name__
+        mark = getattr(exc, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark else ""
+        raise UsageError(f"not plain YAML: {problem}{place}", path=path) from exc
+
+
+# --- What all networks have ----------------------------------------------------------------------
+
+
+def _take_common(document: Section, audio: Section) -> tuple[dict[str, Any], float | None]:
+    """Return the fields that all configurations have, and the overlap.
+
+    Nothing else is left in ``document`` then, nor in ``audio``, its section of that name.
+    """
+    training, inference = document.section("training"), document.section("inference")
+    document.refuse_rest()
+    segment = audio.take_count("chunk_size", None)
+    segment = inference.take_count("chunk_size", segment)
+    if segment is None:
+        raise audio.wrong("chunk_size is missing")
+    fields = {
+        "sources": _take_sources(training),
+        "segment": segment,
+        "sample_rate": audio.take_count("sample_rate", SAMPLE_RATE),
+        "audio_channels": audio.take_count("num_channels", CHANNELS),
+        "standardised": inference.take_switch("normalize", False),
+    }
+    audio.skip(*AUDIO_WITHOUT_EFFECT)
+    audio.refuse_rest()
+    return fields, _take_overlap(inference)
+
+
+def _take_sources(training: Section) -> list[str]:
+    """Return the stems: the target, where there is one, because then the network gives no other."""
+    target = training.take("target_instrument", str, None)
+    return [target] if target else list(training.take_texts("instruments"))
+
+
+def _take_overlap(inference: Section) -> float | None:
+    count = inference.take_count("num_overlap", None)
+    inference.skip(*INFERENCE_WITHOUT_EFFECT)
+    inference.refuse_rest()
+    return None if count is None else 1 - 1 / count
+
+
+# --- The networks --------------------------------------------------------------------------------
+
+
+def _read_bs_roformer(document: Section) -> NetworkConfig:
+    model = document.section("model")
+    bands = model.take("freqs_per_bands", list, None)
+    fields, overlap = _take_roformer(
+        document, model, mask_layers=model.take_count("mask_estimator_depth", 2)
+    )
+    if bands is not None:
+        fields["freqs_per_bands"] = bands
+    return NetworkConfig("bs_roformer:BSRoformer", fields, overlap)
+
+
+def _read_mel_band_roformer(document: Section) -> NetworkConfig:
+    model = document.section("model")
+    bands = model.take_count("num_bands", 60)
+    # This one counts the hidden layers, the other all of them.
+    fields, overlap = _take_roformer(
+        document, model, mask_layers=1 + model.take_count("mask_estimator_depth", 1)
+    )
+    return NetworkConfig(
+        "mel_band_roformer:MelBandRoformer", {**fields, "num_bands": bands}, overlap
+    )
+
+
+def _take_roformer(
+    document: Section, model: Section, *, mask_layers: int
+) -> tuple[dict[str, Any], float | None]:
+    """Return the fields that both RoFormers have, with the defaults of the published classes."""
+    fields, overlap = _take_common(document, document.section("audio"))
+    if fields.pop("standardised"):
+        raise document.wrong("inference.normalize is true, which is not supported here")
+    fields |= {
+        "dim": model.take_count("dim"),
+        "depth": model.take_count("depth"),
+        "time_transformer_depth": model.take_count("time_transformer_depth", 2),
+        "freq_transformer_depth": model.take_count("freq_transformer_depth", 2),
+        "heads": model.take_count("heads", 8),
+        "dim_head": model.take_count("dim_head", 64),
+        "attn_dropout": model.take("attn_dropout", float | int, 0.0),
+        "ff_dropout": model.take("ff_dropout", float | int, 0.0),
+        "n_fft": model.take_count("stft_n_fft", 2048),
+        "hop_length": model.take_count("stft_hop_length", 512),
+        "mask_layers": mask_layers,
+        "mask_expansion": model.take_count("mlp_expansion_factor", 4),
+        "zero_dc": model.take_switch("zero_dc", True),
+        "skip_connection": model.take_switch("skip_connection", False),
+    }
+    model.expect("stereo", fields["audio_channels"] == 2, default=False)
+    model.expect("num_stems", len(fields["sources"]), default=1)
+    model.expect("sample_rate", fields["sample_rate"])
+    model.expect("linear_transformer_depth", 0)
+    model.expect("stft_win_length", fields["n_fft"], default=2048)
+    model.expect("stft_normalized", False)
+    model.expect("use_pope", False)
+    model.skip("flash_attn", "sage_attention", "use_torch_checkpoint", "dim_freqs_in")
+    model.skip("match_input_audio_length", "multi_stft_resolution_loss_weight")
+    model.skip("multi_stft_resolutions_window_sizes", "multi_stft_hop_size")
+    model.skip("multi_stft_normalized")
+    model.refuse_rest()
+    return fields, overlap
+
+
+def _read_scnet(document: Section) -> NetworkConfig:
+    model = document.section("model")
+    fields, overlap = _take_common(document, document.section("audio"))
+    stems = list(model.take_texts("sources", ["drums", "bass", "other", "vocals"]))
+    if stems != fields["sources"]:
+        raise model.wrong(f"sources are {', '.join(stems)}; training: {fields['sources']}")
+    first, *dims = model.take("dims", list, [4, 32, 64, 128])
+    if first != 2 * fields["audio_channels"]:
+        raise model.wrong(f"dims begin with {first!r}, not {2 * fields['audio_channels']}")
+    model.expect("audio_channels", fields["audio_channels"], default=CHANNELS)
+    fields |= {
+        "n_fft": model.take_count("nfft", 4096),
+        "hop_length": model.take_count("hop_size", 1024),
+        "normalized": model.take_switch("normalized", True),
+        "dims": dims,
+        "band_ratios": model.take("band_SR", list, [0.175, 0.392, 0.433]),
+        "band_strides": model.take("band_stride", list, [1, 4, 16]),
+        "band_kernels": model.take("band_kernel", list, [3, 4, 16]),
+        "conv_depths": model.take("conv_depths", list, [3, 2, 1]),
+        "compression": model.take_count("compress", 4),
+        "conv_kernel": model.take_count("conv_kernel", 3),
+        "dual_path_layers": model.take_count("num_dplayer", 6),
+        "expansion": model.take_count("expand", 1),
+    }
+    model.expect("win_size", fields["n_fft"], default=4096)
+    model.refuse_rest()
+    return NetworkConfig("scnet:SCNet", fields, overlap)
+
+
+def _read_mdx23c(document: Section) -> NetworkConfig:
+    audio, model = document.section("audio"), document.section("model")
+    spectrogram = {
+        "n_fft": audio.take_count("n_fft"),
+        "hop_length": audio.take_count("hop_length"),
+        "bins": audio.take_count("dim_f"),
+    }
+    fields, overlap = _take_common(document, audio)
+    fields |= spectrogram | {
+        "subbands": model.take_count("num_subbands"),
+        "scales": model.take_count("num_scales"),
+        "scale": model.take("scale", list),
+        "blocks_per_scale": model.take_count("num_blocks_per_scale"),
+        "channels": model.take_count("num_channels"),
+        "growth": model.take_count("growth"),
+        "bottleneck_factor": model.take_count("bottleneck_factor"),
+        "norm": model.take("norm", str),
+        "activation": model.take("act", str),
+    }
+    model.refuse_rest()
+    return NetworkConfig("mdx23c:MDX23C", fields, overlap)
+
+
+def _read_htdemucs(document: Section) -> NetworkConfig:
+    """Return what the file says of an HTDemucs, whose arguments are those of Demucs' own class."""
+    from stemsplit.checkpoints.demucs_arguments import HTDEMUCS
+
+    document.expect("model", "htdemucs", default="none")
+    document.skip("audio")  # everything in it is in ``training`` too
+    arguments, training = document.section("htdemucs"), document.section("training")
+    overlap = _take_overlap(document.section("inference"))
+    document.refuse_rest()
+    arguments.expect("num_subbands", 1)
+    arguments.expect("dconv_mode", 3, default=1)
+    arguments.skip("use_train_segment")  # every segment is a whole one
+    sample_rate = training.take_count("samplerate")
+    try:
+        fields = HTDEMUCS.translate(
+            {
+                **arguments.take_rest(),
+                "samplerate": sample_rate,
+                "audio_channels": training.take_count("channels"),
+                "sources": list(training.take_texts("instruments")),
+            }
+        )
+    except ValueError as exc:
+        raise arguments.wrong(str(exc)) from exc
+    fields["segment"] = round(training.take("segment", float | int) * sample_rate)
+    return NetworkConfig(HTDEMUCS.architecture, fields, overlap)
+
+
+#: By the names that MSST has for them.
+NETWORKS: Mapping[str, Callable[[Section], NetworkConfig]] = {
+    "bs_roformer": _read_bs_roformer,
+    "mel_band_roformer": _read_mel_band_roformer,
+    "scnet": _read_scnet,
+    "mdx23c": _read_mdx23c,
+    "htdemucs": _read_htdemucs,
+}

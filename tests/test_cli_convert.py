@@ -1,0 +1,186 @@
+"""``stemsplit models convert``: from a checkpoint of the community to stems."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from command import run
+
+from stemsplit.checkpoints import weights
+from stemsplit.models.mdx23c import MDX23C, MDX23CConfig
+from stemsplit.models.scnet import SCNet, SCNetConfig
+
+CONFIG = """
+audio: {chunk_size: 16384, num_channels: 2, sample_rate: 44100}
+model: {sources: [vocals, rest], dims: [4, 8, 16], nfft: 512, hop_size: 128, win_size: 512,
+        band_stride: [1, 4, 8], band_kernel: [3, 4, 8], num_dplayer: 2}
+training: {instruments: [vocals, rest], target_instrument: null, lr: 5.0e-04}
+augmentations: {mixup_probs: !!python/tuple [0.2, 0.02]}
+inference: {batch_size: 8, num_overlap: 2}
+"""
+NETWORK = SCNetConfig(
+    sources=("vocals", "rest"),
+    segment=16_384,
+    dims=(8, 16),
+    n_fft=512,
+    hop_length=128,
+    band_strides=(1, 4, 8),
+    band_kernels=(3, 4, 8),
+    dual_path_layers=2,
+)
+
+
+@pytest.fixture
+def network() -> SCNet:
+    torch.manual_seed(0)
+    return SCNet(NETWORK).eval()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, network: SCNet) -> Path:
+    """A folder with a checkpoint and its configuration, as the community publishes them."""
+    folder = tmp_path / "download"
+    folder.mkdir()
+    torch.save({"state_dict": network.state_dict()}, folder / "net.ckpt")
+    (folder / "net.yaml").write_text(CONFIG)
+    return folder
+
+
+SCNET = ("--architecture", "scnet", "--config", "net.yaml")
+
+
+def test_from_a_checkpoint_to_stems(folder: Path, network: SCNet, song: Path) -> None:
+    result = run("models", "convert", "net.ckpt", *SCNET, cwd=folder)
+    assert result.code == 0, result.stderr
+    assert result.lines == ["net.safetensors"]
+    assert "scnet:SCNet of vocals, rest" in result.stderr
+    assert "--overlap 0.5" in result.stderr
+    stored = weights.load(folder / "net.safetensors")
+    assert stored.config == dataclasses.asdict(NETWORK)
+    assert all(torch.equal(a, b) for a, b in zip(
+        network.state_dict().values(), stored.state_dict().values(), strict=True
+    ))  # fmt: skip
+    split = run("-n", "net.safetensors", "--overlap", "0", song, cwd=folder)
+    assert split.code == 0, split.stderr
+    assert [Path(line).name for line in split.lines] == ["vocals.wav", "rest.wav"]
+    found, _ = soundfile.read(folder / split.lines[0], dtype="float32")
+    mix, _ = soundfile.read(song, dtype="float32")
+    with torch.no_grad():
+        expected = network(torch.from_numpy(mix.T[None, :, : NETWORK.segment]))[0, 0]
+    assert len(found) == len(mix)
+    torch.testing.assert_close(torch.from_numpy(found.T[:, : NETWORK.segment]), expected)
+
+
+def test_another_architecture_and_place(tmp_path: Path) -> None:
+    config = MDX23CConfig(
+        sources=("dry",), segment=1920, n_fft=512, hop_length=128, bins=256, scales=1, channels=4
+    )
+    torch.save(MDX23C(config).state_dict(), tmp_path / "d.pth")
+    (tmp_path / "d.yaml").write_text("""
+audio: {chunk_size: 1920, num_channels: 2, n_fft: 512, hop_length: 128, dim_f: 256}
+model: {act: gelu, bottleneck_factor: 4, growth: 128, norm: InstanceNorm, num_scales: 1,
+        num_blocks_per_scale: 2, num_channels: 4, num_subbands: 4, scale: [2, 2]}
+training: {instruments: [dry, wet], target_instrument: dry}
+inference: {num_overlap: 4}
+""")
+    arguments = ("--architecture", "mdx23c", "--config", "d.yaml", "-q", "-o", "e.safetensors")
+    result = run("models", "convert", "d.pth", *arguments, cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    assert weights.describe(tmp_path / "e.safetensors").config == {
+        **dataclasses.asdict(config),
+        "sources": ["dry"],
+        "scale": [2, 2],
+    }
+
+
+def test_what_exists_is_not_replaced(folder: Path) -> None:
+    target = folder / "net.safetensors"
+    target.write_bytes(b"precious")
+    result = run("models", "convert", "net.ckpt", *SCNET, cwd=folder)
+    assert result.code == 3
+    assert "net.safetensors: exists already" in result.stderr
+    assert target.read_bytes() == b"precious"
+    assert run("models", "convert", "net.ckpt", *SCNET, "--force", cwd=folder).code == 0
+    assert weights.describe(target).architecture == "scnet:SCNet"
+
+
+def test_the_input_is_not_replaced_either(folder: Path) -> None:
+    result = run("models", "convert", "net.ckpt", *SCNET, "-o", "net.ckpt", "-f", cwd=folder)
+    assert result.code == 3
+    assert "net.ckpt: is the input" in result.stderr
+    assert run("models", "convert", "net.ckpt", *SCNET, "-o", ".", "-f", cwd=folder).code == 3
+
+
+class Hostile:
+    def __init__(self, touched: Path) -> None:
+        self.touched = touched
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.touched,)
+
+
+def test_a_hostile_pickle_runs_nothing(folder: Path) -> None:
+    torch.save({"state_dict": Hostile(folder / "touched")}, folder / "net.ckpt")
+    result = run("models", "convert", "net.ckpt", *SCNET, cwd=folder)
+    assert result.code == 4
+    assert "refused: loading it would run" in result.stderr
+    assert not (folder / "touched").exists()
+    assert not (folder / "net.safetensors").exists()
+
+
+def test_weights_of_another_network(folder: Path, network: SCNet) -> None:
+    (folder / "net.yaml").write_text(CONFIG.replace("num_dplayer: 2", "num_dplayer: 4"))
+    result = run("models", "convert", "net.ckpt", *SCNET, cwd=folder)
+    assert result.code == 4
+    assert "does not fit scnet:SCNet: separation_net.dp_modules.2" in result.stderr
+    state = network.state_dict()
+    state["extra"] = torch.zeros(1)
+    torch.save(state, folder / "net.ckpt")
+    (folder / "net.yaml").write_text(CONFIG)
+    result = run("models", "convert", "net.ckpt", *SCNET, cwd=folder)
+    assert result.code == 4
+    assert "extra is not part of it" in result.stderr
+    assert not (folder / "net.safetensors").exists()
+
+
+def test_a_configuration_that_gives_no_network(folder: Path) -> None:
+    (folder / "net.yaml").write_text(CONFIG.replace("num_dplayer: 2", "num_dplayer: 3"))
+    result = run("models", "convert", "net.ckpt", *SCNET, cwd=folder)
+    assert result.code == 4
+    assert "dual_path_layers must be even, not 3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--architecture", "bandit", "--config", "net.yaml"), "'bandit' is not one of"),
+        (("--architecture", "scnet"), "--architecture and --config go together"),
+        (("--config", "net.yaml"), "--architecture and --config go together"),
+        (("--architecture", "scnet", "--config", "none.yaml"), "none.yaml: cannot be read"),
+        (("--architecture", "mdx23c", "--config", "net.yaml"), "audio: n_fft is missing"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line(
+    folder: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    result = run("models", "convert", "net.ckpt", *arguments, cwd=folder)
+    assert result.code == 2
+    assert reason in result.stderr
+
+
+def test_a_file_that_is_not_there(folder: Path) -> None:
+    assert run("models", "convert", "none.ckpt", *SCNET, cwd=folder).code == 4
+    assert run("models", "convert", "none.ckpt", cwd=folder).code == 4
+
+
+def test_a_bare_file_needs_to_be_told(folder: Path) -> None:
+    result = run("models", "convert", "net.ckpt", cwd=folder)
+    assert result.code == 4
+    assert "--architecture NAME --config FILE.yaml" in result.stderr
+    result = run("-n", "net.ckpt", "song.wav", cwd=folder)
+    assert result.code == 4
+    assert "--architecture NAME --config FILE.yaml" in result.stderr
