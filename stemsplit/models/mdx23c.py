@@ -137,7 +137,10 @@ class MDX23C(SeparationModel):
         # (B, C, sub-bands, F / sub-bands, N, 2) to (B, C * 2 * sub-bands, N, F / sub-bands).
         parts = torch.view_as_real(spectrum.view(batch, channels, subbands, -1, frames))
         mix = parts.permute(0, 1, 5, 2, 4, 3).reshape(batch, -1, frames, bins // subbands)
-        first = self.first_conv(mix)
+        # The ends in fp32 whatever autocast says: nothing normalises the spectrogram, and half
+        # precision has no room for its product with a map.
+        with torch.autocast(mix.device.type, enabled=False):
+            first = self.first_conv(mix)
         x = first
         skips = []
         for encode in self.encoder_blocks:
@@ -146,7 +149,8 @@ class MDX23C(SeparationModel):
         x = self.bottleneck_block(x)
         for decode in self.decoder_blocks:
             x = decode(x, skips.pop())
-        x = self.final_conv(torch.cat([mix, x * first], dim=1)).float()
+        with torch.autocast(mix.device.type, enabled=False):
+            x = self.final_conv(torch.cat([mix, x.float() * first], dim=1))
         stems = x.view(batch, len(self.sources), channels, 2, subbands, frames, -1)
         real, imaginary = stems.transpose(-1, -2).flatten(4, 5).unbind(3)
         return torch.complex(real, imaginary)
