@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import IntEnum
 
@@ -18,6 +19,10 @@ class ExitCode(IntEnum):
     PARTLY = 6
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+#: The system's words for a disk, a quota or a file that takes no more.
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def printable(text: object) -> str:

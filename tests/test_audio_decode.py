@@ -1,5 +1,7 @@
 """Decoding: exact counts, exact places, and damage that is not passed over in silence."""
 
+import os
+import re
 import struct
 import time
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from stemsplit.audio.decode import decode
 from stemsplit.audio.probe import probe
-from stemsplit.errors import InputError
+from stemsplit.errors import ExitCode, InputError, ResourceError
 
 #: dB of signal to error that each lossy codec keeps of band-limited noise, at the least.
 LOSSY = {"mp3": 15, "m4a": 10, "ogg": 10, "opus": 10, "mka": 5}
@@ -155,12 +157,81 @@ def test_a_film_cut_in_half_is_refused(tmp_path):
         decode_whole(cut(film))
 
 
-def test_ogg_declares_no_length_but_marks_its_end(tmp_path):
-    for ending in ("ogg", "opus"):
-        whole = store(tmp_path / f"a.{ending}", noise(6 * 48000), 48000)
-        assert decode_whole(whole)[1] == []
-        _, warnings = decode_whole(cut(whole))
-        assert "may be cut off" in warnings[-1]
+@pytest.mark.parametrize("ending", ["wav", "flac", "au"])
+def test_what_counts_its_samples_may_lack_a_tenth_of_a_second(tmp_path, ending):
+    """A hundredth of a long song would be a whole chorus: there is no share that may be missing."""
+    encoder = ("-c:a", "pcm_s16be") if ending == "au" else ENCODERS[ending]
+    whole = store(tmp_path / f"a.{ending}", noise(20 * 44100), 44100, *encoder)
+    short = cut(whole, 0.98)
+    with pytest.raises(InputError, match=r"truncated: 19\.\d s of 20\.0 s could be") as e:
+        decode_whole(short)
+    assert e.value.exit_code == ExitCode.FILE
+    assert "--accept-truncated" in (e.value.hint or "")
+    found, warnings = decode_whole(short, accept_truncated=True)
+    assert 19 * 44100 < found.shape[1] < 19.9 * 44100
+    assert warnings[-1].startswith("truncated: 19")
+
+
+@pytest.mark.parametrize(("missing", "refused"), [(0.09, False), (0.11, True), (1.5, True)])
+def test_a_wav_is_refused_from_a_tenth_of_a_second_on(tmp_path, missing, refused):
+    song = noise(10 * 8000 - round(missing * 8000), 1)
+    path = store_wav(tmp_path / "a.wav", song, 8000, promised=2 * 10 * 8000)
+    if not refused:
+        assert decode_whole(path)[1] == []
+        return
+    with pytest.raises(InputError, match="truncated"):
+        decode_whole(path)
+
+
+@pytest.mark.parametrize("ending", ["mp3", "m4a", "wv"])
+def test_others_may_lack_a_second_but_not_in_silence(tmp_path, ending):
+    whole = store(tmp_path / f"a.{ending}", noise(20 * 44100), 44100)
+    found, warnings = decode_whole(cut(whole, 0.98))
+    assert 19 * 44100 <= found.shape[1] < 19.9 * 44100
+    assert re.fullmatch(r"19\.\d s of 20\.0 s could be decoded", warnings[-1])
+    with pytest.raises(InputError, match=r"truncated: 1\d\.\d s of 20\.0 s"):
+        decode_whole(cut(whole, 0.9))
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+@pytest.mark.parametrize("seconds", [0.3, 4])
+@pytest.mark.parametrize("ending", ENCODERS)
+def test_whole_files_are_whole(tmp_path, ending, seconds, rate):
+    path = store(tmp_path / f"a.{ending}", noise(int(rate * seconds)), rate, *ENCODERS[ending])
+    found, warnings = decode_whole(path)
+    assert found.shape[1] / probe(path).sample_rate > 0.8 * seconds
+    assert warnings == []
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.98, -1, -100])
+@pytest.mark.parametrize("ending", ["ogg", "opus", "oga"])
+def test_ogg_declares_no_length_but_marks_its_end(tmp_path, ending, kept):
+    """A negative number cuts off so many bytes: within the last page, which still has its mark."""
+    encoder = ("-c:a", "flac") if ending == "oga" else ENCODERS[ending]
+    whole = store(tmp_path / f"a.{ending}", noise(6 * 48000), 48000, *encoder)
+    assert decode_whole(whole)[1] == []
+    share = kept if kept > 0 else 1 + (kept + 0.5) / whole.stat().st_size
+    short = cut(whole, share)
+    reason = "truncated: the file ends in the middle of a stream"
+    with pytest.raises(InputError, match=reason) as e:
+        decode_whole(short)
+    assert e.value.exit_code == ExitCode.FILE
+    assert "--accept-truncated" in (e.value.hint or "")
+    found, warnings = decode_whole(short, accept_truncated=True)
+    assert found.shape[1] > 1.9 * 48000
+    assert reason in warnings
+
+
+def test_every_cut_within_the_last_page_of_an_ogg_is_seen(tmp_path):
+    whole = store(tmp_path / "a.ogg", noise(4 * 8000, 1), 8000)
+    data = whole.read_bytes()
+    last = data.rfind(b"OggS")
+    for end in (*range(last - 2, last + 40), len(data) - 1):
+        whole.write_bytes(data[:end])
+        with pytest.raises(InputError, match="in the middle of a stream"):
+            decode_whole(whole)
+    whole.write_bytes(data + b"TAG" + bytes(125))  # what others append is no page that is cut
+    assert decode_whole(whole)[0].shape[1] == 4 * 8000
 
 
 @pytest.mark.parametrize("promised", [0, 0xFFFFFFFF, 0x7FFFFFFF])
@@ -198,6 +269,26 @@ def test_a_file_that_went_away_is_an_input_error(tmp_path):
     song.unlink()
     with pytest.raises(InputError, match="no such file"):
         next(decode(info))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts stand for ffmpeg")
+def test_an_ffmpeg_that_breaks_is_not_the_fault_of_the_song(tmp_path, monkeypatch):
+    info = probe(store_wav(tmp_path / "a.wav", noise(1000)))
+    script = tmp_path / "ffmpeg"
+    for text, error, reason in (
+        ("exit 1", ResourceError, "ffmpeg does not work: it ended with status 1, without a word"),
+        ("echo libsoxr.so: not found >&2; exit 127", ResourceError, "work: libsoxr.so: not found"),
+        ("echo '[error] no such stream' >&2; exit 1", InputError, "decoded: no such stream"),
+        ("kill -11 $$", InputError, "cannot be decoded: ffmpeg was ended by SIGSEGV"),
+    ):
+        script.write_text(f"#!/bin/sh\n{text}\n")
+        script.chmod(0o755)
+        monkeypatch.setenv("STEMSPLIT_FFMPEG", str(script))
+        with pytest.raises(error, match=reason) as e:
+            list(decode(info))
+        if error is ResourceError:
+            assert e.value.path == str(script)
+            assert "STEMSPLIT_FFMPEG" in (e.value.hint or "")
 
 
 def test_closing_early_leaves_no_process(tmp_path):

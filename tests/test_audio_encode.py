@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -19,7 +20,13 @@ from hypothesis import strategies as st
 
 from stemsplit.audio import encode
 from stemsplit.audio.decode import decode
-from stemsplit.audio.encode import StemWriter, encoded_rate, quantise, wav_container
+from stemsplit.audio.encode import (
+    StemWriter,
+    encoded_rate,
+    quantise,
+    refuse_existing,
+    wav_container,
+)
 from stemsplit.audio.mp3 import BITRATES, checksum, correct_padding
 from stemsplit.audio.probe import probe
 from stemsplit.errors import ExitCode, OutputError, ResourceError, StemsplitError, UsageError
@@ -265,14 +272,28 @@ def test_samples_are_rounded_to_the_nearest_step(step, part):
     assert exact.tolist() == [[step << 16]]
 
 
+@pytest.mark.parametrize("depth", ["16", "24"])
+def test_what_is_no_number_becomes_silence_and_infinity_full_scale(depth):
+    block = np.float32([[np.nan, np.inf, -np.inf, 3e38, 0.5]])
+    before = block.copy()
+    steps, clipped = quantise(block, depth)
+    full = 2**15 if depth == "16" else 2**31
+    top = full - 1 if depth == "16" else full - 256
+    assert steps[:, 0].tolist() == [0, top, -full, top, full // 2]
+    assert clipped == 3
+    assert np.array_equal(block, before, equal_nan=True)
+
+
 def test_refusals_before_anything_is_made(tmp_path):
     for options, reason in (
         ({"format": "flac", "depth": "32f"}, "flac stores no floats"),
         ({"format": "mp3", "bitrate": 317}, "mp3 has no bit rate of 317 kbit/s"),
+        ({"format": "mp3", "depth": "16"}, "mp3 has no depth"),
     ):
         with pytest.raises(UsageError, match=reason) as e:
             write(tmp_path / "new", {"a": noise(10)}, **options)
         assert e.value.exit_code == ExitCode.USAGE
+        assert e.value.hint
     same = {"a": tmp_path / "new" / "a.wav", "b": tmp_path / "new" / ".." / "new" / "a.wav"}
     with pytest.raises(UsageError, match="same file"):
         StemWriter(same, options=EncodingOptions(), sample_rate=8000, channels=1, frames=1)
@@ -391,6 +412,57 @@ def test_a_failing_rename_takes_the_others_back(tmp_path, monkeypatch):
     assert all((tmp_path / f"{stem}.wav").read_bytes() == stem.encode() for stem in STEMS)
 
 
+def interrupting(monkeypatch, owner, name, number):
+    """Let Ctrl-C come just after the call ``number`` of ``owner.name``, while all is half done."""
+    really = getattr(owner, name)
+    calls = []
+
+    def call(*arguments, **options):
+        if name == "open" and "xb" not in arguments:  # opens what is there: changes nothing
+            return really(*arguments, **options)
+        calls.append(arguments)
+        try:
+            return really(*arguments, **options)
+        finally:
+            if len(calls) == number:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("format", ["wav", "mp3"])
+@pytest.mark.parametrize(
+    ("owner", "name", "most"),  # of the calls of one run
+    [(Path, "open", 6), (os, "replace", 6), (Path, "unlink", 12), (Path, "mkdir", 2)],
+)
+def test_ctrl_c_in_between_leaves_all_or_none(tmp_path, monkeypatch, format, owner, name, most):
+    """Each call that changes the folder, one by one; two of the four stems are there before."""
+    before = psutil.Process().children()
+    interrupted = 0
+    for number in range(1, most + 1):
+        folder = tmp_path / str(number) / "deep"
+        fresh = name == "mkdir"  # otherwise two stems are replaced
+        if not fresh:
+            folder.mkdir(parents=True)
+            for stem in STEMS[:2]:
+                (folder / f"{stem}.{format}").write_bytes(b"old")
+        with monkeypatch.context() as patch:
+            interrupting(patch, owner, name, number)
+            try:
+                write(folder, four(100), force=True, format=format)
+            except KeyboardInterrupt:
+                interrupted += 1
+        found = {path.name: path.stat().st_size for path in folder.parent.rglob("*.*")}
+        if len(found) == 4:
+            assert set(found) == {f"{stem}.{format}" for stem in STEMS}
+            assert min(found.values()) > 100
+        else:
+            assert found == ({} if fresh else {f"{s}.{format}": 3 for s in STEMS[:2]})
+        assert psutil.Process().children() == before
+    assert interrupted == most
+
+
 def test_force_keeps_the_old_files_until_the_new_ones_are_complete(tmp_path):
     for stem in STEMS:
         (tmp_path / f"{stem}.wav").write_bytes(b"old")
@@ -433,17 +505,41 @@ def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
 
 def test_folders_that_cannot_be(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    for folder, reason in (
-        ("file", "is not a folder"),
-        ("file/deep", "its folder is in fact a file"),
-    ):
-        with pytest.raises(OutputError, match=reason) as e:
+    (tmp_path / "gone").symlink_to("nowhere")
+    for folder in ("file", "file/deep", "gone", "gone/deep"):
+        for force in (False, True):
+            with pytest.raises(OutputError, match="its folder is in fact a file") as e:
+                refuse_existing(tmp_path / folder / "a.wav", force=force)
+            assert e.value.exit_code == ExitCode.FILE
+        with pytest.raises(OutputError, match="its folder is in fact a file"):
             write(tmp_path / folder, {"a": noise(10)})
-        assert e.value.exit_code == ExitCode.FILE
     if Path("/proc/self").exists():  # where not even root can make anything
-        with pytest.raises(OutputError, match=r"/proc/self/new: cannot be written"):
+        with pytest.raises(OutputError, match=r"/proc/self.* be written"):
             write(Path("/proc/self/new"), {"a": noise(10)})
-    assert names(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file", "gone"]
+
+
+@pytest.mark.parametrize("name", ["a.wav", "new/deep/a.wav", "old.wav"])
+def test_a_folder_that_may_not_be_written_is_refused_before_the_work(tmp_path, monkeypatch, name):
+    """Root may write everywhere, so the answer of the system is given here."""
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    (locked / "old.wav").touch()
+    refuse_existing(locked / name, force=True)
+    locked.chmod(0o555)
+    if os.access(locked, os.W_OK):
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked)
+    with pytest.raises(OutputError, match=r"may not be written \(permission denied\)") as e:
+        refuse_existing(locked / name, force=True)
+    assert e.value.exit_code == ExitCode.FILE
+    assert e.value.path == str(locked)
+    locked.chmod(0o755)
+
+
+def test_a_relative_path_without_a_folder_may_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refuse_existing(Path("a.wav"))
+    refuse_existing(Path("new/deep/a.wav"))
 
 
 def test_a_wav_that_cannot_fit_is_refused_before_the_work(tmp_path):

@@ -1,6 +1,7 @@
 """Probing: what a file is, without ffprobe, whatever its name and tags look like."""
 
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 from audio_files import ENCODERS, cut, noise, run_ffmpeg, store, store_film, store_wav
 
 from stemsplit.audio.probe import has_other_streams, probe
-from stemsplit.errors import ExitCode, InputError
+from stemsplit.errors import ExitCode, InputError, ResourceError
 
 CODECS = {
     "wav": "pcm_s16le",
@@ -174,6 +175,20 @@ def test_a_file_that_may_not_be_read(tmp_path):
         return
     with pytest.raises(InputError, match="permission denied"):
         probe(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="programs of POSIX")
+@pytest.mark.parametrize("name", ["false", "true", "echo", "ls"])
+def test_a_program_that_is_no_ffmpeg_is_not_the_fault_of_the_song(tmp_path, monkeypatch, name):
+    song = store_wav(tmp_path / "a.wav", noise(100))
+    program = shutil.which(name)
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", program)
+    for examine in (probe, has_other_streams):
+        with pytest.raises(ResourceError, match="ffmpeg does not work: ") as e:
+            examine(song)
+        assert e.value.exit_code == ExitCode.ENVIRONMENT
+        assert e.value.path == program
+        assert "STEMSPLIT_FFMPEG" in (e.value.hint or "")
 
 
 def test_a_playlist_opens_no_network_address(tmp_path):

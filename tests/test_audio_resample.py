@@ -169,9 +169,11 @@ def test_fit_makes_exactly_so_many_frames(sizes, frames):
     blocks = np.split(song, np.cumsum(sizes)[:-1], axis=1)
     if frames - song.shape[1] > 441:
         with pytest.raises(StemsplitError, match="frames are missing"):
-            list(fit(blocks, frames, sample_rate=4410))
+            list(fit(blocks, frames, channels=1, sample_rate=4410))
         return
-    found = np.concatenate([np.zeros((1, 0)), *fit(blocks, frames, sample_rate=4410)], 1)
+    found = np.concatenate(
+        [np.zeros((1, 0)), *fit(blocks, frames, channels=1, sample_rate=4410)], 1
+    )
     assert found.shape == (1, frames)
     common = min(frames, song.shape[1])
     assert np.array_equal(found[:, :common], song[:, :common])
@@ -184,7 +186,17 @@ def test_fit_pulls_everything_so_that_a_late_failure_is_not_missed():
         raise StemsplitError("late")
 
     with pytest.raises(StemsplitError, match="late"):
-        list(fit(late(), 100, sample_rate=44100))
-    with pytest.raises(StemsplitError, match="1 of 1 frames are missing"):
-        list(fit([], 1, sample_rate=44100))
-    assert list(fit([], 0, sample_rate=44100)) == []
+        list(fit(late(), 100, channels=2, sample_rate=44100))
+    with pytest.raises(StemsplitError, match="4411 of 4411 frames are missing"):
+        list(fit([], 4411, channels=2, sample_rate=44100))
+    assert list(fit([], 0, channels=2, sample_rate=44100)) == []
+
+
+@pytest.mark.parametrize("rate", [8000, 48000, 96000, 192000])
+def test_a_song_of_one_frame_comes_back_as_one_frame(rate):
+    """On the way to 44.1 kHz a single frame may get lost: then there is no block to pad."""
+    there = resample([noise(1)], channels=2, from_rate=rate, to_rate=44100)
+    back = resample(there, channels=2, from_rate=44100, to_rate=rate)
+    (found,) = fit(back, 1, channels=2, sample_rate=rate)
+    assert found.shape == (2, 1)
+    assert found.dtype == np.float32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Self
@@ -14,15 +15,17 @@ from stemsplit.audio.probe import has_other_streams, probe, refuse_unreadable
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
 
-#: What may be missing of the declared duration before a file counts as cut off: containers round
-#: (to 1 ms … 1 frame of a codec), and some tags forget the delay of the encoder.
-TOLERATED_SECONDS = 1.0
-TOLERATED_SHARE = 0.02
+#: What may be missing of the declared duration (s) before a file counts as cut off: containers
+#: round (to 1 ms … 1 frame of a codec), and some tags forget the delay of the encoder.
+TOLERATED = 1.0
+#: What may be missing (s) without a word, and the most where samples are counted: PCM and FLAC.
+UNREMARKABLE = 0.1
+WHOLE = "get the whole file again, or split what is there with --accept-truncated"
 #: Different complaints of ffmpeg that are passed on; a hundred more would tell no more.
 PASSED_ON = 5
 OGG_PAGE = b"OggS"
 OGG_LONGEST_PAGE = 65_307  # bytes: 27 + 255 of header, 255 · 255 of data (RFC 3533 §6)
-OGG_FLAGS_OFFSET = 5
+OGG_HEADER = struct.Struct("<4sxB20xB")  # the magic, flags, and how many segments there are
 OGG_END_OF_STREAM = 4
 
 
@@ -89,6 +92,7 @@ class Decoder(Iterator[Block]):
                 yield block
             status = process.finish()
             if status != 0:
+                process.refuse_broken()
                 raise InputError(f"cannot be decoded: {process.reason}", path=info.path)
             self._note(process.complaints)
         self._refuse_truncated()
@@ -97,31 +101,45 @@ class Decoder(Iterator[Block]):
         self.warnings += complaints[:PASSED_ON]
         if len(complaints) > PASSED_ON:
             self.warnings.append(f"… and {len(complaints) - PASSED_ON} more complaints of ffmpeg")
-        if _lacks_end_mark(self.info):
-            self.warnings.append("the last page is not marked as the end: the file may be cut off")
 
     def _refuse_truncated(self) -> None:
+        if _ends_within_ogg_stream(self.info.path):
+            self._refuse("truncated: the file ends in the middle of a stream")
+            return
         declared = self.info.duration
         decoded = self.frames / self.info.sample_rate
-        if declared is None:
-            return
-        if declared - decoded <= max(TOLERATED_SECONDS, TOLERATED_SHARE * declared):
+        if declared is None or declared - decoded <= UNREMARKABLE:
             return
         # The sound of a film may end before its picture, and the duration is that of the longer.
         if not self.warnings and has_other_streams(self.info.path):
             return
-        reason = f"truncated: {decoded:.1f} s of {declared:.1f} s could be decoded"
+        found = f"{decoded:.1f} s of {declared:.1f} s could be decoded"
+        exact = self.info.codec == "flac" or self.info.codec.startswith("pcm_")
+        if exact or declared - decoded > TOLERATED:
+            self._refuse(f"truncated: {found}")
+        else:
+            self.warnings.append(found)
+
+    def _refuse(self, reason: str) -> None:
         if not self._accept_truncated:
-            raise InputError(reason, path=self.info.path, hint="get the whole file again")
+            raise InputError(reason, path=self.info.path, hint=WHOLE)
         self.warnings.append(reason)
 
 
-def _lacks_end_mark(info: StreamInfo) -> bool:
-    """Return whether an Ogg file, which declares no length, ends without its end-of-stream mark."""
-    with info.path.open("rb") as file:
+def _ends_within_ogg_stream(path: Path) -> bool:
+    """Return whether an Ogg file, which declares no length, lacks its end: a mark on a whole page.
+
+    The layout of a page is that of RFC 3533 §6: a header, the sizes of its segments, the segments.
+    """
+    with path.open("rb") as file:
         if file.read(len(OGG_PAGE)) != OGG_PAGE:
             return False
-        file.seek(max(0, info.path.stat().st_size - 2 * OGG_LONGEST_PAGE))
+        file.seek(max(0, path.stat().st_size - 2 * OGG_LONGEST_PAGE))
         tail = file.read()
-    flags = tail[tail.rfind(OGG_PAGE) + OGG_FLAGS_OFFSET :][:1]
-    return not flags or not flags[0] & OGG_END_OF_STREAM
+    page = tail[max(0, tail.rfind(OGG_PAGE)) :]
+    if len(page) < OGG_HEADER.size:
+        return True
+    _magic, flags, segments = OGG_HEADER.unpack_from(page)
+    sizes = page[OGG_HEADER.size :][:segments]
+    cut = len(page) < OGG_HEADER.size + segments + sum(sizes)
+    return cut or not flags & OGG_END_OF_STREAM

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
@@ -18,8 +17,9 @@ import numpy as np
 import soundfile
 
 from stemsplit.audio import mp3
-from stemsplit.audio.ffmpeg import FILE, Block, Process, as_bytes, command
+from stemsplit.audio.ffmpeg import FILE, Block, Process, as_bytes, command, signals_deferred
 from stemsplit.audio.resample import conversion
+from stemsplit.audio.targets import ROOM, output_error, refuse_folder_of, why_unwritable
 from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
 from stemsplit.types import Depth, EncodingOptions
 
@@ -28,8 +28,6 @@ BYTES_PER_SAMPLE: dict[Depth, int] = {"16": 2, "24": 3, "32f": 4}
 SUBTYPES: dict[Depth, str] = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}
 #: RIFF counts bytes in 32 bits; the headers stay far below the mebibyte that is left for them.
 LARGEST_WAV = 2**32 - 2**20
-ROOM = "make room, or choose another folder, --format flac or mp3"
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
@@ -48,6 +46,8 @@ def depth_of(options: EncodingOptions) -> Depth | None:
         if options.bitrate not in mp3.BITRATES:
             reason = f"mp3 has no bit rate of {options.bitrate} kbit/s"
             raise UsageError(reason, hint=f"it has: {', '.join(map(str, mp3.BITRATES))}")
+        if options.depth is not None:
+            raise UsageError("mp3 has no depth", hint="--bitrate sets how exact it is")
         return None
     if options.format == "flac" and options.depth == "32f":
         raise UsageError("flac stores no floats", hint="--depth 24, or --format wav")
@@ -63,11 +63,12 @@ def quantise(block: Block, depth: Literal["16", "24"]) -> tuple[np.ndarray, int]
     """Return ``block`` (C, n) as frames (n, C) of integers, and how many samples had to be clipped.
 
     int16, or int32 with the 24 bits on top, which libsndfile stores as they are. Its own
-    conversion rounds down, which shifts everything by half a step.
+    conversion rounds down, which shifts everything by half a step. What is no number is silence.
     """
     full_scale = np.float32(2 ** (int(depth) - 1))
     clipped = int(np.count_nonzero(np.abs(block) > 1))
-    steps = np.rint(block.T * full_scale).clip(-full_scale, full_scale - 1)
+    within = np.nan_to_num(block.T.clip(-1, 1), copy=False)
+    steps = np.rint(within * full_scale).clip(-full_scale, full_scale - 1)
     if depth == "16":
         return steps.astype(np.int16, order="C"), clipped
     return steps.astype(np.int32, order="C") << 8, clipped
@@ -76,19 +77,22 @@ def quantise(block: Block, depth: Literal["16", "24"]) -> tuple[np.ndarray, int]
 def refuse_existing(path: Path, *, force: bool = False) -> None:
     """Raise ``OutputError`` if something is at ``path`` that may not be replaced.
 
-    With ``force`` a file may be replaced, a folder never.
+    With ``force`` a file may be replaced, a folder never. Nor can there be a new file where its
+    folder cannot be made or written to.
     """
     try:
         mode = path.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
+        refuse_folder_of(path)
         return
     except (OSError, ValueError) as exc:  # a name too long, or with a NUL byte
-        raise _output_error(exc, path) from exc
+        raise output_error(exc, path) from exc
     if stat.S_ISDIR(mode):
         raise OutputError("is a folder", path=path)
     if not force:
         hint = "--force replaces it, --skip-existing leaves it, --out names another folder"
         raise OutputError("exists already", path=path, hint=hint)
+    refuse_folder_of(path)
 
 
 class _Encoder(ABC):
@@ -113,16 +117,9 @@ class _Encoder(ABC):
         """Let go of the file, which nobody wants any more; never raises."""
 
     def _failure(self, reason: str) -> StemsplitError:
-        """Return the error for a file that could not be written.
-
-        libsndfile says "System error" at most; the cause shows when one writes on.
-        """
-        try:
-            with self.temporary.open("ab", buffering=0) as file:
-                file.write(bytes(2**20))
-        except OSError as exc:
-            return _output_error(exc, self.target)
-        return OutputError(f"cannot be written: {reason}", path=self.target)
+        """Return the error for a file that could not be written."""
+        exc = why_unwritable(self.temporary) or OSError(None, reason)
+        return output_error(exc, self.target)
 
 
 class _SoundFile(_Encoder):
@@ -262,7 +259,8 @@ class StemWriter:
                 self._make_folder(path.parent)
             self._refuse_full_disk()
             for stem, path in self._paths.items():
-                self._encoders[stem] = self._open(path)
+                with signals_deferred():  # an encoder that nobody noted would go on
+                    self._encoders[stem] = self._open(path)
         except BaseException:
             self._clean()
             raise
@@ -291,8 +289,9 @@ class StemWriter:
                 counts = f"{encoder.frames} frames instead of {self._frames}"
                 raise StemsplitError(f"stem {stem} has {counts}", path=encoder.target)
             encoder.close()
-        self._place()
-        self._made_folders.clear()
+        with signals_deferred():
+            self._place()
+            self._made_folders.clear()
 
     def _open(self, target: Path) -> _Encoder:
         temporary = self._reserve(target)
@@ -303,13 +302,13 @@ class StemWriter:
         return _SoundFile(target, temporary, kind, self._depth, rate, channels)
 
     def _reserve(self, target: Path) -> Path:
-        """Return a new empty file beside ``target``."""
+        """Return a new empty file beside ``target``; signals wait while this is called."""
         temporary = target.with_name(f".stemsplit-{secrets.token_hex(8)}.part")
         try:
             with temporary.open("xb"):
                 self._temporaries.append(temporary)
         except OSError as exc:
-            raise _output_error(exc, target) from exc
+            raise output_error(exc, target) from exc
         return temporary
 
     @property
@@ -321,11 +320,12 @@ class StemWriter:
         missing = [f for f in (folder, *folder.parents) if not os.path.lexists(f)]
         try:
             for new in reversed(missing):
-                with contextlib.suppress(FileExistsError):  # made by somebody else just now
+                # It may have been made by somebody else just now.
+                with contextlib.suppress(FileExistsError), signals_deferred():
                     new.mkdir()
                     self._made_folders.append(new)
         except OSError as exc:
-            raise _output_error(exc, folder) from exc
+            raise output_error(exc, folder) from exc
         if not folder.is_dir():
             raise OutputError("is not a folder", path=folder)
 
@@ -343,7 +343,10 @@ class StemWriter:
                 raise ResourceError(reason, path=path.parent, hint=ROOM)
 
     def _place(self) -> None:
-        """Rename all files into their places; when one cannot be, take back those that were."""
+        """Rename all files into their places; when one cannot be, take back those that were.
+
+        No signal may come between: a rename that nobody noted would not be taken back.
+        """
         renamed: list[tuple[Path, Path]] = []
         replaced: list[Path] = []
         try:
@@ -362,21 +365,25 @@ class StemWriter:
             for before, after in reversed(renamed):
                 os.replace(after, before)
             if isinstance(exc, OSError):
-                raise _output_error(exc, target) from exc
+                raise output_error(exc, target) from exc
             raise
-        for aside in replaced:
-            aside.unlink()
+        self._temporaries += replaced
+        self._remove_temporaries()
 
     def _clean(self) -> None:
         """Leave nothing that was not committed."""
-        for encoder in self._encoders.values():
-            encoder.abandon()
+        with signals_deferred():
+            for encoder in self._encoders.values():
+                encoder.abandon()
+            self._remove_temporaries()
+            for folder in reversed(self._made_folders):
+                with contextlib.suppress(OSError):  # somebody else may have put something there
+                    folder.rmdir()
+
+    def _remove_temporaries(self) -> None:
         for temporary in self._temporaries:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # most are in their places by then
                 temporary.unlink()
-        for folder in reversed(self._made_folders):
-            with contextlib.suppress(OSError):  # somebody else may have put something there
-                folder.rmdir()
 
 
 def _forget_time(path: Path) -> None:
@@ -387,12 +394,3 @@ def _forget_time(path: Path) -> None:
         if chunk >= 0:
             file.seek(chunk + 12)  # after name, size and version
             file.write(bytes(4))
-
-
-def _output_error(exc: OSError | ValueError, path: Path) -> StemsplitError:
-    number, text = getattr(exc, "errno", None), getattr(exc, "strerror", None) or str(exc)
-    if number in FULL:
-        return ResourceError(f"the disk is full ({text})", path=path, hint=ROOM)
-    if number == errno.ENOTDIR:
-        return OutputError("its folder is in fact a file", path=path)
-    return OutputError(f"cannot be written: {text}", path=path)

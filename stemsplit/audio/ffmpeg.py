@@ -104,7 +104,7 @@ class Process:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         started = False
         try:
-            with _signals_deferred():
+            with signals_deferred():
                 self._process = self._start()
                 started = True
                 self._listener.start()
@@ -180,6 +180,23 @@ class Process:
         texts = [m["text"] for m in found if m and m["level"] in ("error", "fatal", "panic")]
         return list(dict.fromkeys(text.removeprefix(": ").strip() for text in texts))
 
+    def refuse_broken(self) -> None:
+        """Raise ``ResourceError`` if this program, which failed, is no ffmpeg that works.
+
+        ffmpeg always says what it has against a file. One that a signal ended did work: a single
+        damaged song may make it crash, and the next one need not.
+        """
+        status = self._process.returncode
+        if self.complaints or status < 0:
+            return
+        # What is missing (a library, an interpreter) is told by others, in their own form.
+        said = next((line for line in self._lines if line and not LINE.match(line)), "")
+        raise ResourceError(
+            f"ffmpeg does not work: {said or f'it ended with status {status}, without a word'}",
+            path=self._words[0],
+            hint=f"set {VARIABLE} to the path of one that does",
+        )
+
     @property
     def reason(self) -> str:
         """Why ffmpeg failed, in its own words.
@@ -196,10 +213,11 @@ class Process:
 
 
 @contextlib.contextmanager
-def _signals_deferred() -> Iterator[None]:
-    """Let signals wait that would raise here: half-way through a start nobody could end the child.
+def signals_deferred() -> Iterator[None]:
+    """Let signals wait that would raise here, half-way through what only its end can undo.
 
-    Python runs the handlers in the main thread only, so elsewhere there is nothing to defer.
+    That is the start of a child, or a file between its making and the note of it. Python runs the
+    handlers in the main thread only, so elsewhere there is nothing to defer.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -210,9 +228,9 @@ def _signals_deferred() -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
         if callable(handler := signal.getsignal(number))
     }
-    for number in handlers:
-        signal.signal(number, lambda number, _frame: waiting.append(number))
     try:
+        for number in handlers:
+            signal.signal(number, lambda number, _frame: waiting.append(number))
         yield
     finally:
         for number, handler in handlers.items():

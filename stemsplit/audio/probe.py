@@ -38,7 +38,8 @@ def probe(path: Path) -> StreamInfo:
     only the duration (s) and the name of the codec are read from its report, and neither is
     believed where the report says two different things: names and tags may imitate it.
 
-    Raises ``InputError`` when ``path`` is missing, unreadable, no file, empty or no audio.
+    Raises ``InputError`` when ``path`` is missing, unreadable, no file, empty or no audio, and
+    ``ResourceError`` when ffmpeg does not work.
     """
     refuse_unreadable(path)
     header, process = _decode_one_frame(path)
@@ -93,7 +94,8 @@ def _decode_one_frame(path: Path) -> tuple[bytes, Process]:
     graph = source.output("pipe:1", format="au", acodec="pcm_s16be", **{"frames:a": 1})
     with Process(command(graph, file=path, level="info"), file=path) as process:
         data = process.stdout.read()
-        process.finish()
+        if process.finish() != 0 or not process.report:
+            process.refuse_broken()
         return data, process
 
 

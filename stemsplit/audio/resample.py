@@ -94,20 +94,22 @@ def _collect(pipe: IO[bytes], size: int, arrived: SimpleQueue[bytes]) -> None:
     arrived.put(b"")
 
 
-def fit(blocks: Iterable[Block], frames: int, *, sample_rate: int) -> Generator[Block]:
+def fit(
+    blocks: Iterable[Block], frames: int, *, channels: int, sample_rate: int
+) -> Generator[Block]:
     """Yield ``blocks`` (C, n) cut, or padded with silence, to exactly ``frames`` in all.
 
     All of ``blocks`` is pulled, so that whatever checks its end does. Raises ``StemsplitError``,
-    a defect, when more than 0.1 s would have to be padded.
+    a defect, when more than 0.1 s would have to be padded. There may be no block at all: of a
+    single frame ffmpeg makes none at a lower rate.
     """
-    missing, channels = frames, 0
+    missing = frames
     for block in blocks:
-        channels = block.shape[0]
         if missing:
             part = block[:, :missing]
             missing -= part.shape[1]
             yield part
-    if missing > MOST_PADDING * sample_rate or (missing and not channels):
+    if missing > MOST_PADDING * sample_rate:
         raise StemsplitError(f"{missing} of {frames} frames are missing at the end of a stream")
     if missing:
         yield np.zeros((channels, missing), np.float32)

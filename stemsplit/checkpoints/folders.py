@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -13,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemsplit.errors import CheckpointError, ResourceError
+from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError
 from stemsplit.types import Fetching
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def _folder_explained() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = exc.errno in DISK_FULL
         raise ResourceError(
             "the disk is full" if full else f"the cache cannot be written: {exc.strerror}",
             path=exc.filename or cache_dir(),

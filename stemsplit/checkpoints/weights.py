@@ -7,7 +7,6 @@ Reading the header needs no torch.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from stemsplit.errors import CheckpointError, ResourceError
+from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +62,7 @@ def save(weights: Weights, path: str | os.PathLike[str]) -> None:
             _write(weights, file)
         os.replace(part, path)
     except OSError as exc:
-        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = exc.errno in DISK_FULL
         raise ResourceError(
             "the disk is full" if full else f"cannot be written: {exc.strerror or exc}",
             path=path,

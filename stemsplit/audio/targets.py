@@ -1,0 +1,46 @@
+"""Whether a file can be at a place, and why not."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from stemsplit.errors import DISK_FULL, OutputError, ResourceError, StemsplitError
+
+ROOM = "make room, or choose another folder, --format flac or mp3"
+
+
+def refuse_folder_of(path: Path) -> None:
+    """Raise ``OutputError`` unless a file can be made at ``path``, and the folders that it lacks.
+
+    What the system refuses in spite of its permissions shows only when it is tried.
+    """
+    folder = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not folder.is_dir():
+        raise output_error(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), path)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError("may not be written (permission denied)", path=folder)
+
+
+def why_unwritable(path: Path) -> OSError | None:
+    """Return what stops the file at ``path`` from growing, after something failed to write to it.
+
+    libsndfile says "System error" at most; the cause shows when one writes on.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            file.write(bytes(2**20))
+    except OSError as exc:
+        return exc
+    return None
+
+
+def output_error(exc: OSError | ValueError, path: Path) -> StemsplitError:
+    """Return the error that tells why ``path`` cannot be written."""
+    number, text = getattr(exc, "errno", None), getattr(exc, "strerror", None) or str(exc)
+    if number in DISK_FULL:
+        return ResourceError(f"the disk is full ({text})", path=path, hint=ROOM)
+    if number == errno.ENOTDIR:
+        return OutputError("its folder is in fact a file", path=path)
+    return OutputError(f"cannot be written: {text}", path=path)
