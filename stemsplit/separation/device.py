@@ -6,6 +6,7 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from stemsplit.errors import ResourceError, UsageError
@@ -100,13 +101,26 @@ def keep_freed_memory() -> None:
     CPU and more with other networks. This changes the whole process, so only the command line calls
     it, before torch allocates. Elsewhere than on glibc it does nothing.
     """
+    if (glibc := _glibc()) is not None:
+        # The parameters' numbers are those of glibc's malloc.h.
+        m_trim_threshold, m_mmap_max = -1, -4
+        glibc.mallopt(m_mmap_max, 0)
+        glibc.mallopt(m_trim_threshold, 2**31 - 4097)
+
+
+def return_freed_memory() -> None:
+    """Hand freed memory back to the kernel after all.
+
+    What is kept gets fragmented with time: done now and then, this costs little and keeps the peak
+    where it was. Elsewhere than on glibc it does nothing.
+    """
+    if (glibc := _glibc()) is not None:
+        glibc.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
     if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    # The parameters' numbers are those of glibc's malloc.h.
-    m_trim_threshold, m_mmap_max = -1, -4
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 4097)
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "malloc_trim") and hasattr(library, "mallopt") else None

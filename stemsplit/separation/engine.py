@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 
 import torch
 from torch import Tensor
@@ -11,13 +11,22 @@ from torch import Tensor
 from stemsplit.errors import CheckpointError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
-from stemsplit.separation.device import memory_explained, resolve_device, resolve_precision
+from stemsplit.separation.device import (
+    memory_explained,
+    resolve_device,
+    resolve_precision,
+    return_freed_memory,
+)
 from stemsplit.types import Precision
 
 #: Segments in one forward. On a CPU all cores work on one already, and more only cost memory.
 CUDA_BATCH = 4
 #: Added to the deviation of the song, so that digital silence is not divided by 0 (Demucs >= 4.1).
 DEVIATION_FLOOR = 1e-8
+
+
+#: Runs of the network between two times that freed memory goes back to the kernel.
+RUNS_BEFORE_TIDYING = 24
 
 
 class Engine:
@@ -62,7 +71,11 @@ class Engine:
             yield stems * scale + mean
 
     def _run(self, stream: Iterator[Segment]) -> Iterator[tuple[Segment, Tensor]]:
-        while batch := list(islice(stream, self.batch)):
+        for run in count(1):
+            if not (batch := list(islice(stream, self.batch))):
+                return
+            if run % RUNS_BEFORE_TIDYING == 0:
+                return_freed_memory()
             # The mode is not held over a yield: it would leak into the code of whoever iterates.
             with memory_explained(self.device), torch.inference_mode():
                 mix = torch.stack([segment.audio for segment in batch])
