@@ -110,7 +110,12 @@ class OpenUnmix(SeparationModel):
 
     The reference runs its BLSTM over a whole song. Here it hears a segment of 56 s at a time, which
     overlaps the next one by 14 s, and fades over the middle of what they share: memory does not
-    grow with the song. Segments start where excerpts of the filter do.
+    grow with the song. Segments start where excerpts of the filter do, but for the last one: it is
+    moved to hear what is before it.
+
+    Measured on 78 s of real songs with random weights, against the BLSTM over the whole: the same
+    to 133 dB and more in the first 30 s, 24 to 27 dB in all. Nearly all of that comes from the last
+    segment, whose excerpts lie elsewhere (67 dB where they are kept in place).
     """
 
     Config = OpenUnmixConfig
