@@ -459,6 +459,7 @@ def test_ctrl_c_in_between_leaves_all_or_none(tmp_path, monkeypatch, format, own
             assert min(found.values()) > 100
         else:
             assert found == ({} if fresh else {f"{s}.{format}": 3 for s in STEMS[:2]})
+            assert folder.parent.exists() is not fresh
         assert psutil.Process().children() == before
     assert interrupted == most
 
