@@ -33,7 +33,16 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 #: A model that is another one's extension, or is made of others, may import it.
-MODEL_EDGES = {"base", "classical", "layers", "demucs_layers", "recurrent", "roformer"}
+MODEL_EDGES = {
+    "base",
+    "classical",
+    "layers",
+    "demucs_layers",
+    "mmdensenet",
+    "recurrent",
+    "roformer",
+    "wiener",
+}
 
 
 def imported(path: Path) -> set[str]:
