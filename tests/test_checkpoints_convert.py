@@ -291,7 +291,7 @@ def test_unknown_formats_and_counts_are_usage_errors(official: Path) -> None:
 def test_a_missing_file_is_a_checkpoint_error(format: str, tmp_path: Path) -> None:
     files = [tmp_path / f"missing{number}" for number in range(FORMATS[format][1])]
     with pytest.raises(CheckpointError, match=r"missing0: cannot be read: No such file"):
-        convert(format, files)
+        convert(format, files, architecture="htdemucs:HTDemucs", config={})
 
 
 # --- What kind of file is it ---------------------------------------------------------------------

@@ -37,7 +37,7 @@ LINES = {
     "--depth 3": "32f",
     "--two-stems voc": "vocals",
     "--stems voc": "vocals",
-    "--stems vocals,dr": "vocals,drums",
+    "--stems vocals,dru": "vocals,drums",
     "--device cp": "cpu",
     "--out alb": "album/",
     "-q mod": "model song.mp3",
@@ -48,7 +48,7 @@ LINES = {
     "mode": "model",  # "models" or "model song.mp3": as far as they agree
     "model\\ ": "model song.mp3",
     "models pul": "pull",
-    "models pull spl": "spleeter_2stems",
+    "models pull spleeter_2": "spleeter_2stems",
     "models list --js": "--json",
     "models show song": "song",  # no name of a model, and files are none
     "demo --see": "--seed",
@@ -115,7 +115,7 @@ def test_bash_offers_the_options_of_each_command(
         (["--model", "=", "htd"], [name for name in MODELS if name.startswith("htd")]),
         (["--model", "="], MODELS),
         (["--format", ""], ["wav", "flac", "mp3"]),
-        (["models", ""], ["list", "show", "pull", "verify", "rm", "path"]),
+        (["models", ""], ["list", "show", "pull", "verify", "rm", "path", "convert"]),
         (["models", "pull", ""], MODELS),
         (["models", "pull", "htdemucs", "tiny."], [n for n in MODELS if n.startswith("tiny.")]),
         (["--stems", "bass,v"], ["bass,vocals"]),

@@ -175,9 +175,7 @@ def test_choices_limits_defaults_and_variables_are_read() -> None:
 
 def test_every_variable_of_the_program_is_in_the_man_page() -> None:
     texts = (
-        path.read_text()
-        for path in ROOT.glob("stemsplit/**/*.py")
-        if "docgen" not in path.parts
+        path.read_text() for path in ROOT.glob("stemsplit/**/*.py") if "docgen" not in path.parts
     )
     used = {name for text in texts for name in re.findall(r"\bSTEMSPLIT_[A-Z_]+\b", text)}
     described = set(re.findall(r"^\\fB(STEMSPLIT_[A-Z_]+)\\fR$", page("split"), re.MULTILINE))
