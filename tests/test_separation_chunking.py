@@ -67,6 +67,34 @@ def test_an_identity_gives_back_the_song() -> None:
     assert (back[0] - audio).abs().max() < 1e-6
 
 
+@given(
+    length=st.integers(1, 300),
+    size=st.integers(4, 64),
+    alignment=st.sampled_from([1, 2, 4]),
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
+)
+@settings(max_examples=200, deadline=None)
+def test_without_padding_all_that_is_heard_is_song(
+    length: int, size: int, alignment: int, sizes: list[int]
+) -> None:
+    size -= size % alignment
+    hop = max(alignment, hop_frames(size, 0.25) // alignment * alignment)
+    audio = torch.arange(1.0, length + 1)[None]
+
+    def run() -> Iterator[tuple[Segment, Tensor]]:
+        stream = segments(cut(audio, sizes), size, hop, padded=False, alignment=alignment)
+        for number, segment in enumerate(stream):
+            first = int(segment.audio[0, 0]) - 1
+            assert torch.equal(segment.audio, audio[:, first : first + segment.audio.shape[-1]])
+            assert first % alignment == 0
+            assert first + segment.start == number * hop
+            assert segment.audio.shape[-1] == min(size, length) or alignment > 1
+            yield segment, segment.audio[None]
+
+    back = torch.cat(list(overlap_add(run(), size, hop)), -1)
+    assert torch.allclose(back[0], audio)
+
+
 def test_no_audio_gives_no_segments() -> None:
     assert list(segments([], 100, 75)) == []
 

@@ -50,6 +50,21 @@ class Halves(SeparationModel):
         return torch.stack([mix / 2, mix.flip(-1) / 2], 1)
 
 
+class AnyLength(Halves):
+    """A network for any length, on a grid of 50 frames."""
+
+    any_length = True
+    alignment = 50
+
+    def __init__(self, config: HalvesConfig) -> None:
+        super().__init__(config)
+        self.lengths: list[int] = []
+
+    def forward(self, mix: Tensor) -> Tensor:
+        self.lengths += [mix.shape[-1]] * len(mix)
+        return torch.stack([mix / 2, mix.flip(-1) / 2], 1)
+
+
 class Exhausted(Halves):
     """A network that no memory suffices for."""
 
@@ -91,6 +106,17 @@ def test_segments_are_batched_and_the_last_batch_is_smaller() -> None:
     out = joined(Engine(model, device="cpu", overlap=0.0, batch=3), torch.randn(1, 450))
     assert out.shape == (2, 1, 450)
     assert model.batches == [3, 2]
+
+
+def test_a_network_of_any_length_hears_the_end_of_a_song_as_it_is() -> None:
+    model = AnyLength(HalvesConfig())
+    audio = torch.randn(1, 190)
+    out = joined(Engine(model, device="cpu", overlap=0.5, batch=8), audio)
+    assert (out[0] - audio / 2).abs().max() < 1e-6
+    assert model.lengths == [100, 100, 90, 90]  # from 0, 50, 100 and 100: multiples of 50
+    short = AnyLength(HalvesConfig())
+    joined(Engine(short, device="cpu"), audio[:, :37])
+    assert short.lengths == [37]
 
 
 def test_a_network_for_mono_hears_the_channels_one_by_one() -> None:

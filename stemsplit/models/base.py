@@ -33,6 +33,10 @@ class SeparationModel(nn.Module, ABC):
     #: otherwise for a checkpoint.
     overlap: float = 0.25
     window: Window = "triangle"
+    #: The network is for any length up to ``segment``: the end of a song, or a short one, comes
+    #: without zeros around it, and starts at a multiple of ``alignment`` frames of the song.
+    any_length: bool = False
+    alignment: int = 1
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -18,9 +18,9 @@ from stemsplit.types import Window
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """``size`` frames for the network, of which ``valid`` from ``start`` on are asked for."""
+    """Frames for the network, of which ``valid`` from ``start`` on are asked for."""
 
-    audio: Tensor  # (C, size)
+    audio: Tensor  # (C, T), T the size of a segment at most
     start: int
     valid: int
     last: bool
@@ -53,16 +53,20 @@ def weigh(size: int, window: Window = "triangle") -> Tensor:
     return weight.clamp(max=highest) / highest
 
 
-def segments(blocks: Iterable[Tensor], size: int, hop: int) -> Iterator[Segment]:
+def segments(
+    blocks: Iterable[Tensor], size: int, hop: int, *, padded: bool = True, alignment: int = 1
+) -> Iterator[Segment]:
     """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
 
     A segment at the end of the song that has less than ``size`` frames is put into the middle,
-    after the real audio before it (zeros where there is none) and before zeros.
-    ``0 < hop <= size``.
+    after the real audio before it (zeros where there is none) and before zeros. Unless ``padded``,
+    it is what there is of real audio instead, up to ``size`` frames, from a multiple of
+    ``alignment`` on. ``0 < hop <= size``.
     """
-    history = size // 2  # the most that a short segment looks back
+    history = size // 2 if padded else size  # the most that a short segment looks back
     kept = torch.empty(0)
     head = 0  # where the next segment starts in ``kept``
+    gone = 0  # frames of the song before ``kept``
     for block in blocks:
         kept = torch.cat([kept, block], -1) if kept.numel() else block
         # A full segment is handed on as soon as it is certain whether another one follows it.
@@ -70,11 +74,18 @@ def segments(blocks: Iterable[Tensor], size: int, hop: int) -> Iterator[Segment]
             yield Segment(kept[..., head : head + size], 0, size, False)
             head += hop
             behind = max(0, head - history)
-            kept, head = kept[..., behind:], head - behind
+            kept, head, gone = kept[..., behind:], head - behind, gone + behind
     while (left := kept.shape[-1] - head) > 0:
         valid = min(left, size)
-        start = (size - valid) // 2
-        yield Segment(_centred(kept, head - start, size), start, valid, left <= hop)
+        if padded:
+            start = (size - valid) // 2
+            audio = _centred(kept, head - start, size)
+        else:
+            earliest = max(0, head + valid - size)
+            begin = min(head, earliest + -(gone + earliest) % alignment)
+            start = head - begin
+            audio = kept[..., begin : head + valid]
+        yield Segment(audio, start, valid, left <= hop)
         head += hop
 
 
@@ -88,7 +99,7 @@ def _centred(audio: Tensor, begin: int, size: int) -> Tensor:
 def overlap_add(
     outputs: Iterable[tuple[Segment, Tensor]], size: int, hop: int, window: Window = "triangle"
 ) -> Iterator[Tensor]:
-    """Yield the finished blocks ``(S, C, n)`` of the stems ``(S, C, size)`` of each segment.
+    """Yield the finished blocks ``(S, C, n)`` of the stems ``(S, C, T)`` of each segment.
 
     A block is finished when no later segment can touch it; the blocks together are as long as the
     song.
@@ -98,7 +109,7 @@ def overlap_add(
     norm = torch.zeros(size)
     for segment, stems in outputs:
         if total is None:
-            total = torch.zeros_like(stems)
+            total = stems.new_zeros(*stems.shape[:-1], size)
             weight, norm = weight.to(stems.device), norm.to(stems.device)
         valid = segment.valid
         asked = stems[..., segment.start : segment.start + valid]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import count, islice
+from itertools import count, groupby, islice
 
 import torch
 from torch import Tensor
@@ -44,7 +44,8 @@ class Engine:
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision, self.device)
         self.batch = batch or (CUDA_BATCH if self.device.type == "cuda" else 1)
-        self.hop = hop_frames(model.segment, model.overlap if overlap is None else overlap)
+        hop = hop_frames(model.segment, model.overlap if overlap is None else overlap)
+        self.hop = max(hop - hop % model.alignment, model.alignment)
         if self.device.type == "cuda":
             # The same input has to give the same bytes; some of cuDNN's choices do not.
             torch.backends.cudnn.deterministic = True
@@ -66,7 +67,14 @@ class Engine:
         scale = deviation + DEVIATION_FLOOR if self.model.standardised else 1.0
         size = self.model.segment
         standardised = ((block - mean) / scale for block in blocks)
-        outputs = self._run(segments(standardised, size, self.hop))
+        stream = segments(
+            standardised,
+            size,
+            self.hop,
+            padded=not self.model.any_length,
+            alignment=self.model.alignment,
+        )
+        outputs = self._run(stream)
         for stems in overlap_add(outputs, size, self.hop, self.model.window):
             yield stems * scale + mean
 
@@ -76,11 +84,15 @@ class Engine:
                 return
             if run % RUNS_BEFORE_TIDYING == 0:
                 return_freed_memory()
-            # The mode is not held over a yield: it would leak into the code of whoever iterates.
-            with memory_explained(self.device), torch.inference_mode():
-                mix = torch.stack([segment.audio for segment in batch])
-                stems = self._compute(mix.to(self.device)).to(mix.device)
-            yield from zip(batch, stems, strict=True)
+            # The end of a song may be shorter than what goes before it.
+            for _, alike in groupby(batch, key=lambda segment: segment.audio.shape[-1]):
+                yield from self._run_batch(list(alike))
+
+    def _run_batch(self, batch: list[Segment]) -> Iterable[tuple[Segment, Tensor]]:
+        with memory_explained(self.device), torch.inference_mode():
+            mix = torch.stack([segment.audio for segment in batch])
+            stems = self._compute(mix.to(self.device)).to(mix.device)
+        return zip(batch, stems, strict=True)
 
     def _compute(self, mix: Tensor) -> Tensor:
         """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, finite and fp32.
