@@ -56,17 +56,15 @@ def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
     statistics = scan(info, engine.model.sample_rate, accept_truncated=job.accept_truncated)
     for complaint in statistics.warnings:
         yield Warned(f"{info.path}: {complaint}")
-    with ExitStack() as stack:
-        writer = stack.enter_context(
-            StemWriter(
-                job.outputs,
-                options=job.encoding,
-                sample_rate=info.sample_rate,
-                channels=info.channels,
-                frames=statistics.frames,
-                force=job.force,
-            )
-        )
+    writing = StemWriter(
+        job.outputs,
+        options=job.encoding,
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        frames=statistics.frames,
+        force=job.force,
+    )
+    with ExitStack() as stack, writing as writer:
         done = 0
         yield Progressed(0, statistics.frames)
         for stems in _stems(job, engine, statistics, stack):
