@@ -8,6 +8,7 @@ import os
 # and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ import pytest
 import soundfile
 
 from stemsplit.evaluation.song import render
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SECONDS = 3.0
 SAMPLE_RATE = 44_100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import sys
 import types
@@ -269,7 +270,10 @@ def test_other_tensors_are_refused(tmp_path: Path, format: str, content: Any) ->
 
 @pytest.mark.parametrize(("nfft", "depth"), [(4096, 6), (2048, 6), (1024, 5)])
 def test_weights_of_torchaudio_give_its_network(tmp_path: Path, nfft: int, depth: int) -> None:
-    hdemucs = pytest.importorskip("torchaudio.models")
+    try:
+        hdemucs = importlib.import_module("torchaudio.models")
+    except (ImportError, OSError):  # OSError: its compiled part looks for CUDA's libraries
+        pytest.skip("torchaudio does not load beside this torch")
     theirs = hdemucs.HDemucs(sources=STEMS, channels=8, nfft=nfft, depth=depth).eval()
     randomise(theirs)
     path = tmp_path / "hdemucs_high_trained.pt"
