@@ -39,19 +39,19 @@ class SplitOptions:
     """Everything that ``stemsplit FILE…`` can be told, but the files."""
 
     model: str
-    stems: tuple[str, ...] | None
-    two_stems: str | None
     folder: Path
     template: str
     encoding: EncodingOptions
     existing: Existing
-    accept_truncated: bool
     device: str
     precision: Precision
-    overlap: float | None
-    batch: int | None
     offline: bool
     allow_unverified: bool
+    stems: tuple[str, ...] | None = None
+    two_stems: str | None = None
+    accept_truncated: bool = False
+    overlap: float | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,8 +180,37 @@ class Batch:
         Raises ``CheckpointError`` and ``ResourceError``.
         """
         if self._engine is None:
-            self._engine = load_engine(self.options, self.selection.needed, self.console)
+            self._engine = self._load()
         return self._engine
+
+    def _load(self) -> Engine:
+        options, stems = self.options, self.selection.needed
+        fetching = loading.prepare(
+            options.model,
+            stems=stems,
+            offline=options.offline,
+            allow_unverified=options.allow_unverified,
+        )
+        show(self.console, fetching, options.model)
+        start = time.monotonic()
+        from stemsplit.separation.device import keep_freed_memory
+
+        keep_freed_memory()
+        from stemsplit.separation.engine import load_engine
+
+        engine = load_engine(
+            options.model,
+            stems=stems,
+            device=options.device,
+            precision=options.precision,
+            overlap=options.overlap,
+            batch=options.batch,
+        )
+        self.console.detail(
+            f"{options.model} on {engine.device}, {str(engine.dtype).removeprefix('torch.')}, "
+            f"loaded in {time.monotonic() - start:.1f} s"
+        )
+        return engine
 
     def _tell(self, outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -224,36 +253,6 @@ class Batch:
                 for status in ("done", "skipped", "failed")
             }
             self.console.note(", ".join(f"{count} {status}" for status, count in counts.items()))
-
-
-def load_engine(options: SplitOptions, stems: Sequence[str], console: Console) -> Engine:
-    """Return an engine that gives ``stems``; fetches the weights first if they are not here."""
-    name = options.model
-    fetching = loading.prepare(
-        name, stems=stems, offline=options.offline, allow_unverified=options.allow_unverified
-    )
-    show(console, fetching, name)
-    start = time.monotonic()
-    from stemsplit.separation.device import keep_freed_memory, memory_explained, resolve_device
-
-    keep_freed_memory()
-    from stemsplit.separation.engine import Engine
-
-    place = resolve_device(options.device)
-    with memory_explained(place):
-        network = loading.load(name, stems=stems)
-    engine = Engine(
-        network,
-        device=options.device,
-        precision=options.precision,
-        overlap=options.overlap,
-        batch=options.batch,
-    )
-    console.detail(
-        f"{name} on {engine.device}, {str(engine.dtype).removeprefix('torch.')}, "
-        f"loaded in {time.monotonic() - start:.1f} s"
-    )
-    return engine
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:

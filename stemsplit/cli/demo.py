@@ -56,17 +56,12 @@ def demo(
     batch = Batch(
         SplitOptions(
             model=model,
-            stems=None,
-            two_stems=None,
             folder=out / "stems",
             template="{stem}.{ext}",
             encoding=EncodingOptions(),
             existing="force" if force else "refuse",
-            accept_truncated=False,
             device=device,
             precision=precision,
-            overlap=None,
-            batch=None,
             offline=offline,
             allow_unverified=allow_unverified,
         ),

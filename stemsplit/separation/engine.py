@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, groupby, islice
 
 import torch
 from torch import Tensor
 
+from stemsplit.checkpoints import loading
 from stemsplit.errors import CheckpointError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
@@ -23,10 +24,28 @@ from stemsplit.types import Precision
 CUDA_BATCH = 4
 #: Added to the deviation of the song, so that digital silence is not divided by 0 (Demucs >= 4.1).
 DEVIATION_FLOOR = 1e-8
-
-
 #: Runs of the network between two times that freed memory goes back to the kernel.
 RUNS_BEFORE_TIDYING = 24
+
+
+def load_engine(
+    name: str,
+    *,
+    stems: Sequence[str],
+    device: str,
+    precision: Precision,
+    overlap: float | None,
+    batch: int | None,
+) -> Engine:
+    """Return an engine that gives ``stems`` of the model or checkpoint file ``name``.
+
+    The weights must be here: `loading.prepare` sees to that. Raises ``UsageError`` for settings
+    that mean nothing, ``CheckpointError`` for weights that do not fit, and ``ResourceError`` for a
+    device that is not here or has too little memory.
+    """
+    with memory_explained(resolve_device(device)):
+        network = loading.load(name, stems=stems)
+    return Engine(network, device=device, precision=precision, overlap=overlap, batch=batch)
 
 
 class Engine:

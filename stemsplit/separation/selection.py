@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stemsplit.checkpoints.registry import require_stems
 from stemsplit.errors import UsageError
 
 
@@ -32,11 +33,7 @@ def select_stems(
         raise UsageError("stems and two_stems exclude each other")
     if isinstance(stems, str):
         raise UsageError(f"stems is a sequence of names, not {stems!r}")
-    for stem in (two_stems,) if two_stems is not None else stems or ():
-        if stem not in available:
-            raise UsageError(
-                f"the model has no stem {stem!r}", hint=f"its stems are: {', '.join(available)}"
-            )
+    require_stems("the model", available, stems or () if two_stems is None else (two_stems,))
     if two_stems is not None:
         rest = f"no_{two_stems}"
         return Selection((two_stems, rest), (two_stems,), rest)

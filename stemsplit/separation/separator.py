@@ -16,8 +16,8 @@ from stemsplit.audio.encode import depth_of, refuse_existing
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
-from stemsplit.separation.device import memory_explained, resolve_device
-from stemsplit.separation.engine import Engine
+from stemsplit.separation.device import resolve_device
+from stemsplit.separation.engine import load_engine
 from stemsplit.separation.naming import (
     DEFAULT_FOLDER,
     DEFAULT_TEMPLATE,
@@ -69,7 +69,7 @@ class Separator:
             raise UsageError(f"batch must be at least 1, not {batch}")
         if overlap is not None and not 0 <= overlap < 1:
             raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
-        place = resolve_device(device)
+        resolve_device(device)  # before anything is fetched
         self.model = model
         self._selection = select_stems(loading.stems_of(model), stems, two_stems)
         needed = self._selection.needed
@@ -77,10 +77,9 @@ class Separator:
             model, stems=needed, offline=offline, allow_unverified=allow_unverified
         ):
             pass
-        with memory_explained(place):
-            network = loading.load(model, stems=needed)
-        self._engine = Engine(
-            network,
+        self._engine = load_engine(
+            model,
+            stems=needed,
             device=device,
             precision=precision,
             overlap=overlap,
