@@ -137,9 +137,9 @@ class Batch:
         start = time.monotonic()
         try:
             finished = self._split(song, outputs, label)
-        except (UsageError, CheckpointError):
-            raise
         except StemsplitError as error:
+            if self._engine is None and isinstance(error, UsageError | CheckpointError):
+                raise  # there is no model, for this song or any other
             return Outcome.failed(song, error)
         return Outcome(
             input=song,
