@@ -1,0 +1,89 @@
+"""What an evaluation finds: plain data, which every kind of report is written from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audio:
+    """What stands for one stem or for the mix: the sum of one or more files.
+
+    ``missing`` names stems that the sum should have had besides.
+    """
+
+    paths: tuple[Path, ...]
+    missing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " + ".join(path.name for path in self.paths)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StemScores:
+    """How near one stem is to its reference.
+
+    ``sdr``, ``isr``, ``sir`` and ``sar`` are those of BSS Eval v4, one value a frame ``(N,)``, dB,
+    NaN for a frame in which a source is silent. All other figures are of the whole stem: dB but for
+    ``l1`` (mean absolute difference, full scale 1), ``mrstft`` (multi-resolution STFT distance) and
+    ``log_wmse``. NaN is "no answer".
+    """
+
+    name: str
+    sdr: Frames
+    isr: Frames
+    sir: Frames
+    sar: Frames
+    global_sdr: float
+    si_sdr: float
+    si_sir: float
+    si_sar: float
+    log_wmse: float
+    l1: float
+    mrstft: float
+    delay: int | None  # samples that the estimate comes later than the reference; None: unknown
+    inverted: bool  # the estimate is nearer to the reference when its polarity is flipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StemMeasures:
+    """What one stem shows by itself, without a reference. ``-inf`` dB is silence."""
+
+    name: str
+    loudness: float  # integrated, LUFS (ITU-R BS.1770)
+    peak: float  # of the samples, dBFS
+    true_peak: float  # between the samples too, dBTP
+    clipped: int  # samples at or beyond full scale in runs of at least three
+    above_11_khz: float  # energy above it against all energy, dB
+    above_16_khz: float
+    joins: float  # the largest jump at a border of segments against the usual jump, dB
+    correlation: Mapping[str, float]  # with each other stem, -1 … 1
+    overlap: Mapping[str, float]  # share (0 … 1) of energy in time and frequency, by other stem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongScores:
+    """Everything that is found about the stems of one song."""
+
+    song: str
+    sample_rate: int  # Hz, at which it was measured
+    frames: int  # of each stem, after cutting all to one length
+    window: float  # s, of a frame of BSS Eval
+    hop: float  # s
+    scores: tuple[StemScores, ...]  # empty without references
+    measures: tuple[StemMeasures, ...]
+    null_residual: float | None  # mix − sum of stems against the mix, dB; None without a mix
+    sir_reproducible: bool = True  # False: the references are band-limited, SIR is not determined
+    remarks: tuple[str, ...] = ()  # what was aligned, resampled, summed or left out
+    estimates: Mapping[str, Audio] = field(default_factory=dict)
+    references: Mapping[str, Audio] = field(default_factory=dict)
+    mixture: Audio | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)  # model, options, versions
