@@ -16,7 +16,7 @@ _stemsplit() {
     local command= depth=1
     while ((depth < COMP_CWORD)); do
         case "$command ${COMP_WORDS[depth]}" in
-            " split"|" models"|"models list"|"models show"|"models pull"|"models verify"|"models rm"|"models path"|"models convert"|" demo") ;;
+            " split"|" models"|"models list"|"models show"|"models pull"|"models verify"|"models rm"|"models path"|"models convert"|" demo"|" config"|"config show"|"config path") ;;
             *) break ;;
         esac
         command="${command:+$command }${COMP_WORDS[depth]}"
@@ -43,11 +43,11 @@ _stemsplit() {
         esac
         if [[ $current == -* ]]; then
             case "${command:-split}" in
-                "split") _stemsplit_words "-o --out --filename -n --model --stems --two-stems --format --depth --bitrate -f --force --skip-existing --accept-truncated -d --device --precision --overlap --batch --offline --allow-unverified --json -q --quiet -v --verbose --debug --version -h --help" ;;
-                "models"|"models path") _stemsplit_words "-h --help" ;;
+                "split") _stemsplit_words "-o --out --filename -n --model --stems --two-stems --format --depth --bitrate -f --force --skip-existing --accept-truncated -d --device --precision --overlap --batch --offline --allow-unverified --print-config --json -q --quiet -v --verbose --debug --version -h --help" ;;
+                "models"|"models path"|"config") _stemsplit_words "-h --help" ;;
                 "models list"|"models show") _stemsplit_words "--json -h --help" ;;
                 "models pull") _stemsplit_words "--offline --allow-unverified -q --quiet --debug -h --help" ;;
-                "models verify"|"models rm") _stemsplit_words "--debug -h --help" ;;
+                "models verify"|"models rm"|"config show"|"config path") _stemsplit_words "--debug -h --help" ;;
                 "models convert") _stemsplit_words "--architecture --config -o --out -f --force -q --quiet --debug -h --help" ;;
                 "demo") _stemsplit_words "-o --out -n --model --seconds --seed -f --force -d --device --precision --offline --allow-unverified --json -q --quiet -v --verbose --debug -h --help" ;;
             esac
@@ -57,8 +57,9 @@ _stemsplit() {
 
     if ((depth == COMP_CWORD)); then
         case "$command" in
-            "") _stemsplit_words "split models demo" ;;
+            "") _stemsplit_words "split models demo config" ;;
             "models") _stemsplit_words "list show pull verify rm path convert" ;;
+            "config") _stemsplit_words "show path" ;;
         esac
     fi
     # What starts like a command may be a file as well.
@@ -72,6 +73,7 @@ _stemsplit() {
     case "${command:-split}" in
         "split"|"models convert") _stemsplit_files ;;
         "models show"|"models pull"|"models verify"|"models rm"|"models path") _stemsplit_words "htdemucs htdemucs_ft htdemucs_ft.drums htdemucs_ft.bass htdemucs_ft.other htdemucs_ft.vocals htdemucs_6s spleeter_2stems tiny.htdemucs tiny.htdemucs_b tiny.htdemucs_ft tiny.unet tiny.unet_conditioned tiny.mask_inference tiny.deep_clustering tiny.chimera bs_roformer.viperx_1297 bs_roformer.viperx_1296 bs_roformer.viperx_1053 bs_roformer.musdb18 bs_roformer.resurrection bs_roformer.resurrection_instrumental bs_roformer.revive bs_roformer.revive2 bs_roformer.karaoke mel_band_roformer.kim mel_band_roformer.viperx_1143 mel_band_roformer.kim_bleedless mel_band_roformer.big_beta5e mel_band_roformer.big_beta6x mel_band_roformer.instrumental mel_band_roformer.deux mel_band_roformer.guitar mel_band_roformer.karaoke mel_band_roformer.denoise mel_band_roformer.crowd tiny.bs_roformer tiny.mel_band_roformer hpss repet_sim nmf ica conv_tasnet conv_tasnet_extra conv_tasnet_libri2mix tiny.tasnet tiny.conv_tasnet tiny.conv_tasnet_speech tiny.wave_unet hdemucs_mmi mdx mdx.0d19c1c6 mdx.7ecf8ec1 mdx.c511e2ab mdx.7d865c68 mdx_extra mdx_extra.e51eebcc mdx_extra.a1d90b5c mdx_extra.5d2d6c55 mdx_extra.cfa93e08 repro_mdx_a repro_mdx_a_time_only repro_mdx_a_hybrid_only repro_mdx_a.9a6b4851 repro_mdx_a.1ef250f1 repro_mdx_a.fa0cb7f9 repro_mdx_a.902315c2 hdemucs_high_musdb hdemucs_high_musdb_plus demucs_v1 demucs_v1_extra demucs_v1_light demucs_v1_light_extra demucs_v2 demucs_v2_extra demucs_v2_48_hq tiny.demucs tiny.demucs_v3 tiny.hdemucs scnet scnet.large scnet.large_zfturbo scnet.xl scnet.xl_ihf mdx23c.instvoc_hq mdx23c.musdb tiny.scnet tiny.mdx23c spleeter_4stems spleeter_5stems tiny.spleeter open_unmix.umxl open_unmix.umxhq open_unmix.umx open_unmix.umxse tiny.open_unmix tiny.mmdensenet tiny.mmdenselstm" ;;
+        "config show") : ;;
     esac
 }
 

@@ -5,7 +5,7 @@ function __stemsplit_command --description 'Print the words of the command, if t
     set -l command
     for word in (commandline -opc)[2..-1]
         switch "$command $word"
-            case ' split' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo'
+            case ' split' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' config' 'config show' 'config path'
                 set command (string trim -- "$command $word")
             case '*'
                 break
@@ -43,6 +43,9 @@ complete -c stemsplit -n '__stemsplit_right_after models' -a rm -d 'Remove the w
 complete -c stemsplit -n '__stemsplit_right_after models' -a path -d 'Show where the weights of a model are, or where all weights are kept'
 complete -c stemsplit -n '__stemsplit_right_after models' -a convert -d 'Make a checkpoint of another program one of this, for -n FILE.safetensors'
 complete -c stemsplit -n '__stemsplit_right_after' -a demo -d 'Render a short song, split it, and score the stems against the true ones'
+complete -c stemsplit -n '__stemsplit_right_after' -a config -d 'The configuration file, and what holds in the end'
+complete -c stemsplit -n '__stemsplit_right_after config' -a show -d 'Show the value of every option and where it comes from, as TOML for a configuration file'
+complete -c stemsplit -n '__stemsplit_right_after config' -a path -d 'Print the path of the configuration file, whether it is there or not'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'Output folder'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l filename -r -f -d 'Names below the folder, of {track}, {trackext}, {stem}, {ext} and {model}'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s n -l model -r -F -a '(__stemsplit_names)' -d 'Model: a name of stemsplit models list, or a checkpoint file'
@@ -60,6 +63,7 @@ complete -c stemsplit -n '__stemsplit_in "" "split"' -l overlap -r -f -d 'Share 
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l batch -r -f -d 'Segments in one run of the network (4 on CUDA)'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l offline -d 'Use no network: only checkpoints already here'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l allow-unverified -d 'Fetch weights also where nobody has published what they should be'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -l print-config -d 'Show the value and the origin of every option, and exit'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l json -d 'Write JSON to stdout, one object a line'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s q -l quiet -d 'No progress and remarks; -qq: no warnings either'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s v -l verbose -d 'Say what is done and how long it takes'
@@ -109,3 +113,9 @@ complete -c stemsplit -n '__stemsplit_in "demo"' -s q -l quiet -d 'No progress a
 complete -c stemsplit -n '__stemsplit_in "demo"' -s v -l verbose -d 'Say what is done and how long it takes'
 complete -c stemsplit -n '__stemsplit_in "demo"' -l debug -d 'Show the traceback of an error'
 complete -c stemsplit -n '__stemsplit_in "demo"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "config"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "config show"' -l debug -d 'Show the traceback of an error'
+complete -c stemsplit -n '__stemsplit_in "config show"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "config show"' -f
+complete -c stemsplit -n '__stemsplit_in "config path"' -l debug -d 'Show the traceback of an error'
+complete -c stemsplit -n '__stemsplit_in "config path"' -s h -l help -d 'Show a summary of the options and exit'

@@ -36,6 +36,7 @@ def _own_environment(
     for name in os.environ:
         if name.startswith("STEMSPLIT_") and name != "STEMSPLIT_FFMPEG":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("STEMSPLIT_CONFIG", os.devnull)
     if request.node.get_closest_marker("weights"):
         if FETCHED:
             monkeypatch.setenv("STEMSPLIT_CACHE_DIR", FETCHED)

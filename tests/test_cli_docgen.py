@@ -25,6 +25,7 @@ from stemsplit.cli.docgen import readme as docgen_readme
 from stemsplit.cli.docgen import tree as docgen_tree
 from stemsplit.cli.docgen.man import escape, prose
 from stemsplit.cli.docgen.pages import EXIT_STATUS, PAGES
+from stemsplit.cli.settings import NOT_SETTINGS
 from stemsplit.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
@@ -35,8 +36,14 @@ PAGE_OF = {"split": "stemsplit.1"} | {
 }
 
 
+PAGES_OF_MAN = [
+    *(f"man/man1/{name}" for name in PAGE_OF.values()),
+    *(f"man/man5/stemsplit-{name}.5" for name in ("config", "json")),
+]
+
+
 def page(path: str) -> str:
-    return (ROOT / "man" / PAGE_OF[path.split()[0]]).read_text()
+    return (ROOT / "man/man1" / PAGE_OF[path.split()[0]]).read_text()
 
 
 def options_in_help(path: str) -> set[str]:
@@ -67,10 +74,10 @@ def test_check_names_what_is_changed_missing_or_too_much(
 ) -> None:
     docgen.write(tmp_path)
     assert docgen.find_stale(tmp_path) == []
-    (tmp_path / "man" / "stemsplit.1").write_text("old")
-    (tmp_path / "man" / "stemsplit-gone.1").write_text("of a command that is gone")
+    (tmp_path / "man/man1" / "stemsplit.1").write_text("old")
+    (tmp_path / "man/man1" / "stemsplit-gone.1").write_text("of a command that is gone")
     (tmp_path / "completions" / "_stemsplit").unlink()
-    stale = ["completions/_stemsplit", "man/stemsplit-gone.1", "man/stemsplit.1"]
+    stale = ["completions/_stemsplit", "man/man1/stemsplit-gone.1", "man/man1/stemsplit.1"]
     assert docgen.find_stale(tmp_path) == [Path(path) for path in stale]
     monkeypatch.delenv("STEMSPLIT_REGISTRY", raising=False)
     assert docgen.main(["check"], tmp_path) == 1
@@ -88,7 +95,7 @@ def test_the_wheel_brings_them_where_man_and_the_shells_look(tmp_path: Path) -> 
     with zipfile.ZipFile(next(tmp_path.glob("stemsplit-*.whl"))) as wheel:
         share = f"stemsplit-{__version__}.data/data/share"
         for source, target in {
-            **{f"man/{name}": f"man/man1/{name}" for name in PAGE_OF.values()},
+            **{path: path for path in PAGES_OF_MAN},
             "completions/stemsplit.bash": "bash-completion/completions/stemsplit",
             "completions/_stemsplit": "zsh/site-functions/_stemsplit",
             "completions/stemsplit.fish": "fish/vendor_completions.d/stemsplit.fish",
@@ -237,7 +244,7 @@ def test_prose_has_bold_code_and_a_line_for_each_sentence() -> None:
 
 @pytest.mark.parametrize("name", PAGE_OF.values())
 def test_a_page_has_its_sections_in_order_and_is_plain_ascii(name: str) -> None:
-    text = (ROOT / "man" / name).read_bytes().decode("ascii")
+    text = (ROOT / "man/man1" / name).read_bytes().decode("ascii")
     sections = re.findall(r"^\.SH (.+)$", text, re.MULTILINE)
     usual = "NAME,SYNOPSIS,DESCRIPTION,COMMANDS,OPTIONS,EXAMPLES,OUTPUT,ENVIRONMENT,FILES"
     order = [*usual.split(","), "EXIT STATUS", "SEE ALSO"]
@@ -263,7 +270,7 @@ def test_a_page_has_its_sections_in_order_and_is_plain_ascii(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", PAGE_OF.values())
+@pytest.mark.parametrize("name", PAGES_OF_MAN)
 @pytest.mark.parametrize(
     "command", ["groff -ww -man -Tutf8 -z", "man --warnings -l", "mandoc -T lint -W warning"]
 )
@@ -273,15 +280,33 @@ def test_a_page_gives_no_warning(command: str, name: str) -> None:
         pytest.skip(f"no {words[0]} here")
     environment = {**os.environ, "MANPAGER": "cat", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
-        [*words, str(ROOT / "man" / name)], capture_output=True, text=True, env=environment
+        [*words, str(ROOT / name)], capture_output=True, text=True, env=environment
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_option_is_a_setting_that_the_page_of_the_configuration_has() -> None:
+    text = (ROOT / "man/man5/stemsplit-config.5").read_text()
+    for option in ENTRIES["split"].options:
+        head = f".TP\n\\fB{option.long[2:]}\\fR = ".replace("-", "\\-")
+        assert (head in text) == (option.long[2:] not in NOT_SETTINGS), option.long
+    for path, entry in ENTRIES.items():
+        if path != "split" and not entry.commands:
+            assert f"\n\\fB[{path.replace(' ', '.')}]\\fR\n" in text
+
+
+def test_every_key_of_a_record_stands_on_the_page_of_the_json() -> None:
+    text = (ROOT / "man/man5/stemsplit-json.5").read_text()
+    for each in PAGES.values():
+        for fields in each.records.values():
+            for key in fields:
+                assert f".TP\n\\fB{key}\\fR\n" in text
 
 
 EXAMPLES = [line for each in PAGES.values() for line in each.examples.values()]
 
 
-@pytest.mark.parametrize("line", EXAMPLES)
+@pytest.mark.parametrize("line", [line for line in EXAMPLES if line.startswith("stemsplit")])
 def test_the_examples_are_commands_that_the_program_takes(line: str) -> None:
     program, *arguments = shlex.split(line.partition(" | ")[0])
     assert program == "stemsplit"

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from stemsplit.cli.console import Console
 from stemsplit.errors import ExitCode, StemsplitError, UsageError
@@ -23,10 +23,11 @@ COMMANDS = {
     "split": "stemsplit.cli.split",
     "models": "stemsplit.cli.models",
     "demo": "stemsplit.cli.demo",
+    "config": "stemsplit.cli.config",
 }
 DEFAULT_COMMAND = "split"
 #: Without a word more, these show their help.
-NEED_ARGUMENTS = ("split", "models")
+NEED_ARGUMENTS = ("split", "models", "config")
 
 
 def load_command(name: str) -> typer.Typer:
@@ -96,15 +97,44 @@ def _run(name: str, arguments: list[str], console: Console) -> int:
         with contextlib.redirect_stdout(sys.stderr):
             app(["--help"], prog_name=program, standalone_mode=False)
         return ExitCode.USAGE
+    command = typer.main.get_command(app)
     try:
-        status = app(arguments, prog_name=program, standalone_mode=False)
+        defaults = _defaults(name, command, arguments)
+        status = command(arguments, prog_name=program, standalone_mode=False, default_map=defaults)
     except typer.TyperException as error:
-        # The words "Value error" are those of the library that checks choices.
-        reason = error.format_message().replace("Value error, ", "")
-        raise UsageError(reason, hint=f"see {program} --help") from error
+        raise _usage_error(error, program) from error
     if status == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this
         raise KeyboardInterrupt
     return status or ExitCode.DONE
+
+
+def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return what the configuration file settles for ``command``, called ``name``."""
+    # What helps to mend the file must not need it.
+    if name == "config" or {"--help", "-h", "--version"} & set(arguments):
+        return {}
+    from stemsplit.cli.settings import defaults_for, read_settings
+
+    if not (settings := read_settings()):
+        return {}
+    import typer
+
+    default = name == DEFAULT_COMMAND
+    main_command = command if default else typer.main.get_command(load_command(DEFAULT_COMMAND))
+    return defaults_for(settings, name, command, main_command)
+
+
+def _usage_error(error: Any, program: str) -> UsageError:
+    """Return Typer's ``error`` as ours; what the configuration file says is told as such."""
+    # The words "Value error" are those of the library that checks choices.
+    reason = error.format_message().replace("Value error, ", "")
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    source = context and parameter and context.get_parameter_source(parameter.name)
+    if source and source.name == "DEFAULT_MAP":
+        from stemsplit.cli.settings import config_path
+
+        return UsageError(reason, path=config_path())
+    return UsageError(reason, hint=f"see {program} --help")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -10,7 +10,8 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.errors import UsageError
+from stemsplit.cli.settings import describe
+from stemsplit.errors import ExitCode, UsageError
 from stemsplit.separation.device import parse_device
 from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
 from stemsplit.types import Depth, EncodingOptions, Format
@@ -25,6 +26,7 @@ own, split and scored). Each has its own --help.
 
 @app.command(epilog=EPILOG)
 def split(
+    context: typer.Context,
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", help="Songs, videos, or folders of them.")
     ],
@@ -87,6 +89,12 @@ def split(
     ] = None,
     offline: options.Offline = False,
     allow_unverified: options.AllowUnverified = False,
+    print_config: Annotated[
+        bool,
+        typer.Option(
+            "--print-config", help="Show the value and the origin of every option, and exit."
+        ),
+    ] = False,
     json: options.Json = False,
     quiet: options.Quiet = 0,
     verbose: options.Verbose = 0,
@@ -98,6 +106,10 @@ def split(
     The paths of the stems go to stdout, one a line, all else to stderr.
     """
     console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json)
+    if print_config:
+        for line in describe(context):
+            console.data(line)
+        return ExitCode.DONE
     parse_device(device)
     if force and skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")

@@ -14,6 +14,7 @@ from pathlib import Path
 from stemsplit.cli.docgen.bash import render_bash
 from stemsplit.cli.docgen.fish import render_fish
 from stemsplit.cli.docgen.man import render_pages
+from stemsplit.cli.docgen.man5 import render_section_5
 from stemsplit.cli.docgen.readme import render_readme
 from stemsplit.cli.docgen.tree import read_commands
 from stemsplit.cli.docgen.zsh import render_zsh
@@ -28,7 +29,8 @@ def render(root: Path) -> dict[Path, str]:
     """
     commands = read_commands()
     readme = root / "README.md"
-    files = {Path("man", name): text for name, text in render_pages(commands).items()}
+    pages = render_pages(commands) | render_section_5(commands)
+    files = {Path("man", f"man{name[-1]}", name): text for name, text in pages.items()}
     if readme.exists():
         files[Path(readme.name)] = render_readme(readme.read_text(encoding="utf-8"))
     return files | {
@@ -44,7 +46,8 @@ def find_stale(root: Path) -> list[Path]:
     there = [
         path.relative_to(root)
         for folder in ("man", "completions")
-        for path in root.glob(f"{folder}/*")
+        for path in root.glob(f"{folder}/**/*")
+        if path.is_file()
     ]
     stale = {path for path in there if path not in wanted}
     for path, text in wanted.items():
@@ -62,7 +65,7 @@ def write(root: Path) -> list[Path]:
     stale = find_stale(root)
     for path in stale:
         if path in wanted:
-            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(wanted[path].encode())
         else:
             (root / path).unlink()

@@ -74,13 +74,23 @@ def render_pages(commands: Iterable[CommandEntry]) -> dict[str, str]:
     }
 
 
+def preamble(name: str, section: int) -> Iterator[str]:
+    """Yield what stands before the first section of a page."""
+    yield '.\\" Made by `python -m stemsplit.cli.docgen write`; changes belong there.'
+    yield f'.TH {escape(name.upper())} {section} {RELEASE_DATE} "{PROGRAM} {__version__}"'
+    yield from (".nh", ".ad l")  # names of options and variables are not to be hyphenated
+
+
+def example(what: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield ``lines`` as they are typed, after a sentence that says what they do."""
+    yield from (prose(what), ".PP", ".RS 4", ".EX", *map(escape, lines), ".EE", ".RE")
+
+
 def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator[str]:
     others = [each for each in commands if each is not command]
     name = page_name(command)
     page = PAGES[command.name]
-    yield '.\\" Made by `python -m stemsplit.cli.docgen write`; changes belong there.'
-    yield f'.TH {escape(name.upper())} 1 {RELEASE_DATE} "{PROGRAM} {__version__}"'
-    yield from (".nh", ".ad l")  # names of options and variables are not to be hyphenated
+    yield from preamble(name, 1)
     yield from (".SH NAME", f"{escape(name)} \\- {_as_title(command.summary)}")
     yield ".SH SYNOPSIS"
     yield from _synopsis(command)
@@ -88,19 +98,20 @@ def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator
         for other in others:
             yield from (".br", f"{bold(other.invocation)} ...")
     yield ".SH DESCRIPTION"
-    yield from _paragraphs((*command.paragraphs, *page.description))
+    yield from paragraphs((*command.paragraphs, *page.description))
     if command.commands:
         yield ".SH COMMANDS"
         for below in command.commands:
             yield from (f".SS {bold(' '.join(below.words[1:]))}{_arguments(below.arguments)}",)
-            yield from _paragraphs(below.paragraphs)
+            yield from paragraphs(below.paragraphs)
             yield from _details(below)
     yield ".SH OPTIONS"
     yield from _details(command)
     yield from _reference(command, page)
     yield ".SH SEE ALSO"
-    references = [*(page_name(other) for other in others), "ffmpeg"]
-    yield ", ".join(f"{bold(reference)}(1)" for reference in references)
+    references = [(page_name(other), 1) for other in others] + [("ffmpeg", 1)]
+    references += [(f"{PROGRAM}-{name}", 5) for name in ("config", "json")]
+    yield ", ".join(f"{bold(name)}({section})" for name, section in references)
 
 
 def _reference(command: CommandEntry, page: Page) -> Iterator[str]:
@@ -109,22 +120,22 @@ def _reference(command: CommandEntry, page: Page) -> Iterator[str]:
         yield ".SH EXAMPLES"
         for number, (what, line) in enumerate(page.examples.items()):
             yield from (".PP",) if number else ()
-            yield from (prose(what), ".PP", ".RS 4", ".EX", escape(line), ".EE", ".RE")
+            yield from example(what, (line,))
     if page.output:
         yield ".SH OUTPUT"
-        yield from _paragraphs(page.output)
+        yield from paragraphs(page.output)
         for introduction, fields in page.records.items():
             yield from (".PP", prose(introduction))
-            yield from _definitions(fields)
+            yield from definitions(fields)
     yield ".SH ENVIRONMENT"
     yield from _environment(command)
     if command.is_default:
         yield ".SH FILES"
         for path, text in FILES.items():
-            yield from _entry(italic(path), prose(text))
+            yield from entry(italic(path), prose(text))
     yield ".SH EXIT STATUS"
     for code in ExitCode:
-        yield from _entry(bold(str(code.value)), prose(EXIT_STATUS[code]))
+        yield from entry(bold(str(code.value)), prose(EXIT_STATUS[code]))
 
 
 def _synopsis(command: CommandEntry) -> Iterator[str]:
@@ -148,9 +159,9 @@ def _details(command: CommandEntry) -> Iterator[str]:
     """Yield what the arguments and options of ``command`` mean."""
     for argument in command.arguments:
         if argument.help:
-            yield from _entry(italic(argument.value.metavar), prose(argument.help))
+            yield from entry(italic(argument.value.metavar), prose(argument.help))
     for option in command.options:
-        yield from _entry(_option_head(option), "\n".join(_option_text(option)))
+        yield from entry(_option_head(option), "\n".join(option_text(option)))
 
 
 def _option_head(option: OptionEntry) -> str:
@@ -162,7 +173,8 @@ def _option_head(option: OptionEntry) -> str:
     return f"{names} {italic(option.value.metavar)}"
 
 
-def _option_text(option: OptionEntry) -> Iterator[str]:
+def option_text(option: OptionEntry) -> Iterator[str]:
+    """Yield what an option means, its limits, its default and its variable."""
     if option.help:
         yield prose(option.help)
     if option.value is not None:
@@ -191,23 +203,25 @@ def _environment(command: CommandEntry) -> Iterator[str]:
     for variable, option in options.items():
         long = option.names[-1]
         text = f"The same as `{long}`." if option.value else f"If it is 1, the same as `{long}`."
-        yield from _entry(bold(variable), prose(text))
+        yield from entry(bold(variable), prose(text))
     if command.is_default:
-        yield from _definitions(ENVIRONMENT)
+        yield from definitions(ENVIRONMENT)
     else:
         yield from (".PP", prose(f"The others are described in {PROGRAM}(1)."))
 
 
-def _definitions(texts: Mapping[str, str]) -> Iterator[str]:
+def definitions(texts: Mapping[str, str]) -> Iterator[str]:
+    """Yield each term with what it means."""
     for term, text in texts.items():
-        yield from _entry(bold(term), prose(text))
+        yield from entry(bold(term), prose(text))
 
 
-def _entry(head: str, text: str) -> tuple[str, ...]:
+def entry(head: str, text: str) -> tuple[str, ...]:
+    """Return a paragraph with ``head`` hanging out on the left."""
     return (".TP", head, text) if text else (".TP", head, "\\&")
 
 
-def _paragraphs(texts: Iterable[str]) -> Iterator[str]:
+def paragraphs(texts: Iterable[str]) -> Iterator[str]:
     """Yield ``texts`` with a break between them; at the start of a section none is needed."""
     for number, text in enumerate(texts):
         yield from (".PP", prose(text)) if number else (prose(text),)

@@ -153,7 +153,26 @@ _DEMO = Page(
     ),
 )
 
-PAGES: Mapping[str, Page] = {"split": _SPLIT, "models": _MODELS, "demo": _DEMO}
+_CONFIG = Page(
+    description=(
+        "What a person always wants can be settled in a file, which stemsplit-config(5) describes. "
+        "A file in the current folder is never read.",
+    ),
+    examples={
+        "See what holds, and why:": "stemsplit config show",
+        "See it for another command:": "stemsplit config show models.pull",
+        "See what is no default:": "stemsplit config show | grep -v default",
+        "Edit it:": '"$EDITOR" "$(stemsplit config path)"',
+    },
+    output=("Settings and paths go to standard output.",),
+)
+
+PAGES: Mapping[str, Page] = {
+    "split": _SPLIT,
+    "models": _MODELS,
+    "demo": _DEMO,
+    "config": _CONFIG,
+}
 
 #: Variables that belong to no option.
 ENVIRONMENT: Mapping[str, str] = {
@@ -162,12 +181,17 @@ ENVIRONMENT: Mapping[str, str] = {
         "A TOML file with more models: its `[models.NAME]` tables look like those of the registry "
         "that is installed, and replace those of the same name."
     ),
+    "STEMSPLIT_CONFIG": "A configuration file to read in place of the usual one.",
     "STEMSPLIT_FFMPEG": "The ffmpeg program to use.",
     "NO_COLOR": "If it is not empty, the progress bar has no colours.",
     "TERM": "If it is `dumb`, there are lines instead of a progress bar.",
 }
 
 FILES: Mapping[str, str] = {
+    "~/.config/stemsplit/config.toml": (
+        "The configuration, described in stemsplit-config(5), on Linux. `stemsplit config path` "
+        "shows where it is on any system."
+    ),
     "~/.cache/stemsplit": (
         "The weights that were fetched, on Linux. It is ~/Library/Caches/stemsplit on macOS; "
         "`stemsplit models path` shows it on any system. It can be removed at any time, and can be "

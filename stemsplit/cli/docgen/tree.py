@@ -61,6 +61,11 @@ class OptionEntry:
     repeats: bool = False
 
     @property
+    def long(self) -> str:
+        """The longest name, with its dashes."""
+        return self.names[-1]
+
+    @property
     def summary(self) -> str:
         """The help for a place that has no typography."""
         return self.help.replace("`", "").rstrip(".")

@@ -1,0 +1,147 @@
+"""The configuration file: what holds, where it comes from, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from command import TINY, run
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "settings.toml"
+    path.touch()
+    monkeypatch.setenv("STEMSPLIT_CONFIG", str(path))
+    return path
+
+
+def origin_of(name: str, lines: list[str]) -> tuple[str, str]:
+    """Return the value of the option ``name`` as it is shown, and where it comes from."""
+    line = next(line for line in lines if line.startswith((f"{name} =", f"# {name} =")))
+    setting, _, origin = line.rpartition("  # ")
+    return setting.split(" = ")[-1].strip(), origin
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text('format = "flac"\ndepth = "24"\nbitrate = 128\n')
+    monkeypatch.setenv("STEMSPLIT_DEPTH", "16")
+    shown = run("--print-config", "--bitrate", "64", "song.wav", cwd=tmp_path)
+    assert (shown.code, shown.stderr) == (0, "")
+    assert origin_of("format", shown.lines) == ('"flac"', str(config))
+    assert origin_of("depth", shown.lines) == ('"16"', "environment: STEMSPLIT_DEPTH")
+    assert origin_of("bitrate", shown.lines) == ("64", "command line")
+    assert origin_of("filename", shown.lines) == ('"{track}/{stem}.{ext}"', "default")
+    assert origin_of("overlap", shown.lines)[1] == "not set"
+    assert run("config", "show", cwd=tmp_path).stdout.count("command line") == 0
+
+
+def test_what_is_shown_is_a_configuration_file(config: Path, tmp_path: Path) -> None:
+    config.write_text(f'model = "{TINY}"\nquiet = 2\nforce = true\n')
+    shown = run("config", "show", cwd=tmp_path)
+    config.write_text(shown.stdout)
+    settings = tomllib.loads(shown.stdout)
+    assert (settings["model"], settings["quiet"], settings["force"]) == (TINY, 2, True)
+    again = run("config", "show", cwd=tmp_path)
+    assert [line.rpartition("  # ")[0] for line in again.lines] == [
+        line.rpartition("  # ")[0] for line in shown.lines
+    ]
+
+
+def test_settings_are_used(config: Path, song: Path, tmp_path: Path) -> None:
+    config.write_text(f'model = "{TINY}"\nstems = "bass"\nformat = "flac"\nout = "stems"\n')
+    done = run(song, cwd=tmp_path)
+    assert (done.code, done.lines) == (0, [f"stems/{song.stem}/bass.flac"])
+    assert (tmp_path / done.lines[0]).is_file()
+
+
+def test_what_commands_share_is_settled_once_and_a_table_goes_before_it(
+    config: Path, tmp_path: Path
+) -> None:
+    config.write_text('model = "htdemucs_ft"\nout = "x"\n[demo]\nseconds = 5\n')
+    shown = run("config", "show", "demo", cwd=tmp_path).lines
+    assert origin_of("model", shown) == ('"htdemucs_ft"', str(config))
+    assert origin_of("seconds", shown) == ("5.0", str(config))
+    # --out of demo is another option: it has no environment variable.
+    assert origin_of("out", shown) == ('"demo"', "default")
+    config.write_text('model = "htdemucs_ft"\n[demo]\nmodel = "htdemucs"\n')
+    assert origin_of("model", run("config", "show", "demo", cwd=tmp_path).lines)[0] == '"htdemucs"'
+    config.write_text("[models.pull]\noffline = true\n")
+    assert origin_of("offline", run("config", "show", "models.pull", cwd=tmp_path).lines) == (
+        "true",
+        str(config),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "hint"),
+    [
+        ('modle = "x"', "unknown setting: modle", "did you mean model?"),
+        ("[dmeo]", "unknown setting: [dmeo]", "did you mean demo?"),
+        ("[split]\nxyzzy = 1", "unknown setting: [split] xyzzy", "man stemsplit-config"),
+        ('two-stem = "bass"', "unknown setting: two-stem", "did you mean two-stems?"),
+        ("version = true", "unknown setting: version", ""),
+        ('depth = "17"', "'17' is not one of '16', '24', '32f'", ""),
+        ("overlap = 3", "less than or equal to 0.99", ""),
+        ("split = 3", "unknown setting: split", ""),
+        ("x = [", "is no TOML", ""),
+    ],
+)
+def test_a_wrong_setting_is_told_with_the_file(
+    config: Path, tmp_path: Path, text: str, reason: str, hint: str
+) -> None:
+    config.write_text(text)
+    failed = run("song.wav", cwd=tmp_path)
+    assert failed.code == 2
+    assert failed.stderr.startswith(f"stemsplit: error: {config}: ")
+    assert reason in failed.stderr
+    assert hint in failed.stderr
+    # What helps to mend it works all the same.
+    assert run("--help", cwd=tmp_path).code == 0
+    assert run("config", "path", cwd=tmp_path).stdout == f"{config}\n"
+
+
+def test_a_file_that_is_named_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMSPLIT_CONFIG", "gone.toml")
+    failed = run("song.wav", cwd=tmp_path)
+    assert failed.code == 2
+    assert failed.stderr == "stemsplit: error: gone.toml: no such file\nhint: " + (
+        "STEMSPLIT_CONFIG names it\n"
+    )
+    monkeypatch.setenv("STEMSPLIT_CONFIG", str(tmp_path))
+    assert "cannot be read: Is a directory" in run("song.wav", cwd=tmp_path).stderr
+
+
+def test_the_usual_file_is_in_the_configuration_folder_of_the_user_and_never_here(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STEMSPLIT_CONFIG")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/settings"))
+    (tmp_path / "config.toml").write_text("nonsense = 1\n")
+    path = Path(run("config", "path", cwd=tmp_path).stdout.strip())
+    assert tmp_path / "home" in path.parents
+    assert path.name == "config.toml"
+    assert run("config", "show", cwd=tmp_path).code == 0
+    path.parent.mkdir(parents=True)
+    path.write_text('depth = "16"\n')
+    assert origin_of("depth", run("config", "show", cwd=tmp_path).lines) == ('"16"', str(path))
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("nosuch", "unknown command: nosuch"),
+        ("models", "models has no options of its own"),
+        ("models.nosuch", "unknown command: models.nosuch"),
+    ],
+)
+def test_config_show_knows_the_commands(command: str, reason: str, tmp_path: Path) -> None:
+    failed = run("config", "show", command, cwd=tmp_path)
+    assert failed.code == 2
+    assert reason in failed.stderr
