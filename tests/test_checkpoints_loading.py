@@ -237,3 +237,13 @@ def test_published_weights_are_loaded() -> None:
     network = loading.load("htdemucs", stems=["vocals"])
     assert network.sources == STEMS
     assert sum(parameter.numel() for parameter in network.parameters()) == 41_984_456
+
+
+def test_the_fingerprint_tells_networks_apart() -> None:
+    prints = {
+        name: loading.fingerprint(name) for name in ("tiny.htdemucs", "tiny.hdemucs", "hpss", "ica")
+    }
+    assert len(set(prints.values())) == len(prints)
+    assert loading.fingerprint("tiny.htdemucs") == prints["tiny.htdemucs"]
+    with pytest.raises(CheckpointError, match="not in the cache"):
+        loading.fingerprint("htdemucs")

@@ -211,18 +211,24 @@ def adopt(path: Path, *, format: str) -> Path:
 def verify(model: Model, stems: Sequence[str] | None = None) -> None:
     """Raise ``CheckpointError`` unless the weights are there, with the bytes that were written."""
     for each in networks(model, stems):
-        if not each.sources:
-            continue
-        weights = find(each)
-        if weights is None:
-            raise not_cached(each)
-        origin = read_origin(weights.parent)
-        if origin is None or digest_of(weights) != origin["weights"]["sha256"]:
+        if each.sources and weights_digest(each) != digest_of(folder_of(each) / WEIGHTS):
             raise CheckpointError(
                 "damaged: not the bytes that were written",
-                path=weights,
+                path=folder_of(each) / WEIGHTS,
                 hint=f"stemsplit models rm {each.name}, then {_pull_command(each)}",
             )
+
+
+def weights_digest(model: Model) -> str:
+    """Return the SHA-256 that the weights of ``model``, one network, had when they were written.
+
+    Raises ``CheckpointError`` where they are not in the cache.
+    """
+    weights = find(model)
+    origin = None if weights is None else read_origin(weights.parent)
+    if origin is None:
+        raise not_cached(model)
+    return str(origin["weights"]["sha256"])
 
 
 def not_cached(model: Model) -> CheckpointError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints.folders import digest_of
 from stemsplit.checkpoints.registry import Model
 from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching, Warned
@@ -61,6 +63,25 @@ def stems_of(name: str) -> tuple[str, ...]:
     ):
         raise CheckpointError("its header names no sources, or one of them twice", path=path)
     return tuple(names)
+
+
+def fingerprint(name: str, *, stems: Sequence[str] | None = None) -> str:
+    """Return the SHA-256, in hex, of all that decides what ``name`` gives for ``stems``.
+
+    That is the network, its configuration and its weights, which must be here; their bytes are not
+    read again, but for a checkpoint file. Raises as `load` does.
+    """
+    path = registry.local_file(name)
+    if path is not None:
+        return digest_of(path)
+    model = registry.resolve(name)
+    registry.check_stems(model, stems or ())
+    parts = [f"{model.stems} {model.overlap} {model.window} {model.weights}"]
+    for network in cache.networks(model, stems):
+        parts.append(f"{network.architecture} {dict(network.config)} {network.seed}")
+        if network.sources:
+            parts.append(cache.weights_digest(network))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:

@@ -109,7 +109,7 @@ class Batch:
         self._summarise(outcomes)
         if self._unwritable is not None:
             raise self._unwritable
-        return exit_code(outcomes)
+        return exit_code([outcome.error for outcome in outcomes])
 
     def _select(self) -> Selection:
         options = self.options
@@ -255,9 +255,12 @@ class Batch:
             self.console.note(", ".join(f"{count} {status}" for status, count in counts.items()))
 
 
-def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:
-    """Return 0 if nothing failed, 6 if only some did, else the code of the first failure."""
-    failures = [outcome.error for outcome in outcomes if outcome.error is not None]
+def exit_code(outcomes: Sequence[StemsplitError | None]) -> ExitCode:
+    """Return the exit code of a run whose inputs failed with ``outcomes``, None where one did not.
+
+    It is 0 if nothing failed, 6 if only some did, else the code of the first failure.
+    """
+    failures = [error for error in outcomes if error is not None]
     if not failures:
         return ExitCode.DONE
     return failures[0].exit_code if len(failures) == len(outcomes) else ExitCode.PARTLY

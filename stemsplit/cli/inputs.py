@@ -6,18 +6,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from stemsplit.audio.names import sounds_by_name
 from stemsplit.errors import InputError
-
-#: What a file in a folder must end with to be taken for audio. A file named by itself may end with
-#: anything: ffmpeg looks at its content.
-AUDIO_SUFFIXES = tuple(
-    f".{name}"
-    for names in (
-        "aac ac3 aif aifc aiff alac ape au caf dts flac m4a m4b mp2 mp3 mpc oga ogg opus ra spx",
-        "tta voc w64 wav wma wv mka mkv mov mp4 webm",
-    )
-    for name in names.split()
-)
 
 
 def find_songs(arguments: Iterable[str], outputs: Path) -> Iterator[Path | InputError]:
@@ -68,9 +58,5 @@ def _below(folder: Path, outputs: Path) -> list[Path]:
             for name in folders
             if not name.startswith(".") and os.path.abspath(os.path.join(parent, name)) != own
         )
-        found += [
-            Path(parent, name)
-            for name in sorted(files)
-            if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
-        ]
+        found += [Path(parent, name) for name in sorted(files) if sounds_by_name(name)]
     return found
