@@ -1,0 +1,157 @@
+"""Scores as tables for a terminal of 80 columns, with what there is to remark below them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from stemsplit.errors import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stemsplit.evaluation.report.tables import StemSummary
+    from stemsplit.evaluation.scores import SongScores
+
+WIDTH = 80
+LONGEST_NAME = 14
+#: Titles of columns, two lines, by metric.
+SCORES = {
+    "sdr": "\nSDR",
+    "isr": "\nISR",
+    "sir": "\nSIR",
+    "sar": "\nSAR",
+    "global_sdr": "global\nSDR",
+    "si_sdr": "\nSI-SDR",
+    "si_sir": "\nSI-SIR",
+    "si_sar": "\nSI-SAR",
+    "log_wmse": "log-\nWMSE",
+}
+MEASURES = {
+    "loudness": "\nLUFS",
+    "peak": "\npeak",
+    "true_peak": "true\npeak",
+    "above_11_khz": ">11\nkHz",
+    "above_16_khz": ">16\nkHz",
+    "joins": "\njoins",
+}
+LEGEND = "dB; SDR, ISR, SIR, SAR: BSS Eval v4, median over frames of {window:g} s; - : no answer"
+MEASURES_LEGEND = "without references; peaks in dBFS and dBTP, others in dB; overlap: 0 to 1"
+
+
+def show_song(song: SongScores, *, colour: bool = False) -> str:
+    """Return the tables of one song as text, lines of at most `WIDTH` columns.
+
+    Scores where there are references, measures where there are any, then remarks.
+    """
+    from stemsplit.evaluation.report.tables import song_values
+
+    parts: list[Table | str] = [printable(song.song)]
+    if song.scores:
+        legend = LEGEND.format(window=song.window)
+        parts += [_score_table(song_values(song)), legend]
+    if song.measures:
+        parts += ["", _measures_table(song), MEASURES_LEGEND]
+    remarks = remarks_of(song)
+    if remarks:
+        parts += ["", *(f"* {printable(remark)}" for remark in remarks)]
+    return _render(parts, colour)
+
+
+def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
+    """Return what ``songs`` come to as text: a table, a line a stem, of at most `WIDTH` columns."""
+    from stemsplit.evaluation.report.tables import summarise
+
+    if not songs:
+        return "0 songs"
+    summaries = summarise(songs)
+    legend = LEGEND.format(window=songs[0].window)
+    parts: list[Table | str] = [f"{len(songs)} songs", _score_table(summaries), legend]
+    parts.append("over songs: median of SDR, ISR, SIR, SAR; mean of the others")
+    for stem in summaries:
+        missing = {metric: count for metric, count in stem.unanswered.items() if count}
+        if missing:
+            said = ", ".join(f"{metric} of {count}" for metric, count in missing.items())
+            parts.append(f"* {printable(stem.name)}: no answer in {stem.songs} songs: {said}")
+    return _render(parts, colour)
+
+
+def remarks_of(song: SongScores) -> list[str]:
+    """Return what a reader of the scores should know, one line each."""
+    found = list(song.remarks)
+    if song.null_residual is not None:
+        found.append(f"mix - sum of stems: {song.null_residual:.1f} dB of the mix")
+    for stem in song.scores:
+        if stem.delay:
+            late = "late" if stem.delay > 0 else "early"
+            shift = 1000 * abs(stem.delay) / song.sample_rate
+            found.append(f"{stem.name}: {abs(stem.delay)} samples ({shift:.1f} ms) too {late}")
+        if stem.inverted:
+            found.append(f"{stem.name}: its polarity is flipped")
+        silent = sum(value != value for value in stem.sdr)
+        if silent:
+            found.append(f"{stem.name}: {silent} of {stem.sdr.size} frames silent, not scored")
+    if song.scores and not song.sir_reproducible:
+        found.append("SIR is not determined: the references are band-limited")
+    return found
+
+
+def _score_table(summaries: Iterable[StemSummary]) -> Table:
+    from stemsplit.evaluation.report.tables import decibel
+
+    table = _new_table(SCORES.values())
+    for stem in summaries:
+        figures = [decibel(stem.values[metric]) for metric in SCORES]
+        table.add_row(_shorten(stem.name), *figures)
+    return table
+
+
+def _measures_table(song: SongScores) -> Table:
+    from stemsplit.evaluation.report.tables import decibel
+
+    titles = (*MEASURES.values(), "\nclipped", "corre-\nlation", "over-\nlap", "\nwith")
+    table = _new_table(titles)
+    for stem in song.measures:
+        figures = [decibel(getattr(stem, measure), 1) for measure in MEASURES]
+        nearest = _largest(stem.overlap)
+        shared = [decibel(of.get(nearest, float("nan"))) for of in (stem.correlation, stem.overlap)]
+        table.add_row(_shorten(stem.name), *figures, str(stem.clipped), *shared, _shorten(nearest))
+    return table
+
+
+def _new_table(titles: Iterable[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("\nstem", no_wrap=True, overflow="ellipsis", max_width=LONGEST_NAME)
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _largest(shares: Mapping[str, float]) -> str:
+    return max(shares, key=lambda name: shares[name], default="-")
+
+
+def _shorten(name: str) -> str:
+    name = printable(name)
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+
+
+def _render(parts: Iterable[Table | str], colour: bool) -> str:
+    from rich.console import Console
+
+    text = io.StringIO()
+    console = Console(
+        file=text,
+        width=WIDTH,
+        force_terminal=colour,
+        no_color=not colour,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    for part in parts:
+        console.print(part)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

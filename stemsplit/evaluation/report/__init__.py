@@ -1,0 +1,1 @@
+"""What comes out of an evaluation: records, tables, a page."""

@@ -1,0 +1,198 @@
+"""Scores as JSON: this program's own records, which can be read back, and those of museval.
+
+JSON knows no NaN and no infinity. In this program's records NaN, which is "no answer", is ``null``,
+and ±∞ are the strings ``"inf"`` and ``"-inf"``; all other figures are numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stemsplit.evaluation.scores import Audio, Frames, SongScores, StemMeasures, StemScores
+
+SCHEMA = 1  # of the records; grows by one when a field changes its meaning or goes
+#: The version of museval whose records `to_museval` writes, and whose numbers these are.
+MUSEVAL_VERSION = "0.4.1"
+#: Decimals that museval keeps.
+MUSEVAL_DECIMALS = 5
+BSS_EVAL = ("sdr", "isr", "sir", "sar")
+WHOLE_STEM = ("global_sdr", "si_sdr", "si_sir", "si_sar", "log_wmse", "l1", "mrstft")
+MEASURED = ("loudness", "peak", "true_peak", "above_11_khz", "above_16_khz", "joins")
+
+
+def to_json(song: SongScores) -> dict[str, Any]:
+    """Return ``song`` as one object of strictly valid JSON; `from_json` is its inverse.
+
+    ``schema`` is `SCHEMA`. Frames of BSS Eval are lists under ``frames`` of a stem, and their
+    medians stand under ``median`` for whoever needs no more (they are not read back).
+    """
+    return {
+        "schema": SCHEMA,
+        "song": song.song,
+        "sample_rate": song.sample_rate,
+        "frames": song.frames,
+        "seconds": song.frames / song.sample_rate,
+        "window": song.window,
+        "hop": song.hop,
+        "scores": [_scores_record(scores) for scores in song.scores],
+        "measures": [_measures_record(measures) for measures in song.measures],
+        "null_residual": None if song.null_residual is None else _figure(song.null_residual),
+        "sir_reproducible": song.sir_reproducible,
+        "remarks": list(song.remarks),
+        "estimates": {name: _audio_record(audio) for name, audio in song.estimates.items()},
+        "references": {name: _audio_record(audio) for name, audio in song.references.items()},
+        "mixture": None if song.mixture is None else _audio_record(song.mixture),
+        "settings": _plain(song.settings),
+    }
+
+
+def from_json(record: Mapping[str, Any]) -> SongScores:
+    """Return the scores that `to_json` made ``record`` of.
+
+    Raises ``ValueError`` for a record of another schema, or one that is none.
+    """
+    if record.get("schema") != SCHEMA:
+        raise ValueError(f"schema {record.get('schema')} is not {SCHEMA}")
+    try:
+        residual = record["null_residual"]
+        mixture = record["mixture"]
+        return SongScores(
+            song=record["song"],
+            sample_rate=record["sample_rate"],
+            frames=record["frames"],
+            window=record["window"],
+            hop=record["hop"],
+            scores=tuple(_read_scores(stem) for stem in record["scores"]),
+            measures=tuple(_read_measures(stem) for stem in record["measures"]),
+            null_residual=None if residual is None else float(residual),
+            sir_reproducible=record["sir_reproducible"],
+            remarks=tuple(record["remarks"]),
+            estimates={name: _read_audio(audio) for name, audio in record["estimates"].items()},
+            references={name: _read_audio(audio) for name, audio in record["references"].items()},
+            mixture=None if mixture is None else _read_audio(mixture),
+            settings=record["settings"],
+        )
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise ValueError(f"no record of a song's scores: {exc!r}") from exc
+
+
+def to_museval(song: SongScores) -> dict[str, Any]:
+    """Return ``song`` as museval's ``TrackStore`` writes it, for ``json.dumps`` as it is.
+
+    Values have five decimals. NaN and ±∞ are both NaN there, written ``NaN``, which is Python's
+    JSON and not the standard's. museval finds such files as ``FOLDER/test/SONG.json`` and takes
+    the name of the song from that of the file.
+    """
+    return {
+        "targets": [
+            {
+                "name": stem.name,
+                "frames": [
+                    {
+                        "time": index * song.hop,
+                        "duration": song.window,
+                        "metrics": {
+                            metric: _museval_figure(value)
+                            for metric, value in zip(("SDR", "SIR", "SAR", "ISR"), row, strict=True)
+                        },
+                    }
+                    for index, row in enumerate(
+                        zip(stem.sdr, stem.sir, stem.sar, stem.isr, strict=True)
+                    )
+                ],
+            }
+            for stem in song.scores
+        ],
+        "museval_version": MUSEVAL_VERSION,
+    }
+
+
+def median(frames: Frames) -> float:
+    """Return the median of ``frames`` ``(N,)`` without those that are NaN; NaN if none is left."""
+    answered = frames[~np.isnan(frames)]
+    return float(np.median(answered)) if answered.size else math.nan
+
+
+def _scores_record(stem: StemScores) -> dict[str, Any]:
+    return {
+        "name": stem.name,
+        "median": {metric: _figure(median(getattr(stem, metric))) for metric in BSS_EVAL},
+        **{metric: _figure(getattr(stem, metric)) for metric in WHOLE_STEM},
+        "delay": stem.delay,
+        "inverted": stem.inverted,
+        "frames": {metric: [_figure(v) for v in getattr(stem, metric)] for metric in BSS_EVAL},
+    }
+
+
+def _read_scores(record: Mapping[str, Any]) -> StemScores:
+    figures: dict[str, Any] = {metric: _read_figure(record[metric]) for metric in WHOLE_STEM}
+    figures |= {metric: _read_frames(record["frames"][metric]) for metric in BSS_EVAL}
+    return StemScores(
+        name=record["name"], delay=record["delay"], inverted=record["inverted"], **figures
+    )
+
+
+def _measures_record(stem: StemMeasures) -> dict[str, Any]:
+    return {
+        "name": stem.name,
+        **{measure: _figure(getattr(stem, measure)) for measure in MEASURED},
+        "clipped": stem.clipped,
+        "correlation": {name: _figure(value) for name, value in stem.correlation.items()},
+        "overlap": {name: _figure(value) for name, value in stem.overlap.items()},
+    }
+
+
+def _read_measures(record: Mapping[str, Any]) -> StemMeasures:
+    return StemMeasures(
+        name=record["name"],
+        clipped=record["clipped"],
+        correlation={name: _read_figure(value) for name, value in record["correlation"].items()},
+        overlap={name: _read_figure(value) for name, value in record["overlap"].items()},
+        **{measure: _read_figure(record[measure]) for measure in MEASURED},
+    )
+
+
+def _audio_record(audio: Audio) -> dict[str, Any]:
+    return {"paths": [str(path) for path in audio.paths], "missing": list(audio.missing)}
+
+
+def _read_audio(record: Mapping[str, Any]) -> Audio:
+    paths = tuple(Path(path) for path in record["paths"])
+    return Audio(paths=paths, missing=tuple(record["missing"]))
+
+
+def _figure(value: float) -> float | str | None:
+    value = float(value)
+    if math.isnan(value):
+        return None
+    return str(value) if math.isinf(value) else value
+
+
+def _read_figure(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _read_frames(values: list[float | str | None]) -> Frames:
+    return np.array([_read_figure(value) for value in values], np.float64)
+
+
+def _museval_figure(value: float) -> float:
+    return round(float(value), MUSEVAL_DECIMALS) if math.isfinite(value) else math.nan
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` made of what JSON knows; what it does not know becomes its text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return _figure(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value)

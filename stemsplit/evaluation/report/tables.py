@@ -1,0 +1,146 @@
+"""Scores of many songs: what they come to, as CSV, and as a row of Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stemsplit.errors import printable
+from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM, median
+from stemsplit.evaluation.scores import Frames, SongScores
+
+#: Columns of the CSV, one line for each stem of each song.
+COLUMNS = (
+    "song", "stem", *BSS_EVAL, *WHOLE_STEM,
+    "frames", "silent_frames", "delay", "inverted", "sir_reproducible",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StemSummary:
+    """What one stem comes to over ``songs`` songs that have it.
+
+    ``values`` are, by metric: of ``sdr``, ``isr``, ``sir``, ``sar`` the median over songs of the
+    median over frames, as museval and the field report them; of every other one the mean over
+    songs. ``unanswered`` counts, by metric, the songs whose value is NaN, which are left out; a
+    metric that no song answers is NaN. ``silent_frames`` of ``frames`` have no BSS Eval.
+    """
+
+    name: str
+    songs: int
+    values: Mapping[str, float]
+    unanswered: Mapping[str, int]
+    frames: int
+    silent_frames: int
+
+
+def summarise(songs: Sequence[SongScores]) -> list[StemSummary]:
+    """Return a summary for each stem of ``songs``, in the order in which stems first appear."""
+    by_stem: dict[str, list[StemSummary]] = {}
+    for song in songs:
+        for stem in song_values(song):
+            by_stem.setdefault(stem.name, []).append(stem)
+    return [_combine(name, stems) for name, stems in by_stem.items()]
+
+
+def song_values(song: SongScores) -> list[StemSummary]:
+    """Return what each stem of one song comes to: medians over frames, and the global figures."""
+    found = []
+    for stem in song.scores:
+        values = {metric: median(getattr(stem, metric)) for metric in BSS_EVAL}
+        values |= {metric: float(getattr(stem, metric)) for metric in WHOLE_STEM}
+        found.append(
+            StemSummary(
+                name=stem.name,
+                songs=1,
+                values=values,
+                unanswered={metric: int(math.isnan(v)) for metric, v in values.items()},
+                frames=stem.sdr.size,
+                silent_frames=int(np.count_nonzero(np.isnan(stem.sdr))),
+            )
+        )
+    return found
+
+
+def average(summaries: Iterable[StemSummary], metric: str) -> float:
+    """Return the mean of ``metric`` over stems, the field's "avg"; NaN if a stem has no answer."""
+    values = [stem.values[metric] for stem in summaries]
+    return sum(values) / len(values) if values else math.nan
+
+
+def to_csv(songs: Sequence[SongScores]) -> str:
+    """Return a table with `COLUMNS`: one line for each stem of each song, after a line of names.
+
+    Names are on one line. BSS Eval is the median over frames. NaN is an empty field, ±∞ are
+    ``inf`` and ``-inf``.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for song in songs:
+        for stem, summary in zip(song.scores, song_values(song), strict=True):
+            figures = ["" if math.isnan(v) else repr(v) for v in summary.values.values()]
+            delay = "" if stem.delay is None else stem.delay
+            names = printable(song.song), printable(stem.name)
+            facts = (delay, int(stem.inverted), int(song.sir_reproducible))
+            row = (*names, *figures, summary.frames, summary.silent_frames, *facts)
+            writer.writerow(row)
+    return text.getvalue()
+
+
+def to_markdown(songs: Sequence[SongScores], label: str) -> str:
+    """Return a Markdown table of one row, ``label``, to paste into a table of models.
+
+    For each stem: SDR of BSS Eval (median of medians, dB), then global SDR (mean, dB); after the
+    stems their averages. A "-" is "no answer".
+    """
+    summaries = summarise(songs)
+    names = [*(stem.name for stem in summaries), "average"]
+    head = ["model", "songs", *(f"{_cell(n)} SDR" for n in names)]
+    head += [f"{_cell(n)} global SDR" for n in names]
+    row = [_cell(label), str(len(songs))]
+    for metric in ("sdr", "global_sdr"):
+        row += [decibel(stem.values[metric]) for stem in summaries]
+        row.append(decibel(average(summaries, metric)))
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, row))
+
+
+def decibel(value: float, decimals: int = 2) -> str:
+    """Return ``value`` for a table in ASCII: "-3.10", "inf", or "-", no answer, for NaN."""
+    if math.isnan(value):
+        return "-"
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _combine(name: str, stems: Sequence[StemSummary]) -> StemSummary:
+    values, unanswered = {}, {}
+    for metric in (*BSS_EVAL, *WHOLE_STEM):
+        found = np.array([stem.values[metric] for stem in stems])
+        unanswered[metric] = int(np.count_nonzero(np.isnan(found)))
+        values[metric] = median(found) if metric in BSS_EVAL else _mean(found)
+    return StemSummary(
+        name=name,
+        songs=len(stems),
+        values=values,
+        unanswered=unanswered,
+        frames=sum(stem.frames for stem in stems),
+        silent_frames=sum(stem.silent_frames for stem in stems),
+    )
+
+
+def _mean(values: Frames) -> float:
+    answered = values[~np.isnan(values)]
+    if not answered.size or (np.inf in answered and -np.inf in answered):
+        return math.nan  # both infinities together have no mean either
+    return float(answered.mean())
