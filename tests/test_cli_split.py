@@ -257,3 +257,26 @@ def test_records_are_valid_json_even_for_names_that_are_no_text(song: Path, tmp_
     assert result.code == 0
     assert json.loads(result.stdout)["input"] == str(odd)
     assert files_below(tmp_path / "separated") == ["byte_/vocals.wav"]
+
+
+@pytest.mark.parametrize(
+    ("words", "frames"),
+    [
+        (("--start", "0:01", "--duration", "0.5"), 22_050),
+        (("--start", "2.5"), int(0.5 * 44_100)),
+        (("--end", "0.25"), 11_025),
+        (("--preview", "1"), 44_100),
+    ],
+)
+def test_a_part_of_the_song(
+    song: Path, tmp_path: Path, words: tuple[str, ...], frames: int
+) -> None:
+    done = run("-n", TINY, "--stems", "bass", *words, song, cwd=tmp_path)
+    assert done.code == 0
+    assert soundfile.info(tmp_path / done.lines[0]).frames == frames
+
+
+def test_a_part_that_is_not_there(song: Path, tmp_path: Path) -> None:
+    failed = run("-n", TINY, "--start", "1:00", song, cwd=tmp_path)
+    assert (failed.code, failed.stdout) == (3, "")
+    assert failed.stderr == f"stemsplit: error: {song}: ends at 3.0 s, before 60 s\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import ffmpeg
 import numpy as np
@@ -84,7 +84,8 @@ class Decoder(Iterator[Block]):
         # One or two channels stay as they are: to name a number makes ffmpeg mix odd layouts.
         mix = {"ac": info.channels} if info.stored_channels > info.channels else {}
         form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
-        words = command(source.output("pipe:1", **form, **mix), file=info.path)
+        wanted = _cut(source, info)
+        words = command(wanted.output("pipe:1", **form, **mix), file=info.path)
         with Process(words, file=info.path) as process:
             while data := process.stdout.read(block_frames * info.channels * 4):
                 block = as_block(data, info.channels)
@@ -103,11 +104,14 @@ class Decoder(Iterator[Block]):
             self.warnings.append(f"… and {len(complaints) - PASSED_ON} more complaints of ffmpeg")
 
     def _refuse_truncated(self) -> None:
+        end = self.info.first_frame + self.frames
+        if end == self.info.end_frame:
+            return
         if _ends_within_ogg_stream(self.info.path):
             self._refuse("truncated: the file ends in the middle of a stream")
             return
         declared = self.info.duration
-        decoded = self.frames / self.info.sample_rate
+        decoded = end / self.info.sample_rate
         if declared is None or declared - decoded <= UNREMARKABLE:
             return
         # The sound of a film may end before its picture, and the duration is that of the longer.
@@ -124,6 +128,17 @@ class Decoder(Iterator[Block]):
         if not self._accept_truncated:
             raise InputError(reason, path=self.info.path, hint=WHOLE)
         self.warnings.append(reason)
+
+
+def _cut(source: Any, info: StreamInfo) -> Any:
+    """Return the part of ``source`` that is asked for, to the sample.
+
+    What is before it is decoded and dropped: to seek is exact in few formats only.
+    """
+    if (info.first_frame, info.end_frame) == (0, None):
+        return source
+    end = {} if info.end_frame is None else {"end_sample": info.end_frame}
+    return source.filter("atrim", start_sample=info.first_frame, **end)
 
 
 def _ends_within_ogg_stream(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stemsplit.audio.encode import depth_of, refuse_existing
+from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
@@ -50,6 +51,7 @@ class SplitOptions:
     stems: tuple[str, ...] | None = None
     two_stems: str | None = None
     accept_truncated: bool = False
+    excerpt: Excerpt = WHOLE
     overlap: float | None = None
     batch: int | None = None
 
@@ -159,7 +161,7 @@ class Batch:
         force = self.options.existing == "force"
         for path in outputs.values():
             refuse_existing(path, force=force)
-        info = probe(song)
+        info = cut(probe(song), self.options.excerpt)
         engine = self.load()
         from stemsplit.separation.pipeline import Job, split
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from stemsplit.audio.excerpt import Excerpt, parse_time
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.settings import describe
@@ -72,6 +73,16 @@ def split(
     accept_truncated: Annotated[
         bool, typer.Option("--accept-truncated", help="Split what is left of a truncated file.")
     ] = False,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Where to begin: 90, 90.5 or 1:30.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Where to end.")] = None,
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How much to split, in place of --end.")
+    ] = None,
+    preview: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Split so much of the song's middle.")
+    ] = None,
     device: options.Device = "auto",
     precision: options.PrecisionChoice = "auto",
     overlap: Annotated[
@@ -126,6 +137,7 @@ def split(
             encoding=EncodingOptions(format=format, depth=depth, bitrate=bitrate),
             existing="force" if force else "skip" if skip_existing else "refuse",
             accept_truncated=accept_truncated,
+            excerpt=parse_excerpt(start=start, end=end, duration=duration, preview=preview),
             device=device,
             precision=precision,
             overlap=overlap,
@@ -141,3 +153,8 @@ def split(
 def parse_stems(text: str) -> tuple[str, ...]:
     """Return the names in a list that is separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_excerpt(**times: str | None) -> Excerpt:
+    """Return the part of a song that the options of these names ask for."""
+    return Excerpt(**{name: parse_time(text) for name, text in times.items() if text is not None})

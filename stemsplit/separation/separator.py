@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from stemsplit.audio.encode import depth_of, refuse_existing
+from stemsplit.audio.excerpt import Excerpt, cut
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
@@ -33,7 +34,7 @@ from stemsplit.types import Depth, EncodingOptions, Finished, Format, Precision
 #: Below this, nothing that is called music is left, and resampling takes for ever.
 LOWEST_SAMPLE_RATE = 1_000  # Hz
 #: What `separate` hands to `Separator.separate_file`.
-_OF_FILES = ("filename", "format", "depth", "bitrate", "force", "accept_truncated")
+_OF_FILES = ("filename", "format", "depth", "bitrate", "force", "accept_truncated", "start", "end")
 
 
 class Separator:
@@ -157,13 +158,16 @@ class Separator:
         bitrate: int = 320,
         force: bool = False,
         accept_truncated: bool = False,
+        start: float | None = None,
+        end: float | None = None,
     ) -> dict[str, Path]:
-        """Split the file ``song`` and return the files of its stems by name.
+        """Split the file ``song``, from ``start`` to ``end`` (s), and return its stems by name.
 
         They are below ``out`` by the template ``filename``, exactly as long as the song, at its
         sample rate and with its channels. Memory does not depend on the length of the song. Raises
         ``InputError``, ``OutputError``, ``UsageError`` and ``ResourceError``; no file is left then.
         """
+        excerpt = Excerpt(start=start, end=end)
         _check_choice("format", format, Format)
         if depth is not None:
             _check_choice("depth", depth, Depth)
@@ -183,7 +187,7 @@ class Separator:
         for path in outputs.values():
             refuse_existing(path, force=force)
         job = Job(
-            info=probe(song),
+            info=cut(probe(song), excerpt),
             selection=self._selection,
             outputs=outputs,
             encoding=encoding,

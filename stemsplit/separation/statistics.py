@@ -32,7 +32,9 @@ def scan(info: StreamInfo, sample_rate: int, *, accept_truncated: bool = False) 
         with closing(heard):
             frames, mean, deviation = _moments(heard)
     if counter.frames == 0:
-        raise InputError("holds no audio: 0 frames", path=info.path)
+        reason = f"ends before {info.first_frame / info.sample_rate:g} s"
+        reason = reason if info.first_frame else "holds no audio: 0 frames"
+        raise InputError(reason, path=info.path)
     return SongStatistics(
         frames=counter.frames,
         model_frames=frames,

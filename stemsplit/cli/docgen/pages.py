@@ -46,6 +46,8 @@ _SPLIT = Page(
         "All stems in one folder, named after song and stem:": (
             "stemsplit --filename '{track} ({stem}).{ext}' song.mp3"
         ),
+        "Hear first what thirty seconds of it are like:": "stemsplit --preview 30 song.mp3",
+        "Only from the second chorus on:": "stemsplit --start 2:12.5 song.mp3",
         "Hand the paths of the stems to another program:": (
             "stemsplit -q --json song.mp3 | jq -r '.stems[].path'"
         ),

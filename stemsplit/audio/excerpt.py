@@ -1,0 +1,69 @@
+"""Which part of a song is meant, in the words of people and to the sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+from stemsplit.errors import InputError, UsageError
+from stemsplit.types import StreamInfo
+
+#: 90, 90.5, 1:30, 1:02:03.25
+TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{2}(?:\.|$)))?(\d+(?:\.\d*)?|\.\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """A part of a song, in seconds; ``preview`` is a length around the song's middle."""
+
+    start: float | None = None
+    end: float | None = None
+    duration: float | None = None
+    preview: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ``UsageError`` for parts that exclude each other or are empty."""
+        if self.end is not None and self.duration is not None:
+            raise UsageError("--end and --duration exclude each other")
+        if self.preview is not None and (self.start, self.end, self.duration) != (None,) * 3:
+            raise UsageError(
+                "--preview chooses the part itself: it excludes --start, --end and --duration"
+            )
+        empty = self.end is not None and self.end <= (self.start or 0)
+        if empty or 0 in (self.duration, self.preview):
+            raise UsageError("the part of the song that is asked for is empty")
+
+
+WHOLE = Excerpt()
+
+
+def parse_time(text: str) -> float:
+    """Return the seconds that ``text`` says: 90, 90.5, 1:30 or 1:02:03.25.
+
+    Raises ``UsageError`` for anything else.
+    """
+    if (match := TIME.fullmatch(text.strip())) is None:
+        raise UsageError(f"{text!r} is no time", hint="write seconds or minutes: 90.5, 1:30")
+    hours, minutes, seconds = match.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def cut(info: StreamInfo, excerpt: Excerpt) -> StreamInfo:
+    """Return ``info`` of the part ``excerpt``: `decode` then gives no more than that.
+
+    Seconds become the nearest frame; an end beyond that of the song is the song's. Raises
+    ``InputError`` where the song is known to end before the part begins.
+    """
+    start, end = excerpt.start or 0.0, excerpt.end
+    if excerpt.duration is not None:
+        end = start + excerpt.duration
+    if excerpt.preview is not None:
+        start = max(0.0, ((info.duration or 0.0) - excerpt.preview) / 2)
+        end = start + excerpt.preview
+    if info.duration is not None and start >= info.duration:
+        raise InputError(f"ends at {info.duration:.1f} s, before {start:g} s", path=info.path)
+    first = round(start * info.sample_rate)
+    # A part that is shorter than a frame is one frame.
+    last = None if end is None else max(first + 1, round(end * info.sample_rate))
+    return dataclasses.replace(info, first_frame=first, end_frame=last)
