@@ -29,6 +29,7 @@ class StreamInfo:
     stored_channels: int  # as stored; more than ``channels`` means a downmix
     duration: float | None  # seconds, as the container declares it
     codec: str
+    stream: int = 0  # which of the audio streams of the file, from 0
     first_frame: int = 0  # of the part that is decoded
     end_frame: int | None = None  # the first that is not; None: to the end
 

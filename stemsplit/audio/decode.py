@@ -32,7 +32,7 @@ OGG_END_OF_STREAM = 4
 def decode(
     info: StreamInfo, *, block_frames: int | None = None, accept_truncated: bool = False
 ) -> Decoder:
-    """Return the blocks (C, n) of the first audio stream, at its native sample rate.
+    """Return the blocks (C, n) of the audio stream ``info``, at its native sample rate.
 
     C is ``info.channels``, n is ``block_frames`` (None: one second) but in the last block. More
     than two channels are mixed down by ffmpeg, which knows their layout; as these are floats,
@@ -80,7 +80,7 @@ class Decoder(Iterator[Block]):
     def _decode(self, block_frames: int) -> Generator[Block]:
         info = self.info
         refuse_unreadable(info.path)
-        source = ffmpeg.input(FILE, protocol_whitelist="file")["a:0"]
+        source = ffmpeg.input(FILE, protocol_whitelist="file")[f"a:{info.stream}"]
         # One or two channels stay as they are: to name a number makes ffmpeg mix odd layouts.
         mix = {"ac": info.channels} if info.stored_channels > info.channels else {}
         form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}

@@ -31,20 +31,20 @@ PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 
 WAV_PCM_TAGS = (1, 3, 0xFFFE)
 
 
-def probe(path: Path) -> StreamInfo:
-    """Return what the first audio stream of ``path`` is like.
+def probe(path: Path, stream: int = 0) -> StreamInfo:
+    """Return what an audio stream of ``path`` is like: the first, or number ``stream`` from 0.
 
     The sample rate and the channels come from a header that ffmpeg writes for the decoded stream;
     only the duration (s) and the name of the codec are read from its report, and neither is
     believed where the report says two different things: names and tags may imitate it.
 
-    Raises ``InputError`` when ``path`` is missing, unreadable, no file, empty or no audio, and
-    ``ResourceError`` when ffmpeg does not work.
+    Raises ``InputError`` when ``path`` is missing, unreadable, no file, empty or no audio, or has
+    no such stream, and ``ResourceError`` when ffmpeg does not work.
     """
     refuse_unreadable(path)
-    header, process = _decode_one_frame(path)
+    header, process = _decode_one_frame(path, stream)
     if len(header) < AU_HEADER.size:
-        raise _why_no_audio(path, process)
+        raise _why_no_audio(path, stream, process)
     magic, _offset, _size, _encoding, sample_rate, channels = AU_HEADER.unpack_from(header)
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
@@ -56,12 +56,13 @@ def probe(path: Path) -> StreamInfo:
         stored_channels=channels,
         duration=_declared_duration(path, process.report),
         codec=codecs.pop() if len(codecs) == 1 else "unknown",
+        stream=stream,
     )
 
 
 def has_other_streams(path: Path) -> bool:
     """Return whether ``path`` holds more than one stream (a film does); a cover does not count."""
-    _header, process = _decode_one_frame(path)
+    _header, process = _decode_one_frame(path, 0)
     listed, _separator, _rest = process.report.partition("[info] Stream mapping:")
     return len(STREAM.findall(listed)) > 1
 
@@ -88,9 +89,9 @@ def refuse_unreadable(path: Path) -> None:
         raise InputError("is empty (0 bytes)", path=path)
 
 
-def _decode_one_frame(path: Path) -> tuple[bytes, Process]:
+def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
     """Return the first frame as an au file (nothing where there is none) and the ended process."""
-    source = ffmpeg.input(FILE, protocol_whitelist="file")["a:0"]
+    source = ffmpeg.input(FILE, protocol_whitelist="file")[f"a:{stream}"]
     graph = source.output("pipe:1", format="au", acodec="pcm_s16be", **{"frames:a": 1})
     with Process(command(graph, file=path, level="info"), file=path) as process:
         data = process.stdout.read()
@@ -99,9 +100,10 @@ def _decode_one_frame(path: Path) -> tuple[bytes, Process]:
         return data, process
 
 
-def _why_no_audio(path: Path, process: Process) -> InputError:
+def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
     if any("matches no streams" in text for text in process.complaints):
-        return InputError("has no audio stream", path=path)
+        which = f" number {stream + 1}" if stream else ""
+        return InputError(f"has no audio stream{which}", path=path)
     reason = f"not an audio file that ffmpeg can read ({process.reason})"
     return InputError(reason, path=path)
 

@@ -17,14 +17,24 @@ Frames = NDArray[np.float64]
 class Audio:
     """What stands for one stem or for the mix: the sum of one or more files.
 
+    ``streams`` says which audio stream of each file it is, from 0 (none given: the first of each);
     ``missing`` names stems that the sum should have had besides.
     """
 
     paths: tuple[Path, ...]
+    streams: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return " + ".join(path.name for path in self.paths)
+        return " + ".join(
+            f"{path.name} (stream {stream + 1})" if self.streams else path.name
+            for path, stream in self.parts()
+        )
+
+    def parts(self) -> list[tuple[Path, int]]:
+        """Return each file with the number, from 0, of its audio stream."""
+        streams = self.streams or (0,) * len(self.paths)
+        return list(zip(self.paths, streams, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stemsplit.audio.blocks import BlockReader
 from stemsplit.audio.decode import decode
 from stemsplit.audio.encode import StemWriter, encoded_rate
 from stemsplit.audio.resample import fit, has_soxr, resample
@@ -142,7 +143,7 @@ def _stems(
             )
         )
     )
-    mix = _Reader(opened()) if selection.rest else None
+    mix = BlockReader(opened()) if selection.rest else None
     whole = fit(
         back,
         statistics.frames,
@@ -168,19 +169,3 @@ def widen(mix: Tensor, channels: int) -> Tensor:
 def narrow(stems: Tensor, channels: int) -> Tensor:
     """Return ``stems`` ``(..., C, T)`` with the ``channels`` of the song: mono is the average."""
     return stems.mean(dim=-2, keepdim=True) if channels == 1 else stems
-
-
-class _Reader:
-    """Takes as many frames as asked from blocks of any length."""
-
-    def __init__(self, blocks: Iterable[Block]) -> None:
-        self._blocks = iter(blocks)
-        self._kept: list[Block] = []
-
-    def take(self, frames: int) -> Block:
-        """Return the next ``frames`` frames ``(C, frames)``."""
-        while sum(block.shape[-1] for block in self._kept) < frames:
-            self._kept.append(next(self._blocks))
-        joined = np.concatenate(self._kept, axis=-1)
-        self._kept = [joined[:, frames:]]
-        return joined[:, :frames]

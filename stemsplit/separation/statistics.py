@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stemsplit.audio.blocks import FrameCounter
 from stemsplit.audio.decode import decode
 from stemsplit.audio.resample import resample
 from stemsplit.errors import InputError
@@ -21,7 +22,7 @@ def scan(info: StreamInfo, sample_rate: int, *, accept_truncated: bool = False) 
     Decodes the whole song once, block by block. Raises ``InputError`` for a song without a frame,
     with values that are no numbers, or that cannot be decoded to its end.
     """
-    counter = _Counter(info)
+    counter = FrameCounter(info)
     with decode(info, accept_truncated=accept_truncated) as decoder:
         heard = resample(
             counter.count(decoder),
@@ -42,28 +43,6 @@ def scan(info: StreamInfo, sample_rate: int, *, accept_truncated: bool = False) 
         deviation=deviation,
         warnings=tuple(decoder.warnings),
     )
-
-
-class _Counter:
-    """Counts the frames that pass, and stops at the first value that is no number."""
-
-    def __init__(self, info: StreamInfo) -> None:
-        self.info = info
-        self.frames = 0
-
-    def count(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        for block in blocks:
-            finite = np.isfinite(block)
-            if not finite.all():
-                first = self.frames + int(np.argmin(finite.all(axis=0)))
-                raise InputError(
-                    f"holds values that are no numbers (NaN or infinite), the first at "
-                    f"{first / self.info.sample_rate:.3f} s (frame {first})",
-                    path=self.info.path,
-                    hint="export the file again, or repair it in an audio editor",
-                )
-            self.frames += block.shape[-1]
-            yield block
 
 
 def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[int, float, float]:

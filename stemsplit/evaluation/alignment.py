@@ -1,0 +1,152 @@
+"""Several stems of a song side by side: one rate, one number of channels, one length."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplit.audio.blocks import BlockReader, FrameCounter
+from stemsplit.audio.decode import decode
+from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.probe import probe
+from stemsplit.audio.resample import fit, resample
+from stemsplit.errors import InputError
+from stemsplit.evaluation.scores import Audio
+from stemsplit.types import StreamInfo
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file of a sum: what it is, and its length at the common rate."""
+
+    info: StreamInfo
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """Stems that can be read side by side, as often as one likes, in memory of a second each.
+
+    ``remarks`` tell what was done to make them alike: each was resampled to ``sample_rate``, mono
+    was put on both channels, more than two channels were mixed down, and the longer stems are cut.
+    """
+
+    sample_rate: int  # Hz
+    channels: int
+    frames: int
+    remarks: tuple[str, ...]
+    _tracks: tuple[tuple[_Part, ...], ...]
+
+    def blocks(self, block_frames: int | None = None) -> Generator[NDArray[np.float32]]:
+        """Yield blocks ``(S, C, n)``, stems in the order given; ``n`` is ``block_frames`` (None:
+        one second) but in the last block. Closing the generator ends what reads the files.
+        """
+        size = block_frames or self.sample_rate
+        with ExitStack() as stack:
+            tracks = [[self._read(part, stack) for part in parts] for parts in self._tracks]
+            for start in range(0, self.frames, size):
+                count = min(size, self.frames - start)
+                block = np.zeros((len(tracks), self.channels, count), np.float32)
+                for stem, readers in zip(block, tracks, strict=True):
+                    for reader in readers:
+                        stem += reader.take(count)  # one channel is added to both
+                yield block
+
+    def _read(self, part: _Part, stack: ExitStack) -> BlockReader:
+        # What is wrong with the file has been told when it was counted.
+        decoder = stack.enter_context(decode(part.info, accept_truncated=True))
+        rates = {"from_rate": part.info.sample_rate, "to_rate": self.sample_rate}
+        blocks = resample(decoder, channels=part.info.channels, **rates)
+        return BlockReader(self._end(stack.enter_context(closing(blocks)), part))
+
+    def _end(self, blocks: Iterator[Block], part: _Part) -> Iterator[Block]:
+        """Yield ``blocks``, and silence for ever: a file may be shorter than others of its sum."""
+        channels = part.info.channels
+        yield from fit(blocks, part.frames, channels=channels, sample_rate=self.sample_rate)
+        yield from repeat(np.zeros((channels, self.sample_rate), np.float32))
+
+
+def align(tracks: Sequence[Audio], *, sample_rate: int | None = None) -> Alignment:
+    """Return ``tracks`` side by side, at ``sample_rate`` Hz (None: that of the first file).
+
+    Every file is decoded once to count its frames. Stems are cut to the shortest; of the files of a
+    sum, the shorter ones end in silence. Delays and polarity are left as they are: see
+    ``stemsplit.evaluation.delay``. Raises ``InputError`` for files that cannot be read to their
+    end, that hold no frame, or values that are no numbers.
+    """
+    remarks: list[str] = []
+    counted = {key: _count(*key, remarks) for track in tracks for key in track.parts()}
+    rate = sample_rate or counted[tracks[0].parts()[0]].info.sample_rate
+    files = {key: _at_rate(part, rate) for key, part in counted.items()}
+    stored = {part.info.sample_rate for part in files.values()} - {rate}
+    for other in sorted(stored):
+        names = [_label(p) for p in files.values() if p.info.sample_rate == other]
+        remarks.append(f"resampled from {other} to {rate} Hz: {', '.join(names)}")
+    channels = max(part.info.channels for part in files.values())
+    narrow = [_label(part) for part in files.values() if part.info.channels < channels]
+    if narrow:
+        remarks.append(f"mono, put on both channels: {', '.join(narrow)}")
+    parts = tuple(tuple(files[key] for key in track.parts()) for track in tracks)
+    lengths = [max(part.frames for part in each) for each in parts]
+    frames = min(lengths)
+    remarks += _remarks_on_lengths(parts, lengths, rate)
+    if frames == 0:
+        shortest = tracks[lengths.index(0)]
+        raise InputError(f"holds no audio at {rate} Hz: 0 frames", path=shortest.paths[0])
+    return Alignment(
+        sample_rate=rate,
+        channels=channels,
+        frames=frames,
+        remarks=tuple(dict.fromkeys(remarks)),
+        _tracks=parts,
+    )
+
+
+def _count(path: Path, stream: int, remarks: list[str]) -> _Part:
+    info = probe(path, stream)
+    counter = FrameCounter(info)
+    with decode(info) as decoder:
+        for _ in counter.count(decoder):
+            pass
+    if counter.frames == 0:
+        raise InputError("holds no audio: 0 frames", path=path)
+    part = _Part(info, counter.frames)
+    remarks += (f"{_label(part)}: {complaint}" for complaint in decoder.warnings)
+    if info.stored_channels > info.channels:
+        mixed = f"{info.stored_channels} channels are mixed down to {info.channels}"
+        remarks.append(f"{_label(part)}: {mixed}")
+    return part
+
+
+def _at_rate(part: _Part, rate: int) -> _Part:
+    return _Part(part.info, round(part.frames * rate / part.info.sample_rate))
+
+
+def _remarks_on_lengths(
+    tracks: Sequence[Sequence[_Part]], lengths: Sequence[int], rate: int
+) -> Iterator[str]:
+    frames = min(lengths)
+    shortest = " + ".join(map(_label, tracks[lengths.index(frames)]))
+    for parts, length in zip(tracks, lengths, strict=True):
+        if length > frames:
+            yield (
+                f"{' + '.join(map(_label, parts))}: the last {length - frames} of {length} frames "
+                f"left out, {shortest} has {frames} ({frames / rate:.3f} s)"
+            )
+        for part in parts:
+            if part.frames < length:
+                before = (length - part.frames) / rate
+                yield f"{_label(part)}: ends {before:.3f} s before the other files of its sum"
+
+
+def _label(part: _Part) -> str:
+    """Return the name of the file with its folder: estimates and references are named alike."""
+    path = part.info.path.absolute()
+    stream = f" (stream {part.info.stream + 1})" if part.info.stream else ""
+    return f"{path.parent.name}/{path.name}{stream}"
