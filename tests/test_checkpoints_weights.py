@@ -20,6 +20,7 @@ from safetensors import safe_open
 from stemsplit.checkpoints.weights import Weights, describe, load, read, save
 from stemsplit.errors import CheckpointError, ExitCode, ResourceError
 from stemsplit.models import build
+from stemsplit.models.htdemucs import HTDemucs
 
 CONFIG = {"channels": 8, "bottom_channels": 32, "t_layers": 2, "t_heads": 4, "segment": 44_100}
 FIRST = "encoder.0.conv.weight"
@@ -66,6 +67,26 @@ def test_same_weights_same_bytes_in_any_order(small: Weights, stored: Path, tmp_
     )
     save(turned, tmp_path / "turned.safetensors")
     assert (tmp_path / "turned.safetensors").read_bytes() == stored.read_bytes()
+
+
+def test_an_overlap_is_kept_where_there_is_one(small: Weights, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save(dataclasses.replace(small, overlap=0.8), path)
+    assert describe(path).overlap == read(path).overlap == load(path).overlap == 0.8
+    save(dataclasses.replace(small, overlap=0.0), path)
+    assert load(path).overlap == 0
+    save(small, path)
+    assert describe(path).overlap is None
+    assert load(path).overlap == HTDemucs.overlap
+
+
+@pytest.mark.parametrize("overlap", ["1.0", "-0.1", "nan", "half"])
+def test_an_impossible_overlap_is_refused(tmp_path: Path, overlap: str) -> None:
+    metadata = {"stemsplit": "1", "architecture": "a:A", "config": "{}", "origin": ""}
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(_safetensors({"__metadata__": metadata | {"overlap": overlap}}))
+    with pytest.raises(CheckpointError, match="does not hold"):
+        describe(path)
 
 
 def test_the_safetensors_package_reads_it(small: Weights, stored: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 from command import run
+from safetensors.torch import save_file
 
 from stemsplit.checkpoints import weights
 from stemsplit.models.mdx23c import MDX23C, MDX23CConfig
@@ -58,7 +59,7 @@ def test_from_a_checkpoint_to_stems(folder: Path, network: SCNet, song: Path) ->
     assert result.code == 0, result.stderr
     assert result.lines == ["net.safetensors"]
     assert "scnet:SCNet of vocals, rest" in result.stderr
-    assert "--overlap 0.5" in result.stderr
+    assert "segments overlap by 0.5" in result.stderr
     stored = weights.load(folder / "net.safetensors")
     assert stored.config == dataclasses.asdict(NETWORK)
     assert all(torch.equal(a, b) for a, b in zip(
@@ -73,6 +74,44 @@ def test_from_a_checkpoint_to_stems(folder: Path, network: SCNet, song: Path) ->
         expected = network(torch.from_numpy(mix.T[None, :, : NETWORK.segment]))[0, 0]
     assert len(found) == len(mix)
     torch.testing.assert_close(torch.from_numpy(found.T[:, : NETWORK.segment]), expected)
+
+
+def test_the_overlap_of_the_configuration_is_kept_and_used(folder: Path, song: Path) -> None:
+    """A sixteenth hears every sample sixteen times, which shows in the samples themselves."""
+    text = CONFIG.replace("num_overlap: 2", "num_overlap: 16")
+    (folder / "net.yaml").write_text(text)
+    assert run("models", "convert", "net.ckpt", *SCNET, cwd=folder).code == 0
+    assert weights.describe(folder / "net.safetensors").overlap == 1 - 1 / 16
+    stems = []
+    for arguments in ([], ["--overlap", "0.9375"], ["--overlap", "0.75"]):
+        split = run("-n", "net.safetensors", "-f", *arguments, song, cwd=folder)
+        assert split.code == 0, split.stderr
+        stems.append((folder / split.lines[0]).read_bytes())
+    assert stems[0] == stems[1] != stems[2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_bare_safetensors(folder: Path, network: SCNet, tmp_path: Path, dtype: torch.dtype) -> None:
+    path = folder / "bare.safetensors"
+    state = {name: tensor.to(dtype) for name, tensor in network.state_dict().items()}
+    save_file(state, path)
+    told = run("-n", "bare.safetensors", "song.wav", cwd=folder)
+    assert told.code == 4
+    assert "a safetensors file without stemsplit's header" in told.stderr
+    assert "--architecture NAME --config FILE.yaml" in told.stderr
+    result = run("models", "convert", "bare.safetensors", *SCNET, cwd=folder)
+    assert result.code == 3
+    assert "is the input" in result.stderr and "--out names another file" in result.stderr
+    ours = tmp_path / "ours.safetensors"
+    result = run("models", "convert", "bare.safetensors", *SCNET, "-o", ours, cwd=folder)
+    assert result.code == 0, result.stderr
+    stored = weights.load(ours).state_dict()
+    assert stored.keys() == state.keys()
+    assert all(torch.equal(stored[name], tensor.float()) for name, tensor in state.items())
+    path.write_bytes(path.read_bytes()[:-4])
+    result = run("models", "convert", "bare.safetensors", *SCNET, "-fo", ours, cwd=folder)
+    assert result.code == 4
+    assert "bare.safetensors: damaged" in result.stderr
 
 
 def test_another_architecture_and_place(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemsplit.checkpoints.weights import BARE_HINT
 from stemsplit.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
@@ -39,10 +40,6 @@ FORMATS: dict[str, tuple[str, int]] = {
 }
 #: Formats of bare tensors: their readers have to be told for which network.
 BARE = frozenset({"msst", "open_unmix", "open_unmix.speech"})
-BARE_HINT = (
-    "if it is for one of the supported networks: "
-    "stemsplit models convert FILE --architecture NAME --config FILE.yaml"
-)
 #: What stands in the pickles of formats that say what they are: names of classes or tensors.
 PICKLES: dict[str, tuple[bytes, ...]] = {
     "demucs.th": (b"demucs.",),
@@ -115,11 +112,10 @@ def sniff(path: str | os.PathLike[str]) -> str:
     """
     path = Path(path)
     try:
+        if is_safetensors(path):
+            return "safetensors"
         with path.open("rb") as file:
             start = file.read(SNIFFED)
-        length = int.from_bytes(start[:8], "little")
-        if start[8:9] == b"{" and length < path.stat().st_size:
-            return "safetensors"
         pickle = _pickle_in(path) if start.startswith(b"PK") else b""
         if start.startswith(OLD_PICKLE):
             pickle = start
@@ -138,6 +134,14 @@ def sniff(path: str | os.PathLike[str]) -> str:
         path=path,
         hint=BARE_HINT if pickle else f"known are: {', '.join(FORMATS)}",
     )
+
+
+def is_safetensors(path: Path) -> bool:
+    """Return whether the file at ``path`` begins as safetensors: a length, and JSON behind it."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and length < path.stat().st_size
 
 
 def _pickle_in(path: Path) -> bytes:

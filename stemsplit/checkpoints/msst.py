@@ -1,8 +1,8 @@
 """Files of Music-Source-Separation-Training, in which the community publishes its networks.
 
 Such a file (``.ckpt``, ``.pth``, ``.pt``) is a pickled dict of tensors, sometimes inside another
-dict, and does not say which network it is for: a YAML file beside it does. Tensors are called as in
-our own networks of these architectures.
+dict, or the same tensors as safetensors. It does not say which network it is for: a YAML file
+beside it does. Tensors are called as in our own networks of these architectures.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import read_pickle
-from stemsplit.checkpoints.weights import Weights
+from stemsplit.checkpoints.convert import is_safetensors, read_pickle
+from stemsplit.checkpoints.weights import Weights, read_tensors
 from stemsplit.errors import CheckpointError
 from stemsplit.models.roformer import rotary_frequencies
 
@@ -34,7 +34,8 @@ def read(path: Path, architecture: str, config: Mapping[str, Any]) -> Weights:
     Raises ``CheckpointError`` for a pickle that names more than tensors and plain containers, for
     one that holds no dict of tensors, and for rotary frequencies that are not our network's.
     """
-    state = _find_state(read_pickle(path, {}), path)
+    package = read_tensors(path) if is_safetensors(path) else read_pickle(path, {})
+    state = _find_state(package, path)
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}

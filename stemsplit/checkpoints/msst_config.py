@@ -177,8 +177,6 @@ def _take_roformer(
 ) -> tuple[dict[str, Any], float | None]:
     """Return the fields that both RoFormers have, with the defaults of the published classes."""
     fields, overlap = _take_common(document, document.section("audio"))
-    if fields.pop("standardised"):
-        raise document.wrong("inference.normalize is true, which is not supported here")
     fields |= {
         "dim": model.take_count("dim"),
         "depth": model.take_count("depth"),

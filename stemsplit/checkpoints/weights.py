@@ -1,7 +1,8 @@
 """Weights on disk: safetensors files whose header says which network they are for.
 
 A file explains itself: the metadata of its header hold the version of this layout, the name of the
-architecture (``module:Class``), its whole configuration as JSON, and where the weights came from.
+architecture (``module:Class``), its whole configuration as JSON, where the weights came from, and,
+for weights that were published with one, the overlap of segments to run them with.
 Reading the header needs no torch.
 """
 
@@ -27,6 +28,10 @@ LARGEST_HEADER = 100_000_000
 #: What a CPU's vector instructions like best, in bytes.
 ALIGNMENT = 64
 _FETCH_AGAIN = "fetch or convert the model again"
+BARE_HINT = (
+    "if it is for one of the supported networks: "
+    "stemsplit models convert FILE --architecture NAME --config FILE.yaml"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Weights:
     config: dict[str, Any]  # fields of the architecture's configuration, in plain values
     state: dict[str, Tensor]
     origin: str  # where the weights came from, for people
+    overlap: float | None = None  # share of a segment; None: that of the architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Header:
     architecture: str
     config: dict[str, Any]
     origin: str
+    overlap: float | None
     shapes: dict[str, tuple[int, ...]]
 
 
@@ -78,14 +85,15 @@ def _write(weights: Weights, file: BinaryIO) -> None:
     tensors = {name: _storable(name, tensor) for name, tensor in weights.state.items()}
     # Odd sizes last: all tensors before them start on a multiple of ALIGNMENT.
     names = sorted(tensors, key=lambda name: (tensors[name].nbytes % ALIGNMENT != 0, name))
-    header: dict[str, Any] = {
-        "__metadata__": {
-            "stemsplit": FORMAT_VERSION,
-            "architecture": weights.architecture,
-            "config": json.dumps(weights.config, sort_keys=True),
-            "origin": weights.origin,
-        }
+    metadata = {
+        "stemsplit": FORMAT_VERSION,
+        "architecture": weights.architecture,
+        "config": json.dumps(weights.config, sort_keys=True),
+        "origin": weights.origin,
     }
+    if weights.overlap is not None:
+        metadata["overlap"] = json.dumps(weights.overlap)
+    header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name in names:
         start, end = end, end + tensors[name].nbytes
@@ -136,7 +144,7 @@ def describe(path: str | os.PathLike[str]) -> Header:
         raise CheckpointError(
             "a safetensors file without stemsplit's header",
             path=path,
-            hint="it does not say which network it is for; convert the original file instead",
+            hint=BARE_HINT,
         )
     if version != FORMAT_VERSION:
         raise CheckpointError(
@@ -149,11 +157,21 @@ def describe(path: str | os.PathLike[str]) -> Header:
             architecture=header.metadata["architecture"],
             config=dict(json.loads(header.metadata["config"])),
             origin=header.metadata["origin"],
+            overlap=_read_overlap(header.metadata),
             shapes=header.shapes,
         )
     except (KeyError, TypeError, ValueError) as exc:
         reason = "its header does not hold architecture, configuration and origin"
         raise CheckpointError(reason, path=path, hint=_FETCH_AGAIN) from exc
+
+
+def _read_overlap(metadata: Mapping[str, str]) -> float | None:
+    if "overlap" not in metadata:
+        return None
+    overlap = float(metadata["overlap"])
+    if not 0 <= overlap < 1:
+        raise ValueError(overlap)
+    return overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +201,22 @@ def read(path: str | os.PathLike[str]) -> Weights:
     Raises ``CheckpointError`` as :func:`describe` does.
     """
     header = describe(path)
+    state = read_tensors(path)
+    return Weights(header.architecture, header.config, state, header.origin, header.overlap)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Return the tensors in the safetensors file at ``path``, whoever wrote it; mapped, not copied.
+
+    Raises ``CheckpointError`` for a file that is no safetensors, or damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        state = load_file(path)
+        return load_file(path)
     except SafetensorError as exc:
         raise CheckpointError(f"damaged: {exc}", path=path, hint=_FETCH_AGAIN) from exc
-    return Weights(header.architecture, header.config, state, header.origin)
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> SeparationModel:
@@ -218,6 +244,8 @@ def assemble(weights: Weights, path: str | os.PathLike[str]) -> SeparationModel:
             hint="it is damaged, or was made for another network",
         )
     network.load_state_dict(weights.state, strict=True, assign=True)
+    if weights.overlap is not None:
+        network.overlap = weights.overlap
     return network.eval().requires_grad_(False)
 
 

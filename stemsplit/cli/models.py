@@ -199,34 +199,33 @@ def convert(
     target = file.with_suffix(".safetensors") if out is None else out
     if target.exists():
         if target.is_dir() or (file.exists() and target.samefile(file)):
-            raise OutputError("is a folder" if target.is_dir() else "is the input", path=target)
+            reason = "is a folder" if target.is_dir() else "is the input"
+            raise OutputError(reason, path=target, hint="--out names another file")
         if not force:
             hint = "--force replaces it, --out names another file"
             raise OutputError("exists already", path=target, hint=hint)
-    converted, overlap = _convert(file, architecture, config)
+    converted = _convert(file, architecture, config)
     weights.save(converted, target)
     console.data(str(target))
     console.note(f"a {converted.architecture} of {', '.join(converted.config['sources'])}")
-    if overlap is not None:
-        console.note(f"its configuration asks for --overlap {overlap:.3g}")
+    if converted.overlap is not None:
+        console.note(f"its segments overlap by {converted.overlap:.4g}, as its configuration says")
     return ExitCode.DONE
 
 
-def _convert(
-    file: Path, architecture: Architecture | None, config: Path | None
-) -> tuple[Weights, float | None]:
-    """Return the weights in ``file``, and the overlap that ``config`` asks for."""
+def _convert(file: Path, architecture: Architecture | None, config: Path | None) -> Weights:
+    """Return the weights in ``file``, with the overlap that ``config`` asks for."""
     from stemsplit.checkpoints import convert, msst_config
 
     if (architecture is None) != (config is None):
         raise UsageError("--architecture and --config go together")
     if architecture is None or config is None:
-        return convert.convert(convert.sniff(file), [file]), None
+        return convert.convert(convert.sniff(file), [file])
     network = msst_config.read(config, architecture)
     converted = convert.convert(
         "msst", [file], architecture=network.architecture, config=network.config
     )
-    return converted, network.overlap
+    return dataclasses.replace(converted, overlap=network.overlap)
 
 
 def _show_paths(console: Console, model: Model) -> None:

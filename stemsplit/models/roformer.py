@@ -42,6 +42,7 @@ class RoformerConfig:
     sample_rate: int = 44_100  # Hz
     audio_channels: int = 2
     segment: int = 352_800  # samples: 8 s
+    standardised: bool = False  # the song; no published network is known to want it
     dim: int = 384  # width D of the vectors
     depth: int = 12  # pairs of transformers, along time and along bands
     time_transformer_depth: int = 1  # layers of each transformer along time
@@ -100,6 +101,7 @@ class Roformer(SeparationModel):
         self.sample_rate = config.sample_rate
         self.channels = config.audio_channels
         self.segment = config.segment
+        self.standardised = config.standardised
 
         def transformer(depth: int) -> Transformer:
             return Transformer(config, depth, final_norm=norm_each)
