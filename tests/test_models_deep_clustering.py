@@ -158,6 +158,43 @@ def test_without_prototypes_it_would_not() -> None:
     assert set(found_first) == {"low", "high"}
 
 
+def test_the_overlap_keeps_the_order_where_prototypes_do_not_tell() -> None:
+    """With the same prototype for all, k-means alone would say which stem is which."""
+    model = trained_to_tell_low_from_high()
+    mix, stems = song()
+    with torch.no_grad():
+        model.prototypes[:] = model.prototypes[:1]
+    found = torch.cat(list(Engine(model, device="cpu").separate([mix])), -1)
+    if signal_to_difference(stems, found) < 0:
+        found = found.flip(0)  # one order or the other, but the same to the end
+    assert signal_to_difference(stems, found) > 15
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_an_overlap_says_how_stems_go_on(order: tuple[int, ...]) -> None:
+    model = tiny(sources=["a", "b", "c"])
+    generator = torch.Generator().manual_seed(0)
+    before = torch.randn(3, 1, 500, generator=generator)
+    now = torch.empty_like(before)
+    now[list(order)] = before + 0.1 * torch.randn(before.shape, generator=generator)
+    found = model.order_after(before, now)
+    assert found.tolist() == list(order)
+    torch.testing.assert_close(now[found], before, atol=0.6, rtol=0)
+
+
+def test_an_overlap_that_says_little_leaves_the_order_to_the_prototypes() -> None:
+    """Only 3 dB closer the other way round; and silence, where all orders are alike."""
+    model = tiny()
+    generator = torch.Generator().manual_seed(0)
+    low, high, other = torch.randn(3, 1, 5_000, generator=generator)
+    before = torch.stack([low, high])
+    for share, order in [(0.5, [0, 1]), (0.9, [1, 0])]:
+        now = torch.stack([share**0.5 * each + (1 - share) ** 0.5 * other for each in (high, low)])
+        assert model.order_after(before, now).tolist() == order
+    assert model.order_after(0 * before, 0 * before).tolist() == [0, 1]
+    assert model.order_after(before[..., :0], before[..., :0]).tolist() == [0, 1]
+
+
 def test_prototypes_say_which_stem_is_which() -> None:
     model, mix = trained_to_tell_low_from_high(), song()[0][None, :, :SEGMENT]
     with torch.inference_mode():

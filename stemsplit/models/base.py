@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from stemsplit.types import Window
@@ -37,6 +38,8 @@ class SeparationModel(nn.Module, ABC):
     #: without zeros around it, and starts at a multiple of ``alignment`` frames of the song.
     any_length: bool = False
     alignment: int = 1
+    #: The stems of a segment are clusters without names: `order_after` says which goes on as which.
+    clusters: bool = False
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -63,3 +66,11 @@ class SeparationModel(nn.Module, ABC):
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return what training needs of ``mix`` ``(B, C, T)``, at least ``sources``: `forward`."""
         return {"sources": self(mix)}
+
+    def order_after(self, before: Tensor, now: Tensor) -> Tensor:
+        """Return the order ``(S,)`` in which the stems ``now`` go on as those ``before`` do.
+
+        Both are ``(S, C, n)``: frames of a song that two segments share, as the earlier one and the
+        later one give them. As they come, unless a network says otherwise.
+        """
+        return torch.arange(len(now), device=now.device)

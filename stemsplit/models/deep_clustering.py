@@ -7,8 +7,9 @@ J. Le Roux, J. R. Hershey, "Alternative objective functions for deep clustering"
 
 Clusters have no names, and k-means finds them in any order. The network therefore keeps a prototype
 for each of its sources, the place on the sphere where its bins usually are; the clusters of every
-segment go to the sources by the assignment that lies closest to the prototypes, so that a stem
-stays the same source from the first segment of a song to the last.
+segment go to the sources by the assignment that lies closest to the prototypes. Where two segments
+overlap and another order clearly continues the stems of the first, that order counts, so that a
+stem stays the same source from the first segment of a song to the last.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ MOST_SOURCES = 6
 LOUDEST = 0.1
 #: K-means settles long before, unless there are no clusters.
 ITERATIONS = 50
+#: How many times closer to the stems of the segment before another order has to be than that of the
+#: prototypes, in squared distance: 6 dB. An overlap in which not all sources are heard says less.
+CLEARLY = 4.0
 #: So little a bin weighs at least, so that silence has a mean.
 WEIGHT_FLOOR = 1e-8
 
@@ -54,6 +58,7 @@ class DeepClustering(RecurrentSeparator):
     """K-means on embeddings; the masks are how close a bin is to each cluster, and sum to 1."""
 
     Config = DeepClusteringConfig
+    clusters = True
     prototypes: Tensor
 
     def __init__(self, config: DeepClusteringConfig) -> None:
@@ -105,6 +110,18 @@ class DeepClustering(RecurrentSeparator):
         heard = points.gather(1, loudest[..., None].expand(-1, -1, points.shape[-1]))
         return find_clusters(heard, weights, len(self.sources))
 
+    def order_after(self, before: Tensor, now: Tensor) -> Tensor:
+        """Return the order ``(S,)`` in which the stems ``now`` go on as those ``before`` do.
+
+        Both are ``(S, C, n)``, of the same frames. It is the order they have, by the prototypes,
+        unless another one is `CLEARLY` closer.
+        """
+        costs = torch.cdist(now.flatten(1).double(), before.flatten(1).double()).square()
+        order = find_order(costs[None])[0]
+        found = costs.gather(0, order[None]).sum()
+        changed = bool(CLEARLY * found < costs.trace())
+        return order if changed else torch.arange(len(now), device=now.device)
+
     @torch.no_grad()
     def learn_prototypes(self, mix: Tensor, stems: Tensor, *, momentum: float = 0.1) -> None:
         """Move the prototypes by ``momentum`` towards where the bins of the true ``stems`` are.
@@ -152,12 +169,19 @@ def assign(centres: Tensor, prototypes: Tensor) -> Tensor:
 
     Of all orders, the one with the least sum of squared distances.
     """
-    count = len(prototypes)
-    costs = _distances(centres, prototypes.expand(len(centres), -1, -1))
-    orders = torch.tensor(list(permutations(range(count))), device=centres.device)
-    sums = costs[:, orders, torch.arange(count, device=centres.device)].sum(-1)
-    best = orders[sums.argmin(-1)]
+    best = find_order(_distances(centres, prototypes.expand(len(centres), -1, -1)))
     return centres.gather(1, best[..., None].expand_as(centres))
+
+
+def find_order(costs: Tensor) -> Tensor:
+    """Return the cheapest order ``(B, S)``: which one takes each place.
+
+    ``costs`` ``(B, S, S)`` say what each costs (first S) in each place (second S).
+    """
+    count = costs.shape[-1]
+    orders = torch.tensor(list(permutations(range(count))), device=costs.device)
+    sums = costs[:, orders, torch.arange(count, device=costs.device)].sum(-1)
+    return orders[sums.argmin(-1)]
 
 
 def _spread(points: Tensor, weights: Tensor, count: int) -> Tensor:

@@ -94,8 +94,24 @@ class Engine:
             alignment=self.model.alignment,
         )
         outputs = self._run(stream)
+        if self.model.clusters:
+            outputs = self._align(outputs)
         for stems in overlap_add(outputs, size, self.hop, self.model.window):
             yield stems * scale + mean
+
+    def _align(self, outputs: Iterator[tuple[Segment, Tensor]]) -> Iterator[tuple[Segment, Tensor]]:
+        """Yield ``outputs``, the stems of each in the order of those before, by what both share."""
+        before: Tensor | None = (
+            None  # the stems of the segment before, from the next one's start on
+        )
+        for segment, stems in outputs:
+            asked = slice(segment.start, segment.start + segment.valid)
+            if before is not None:
+                shared = min(before.shape[-1], segment.valid)
+                now = stems[..., asked][..., :shared]
+                stems = stems[self.model.order_after(before[..., :shared], now)]
+            before = stems[..., asked][..., self.hop :]
+            yield segment, stems
 
     def _run(self, stream: Iterator[Segment]) -> Iterator[tuple[Segment, Tensor]]:
         for run in count(1):
