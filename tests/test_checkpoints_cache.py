@@ -192,6 +192,49 @@ def test_weights_of_another_network_are_refused(
     assert not [path for path in tree() if path.startswith("models")]
 
 
+def test_settings_make_no_second_download(
+    register: Register, server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two entries of the same files: the settings of each count, and the files come once."""
+    from stemsplit.checkpoints import loading
+
+    register("mine")
+    path = tmp_path / "two.toml"
+    text = (tmp_path / "extra.toml").read_text()
+    other = text.replace('"mine"', '"other"').replace("segment = 44100", "segment = 22050")
+    path.write_text(text + other)
+    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    mine, other_model = registry.resolve("mine"), registry.resolve("other")
+    with pytest.raises(CheckpointError, match="not in the cache"):
+        pull(other_model, offline=True)
+    pull(mine)
+    asked = list(server.requests)
+    assert pull(other_model, offline=True) == []
+    assert server.requests == asked
+    cache.verify(other_model)
+    networks = {name: loading.load(name) for name in ("mine", "other")}
+    assert {name: network.segment for name, network in networks.items()} == {
+        "mine": 44_100,
+        "other": 22_050,
+    }
+    cache.remove(mine)
+    assert cache.find(mine) is None and cache.find(other_model) is not None
+    pull(mine, offline=True)
+    assert loading.load("mine").segment == 44_100
+
+
+def test_settings_have_to_fit_the_weights(
+    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register("mine")
+    path = tmp_path / "other.toml"
+    text = (tmp_path / "extra.toml").read_text()
+    path.write_text(text.replace("t_layers = 3", "t_layers = 1"))
+    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    with pytest.raises(CheckpointError, match="does not fit htdemucs:HTDemucs"):
+        pull(registry.resolve("mine"))
+
+
 def test_offline_asks_nobody(register: Register, server: Loopback) -> None:
     model = register("mine")
     with pytest.raises(CheckpointError, match="the weights of mine are not in the cache") as caught:

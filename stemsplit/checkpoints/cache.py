@@ -29,7 +29,7 @@ from stemsplit.checkpoints.folders import (
     filling,
     read_origin,
 )
-from stemsplit.checkpoints.registry import Model, Source, members_for, resolve
+from stemsplit.checkpoints.registry import Model, Source, list_models, members_for, resolve
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Warned
 
@@ -108,7 +108,10 @@ def pull(
     ``CheckpointError`` when there is no way to get the weights, or it is forbidden to try, and
     ``ResourceError`` when the cache cannot hold them.
     """
-    absent = missing(model, stems)
+    absent = []
+    for each in missing(model, stems):
+        if not _take_from_twin(each):
+            absent.append(each)
     if absent and offline:
         names = ", ".join(each.name for each in absent)
         raise CheckpointError(
@@ -146,7 +149,7 @@ def _pull_network(
                 files = yield from sources.fetch(
                     source, target.partial, name=model.name, patience=patience
                 )
-                target.keep(_convert(model, source, files), _origin(source, files))
+                target.keep(_convert(model, source.format, files), _origin(source, files))
             except CheckpointError as exc:
                 failures.append(f"{sources.describe(source)}: {exc}")
                 continue
@@ -162,6 +165,27 @@ def _pull_network(
     )
 
 
+def _take_from_twin(model: Model) -> bool:
+    """Make the weights of ``model`` out of those of another model from the same files, if any.
+
+    Two entries may differ in settings that no weights depend on. Returns whether it was so.
+    """
+    for twin in list_models():
+        shared = [source for source in model.sources if source in twin.sources]
+        origin = read_origin(folder_of(twin)) if shared and twin.name != model.name else None
+        if origin is None or not any(_came_from(origin, source) for source in shared):
+            continue
+        weights = folder_of(twin) / WEIGHTS
+        with filling("models", model.name) as target:
+            for _ in target.wait(model.name):
+                pass
+            if find(model) is None:
+                target.sweep()
+                target.keep(_convert(model, "safetensors", [weights]), origin)
+        return True
+    return False
+
+
 def _pull_command(model: Model) -> str:
     option = "" if is_verifiable(model) else " --allow-unverified"
     return f"stemsplit models pull {model.name}{option}"
@@ -175,17 +199,17 @@ def _origin(source: Source, files: list[Path]) -> dict[str, Any]:
     return origin
 
 
-def _convert(model: Model, source: Source, files: list[Path]) -> Weights:
-    from stemsplit.checkpoints.convert import convert
+def _convert(model: Model, format: str, files: list[Path]) -> Weights:
+    from stemsplit.checkpoints.convert import convert, reconfigure
 
-    weights = convert(source.format, files, architecture=model.architecture, config=model.config)
+    weights = convert(format, files, architecture=model.architecture, config=model.config)
     stems = tuple(weights.config.get("sources", ()))
     if weights.architecture != model.architecture or stems != model.stems:
         raise CheckpointError(
             f"holds a {weights.architecture} of {', '.join(stems)}, "
             f"not a {model.architecture} of {', '.join(model.stems)}"
         )
-    return weights
+    return reconfigure(weights, model.config, files[0])
 
 
 def adopt(path: Path, *, format: str) -> Path:

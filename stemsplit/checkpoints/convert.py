@@ -100,6 +100,18 @@ def convert(
     return dataclasses.replace(weights, config=json.loads(json.dumps(config)), origin=origin)
 
 
+def reconfigure(weights: Weights, config: Mapping[str, Any], path: Path) -> Weights:
+    """Return ``weights`` with the fields of ``config`` in place of what their file said of them.
+
+    They still have to fit the network. Raises ``CheckpointError``, naming ``path``, if not.
+    """
+    from stemsplit.checkpoints.weights import assemble
+
+    changed = dataclasses.replace(weights, config=weights.config | dict(config))
+    config = assemble(changed, path).config
+    return dataclasses.replace(changed, config=json.loads(json.dumps(config)))
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ separation tool with pre-trained models", JOSS 5 (2020); the U-Net is that of A.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -21,6 +22,8 @@ from stemsplit.models.layers import istft, stft
 #: Keras' defaults, as in the published weights (its momentum of 0.99 is 0.01 here).
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
 MASK_EPSILON = 1e-10
+#: Of the bins that the networks see, those whose mask the extension "top" carries further: 700 Hz.
+TOP_SHARE = 1 / 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +41,9 @@ class SpleeterConfig:
     widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
     softmax: bool = False  # across the stems, in 5 stems; else each mask is a sigmoid
     #: Above ``bins``: "zeros" as published, no stem gets any of it; or the "average" of the mask
-    #: below (Spleeter's own other choice), so that the stems sum to the mixture.
-    mask_extension: Literal["zeros", "average"] = "zeros"
+    #: below (Spleeter's own other choice), or that of its "top" bins, so that the stems sum to the
+    #: mixture.
+    mask_extension: Literal["zeros", "average", "top"] = "zeros"
 
 
 class UNet(nn.Module):
@@ -163,7 +167,9 @@ class Spleeter(SeparationModel):
         above = self.settings.window // 2 + 1 - self.settings.bins
         if self.settings.mask_extension == "zeros":
             return functional.pad(mask, (0, 0, 0, above))
-        rest = mask.mean(dim=-2, keepdim=True).expand(-1, -1, -1, above, -1)
+        top = self.settings.mask_extension == "top"
+        known = mask[..., -math.ceil(TOP_SHARE * self.settings.bins) :, :] if top else mask
+        rest = known.mean(dim=-2, keepdim=True).expand(-1, -1, -1, above, -1)
         return torch.cat([mask, rest], dim=-2)
 
 
