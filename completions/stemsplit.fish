@@ -64,7 +64,7 @@ complete -c stemsplit -n '__stemsplit_in "" "split"' -l preview -r -f -d 'Split 
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l precision -r -f -a 'auto fp32 fp16 bf16' -d 'Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l overlap -r -f -d 'Share of a segment that overlaps the next (0.25 for most models)'
-complete -c stemsplit -n '__stemsplit_in "" "split"' -l batch -r -f -d 'Segments in one run of the network (4 on CUDA)'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -l batch -r -f -d 'Segments in one run of the network (4 on CUDA); auto: as many as fit'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l offline -d 'Use no network: only checkpoints already here'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l allow-unverified -d 'Fetch weights also where nobody has published what they should be'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l print-config -d 'Show the value and the origin of every option, and exit'

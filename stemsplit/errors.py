@@ -86,3 +86,7 @@ class ResourceError(StemsplitError):
     """The machine lacks something: ffmpeg, a device, memory, disk space."""
 
     exit_code = ExitCode.ENVIRONMENT
+
+
+class MemoryShortage(ResourceError):
+    """The memory of a device does not suffice for what was tried."""

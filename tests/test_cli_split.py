@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from command import TINY, files_below, run
+
+from stemsplit.models.htdemucs import HTDemucs
 
 STEMS = ["drums", "bass", "other", "vocals"]
 
@@ -198,7 +201,7 @@ def test_quiet_says_nothing_and_progress_is_lines_elsewhere(song: Path, tmp_path
     assert percents[-1] == "100"
     assert "× real time" in plain.stderr
     verbose = run(song, "-v", "-o", "c", cwd=tmp_path)
-    assert "tiny.htdemucs on cpu, float32, loaded in" in verbose.stderr
+    assert "tiny.htdemucs on cpu, float32, 1 segment at a time, loaded in" in verbose.stderr
 
 
 @pytest.mark.parametrize(
@@ -280,3 +283,37 @@ def test_a_part_that_is_not_there(song: Path, tmp_path: Path) -> None:
     failed = run("-n", TINY, "--start", "1:00", song, cwd=tmp_path)
     assert (failed.code, failed.stdout) == (3, "")
     assert failed.stderr == f"stemsplit: error: {song}: ends at 3.0 s, before 60 s\n"
+
+
+@pytest.mark.parametrize("batch", ["0", "-1", "many", "1.5"])
+def test_a_batch_is_a_number_or_auto(song: Path, tmp_path: Path, batch: str) -> None:
+    failed = run("-n", TINY, f"--batch={batch}", song, cwd=tmp_path)
+    assert (failed.code, failed.stderr) == (
+        2,
+        f"stemsplit: error: --batch is a number of segments or auto, not {batch!r}\n",
+    )
+    done = run("-n", TINY, "--stems", "bass", "--batch", "auto", "-v", song, cwd=tmp_path)
+    assert done.code == 0
+    assert f"{TINY} on cpu, float32, 1 segment at a time, loaded in " in done.stderr
+
+
+def test_where_memory_runs_out_the_song_goes_on_with_less(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("-n", TINY, "--stems", "bass", "-o", "one", song, cwd=tmp_path)
+    forward = HTDemucs.forward
+
+    def fits_one(self: HTDemucs, mix: torch.Tensor) -> torch.Tensor:
+        if len(mix) > 1:
+            raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
+        return forward(self, mix)
+
+    monkeypatch.setattr(HTDemucs, "forward", fits_one)
+    done = run("-n", TINY, "--stems", "bass", "-o", "two", "--batch", "2", song, cwd=tmp_path)
+    assert done.code == 0
+    assert [line for line in done.stderr.splitlines() if "warning" in line] == [
+        f"stemsplit: warning: {song}: out of memory on cpu: going on with cpu, float32, "
+        "1 segment at a time"
+    ]
+    one, two = (tmp_path / result.lines[0] for result in (whole, done))
+    assert one.read_bytes() == two.read_bytes()

@@ -13,7 +13,7 @@ from oracles import signal_to_difference
 from torch import Tensor
 
 from stemsplit.checkpoints import loading
-from stemsplit.errors import CheckpointError, ResourceError, UsageError
+from stemsplit.errors import CheckpointError, MemoryShortage, ResourceError, UsageError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.device import (
     memory_explained,
@@ -22,6 +22,7 @@ from stemsplit.separation.device import (
     resolve_precision,
 )
 from stemsplit.separation.engine import Engine
+from stemsplit.separation.setup import Setup, fitting_batch, smaller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,19 @@ class Exhausted(Halves):
 
     def forward(self, mix: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
+
+
+class Hungry(Halves):
+    """A network that memory suffices for up to ``fits`` segments at a time, as ``allowed`` says."""
+
+    fits = 2
+    allowed = torch.bfloat16
+
+    def forward(self, mix: Tensor) -> Tensor:
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else mix.dtype
+        if len(mix) > self.fits or dtype != self.allowed:
+            raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
+        return super().forward(mix)
 
 
 class Overflowing(Halves):
@@ -152,6 +166,77 @@ def test_lack_of_memory_is_told_with_a_way_out() -> None:
     assert caught.value.hint is not None and "--batch" in caught.value.hint
 
 
+def test_where_memory_runs_out_the_batch_halves_and_stays_small() -> None:
+    model = Hungry(HalvesConfig())
+    model.allowed = torch.float32
+    engine = Engine(model, device="cpu", overlap=0.0, batch=8)
+    audio = torch.randn(1, 1_000)
+    out = joined(engine, audio)
+    assert (out[0] - audio / 2).abs().max() < 1e-6
+    assert model.batches == [2, 2, 2, 2, 2]
+    assert engine.remarks == [
+        "out of memory on cpu: going on with cpu, float32, 4 segments at a time",
+        "out of memory on cpu: going on with cpu, float32, 2 segments at a time",
+    ]
+    joined(engine, audio)
+    assert len(engine.remarks) == 2
+
+
+def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No second device is here: the setups are those of a CPU that plays a small GPU."""
+    model = Hungry(HalvesConfig())
+    cpu, other = torch.device("cpu"), torch.device("cpu:0")
+    small = Setup(device=other, dtype=torch.float32, batch=1)
+    last = Setup(device=cpu, dtype=torch.bfloat16, batch=1)
+    steps = {small: last, last: None}
+    monkeypatch.setattr("stemsplit.separation.engine.smaller", steps.__getitem__)
+    engine = Engine(model, device="cpu")
+    engine.setup = small
+    out = joined(engine, torch.ones(1, 250))
+    assert out.shape == (2, 1, 250)
+    assert engine.remarks == [
+        "out of memory on cpu:0: going on with cpu, bfloat16, 1 segment at a time"
+    ]
+    assert engine.setup == small  # the next song is tried there again
+    model.fits = 0
+    with pytest.raises(MemoryShortage, match="out of memory"):
+        joined(engine, torch.ones(1, 250))
+    assert engine.setup == small
+
+
+CUDA = torch.device("cuda")
+
+
+def test_less_memory_is_first_a_smaller_batch_then_half_precision_then_the_cpu() -> None:
+    setup: Setup | None = Setup(device=CUDA, dtype=torch.float32, batch=5)
+    steps = []
+    while (setup := smaller(setup)) is not None:
+        steps.append((setup.device.type, setup.dtype, setup.batch))
+    assert steps == [
+        ("cuda", torch.float32, 2),
+        ("cuda", torch.float32, 1),
+        ("cuda", torch.float16, 1),
+        ("cpu", torch.float32, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("free", "needed", "batch"), [(10, 1, 8), (10**9, 10, 32), (5, 10, 1), (0, 0, 1)]
+)
+def test_as_many_segments_as_fit(free: int, needed: int, batch: int) -> None:
+    assert fitting_batch(free, needed) == batch
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_batch_as_large_as_the_memory_allows() -> None:
+    engine = Engine(loading.load(TINY), device="cuda", batch="auto")
+    joined(engine, torch.randn(2, 44_100 * 30))
+    assert engine.setup.batch == 32
+
+
 def test_lack_of_memory_on_a_cpu_is_told_too() -> None:
     """torch has no type of its own for it: this is its real error, for more than there can be."""
     with pytest.raises(ResourceError, match="out of memory"), memory_explained(torch.device("cpu")):
@@ -205,5 +290,5 @@ def test_cuda_in_half_precision_stays_close(mixture: np.ndarray) -> None:
     audio = torch.from_numpy(mixture)
     exact = joined(Engine(loading.load(TINY), device="cpu"), audio)
     engine = Engine(loading.load(TINY), device="cuda")
-    assert engine.dtype == torch.float16
+    assert engine.setup.dtype == torch.float16
     assert signal_to_difference(exact, joined(engine, audio)) > 35

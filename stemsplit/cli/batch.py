@@ -53,7 +53,7 @@ class SplitOptions:
     accept_truncated: bool = False
     excerpt: Excerpt = WHOLE
     overlap: float | None = None
-    batch: int | None = None
+    batch: int | Literal["auto"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +209,7 @@ class Batch:
             batch=options.batch,
         )
         self.console.detail(
-            f"{options.model} on {engine.device}, {str(engine.dtype).removeprefix('torch.')}, "
-            f"loaded in {time.monotonic() - start:.1f} s"
+            f"{options.model} on {engine.setup}, loaded in {time.monotonic() - start:.1f} s"
         )
         return engine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -95,8 +95,11 @@ def split(
         ),
     ] = None,
     batch: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Segments in one run of the network (4 on CUDA)."),
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Segments in one run of the network (4 on CUDA); auto: as many as fit.",
+        ),
     ] = None,
     offline: options.Offline = False,
     allow_unverified: options.AllowUnverified = False,
@@ -141,7 +144,7 @@ def split(
             device=device,
             precision=precision,
             overlap=overlap,
-            batch=batch,
+            batch=parse_batch(batch),
             offline=offline,
             allow_unverified=allow_unverified,
         ),
@@ -158,3 +161,14 @@ def parse_stems(text: str) -> tuple[str, ...]:
 def parse_excerpt(**times: str | None) -> Excerpt:
     """Return the part of a song that the options of these names ask for."""
     return Excerpt(**{name: parse_time(text) for name, text in times.items() if text is not None})
+
+
+def parse_batch(text: str | None) -> int | Literal["auto"] | None:
+    """Return the number that ``text`` is, "auto", or None for what is usual."""
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise UsageError(f"--batch is a number of segments or auto, not {text!r}")

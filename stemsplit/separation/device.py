@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from stemsplit.errors import ResourceError, UsageError
+from stemsplit.errors import MemoryShortage, ResourceError, UsageError
 from stemsplit.types import Precision
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 @contextmanager
 def memory_explained(device: torch.device) -> Iterator[None]:
-    """Turn the many errors that mean a lack of memory on ``device`` into a ``ResourceError``."""
+    """Turn the many errors that mean a lack of memory on ``device`` into a ``MemoryShortage``."""
     import torch
 
     try:
@@ -89,7 +89,7 @@ def memory_explained(device: torch.device) -> Iterator[None]:
         if not typed and not any(words in str(exc) for words in _OUT_OF_MEMORY):
             raise
         remedy = "close other programs" if device.type == "cpu" else "use --device cpu"
-        raise ResourceError(
+        raise MemoryShortage(
             f"out of memory on {device}", hint=f"use a smaller --batch, or {remedy}"
         ) from exc
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count, groupby, islice
 
 import torch
 from torch import Tensor
 
 from stemsplit.checkpoints import loading
-from stemsplit.errors import CheckpointError
+from stemsplit.errors import CheckpointError, MemoryShortage
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
-from stemsplit.separation.device import (
-    memory_explained,
-    resolve_device,
-    resolve_precision,
-    return_freed_memory,
-)
+from stemsplit.separation.device import memory_explained, resolve_device, return_freed_memory
+from stemsplit.separation.setup import Batch, Setup, choose_setup, fitting_batch, smaller
 from stemsplit.types import Precision
 
-#: Segments in one forward. On a CPU all cores work on one already, and more only cost memory.
-CUDA_BATCH = 4
 #: Added to the deviation of the song, so that digital silence is not divided by 0 (Demucs >= 4.1).
 DEVIATION_FLOOR = 1e-8
 #: Runs of the network between two times that freed memory goes back to the kernel.
@@ -35,7 +30,7 @@ def load_engine(
     device: str,
     precision: Precision,
     overlap: float | None,
-    batch: int | None,
+    batch: Batch = None,
 ) -> Engine:
     """Return an engine that gives ``stems`` of the model or checkpoint file ``name``.
 
@@ -49,7 +44,12 @@ def load_engine(
 
 
 class Engine:
-    """A network on a device, ready to separate streams. It holds no state between songs."""
+    """A network on a device, ready to separate streams.
+
+    Where memory runs out it goes on with less (`setup.smaller`), and what is computed already is
+    kept. That a batch or the precision is too large is remembered for the songs that follow; that
+    the CPU took over is not. ``remarks`` tell of it.
+    """
 
     def __init__(
         self,
@@ -58,18 +58,19 @@ class Engine:
         device: str = "auto",
         precision: Precision = "auto",
         overlap: float | None = None,
-        batch: int | None = None,
+        batch: Batch = None,
     ) -> None:
-        self.device = resolve_device(device)
-        self.dtype = resolve_precision(precision, self.device)
-        self.batch = batch or (CUDA_BATCH if self.device.type == "cuda" else 1)
+        self.setup = choose_setup(device, precision, batch)
+        self._measures = batch == "auto" and self.setup.device.type == "cuda"
+        self._left: Setup | None = None  # where the CPU has taken over from, during a song
+        self.remarks: list[str] = []  # what a person should know; whoever tells it takes it out
         hop = hop_frames(model.segment, model.overlap if overlap is None else overlap)
         self.hop = max(hop - hop % model.alignment, model.alignment)
-        if self.device.type == "cuda":
+        if self.setup.device.type == "cuda":
             # The same input has to give the same bytes; some of cuDNN's choices do not.
             torch.backends.cudnn.deterministic = True
-        with memory_explained(self.device):
-            self.model = model.to(self.device).eval()
+        with memory_explained(self.setup.device):
+            self.model = model.to(self.setup.device).eval()
 
     def separate(
         self, blocks: Iterable[Tensor], *, mean: float = 0.0, deviation: float = 1.0
@@ -78,7 +79,7 @@ class Engine:
 
         As many frames come out as went in, as float32 on the device of ``blocks``. ``mean`` and
         ``deviation`` are those of the whole song, used by models that ask for it. Raises
-        ``ResourceError`` when the device's memory does not suffice, and ``CheckpointError`` when
+        ``MemoryShortage`` when no setup is small enough, and ``CheckpointError`` when
         the network gives values that are no numbers.
         """
         if not self.model.standardised:
@@ -114,28 +115,76 @@ class Engine:
             yield segment, stems
 
     def _run(self, stream: Iterator[Segment]) -> Iterator[tuple[Segment, Tensor]]:
-        for run in count(1):
-            if not (batch := list(islice(stream, self.batch))):
-                return
-            if run % RUNS_BEFORE_TIDYING == 0:
-                return_freed_memory()
-            # The end of a song may be shorter than what goes before it.
-            for _, alike in groupby(batch, key=lambda segment: segment.audio.shape[-1]):
-                yield from self._run_batch(list(alike))
+        try:
+            for run in count(1):
+                if not (batch := list(islice(stream, self.setup.batch))):
+                    return
+                if run % RUNS_BEFORE_TIDYING == 0:
+                    return_freed_memory()
+                # The end of a song may be shorter than what goes before it.
+                for _, alike in groupby(batch, key=lambda segment: segment.audio.shape[-1]):
+                    yield from self._run_alike(list(alike))
+        finally:
+            if self._left is not None:
+                # Memory may be free again for the next song.
+                self.setup, self._left = self._left, None
+                self.model.to(self.setup.device)
 
-    def _run_batch(self, batch: list[Segment]) -> Iterable[tuple[Segment, Tensor]]:
-        with memory_explained(self.device), torch.inference_mode():
+    def _run_alike(self, waiting: list[Segment]) -> Iterator[tuple[Segment, Tensor]]:
+        """Yield the stems of segments of one length, with less memory where there is too little."""
+        while waiting:
+            batch = waiting[: self.setup.batch]
+            shortage: MemoryShortage | None = None
+            try:
+                stems = self._run_batch(batch)
+            except MemoryShortage as error:
+                shortage = error
+            # Out of the handler, which would keep what failed in memory.
+            if shortage is not None:
+                self._retreat(shortage)
+            else:
+                waiting = waiting[len(batch) :]
+                yield from zip(batch, stems, strict=True)
+
+    def _retreat(self, shortage: MemoryShortage) -> None:
+        """Change to a setup that needs less memory; raise ``shortage`` if there is none."""
+        less = smaller(self.setup)
+        if less is None:
+            raise shortage
+        self.remarks.append(f"out of memory on {self.setup.device}: going on with {less}")
+        shortage.__traceback__ = shortage.__cause__ = shortage.__context__ = None
+        if self.setup.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if less.device != self.setup.device:
+            self._left = self.setup
+            self.model.to(less.device)
+        self.setup = less
+
+    def _run_batch(self, batch: list[Segment]) -> Tensor:
+        """Return the stems ``(B, S, C, T)`` of the segments, on the device these came on."""
+        device = self.setup.device
+        with memory_explained(device), torch.inference_mode():
             mix = torch.stack([segment.audio for segment in batch])
-            stems = self._compute(mix.to(self.device)).to(mix.device)
-        return zip(batch, stems, strict=True)
+            if not self._measures:
+                return self._compute(mix.to(device)).to(mix.device)
+            self._measures = False
+            before = torch.cuda.memory_allocated(device)
+            torch.cuda.reset_peak_memory_stats(device)
+            stems = self._compute(mix.to(device)).to(mix.device)
+            needed = torch.cuda.max_memory_allocated(device) - before
+            torch.cuda.empty_cache()
+            free, _total = torch.cuda.mem_get_info(device)
+            self.setup = replace(self.setup, batch=fitting_batch(free, needed))
+            return stems
 
     def _compute(self, mix: Tensor) -> Tensor:
         """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, finite and fp32.
 
         What overflows in half precision is computed again in full.
         """
-        for dtype in dict.fromkeys((self.dtype, torch.float32)):
-            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+        setup = self.setup
+        for dtype in dict.fromkeys((setup.dtype, torch.float32)):
+            with torch.autocast(setup.device.type, dtype, enabled=dtype != torch.float32):
                 stems = self._forward(mix).float()
             if bool(stems.isfinite().all()):
                 return stems

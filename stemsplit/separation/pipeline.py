@@ -69,6 +69,8 @@ def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
         done = 0
         yield Progressed(0, statistics.frames)
         for stems in _stems(job, engine, statistics, stack):
+            while engine.remarks:
+                yield Warned(f"{info.path}: {engine.remarks.pop(0)}")
             writer.write(stems)
             done += next(iter(stems.values())).shape[-1]
             yield Progressed(done, statistics.frames)

@@ -29,6 +29,7 @@ from stemsplit.separation.naming import (
 from stemsplit.separation.pipeline import Job, narrow, split, widen
 from stemsplit.separation.resampling import resample_tensor
 from stemsplit.separation.selection import select_stems
+from stemsplit.separation.setup import Batch
 from stemsplit.types import Depth, EncodingOptions, Finished, Format, Precision
 
 #: Below this, nothing that is called music is left, and resampling takes for ever.
@@ -46,7 +47,8 @@ class Separator:
     the rest of the mix) choose what comes out; ``stems`` is then the tuple of names.
     ``device`` is ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``; ``precision`` ``auto``
     (fp16 on CUDA, fp32 elsewhere), ``fp32``, ``fp16`` or ``bf16``; ``overlap`` the share of a
-    segment that overlaps the next; ``batch`` the number of segments in one run of the network.
+    segment that overlaps the next; ``batch`` the number of segments in one run of the network, or
+    ``auto`` for as many as fit into the memory that is free.
 
     Raises ``UsageError`` (also a ``ValueError``) for unknown names, ``CheckpointError`` for weights
     that cannot be had, ``ResourceError`` for a device that is not here or has too little memory.
@@ -61,12 +63,12 @@ class Separator:
         device: str = "auto",
         precision: Precision = "auto",
         overlap: float | None = None,
-        batch: int | None = None,
+        batch: Batch = None,
         offline: bool = False,
         allow_unverified: bool = False,
     ) -> None:
         _check_choice("precision", precision, Precision)
-        if batch is not None and batch < 1:
+        if isinstance(batch, int) and batch < 1:
             raise UsageError(f"batch must be at least 1, not {batch}")
         if overlap is not None and not 0 <= overlap < 1:
             raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
