@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from loopback import Loopback
 
 from stemsplit.evaluation.song import render
 
@@ -64,3 +65,25 @@ def song(mixture: np.ndarray, tmp_path: Path) -> Path:
     path.parent.mkdir()
     soundfile.write(path, mixture.T, SAMPLE_RATE, subtype="FLOAT")
     return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A file of weights as it may lie on a server: that of the tiny HTDemucs."""
+    from command import TINY
+
+    from stemsplit.checkpoints import loading, weights
+
+    network = loading.load(TINY)
+    path = tmp_path_factory.mktemp("made") / "w.safetensors"
+    state = dict(network.state_dict())
+    weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """A server on this machine that no proxy stands before."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Loopback() as server:
+        yield server

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsplit.checkpoints.registry import RemoteFile, Source
+from stemsplit.checkpoints.entries import RemoteFile, Source
 from stemsplit.checkpoints.sources import Patience, fetch
 from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching

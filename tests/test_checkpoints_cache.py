@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,38 +10,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from loopback import Loopback
+from registered import table
 
 from stemsplit.checkpoints import cache, registry
-from stemsplit.checkpoints.registry import Model
+from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.sources import Patience
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Warned
 
 SHORT = Patience(answer=1.0, body=1.0)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A file of weights as it may lie on a server."""
-    from stemsplit.checkpoints import loading, weights
-
-    network = loading.load("tiny.htdemucs")
-    path = tmp_path_factory.mktemp("made") / "w.safetensors"
-    state = dict(network.state_dict())
-    weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
-    return path.read_bytes()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with Loopback() as server:
-        yield server
 
 
 Register = Callable[..., Model]
@@ -57,34 +40,13 @@ def register(
     """
 
     def enter(*names: str, addresses: int = 1, size: int | None = None, more: str = "") -> Model:
-        from hashlib import sha256
-
+        facts = f'sha256 = "{hashlib.sha256(checkpoint).hexdigest()}"'
+        facts += "" if size is None else f", size = {size}"
         text = more
-        tiny = registry.resolve("tiny.htdemucs")
-        config = ", ".join(f"{key} = {json.dumps(value)}" for key, value in tiny.config.items())
         for name in names:
-            text += f"""
-[models."{name}"]
-description = "d"
-architecture = "htdemucs:HTDemucs"
-config = {{ {config} }}
-stems = ["drums", "bass", "other", "vocals"]
-sample_rate = 44100
-channels = 2
-segment = 44100
-licence = "MIT"
-licence_note = "{name}: for tests only"
-training_data = "none"
-"""
-            for number in range(addresses):
-                text += f"""
-[[models."{name}".sources]]
-format = "safetensors"
-[[models."{name}".sources.files]]
-address = "{server.root}/{name}-{number}"
-sha256 = "{sha256(checkpoint).hexdigest()}"
-"""
-                text += "" if size is None else f"size = {size}\n"
+            places = [f"{server.root}/{name}-{number}" for number in range(addresses)]
+            sources = [f'address = "{place}", {facts}' for place in places]
+            text += table(name, sources, f'licence_note = "{name}: for tests only"')
             server.serve(f"/{name}-{addresses - 1}", checkpoint)
         path = tmp_path / "extra.toml"
         path.write_text(text)
@@ -255,6 +217,21 @@ def test_other_weights_in_the_registry_mean_another_pull(
     path = tmp_path / "newer.toml"
     digest = model.sources[0].files[0].sha256
     path.write_text((tmp_path / "extra.toml").read_text().replace(digest, "0" * 64))
+    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    assert cache.find(registry.resolve("mine")) is None
+
+
+@pytest.mark.parametrize("other", ["t_heads = 2", ""], ids=["changed", "left out"])
+def test_another_configuration_in_the_registry_means_another_pull(
+    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """The converted file holds the configuration of that time, and would be run with it."""
+    model = register("mine")
+    pull(model)
+    path = tmp_path / "newer.toml"
+    text = (tmp_path / "extra.toml").read_text()
+    assert "t_heads = 4, " in text
+    path.write_text(text.replace("t_heads = 4, ", f"{other}, " if other else ""))
     monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
     assert cache.find(registry.resolve("mine")) is None
 

@@ -20,7 +20,7 @@ from fetching import BODY, failure, left_in, run, source
 from loopback import Loopback
 
 from stemsplit.checkpoints import packages
-from stemsplit.checkpoints.registry import Source
+from stemsplit.checkpoints.entries import Source
 from stemsplit.checkpoints.sources import fetch
 from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stemsplit.checkpoints import registry
+from stemsplit.checkpoints import entries, registry
+from stemsplit.checkpoints.entries import Model
 from stemsplit.errors import CheckpointError, UsageError
 
 MODELS = registry.list_models()
@@ -34,7 +35,7 @@ files = [{{ address = "https://example.org/a.th", sha256 = "{"0" * 64}" }}]
 """
 
 
-def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> dict[str, registry.Model]:
+def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> dict[str, Model]:
     path = tmp_path / "extra.toml"
     path.write_text(text)
     monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
@@ -48,8 +49,16 @@ def test_names() -> None:
     assert len({name.casefold() for name in names}) == len(names)
 
 
+@pytest.mark.parametrize("name", ["mdx_q", "mdx_extra_q"])
+def test_who_looks_for_a_model_that_was_left_out_is_told_why(name: str) -> None:
+    whole = name.removesuffix("_q")
+    with pytest.raises(UsageError, match=f"no model '{name}': .* diffq, .*; {whole} is the same"):
+        registry.resolve(name)
+    assert registry.resolve(whole).members
+
+
 @pytest.mark.parametrize("model", NETWORKS, ids=lambda model: model.name)
-def test_a_network_is_what_its_entry_says(model: registry.Model) -> None:
+def test_a_network_is_what_its_entry_says(model: Model) -> None:
     import torch
 
     from stemsplit.models import build
@@ -65,7 +74,7 @@ def test_a_network_is_what_its_entry_says(model: registry.Model) -> None:
 
 
 @pytest.mark.parametrize("model", ENSEMBLES, ids=lambda model: model.name)
-def test_an_ensemble_has_all_its_members(model: registry.Model) -> None:
+def test_an_ensemble_has_all_its_members(model: Model) -> None:
     assert len(model.weights) == len(model.members)
     for name in model.members:
         assert registry.resolve(name).architecture
@@ -125,7 +134,7 @@ def test_an_own_registry_has_own_groups(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_formats_are_those_that_can_be_converted() -> None:
     from stemsplit.checkpoints import convert
 
-    assert set(registry.FORMATS) == set(convert.FORMATS)
+    assert set(entries.FORMATS) == set(convert.FORMATS)
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:

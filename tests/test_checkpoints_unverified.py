@@ -6,37 +6,21 @@ import hashlib
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command import TINY, run
 from loopback import Loopback
+from registered import table
 
 from stemsplit.checkpoints import cache, loading, registry, weights
-from stemsplit.checkpoints.registry import Model
+from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.sources import Patience
 from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching, Warned
 
 SHORT = Patience(answer=1.0, body=1.0)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A file of weights as it may lie on a server."""
-    network = loading.load(TINY)
-    path = tmp_path_factory.mktemp("made") / "w.safetensors"
-    state = dict(network.state_dict())
-    weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
-    return path.read_bytes()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with Loopback() as server:
-        yield server
 
 
 Register = Callable[..., Model]
@@ -45,29 +29,11 @@ Register = Callable[..., Model]
 @pytest.fixture
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Register:
     """Return a function that enters a model ``mine``: a source for each line of facts of a file."""
-    tiny = registry.resolve(TINY)
-    config = ", ".join(f"{key} = {json.dumps(value)}" for key, value in tiny.config.items())
     number = iter(range(9))
 
     def enter(*sources: str) -> Model:
-        text = f"""
-[models.mine]
-description = "d"
-architecture = "htdemucs:HTDemucs"
-config = {{ {config} }}
-stems = ["drums", "bass", "other", "vocals"]
-sample_rate = 44100
-channels = 2
-segment = 44100
-licence = "MIT"
-training_data = "none"
-sources = [
-"""
-        text += "".join(
-            f'    {{ format = "safetensors", files = [{{ {facts} }}] }},\n' for facts in sources
-        )
         path = tmp_path / f"extra{next(number)}.toml"
-        path.write_text(text + "]\n")
+        path.write_text(table("mine", sources))
         monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
         return registry.resolve("mine")
 

@@ -18,7 +18,8 @@ import typer
 from typer.testing import CliRunner
 
 from stemsplit import __version__
-from stemsplit.checkpoints.registry import Model, list_models, resolve
+from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.registry import list_models, resolve
 from stemsplit.cli import docgen
 from stemsplit.cli.app import COMMANDS, choose_command, load_command
 from stemsplit.cli.docgen import readme as docgen_readme

@@ -17,7 +17,7 @@ from oracles import signal_to_difference
 from torch import Tensor
 
 from stemsplit.checkpoints import loading, registry
-from stemsplit.checkpoints.registry import Model
+from stemsplit.checkpoints.entries import Model
 from stemsplit.models import build
 from stemsplit.models.base import SeparationModel
 from stemsplit.models.classical import running_median, shares

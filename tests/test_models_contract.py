@@ -11,7 +11,8 @@ from oracles import signal_to_difference
 from torch import Tensor
 
 from stemsplit.checkpoints import weights
-from stemsplit.checkpoints.registry import Model, list_models
+from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.registry import list_models
 from stemsplit.models import build
 from stemsplit.models.base import SeparationModel
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints.registry import Model, list_models
+from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.registry import list_models
 from stemsplit.models import build
 from stemsplit.models.base import SeparationModel
 

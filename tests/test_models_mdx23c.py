@@ -14,7 +14,8 @@ from msst_reference import reference_modules, share_weights
 from oracles import randomise, signal_to_difference
 from torch import Tensor
 
-from stemsplit.checkpoints.registry import Model, list_models
+from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.registry import list_models
 from stemsplit.models import build
 from stemsplit.models.mdx23c import MDX23C, MDX23CConfig
 

@@ -22,7 +22,8 @@ from roformers import (
     tone,
 )
 
-from stemsplit.checkpoints.registry import Model, list_models
+from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.registry import list_models
 from stemsplit.models import build
 from stemsplit.models.mel_band_roformer import (
     MelBandRoformer,

@@ -15,7 +15,8 @@ from oracles import signal_to_difference
 from torch import Tensor
 
 from stemsplit.checkpoints.convert import convert
-from stemsplit.checkpoints.registry import Model, list_models
+from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.registry import list_models
 from stemsplit.checkpoints.weights import assemble
 from stemsplit.errors import CheckpointError
 from stemsplit.evaluation.song import render

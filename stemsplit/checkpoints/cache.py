@@ -3,7 +3,8 @@
 ::
 
     $STEMSPLIT_CACHE_DIR, or the user's cache folder of the system
-      models/NAME/      weights.safetensors, and origin.json: where they came from, and digests
+      models/NAME/      weights.safetensors, and origin.json: where they came from, digests, and the
+                        architecture and configuration that the registry named at that time
       files/SHA256/     the same for a foreign file that was given by its path
       partial/…         what is being fetched and converted
       locks/…
@@ -21,15 +22,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.checkpoints import sources
+from stemsplit.checkpoints.entries import Model, Source
 from stemsplit.checkpoints.folders import (
     DISK_HINT,
     WEIGHTS,
+    Filling,
     cache_dir,
     digest_of,
     filling,
     read_origin,
 )
-from stemsplit.checkpoints.registry import Model, Source, list_models, members_for, resolve
+from stemsplit.checkpoints.entries import Model, Source
+from stemsplit.checkpoints.registry import list_models, members_for, resolve
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Warned
 
@@ -48,14 +52,22 @@ def folder_of(model: Model) -> Path:
 def find(model: Model) -> Path | None:
     """Return the weights of ``model``, one network, if they are in the cache.
 
-    They count only if they have the size they were written with and came from files that the
-    registry names now. Nothing is hashed; that is what `verify` is for.
+    They count only if they have the size they were written with, came from files that the registry
+    names now, and are for the network that it names now. Nothing is hashed; that is what `verify`
+    is for.
     """
     folder = folder_of(model)
     origin = read_origin(folder)
-    if origin is None or not any(_came_from(origin, source) for source in model.sources):
+    if origin is None or origin.get("network") != _network(model):
+        return None
+    if not any(_came_from(origin, source) for source in model.sources):
         return None
     return folder / WEIGHTS
+
+
+def _network(model: Model) -> dict[str, Any]:
+    """Return what the registry says of the network of ``model``, as ``origin.json`` has it."""
+    return {"architecture": model.architecture, "config": dict(model.config)}
 
 
 def _came_from(origin: Mapping[str, Any], source: Source) -> bool:
@@ -149,7 +161,7 @@ def _pull_network(
                 files = yield from sources.fetch(
                     source, target.partial, name=model.name, patience=patience
                 )
-                target.keep(_convert(model, source.format, files), _origin(source, files))
+                _keep(target, model, source.format, files, _origin(source, files))
             except CheckpointError as exc:
                 failures.append(f"{sources.describe(source)}: {exc}")
                 continue
@@ -181,7 +193,7 @@ def _take_from_twin(model: Model) -> bool:
                 pass
             if find(model) is None:
                 target.sweep()
-                target.keep(_convert(model, "safetensors", [weights]), origin)
+                _keep(target, model, "safetensors", [weights], origin)
         return True
     return False
 
@@ -197,6 +209,13 @@ def _origin(source: Source, files: list[Path]) -> dict[str, Any]:
     for entry, path in zip(origin["files"], files, strict=True):
         entry["sha256"] = entry["sha256"] or digest_of(path)
     return origin
+
+
+def _keep(
+    target: Filling, model: Model, format: str, files: list[Path], origin: dict[str, Any]
+) -> None:
+    """Put the weights in ``files`` in their place, and beside them what they were converted for."""
+    target.keep(_convert(model, format, files), origin | {"network": _network(model)})
 
 
 def _convert(model: Model, format: str, files: list[Path]) -> Weights:

@@ -109,7 +109,8 @@ def read(path: Path) -> Weights:
     constructor = CONSTRUCTORS[package["klass"]]
     state = package["state"]
     if not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise CheckpointError("its weights are quantised, which is not supported", path=path)
+        reason = "its weights are quantised by the package diffq, which is not supported"
+        raise CheckpointError(reason, path=path)
     state = {name: tensor.float() for name, tensor in state.items()}
     version = constructor.version
     if constructor is DEMUCS:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.folders import digest_of
-from stemsplit.checkpoints.registry import Model
 from stemsplit.errors import CheckpointError
-from stemsplit.types import Fetching, Warned
+from stemsplit.types import Fetching, Warned, Window
 
 if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel
@@ -100,11 +100,20 @@ def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:
     model = registry.resolve(name)
     registry.check_stems(model, stems or ())
     network = _load_ensemble(model, stems) if model.members else _load_network(model)
-    if model.overlap is not None:
-        network.overlap = model.overlap
-    if model.window is not None:
-        network.window = model.window
+    network.overlap, network.window = conventions(model)
     return network
+
+
+def conventions(model: Model) -> tuple[float, Window]:
+    """Return the overlap (share of a segment) and the window that the segments of ``model`` have.
+
+    What the registry leaves open is up to the architecture, which is imported for that.
+    """
+    from stemsplit.models import architecture
+
+    network = architecture(model.architecture or "ensemble:Ensemble")
+    overlap = network.overlap if model.overlap is None else model.overlap
+    return overlap, model.window or network.window
 
 
 def _load_network(model: Model) -> SeparationModel:

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from stemsplit.checkpoints.registry import PACKAGE_ADDRESS
+from stemsplit.checkpoints.entries import PACKAGE_ADDRESS
 from stemsplit.errors import CheckpointError, ResourceError
 
 #: A package that is there answers within a second or two; a blocked registry never does.

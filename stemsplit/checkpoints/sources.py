@@ -24,9 +24,9 @@ from typing import IO, NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from stemsplit import __version__
+from stemsplit.checkpoints.entries import RemoteFile, Source
 from stemsplit.checkpoints.folders import DISK_HINT
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
-from stemsplit.checkpoints.registry import RemoteFile, Source
 from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError
 from stemsplit.types import Fetching
 

@@ -16,7 +16,7 @@ from stemsplit.cli.events import show
 from stemsplit.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from stemsplit.checkpoints.registry import Model
+    from stemsplit.checkpoints.entries import Model
     from stemsplit.checkpoints.weights import Weights
 
 # The registry and the cache are imported in the commands: --help has no need of them.
@@ -58,12 +58,14 @@ def list_(json: options.Json = False) -> int:
 @app.command("show")
 def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Json = False) -> int:
     """Show all that is known of one model."""
+    from stemsplit.checkpoints.loading import conventions
     from stemsplit.checkpoints.registry import group_of, resolve
 
     console = Console(sys.stdout, sys.stderr, json=json)
     model = resolve(name)
+    overlap, window = conventions(model)
     if json:
-        console.record(_record(model))
+        console.record(_record(model) | {"overlap": overlap, "window": window})
         return ExitCode.DONE
     facts = [
         ("name", model.name),
@@ -72,14 +74,20 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
         ("sample rate", f"{model.sample_rate} Hz"),
         ("channels", str(model.channels)),
         ("segment", f"{model.segment / model.sample_rate:.2f} s"),
+        ("overlap", f"{overlap:.0%} of a segment"),
+        ("window", window),
         ("group", group_of(model)),
         ("architecture", model.architecture or "ensemble"),
         ("members", ", ".join(model.members)),
         ("licence", model.licence),
+        ("note", model.licence_note or ""),
         ("training data", model.training_data),
         ("paper", model.paper or ""),
         *(
-            ("published", f"{_values(scores.values)} ({scores.metric}, {scores.dataset})")
+            (
+                "score",
+                f"{_values(scores.values)} ({scores.metric}, {scores.dataset}; {scores.source})",
+            )
             for scores in model.scores
         ),
         *(

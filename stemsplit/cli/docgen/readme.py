@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stemsplit.checkpoints.registry import SMALL, Model, list_groups
+from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.registry import SMALL, list_groups
 from stemsplit.cli.models import megabytes, score
 
 MARK = "<!-- models -->\n"

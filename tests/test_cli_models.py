@@ -1,0 +1,90 @@
+"""``stemsplit models list`` and ``models show``: what a person is told of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command import run
+from registered import table
+
+SCORES = """
+licence_note = "mine: not for sale"
+overlap = 0.6
+window = "fade"
+
+[[models.mine.scores]]
+metric = "cSDR"
+dataset = "MUSDB18 test"
+source = "a paper"
+values = { drums = 6.5, bass = 5.0 }
+"""
+ADDRESS = 'address = "https://example.org/w", size = 12_300_000'
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enter a model ``mine`` with all there is to tell of one."""
+    path = tmp_path / "extra.toml"
+    path.write_text(table("mine", [ADDRESS], SCORES))
+    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+
+
+def show(name: str) -> dict[str, list[str]]:
+    """Return the facts that ``models show`` tells of a model, by what they are called."""
+    facts: dict[str, list[str]] = {}
+    for line in run("models", "show", name, cwd=Path()).lines:
+        fact, _, value = line.partition(":")
+        facts.setdefault(fact, []).append(value.strip())
+    return facts
+
+
+def test_show_tells_how_it_runs_its_terms_and_who_measured_what(mine: None) -> None:
+    assert show("mine") == {
+        "name": ["mine"],
+        "description": ["d"],
+        "stems": ["drums, bass, other, vocals"],
+        "sample rate": ["44100 Hz"],
+        "channels": ["2"],
+        "segment": ["1.00 s"],
+        "overlap": ["60% of a segment"],
+        "window": ["fade"],
+        "group": ["Hybrid"],
+        "architecture": ["htdemucs:HTDemucs"],
+        "licence": ["MIT"],
+        "note": ["mine: not for sale"],
+        "training data": ["none"],
+        "score": ["drums 6.5 dB, bass 5 dB (cSDR, MUSDB18 test; a paper)"],
+        "source": ["https://example.org/w (unverified)"],
+        "size": ["12 MB"],
+        "here": ["no, unverified"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "overlap", "window"),
+    [
+        ("htdemucs_ft", "25% of a segment", "triangle"),
+        ("tiny.wave_unet", "30% of a segment", "triangle"),
+        ("mdx23c.musdb", "75% of a segment", "fade"),
+    ],
+)
+def test_show_knows_what_the_registry_leaves_to_the_architecture(
+    name: str, overlap: str, window: str
+) -> None:
+    facts = show(name)
+    assert (facts["overlap"], facts["window"]) == ([overlap], [window])
+    [record] = run("models", "show", name, "--json", cwd=Path()).records
+    assert f"{record['overlap']:.0%} of a segment" == overlap
+    assert record["window"] == window
+
+
+def test_list_has_groups_and_what_a_choice_needs(mine: None) -> None:
+    lines = run("models", "list", cwd=Path()).lines
+    assert lines[0].split() == ["NAME", "STEMS", "SDR", "MB", "HERE", "LICENCE"]
+    headings = [line for line in lines[1:] if line and not line.startswith(" ")]
+    assert headings[:2] == ["Spectrogram masks", "Waveforms"]
+    [line] = [line for line in lines if line.startswith("  mine ")]
+    assert lines.index("Hybrid") < lines.index(line) < lines.index("No weights")
+    cells = ["drums,bass,other,vocals", "5.75 cSDR of 2 stems", "12", "no, unverified", "MIT"]
+    assert [cell.strip() for cell in line.split("  ") if cell.strip()] == ["mine", *cells]
