@@ -32,7 +32,6 @@ from stemsplit.checkpoints.folders import (
     filling,
     read_origin,
 )
-from stemsplit.checkpoints.entries import Model, Source
 from stemsplit.checkpoints.registry import list_models, members_for, resolve
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Warned
