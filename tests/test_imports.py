@@ -37,6 +37,7 @@ MODEL_EDGES = {
     "base",
     "classical",
     "layers",
+    "mel",
     "demucs_layers",
     "mmdensenet",
     "recurrent",

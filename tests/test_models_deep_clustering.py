@@ -248,6 +248,27 @@ def test_prototypes_move_to_where_the_true_stems_are() -> None:
     assert signal_to_difference(stems.flip(0), found) > 15
 
 
+def test_bands_of_the_mel_scale_cluster_as_bins_do() -> None:
+    """Half of the bands are below 1.1 kHz; prototypes are learned of bands, too."""
+    model = tiny(mel_bands=40)
+    with torch.no_grad():
+        model.embedding.linear.weight *= 0.01
+        bias = model.embedding.linear.bias.view(40, 8)
+        bias[:] = -3
+        bias[:20, ::2] = 3
+        bias[20:, 1::2] = 3
+    mix, stems = (audio[..., :SEGMENT] for audio in song())
+    with torch.inference_mode():
+        outputs = model.training_outputs(mix[None])
+    assert outputs["embeddings"].shape == (1, 1, 40, 126, 8)
+    assert outputs["masks"].shape == (1, 2, 1, 129, 126)
+    assert signal_to_difference(stems, outputs["sources"][0]) > 15
+    for _ in range(60):
+        model.learn_prototypes(mix[None], stems.flip(0)[None])
+    with torch.inference_mode():
+        assert signal_to_difference(stems.flip(0), model(mix[None])[0]) > 15
+
+
 def test_a_silent_stem_keeps_its_prototype() -> None:
     model, (mix, stems) = trained_to_tell_low_from_high(), song()
     before = model.prototypes.clone()

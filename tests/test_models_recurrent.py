@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from stemsplit.models import build
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.mel import mel_edges, mel_triangles
 from stemsplit.models.recurrent import LevelNorm, RecurrentSeparator
 
 TINY: dict[str, Any] = {"sample_rate": 8000, "n_fft": 64, "hop": 16, "hidden": 6, "layers": 2}
 SPEECH: dict[str, Any] = {"sample_rate": 8000, "n_fft": 256, "hop": 64, "hidden": 600}
+#: Luo's network for singing voice.
+LUO: dict[str, Any] = {"n_fft": 1024, "hop": 256, "hidden": 500, "mel_bands": 150}
 BOTH = ("vocals", "accompaniment")
 
 
@@ -50,6 +53,8 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
         ("chimera:Chimera", {}, 11_079_599),
         ("chimera:Chimera", SPEECH | {"sources": BOTH}, 32_866_040),
         ("deep_clustering:DeepClustering", {}, 32_556_182),
+        # 23.9 million; layers of 2 x 500 on 150 bands, of which both heads speak as well.
+        ("chimera:Chimera", LUO | {"sources": BOTH}, 20_632_002 + 1001 * 150 * (20 + 2)),
     ],
 )
 def test_published_number_of_parameters(name: str, fields: dict[str, Any], count: int) -> None:
@@ -120,11 +125,22 @@ def test_any_length_comes_back(samples: int, channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"hop": 33}, {"hop": 0}, {"layers": 0}, {"segment": 0}, {"sources": []}]
+    ("fields", "reason"),
+    [
+        ({"hop": 33}, "hop 33"),
+        ({"hop": 0}, "hop 0"),
+        ({"layers": 0}, "the least a network has"),
+        ({"segment": 0}, "the least a network has"),
+        ({"sources": []}, "the least a network has"),
+        ({"mel_bands": 40}, "40 bands are too many for windows of 64 samples"),
+        ({"mask_activation": "relu"}, "mask_activation 'relu' is unknown"),
+        ({"mask_activation": "softmax", "sources": ["vocals"]}, "there is one only"),
+        ({"embedding_activation": "relu"}, "embedding_activation 'relu' is unknown"),
+    ],
 )
-def test_sizes_that_do_not_fit_are_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"hop|the least a network has"):
-        build("mask_inference:MaskInference", TINY | fields)
+def test_values_that_do_not_fit_are_refused(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        build("chimera:Chimera", TINY | fields)
 
 
 # --- Pieces --------------------------------------------------------------------------------------
@@ -167,6 +183,77 @@ def test_chimera_separates_with_its_masks_alone() -> None:
     assert (outputs["embeddings"] > 0).all()  # sigmoids
 
 
+def test_bands_of_the_mel_scale_in_numpy() -> None:
+    """O'Shaughnessy's formula is not meant: 15 marks are 1 kHz, and 27 more 6.4 times as much."""
+    marks = np.linspace(0, 15 + 27 * np.log(8) / np.log(6.4), 42)
+    edges = np.where(marks < 15, marks * 200 / 3, 1000 * 6.4 ** ((marks - 15) / 27))
+    assert mel_edges(40, 16_000) == pytest.approx(edges.tolist())
+    found = np.array(mel_triangles(40, 512, 16_000))
+    frequencies = np.arange(257) * 16_000 / 512
+    for number, row in enumerate(found):
+        truth = np.interp(frequencies, edges[number : number + 3], [0, 1, 0])
+        truth[0] += number == 0
+        truth[-1] += number == 39
+        np.testing.assert_allclose(row, truth, atol=1e-9)
+
+
+def test_a_mask_for_all_bands_is_the_same_for_all_bins() -> None:
+    model = build("chimera:Chimera", LUO | {"hidden": 2})
+    assert isinstance(model, RecurrentSeparator)
+    ones = torch.ones(1, 1, 1, 150, 3)
+    torch.testing.assert_close(model.spread(0.7 * ones), 0.7 * torch.ones(1, 1, 1, 513, 3))
+    # A level is that of the bins in a band, however many these are.
+    torch.testing.assert_close(
+        model.heard(0.3 * torch.ones(2, 513, 4)), 0.3 * torch.ones(2, 150, 4)
+    )
+    assert "bands" not in model.state_dict()
+
+
+def test_a_band_is_heard_and_masked_where_it_lies() -> None:
+    model = build("chimera:Chimera", LUO | {"hidden": 2})
+    assert isinstance(model, RecurrentSeparator)
+    tone = torch.zeros(513, 1)
+    tone[128] = 1.0  # 2 kHz
+    band = int(model.heard(tone)[:, 0].argmax())
+    edges = mel_edges(150, 16_000)
+    assert edges[band] < 2_000 < edges[band + 2]
+    mask = torch.zeros(150, 1)
+    mask[band] = 1.0
+    bins = model.spread(mask)[:, 0].nonzero().flatten() * 16_000 / 1024
+    assert edges[band] <= bins.min() <= 2_000 <= bins.max() <= edges[band + 2]
+
+
+@pytest.mark.parametrize("name", ["mask_inference:MaskInference", "chimera:Chimera"])
+def test_masks_of_three_kinds(name: str) -> None:
+    mix = noise(1, 1, 500)
+    kinds = ("sigmoid", "softmax", "clipped_relu")
+    models = [tiny(name, mask_activation=kind) for kind in kinds]
+    logits = []
+    models[0].mask.linear.register_forward_hook(lambda *call: logits.append(call[2]))
+    with torch.inference_mode():
+        masks = [model.training_outputs(mix)["masks"][0, :, 0] for model in models]
+    x = logits[0][0].view(-1, 33, 2).permute(2, 1, 0)
+    for mask, expected in zip(masks, [x.sigmoid(), x.softmax(0), x.clamp(0, 1)], strict=True):
+        torch.testing.assert_close(mask, expected)
+    assert (masks[2] == 0).any() and (masks[2] == 1).any()
+
+
+@pytest.mark.parametrize("name", ["deep_clustering:DeepClustering", "chimera:Chimera"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_embeddings_of_two_kinds(name: str, activation: str) -> None:
+    model = build(
+        name, TINY | {"sources": BOTH, "embedding": 4, "embedding_activation": activation}
+    )
+    assert isinstance(model, RecurrentSeparator)
+    heard = []
+    model.embedding.linear.register_forward_hook(lambda *call: heard.append(call[2]))
+    with torch.inference_mode():
+        found = model.eval().training_outputs(noise(1, 1, 500))["embeddings"][0, 0]
+    x = heard[0][0].view(-1, 33, 4).transpose(0, 1)
+    x = x.tanh() if activation == "tanh" else x.sigmoid()
+    torch.testing.assert_close(found, x / x.norm(dim=-1, keepdim=True))
+
+
 # --- The whole way in numpy ----------------------------------------------------------------------
 
 
@@ -191,7 +278,9 @@ def lstm_in_numpy(w: dict[str, np.ndarray], x: np.ndarray, suffix: str) -> np.nd
     return np.array(states[::-1] if suffix.endswith("_reverse") else states)
 
 
-def separate_in_numpy(model: SeparationModel, mix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def separate_in_numpy(
+    model: SeparationModel, mix: np.ndarray, *, mel: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return masks ``(S, C, F, N)`` and stems ``(S, C, T)`` of ``mix`` ``(C, T)`` in float64."""
     w = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
     channels, samples = mix.shape
@@ -200,7 +289,9 @@ def separate_in_numpy(model: SeparationModel, mix: np.ndarray) -> tuple[np.ndarr
     padded = np.pad(padded, [(0, 0), (32, 32)], mode="reflect")
     starts = range(0, padded.shape[1] - 63, 16)
     spectrum = np.stack([np.fft.rfft(padded[:, n : n + 64] * window) for n in starts])  # N, C, F
-    level = 10 * np.log10(np.maximum((np.abs(spectrum) / window.sum()) ** 2, 1e-8))
+    bands = np.array(mel_triangles(6, 64, 8000)) if mel else np.eye(33)
+    heard = np.abs(spectrum) @ (bands / bands.sum(1, keepdims=True)).T
+    level = 10 * np.log10(np.maximum((heard / window.sum()) ** 2, 1e-8))
     x = level.transpose(0, 2, 1).reshape(len(starts), -1)
     norm = {key.rpartition(".")[2]: w[key] for key in w if "batch_norm" in key}
     x = (x - norm["running_mean"]) / np.sqrt(norm["running_var"] + 1e-5)
@@ -210,7 +301,8 @@ def separate_in_numpy(model: SeparationModel, mix: np.ndarray) -> tuple[np.ndarr
         ways = [lstm_in_numpy(rnn, x, f"l{layer}{way}") for way in ("", "_reverse")]
         x = np.concatenate(ways, axis=1)
     logits = x @ w["mask.linear.weight"].T + w["mask.linear.bias"]
-    masks = sigmoid(logits).reshape(len(starts), 33, channels, -1).transpose(3, 2, 1, 0)
+    masks = sigmoid(logits).reshape(len(starts), len(bands), channels, -1).transpose(3, 2, 1, 0)
+    masks = np.einsum("mf,scmn->scfn", bands / bands.sum(0), masks)
     frames = np.fft.irfft(masks * spectrum.transpose(1, 2, 0), axis=2)
     total, weight = np.zeros((*frames.shape[:2], padded.shape[1])), np.zeros(padded.shape[1])
     for number, start in enumerate(starts):
@@ -222,11 +314,15 @@ def separate_in_numpy(model: SeparationModel, mix: np.ndarray) -> tuple[np.ndarr
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("samples", [480, 1_003])
 @pytest.mark.parametrize("norm_per_bin", [False, True])
-def test_mask_inference_in_numpy(channels: int, samples: int, norm_per_bin: bool) -> None:
-    model, mix = tiny(channels=channels, norm_per_bin=norm_per_bin), noise(1, channels, samples)
+@pytest.mark.parametrize("mel_bands", [0, 6])
+def test_mask_inference_in_numpy(
+    channels: int, samples: int, norm_per_bin: bool, mel_bands: int
+) -> None:
+    model = tiny(channels=channels, norm_per_bin=norm_per_bin, mel_bands=mel_bands)
+    mix = noise(1, channels, samples)
     with torch.inference_mode():
         outputs = model.training_outputs(mix)
-    masks, stems = separate_in_numpy(model, mix[0].double().numpy())
+    masks, stems = separate_in_numpy(model, mix[0].double().numpy(), mel=mel_bands > 0)
     assert masks.std() > 0.1
     np.testing.assert_allclose(outputs["masks"][0].numpy(), masks, atol=1e-5)
     assert signal_to_difference(torch.from_numpy(stems), outputs["sources"][0]) > 90

@@ -22,7 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stemsplit.models.recurrent import EmbeddingHead, RecurrentConfig, RecurrentSeparator
+from stemsplit.models.recurrent import (
+    EmbeddingActivation,
+    EmbeddingHead,
+    RecurrentConfig,
+    RecurrentSeparator,
+)
 
 #: All assignments of clusters to sources are compared: 720 of them.
 MOST_SOURCES = 6
@@ -47,7 +52,8 @@ class DeepClusteringConfig(RecurrentConfig):
     n_fft: int = 256
     hop: int = 64
     hidden: int = 600
-    embedding: int = 20  # D
+    embedding: int = 20  # D; Hershey has 40
+    embedding_activation: EmbeddingActivation = "sigmoid"  # before the length is 1; Hershey's: tanh
     #: How fast a mask falls with the squared distance from its cluster. The tutorial's library has
     #: 5 for the distance itself; here bins of orthogonal embeddings, the aim of the loss, leave
     #: e^-10 in the other stem.
@@ -70,7 +76,9 @@ class DeepClustering(RecurrentSeparator):
                 f"{MOST_SOURCES} or the {dimensions} dimensions of an embedding"
             )
         self.sharpness = config.sharpness
-        self.embedding = EmbeddingHead(self.states, self.bins, self.channels, dimensions)
+        self.embedding = EmbeddingHead(
+            self.states, self.bins, self.channels, dimensions, config.embedding_activation
+        )
         # What the loss aims at: orthogonal places for the sources. Sigmoids have no minus sign.
         own = torch.arange(dimensions) % count == torch.arange(count)[:, None]
         self.register_buffer("prototypes", functional.normalize(own.float(), dim=1))
@@ -82,19 +90,19 @@ class DeepClustering(RecurrentSeparator):
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
 
-        And the ``embeddings`` (B, C, F, N, D), of length 1, which the loss of deep clustering is
+        And the ``embeddings`` (B, C, M, N, D), of length 1, which the loss of deep clustering is
         about. The gradient of the others reaches the embeddings through the masks; the centres of
         the clusters are taken as given.
         """
         spectrum, states = self.listen(mix)
         embeddings: Tensor = self.embedding(states)
-        masks = self.masks(embeddings, spectrum.abs())
+        masks = self.masks(embeddings, self.heard(spectrum.abs()))
         return {**self.outputs(masks, spectrum, mix.shape[-1]), "embeddings": embeddings}
 
     def masks(self, embeddings: Tensor, magnitudes: Tensor) -> Tensor:
-        """Return masks ``(B, S, C, F, N)`` of ``embeddings`` (B, C, F, N, D), summing to 1 over S.
+        """Return masks ``(B, S, C, M, N)`` of ``embeddings`` (B, C, M, N, D), summing to 1 over S.
 
-        The loudest bins by ``magnitudes`` ``(B, C, F, N)`` make the clusters, for all bins.
+        The loudest bins by ``magnitudes`` ``(B, C, M, N)`` make the clusters, for all bins.
         """
         # Half precision would blur what k-means tells apart.
         with torch.autocast(embeddings.device.type, enabled=False):
@@ -135,8 +143,9 @@ class DeepClustering(RecurrentSeparator):
         spectrum, states = self.listen(mix)
         embeddings = self.embedding(states)
         self.train(training)
-        loudest = self.transform(stems.float()).abs().argmax(dim=1)
-        owned = functional.one_hot(loudest, len(self.sources)) * spectrum.abs()[..., None]
+        loudest = self.heard(self.transform(stems.float()).abs()).argmax(dim=1)
+        magnitudes = self.heard(spectrum.abs())
+        owned = functional.one_hot(loudest, len(self.sources)) * magnitudes[..., None]
         sums = torch.einsum("bcfns,bcfnd->sd", owned, embeddings)
         means = torch.where(sums.any(1, keepdim=True), sums, self.prototypes)
         moved = self.prototypes.lerp(functional.normalize(means, dim=1), momentum)

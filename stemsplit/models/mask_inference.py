@@ -12,22 +12,22 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from stemsplit.models.recurrent import MaskHead, RecurrentConfig, RecurrentSeparator
+from stemsplit.models.recurrent import MaskHead, MaskingConfig, RecurrentSeparator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaskInferenceConfig(RecurrentConfig):
+class MaskInferenceConfig(MaskingConfig):
     """The tutorial's network as it stands in `RecurrentConfig`: vocals, 7,990,459 parameters."""
 
 
 class MaskInference(RecurrentSeparator):
-    """Sigmoid masks on the magnitudes of the mixture."""
+    """Masks on the magnitudes of the mixture."""
 
     Config = MaskInferenceConfig
 
     def __init__(self, config: MaskInferenceConfig) -> None:
         super().__init__(config)
-        self.mask = MaskHead(self.states, self.bins, self.channels, len(self.sources))
+        self.mask = MaskHead(config, self.states, self.bins)
 
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""

@@ -9,13 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from stemsplit.models.mel import mel_edges
 from stemsplit.models.roformer import Roformer, RoformerConfig
-
-# The mel scale of M. Slaney's Auditory Toolbox (1998), which librosa takes as well: linear below
-# 1 kHz, logarithmic above.
-LINEAR_STEP = 200 / 3  # Hz
-LOGARITHMIC_START = 1000.0  # Hz
-LOGARITHMIC_STEP = math.log(6.4) / 27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +52,7 @@ def mel_bands(count: int, n_fft: int, sample_rate: int) -> list[tuple[int, int]]
     """
     highest = n_fft // 2
     width = sample_rate / n_fft  # Hz from one bin to the next
-    top = _mel(sample_rate / 2)
-    edges = [_frequency(top * number / (count + 1)) / width for number in range(count + 2)]
+    edges = [frequency / width for frequency in mel_edges(count, sample_rate)]
     bands = [
         (math.floor(low) + 1, math.ceil(high))
         for low, high in zip(edges[:-2], edges[2:], strict=True)
@@ -72,19 +66,3 @@ def mel_bands(count: int, n_fft: int, sample_rate: int) -> list[tuple[int, int]]
     ):
         raise ValueError(f"{count} bands are too many for windows of {n_fft} samples")
     return bands
-
-
-def _mel(frequency: float) -> float:
-    """Return the place of ``frequency`` (Hz) on the mel scale."""
-    if frequency < LOGARITHMIC_START:
-        return frequency / LINEAR_STEP
-    start = LOGARITHMIC_START / LINEAR_STEP
-    return start + math.log(frequency / LOGARITHMIC_START) / LOGARITHMIC_STEP
-
-
-def _frequency(mel: float) -> float:
-    """Return the frequency in Hz at a place on the mel scale."""
-    start = LOGARITHMIC_START / LINEAR_STEP
-    if mel < start:
-        return mel * LINEAR_STEP
-    return LOGARITHMIC_START * math.exp(LOGARITHMIC_STEP * (mel - start))

@@ -6,12 +6,14 @@ Source Separation", ISMIR 2020; E. Manilow, P. Seetharaman, B. Pardo, "The North
 Source Separation Library", ISMIR 2018.
 
 Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
-spectrogram, ``H`` what the BLSTM layers give for a frame, ``D`` dimensions of an embedding.
+spectrogram, ``M`` bins as the layers hear them (``F``, or bands of the mel scale), ``H`` what the
+BLSTM layers give for a frame, ``D`` dimensions of an embedding.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +21,14 @@ from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
 from stemsplit.models.layers import istft, stft
+from stemsplit.models.mel import mel_triangles
 
 #: Levels end here: -80 dB of a full-scale signal.
 POWER_FLOOR = 1e-8
+
+
+MaskActivation: TypeAlias = Literal["sigmoid", "softmax", "clipped_relu"]
+EmbeddingActivation: TypeAlias = Literal["sigmoid", "tanh"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +47,28 @@ class RecurrentConfig:
     dropout: float = 0.3  # after every layer but the last
     #: One scale and shift for each bin, as in the tutorial's own Mask Inference; else one for all.
     norm_per_bin: bool = False
+    #: Bands of the mel scale that are heard and masked in place of the bins, as Luo has them; 0 is
+    #: none. A bin's mask is that of the bands it is in, by how much it is in them.
+    mel_bands: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskingConfig(RecurrentConfig):
+    """What a network with a `MaskHead` has besides."""
+
+    #: Wang compares these three; softmax masks of all sources sum to 1, clipped ones end at 1.
+    mask_activation: MaskActivation = "sigmoid"
 
 
 class LevelNorm(nn.Module):
-    """Batch norm of levels ``(B, N, F C)``: over everything, or for each bin and channel."""
+    """Batch norm of levels ``(B, N, M C)``: over everything, or for each bin and channel."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.batch_norm = nn.BatchNorm1d(features)
 
     def forward(self, levels: Tensor) -> Tensor:
-        """Return the normed ``levels`` ``(B, N, F C)``."""
+        """Return the normed ``levels`` ``(B, N, M C)``."""
         rows = levels.reshape(-1, self.batch_norm.num_features)
         normed: Tensor = self.batch_norm(rows)
         return normed.view(levels.shape)
@@ -94,7 +112,7 @@ class Head(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def project(self, states: Tensor) -> Tensor:
-        """Return ``(B, C, F, N, values)`` fp32 of ``states`` ``(B, N, H)``."""
+        """Return ``(B, C, M, N, values)`` fp32 of ``states`` ``(B, N, H)``."""
         projected: Tensor = self.linear(states).float()
         return projected.view(*states.shape[:2], *self.shape).permute(0, 3, 2, 1, 4)
 
@@ -102,17 +120,38 @@ class Head(nn.Module):
 class MaskHead(Head):
     """How much of each bin belongs to each source."""
 
+    def __init__(self, config: MaskingConfig, states: int, bins: int) -> None:
+        super().__init__(states, bins, config.channels, len(config.sources))
+        self.activation = config.mask_activation
+        if self.activation not in get_args(MaskActivation):
+            raise ValueError(f"mask_activation {self.activation!r} is unknown")
+        if self.activation == "softmax" and len(config.sources) < 2:
+            raise ValueError("softmax shares a bin between sources; there is one only")
+
     def forward(self, states: Tensor) -> Tensor:
-        """Return the masks ``(B, S, C, F, N)``, 0 to 1, of ``states`` ``(B, N, H)``."""
-        return self.project(states).sigmoid().movedim(-1, 1)
+        """Return the masks ``(B, S, C, M, N)``, 0 to 1, of ``states`` ``(B, N, H)``."""
+        logits = self.project(states).movedim(-1, 1)
+        if self.activation == "softmax":
+            return logits.softmax(1)
+        return logits.sigmoid() if self.activation == "sigmoid" else logits.clamp(0, 1)
 
 
 class EmbeddingHead(Head):
     """A place on the unit sphere for each bin: bins of one source come close to each other."""
 
+    def __init__(
+        self, states: int, bins: int, channels: int, dimensions: int, activation: str = "sigmoid"
+    ) -> None:
+        super().__init__(states, bins, channels, dimensions)
+        if activation not in get_args(EmbeddingActivation):
+            raise ValueError(f"embedding_activation {activation!r} is unknown")
+        self.activation = activation
+
     def forward(self, states: Tensor) -> Tensor:
-        """Return embeddings ``(B, C, F, N, D)`` of length 1 of ``states`` ``(B, N, H)``."""
-        return functional.normalize(self.project(states).sigmoid(), dim=-1)
+        """Return embeddings ``(B, C, M, N, D)`` of length 1 of ``states`` ``(B, N, H)``."""
+        values = self.project(states)
+        values = values.tanh() if self.activation == "tanh" else values.sigmoid()
+        return functional.normalize(values, dim=-1)
 
 
 class RecurrentSeparator(SeparationModel):
@@ -135,7 +174,14 @@ class RecurrentSeparator(SeparationModel):
         self.segment = config.segment
         self.n_fft = config.n_fft
         self.hop = config.hop
-        self.bins = config.n_fft // 2 + 1
+        self.bins = config.mel_bands or config.n_fft // 2 + 1  # M
+        self.bands: Tensor
+        triangles = (
+            mel_triangles(config.mel_bands, config.n_fft, config.sample_rate)
+            if config.mel_bands
+            else []
+        )
+        self.register_buffer("bands", torch.tensor(triangles), persistent=False)
         features = self.bins * config.channels
         self.states = 2 * config.hidden
         self.normalization = LevelNorm(features if config.norm_per_bin else 1)
@@ -158,8 +204,25 @@ class RecurrentSeparator(SeparationModel):
         window = self._window(spectrum)
         return istft(spectrum, self.n_fft, self.hop, whole, window=window)[..., :samples]
 
+    def heard(self, magnitudes: Tensor) -> Tensor:
+        """Return ``magnitudes`` ``(..., F, N)`` as the layers hear them: ``(..., M, N)``.
+
+        The magnitude of a band is the mean of its bins, by how much they are in it.
+        """
+        if not self.bands.numel():
+            return magnitudes
+        with torch.autocast(magnitudes.device.type, enabled=False):
+            return (self.bands / self.bands.sum(1, keepdim=True)) @ magnitudes.float()
+
+    def spread(self, masks: Tensor) -> Tensor:
+        """Return ``masks`` ``(..., M, N)`` for the bins: ``(..., F, N)``."""
+        if not self.bands.numel():
+            return masks
+        with torch.autocast(masks.device.type, enabled=False):
+            return (self.bands / self.bands.sum(0)).T @ masks.float()
+
     def levels(self, magnitudes: Tensor) -> Tensor:
-        """Return levels ``(B, N, F C)`` in dB of ``magnitudes`` ``(B, C, F, N)``, at least -80 dB.
+        """Return levels ``(B, N, M C)`` in dB of ``magnitudes`` ``(B, C, M, N)``, at least -80 dB.
 
         A constant signal of 1 has 0 dB, a sine of amplitude 1 has -6 dB.
         """
@@ -173,14 +236,15 @@ class RecurrentSeparator(SeparationModel):
         The states ``(B, N, H)`` are what the BLSTM layers make of the levels.
         """
         spectrum = self.transform(mix.float())
-        levels = self.normalization(self.levels(spectrum.abs()))
+        levels = self.normalization(self.levels(self.heard(spectrum.abs())))
         return spectrum, self.recurrent_stack(levels)
 
     def outputs(self, masks: Tensor, spectrum: Tensor, samples: int) -> dict[str, Tensor]:
-        """Return ``masks`` ``(B, S, C, F, N)`` and what they make of ``spectrum``.
+        """Return ``masks``, ``magnitudes`` ``(B, S, C, F, N)`` and ``sources`` ``(B, S, C, T)``.
 
-        That is ``magnitudes`` ``(B, S, C, F, N)`` and ``sources`` ``(B, S, C, T)``; T = samples.
+        That is what ``masks`` ``(B, S, C, M, N)`` make of ``spectrum`` (B, C, F, N); T = samples.
         """
+        masks = self.spread(masks)
         return {
             "sources": self.restore(masks * spectrum[:, None], samples),
             "masks": masks,
