@@ -175,7 +175,7 @@ def test_a_folder_gives_the_songs_below_it(song: Path, tmp_path: Path) -> None:
     (song.parent / ".hidden.wav").write_bytes(b"no song")
     result = run("music", "--stems", "vocals", cwd=tmp_path)
     assert result.code == 0
-    assert result.lines == ["separated/song/vocals.wav", "separated/second/vocals.wav"]
+    assert result.lines == ["separated/song/vocals.wav", "separated/album/second/vocals.wav"]
 
 
 def test_the_same_song_twice_is_one(song: Path, tmp_path: Path) -> None:
@@ -184,11 +184,21 @@ def test_the_same_song_twice_is_one(song: Path, tmp_path: Path) -> None:
 
 
 def test_two_songs_for_one_name_are_refused_before_any_work(song: Path, tmp_path: Path) -> None:
-    shutil.copy(song, tmp_path / "song.flac")
-    result = run(song, "song.flac", cwd=tmp_path)
+    shutil.copy(song, tmp_path / "song.wav")
+    result = run(song, "song.wav", cwd=tmp_path)
     assert result.code == 2
-    assert "would both write separated/song/drums.wav" in result.stderr
+    assert "would both write separated/song.wav/drums.wav" in result.stderr
     assert not (tmp_path / "separated").exists()
+
+
+def test_songs_that_differ_in_their_endings_keep_them(song: Path, tmp_path: Path) -> None:
+    shutil.copy(song, song.with_name("song.flac"))
+    shutil.copy(song, song.with_name("other.wav"))
+    result = run("music", "--stems", "vocals", cwd=tmp_path)
+    assert result.code == 0
+    assert result.lines == [
+        f"separated/{name}/vocals.wav" for name in ("other", "song.flac", "song.wav")
+    ]
 
 
 def test_quiet_says_nothing_and_progress_is_lines_elsewhere(song: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ ALLOWED = {
     "audio": {"errors", "types"},
     "models": {"errors", "types"},
     "checkpoints": {"stemsplit", "errors", "types", "models"},
-    "separation": {"errors", "types", "models", "checkpoints", "audio"},
+    "separation": {"stemsplit", "errors", "types", "models", "checkpoints", "audio"},
     "evaluation": {"errors", "types", "audio"},
     "cli": {
         "stemsplit",

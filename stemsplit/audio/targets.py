@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -44,3 +45,19 @@ def output_error(exc: OSError | ValueError, path: Path) -> StemsplitError:
     if number == errno.ENOTDIR:
         return OutputError("its folder is in fact a file", path=path)
     return OutputError(f"cannot be written: {text}", path=path)
+
+
+def sync_file(path: Path) -> None:
+    """Have the system put the content of ``path`` on the disk, where a power cut does not reach."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the system put the names in ``folder`` on the disk; not every system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

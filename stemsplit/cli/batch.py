@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
 from stemsplit.cli.events import show
-from stemsplit.cli.inputs import find_songs
+from stemsplit.cli.inputs import Song, find_songs
+from stemsplit.cli.outcomes import Outcome, exit_code, record, table
 from stemsplit.errors import (
     CheckpointError,
     ExitCode,
@@ -25,14 +26,19 @@ from stemsplit.errors import (
     StemsplitError,
     UsageError,
 )
-from stemsplit.separation.naming import check_collisions, check_template, stem_paths
+from stemsplit.separation.naming import (
+    check_collisions,
+    check_template,
+    clashes,
+    manifest_path,
+    safe_folder,
+    stem_paths,
+)
 from stemsplit.separation.selection import Selection, select_stems
 from stemsplit.types import EncodingOptions, Existing, Finished, Precision
 
 if TYPE_CHECKING:
     from stemsplit.separation.engine import Engine
-
-SCHEMA = 1  # of the records that --json writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,25 +62,12 @@ class SplitOptions:
     batch: int | Literal["auto"] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one input."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the stems of a song go, by name, and the manifest that tells of them."""
 
-    input: Path
-    status: Literal["done", "skipped", "failed"]
-    outputs: dict[str, Path]
-    finished: Finished | None = None
-    error: StemsplitError | None = None
-    seconds: float = 0.0  # of wall clock
-
-    @classmethod
-    def failed(cls, song: Path | InputError, error: StemsplitError) -> Outcome:
-        """Return the outcome of a ``song`` of which nothing was written."""
-        return cls(input=Path(_path_of(song)), status="failed", outputs={}, error=error)
-
-
-def _path_of(song: Path | InputError) -> str:
-    return (song.path or "") if isinstance(song, InputError) else str(song)
+    stems: dict[str, Path]
+    manifest: Path
 
 
 class Batch:
@@ -89,21 +82,21 @@ class Batch:
         self.selection = self._select()
         check_template(options.template, self.selection.wanted)
 
-    def run(self, files: Iterable[str]) -> ExitCode:
+    def run(self, files: Iterable[str], lists: Iterable[str] = ()) -> ExitCode:
         """Split ``files``, tell what became of each, and return the exit code of the whole.
 
-        A bad song is told and passed over; after a lack of disk or memory the rest is not tried.
-        Raises ``UsageError`` and ``CheckpointError``, with which no song can be split at all.
+        ``lists`` are files that name more. A bad song is told and passed over; after a lack of
+        disk or memory the rest is not tried. Raises ``UsageError`` and ``CheckpointError``, with
+        which no song can be split at all.
         """
-        songs = list(find_songs(files, self.options.folder))
-        plans = {song: self._outputs(song) for song in songs if isinstance(song, Path)}
-        check_collisions({song: outputs.values() for song, outputs in plans.items()})
+        songs = list(find_songs(files, self.options.folder, lists))
+        plans = self._plan_all([song for song in songs if isinstance(song, Song)])
         outcomes: list[Outcome] = []
         for number, song in enumerate(songs, 1):
             label = f"[{number}/{len(songs)}] " if len(songs) > 1 else ""
             if outcomes and isinstance(outcomes[-1].error, ResourceError):
-                given_up = ResourceError("not tried after that", path=_path_of(song))
-                outcome = Outcome.failed(song, given_up)
+                given_up = ResourceError("not tried after that", path=song.path)
+                outcome = Outcome.failed(song.path, given_up)
             else:
                 outcome = self._attempt(song, plans, label)
             outcomes.append(outcome)
@@ -113,38 +106,53 @@ class Batch:
             raise self._unwritable
         return exit_code([outcome.error for outcome in outcomes])
 
+    def _plan_all(self, songs: Sequence[Song]) -> dict[Path, Plan]:
+        """Return the plan of each song by its path; names that clash keep their endings.
+
+        Raises ``UsageError`` where that does not help.
+        """
+        plans = {song.path: self._plan(song) for song in songs}
+        while clashing := clashes({path: _files(plan) for path, plan in plans.items()}):
+            again = {s.path: self._plan(s, whole_name=True) for s in songs if s.path in clashing}
+            if all(plans[path] == plan for path, plan in again.items()):
+                break
+            plans |= again
+        check_collisions({path: _files(plan) for path, plan in plans.items()})
+        return plans
+
     def _select(self) -> Selection:
         options = self.options
         return select_stems(loading.stems_of(options.model), options.stems, options.two_stems)
 
-    def _outputs(self, song: Path) -> dict[str, Path]:
+    def _plan(self, song: Song, *, whole_name: bool = False) -> Plan:
         options = self.options
-        return stem_paths(
-            song,
-            self.selection.wanted,
-            folder=options.folder,
-            template=options.template,
-            extension=options.encoding.format,
-            model=loading.label(options.model),
+        names: dict[str, Any] = {
+            "folder": options.folder / safe_folder(song.below),
+            "template": options.template,
+            "extension": options.encoding.format,
+            "model": loading.label(options.model),
+            "whole_name": whole_name,
+        }
+        return Plan(
+            stem_paths(song.path, self.selection.wanted, **names),
+            manifest_path(song.path, **names),
         )
 
-    def _attempt(
-        self, song: Path | InputError, plans: dict[Path, dict[str, Path]], label: str
-    ) -> Outcome:
+    def _attempt(self, song: Song | InputError, plans: Mapping[Path, Plan], label: str) -> Outcome:
         if isinstance(song, InputError):
-            return Outcome.failed(song, song)
-        outputs = self._unwritten(plans[song])
+            return Outcome.failed(song.path, song)
+        outputs = self._unwritten(plans[song.path].stems)
         if not outputs:
-            return Outcome(input=song, status="skipped", outputs=plans[song])
+            return Outcome(input=song.path, status="skipped", outputs=plans[song.path].stems)
         start = time.monotonic()
         try:
-            finished = self._split(song, outputs, label)
+            finished = self._split(song.path, outputs, label)
         except StemsplitError as error:
             if self._engine is None and isinstance(error, UsageError | CheckpointError):
                 raise  # there is no model, for this song or any other
-            return Outcome.failed(song, error)
+            return Outcome.failed(song.path, error)
         return Outcome(
-            input=song,
+            input=song.path,
             status="done",
             outputs=outputs,
             finished=finished,
@@ -220,48 +228,18 @@ class Batch:
             self.console.note(f"{outcome.input}: skipped, its stems are there already")
         try:
             if self.console.json:
-                self.console.record(self._record(outcome))
+                self.console.record(record(outcome, self.options.model))
             elif outcome.status == "done":
                 for path in outcome.outputs.values():
                     self.console.data(str(path))
         except ResourceError as error:
             self._unwritable = error
 
-    def _record(self, outcome: Outcome) -> dict[str, Any]:
-        """Return ``outcome`` as the object that --json writes."""
-        record: dict[str, Any] = {
-            "schema": SCHEMA,
-            "input": str(outcome.input),
-            "status": outcome.status,
-            "model": self.options.model,
-            "stems": [{"name": stem, "path": str(path)} for stem, path in outcome.outputs.items()],
-        }
-        if finished := outcome.finished:
-            record |= {
-                "sample_rate": finished.sample_rate,
-                "channels": finished.channels,
-                "frames": finished.frames,
-                "seconds": round(outcome.seconds, 3),
-            }
-        if error := outcome.error:
-            record |= {"error": str(error), "hint": error.hint, "exit_code": error.exit_code}
-        return record
-
     def _summarise(self, outcomes: Sequence[Outcome]) -> None:
         if len(outcomes) > 1:
-            counts = {
-                status: sum(outcome.status == status for outcome in outcomes)
-                for status in ("done", "skipped", "failed")
-            }
-            self.console.note(", ".join(f"{count} {status}" for status, count in counts.items()))
+            for line in table(outcomes, whole=self.console.verbose > 0):
+                self.console.note(line)
 
 
-def exit_code(outcomes: Sequence[StemsplitError | None]) -> ExitCode:
-    """Return the exit code of a run whose inputs failed with ``outcomes``, None where one did not.
-
-    It is 0 if nothing failed, 6 if only some did, else the code of the first failure.
-    """
-    failures = [error for error in outcomes if error is not None]
-    if not failures:
-        return ExitCode.DONE
-    return failures[0].exit_code if len(failures) == len(outcomes) else ExitCode.PARTLY
+def _files(plan: Plan) -> list[Path]:
+    return [*plan.stems.values(), plan.manifest]

@@ -29,8 +29,21 @@ own, split and scored). Each has its own --help.
 def split(
     context: typer.Context,
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Songs, videos, or folders of them.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Songs, videos, folders of them, playlists or patterns.",
+            show_default=False,
+        ),
+    ] = None,
+    files_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LIST",
+            help="File with names of songs or folders, one a line; - is standard input.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -124,6 +137,8 @@ def split(
         for line in describe(context):
             console.data(line)
         return ExitCode.DONE
+    if not files and not files_from:
+        raise UsageError("no FILE, and no --files-from either")
     parse_device(device)
     if force and skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
@@ -150,7 +165,7 @@ def split(
         ),
         console,
     )
-    return batch_of_songs.run(files)
+    return batch_of_songs.run(files or (), files_from or ())
 
 
 def parse_stems(text: str) -> tuple[str, ...]:

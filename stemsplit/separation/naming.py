@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import string
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from stemsplit.errors import UsageError
+from stemsplit.separation.manifest import NAME, name_for
 
 DEFAULT_FOLDER = Path("separated")
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
@@ -79,23 +81,71 @@ def check_template(template: str, stems: Sequence[str]) -> None:
 
 
 def stem_paths(
-    track: Path, stems: Sequence[str], *, folder: Path, template: str, extension: str, model: str
+    track: Path,
+    stems: Sequence[str],
+    *,
+    folder: Path,
+    template: str,
+    extension: str,
+    model: str,
+    whole_name: bool = False,
 ) -> dict[str, Path]:
     """Return the path of each of ``stems`` of the input ``track``, by a checked ``template``.
 
-    Raises ``UsageError`` for a name that is longer than file systems take.
+    With ``whole_name``, ``{track}`` keeps the ending of the input's name. Raises ``UsageError`` for
+    a name that is longer than file systems take.
     """
-    values = {
-        "track": safe_name(track.stem),
-        "trackext": safe_name(track.suffix.lstrip(".")),
-        "ext": extension,
-        "model": safe_name(model),
-    }
+    values = _values(track, extension, model, whole_name)
     names = {stem: template.format(stem=safe_name(stem), **values) for stem in stems}
     for name in names.values():
         if any(len(os.fsencode(part)) > LONGEST_COMPONENT for part in Path(name).parts):
             raise UsageError(f"template {template!r} makes a name that is too long: {name}")
     return {stem: folder / name for stem, name in names.items()}
+
+
+def manifest_path(
+    track: Path,
+    *,
+    folder: Path,
+    template: str,
+    extension: str,
+    model: str,
+    whole_name: bool = False,
+) -> Path:
+    """Return where the manifest of the input ``track`` is, whichever of its stems are wanted.
+
+    It is in the folder that all of them share; if the song does not have that to itself, the name
+    of the manifest tells the song.
+    """
+    values = _values(track, extension, model, whole_name)
+    shared = list(takewhile(lambda part: "{stem}" not in part, Path(template).parts[:-1]))
+    own = any("{track}" in part for part in shared)
+    return folder.joinpath(
+        *(part.format(**values) for part in shared), NAME if own else name_for(values["track"])
+    )
+
+
+def _values(track: Path, extension: str, model: str, whole_name: bool) -> dict[str, str]:
+    return {
+        "track": safe_name(track.name if whole_name else track.stem),
+        "trackext": safe_name(track.suffix.lstrip(".")),
+        "ext": extension,
+        "model": safe_name(model),
+    }
+
+
+def safe_folder(folder: Path) -> Path:
+    """Return the relative ``folder`` with names that every file system takes."""
+    return Path(*(safe_name(part) for part in folder.parts))
+
+
+def clashes(plans: Mapping[Path, Iterable[Path]]) -> set[Path]:
+    """Return the inputs of ``plans`` of which another one would write the same file."""
+    writers: dict[Path, set[Path]] = {}
+    for source, outputs in plans.items():
+        for output in outputs:
+            writers.setdefault(output.resolve(), set()).add(source)
+    return {source for sources in writers.values() if len(sources) > 1 for source in sources}
 
 
 def check_collisions(plans: Mapping[Path, Iterable[Path]]) -> None:

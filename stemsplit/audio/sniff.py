@@ -1,0 +1,33 @@
+"""Whether a file may be audio, by its first bytes, whatever it is called. Nothing is decoded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+#: What programs for DJs make: a song and its stems in one file, which is split already.
+STEM_SUFFIXES = (".stem.mp4", ".stem.m4a")
+_HEAD = 64  # bytes that the patterns look at
+#: How files begin that may hold audio. Pictures that share a container are told apart by brand.
+_MAGIC = re.compile(
+    rb"(?:RIFF|RF64|BW64|RIFX)....WAVE"
+    rb"|FORM....AIF[FC]"
+    rb"|fLaC|OggS|ID3[\x02-\x04]|wvpk|MAC |TTA[12]|caff\x00\x01|\.snd|MPCK|MP\+|\.ra\xfd|\.RMF"
+    rb"|Creative Voice File\x1a|#!AMR|\x0b\x77|\x7f\xfe\x80\x01|riff\x2e\x91\xcf\x11"
+    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11"  # ASF: wma, wmv
+    rb"|\x1a\x45\xdf\xa3"  # EBML: mka, mkv, webm
+    rb"|RIFF....AVI |FLV\x01|\x00\x00\x01\xba"
+    rb"|....(?:ftyp(?!avif|avis|heic|heix|heif|mif1|msf1|crx |jpx )|moov|wide)"
+    rb"|\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]"  # MPEG audio, layers 1 to 3
+    rb"|\xff[\xf0\xf1\xf8\xf9][\x40-\x7f\x80-\xbf]",  # AAC in ADTS
+    re.DOTALL,
+)
+
+
+def may_be_audio(path: Path) -> bool:
+    """Return whether the file at ``path`` begins like audio; what cannot be read does not."""
+    try:
+        with path.open("rb") as file:
+            return _MAGIC.match(file.read(_HEAD)) is not None
+    except OSError:
+        return False

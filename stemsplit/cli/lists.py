@@ -1,0 +1,90 @@
+"""Lists of songs in files: playlists, and what ``--files-from`` names."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from stemsplit.errors import InputError
+
+PLAYLISTS = (".m3u", ".m3u8")
+#: What begins the lists of pieces that streams are made of; such a playlist names no songs.
+_STREAMED = b"#EXT-X-"
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def is_playlist(path: Path) -> bool:
+    """Return whether ``path`` is called like a playlist."""
+    return path.suffix.lower() in PLAYLISTS
+
+
+def local_path(text: str) -> Path:
+    """Return the path that ``text`` is, or that it gives as a ``file://`` address.
+
+    Raises ``InputError`` for addresses of anything else: nothing is fetched.
+    """
+    if not _ADDRESS.match(text) or os.path.lexists(text):
+        return Path(text)
+    address = urlsplit(text)
+    if address.scheme.lower() != "file" or address.netloc not in ("", "localhost"):
+        reason = "is an address in a network; only files are split"
+        raise InputError(reason, path=text, hint="fetch the song first, then name its file")
+    return Path(url2pathname(address.path) if os.name == "nt" else unquote(address.path))
+
+
+def read_names(source: str) -> list[str]:
+    """Return the names in the file ``source`` (``-``: standard input), one a line.
+
+    If there is a NUL byte, NULs separate the names instead, as ``find -print0`` writes them. Names
+    stand as they are: nothing is unquoted, and there are no comments. Raises ``InputError`` for a
+    file that cannot be read.
+    """
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as exc:
+        raise InputError(f"cannot be read: {exc.strerror}", path=source) from exc
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def read_playlist(path: Path) -> Iterator[Path | InputError]:
+    """Yield the songs of the playlist ``path``; relative ones are beside it, or below.
+
+    Network addresses and playlists give an ``InputError`` each. Raises ``InputError`` for a
+    playlist that cannot be read, that is one of pieces of a stream, or that names nothing.
+    """
+    try:
+        data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as exc:
+        raise InputError(f"cannot be read: {exc.strerror}", path=path) from exc
+    if _STREAMED in data:
+        raise InputError("lists the pieces of a stream, not songs", path=path)
+    lines = [line.strip() for line in data.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(b"#")]
+    if not lines:
+        raise InputError("this playlist names no songs", path=path)
+    for line in lines:
+        try:
+            yield _entry(line, path)
+        except InputError as error:
+            yield error
+
+
+def _entry(line: bytes, playlist: Path) -> Path:
+    """Return the song that a line means, read in the way that gives a file that exists.
+
+    A playlist does not say how it is encoded: UTF-8, the bytes of the file system, or what Windows
+    uses in western Europe; and Windows writes backslashes.
+    """
+    own, western = os.fsdecode(line), line.decode("cp1252", "replace")
+    readings = [own, western, own.replace("\\", "/"), western.replace("\\", "/")]
+    paths = [playlist.parent / local_path(text) for text in dict.fromkeys(readings)]
+    entry = next((path for path in paths if os.path.lexists(path)), paths[0])
+    if is_playlist(entry):
+        raise InputError("is a playlist in a playlist", path=entry, hint="name it by itself")
+    return entry

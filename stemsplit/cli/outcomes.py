@@ -1,0 +1,77 @@
+"""What became of each input, and how the whole run is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from stemsplit.errors import ExitCode, StemsplitError
+from stemsplit.types import Finished
+
+SCHEMA = 1  # of the records that --json writes
+Status = Literal["done", "skipped", "failed"]
+_STATUSES: tuple[Status, ...] = ("done", "skipped", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one input."""
+
+    input: Path
+    status: Status
+    outputs: dict[str, Path]
+    finished: Finished | None = None
+    error: StemsplitError | None = None
+    seconds: float = 0.0  # of wall clock
+
+    @classmethod
+    def failed(cls, path: Path | str | None, error: StemsplitError) -> Outcome:
+        """Return the outcome of the input ``path``, of which nothing was written."""
+        return cls(input=Path(path or ""), status="failed", outputs={}, error=error)
+
+
+def record(outcome: Outcome, model: str) -> dict[str, Any]:
+    """Return ``outcome`` as the object that --json writes."""
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "input": str(outcome.input),
+        "status": outcome.status,
+        "model": model,
+        "stems": [{"name": stem, "path": str(path)} for stem, path in outcome.outputs.items()],
+    }
+    if finished := outcome.finished:
+        content |= {
+            "sample_rate": finished.sample_rate,
+            "channels": finished.channels,
+            "frames": finished.frames,
+            "seconds": round(outcome.seconds, 3),
+        }
+    if error := outcome.error:
+        content |= {"error": str(error), "hint": error.hint, "exit_code": error.exit_code}
+    return content
+
+
+def table(outcomes: Sequence[Outcome], *, whole: bool = False) -> Iterator[str]:
+    """Yield the lines that tell how a run ended: counts, and each failure with its reason.
+
+    The ``whole`` table has a line for every input.
+    """
+    counts = {status: sum(o.status == status for o in outcomes) for status in _STATUSES}
+    yield ", ".join(f"{count} {status}" for status, count in counts.items())
+    for status in _STATUSES:
+        for outcome in outcomes:
+            if outcome.status == status and (whole or outcome.error is not None):
+                yield f"  {status:<7}  {outcome.error or outcome.input}"
+
+
+def exit_code(outcomes: Sequence[StemsplitError | None]) -> ExitCode:
+    """Return the exit code of a run whose inputs failed with ``outcomes``, None where one did not.
+
+    It is 0 if nothing failed, 6 if only some did, else the code of the first failure.
+    """
+    failures = [error for error in outcomes if error is not None]
+    if not failures:
+        return ExitCode.DONE
+    return failures[0].exit_code if len(failures) == len(outcomes) else ExitCode.PARTLY

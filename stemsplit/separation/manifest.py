@@ -1,0 +1,260 @@
+"""What is known of the stems of a song: a file beside them tells what they were made of, and how.
+
+Nothing in it depends on when or how fast they were made: two runs that make the same stems write
+the same manifest. It is written twice, before the stems move to their places and after that; in
+between it says so, and whoever finds it then believes nothing without looking.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stemsplit import __version__
+from stemsplit.audio.targets import output_error, sync_folder
+from stemsplit.errors import InputError
+
+NAME = ".stemsplit.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An input, as its content tells: a file that was moved or touched is the same."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a stem is made with; everything that changes its bytes, but the input."""
+
+    model: str
+    digest: str  # SHA-256 of the weights, or of what stands for them
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One stem, as it was written."""
+
+    stem: str
+    size: int
+    sha256: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audio:
+    """How long the stems are, in frames at ``sample_rate`` (Hz) and in seconds."""
+
+    sample_rate: int
+    channels: int
+    frames: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The stems of one input; ``outputs`` by their paths relative to the manifest's folder.
+
+    Unless ``complete`` its writer was on the point of moving them, and may not have come to it.
+    """
+
+    input: Source
+    audio: Audio
+    outputs: dict[str, Output] = field(default_factory=dict)
+    complete: bool = True
+    written: int = field(default=0, compare=False)  # when, in ns, as the file system knows
+
+
+def name_for(track: str) -> str:
+    """Return the name of a manifest in a folder that stems of several songs share."""
+    return f".{track}{NAME}"
+
+
+def outputs_in(folder: Path, names: Iterable[str]) -> set[Path]:
+    """Return the stems of which the manifests among ``names`` in ``folder`` tell."""
+    found: set[Path] = set()
+    for name in names:
+        if name.endswith(NAME):
+            with contextlib.suppress(InputError):
+                known = read(folder / name)
+                found |= {folder / path for path in known.outputs} if known else set()
+    return found
+
+
+def identify(path: Path) -> Source:
+    """Return who the file at ``path`` is; raises ``InputError`` if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return Source(name=path.name, size=file.tell(), sha256=digest)
+    except OSError as exc:
+        raise InputError(f"cannot be read: {exc.strerror}", path=path) from exc
+
+
+def read(path: Path) -> Manifest | None:
+    """Return the manifest at ``path``, or None if there is none.
+
+    Raises ``InputError`` for one that is damaged, or of a later program.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        if content["schema"] != SCHEMA:
+            raise ValueError("schema")
+        outputs = {
+            str(name): Output(**(values | {"recipe": Recipe(**values["recipe"])}))
+            for name, values in content["outputs"].items()
+        }
+        return Manifest(
+            input=Source(**content["input"]),
+            audio=Audio(**content["audio"]),
+            outputs=outputs,
+            complete=content["complete"] is True,
+            written=path.stat().st_mtime_ns,
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise InputError("this manifest is damaged, and taken for none", path=path) from exc
+
+
+def vouches(known: Manifest, folder: Path, path: Path, source: Source, recipe: Recipe) -> bool:
+    """Return whether ``path`` holds what ``recipe`` makes of ``source``, by the manifest ``known``.
+
+    ``folder`` is that of the manifest. A stem that was touched after it was written is hashed.
+    """
+    output = known.outputs.get(_relative(path, folder))
+    if output is None or output.recipe != recipe or known.input.sha256 != source.sha256:
+        return False
+    try:
+        status = path.stat()
+        if status.st_size != output.size:
+            return False
+        return (known.complete and status.st_mtime_ns <= known.written) or _digest(
+            path
+        ) == output.sha256
+    except OSError:
+        return False
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Ledger:
+    """The manifest of one song while its stems are written.
+
+    ``announce`` before they move to their places, then ``confirm``, or ``retract`` if they could
+    not be moved. ``recipes`` are those of the stems; ``known`` is what was known before.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        song: Path,
+        source: Source,
+        recipes: Mapping[str, Recipe],
+        known: Manifest | None = None,
+        mark: str,
+    ) -> None:
+        self.path = path
+        self.mark = mark
+        self._song = song
+        self._source = source
+        self._recipes = recipes
+        self._known = known
+        self._before: bytes | None = None
+        self._manifest: Manifest | None = None
+        self._status = _status(song)
+
+    def announce(
+        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: Audio
+    ) -> None:
+        """Write that the stems ``files`` are about to move to ``targets``.
+
+        Raises ``InputError`` if the song is not what it was when this ledger was made, and
+        ``OutputError`` or ``ResourceError`` if the manifest cannot be written.
+        """
+        if _status(self._song) != self._status:
+            raise InputError("was changed while it was split", path=self._song)
+        folder = self.path.parent
+        outputs = self._still_true(folder)
+        for stem, file in files.items():
+            outputs[_relative(targets[stem], folder)] = Output(
+                stem=stem,
+                size=file.stat().st_size,
+                sha256=_digest(file),
+                recipe=self._recipes[stem],
+            )
+        with contextlib.suppress(OSError):
+            self._before = self.path.read_bytes()
+        self._manifest = Manifest(
+            input=self._source, audio=audio, outputs=dict(sorted(outputs.items())), complete=False
+        )
+        self._write(self._manifest)
+
+    def confirm(self) -> None:
+        """Write that the stems are in their places. Raises as ``announce`` does."""
+        if self._manifest is not None:
+            self._write(replace(self._manifest, complete=True))
+
+    def retract(self) -> None:
+        """Put back what was known before ``announce``; never raises."""
+        with contextlib.suppress(OSError):
+            if self._manifest is not None and self._before is None:
+                self.path.unlink()
+            elif self._before is not None:
+                self.path.write_bytes(self._before)
+
+    def _still_true(self, folder: Path) -> dict[str, Output]:
+        """Return the outputs of earlier runs that are what the manifest says of them."""
+        known = self._known
+        if known is None or known.input.sha256 != self._source.sha256:
+            return {}
+        return {
+            name: output
+            for name, output in known.outputs.items()
+            if vouches(known, folder, folder / name, self._source, output.recipe)
+        }
+
+    def _write(self, manifest: Manifest) -> None:
+        content = {"schema": SCHEMA, "version": __version__} | asdict(manifest)
+        del content["written"]
+        temporary = self.path.with_name(f".stemsplit-{self.mark}-manifest.part")
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(content, file, indent=1)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+            sync_folder(self.path.parent)
+        except OSError as exc:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise output_error(exc, self.path) from exc
+
+
+def _status(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when somebody writes to ``path``, or puts something else there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
