@@ -38,18 +38,19 @@ _stemsplit() {
             "split --depth") _stemsplit_words "16 24 32f"; return ;;
             "split -d"|"split --device"|"demo -d"|"demo --device") _stemsplit_words "auto cuda mps cpu"; return ;;
             "split --precision"|"demo --precision") _stemsplit_words "auto fp32 fp16 bf16"; return ;;
+            "split --progress"|"demo --progress") _stemsplit_words "auto bar lines ndjson none"; return ;;
             "models convert --architecture") _stemsplit_words "bs_roformer mel_band_roformer scnet mdx23c htdemucs"; return ;;
             "models convert --config"|"models convert -o"|"models convert --out") _stemsplit_files; return ;;
         esac
         if [[ $current == -* ]]; then
             case "${command:-split}" in
-                "split") _stemsplit_words "--files-from -o --out --filename -n --model --stems --two-stems --format --depth --bitrate -f --force --skip-existing --accept-truncated --start --end --duration --preview -d --device --precision --overlap --batch --offline --allow-unverified --print-config --json -q --quiet -v --verbose --debug --version -h --help" ;;
+                "split") _stemsplit_words "--files-from -o --out --filename -n --model --stems --two-stems --format --depth --bitrate -f --force --skip-existing --accept-truncated --start --end --duration --preview -d --device --precision --overlap --batch --offline --allow-unverified --print-config --json --progress -q --quiet -v --verbose --debug --version -h --help" ;;
                 "models"|"models path"|"config") _stemsplit_words "-h --help" ;;
                 "models list"|"models show") _stemsplit_words "--json -h --help" ;;
                 "models pull") _stemsplit_words "--offline --allow-unverified -q --quiet --debug -h --help" ;;
                 "models verify"|"models rm"|"config show"|"config path") _stemsplit_words "--debug -h --help" ;;
                 "models convert") _stemsplit_words "--architecture --config -o --out -f --force -q --quiet --debug -h --help" ;;
-                "demo") _stemsplit_words "-o --out -n --model --seconds --seed -f --force -d --device --precision --offline --allow-unverified --json -q --quiet -v --verbose --debug -h --help" ;;
+                "demo") _stemsplit_words "-o --out -n --model --seconds --seed -f --force -d --device --precision --offline --allow-unverified --json --progress -q --quiet -v --verbose --debug -h --help" ;;
             esac
             return
         fi

@@ -16,6 +16,7 @@ Format: TypeAlias = Literal["wav", "flac", "mp3"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
 Existing: TypeAlias = Literal["refuse", "force", "skip"]
 Window: TypeAlias = Literal["triangle", "fade"]
+ProgressStyle: TypeAlias = Literal["auto", "bar", "lines", "ndjson", "none"]
 Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 
 

@@ -299,7 +299,7 @@ def test_every_option_is_a_setting_that_the_page_of_the_configuration_has() -> N
 def test_every_key_of_a_record_stands_on_the_page_of_the_json() -> None:
     text = (ROOT / "man/man5/stemsplit-json.5").read_text()
     for each in PAGES.values():
-        for fields in each.records.values():
+        for fields in (*each.records.values(), *each.events.values()):
             for key in fields:
                 assert f".TP\n\\fB{key}\\fR\n" in text
 

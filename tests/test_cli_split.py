@@ -327,3 +327,38 @@ def test_where_memory_runs_out_the_song_goes_on_with_less(
     ]
     one, two = (tmp_path / result.lines[0] for result in (whole, done))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_progress_for_programs_is_an_object_a_line(song: Path, tmp_path: Path) -> None:
+    done = run("-n", TINY, "--stems", "bass", "--progress", "ndjson", song, "x.wav", cwd=tmp_path)
+    assert done.code == 6
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {event["schema"] for event in events} == {1}
+    kinds = [event["event"] for event in events]
+    assert list(dict.fromkeys(kinds)) == ["opened", "separated", "finished", "error", "note"]
+    opened = events[kinds.index("opened")]
+    assert (opened["input"], opened["sample_rate"], opened["duration"]) == (str(song), 44_100, 3.0)
+    separated = [event for event in events if event["event"] == "separated"]
+    frames = 3 * 44_100
+    assert [event["total"] for event in separated] == [frames] * len(separated)
+    assert separated[0]["done"] == 0
+    assert separated[-1]["done"] == frames
+    assert sorted(event["done"] for event in separated) == [event["done"] for event in separated]
+    finished = events[kinds.index("finished")]
+    assert finished["stems"] == {"bass": f"separated/{song.stem}/bass.wav"}
+    error = events[kinds.index("error")]
+    assert (error["error"], error["exit_code"]) == ("x.wav: no such file", 3)
+
+
+@pytest.mark.parametrize("words", [["--progress", "ndjson"], ["--progress=ndjson"]])
+def test_an_error_is_an_object_too(words: list[str], tmp_path: Path) -> None:
+    failed = run("song.wav", "-n", "nosuch", *words, cwd=tmp_path)
+    error = json.loads(failed.stderr)
+    assert (failed.code, error["event"], error["exit_code"]) == (2, "error", 2)
+    assert error["error"] == "no model 'nosuch'"
+
+
+def test_progress_can_be_silenced_alone(song: Path, tmp_path: Path) -> None:
+    done = run("-n", TINY, "--stems", "bass", "--progress", "none", song, "x.wav", cwd=tmp_path)
+    assert "%" not in done.stderr
+    assert "1 done, 0 skipped, 1 failed" in done.stderr

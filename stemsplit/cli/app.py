@@ -9,11 +9,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from stemsplit.cli.console import Console
 from stemsplit.errors import ExitCode, StemsplitError, UsageError
+from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
     import typer
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What nohup or a parent chose to ignore stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
-    console = Console(sys.stdout, sys.stderr)
+    console = Console(sys.stdout, sys.stderr, style=_style(rest))
     try:
         return _run(name, rest, console)
     except StemsplitError as error:
@@ -86,6 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.DEFECT
     finally:
         _flush(sys.stdout, sys.stderr)
+
+
+def _style(arguments: Sequence[str]) -> ProgressStyle:
+    """Return how errors are told: as objects to a program that asks for those, even wrongly."""
+    asked = ("--progress", "ndjson") in pairwise(arguments) or "--progress=ndjson" in arguments
+    if asked or os.environ.get("STEMSPLIT_PROGRESS") == "ndjson":
+        return "ndjson"
+    return "auto"
 
 
 def _run(name: str, arguments: list[str], console: Console) -> int:

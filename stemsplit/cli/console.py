@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from stemsplit.errors import ResourceError, StemsplitError, printable
+from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+EVENT_SCHEMA = 1  # of the objects that --progress ndjson writes
 
 
 @dataclass
@@ -21,7 +24,8 @@ class Console:
     """Two streams and how much is said on the second.
 
     ``quiet`` 1 hides progress and remarks, 2 hides warnings too; errors are always shown.
-    ``verbose`` 1 says what is done and how long it took.
+    ``verbose`` 1 says what is done and how long it took. ``style`` "ndjson" makes every line on
+    stderr an object, for programs.
     """
 
     stdout: TextIO
@@ -29,6 +33,7 @@ class Console:
     quiet: int = 0
     verbose: int = 0
     json: bool = False
+    style: ProgressStyle = "auto"
     _bar: Bar | None = field(default=None, init=False)
 
     def data(self, text: str) -> None:
@@ -57,6 +62,10 @@ class Console:
 
     def error(self, error: StemsplitError) -> None:
         """Say what went wrong in one line, and what to do about it in another."""
+        if self.style == "ndjson":
+            code = error.exit_code.value
+            self.event("error", error=str(error), hint=error.hint, exit_code=code)
+            return
         self._say(f"stemsplit: error: {error}")
         if error.hint:
             self._say(f"hint: {printable(error.hint)}")
@@ -64,24 +73,37 @@ class Console:
     def warn(self, message: str) -> None:
         """Say something that a person should know, in one line."""
         if self.quiet < 2:
-            self._say(f"stemsplit: warning: {printable(message)}")
+            self._remark("warning", message, "stemsplit: warning: ")
 
     def note(self, message: str) -> None:
         """Say how things go, in one line."""
         if self.quiet < 1:
-            self._say(printable(message))
+            self._remark("note", message)
 
     def detail(self, message: str) -> None:
         """Say something for those who asked for more."""
         if self.verbose and not self.quiet:
-            self._say(printable(message))
+            self._remark("detail", message)
+
+    def event(self, event: str, **facts: Any) -> None:
+        """Write an object that tells of an ``event``, as one line."""
+        self._say(json.dumps({"schema": EVENT_SCHEMA, "event": event, **facts}))
+
+    def _remark(self, kind: str, message: str, prefix: str = "") -> None:
+        if self.style == "ndjson":
+            self.event(kind, message=message)
+        else:
+            self._say(f"{prefix}{printable(message)}")
 
     def progress(self, label: str) -> Meter:
-        """Return a meter to be updated: a bar on a terminal, lines elsewhere, nothing if quiet."""
-        if self.quiet:
+        """Return a meter to be updated: a bar on a terminal, lines elsewhere, nothing if quiet.
+
+        Where ``style`` asks for objects nothing either: what they tell is said by ``event``.
+        """
+        if self.quiet or self.style in ("none", "ndjson"):
             return Meter()
         label = printable(label)
-        if not self.on_terminal:
+        if self.style == "lines" or (self.style == "auto" and not self.on_terminal):
             return Lines(self, label)
         self._bar = Bar(self.stderr, label)
         return self._bar

@@ -40,6 +40,7 @@ def demo(
     offline: options.Offline = False,
     allow_unverified: options.AllowUnverified = False,
     json: options.Json = False,
+    progress: options.Progress = "auto",
     quiet: options.Quiet = 0,
     verbose: options.Verbose = 0,
     debug: options.Debug = False,
@@ -52,7 +53,9 @@ def demo(
     """
     from stemsplit.cli.batch import Batch, SplitOptions
 
-    console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json)
+    console = Console(
+        sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, style=progress
+    )
     batch = Batch(
         SplitOptions(
             model=model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from stemsplit.cli.console import Console, Meter, Pace, clock
 from stemsplit.types import Event, Fetching, Finished, Opened, Progressed, StreamInfo, Warned
@@ -13,7 +14,8 @@ _MEGABYTE = 1e6
 def show(console: Console, events: Iterable[Event], label: str) -> Finished | None:
     """Show ``events`` as they come; return how it ended, if it was a song that was split."""
     finished = None
-    with _Screen(console, label) as screen:
+    screen = _Stream(console) if console.style == "ndjson" else _Screen(console, label)
+    with screen:
         for event in events:
             match event:
                 case Warned(message):
@@ -25,8 +27,48 @@ def show(console: Console, events: Iterable[Event], label: str) -> Finished | No
                 case Progressed(done, total):
                     screen.separated(done, total)
                 case Finished():
+                    screen.finished(event)
                     finished = event
     return finished
+
+
+class _Stream:
+    """Events as objects on stderr, one a line."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._input: str | None = None
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def _tell(self, event: str, **facts: Any) -> None:
+        if not self._console.quiet:
+            self._console.event(event, **facts)
+
+    def fetching(self, name: str, source: str, done: int | None, total: int | None) -> None:
+        self._tell("fetching", model=name, source=source, done=done, total=total)
+
+    def opened(self, info: StreamInfo) -> None:
+        self._input = str(info.path)
+        self._tell(
+            "opened",
+            input=self._input,
+            codec=info.codec,
+            sample_rate=info.sample_rate,
+            channels=info.channels,
+            duration=info.duration,
+        )
+
+    def separated(self, done: int, total: int) -> None:
+        self._tell("separated", input=self._input, done=done, total=total)
+
+    def finished(self, event: Finished) -> None:
+        stems = {name: str(path) for name, path in event.stems.items()}
+        self._tell("finished", input=self._input, frames=event.frames, stems=stems)
 
 
 class _Screen:
@@ -63,6 +105,9 @@ class _Screen:
             f"{info.path}: {info.codec}, {info.sample_rate} Hz, "
             f"{info.stored_channels} channels, {length}"
         )
+
+    def finished(self, event: Finished) -> None:
+        """Say nothing: the paths on stdout tell it."""
 
     def separated(self, done: int, total: int) -> None:
         meter = self._turn_to(self._label)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from stemsplit import __version__
-from stemsplit.types import Precision
+from stemsplit.types import Precision, ProgressStyle
 
 DEFAULT_MODEL = "htdemucs"
 
@@ -80,6 +80,14 @@ AllowUnverified = Annotated[
     typer.Option(
         "--allow-unverified",
         help="Fetch weights also where nobody has published what they should be.",
+    ),
+]
+Progress = Annotated[
+    ProgressStyle,
+    typer.Option(
+        "--progress",
+        envvar="STEMSPLIT_PROGRESS",
+        help="A bar (auto: on a terminal), lines, or JSON objects for programs, on stderr.",
     ),
 ]
 Quiet = Annotated[

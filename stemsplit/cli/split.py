@@ -123,6 +123,7 @@ def split(
         ),
     ] = False,
     json: options.Json = False,
+    progress: options.Progress = "auto",
     quiet: options.Quiet = 0,
     verbose: options.Verbose = 0,
     debug: options.Debug = False,
@@ -132,7 +133,9 @@ def split(
 
     The paths of the stems go to stdout, one a line, all else to stderr.
     """
-    console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json)
+    console = Console(
+        sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, style=progress
+    )
     if print_config:
         for line in describe(context):
             console.data(line)

@@ -124,7 +124,7 @@ def _reference(command: CommandEntry, page: Page) -> Iterator[str]:
     if page.output:
         yield ".SH OUTPUT"
         yield from paragraphs(page.output)
-        for introduction, fields in page.records.items():
+        for introduction, fields in (*page.records.items(), *page.events.items()):
             yield from (".PP", prose(introduction))
             yield from definitions(fields)
     yield ".SH ENVIRONMENT"

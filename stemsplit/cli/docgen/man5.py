@@ -102,9 +102,10 @@ def _json(commands: list[CommandEntry]) -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield from paragraphs(_JSON_DESCRIPTION)
     for command in commands:
-        if records := PAGES[command.name].records:
+        page = PAGES[command.name]
+        if objects := [*page.records.items(), *page.events.items()]:
             yield f".SH {escape(command.invocation.upper())}"
-            for number, (introduction, fields) in enumerate(records.items()):
+            for number, (introduction, fields) in enumerate(objects):
                 yield from (".PP",) if number else ()
                 yield prose(introduction)
                 yield from definitions(fields)

@@ -17,6 +17,8 @@ class Page:
     output: tuple[str, ...] = ()
     #: Of the objects that --json writes: an introduction -> the keys, and what each holds.
     records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: The same of those that --progress ndjson writes.
+    events: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 _SPLIT = Page(
@@ -74,6 +76,26 @@ _SPLIT = Page(
             "error": "What went wrong.",
             "hint": "What to do about it, or null.",
             "exit_code": "The exit status that this failure alone would give.",
+        },
+    },
+    events={
+        "With `--progress ndjson` every line on standard error is an object that tells of an "
+        "event:": {
+            "schema": "The version of this description: 1.",
+            "event": (
+                "`fetching`, `opened`, `separated` or `finished`; `note`, `detail`, `warning` or "
+                "`error`."
+            ),
+            "input": "The song that was opened, that is being separated or that is finished.",
+            "done": "What is done: of separating in frames of the song, of fetching in bytes.",
+            "total": "What there is to do, in the same unit; of fetching it may be null.",
+            "codec": "Of a song that was opened; with `sample_rate`, `channels` and `duration` "
+            "(in seconds, or null).",
+            "frames": "Of a song that is finished: how many samples a channel has.",
+            "stems": "Of a song that is finished: the paths of the stems, by name.",
+            "source": "Where weights are fetched from; `model` is the name of the model.",
+            "message": "What a note, a detail or a warning says.",
+            "error": "What went wrong; `hint` and `exit_code` as above.",
         },
     },
 )
