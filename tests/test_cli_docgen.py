@@ -159,7 +159,7 @@ def test_every_option_of_help_is_in_the_man_page_and_the_scripts(path: str) -> N
     for name in options_in_help(path):
         assert f"\\fB{escape(name)}\\fR" in page(path)
         assert name in words[1].split()
-        assert re.search(rf"\){name}[=+]?\[|'\*{name}\[", function), name
+        assert re.search(rf"\){name}[=+]?\[|'\*{name}[=+]?\[", function), name
         assert (f" -l {name[2:]} " if name[:2] == "--" else f" -s {name[1:]} ") in lines
 
 
@@ -200,7 +200,7 @@ def test_every_exit_code_is_in_every_page() -> None:
 
 
 def test_every_key_of_the_json_records_is_in_the_page() -> None:
-    tree = ast.parse((ROOT / "stemsplit" / "cli" / "batch.py").read_text())
+    tree = ast.parse((ROOT / "stemsplit" / "cli" / "outcomes.py").read_text())
     function = next(
         node
         for node in ast.walk(tree)
