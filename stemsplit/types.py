@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-Format: TypeAlias = Literal["wav", "flac", "mp3"]
+Format: TypeAlias = Literal["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
+Clip: TypeAlias = Literal["none", "clamp", "linked"]
 Existing: TypeAlias = Literal["refuse", "force", "skip"]
 Window: TypeAlias = Literal["triangle", "fade"]
 ProgressStyle: TypeAlias = Literal["auto", "bar", "lines", "ndjson", "none"]
@@ -52,11 +53,15 @@ class SongStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingOptions:
-    """How stems are stored. ``depth`` None means the format's own default."""
+    """How stems are stored. None means the format's own default."""
 
     format: Format = "wav"
     depth: Depth | None = None
-    bitrate: int = 320  # kbit/s, for lossy formats
+    bitrate: int | None = None  # kbit/s, of lossy formats
+    quality: int | None = None  # instead of a bit rate: LAME's V of mp3, Vorbis' q of ogg
+    dither: bool = True  # of 16 bits
+    clip: Clip | None = None  # what becomes of samples above full scale
+    tags: bool = True  # whether the stems get those of the song
 
 
 @dataclass(frozen=True, slots=True)

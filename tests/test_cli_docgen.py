@@ -170,7 +170,7 @@ def test_choices_limits_defaults_and_variables_are_read() -> None:
     assert options["--format"].default == "wav"
     assert options["--format"].envvar == "STEMSPLIT_FORMAT"
     assert options["--bitrate"].value is not None
-    assert (options["--bitrate"].value.minimum, options["--bitrate"].value.maximum) == (32, 320)
+    assert (options["--bitrate"].value.minimum, options["--bitrate"].value.maximum) == (8, 512)
     assert options["--force"].value is None
     assert options["-q"].repeats
     assert options["-q"].default is None

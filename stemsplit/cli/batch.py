@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stemsplit.audio.encode import depth_of, refuse_existing
+from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
+from stemsplit.audio.formats import RULES, check_encoding
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
@@ -76,7 +77,7 @@ class Batch:
     def __init__(self, options: SplitOptions, console: Console) -> None:
         self.options = options
         self.console = console
-        depth_of(options.encoding)
+        check_encoding(options.encoding)
         self._engine: Engine | None = None
         self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
         self.selection = self._select()
@@ -129,7 +130,7 @@ class Batch:
         names: dict[str, Any] = {
             "folder": options.folder / safe_folder(song.below),
             "template": options.template,
-            "extension": options.encoding.format,
+            "extension": RULES[options.encoding.format].extension,
             "model": loading.label(options.model),
             "whole_name": whole_name,
         }

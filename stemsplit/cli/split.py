@@ -15,7 +15,7 @@ from stemsplit.cli.settings import describe
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.separation.device import parse_device
 from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
-from stemsplit.types import Depth, EncodingOptions, Format
+from stemsplit.types import Clip, Depth, EncodingOptions, Format
 
 app = options.new_app()
 
@@ -73,12 +73,46 @@ def split(
         Depth | None,
         typer.Option(
             envvar="STEMSPLIT_DEPTH",
-            help="Bits of a sample; 32f (floating point) is the default of wav, 24 of flac.",
+            help="Bits of a sample; 32f (floating point) is the default of wav, 24 of the others.",
         ),
     ] = None,
     bitrate: Annotated[
-        int, typer.Option(metavar="KBIT/S", min=32, max=320, help="Bit rate of mp3.")
-    ] = 320,
+        int | None,
+        typer.Option(
+            metavar="KBIT/S",
+            envvar="STEMSPLIT_BITRATE",
+            min=8,
+            max=512,
+            help="Bit rate: 320 for mp3, 256 for m4a, 192 for opus by default.",
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            envvar="STEMSPLIT_QUALITY",
+            min=-1,
+            max=10,
+            help="Quality instead of a bit rate: mp3 0 (best) to 9, as LAME's V; ogg -1 to 10 "
+            "(best), 8 by default.",
+        ),
+    ] = None,
+    dither: Annotated[
+        bool,
+        typer.Option("--dither/--no-dither", help="Add the noise of half a step to 16 bits."),
+    ] = True,
+    clip: Annotated[
+        Clip | None,
+        typer.Option(
+            envvar="STEMSPLIT_CLIP",
+            help="Above full scale: none keeps it (default of 32f and lossy formats), clamp cuts "
+            "it off (default of 16 and 24 bits), linked turns all stems of the song down together.",
+        ),
+    ] = None,
+    tags: Annotated[
+        bool,
+        typer.Option("--tags/--no-tags", help="Give the stems the song's tags and cover."),
+    ] = True,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace stems that exist.")] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave stems that exist, write what is missing.")
@@ -155,7 +189,15 @@ def split(
             two_stems=two_stems,
             folder=out,
             template=filename,
-            encoding=EncodingOptions(format=format, depth=depth, bitrate=bitrate),
+            encoding=EncodingOptions(
+                format=format,
+                depth=depth,
+                bitrate=bitrate,
+                quality=quality,
+                dither=dither,
+                clip=clip,
+                tags=tags,
+            ),
             existing="force" if force else "skip" if skip_existing else "refuse",
             accept_truncated=accept_truncated,
             excerpt=parse_excerpt(start=start, end=end, duration=duration, preview=preview),

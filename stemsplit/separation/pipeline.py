@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from math import log10
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from torch import Tensor
 
 from stemsplit.audio.blocks import BlockReader
 from stemsplit.audio.decode import decode
-from stemsplit.audio.encode import StemWriter, encoded_rate
+from stemsplit.audio.encode import StemWriter
+from stemsplit.audio.formats import clip_of, depth_of, encoded_rate
 from stemsplit.audio.resample import fit, has_soxr, resample
+from stemsplit.audio.tags.model import Tags
+from stemsplit.audio.tags.reading import read_tags
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.selection import Selection
 from stemsplit.separation.statistics import scan
@@ -57,6 +61,9 @@ def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
     statistics = scan(info, engine.model.sample_rate, accept_truncated=job.accept_truncated)
     for complaint in statistics.warnings:
         yield Warned(f"{info.path}: {complaint}")
+    tags, complaints = read_tags(info.path) if job.encoding.tags else (Tags(), [])
+    for complaint in complaints:
+        yield Warned(f"{info.path}: {complaint}")
     writing = StemWriter(
         job.outputs,
         options=job.encoding,
@@ -64,6 +71,7 @@ def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
         channels=info.channels,
         frames=statistics.frames,
         force=job.force,
+        tags=tags,
     )
     with ExitStack() as stack, writing as writer:
         done = 0
@@ -75,7 +83,7 @@ def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
             done += next(iter(stems.values())).shape[-1]
             yield Progressed(done, statistics.frames)
         writer.commit()
-    yield from map(Warned, _clipping(writer.clipped))
+    yield from map(Warned, _clipping(job.encoding, writer))
     yield Finished(
         job.outputs,
         encoded_rate(job.encoding, info.sample_rate),
@@ -104,10 +112,19 @@ def _remarks(job: Job, model_rate: int) -> Iterator[str]:
         )
 
 
-def _clipping(clipped: dict[str, int]) -> Iterator[str]:
-    for stem, count in clipped.items():
+def _clipping(encoding: EncodingOptions, writer: StemWriter) -> Iterator[str]:
+    """What became of samples above full scale; floats simply keep them."""
+    if writer.gain < 1:
+        yield f"all stems are {-20 * log10(writer.gain):.1f} dB lower, so that none clips"
+    clip, kept = clip_of(encoding), "--clip linked or --depth 32f keeps them"
+    if clip == "none" and depth_of(encoding) == "32f":
+        return
+    done = "were clipped" if clip == "clamp" else "will be clipped by most players"
+    if depth_of(encoding) is None:
+        kept = "--clip linked turns all stems down together"
+    for stem, count in writer.above.items():
         if count:
-            yield f"{stem}: {count} samples above full scale were clipped; --depth 32f keeps them"
+            yield f"{stem}: {count} samples above full scale {done}; {kept}"
 
 
 def _stems(

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stemsplit.audio.encode import depth_of, refuse_existing
+from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import Excerpt, cut
+from stemsplit.audio.formats import RULES, check_encoding
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
@@ -30,12 +31,15 @@ from stemsplit.separation.pipeline import Job, narrow, split, widen
 from stemsplit.separation.resampling import resample_tensor
 from stemsplit.separation.selection import select_stems
 from stemsplit.separation.setup import Batch
-from stemsplit.types import Depth, EncodingOptions, Finished, Format, Precision
+from stemsplit.types import Clip, Depth, EncodingOptions, Finished, Format, Precision
 
 #: Below this, nothing that is called music is left, and resampling takes for ever.
 LOWEST_SAMPLE_RATE = 1_000  # Hz
 #: What `separate` hands to `Separator.separate_file`.
-_OF_FILES = ("filename", "format", "depth", "bitrate", "force", "accept_truncated", "start", "end")
+_OF_FILES = (
+    *("filename", "format", "depth", "bitrate", "quality", "dither", "clip", "tags"),
+    *("force", "accept_truncated", "start", "end"),
+)
 
 
 class Separator:
@@ -157,7 +161,11 @@ class Separator:
         filename: str = DEFAULT_TEMPLATE,
         format: Format = "wav",
         depth: Depth | None = None,
-        bitrate: int = 320,
+        bitrate: int | None = None,
+        quality: int | None = None,
+        dither: bool = True,
+        clip: Clip | None = None,
+        tags: bool = True,
         force: bool = False,
         accept_truncated: bool = False,
         start: float | None = None,
@@ -166,15 +174,27 @@ class Separator:
         """Split the file ``song``, from ``start`` to ``end`` (s), and return its stems by name.
 
         They are below ``out`` by the template ``filename``, exactly as long as the song, at its
-        sample rate and with its channels. Memory does not depend on the length of the song. Raises
-        ``InputError``, ``OutputError``, ``UsageError`` and ``ResourceError``; no file is left then.
+        sample rate and with its channels. Memory does not depend on the length of the song.
+        ``depth``, ``bitrate`` (kbit/s), ``quality``, ``dither``, ``clip`` and ``tags`` are those of
+        ``EncodingOptions``. Raises ``InputError``, ``OutputError``, ``UsageError`` and
+        ``ResourceError``; no file is left then.
         """
         excerpt = Excerpt(start=start, end=end)
         _check_choice("format", format, Format)
         if depth is not None:
             _check_choice("depth", depth, Depth)
-        encoding = EncodingOptions(format=format, depth=depth, bitrate=bitrate)
-        depth_of(encoding)
+        if clip is not None:
+            _check_choice("clip", clip, Clip)
+        encoding = EncodingOptions(
+            format=format,
+            depth=depth,
+            bitrate=bitrate,
+            quality=quality,
+            dither=dither,
+            clip=clip,
+            tags=tags,
+        )
+        check_encoding(encoding)
         check_template(filename, self.stems)
         song = Path(song)
         outputs = stem_paths(
@@ -182,7 +202,7 @@ class Separator:
             self.stems,
             folder=Path(out),
             template=filename,
-            extension=format,
+            extension=RULES[format].extension,
             model=loading.label(self.model),
         )
         check_collisions({song: outputs.values()})

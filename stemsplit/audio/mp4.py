@@ -1,0 +1,105 @@
+"""The boxes of an MP4 that ffmpeg wrote: how many frames it says it holds, and its tags.
+
+See ISO 14496-12; the file has one track of sound, and its ``moov`` comes last, so that it can grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from stemsplit.audio.splice import splice
+from stemsplit.errors import StemsplitError
+
+#: Boxes that hold nothing but boxes.
+PARENTS = (b"moov", b"trak", b"mdia", b"edts", b"udta")
+
+
+def box(name: bytes, *parts: bytes) -> bytes:
+    """Return the box ``name`` around ``parts``."""
+    body = b"".join(parts)
+    return (8 + len(body)).to_bytes(4, "big") + name + body
+
+
+def boxes(
+    data: bytes | bytearray, start: int = 0, end: int | None = None
+) -> Iterator[tuple[bytes | bytearray, int, int]]:
+    """Yield name, start and end of the content of each box between ``start`` and ``end``."""
+    end = len(data) if end is None else end
+    while start + 8 <= end:
+        size, name = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8]
+        head = 8
+        if size == 1:  # the true size is too large for its place
+            size, head = int.from_bytes(data[start + 8 : start + 16], "big"), 16
+        elif size == 0:
+            size = end - start
+        if size < head or start + size > end:
+            return
+        yield name, start + head, start + size
+        start += size
+
+
+def find(data: bytes | bytearray, *path: bytes) -> tuple[int, int] | None:
+    """Return start and end of the content of the box at ``path`` below ``data``."""
+    start, end = 0, len(data)
+    for name in path:
+        inner = next(((s, e) for found, s, e in boxes(data, start, end) if found == name), None)
+        if inner is None:
+            return None
+        start, end = inner
+    return start, end
+
+
+def find_movie(file: BinaryIO) -> tuple[int, int] | None:
+    """Return start and size of the box ``moov`` of ``file``."""
+    place, end = 0, file.seek(0, 2)
+    while place + 8 <= end:
+        file.seek(place)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:
+            size = int.from_bytes(head[8:], "big")
+        elif size == 0:
+            size = end - place
+        if size < 8 or place + size > end:
+            return None
+        if head[4:8] == b"moov":
+            return place, size
+        place += size
+    return None
+
+
+def complete(path: Path, *, frames: int, sample_rate: int, tags: bytes) -> None:
+    """Make the MP4 at ``path`` say that it holds exactly ``frames`` of audio, and give it ``tags``.
+
+    Older ffmpegs count the length of the edit list, which cuts off what encoder and format added,
+    in milliseconds: the stem would be up to 47 frames too short. Here it is counted in frames.
+    ``tags`` are the content of ``udta``. Raises ``StemsplitError`` where ffmpeg wrote another file.
+    """
+    with path.open("r+b") as file:
+        movie = find_movie(file)
+        if movie is None or sum(movie) != file.seek(0, 2):
+            raise StemsplitError("ffmpeg wrote no movie box at the end", path=path)
+        start, size = movie
+        file.seek(start)
+        data = bytearray(file.read(size))
+        for names, place, width, value in (
+            ((b"mvhd",), 12, 4, sample_rate),
+            ((b"mvhd",), 16, 4, frames),
+            ((b"trak", b"tkhd"), 20, 4, frames),
+            ((b"trak", b"edts", b"elst"), 8, 4, frames),
+        ):
+            found = find(data, b"moov", *names)
+            if found is None or data[found[0]] != 0:  # version 1 is for times beyond 2040
+                raise StemsplitError(f"ffmpeg wrote no {names[-1].decode()} box", path=path)
+            at = found[0] + place
+            data[at : at + width] = value.to_bytes(width, "big")
+        data = _without_user_data(data) + box(b"udta", tags) if tags else _without_user_data(data)
+        data[:4] = len(data).to_bytes(4, "big")
+        splice(file, start, size, bytes(data))
+
+
+def _without_user_data(movie: bytearray) -> bytearray:
+    inside = find(movie, b"moov", b"udta")
+    return movie if inside is None else movie[: inside[0] - 8] + movie[inside[1] :]

@@ -1,0 +1,54 @@
+"""From floats to integers: rounding, dither, and what does not fit."""
+
+from __future__ import annotations
+
+from typing import Literal
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from stemsplit.audio.ffmpeg import Block
+
+
+class Dither:
+    """Triangular noise of ±1 step, which makes the error of rounding independent of the music.
+
+    The same for a stem of the same name in every run, and another for each stem, so that the
+    noises of the stems add up as noises do. See Lipshitz, Wannamaker and Vanderkooy,
+    "Quantization and Dither", JAES 40 (1992).
+    """
+
+    def __init__(self, stem: str) -> None:
+        self._generator = np.random.default_rng(crc32(stem.encode("utf-8", "surrogatepass")))
+
+    def take(self, frames: int, channels: int) -> npt.NDArray[np.float32]:
+        """Return the noise (n, C) of the next ``frames``, in steps."""
+        uniform = self._generator.random((frames, channels, 2), dtype=np.float32)
+        noise: npt.NDArray[np.float32] = uniform[..., 0] - uniform[..., 1]
+        return noise
+
+
+def quantise(
+    block: Block, depth: Literal["16", "24"], dither: Dither | None = None
+) -> tuple[np.ndarray, int]:
+    """Return ``block`` (C, n) as frames (n, C) of integers, and how many samples had to be clipped.
+
+    int16, or int32 with the 24 bits on top. Rounded to the nearest step, after adding ``dither``
+    to all but digital silence, which stays silent. What is no number is silence too.
+    """
+    full_scale = np.float32(2 ** (int(depth) - 1))
+    clipped = count_above(block)
+    within = np.nan_to_num(block.T.clip(-1, 1), copy=False)
+    steps = within * full_scale
+    if dither is not None:
+        steps += dither.take(*steps.shape) * (within != 0)
+    steps = np.rint(steps).clip(-full_scale, full_scale - 1)
+    if depth == "16":
+        return steps.astype(np.int16, order="C"), clipped
+    return steps.astype(np.int32, order="C") << 8, clipped
+
+
+def count_above(block: Block) -> int:
+    """Return how many samples of ``block`` are above full scale."""
+    return int(np.count_nonzero(np.abs(block) > 1))

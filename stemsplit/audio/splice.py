@@ -1,0 +1,26 @@
+"""Putting bytes into a file that has no room for them."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+PIECE = 2**20  # bytes moved at a time
+
+
+def splice(file: BinaryIO, start: int, removed: int, data: bytes) -> None:
+    """Put ``data`` in the place of the ``removed`` bytes from ``start`` on; the rest moves.
+
+    ``file`` is open for reading and writing; it takes no more memory than ``data`` and a piece.
+    """
+    source, target = start + removed, start + len(data)
+    end = file.seek(0, 2)
+    places = range(source, end, PIECE)
+    # Whoever moves a tail towards the end begins with its end.
+    for place in reversed(places) if target > source else places:
+        file.seek(place)
+        piece = file.read(min(PIECE, end - place))
+        file.seek(place + target - source)
+        file.write(piece)
+    file.seek(start)
+    file.write(data)
+    file.truncate(end + target - source)

@@ -1,0 +1,73 @@
+"""One table: what a field is called in each container.
+
+What is not in it is left behind on purpose: loudness and peaks (ReplayGain, R128, iTunNORM), delays
+and lengths of the old encoding (iTunSMPB, TLEN), fingerprints and identifiers of the recording in
+data bases (AcoustID, MusicBrainz), cue sheets, and private data of programs describe the song as it
+was, and would be wrong of a stem.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of one field; of several the first is written."""
+
+    id3: tuple[str, ...]  # of version 2.4, then the older ones
+    vorbis: tuple[str, ...]
+    mp4: tuple[str, ...] = ()  # atoms; ---- is a free-form one, by the first name of vorbis
+    info: str = ""  # of RIFF
+    aiff: str = ""
+
+
+FIELDS = {
+    "title": Names(("TIT2", "TT2"), ("title",), ("©nam",), "INAM", "NAME"),
+    "artist": Names(("TPE1", "TP1"), ("artist",), ("©ART",), "IART", "AUTH"),
+    "album": Names(("TALB", "TAL"), ("album",), ("©alb",), "IPRD"),
+    "albumartist": Names(
+        ("TPE2", "TP2"), ("albumartist", "album artist", "album_artist"), ("aART",)
+    ),
+    "composer": Names(("TCOM", "TCM"), ("composer",), ("©wrt",), "IMUS"),
+    "genre": Names(("TCON", "TCO"), ("genre",), ("©gen",), "IGNR"),
+    "date": Names(("TDRC",), ("date", "year"), ("©day",), "ICRD"),
+    "track": Names(("TRCK", "TRK"), ("tracknumber", "track"), ("trkn",), "IPRT"),
+    "disc": Names(("TPOS", "TPA"), ("discnumber", "disc"), ("disk",)),
+    "bpm": Names(("TBPM", "TBP"), ("bpm", "tbpm"), ("tmpo", "----")),
+    "key": Names(("TKEY", "TKE"), ("initialkey", "key", "tkey"), ("----",)),
+    "isrc": Names(("TSRC", "TRC"), ("isrc", "tsrc"), ("----",)),
+    "comment": Names(("COMM", "COM"), ("comment", "description"), ("©cmt",), "ICMT", "ANNO"),
+    "lyrics": Names(("USLT", "ULT"), ("lyrics", "unsyncedlyrics"), ("©lyr",)),
+    "copyright": Names(("TCOP", "TCR"), ("copyright",), ("cprt",), "ICOP", "(c) "),
+    "label": Names(("TPUB", "TPB"), ("label", "organization", "publisher"), ("----",)),
+    "grouping": Names(("TIT1", "TT1"), ("grouping",), ("©grp",)),
+}
+#: Fields of which Vorbis comments and MP4 keep the total apart from the number.
+TOTALS = {"track": ("tracktotal", "totaltracks"), "disc": ("disctotal", "totaldiscs")}
+
+BY_ID3 = {name: field for field, names in FIELDS.items() for name in names.id3}
+BY_VORBIS = {name: field for field, names in FIELDS.items() for name in names.vorbis}
+BY_MP4 = {atom: field for field, names in FIELDS.items() for atom in names.mp4 if atom != "----"}
+BY_INFO = {names.info: field for field, names in FIELDS.items() if names.info}
+BY_AIFF = {names.aiff: field for field, names in FIELDS.items() if names.aiff}
+
+_GENRES = """
+Blues|Classic Rock|Country|Dance|Disco|Funk|Grunge|Hip-Hop|Jazz|Metal|New Age|Oldies|
+Other|Pop|R&B|Rap|Reggae|Rock|Techno|Industrial|Alternative|Ska|Death Metal|Pranks|
+Soundtrack|Euro-Techno|Ambient|Trip-Hop|Vocal|Jazz+Funk|Fusion|Trance|Classical|
+Instrumental|Acid|House|Game|Sound Clip|Gospel|Noise|Alt. Rock|Bass|Soul|Punk|Space|
+Meditative|Instrumental Pop|Instrumental Rock|Ethnic|Gothic|Darkwave|Techno-Industrial|
+Electronic|Pop-Folk|Eurodance|Dream|Southern Rock|Comedy|Cult|Gangsta Rap|Top 40|
+Christian Rap|Pop/Funk|Jungle|Native American|Cabaret|New Wave|Psychedelic|Rave|
+Showtunes|Trailer|Lo-Fi|Tribal|Acid Punk|Acid Jazz|Polka|Retro|Musical|Rock & Roll|
+Hard Rock|Folk|Folk-Rock|National Folk|Swing|Fast-Fusion|Bebop|Latin|Revival|Celtic|
+Bluegrass|Avantgarde|Gothic Rock|Progressive Rock|Psychedelic Rock|Symphonic Rock|
+Slow Rock|Big Band|Chorus|Easy Listening|Acoustic|Humour|Speech|Chanson|Opera|
+Chamber Music|Sonata|Symphony|Booty Bass|Primus|Porn Groove|Satire|Slow Jam|Club|Tango|
+Samba|Folklore|Ballad|Power Ballad|Rhythmic Soul|Freestyle|Duet|Punk Rock|Drum Solo|
+A Cappella|Euro-House|Dance Hall
+"""
+#: What the numbers of ID3v1 mean, and (17) in older frames, and the atom gnre: version 1 of ID3,
+#: then Winamp's extensions.
+GENRES = tuple(_GENRES.strip().replace("\n", "").split("|"))

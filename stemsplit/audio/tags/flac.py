@@ -1,0 +1,64 @@
+"""The metadata blocks of FLAC (RFC 9639 §8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from stemsplit.audio.splice import splice
+from stemsplit.audio.tags import vorbis
+from stemsplit.audio.tags.model import Collector, DamagedTags, Tags
+
+MAGIC = b"fLaC"
+COMMENT, PICTURE = 4, 6  # types of blocks
+LAST = 0x80
+MOST_BLOCKS = 1000
+
+
+def read(file: BinaryIO, found: Collector) -> None:
+    """Add what the blocks of ``file``, after the magic, hold to ``found``."""
+    for kind, data in _blocks(file, wanted={COMMENT, PICTURE}):
+        if kind == COMMENT:
+            vorbis.read(data, found)
+        else:
+            vorbis.read_picture(data, found)
+
+
+def _blocks(file: BinaryIO, wanted: set[int] | None = None) -> Iterator[tuple[int, bytes]]:
+    """Yield type and content of the blocks, from here to the audio; of the ``wanted`` types."""
+    for _ in range(MOST_BLOCKS):
+        head = file.read(4)
+        if len(head) < 4:
+            raise DamagedTags("the file ends within its metadata")
+        size = int.from_bytes(head[1:], "big")
+        kind = head[0] & ~LAST
+        if wanted is None or kind in wanted:
+            data = file.read(size)
+            if len(data) < size:
+                raise DamagedTags("the file ends within its metadata")
+            yield kind, data
+        else:
+            file.seek(size, 1)
+        if head[0] & LAST:
+            return
+
+
+def write(path: Path, tags: Tags) -> None:
+    """Put ``tags`` into the FLAC at ``path``, in the place of the comments that it has."""
+    with path.open("r+b") as file:
+        file.seek(len(MAGIC))
+        blocks = list(_blocks(file))
+        end = file.tell()
+        vendor = next((vorbis.vendor_of(data) for kind, data in blocks if kind == COMMENT), b"")
+        kept = [block for block in blocks if block[0] != COMMENT]
+        kept.append((COMMENT, vorbis.written(tags, vendor, with_picture=False)))
+        if tags.picture:
+            kept.append((PICTURE, vorbis.picture_block(tags.picture)))
+        data = b"".join(
+            bytes([kind | (LAST if number == len(kept) else 0)])
+            + len(body).to_bytes(3, "big")
+            + body
+            for number, (kind, body) in enumerate(kept, 1)
+        )
+        splice(file, len(MAGIC), end - len(MAGIC), data)

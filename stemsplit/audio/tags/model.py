@@ -1,0 +1,158 @@
+"""What is kept of a song's tags, by one name for all containers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+#: What is more than this is not kept: tags come from strangers.
+LONGEST_TEXT = 2**16  # characters
+MOST_VALUES = 32  # of one field
+LARGEST_PICTURE = 2**24 - 2**16  # bytes: a block of FLAC counts them in 24 bits
+
+FRONT_COVER = 3  # the kind of picture, in ID3 and FLAC
+MIME_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+PAIR = re.compile(r"\s*(\d{1,5})?\s*(?:/\s*(\d{1,5}))?\s*")
+
+
+class DamagedTags(ValueError):
+    """Tags that are not built as they should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A cover as it came: JPEG or PNG."""
+
+    mime: str
+    data: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, data: bytes) -> Picture | None:
+        """Return the picture in ``data``, by what it is; None if it is not one that all can show.
+
+        What tags say of a picture is often wrong, and some formats cannot say what it is.
+        """
+        if len(data) <= LARGEST_PICTURE:
+            for start, mime in MIME_TYPES.items():
+                if data.startswith(start):
+                    return cls(mime=mime, data=data)
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broadcast:
+    """Where and when a recording was made: the bext chunk of a Broadcast Wave (EBU Tech 3285).
+
+    ``time_reference`` is its place in the session: frames at ``sample_rate`` since midnight.
+    """
+
+    description: bytes
+    originator: bytes
+    originator_reference: bytes
+    date: bytes
+    time: bytes
+    time_reference: int
+    sample_rate: int  # Hz
+    coding_history: bytes
+
+    def at(self, sample_rate: int) -> Broadcast:
+        """Return the same place in a file of another rate."""
+        place = round(Fraction(self.time_reference * sample_rate, self.sample_rate))
+        return replace(self, time_reference=place, sample_rate=sample_rate)
+
+    def later(self, frames: int) -> Broadcast:
+        """Return the place of what starts ``frames`` after the start of the file."""
+        return replace(self, time_reference=self.time_reference + frames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tags:
+    """Texts by the names of ``fields.FIELDS``, at least one of each; the front cover; the place."""
+
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    picture: Picture | None = None
+    broadcast: Broadcast | None = None
+
+    def of_stem(self, stem: str) -> Tags:
+        """Return the tags of a stem: the title, if there is one, tells which."""
+        if "title" not in self.texts:
+            return self
+        title = f"{self.texts['title'][0]} ({stem})"
+        return replace(self, texts={**self.texts, "title": (title,)})
+
+
+class Collector:
+    """Gathers tags while they are read; of each field the first find is kept."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, tuple[str, ...]] = {}
+        self.broadcast: Broadcast | None = None
+        self.warnings: list[str] = []
+        self._pictures: dict[bool, Picture] = {}  # by whether it is the front cover
+
+    def add(self, name: str, values: Iterable[str]) -> None:
+        """Keep ``values`` of the field ``name``, unless it is known already or they are empty."""
+        cleaned = [clean(value) for value in list(values)[:MOST_VALUES]]
+        kept = tuple(dict.fromkeys(value for value in cleaned if value))
+        if kept:
+            self.texts.setdefault(name, kept)
+
+    def add_picture(self, kind: int, data: bytes) -> None:
+        """Keep the picture in ``data``, unless one of that kind is known already."""
+        if picture := Picture.of(data):
+            self._pictures.setdefault(kind == FRONT_COVER, picture)
+        elif data:
+            self.warnings.append("its cover is no JPEG or PNG, or too large; the stems have none")
+
+    def tags(self) -> Tags:
+        """Return what was gathered."""
+        picture = self._pictures.get(True) or self._pictures.get(False)
+        return Tags(texts=self.texts, picture=picture, broadcast=self.broadcast)
+
+
+def clean(text: str) -> str:
+    """Return ``text`` without what no container can hold, or no reader can show."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")[:LONGEST_TEXT]
+    shown = (char if char in "\n\t" or ord(char) >= 32 else " " for char in lines)
+    # Half of a surrogate pair cannot be stored.
+    return "".join(shown).encode("utf-8", "replace").decode().strip()
+
+
+def pair(text: str) -> tuple[int, int] | None:
+    """Return number and total of ``3/12`` (0: not said); None where there is no number."""
+    match = PAIR.fullmatch(text)
+    if match is None or not any(match.groups()):
+        return None
+    number, total = (int(group or 0) for group in match.groups())
+    return number, total
+
+
+class Cursor:
+    """Takes bytes off the front of ``data``; raises ``DamagedTags`` where there are too few."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._place = 0
+
+    @property
+    def left(self) -> int:
+        """How many bytes are left."""
+        return len(self._data) - self._place
+
+    def take(self, size: int) -> bytes:
+        """Return the next ``size`` bytes."""
+        if size > self.left:
+            raise DamagedTags(f"{size} bytes are announced, and {self.left} are there")
+        self._place += size
+        return self._data[self._place - size : self._place]
+
+    def number(self, size: int, order: str = "big") -> int:
+        """Return the next ``size`` bytes as an unsigned integer."""
+        return int.from_bytes(self.take(size), "big" if order == "big" else "little")
+
+    def peek(self, size: int, ahead: int = 0) -> bytes:
+        """Return up to ``size`` bytes from ``ahead`` of here, without taking them."""
+        start = self._place + ahead
+        return self._data[start : start + size]

@@ -1,0 +1,65 @@
+"""The tags of a song, whatever it is stored in."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from stemsplit.audio import ogg
+from stemsplit.audio.tags import flac, id3, mp4, riff, vorbis
+from stemsplit.audio.tags.model import Collector, Tags
+
+
+def read_tags(path: Path) -> tuple[Tags, list[str]]:
+    """Return the tags of the song at ``path``, and what was wrong with them.
+
+    What they are stored in is told by the bytes, not by the name. Of damaged tags that is returned
+    which came before the damage; nothing is raised, because a song can be split without them.
+    """
+    found = Collector()
+    try:
+        with path.open("rb") as file:
+            _read(file, found)
+    except (ValueError, struct.error, OSError) as exc:
+        found.warnings.append(f"its tags are damaged ({exc}); the stems have what could be read")
+    return found.tags(), found.warnings
+
+
+def _read(file: BinaryIO, found: Collector) -> None:
+    start = file.read(12)
+    if start[:3] == b"ID3":  # before MPEG audio, but some programs put it before others too
+        size = id3.size_of(start)
+        if size is None or size > id3.LARGEST_TAG:
+            raise ValueError("an ID3 tag of no sensible size")
+        file.seek(0)
+        id3.read(file.read(size), found)
+        start = file.read(12)
+        file.seek(size)
+    else:
+        file.seek(0)
+    place = file.tell()
+    if start[:4] == flac.MAGIC:
+        file.seek(place + 4)
+        flac.read(file, found)
+    elif start[:4] == ogg.MAGIC:
+        _read_ogg(file, found)
+    elif start[:4] in (b"RIFF", b"RF64", b"BW64") and start[8:] == b"WAVE":
+        riff.read_wav(file, found)
+    elif start[:4] == b"FORM" and start[8:] in (b"AIFF", b"AIFC"):
+        riff.read_aiff(file, found)
+    elif start[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip"):
+        mp4.read(file, found)
+    else:
+        file.seek(max(place, file.seek(0, 2) - 128))
+        id3.read_version_1(file.read(128), found)
+
+
+def _read_ogg(file: BinaryIO, found: Collector) -> None:
+    packets = ogg.audio_packets(file)
+    first = next(packets, b"")
+    for kind, (before, _after) in ogg.WRAPPINGS.items():
+        if first.startswith(kind):
+            comments = next(packets, b"")
+            # In Ogg FLAC the packet is a block of FLAC, with a header.
+            vorbis.read(comments[4 if kind == ogg.FLAC else len(before) :], found)

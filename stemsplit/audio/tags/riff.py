@@ -1,0 +1,152 @@
+"""The chunks of WAV and AIFF that tell of a song: LIST INFO, bext, id3 and AIFF's texts."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from stemsplit.audio.pcm import Order, chunk
+from stemsplit.audio.tags import id3
+from stemsplit.audio.tags.fields import BY_AIFF, BY_INFO, FIELDS
+from stemsplit.audio.tags.model import Broadcast, Collector, Tags
+
+#: The fixed part of bext (EBU Tech 3285 v2): texts, place, version, UMID, loudness, reserved.
+BEXT = struct.Struct("<256s32s32s10s8sQH64s10s180s")
+LARGEST_HISTORY = 2**16
+MOST_CHUNKS = 1000
+ID3_NAMES = (b"id3 ", b"ID3 ")
+
+
+def read_wav(file: BinaryIO, found: Collector) -> None:
+    """Add what the chunks of a RIFF or RF64 ``file`` hold to ``found``. Raises ``DamagedTags``."""
+    rate = 0
+    info = b""
+    broadcast = b""
+    for name, size in _chunks(file, "<"):
+        if name == b"fmt ":
+            rate = int.from_bytes(file.read(16)[4:8], "little")
+        elif name == b"bext" and size >= BEXT.size:
+            broadcast = file.read(min(size, BEXT.size + LARGEST_HISTORY))
+        elif name == b"LIST" and size <= id3.LARGEST_TAG and file.read(4) == b"INFO":
+            info = file.read(size - 4)
+        elif name in ID3_NAMES:
+            _read_id3(file.read(min(size, id3.LARGEST_TAG)), found)
+    if broadcast and rate:
+        found.broadcast = _broadcast(broadcast, rate)
+    # ID3 knows more, and no limits of length: it comes first.
+    _read_texts(info, found)
+
+
+def read_aiff(file: BinaryIO, found: Collector) -> None:
+    """Add what the chunks of an AIFF or AIFF-C ``file`` hold to ``found``."""
+    texts: list[tuple[str, str]] = []
+    for name, size in _chunks(file, ">"):
+        if name in ID3_NAMES:
+            _read_id3(file.read(min(size, id3.LARGEST_TAG)), found)
+        elif field := BY_AIFF.get(name.decode("latin-1")):
+            texts.append((field, _text(file.read(min(size, LARGEST_HISTORY)))))
+    for field, text in texts:
+        found.add(field, [text])
+
+
+def _read_id3(data: bytes, found: Collector) -> None:
+    if id3.size_of(data[: id3.HEADER_SIZE]):
+        id3.read(data, found)
+
+
+def _chunks(file: BinaryIO, order: Order) -> Iterator[tuple[bytes, int]]:
+    """Yield name and size of each chunk, with ``file`` at its start, whatever was read before."""
+    place = 12
+    long_size: int | None = None
+    for _ in range(MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        name, size = struct.unpack(f"{order}4sI", head)
+        if name == b"ds64":
+            sizes = file.read(16)
+            long_size = int.from_bytes(sizes[8:], "little")
+            file.seek(place + 8)
+        if name == b"data" and long_size is not None:
+            size = long_size
+        yield name, size
+        place += 8 + size + size % 2
+
+
+def _read_texts(info: bytes, found: Collector) -> None:
+    place = 0
+    while place + 8 <= len(info):
+        name, size = struct.unpack_from("<4sI", info, place)
+        if field := BY_INFO.get(name.decode("latin-1")):
+            found.add(field, [_text(info[place + 8 :][:size])])
+        place += 8 + size + size % 2
+
+
+def _text(data: bytes) -> str:
+    """Return a text of which nothing says how it is encoded."""
+    until = data.split(b"\0")[0]
+    try:
+        return until.decode("utf-8")
+    except UnicodeDecodeError:
+        return until.decode("cp1252", "replace")
+
+
+def _broadcast(data: bytes, sample_rate: int) -> Broadcast:
+    description, originator, reference, date, time, place, *_ = BEXT.unpack_from(data)
+    return Broadcast(
+        description=description.rstrip(b"\0"),
+        originator=originator.rstrip(b"\0"),
+        originator_reference=reference.rstrip(b"\0"),
+        date=date,
+        time=time,
+        time_reference=place,
+        sample_rate=sample_rate,
+        coding_history=data[BEXT.size :].split(b"\0")[0],
+    )
+
+
+def wav_before(tags: Tags, sample_rate: int) -> bytes:
+    """Return the chunk that stands before the samples: bext, where the song had one.
+
+    What was measured of the song or names it alone (loudness, UMID) is left open, as version 1
+    without a UMID. Its place in the session is that of every stem.
+    """
+    if tags.broadcast is None:
+        return b""
+    broadcast = tags.broadcast.at(sample_rate)
+    body = BEXT.pack(
+        broadcast.description,
+        broadcast.originator,
+        broadcast.originator_reference,
+        broadcast.date,
+        broadcast.time,
+        broadcast.time_reference % 2**64,
+        1,
+        b"",
+        b"",
+        b"",
+    )
+    return chunk(b"bext", body + broadcast.coding_history)
+
+
+def wav_after(tags: Tags) -> bytes:
+    """Return the chunks that stand after the samples: INFO for many readers, ID3 for the rest."""
+    texts = b"".join(
+        chunk(names.info.encode(), tags.texts[field][0].encode() + b"\0")
+        for field, names in FIELDS.items()
+        if names.info and field in tags.texts
+    )
+    info = chunk(b"LIST", b"INFO" + texts) if texts else b""
+    return info + _id3_chunk(tags, b"id3 ", "<")
+
+
+def aiff_after(tags: Tags) -> bytes:
+    """Return the chunk that stands after the samples of an AIFF."""
+    return _id3_chunk(tags, b"ID3 ", ">")
+
+
+def _id3_chunk(tags: Tags, name: bytes, order: Order) -> bytes:
+    data = id3.written(tags)
+    return chunk(name, data, order) if data else b""
