@@ -114,7 +114,7 @@ def test_bash_offers_the_options_of_each_command(
         (["-n", "htd"], [name for name in MODELS if name.startswith("htd")]),
         (["--model", "=", "htd"], [name for name in MODELS if name.startswith("htd")]),
         (["--model", "="], MODELS),
-        (["--format", ""], ["wav", "flac", "mp3"]),
+        (["--format", ""], ["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg"]),
         (["models", ""], ["list", "show", "pull", "verify", "rm", "path", "convert"]),
         (["models", "pull", ""], MODELS),
         (["models", "pull", "htdemucs", "tiny."], [n for n in MODELS if n.startswith("tiny.")]),

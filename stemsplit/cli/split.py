@@ -97,10 +97,9 @@ def split(
             "(best), 8 by default.",
         ),
     ] = None,
-    dither: Annotated[
-        bool,
-        typer.Option("--dither/--no-dither", help="Add the noise of half a step to 16 bits."),
-    ] = True,
+    no_dither: Annotated[
+        bool, typer.Option("--no-dither", help="Round to 16 bits without adding noise.")
+    ] = False,
     clip: Annotated[
         Clip | None,
         typer.Option(
@@ -109,10 +108,9 @@ def split(
             "it off (default of 16 and 24 bits), linked turns all stems of the song down together.",
         ),
     ] = None,
-    tags: Annotated[
-        bool,
-        typer.Option("--tags/--no-tags", help="Give the stems the song's tags and cover."),
-    ] = True,
+    no_tags: Annotated[
+        bool, typer.Option("--no-tags", help="Leave the song's tags and cover behind.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace stems that exist.")] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave stems that exist, write what is missing.")
@@ -194,9 +192,9 @@ def split(
                 depth=depth,
                 bitrate=bitrate,
                 quality=quality,
-                dither=dither,
+                dither=not no_dither,
                 clip=clip,
-                tags=tags,
+                tags=not no_tags,
             ),
             existing="force" if force else "skip" if skip_existing else "refuse",
             accept_truncated=accept_truncated,
