@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from stemsplit.audio import mp3
 from stemsplit.errors import UsageError
@@ -68,6 +69,23 @@ def check_encoding(options: EncodingOptions) -> None:
             f"{options.format} of {depth} bits holds nothing above full scale",
             hint="--clip clamp or linked; or --format wav --depth 32f, which holds everything",
         )
+
+
+def fitting(options: EncodingOptions, asked: Container[str]) -> EncodingOptions:
+    """Return ``options`` without what the format does not know, unless that was ``asked`` for.
+
+    What is settled once, for all songs, must not stand in the way of another format today.
+    """
+    rules = RULES[options.format]
+    useless = {
+        "depth": not rules.depths,
+        "bitrate": not rules.bitrates or "quality" in asked,
+        "quality": not rules.qualities or "bitrate" in asked,
+    }
+    dropped: dict[str, Any] = {
+        name: None for name, holds in useless.items() if holds and name not in asked
+    }
+    return replace(options, **dropped)
 
 
 def _check_depth(options: EncodingOptions, rules: Rules) -> None:

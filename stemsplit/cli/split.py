@@ -177,7 +177,19 @@ def split(
     parse_device(device)
     if force and skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
+    encoding = EncodingOptions(
+        format=format,
+        depth=depth,
+        bitrate=bitrate,
+        quality=quality,
+        dither=not no_dither,
+        clip=clip,
+        tags=not no_tags,
+    )
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    asked = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
     # Imported here: --help has no need of ffmpeg and the registry.
+    from stemsplit.audio.formats import fitting
     from stemsplit.cli.batch import Batch, SplitOptions
 
     batch_of_songs = Batch(
@@ -187,15 +199,7 @@ def split(
             two_stems=two_stems,
             folder=out,
             template=filename,
-            encoding=EncodingOptions(
-                format=format,
-                depth=depth,
-                bitrate=bitrate,
-                quality=quality,
-                dither=not no_dither,
-                clip=clip,
-                tags=not no_tags,
-            ),
+            encoding=fitting(encoding, asked),
             existing="force" if force else "skip" if skip_existing else "refuse",
             accept_truncated=accept_truncated,
             excerpt=parse_excerpt(start=start, end=end, duration=duration, preview=preview),

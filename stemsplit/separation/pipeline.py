@@ -61,7 +61,7 @@ def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
     statistics = scan(info, engine.model.sample_rate, accept_truncated=job.accept_truncated)
     for complaint in statistics.warnings:
         yield Warned(f"{info.path}: {complaint}")
-    tags, complaints = read_tags(info.path) if job.encoding.tags else (Tags(), [])
+    tags, complaints = read_tags(info) if job.encoding.tags else (Tags(), [])
     for complaint in complaints:
         yield Warned(f"{info.path}: {complaint}")
     writing = StemWriter(

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
+from dataclasses import replace
 from typing import BinaryIO
 
 from stemsplit.audio import ogg
 from stemsplit.audio.tags import flac, id3, mp4, riff, vorbis
 from stemsplit.audio.tags.model import Collector, Tags
+from stemsplit.types import StreamInfo
 
 
-def read_tags(path: Path) -> tuple[Tags, list[str]]:
-    """Return the tags of the song at ``path``, and what was wrong with them.
+def read_tags(info: StreamInfo) -> tuple[Tags, list[str]]:
+    """Return the tags of the song that ``info`` is of, and what was wrong with them.
 
     What they are stored in is told by the bytes, not by the name. Of damaged tags that is returned
-    which came before the damage; nothing is raised, because a song can be split without them.
+    which came before the damage; nothing is raised, because a song can be split without them. The
+    place in the session is that of the part that ``info`` means.
     """
     found = Collector()
     try:
-        with path.open("rb") as file:
+        with info.path.open("rb") as file:
             _read(file, found)
     except (ValueError, struct.error, OSError) as exc:
         found.warnings.append(f"its tags are damaged ({exc}); the stems have what could be read")
-    return found.tags(), found.warnings
+    tags = found.tags()
+    if tags.broadcast:
+        tags = replace(tags, broadcast=tags.broadcast.later(info.first_frame))
+    return tags, found.warnings
 
 
 def _read(file: BinaryIO, found: Collector) -> None:
