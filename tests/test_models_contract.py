@@ -15,6 +15,7 @@ from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.models import build
 from stemsplit.models.base import SeparationModel
+from stemsplit.separation.engine import Engine
 
 #: A small network of every architecture, by the name of its registry entry.
 TINY = {m.name: m for m in list_models() if m.name.startswith("tiny.") and m.architecture}
@@ -55,6 +56,21 @@ def test_output_is_as_long_as_the_input(model: SeparationModel, missing: int) ->
         stems = model(noise(model, frames, batch=2))
     assert stems.shape == (2, len(model.sources), model.channels, frames)
     assert stems.dtype == torch.float32
+
+
+def test_a_song_of_several_segments_is_whole(model: SeparationModel) -> None:
+    """Also where it ends in the middle of one, and every sample of every stem is a number."""
+    frames = 2 * model.segment + model.segment // 3
+    song = noise(model, frames)[0]
+    engine = Engine(model, device="cpu")
+    stems = torch.cat(list(engine.separate(song.split(10_000, dim=-1))), -1)
+    assert stems.shape == (len(model.sources), model.channels, frames)
+    assert stems.isfinite().all()
+    # The first frames are of one segment alone, and come as the network gives them.
+    with torch.inference_mode():
+        first = model(song[None, :, : model.segment])[0]
+    if not model.standardised:
+        assert signal_to_difference(first[..., : engine.hop], stems[..., : engine.hop]) > 90
 
 
 def test_gradient_reaches_every_parameter(trainable: SeparationModel) -> None:

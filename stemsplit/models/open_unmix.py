@@ -121,7 +121,6 @@ class OpenUnmix(SeparationModel):
     Config = OpenUnmixConfig
     overlap = 0.25
     any_length = True
-    alignment = EXCERPT * 1024  # an excerpt of the filter
 
     def __init__(self, config: OpenUnmixConfig) -> None:
         super().__init__(config)
@@ -130,6 +129,7 @@ class OpenUnmix(SeparationModel):
         self.sample_rate = config.sample_rate
         self.channels = config.channels
         self.segment = config.segment
+        self.alignment = EXCERPT * config.hop  # samples of an excerpt of the filter
         count = len(config.sources) - config.residual
         self.targets = nn.ModuleList(Target(config) for _ in range(count))
 

@@ -64,8 +64,9 @@ class Engine:
         self._measures = batch == "auto" and self.setup.device.type == "cuda"
         self._left: Setup | None = None  # where the CPU has taken over from, during a song
         self.remarks: list[str] = []  # what a person should know; whoever tells it takes it out
-        hop = hop_frames(model.segment, model.overlap if overlap is None else overlap)
-        self.hop = max(hop - hop % model.alignment, model.alignment)
+        self.hop = hop_frames(model.segment, model.overlap if overlap is None else overlap)
+        if model.alignment <= model.segment:  # what hears less at a time has to do without
+            self.hop = max(self.hop - self.hop % model.alignment, model.alignment)
         if self.setup.device.type == "cuda":
             # The same input has to give the same bytes; some of cuDNN's choices do not.
             torch.backends.cudnn.deterministic = True
