@@ -16,7 +16,7 @@ _stemsplit() {
     local command= depth=1
     while ((depth < COMP_CWORD)); do
         case "$command ${COMP_WORDS[depth]}" in
-            " split"|" models"|"models list"|"models show"|"models pull"|"models verify"|"models rm"|"models path"|"models convert"|" demo"|" config"|"config show"|"config path") ;;
+            " split"|" models"|"models list"|"models show"|"models pull"|"models verify"|"models rm"|"models path"|"models convert"|" demo"|" config"|"config show"|"config path"|" doctor") ;;
             *) break ;;
         esac
         command="${command:+$command }${COMP_WORDS[depth]}"
@@ -52,6 +52,7 @@ _stemsplit() {
                 "models verify"|"models rm"|"config show"|"config path") _stemsplit_words "--debug -h --help" ;;
                 "models convert") _stemsplit_words "--architecture --config -o --out -f --force -q --quiet --debug -h --help" ;;
                 "demo") _stemsplit_words "-o --out -n --model --seconds --seed -f --force -d --device --precision --offline --allow-unverified --json --progress -q --quiet -v --verbose --debug -h --help" ;;
+                "doctor") _stemsplit_words "--json --debug -h --help" ;;
             esac
             return
         fi
@@ -59,7 +60,7 @@ _stemsplit() {
 
     if ((depth == COMP_CWORD)); then
         case "$command" in
-            "") _stemsplit_words "split models demo config" ;;
+            "") _stemsplit_words "split models demo config doctor" ;;
             "models") _stemsplit_words "list show pull verify rm path convert" ;;
             "config") _stemsplit_words "show path" ;;
         esac

@@ -5,7 +5,7 @@ function __stemsplit_command --description 'Print the words of the command, if t
     set -l command
     for word in (commandline -opc)[2..-1]
         switch "$command $word"
-            case ' split' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' config' 'config show' 'config path'
+            case ' split' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' config' 'config show' 'config path' ' doctor'
                 set command (string trim -- "$command $word")
             case '*'
                 break
@@ -46,6 +46,7 @@ complete -c stemsplit -n '__stemsplit_right_after' -a demo -d 'Render a short so
 complete -c stemsplit -n '__stemsplit_right_after' -a config -d 'The configuration file, and what holds in the end'
 complete -c stemsplit -n '__stemsplit_right_after config' -a show -d 'Show the value of every option and where it comes from, as TOML for a configuration file'
 complete -c stemsplit -n '__stemsplit_right_after config' -a path -d 'Print the path of the configuration file, whether it is there or not'
+complete -c stemsplit -n '__stemsplit_right_after' -a doctor -d 'Look at everything that splitting needs and say what is there: paste it into a bug report'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l files-from -r -f -d 'File with names of songs or folders, one a line; - is standard input'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'Output folder'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l filename -r -f -d 'Names below the folder, of {track}, {trackext}, {stem}, {ext} and {model}'
@@ -130,3 +131,6 @@ complete -c stemsplit -n '__stemsplit_in "config show"' -s h -l help -d 'Show a 
 complete -c stemsplit -n '__stemsplit_in "config show"' -f
 complete -c stemsplit -n '__stemsplit_in "config path"' -l debug -d 'Show the traceback of an error'
 complete -c stemsplit -n '__stemsplit_in "config path"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "doctor"' -l json -d 'Write JSON to stdout, one object a line'
+complete -c stemsplit -n '__stemsplit_in "doctor"' -l debug -d 'Show the traceback of an error'
+complete -c stemsplit -n '__stemsplit_in "doctor"' -s h -l help -d 'Show a summary of the options and exit'

@@ -59,6 +59,27 @@ def _how_to_install() -> str:
     return f"install it: {command}; or set {VARIABLE} to the path of one"
 
 
+def version() -> str:
+    """Return the version that ffmpeg says it is. Raises ``ResourceError`` if it does not run."""
+    words = _ask("-version").split()
+    return words[2] if words[:2] == ["ffmpeg", "version"] else "unknown"
+
+
+def list_encoders() -> frozenset[str]:
+    """Return the names of ffmpeg's encoders. Raises ``ResourceError`` if it does not run."""
+    _heading, _rule, listed = _ask("-encoders").partition("------")
+    return frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", listed, re.MULTILINE))
+
+
+def _ask(option: str) -> str:
+    """Return what ffmpeg answers to ``option``."""
+    with Process([find_ffmpeg(), "-hide_banner", option]) as process:
+        answer: bytes = process.stdout.read()
+        if process.finish() != 0:
+            raise ResourceError(f"ffmpeg does not work: {process.reason}", path=find_ffmpeg())
+    return answer.decode(errors="replace")
+
+
 def address(path: Path) -> str:
     """Return ``path`` so that ffmpeg takes it as a file, whatever its name looks like."""
     return f"file:{path.absolute()}"

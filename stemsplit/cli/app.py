@@ -26,6 +26,7 @@ COMMANDS = {
     "models": "stemsplit.cli.models",
     "demo": "stemsplit.cli.demo",
     "config": "stemsplit.cli.config",
+    "doctor": "stemsplit.cli.doctor",
 }
 DEFAULT_COMMAND = "split"
 #: Without a word more, these show their help.
@@ -121,7 +122,7 @@ def _run(name: str, arguments: list[str], console: Console) -> int:
 def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, Any]:
     """Return what the configuration file settles for ``command``, called ``name``."""
     # What helps to mend the file must not need it.
-    if name == "config" or {"--help", "-h", "--version"} & set(arguments):
+    if name in ("config", "doctor") or {"--help", "-h", "--version"} & set(arguments):
         return {}
     from stemsplit.cli.settings import defaults_for, read_settings
 

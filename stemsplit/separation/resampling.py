@@ -36,16 +36,21 @@ def resample_tensor(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
     return torch.cat([torch.from_numpy(block) for block in done], -1).to(audio.device)
 
 
-def _torchaudio_functional() -> ModuleType | None:
-    """Return ``torchaudio.functional``, or None where torchaudio cannot be used.
+def import_torchaudio() -> ModuleType:
+    """Return ``torchaudio.functional``; raises ``ImportError`` or ``OSError`` if it is not usable.
 
     Its published builds fail beside a CPU build of torch: they look for CUDA's libraries.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            import torchaudio.functional
-        except (ImportError, OSError):
-            return None
-    functional: ModuleType = torchaudio.functional
-    return functional
+        import torchaudio.functional
+
+        functional: ModuleType = torchaudio.functional
+        return functional
+
+
+def _torchaudio_functional() -> ModuleType | None:
+    try:
+        return import_torchaudio()
+    except (ImportError, OSError):
+        return None

@@ -191,11 +191,37 @@ _CONFIG = Page(
     output=("Settings and paths go to standard output.",),
 )
 
+_DOCTOR = Page(
+    description=(
+        "It looks at Python, torch, CUDA and MPS, torchaudio, ffmpeg and its encoders, the cache, "
+        "the space on the disks, the settings and the proxy. Passwords in the addresses of proxies "
+        "are left out.",
+    ),
+    examples={
+        "Make a file for a bug report:": "stemsplit doctor > report.txt",
+        "See only what is missing:": "stemsplit doctor | grep '^!'",
+    },
+    output=(
+        "A line for each thing that was looked at, on standard output. What is needed and does not "
+        "work begins with `!`, what is good to know with `-`.",
+    ),
+    records={
+        "With `--json` there is one object:": {
+            "schema": "The version of this description: 1.",
+            "findings": (
+                "A list of objects with `name`, `status` (`ok`, `note`, or `missing` of what is "
+                "needed), `detail` and `hint` (or null)."
+            ),
+        },
+    },
+)
+
 PAGES: Mapping[str, Page] = {
     "split": _SPLIT,
     "models": _MODELS,
     "demo": _DEMO,
     "config": _CONFIG,
+    "doctor": _DOCTOR,
 }
 
 #: Variables that belong to no option.

@@ -1,0 +1,225 @@
+"""``stemsplit doctor``: what there is on this machine, in a form for a bug report."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from stemsplit import __version__
+from stemsplit.cli import options
+from stemsplit.cli.console import Console
+from stemsplit.cli.settings import config_path, read_settings
+from stemsplit.errors import ExitCode, StemsplitError
+
+app = options.new_app()
+
+SCHEMA = 1  # of the record that --json writes
+#: What each encoder of ffmpeg is needed for; WAV, AIFF and FLAC need none of them.
+ENCODERS = {
+    "libmp3lame": "mp3",
+    "aac": "m4a",
+    "alac": "alac",
+    "libopus": "opus",
+    "libvorbis": "ogg",
+}
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+#: Below this a song of ten minutes has no room for its stems.
+LITTLE_SPACE = 2e9  # bytes
+LIBRARIES = ("numpy", "soundfile", "safetensors", "typer", "rich", "ffmpeg-python")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. What is "missing" is needed; a "note" is good to know."""
+
+    name: str
+    status: Literal["ok", "note", "missing"] = "ok"
+    detail: str
+    hint: str | None = None
+
+
+@app.command()
+def doctor(
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> int:
+    """Look at everything that splitting needs and say what is there: paste it into a bug report.
+
+    Nothing is fetched or changed. The exit status is 5 if something that is needed does not work.
+    """
+    console = Console(sys.stdout, sys.stderr, json=json)
+    findings = []
+    for check in CHECKS:
+        for finding in _explained(check):
+            findings.append(finding)
+            if not json:
+                _tell(console, finding)
+    if json:
+        console.record({"schema": SCHEMA, "findings": [dataclasses.asdict(f) for f in findings]})
+    missing = any(finding.status == "missing" for finding in findings)
+    return ExitCode.ENVIRONMENT if missing else ExitCode.DONE
+
+
+def _tell(console: Console, finding: Finding) -> None:
+    mark = {"ok": " ", "note": "-", "missing": "!"}[finding.status]
+    console.data(f"{mark} {finding.name:<12} {finding.detail}")
+    if finding.hint:
+        console.data(f"  {'':<12} hint: {finding.hint}")
+
+
+def _explained(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Yield what ``check`` finds; that it fails is a finding too."""
+    try:
+        yield from check()
+    except StemsplitError as error:
+        name = check.__name__.removeprefix("_check_")
+        yield Finding(name=name, status="missing", detail=str(error), hint=error.hint)
+
+
+def _check_program() -> Iterator[Finding]:
+    yield Finding(name="stemsplit", detail=f"{__version__}, {Path(__file__).parents[1]}")
+    python = f"{platform.python_version()} ({platform.python_implementation()}), {sys.executable}"
+    yield Finding(name="python", detail=python)
+    cores = os.cpu_count()
+    yield Finding(
+        name="system", detail=f"{platform.platform()}, {platform.machine()}, {cores} CPUs"
+    )
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    yield Finding(name="libraries", detail=versions)
+
+
+def _check_torch() -> Iterator[Finding]:
+    try:
+        import torch
+    except (ImportError, OSError) as exc:
+        yield Finding(name="torch", status="missing", detail=f"cannot be imported: {exc}")
+        return
+    yield Finding(name="torch", detail=f"{torch.__version__}, {torch.get_num_threads()} threads")
+    built_for = torch.version.cuda
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(number)
+            name = torch.cuda.get_device_name(number)
+            memory = f"{free / 1e9:.1f} GB free of {total / 1e9:.1f} GB"
+            yield Finding(name=f"cuda:{number}", detail=f"{name}, {memory}, CUDA {built_for}")
+    else:
+        reason = "no GPU, or no driver for it" if built_for else "this torch is built without it"
+        yield Finding(name="cuda", status="note", detail=f"not usable: {reason}")
+    if torch.backends.mps.is_available():
+        yield Finding(name="mps", detail="usable")
+
+
+def _check_torchaudio() -> Iterator[Finding]:
+    from stemsplit.separation.resampling import import_torchaudio
+
+    try:
+        import_torchaudio()
+    except (ImportError, OSError) as exc:
+        reason = str(exc).partition("\n")[0]
+        detail = f"not usable, ffmpeg resamples in its place: {reason}"
+        yield Finding(name="torchaudio", status="note", detail=detail)
+    else:
+        yield Finding(name="torchaudio", detail=importlib.metadata.version("torchaudio"))
+
+
+def _check_ffmpeg() -> Iterator[Finding]:
+    from stemsplit.audio.ffmpeg import find_ffmpeg, list_encoders, version
+    from stemsplit.audio.resample import has_soxr
+
+    yield Finding(name="ffmpeg", detail=f"{version()}, {find_ffmpeg()}")
+    there = list_encoders()
+    lacking = [f"{name} ({format})" for name, format in ENCODERS.items() if name not in there]
+    if lacking:
+        yield Finding(name="encoders", status="note", detail=f"missing: {', '.join(lacking)}")
+    else:
+        yield Finding(name="encoders", detail=", ".join(ENCODERS))
+    if has_soxr():
+        yield Finding(name="resampler", detail="soxr")
+    else:
+        yield Finding(name="resampler", status="note", detail="swr: this ffmpeg has no soxr")
+
+
+def _check_soundfile() -> Iterator[Finding]:
+    import soundfile
+
+    yield Finding(name="libsndfile", detail=soundfile.__libsndfile_version__)
+
+
+def _check_cache() -> Iterator[Finding]:
+    from stemsplit.checkpoints.cache import find, folder_of, networks
+    from stemsplit.checkpoints.folders import cache_dir
+    from stemsplit.checkpoints.registry import list_models
+
+    here = {
+        network.name: folder_of(network)
+        for model in list_models()
+        for network in networks(model)
+        if network.sources and find(network)
+    }
+    size = sum(file.stat().st_size for folder in here.values() for file in folder.iterdir())
+    models = f": {', '.join(sorted(here))}" if here else ""
+    detail = f"{cache_dir()}, {len(here)} models, {size / 1e6:.0f} MB{models}"
+    yield Finding(name="cache", detail=detail)
+    yield from _space("cache disk", cache_dir())
+
+
+def _check_output() -> Iterator[Finding]:
+    yield from _space("this folder", Path.cwd())
+    yield from _space("temporary", Path(tempfile.gettempdir()))
+
+
+def _space(name: str, folder: Path) -> Iterator[Finding]:
+    """Yield how much room there is where ``folder`` is or would be, and whether it takes files."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    free = shutil.disk_usage(there).free
+    detail = f"{folder}, {free / 1e9:.1f} GB free"
+    if not os.access(there, os.W_OK):
+        yield Finding(name=name, status="note", detail=f"{detail}, may not be written to")
+    elif free < LITTLE_SPACE:
+        yield Finding(name=name, status="note", detail=detail, hint="free some space")
+    else:
+        yield Finding(name=name, detail=detail)
+
+
+def _check_settings() -> Iterator[Finding]:
+    path = config_path()
+    settings = ", ".join(read_settings()) or ("empty" if path.exists() else "not there")
+    yield Finding(name="settings", detail=f"{path}: {settings}")
+    own = [name for name in sorted(os.environ) if name.startswith("STEMSPLIT_")]
+    variables = ", ".join(f"{name}={os.environ[name]}" for name in own)
+    yield Finding(name="environment", detail=variables or "no STEMSPLIT_* variables")
+
+
+def _check_proxy() -> Iterator[Finding]:
+    found = [name for name in os.environ if name.lower() in PROXIES]
+    detail = ", ".join(f"{name}={_without_password(os.environ[name])}" for name in sorted(found))
+    yield Finding(name="proxy", detail=detail or "none")
+
+
+def _without_password(address: str) -> str:
+    """Return ``address`` in a form that may be shown to others."""
+    user, at, _host = urlsplit(address).netloc.rpartition("@")
+    return address.replace(f"{user}@", "…@", 1) if at else address
+
+
+CHECKS = (
+    _check_program,
+    _check_torch,
+    _check_torchaudio,
+    _check_ffmpeg,
+    _check_soundfile,
+    _check_cache,
+    _check_output,
+    _check_settings,
+    _check_proxy,
+)
