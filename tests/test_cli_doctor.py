@@ -60,7 +60,7 @@ def test_an_ffmpeg_that_lacks_encoders(tmp_path: Path, monkeypatch: pytest.Monke
     small = tmp_path / "ffmpeg"
     small.write_text(
         "#!/bin/sh\n"
-        f'if [ "$2" = -encoders ]; then exec "{find_ffmpeg()}" "$@" | grep -av libopus; fi\n'
+        f'if [ "$2" = -encoders ]; then "{find_ffmpeg()}" "$@" | grep -av libopus; exit; fi\n'
         f'exec "{find_ffmpeg()}" "$@"\n'
     )
     small.chmod(0o755)

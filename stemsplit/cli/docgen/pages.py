@@ -198,7 +198,7 @@ _DOCTOR = Page(
         "are left out.",
     ),
     examples={
-        "Make a file for a bug report:": "stemsplit doctor > report.txt",
+        "Make a file for a bug report:": "stemsplit doctor | tee report.txt",
         "See only what is missing:": "stemsplit doctor | grep '^!'",
     },
     output=(
