@@ -1,0 +1,101 @@
+"""How much later an estimate comes than its reference, and whether it is upside down."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplit.evaluation.framing import Framer, Piece, Samples
+
+REACH = 1.0  # s: longer delays are not looked for
+#: How far the peak must stand out of the other lags, in their effective value. The highest of noise
+#: stands out by 5; stems of one song, which share their beat, by up to 19; a stem and its mixture,
+#: or itself with as much noise, by 23 to 3,000 (three songs, 13 to 35 s).
+CLEAR = 20.0
+#: Power against the highest of a spectrum below which a stem has but rounding errors.
+INAUDIBLE = 1e-12
+#: s around the peak that belong to it.
+NEAR = 0.005
+
+
+class DelayMeter:
+    """Delays of estimates ``(S, C, n)`` against references ``(S, C, n)``, fed block by block.
+
+    The cross-spectrum of each pair is summed over pieces of some seconds and over channels, and
+    whitened by both power spectra (the smoothed coherence transform, C. Knapp and G. Carter, "The
+    generalized correlation method for estimation of time delay", IEEE ASSP 24 (1976)): tones
+    would make many delays look alike, and where the estimate has nothing of the reference, nothing
+    is counted.
+    """
+
+    def __init__(self, sample_rate: int, *, reach: float = REACH) -> None:
+        self._lags = max(1, round(reach * sample_rate))
+        self._near = max(1, round(NEAR * sample_rate))
+        self._size = 1 << math.ceil(math.log2(4 * self._lags + 2))
+        hop = self._size - 2 * self._lags
+        edge = np.hanning(2 * self._lags + 1)[: self._lags]
+        self._taper = np.concatenate([edge, np.ones(hop), edge[::-1]])
+        self._framer = Framer(hop, before=self._lags, after=self._lags)
+        self._cross: NDArray[np.complex128] | None = None  # (S, F)
+        self._powers: NDArray[np.float64] = np.zeros(0)  # (2, S, F)
+
+    def add(self, references: Samples, estimates: Samples) -> None:
+        """Listen to a block of both, of one shape."""
+        for piece in self._framer.add(np.stack([references, estimates])):
+            self._measure(piece)
+
+    def result(self) -> list[tuple[int | None, bool]]:
+        """Return for each stem how many samples the estimate is late, and if it is inverted.
+
+        The delay is None (and nothing inverted) where no lag stands out clearly: one of the two is
+        silent, or they have nothing in common.
+        """
+        for piece in self._framer.end():
+            self._measure(piece)
+        if self._cross is None:
+            return []
+        return [
+            self._peak(cross, *powers)
+            for cross, powers in zip(self._cross, self._powers.swapaxes(0, 1), strict=True)
+        ]
+
+    def _measure(self, piece: Piece) -> None:
+        samples = piece.samples.astype(np.float64)
+        # The reference is the middle, so that each lag finds all of it in the estimate. It begins
+        # and ends gently: steps that are cut into both would be found again, as a delay of theirs.
+        samples[0] *= np.pad(np.hanning(piece.valid), (self._lags, self._size))[: self._size]
+        samples[1] *= self._taper
+        spectrum = np.fft.rfft(samples)
+        cross = np.sum(spectrum[0].conj() * spectrum[1], axis=1)
+        powers = np.sum(spectrum.real**2 + spectrum.imag**2, axis=2)
+        if self._cross is None:
+            self._cross, self._powers = cross, powers
+        else:
+            self._cross += cross
+            self._powers += powers
+
+    def _peak(
+        self, cross: NDArray[np.complex128], reference: NDArray[np.float64], estimate: Samples
+    ) -> tuple[int | None, bool]:
+        norm = np.sqrt(reference * estimate)
+        floor = INAUDIBLE * float(norm.max())
+        coherence = np.divide(cross, norm + floor, out=np.zeros_like(cross), where=norm > 0)
+        curve = np.fft.irfft(coherence, self._size)
+        curve = np.concatenate([curve[-self._lags :], curve[: self._lags + 1]])
+        place = int(np.argmax(np.abs(curve)))
+        rest = np.delete(curve, slice(max(0, place - self._near), place + self._near + 1))
+        usual = math.sqrt(float(np.mean(rest**2))) if rest.size else 0.0
+        if not abs(curve[place]) > CLEAR * usual:
+            return None, False
+        return place - self._lags, bool(curve[place] < 0)
+
+
+def measure_delay(
+    reference: Samples, estimate: Samples, sample_rate: int
+) -> tuple[int | None, bool]:
+    """Return ``DelayMeter``'s answer for one stem in memory, both ``(C, T)``."""
+    meter = DelayMeter(sample_rate)
+    meter.add(reference[None], estimate[None])
+    return meter.result()[0] if reference.shape[-1] else (None, False)

@@ -1,0 +1,70 @@
+"""Cutting a stream of blocks of any length into overlapping pieces of one length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.floating[Any]]
+
+
+class Piece(NamedTuple):
+    """``samples`` ``(..., before + hop + after)`` around the ``valid`` ones from ``start`` on.
+
+    ``start`` is a place in the stream; ``samples[..., before : before + valid]`` stand there, zeros
+    where the stream has not begun or is over. ``valid`` is ``hop`` but in the last piece.
+    """
+
+    samples: Samples
+    start: int
+    valid: int
+
+
+class Framer:
+    """Cuts blocks ``(..., n)`` into pieces at places that do not depend on the ``n``.
+
+    So does what is computed from them: the results are the same to the bit for all sizes of blocks.
+    """
+
+    def __init__(self, hop: int, *, before: int = 0, after: int = 0) -> None:
+        self.frames = 0  # of the stream, so far
+        self._hop, self._before, self._after = hop, before, after
+        self._kept: list[Samples] = []
+        self._length = 0  # of what is kept
+        self._start = 0
+
+    def add(self, block: Samples) -> Iterator[Piece]:
+        """Yield the pieces that ``block`` completes."""
+        if not self._kept:
+            self._keep(np.zeros((*block.shape[:-1], self._before), block.dtype))
+        self.frames += block.shape[-1]
+        self._keep(block)
+        yield from self._pieces()
+
+    def end(self) -> Iterator[Piece]:
+        """Yield what is left, with silence after it."""
+        if self._start < self.frames:
+            missing = -self.frames % self._hop + self._after
+            last = self._kept[-1]
+            self._keep(np.zeros((*last.shape[:-1], missing), last.dtype))
+            yield from self._pieces()
+
+    def _keep(self, block: Samples) -> None:
+        self._kept.append(block)
+        self._length += block.shape[-1]
+
+    def _pieces(self) -> Iterator[Piece]:
+        size = self._before + self._hop + self._after
+        if self._length < size:
+            return
+        samples = np.concatenate(self._kept, axis=-1)
+        while samples.shape[-1] >= size:
+            valid = min(self._hop, self.frames - self._start)
+            yield Piece(samples[..., :size], self._start, valid)
+            self._start += self._hop
+            samples = samples[..., self._hop :]
+        # A copy, so that a small rest does not keep a large block in memory.
+        self._kept, self._length = [samples.copy()], samples.shape[-1]

@@ -1,0 +1,251 @@
+"""What stems show by themselves, without references: level, bandwidth, bleed, joins, what is lost.
+
+All is measured on the way, from blocks of any length, in memory that does not depend on the song
+(but for one figure every 0.1 s); sums run in float64. See ``StemMeasures`` for the units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stemsplit.evaluation.framing import Framer, Piece, Samples
+from stemsplit.evaluation.joins import Borders, JoinMeter
+from stemsplit.evaluation.loudness import LoudnessMeter, TruePeakMeter
+from stemsplit.evaluation.scores import StemMeasures
+
+#: The highest sample of 16 bits, which "full scale" is for files that store integers.
+FULL_SCALE = 32_767 / 32_768
+#: Fewer samples in a row at full scale may be a peak that was only just reached.
+CLIPPED_RUN = 3
+#: Hz above which the energy is told: where models of 22 and 32 kHz, or old codecs, hear nothing.
+BANDS = (11_000, 16_000)
+#: s: the window that energy in time and frequency is looked at through, near that of Open-Unmix
+#: (4096 samples at 44.1 kHz).
+WINDOW = 0.093
+PIECE = 65_536  # samples that are measured at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongMeasures:
+    """The measures of each stem, and what all of them together lack of the mix."""
+
+    stems: tuple[StemMeasures, ...]
+    null_residual: float | None  # mix − sum of stems against the mix, dB; None without a mix
+
+
+class Measurer:
+    """Measures stems as they pass, and the mix beside them.
+
+    ``borders`` says where the segments were that the stems were made from (None: unknown, all
+    places are looked at).
+    """
+
+    def __init__(
+        self, names: Sequence[str], sample_rate: int, *, borders: Borders | None = None
+    ) -> None:
+        self._names = tuple(names)
+        self._loudness = LoudnessMeter(sample_rate)
+        self._true_peak = TruePeakMeter(sample_rate)
+        self._joins = JoinMeter(borders)
+        self._samples = _SampleMeter(len(names))
+        self._spectrum = _SpectrumMeter(len(names), sample_rate)
+        self._residual: _ResidualMeter | None = None
+
+    def add(self, stems: Samples, mix: Samples | None = None) -> None:
+        """Measure a block ``(S, C, n)``, and that of the mix ``(C, n)`` if there is one."""
+        for meter in (self._loudness, self._true_peak, self._joins, self._samples, self._spectrum):
+            meter.add(stems)
+        if mix is not None:
+            if self._residual is None:
+                self._residual = _ResidualMeter()
+            self._residual.add(np.concatenate([stems, mix[None]]))
+
+    def result(self) -> SongMeasures:
+        """Return the measures of all blocks; nothing can be added afterwards."""
+        loudness, true_peak = self._loudness.result(), self._true_peak.result()
+        joins = self._joins.result()
+        self._samples.finish()
+        self._spectrum.finish()
+        shares, overlap = self._spectrum.shares(), self._spectrum.overlap()
+        correlation = self._samples.correlation()
+        count = len(self._names)
+        stems = tuple(
+            StemMeasures(
+                name=name,
+                loudness=float(np.broadcast_to(loudness, count)[k]),
+                peak=_decibel(float(self._samples.peak[k]) ** 2),
+                true_peak=_decibel(float(np.broadcast_to(true_peak, count)[k]) ** 2),
+                clipped=int(self._samples.clipped[k]),
+                above_11_khz=_decibel(float(shares[0, k])),
+                above_16_khz=_decibel(float(shares[1, k])),
+                joins=float(np.broadcast_to(joins, count)[k]),
+                correlation=self._others(k, correlation),
+                overlap=self._others(k, overlap),
+            )
+            for k, name in enumerate(self._names)
+        )
+        residual = None if self._residual is None else self._residual.result()
+        return SongMeasures(stems=stems, null_residual=residual)
+
+    def _others(self, stem: int, table: NDArray[np.float64]) -> dict[str, float]:
+        row = zip(self._names, table[stem], strict=True)
+        return {name: float(value) for k, (name, value) in enumerate(row) if k != stem}
+
+
+def measure(
+    names: Sequence[str],
+    stems: Samples,
+    sample_rate: int,
+    *,
+    mix: Samples | None = None,
+    borders: Borders | None = None,
+) -> SongMeasures:
+    """Return the measures of ``stems`` ``(S, C, T)`` in memory, and of ``mix`` ``(C, T)``."""
+    measurer = Measurer(names, sample_rate, borders=borders)
+    measurer.add(stems, mix)
+    return measurer.result()
+
+
+class _SampleMeter:
+    """Peaks, clipped samples, and the correlation of stems without delay."""
+
+    def __init__(self, count: int) -> None:
+        self.peak = np.zeros(count)
+        self.clipped = np.zeros(count, np.int64)
+        self._products = np.zeros((count, count))
+        self._framer = Framer(PIECE, before=CLIPPED_RUN - 1, after=CLIPPED_RUN - 1)
+
+    def add(self, stems: Samples) -> None:
+        for piece in self._framer.add(stems):
+            self._measure(piece)
+
+    def finish(self) -> None:
+        for piece in self._framer.end():
+            self._measure(piece)
+
+    def correlation(self) -> NDArray[np.float64]:
+        """Return ``(S, S)``: the sum of products over all channels and samples, normalised."""
+        energy = np.diag(self._products)
+        norm = np.sqrt(np.outer(energy, energy))
+        found: NDArray[np.float64] = np.full_like(norm, math.nan)
+        np.divide(self._products, norm, out=found, where=norm > 0)
+        return found.clip(-1, 1)
+
+    def _measure(self, piece: Piece) -> None:
+        margin = CLIPPED_RUN - 1
+        own = piece.samples[..., margin : margin + piece.valid]
+        peak = np.maximum(own.max(axis=(1, 2)), -own.min(axis=(1, 2)))
+        self.peak = np.maximum(self.peak, peak)
+        if peak.max() >= FULL_SCALE:
+            self._count_clipped(piece)
+        flat = own.reshape(len(own), -1).astype(np.float64)
+        self._products += flat @ flat.T
+
+    def _count_clipped(self, piece: Piece) -> None:
+        """Count the samples of ``piece`` that stand in a run, with the help of their neighbours."""
+        over = np.abs(piece.samples) >= FULL_SCALE
+        # Runs of the least length by their first sample, then all samples that these runs cover.
+        runs = np.lib.stride_tricks.sliding_window_view(over, CLIPPED_RUN, axis=-1).all(axis=-1)
+        covered = np.zeros_like(over)
+        for k in range(CLIPPED_RUN):
+            covered[..., k : k + runs.shape[-1]] |= runs
+        margin = CLIPPED_RUN - 1
+        self.clipped += covered[..., margin : margin + piece.valid].sum(axis=(1, 2))
+
+
+class _SpectrumMeter:
+    """Energy above frequencies, and energy that two stems have at one time and frequency."""
+
+    def __init__(self, count: int, sample_rate: int) -> None:
+        size = 1 << max(6, round(math.log2(WINDOW * sample_rate)))
+        hop = size // 4  # the squares of Hann windows at this distance add up to a constant
+        self._size, self._hop = size, hop
+        self._window = torch.hann_window(size)
+        frequencies = np.arange(size // 2 + 1) * (sample_rate / size)
+        self._bands = [int(np.searchsorted(frequencies, band, side="right")) for band in BANDS]
+        self._energy = np.zeros((count, size // 2 + 1))
+        self._common = np.zeros((count, count))
+        piece = max(1, PIECE // 2 // hop) * hop
+        self._framer = Framer(piece, before=size - hop)
+        self._last: Samples | None = None
+
+    def add(self, stems: Samples) -> None:
+        for piece in self._framer.add(stems):
+            self._measure(piece)
+
+    def finish(self) -> None:
+        for piece in self._framer.end():
+            self._measure(piece)
+
+    def shares(self) -> NDArray[np.float64]:
+        """Return ``(2, S)``: the energy above each of ``BANDS`` against all energy."""
+        total = self._energy.sum(axis=-1)
+        above = np.stack([self._energy[:, band:].sum(axis=-1) for band in self._bands])
+        return np.divide(above, total, out=np.zeros_like(above), where=total > 0)
+
+    def overlap(self) -> NDArray[np.float64]:
+        """Return ``(S, S)``: Σ min(|A|², |B|²) / Σ |A|² over time, frequency and channels.
+
+        How much of the energy of a stem (the row) could be that of another (the column).
+        """
+        total = self._energy.sum(axis=-1, keepdims=True)
+        share: NDArray[np.float64] = np.full_like(self._common, math.nan)
+        np.divide(self._common, total, out=share, where=total > 0)
+        return share
+
+    def _measure(self, piece: Piece) -> None:
+        samples = torch.from_numpy(np.ascontiguousarray(piece.samples, np.float32))
+        stems, channels, length = samples.shape
+        spectrum = torch.stft(
+            samples.reshape(stems * channels, length),
+            self._size,
+            self._hop,
+            window=self._window,
+            center=False,
+            return_complex=True,
+        )
+        power = torch.view_as_real(spectrum).square_().sum(dim=-1)
+        power = power.reshape(stems, channels, self._size // 2 + 1, -1)
+        # One side of the spectrum stands for both, but for the borders.
+        power[:, :, 1:-1] *= 2
+        self._energy += power.sum(dim=(1, 3), dtype=torch.float64).numpy()
+        for a in range(stems):
+            for b in range(a):
+                common = float(torch.minimum(power[a], power[b]).sum(dtype=torch.float64))
+                self._common[a, b] += common
+                self._common[b, a] += common
+
+
+class _ResidualMeter:
+    """What the mix has that the stems do not have together."""
+
+    def __init__(self) -> None:
+        self._mix = self._difference = 0.0
+        self._framer = Framer(PIECE)
+
+    def add(self, stems_and_mix: Samples) -> None:
+        for piece in self._framer.add(stems_and_mix):
+            self._measure(piece)
+
+    def result(self) -> float:
+        """Return the energy of the difference against that of the mix, in dB."""
+        for piece in self._framer.end():
+            self._measure(piece)
+        if self._mix == 0:
+            return -math.inf if self._difference == 0 else math.inf
+        return _decibel(self._difference / self._mix)
+
+    def _measure(self, piece: Piece) -> None:
+        samples = piece.samples.astype(np.float64)
+        self._mix += float(np.sum(samples[-1] ** 2))
+        self._difference += float(np.sum((samples[-1] - samples[:-1].sum(axis=0)) ** 2))
+
+
+def _decibel(energy: float) -> float:
+    return 10 * math.log10(energy) if energy > 0 else -math.inf
