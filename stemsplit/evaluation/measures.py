@@ -135,7 +135,8 @@ class _SampleMeter:
         norm = np.sqrt(np.outer(energy, energy))
         found: NDArray[np.float64] = np.full_like(norm, math.nan)
         np.divide(self._products, norm, out=found, where=norm > 0)
-        return found.clip(-1, 1)
+        np.clip(found, -1, 1, out=found)
+        return found
 
     def _measure(self, piece: Piece) -> None:
         margin = CLIPPED_RUN - 1
@@ -173,7 +174,6 @@ class _SpectrumMeter:
         self._common = np.zeros((count, count))
         piece = max(1, PIECE // 2 // hop) * hop
         self._framer = Framer(piece, before=size - hop)
-        self._last: Samples | None = None
 
     def add(self, stems: Samples) -> None:
         for piece in self._framer.add(stems):
@@ -187,7 +187,8 @@ class _SpectrumMeter:
         """Return ``(2, S)``: the energy above each of ``BANDS`` against all energy."""
         total = self._energy.sum(axis=-1)
         above = np.stack([self._energy[:, band:].sum(axis=-1) for band in self._bands])
-        return np.divide(above, total, out=np.zeros_like(above), where=total > 0)
+        np.divide(above, total, out=above, where=total > 0)
+        return above
 
     def overlap(self) -> NDArray[np.float64]:
         """Return ``(S, S)``: Σ min(|A|², |B|²) / Σ |A|² over time, frequency and channels.
