@@ -8,9 +8,14 @@ import os
 # and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import importlib
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -87,3 +92,23 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Loopback() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def release_v2(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModuleType]:
+    """Return a function that imports a module of demucs 2.0.3, under a name of its own."""
+    from demucs.states import capture_init
+    from demucs.utils import center_trim
+
+    folder = tmp_path_factory.mktemp("demucs")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation"]
+    wanted = ["--no-binary", ":all:", "--dest", str(folder), "demucs==2.0.3"]
+    subprocess.run([*pip, *wanted], check=True, capture_output=True)
+    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
+        archive.extractall(folder, filter="data")
+    package = ModuleType("demucs_v2")
+    package.__path__ = [str(next(folder.glob("demucs-*/demucs")))]
+    helpers = ModuleType("demucs_v2.utils")  # its own one wants packages for training
+    helpers.__dict__.update(capture_init=capture_init, center_trim=center_trim)
+    sys.modules |= {"demucs_v2": package, "demucs_v2.utils": helpers}
+    return lambda name: importlib.import_module(f"demucs_v2.{name}")

@@ -73,6 +73,16 @@ def test_a_song_of_several_segments_is_whole(model: SeparationModel) -> None:
         assert signal_to_difference(first[..., : engine.hop], stems[..., : engine.hop]) > 90
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3, 1_001])
+def test_any_length_means_any(model: SeparationModel, frames: int) -> None:
+    if not model.any_length:
+        pytest.skip("is run on whole segments only")
+    with torch.no_grad():
+        stems = model(noise(model, frames))
+    assert stems.shape == (1, len(model.sources), model.channels, frames)
+    assert stems.isfinite().all()
+
+
 def test_gradient_reaches_every_parameter(trainable: SeparationModel) -> None:
     trainable.train()
     outputs = trainable.training_outputs(noise(trainable, trainable.segment, batch=2))

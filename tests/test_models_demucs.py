@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import subprocess
-import sys
-import tarfile
-import types
 from typing import Any
 
 import pytest
@@ -322,26 +317,6 @@ def test_any_length_comes_back(skip: Any, samples: int) -> None:
         assert model(noise(2, samples)).shape == (1, 4, 2, samples)
 
 
-@pytest.fixture(scope="module")
-def release_v2(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The module ``demucs.model`` of demucs 2.0.3, under a name of its own."""
-    from demucs.states import capture_init
-    from demucs.utils import center_trim
-
-    folder = tmp_path_factory.mktemp("demucs")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation"]
-    wanted = ["--no-binary", ":all:", "--dest", str(folder), "demucs==2.0.3"]
-    subprocess.run([*pip, *wanted], check=True, capture_output=True)
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder, filter="data")
-    package = types.ModuleType("demucs_v2")
-    package.__path__ = [str(next(folder.glob("demucs-*/demucs")))]  # type: ignore[attr-defined]
-    helpers = types.ModuleType("demucs_v2.utils")  # its own one wants packages for training
-    helpers.__dict__.update(capture_init=capture_init, center_trim=center_trim)
-    sys.modules |= {"demucs_v2": package, "demucs_v2.utils": helpers}
-    return importlib.import_module("demucs_v2.model")
-
-
 @pytest.mark.network
 @pytest.mark.parametrize("resampled", [False, True], ids=["v1", "v2"])
 def test_the_first_generation_equals_its_release(release_v2: Any, resampled: bool) -> None:
@@ -349,7 +324,7 @@ def test_the_first_generation_equals_its_release(release_v2: Any, resampled: boo
     torch.manual_seed(0)
     ours = Demucs(config).eval()
     randomise(ours)
-    reference = release_v2.Demucs(list(SOURCES), channels=12, resample=resampled).eval()
+    reference = release_v2("model").Demucs(list(SOURCES), channels=12, resample=resampled).eval()
     reference.load_state_dict(ours.state_dict(), strict=True)
     for samples in (44_100, 20_001):
         mix = noise(2, samples)

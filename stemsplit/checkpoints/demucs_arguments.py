@@ -143,6 +143,7 @@ HDEMUCS = Constructor(
             multi_freqs_depth=2,
             time_stride=2,
             wiener_iters=0,
+            wiener_residual=False,
         ),
         **_RESIDUAL_BRANCHES,
     },
@@ -157,10 +158,7 @@ HDEMUCS = Constructor(
         "context": 1,
         "context_enc": 0,
     },
-    # Without a Wiener filter, nothing is made of the residual.
-    without_effect=frozenset(
-        {"end_iters", "wiener_residual", "emb_smooth", "dconv_init", "rescale"}
-    ),
+    without_effect=frozenset({"end_iters", "emb_smooth", "dconv_init", "rescale"}),
 )
 
 DEMUCS_V3 = Constructor(

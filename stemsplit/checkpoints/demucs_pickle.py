@@ -191,9 +191,8 @@ def _configure(
     seconds = config["segment"] if constructor is HTDEMUCS else SECONDS[version]
     config["segment"] = int(seconds * config["sample_rate"])
     if constructor is HDEMUCS:
-        iterations = config.pop("wiener_iters")
-        if iterations > 0 and not config["cac"]:
-            raise ValueError(f"wiener_iters is {iterations}, not 0")
+        # Below 0 is without a filter too; and nothing is filtered behind complex numbers.
+        config["wiener_iters"] = 0 if config["cac"] else max(0, config["wiener_iters"])
         config["channels_time"] = config["channels_time"] or 0
         config["multi_freqs"] = list(config["multi_freqs"] or ())
     if constructor is DEMUCS:

@@ -37,6 +37,7 @@ class SpectrogramSeparator(SeparationModel):
     """Masks on the spectrogram of the mixture, made of the magnitudes of the mixture alone."""
 
     Config = SpectrogramConfig
+    any_length = True
 
     def __init__(self, config: SpectrogramConfig) -> None:
         super().__init__(config)

@@ -61,6 +61,7 @@ class SpeechConvTasNetConfig:
     blocks: int = 8  # X in each repeat; dilations 1, 2, 4, ...
     repeats: int = 3  # R
     mask: Mask = "sigmoid"
+    causal: bool = False  # True: no filter and no norm hears what is later than itself
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for values that give no network."""
@@ -224,6 +225,7 @@ class ConvTasNet(SeparationModel):
 
     Config = ConvTasNetConfig
     standardised = True
+    any_length = True
 
     def __init__(self, config: ConvTasNetConfig) -> None:
         super().__init__(config)
@@ -244,16 +246,18 @@ class ConvTasNet(SeparationModel):
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``.
 
-        Zeros at the right let the last filter reach the last sample, which the published program
-        leaves silent where the stride does not divide T.
+        Where the stride does not divide T, the samples after the last filter, fewer than a stride,
+        are silent: so they are in the published program, and one frame more would change all, by
+        the norms over all frames.
         """
         samples = mix.shape[-1]
         x = functional.pad(mix.float(), (0, max(0, self.filter_length - samples)))
-        weights = self.encoder(pad_to_multiple(x, self.filter_length // 2))
+        weights = self.encoder(x)
         scores = self.separator(weights).unflatten(1, (len(self.sources), -1))
         masked = _activate(scores, self.mask) * weights[:, None]
         waves: Tensor = self.decoder(masked.flatten(0, 1)).float()
-        return waves.view(len(mix), len(self.sources), self.channels, -1)[..., :samples]
+        waves = functional.pad(waves, (0, samples - waves.shape[-1]))
+        return waves.view(len(mix), len(self.sources), self.channels, samples)
 
 
 # --- Speech --------------------------------------------------------------------------------------
@@ -270,6 +274,20 @@ class GroupNorm(nn.GroupNorm):
         return super().forward(x.float())
 
 
+class CumulativeNorm(GroupNorm):
+    """The norm of a causal network: all channels, and all frames up to each, together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
+        channels, frames = x.shape[1:]
+        values = x.double()  # sums of a whole song
+        count = channels * torch.arange(1, frames + 1, device=x.device)
+        mean = values.sum(1, keepdim=True).cumsum(-1) / count
+        power = values.square().sum(1, keepdim=True).cumsum(-1) / count
+        scaled = (values - mean) * ((power - mean.square()).clamp(min=0) + self.eps).rsqrt()
+        return scaled.float() * self.weight[:, None] + self.bias[:, None]
+
+
 class SpeechBlock(nn.Module):
     """A block with two ways out: what it adds to its input, and what it adds to the skip path.
 
@@ -279,22 +297,25 @@ class SpeechBlock(nn.Module):
     def __init__(self, config: SpeechConvTasNetConfig, dilation: int, *, last: bool) -> None:
         super().__init__()
         hidden, padding = config.hidden, (config.kernel - 1) // 2 * dilation
+        # What a causal filter hears lies before it; what it gives beyond the end is cut off.
+        padding *= 2 if config.causal else 1
+        norm = CumulativeNorm if config.causal else GroupNorm
         self.conv_layers = nn.Sequential(
             nn.Conv1d(config.bottleneck, hidden, 1),
             nn.PReLU(),
-            GroupNorm(hidden),
+            norm(hidden),
             nn.Conv1d(
                 hidden, hidden, config.kernel, padding=padding, dilation=dilation, groups=hidden
             ),
             nn.PReLU(),
-            GroupNorm(hidden),
+            norm(hidden),
         )
         self.res_out = None if last else nn.Conv1d(hidden, config.bottleneck, 1)
         self.skip_out = nn.Conv1d(hidden, config.skip, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the next block's input ``(B, bottleneck, N)`` and the skip ``(B, skip, N)``."""
-        y = self.conv_layers(x)
+        y = self.conv_layers(x)[..., : x.shape[-1]]
         return x if self.res_out is None else x + self.res_out(y), self.skip_out(y)
 
 
@@ -303,7 +324,8 @@ class MaskGenerator(nn.Module):
 
     def __init__(self, config: SpeechConvTasNetConfig) -> None:
         super().__init__()
-        self.input_norm = GroupNorm(config.filters)
+        norm = CumulativeNorm if config.causal else GroupNorm
+        self.input_norm = norm(config.filters)
         self.input_conv = nn.Conv1d(config.filters, config.bottleneck, 1)
         count = config.repeats * config.blocks
         self.conv_layers = nn.ModuleList(
@@ -328,6 +350,7 @@ class SpeechConvTasNet(SeparationModel):
     """Conv-TasNet of the paper: mono, a skip path, sigmoid masks, no ReLU in the encoder. Any T."""
 
     Config = SpeechConvTasNetConfig
+    any_length = True
 
     def __init__(self, config: SpeechConvTasNetConfig) -> None:
         super().__init__(config)

@@ -107,6 +107,7 @@ class Demucs(SeparationModel):
 
     Config = DemucsConfig
     standardised = True
+    any_length = True
 
     def __init__(self, config: DemucsConfig) -> None:
         super().__init__(config)
@@ -251,6 +252,7 @@ class DemucsV3(SeparationModel):
 
     Config = DemucsV3Config
     standardised = True
+    any_length = True
 
     def __init__(self, config: DemucsV3Config) -> None:
         super().__init__(config)
@@ -272,14 +274,16 @@ class DemucsV3(SeparationModel):
         rescale_convolutions(self, RESCALE)
 
     def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T`` from 2 up."""
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``."""
         samples, depth = mix.shape[-1], len(self.encoder)
-        x = mix.float()
+        # A single sample has no deviation.
+        x = functional.pad(mix.float(), (0, max(0, 2 - samples)))
         mono = x.mean(dim=1, keepdim=True)
         std, mean = torch.std_mean(mono, dim=-1, keepdim=True)
         if self.normalize:
             x = (x - mean) / (EPSILON + std)
-        x = pad_evenly(x, valid_length(samples, depth, lost=0, resampled=self.resample))
+        known = x.shape[-1]
+        x = pad_evenly(x, valid_length(known, depth, lost=0, resampled=self.resample))
         if self.resample:
             x = resample(x, 1, 2)
         skips = []
@@ -291,7 +295,7 @@ class DemucsV3(SeparationModel):
         for decode in self.decoder:
             x = decode(x + centre_trim(skips.pop(), x.shape[-1]))
         x = resample(x, 2, 1) if self.resample else x.float()
-        x = centre_trim(x, samples)
+        x = centre_trim(x, known)[..., :samples]
         if self.normalize:
             x = torch.addcmul(mean, x, std)
         return x.reshape(-1, len(self.sources), self.channels, samples)

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from stemsplit.models.base import SeparationModel
 
+#: What members have in common, and their ensemble with them.
+AGREED = ("sample_rate", "channels", "segment", "standardised", "any_length", "alignment")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsembleConfig:
@@ -22,8 +25,8 @@ class EnsembleConfig:
 class Ensemble(SeparationModel):
     """The weighted mean of ``members``, stem by stem.
 
-    Beside its configuration it takes its members, networks that agree in rate, channels and
-    segment. Raises ``ValueError`` where they do not, or where a source has no member.
+    Beside its configuration it takes its members, networks that agree in all that is `AGREED`.
+    Raises ``ValueError`` where they do not, or where a source has no member.
     """
 
     Config = EnsembleConfig
@@ -32,14 +35,12 @@ class Ensemble(SeparationModel):
         super().__init__(config)
         first = members[0]
         for member in members:
-            for name in ("sample_rate", "channels", "segment", "standardised"):
+            for name in AGREED:
                 if getattr(member, name) != getattr(first, name):
                     raise ValueError(f"the members of an ensemble differ in {name}")
         self.sources = config.sources
-        self.sample_rate = first.sample_rate
-        self.channels = first.channels
-        self.segment = first.segment
-        self.standardised = first.standardised
+        for name in AGREED:
+            setattr(self, name, getattr(first, name))
         self.members = nn.ModuleList(members)
         if [len(row) for row in config.weights] != [len(config.sources)] * len(members):
             raise ValueError("weights need a row per member and a column per source")

@@ -30,6 +30,7 @@ from stemsplit.models.layers import (
     pad_to_multiple,
     rescale_convolutions,
 )
+from stemsplit.models.wiener import wiener
 
 # What all published Hybrid Demucs have in common.
 KERNEL_SIZE = 8
@@ -55,6 +56,10 @@ class HDemucsConfig:
     #: True: the spectrogram branch sees and gives real and imaginary parts. False: magnitudes,
     #: and the mixture lends its phase.
     cac: bool = True
+    #: Of Wiener filtering behind magnitudes: its iterations (0: none), and whether what all sources
+    #: leave of the mixture is a source to it.
+    wiener_iters: int = 0
+    wiener_residual: bool = False
     hybrid_old: bool = False  # some members of ``mdx`` learned with zeros for reflections
     #: Where to cut the frequency axis (shares of it) into bands with weights of their own, in the
     #: outermost ``multi_freqs_depth`` layers.
@@ -75,6 +80,8 @@ class HDemucsConfig:
         for field in ("sample_rate", "audio_channels", "segment", "channels", "time_stride"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.wiener_iters < 0 or (self.wiener_iters and self.cac):
+            raise ValueError("wiener_iters are 0 or more, and for magnitudes (cac = false)")
         if self.nfft < 32 or self.nfft & (self.nfft - 1):
             raise ValueError(f"nfft must be a power of 2 and at least 32, not {self.nfft}")
         if self.depth <= self.meeting:
@@ -132,10 +139,15 @@ class HDemucsConfig:
 
 
 class HDemucs(SeparationModel):
-    """Waveform to waveform through a frequency and a time branch, whose outputs are added."""
+    """Waveform to waveform through a frequency and a time branch, whose outputs are added.
+
+    The end of a song, or a short one, comes as it is, as in the published program: zeros around it
+    would change the mean and the deviation that both branches are brought to.
+    """
 
     Config = HDemucsConfig
     standardised = True
+    any_length = True
 
     def __init__(self, config: HDemucsConfig) -> None:
         super().__init__(config)
@@ -144,6 +156,8 @@ class HDemucs(SeparationModel):
         self.channels = config.audio_channels
         self.segment = config.segment
         self.complex_as_channels = config.cac
+        self.wiener_iters = config.wiener_iters
+        self.wiener_residual = config.wiener_residual
 
         self.spectrogram = ComplexAsChannels(config.nfft, zeros_outside=config.hybrid_old)
         self.encoder, self.tencoder = nn.ModuleList(), nn.ModuleList()
@@ -160,7 +174,7 @@ class HDemucs(SeparationModel):
         rescale_convolutions(self, RESCALE)
 
     def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T`` from 2 up."""
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``."""
         wave = mix.float()
         spectrum = self.spectrogram.transform(wave)
         image, image_mean, image_std = standardise(self._see(spectrum).to(wave.device))
@@ -183,11 +197,22 @@ class HDemucs(SeparationModel):
     def _paint(self, image: Tensor, mixture: Tensor, samples: int) -> Tensor:
         """Return the wave ``(B, S C, T)`` of ``image`` ``(B, S C or 2 S C, F, N)``.
 
-        The phase of magnitudes is that of the ``mixture`` ``(B, C, F, N)``. Wiener filtering, which
-        the paper allows for, did not serve any of the published networks.
+        The phase of magnitudes is that of the ``mixture`` ``(B, C, F, N)``, or what Wiener
+        filtering makes of it.
         """
         if self.complex_as_channels:
             return self.spectrogram.inverse(image, samples)
+        if self.wiener_iters:
+            shape = (len(image), len(self.sources), -1, *image.shape[2:])
+            magnitudes = image.view(shape).to(mixture.device)
+            separated = wiener(
+                magnitudes,
+                mixture,
+                iterations=self.wiener_iters,
+                residual=self.wiener_residual,
+            )
+            spectrum = separated[:, : len(self.sources)].flatten(1, 2)
+            return self.spectrogram.restore(spectrum, samples).to(image.device)
         phase = mixture.angle().repeat(1, len(self.sources), 1, 1)
         spectrum = torch.polar(image.to(phase.device), phase)
         return self.spectrogram.restore(spectrum, samples).to(image.device)

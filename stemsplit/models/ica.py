@@ -42,6 +42,7 @@ class ICA(SeparationModel):
     """FastICA with log cosh, from the best of a few starts; the sources sum to the mixture."""
 
     Config = ICAConfig
+    any_length = True
 
     def __init__(self, config: ICAConfig) -> None:
         super().__init__(config)

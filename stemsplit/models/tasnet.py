@@ -55,6 +55,7 @@ class TasNet(SeparationModel):
     """
 
     Config = TasNetConfig
+    any_length = True
 
     def __init__(self, config: TasNetConfig) -> None:
         super().__init__(config)

@@ -94,6 +94,7 @@ class WaveUNet(SeparationModel):
 
     Config = WaveUNetConfig
     overlap = 0.3
+    any_length = True
 
     def __init__(self, config: WaveUNetConfig) -> None:
         super().__init__(config)
