@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,18 @@ def store_wav(
         + struct.pack("<4sI", b"data", size)
         + data
     )
+    return path
+
+
+def store_stem_file(path: Path, stems: Sequence[Samples], *encoder: str) -> Path:
+    """Write ``stems``, samples (C, n) each, as the streams of one file: AAC, or ``encoder``."""
+    inputs: list[str] = []
+    maps: list[str] = []
+    for number, samples in enumerate(stems):
+        wav = store_wav(path.with_name(f"{number}.wav"), samples)
+        inputs += ["-i", f"file:{wav}"]
+        maps += ["-map", str(number)]
+    run_ffmpeg(*inputs, *maps, *(encoder or ("-c:a", "aac", "-b:a", "256k")), f"file:{path}")
     return path
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from audio_files import noise, run_ffmpeg, store, store_wav
+from audio_files import noise, store, store_stem_file
 
 from stemsplit.errors import ExitCode, InputError, UsageError
 from stemsplit.evaluation.references import find_stems
@@ -29,17 +29,6 @@ def folder(tmp_path):
 
 def names_of(found):
     return {stem: [path.name for path in audio.paths] for stem, audio in found.stems.items()}
-
-
-def store_stem_file(path, stems):
-    """Write ``stems``, samples (C, n) each, as the audio streams of one file."""
-    inputs, maps = [], []
-    for number, samples in enumerate(stems):
-        wav = store_wav(path.with_name(f"{number}.wav"), samples)
-        inputs += ["-i", f"file:{wav}"]
-        maps += ["-map", str(number)]
-    run_ffmpeg(*inputs, *maps, "-c:a", "aac", "-b:a", "256k", f"file:{path}")
-    return path
 
 
 def test_a_folder_of_musdb18_hq(folder):

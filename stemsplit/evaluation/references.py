@@ -12,13 +12,13 @@ from stemsplit.audio.names import sounds_by_name
 from stemsplit.audio.probe import probe
 from stemsplit.errors import InputError, UsageError
 from stemsplit.evaluation.scores import Audio
+from stemsplit.evaluation.songs import STEM_FILE
 
 MIXTURE = "mixture"
 #: What files with the mixture are called, the preferred name first.
 MIXTURES = (MIXTURE, "mix")
 #: The audio streams of a file of MUSDB18, in their order (https://sigsep.github.io/datasets/musdb).
 MUSDB_STREAMS = (MIXTURE, "drums", "bass", "other", "vocals")
-STEM_FILE = ".stem.mp4"
 #: Everything but the vocals, under its different names.
 REST_OF_VOCALS = ("instrumental", "accompaniment", "no_vocals", "minus_vocals", "karaoke")
 #: What songs of four stems have: where it is missing in a sum, that is worth a word.

@@ -65,7 +65,12 @@ class StemScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemMeasures:
-    """What one stem shows by itself, without a reference. ``-inf`` dB is silence."""
+    """What one stem shows by itself, without a reference.
+
+    ``-inf`` dB is silence, NaN is "no answer": with a silent stem there is no correlation, and of
+    one no overlap. Songs overlap by themselves, so that ``overlap`` and ``correlation`` compare
+    separations of one song, not songs.
+    """
 
     name: str
     loudness: float  # integrated, LUFS (ITU-R BS.1770)
@@ -74,9 +79,9 @@ class StemMeasures:
     clipped: int  # samples at or beyond full scale in runs of at least three
     above_11_khz: float  # energy above it against all energy, dB
     above_16_khz: float
-    joins: float  # the largest jump at a border of segments against the usual jump, dB
+    joins: float  # the most that a jump at a border of segments stands out of the wave there, dB
     correlation: Mapping[str, float]  # with each other stem, -1 … 1
-    overlap: Mapping[str, float]  # share (0 … 1) of energy in time and frequency, by other stem
+    overlap: Mapping[str, float]  # Σ min(|A|², |B|²) / Σ |A|² in time and frequency, 0 … 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
