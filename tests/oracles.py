@@ -1,10 +1,11 @@
-"""The reference networks of the `demucs` package, with the configuration and weights of ours."""
+"""The reference networks of the `demucs` package with the weights of ours, and layers in numpy."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,3 +54,24 @@ def signal_to_difference(signal: Tensor, other: Tensor) -> float:
     """Return how far ``other`` is below ``signal``, in dB."""
     signal, other = signal.detach().double(), other.detach().double()
     return float(10 * torch.log10(signal.square().sum() / (signal - other).square().sum()))
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def lstm_in_numpy(w: dict[str, np.ndarray], x: np.ndarray, suffix: str) -> np.ndarray:
+    """Return the states ``(N, hidden)`` of one direction of one layer; gates i, f, g, o."""
+    if suffix.endswith("_reverse"):
+        x = x[::-1]
+    hidden = w[f"weight_hh_{suffix}"].shape[1]
+    h = c = np.zeros(hidden)
+    states = []
+    for frame in x:
+        gates = w[f"weight_ih_{suffix}"] @ frame + w[f"bias_ih_{suffix}"]
+        gates = gates + w[f"weight_hh_{suffix}"] @ h + w[f"bias_hh_{suffix}"]
+        i, f, g, o = np.split(gates, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.array(states[::-1] if suffix.endswith("_reverse") else states)

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openunmix_package import reference_package
-from oracles import signal_to_difference
+from oracles import lstm_in_numpy, signal_to_difference
 from torch import Tensor
 
 from stemsplit.checkpoints.convert import convert
@@ -132,6 +132,51 @@ def test_segments_start_where_excerpts_of_the_filter_do() -> None:
 def test_impossible_values_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must|not within"):
         tiny(**fields)
+
+
+# --- One target in numpy -------------------------------------------------------------------------
+
+
+def target_in_numpy(target: Any, magnitudes: np.ndarray) -> np.ndarray:
+    """Return magnitudes ``(N, C, F)`` of the source in ``magnitudes``, in float64."""
+    w = {name: tensor.double().numpy() for name, tensor in target.state_dict().items()}
+
+    def norm(x: np.ndarray, name: str) -> np.ndarray:
+        deviation = np.sqrt(w[f"{name}.running_var"] + 1e-5)
+        normed = (x - w[f"{name}.running_mean"]) / deviation
+        return normed * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    frames = len(magnitudes)
+    heard = (magnitudes[..., : target.heard] + w["input_mean"]) * w["input_scale"]
+    x = context = np.tanh(norm(heard.reshape(frames, -1) @ w["fc1.weight"].T, "bn1"))
+    lstm = {name.removeprefix("lstm."): value for name, value in w.items() if "lstm" in name}
+    for layer in range(3):
+        ways = [lstm_in_numpy(lstm, context, f"l{layer}{way}") for way in ("", "_reverse")]
+        context = np.concatenate(ways, axis=1)
+    x = norm(np.concatenate([x, context], axis=1) @ w["fc2.weight"].T, "bn2").clip(0)
+    x = norm(x @ w["fc3.weight"].T, "bn3").reshape(magnitudes.shape)
+    return (x * w["output_scale"] + w["output_mean"]).clip(0) * magnitudes
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_target_in_numpy(channels: int) -> None:
+    """Of 257 bins, 186 are heard, up to 16 kHz."""
+    model = tiny(channels=channels)
+    magnitudes = 10 * noise(12, 1, channels, 257).abs()
+    for target in model.targets:
+        with torch.inference_mode():
+            found = target(magnitudes)[:, 0]
+        truth = target_in_numpy(target, magnitudes[:, 0].double().numpy())
+        assert (truth == 0).mean() < 0.6
+        assert signal_to_difference(torch.from_numpy(truth), found) > 110
+    assert model.targets[0].heard == 186
+
+
+def test_the_published_settings() -> None:
+    config = OpenUnmixConfig()
+    assert (config.n_fft, config.hop, config.layers, config.iterations) == (4096, 1024, 3, 1)
+    assert (config.hidden, config.sample_rate, config.channels) == (512, 44_100, 2)
+    assert tiny().targets[0].lstm.dropout == 0.4  # type: ignore[union-attr]
 
 
 # --- What comes out ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import randomise, signal_to_difference
+from oracles import lstm_in_numpy, randomise, sigmoid, signal_to_difference
 from torch import Tensor, nn
 
 from stemsplit.models import build
@@ -255,27 +255,6 @@ def test_embeddings_of_two_kinds(name: str, activation: str) -> None:
 
 
 # --- The whole way in numpy ----------------------------------------------------------------------
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-x)))
-
-
-def lstm_in_numpy(w: dict[str, np.ndarray], x: np.ndarray, suffix: str) -> np.ndarray:
-    """Return the states ``(N, hidden)`` of one direction of one layer; gates i, f, g, o."""
-    if suffix.endswith("_reverse"):
-        x = x[::-1]
-    hidden = w[f"weight_hh_{suffix}"].shape[1]
-    h = c = np.zeros(hidden)
-    states = []
-    for frame in x:
-        gates = w[f"weight_ih_{suffix}"] @ frame + w[f"bias_ih_{suffix}"]
-        gates = gates + w[f"weight_hh_{suffix}"] @ h + w[f"bias_hh_{suffix}"]
-        i, f, g, o = np.split(gates, 4)
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-        h = sigmoid(o) * np.tanh(c)
-        states.append(h)
-    return np.array(states[::-1] if suffix.endswith("_reverse") else states)
 
 
 def separate_in_numpy(

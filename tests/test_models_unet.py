@@ -89,6 +89,15 @@ def test_a_segment_is_one_block_of_the_paper() -> None:
     assert [layer.dropout.p for layer in model.networks[0].up] == [0.5, 0.5, 0.5, 0, 0, 0]
 
 
+def test_fresh_weights_and_dropout_of_the_control_network() -> None:
+    torch.manual_seed(0)
+    model = UNet(UNetConfig(sources=FOUR, arrangement="conditioned"))
+    assert model.control is not None and model.control.dropout.p == 0.5
+    for name, weight in model.networks.named_parameters():
+        if weight.numel() > 5_000:
+            assert weight.std().item() == pytest.approx(0.02, rel=0.05), name
+
+
 # --- The contract --------------------------------------------------------------------------------
 
 
