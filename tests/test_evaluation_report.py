@@ -47,7 +47,7 @@ def full_song() -> SongScores:
         remarks=("resampled",),
         estimates={"vocals": Audio(paths=(Path("a/v.wav"),))},
         references={"vocals": Audio(paths=(Path("l.wav"), Path("b.wav")), missing=("choir",))},
-        mixture=Audio(paths=(Path("mix.wav"),)),
+        mixture=Audio(paths=(Path("mix.stem.mp4"),), streams=(2,)),
         settings={"model": "htdemucs", "overlap": 0.25, "shifts": 0, "offline": True},
     )
 

@@ -19,7 +19,7 @@ ALLOWED = {
     "models": {"errors", "types"},
     "checkpoints": {"stemsplit", "errors", "types", "models"},
     "separation": {"stemsplit", "errors", "types", "models", "checkpoints", "audio"},
-    "evaluation": {"errors", "types", "audio"},
+    "evaluation": {"stemsplit", "errors", "types", "audio", "checkpoints"},
     "cli": {
         "stemsplit",
         "errors",

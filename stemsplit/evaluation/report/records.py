@@ -158,12 +158,16 @@ def _read_measures(record: Mapping[str, Any]) -> StemMeasures:
 
 
 def _audio_record(audio: Audio) -> dict[str, Any]:
-    return {"paths": [str(path) for path in audio.paths], "missing": list(audio.missing)}
+    return {
+        "paths": [str(path) for path in audio.paths],
+        "streams": list(audio.streams),
+        "missing": list(audio.missing),
+    }
 
 
 def _read_audio(record: Mapping[str, Any]) -> Audio:
     paths = tuple(Path(path) for path in record["paths"])
-    return Audio(paths=paths, missing=tuple(record["missing"]))
+    return Audio(paths=paths, streams=tuple(record["streams"]), missing=tuple(record["missing"]))
 
 
 def _figure(value: float) -> float | str | None:

@@ -1,0 +1,235 @@
+"""Pictures of scores and sounds: curves as SVG that takes the page's colours, spectrograms as PNG.
+
+matplotlib draws them. It is imported late: only pages have pictures.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplit.audio.ffmpeg import Block
+from stemsplit.errors import printable
+from stemsplit.evaluation.scores import Frames, StemScores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Colours that are drawn, and what the page's style makes of them; `_tidy` puts these in.
+INK, FAINT, BAND, SHADE, STEM = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f"
+STYLE = {
+    INK: "var(--ink)",
+    FAINT: "var(--faint)",
+    BAND: "var(--band)",
+    SHADE: "var(--shade)",
+    STEM: "var(--stem)",
+}
+#: Width and height of a chart in CSS pixels, for wide and for narrow pages.
+WIDE, NARROW = (860, 150), (330, 140)
+FIELD_WIDTH = 350
+#: Curves of BSS Eval: metric, name, dashes, width.
+CURVES = (
+    ("sir", "SIR", (1, 2), 1.0),
+    ("sar", "SAR", (5, 2), 1.0),
+    ("isr", "ISR", (5, 2, 1, 2), 1.0),
+    ("sdr", "SDR", (), 2.0),
+)
+#: Spectrograms: window (s), range (dB), lowest and highest frequency (Hz), pixels, colours.
+WINDOW = 0.09
+RANGE = 80.0
+LOWEST, HIGHEST = 40.0, 20_000.0
+PIXELS = (800, 192)
+SHADES = 64
+QUIETEST = -55.0  # dB: the colours of a silent stem do not show its rounding
+COLOURS = "magma"
+
+
+def draw_frames(
+    stem: StemScores,
+    window: float,
+    hop: float,
+    limits: tuple[float, float],
+    part: tuple[float, float] | None = None,
+) -> tuple[str, str]:
+    """Return two SVGs, wide and narrow: BSS Eval of ``stem`` over the time of the song.
+
+    ``limits`` (dB) are those of the vertical axis, ``part`` the seconds to be shaded. Frames
+    without an answer are gaps.
+    """
+    times = np.arange(stem.sdr.size) * hop + window / 2
+    drawn = []
+    for size in (WIDE, NARROW):
+        figure, axes = _new_chart(size, 32)
+        if part is not None:
+            axes.axvspan(*part, color=SHADE, linewidth=0)
+        for metric, name, dashes, width in CURVES:
+            values = np.clip(getattr(stem, metric), *limits)  # ±∞ lie on the border
+            colour, layer = (STEM, 3) if metric == "sdr" else (FAINT, 2)
+            mark = "o" if stem.sdr.size == 1 else None
+            (line,) = axes.plot(
+                times, values, color=colour, linewidth=width, label=name, zorder=layer, marker=mark
+            )
+            if dashes:
+                line.set_dashes(dashes)
+            elif stem.sdr.size < 90:
+                line.set(marker="o", markersize=3.5)
+        axes.set(xlim=(0, times[-1] + window / 2), ylim=limits)
+        axes.xaxis.set_major_formatter(_clock_formatter())
+        drawn.append(_tidy(figure))
+    return drawn[0], drawn[1]
+
+
+def draw_field(rows: Mapping[str, tuple[float, Sequence[float]]]) -> str:
+    """Return an SVG: for each stem its own score among published ones, dB."""
+    figure, axes = _new_chart((FIELD_WIDTH, 34 + 30 * len(rows)), 96)
+    for place, (own, others) in enumerate(rows.values()):
+        axes.axhline(place, color=BAND, linewidth=1)
+        axes.plot(others, [place] * len(others), "|", color=FAINT, markersize=12)
+        axes.plot([own], [place], "o", color=INK, markersize=8)
+    axes.set(ylim=(len(rows) - 0.5, -0.5))
+    names = [name if len(name) < 14 else f"{name[:12]}…" for name in map(printable, rows)]
+    axes.set_yticks(range(len(rows)), names, parse_math=False)
+    axes.grid(visible=False, axis="y")
+    return _tidy(figure)
+
+
+def frame_limits(stems: Sequence[StemScores]) -> tuple[float, float]:
+    """Return limits (dB) for the curves of all ``stems``: what is found, by tens."""
+    curves = [getattr(stem, metric) for stem in stems for metric, *_ in CURVES]
+    values = np.concatenate([np.zeros(0), *curves])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 20.0
+    low, high = (10 * step for step in (np.floor(values.min() / 10), np.ceil(values.max() / 10)))
+    return min(0.0, max(float(low), -30.0)), max(20.0, min(float(high), 60.0))
+
+
+def draw_spectrograms(signals: Sequence[Block], sample_rate: int) -> tuple[list[bytes], float]:
+    """Return a PNG for each of ``signals`` (C, T), and the level (dB) of their brightest colour.
+
+    That is one for all, by steps of 5; the darkest is `RANGE` below it.
+    """
+    found = [spectrogram(signal, sample_rate) for signal in signals]
+    loudest = max(float(levels.max()) for levels in found)
+    brightest = max(5.0 * math.ceil(loudest / 5), QUIETEST)
+    shades = [(levels - brightest + RANGE) * ((SHADES - 1) / RANGE) for levels in found]
+    return [_paint(image[::-1]) for image in shades], brightest
+
+
+def spectrogram(signal: Block, sample_rate: int) -> NDArray[np.float64]:
+    """Return ``(192, N)``, N ≤ 800: the level (dB, 0 is a full-scale sine) by frequency and time.
+
+    The first row is the lowest frequency, the spacing is logarithmic. The channels' mean power is
+    what counts, so that what is out of phase between them is seen as well.
+    """
+    size = 1 << round(np.log2(WINDOW * sample_rate))
+    columns, rows = PIXELS
+    columns = min(columns, max(1, 4 * signal.shape[1] // size))
+    taper = np.hanning(size + 2)[1:-1]
+    padded = np.pad(signal, ((0, 0), (size // 2, size // 2)))
+    starts = np.linspace(0, max(signal.shape[1] - 1, 0), columns).astype(int)
+    bins = np.fft.rfftfreq(size, 1 / sample_rate)
+    edges = np.geomspace(LOWEST, min(HIGHEST, sample_rate / 2), rows + 1)
+    wanted = np.sqrt(edges[:-1] * edges[1:])
+    power = np.empty((rows, columns))
+    for column, start in enumerate(starts):
+        pieces = padded[:, start : start + size] * taper
+        spectrum = np.abs(np.fft.rfft(pieces) * (2 / taper.sum())) ** 2
+        power[:, column] = _by_row(spectrum.mean(axis=0), bins, edges, wanted)
+    return np.asarray(10 * np.log10(power + 1e-14))
+
+
+def draw_scale() -> bytes:
+    """Return a PNG of one line: the colours of spectrograms, from the darkest to the brightest."""
+    return _paint(np.arange(SHADES)[None])
+
+
+def frequency_marks(sample_rate: int) -> list[tuple[str, float]]:
+    """Return marks for the frequency axis of a spectrogram: a label, and its height (0 to 1)."""
+    highest = min(HIGHEST, sample_rate / 2)
+    return [
+        (f"{frequency // 1000}k" if frequency >= 1000 else str(frequency),
+         float(np.log(frequency / LOWEST) / np.log(highest / LOWEST)))
+        for frequency in (100, 300, 1_000, 3_000, 10_000)
+        if frequency < highest
+    ]  # fmt: skip
+
+
+def _by_row(power: Frames, bins: NDArray[Any], edges: NDArray[Any], wanted: NDArray[Any]) -> Frames:
+    """Return the power in each row: the largest of the bins within it, else between its two."""
+    result = np.interp(wanted, bins, power)
+    first, last = np.searchsorted(bins, edges[:-1]), np.searchsorted(bins, edges[1:])
+    full = last > first + 1
+    largest = np.maximum.reduceat(power, np.minimum(first, power.size - 1))
+    return np.where(full, largest, result)
+
+
+def _paint(shades: NDArray[Any]) -> bytes:
+    """Return a PNG of ``shades`` (rows, columns), from 0 to `SHADES` - 1, in `COLOURS`."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    image = Image.fromarray(np.rint(shades).clip(0, SHADES - 1).astype(np.uint8))
+    colours = colormaps[COLOURS](np.linspace(0, 1, SHADES))[:, :3]
+    image.putpalette(np.rint(255 * colours).astype(np.uint8).tobytes())
+    data = io.BytesIO()
+    image.save(data, "PNG", optimize=True)
+    return data.getvalue()
+
+
+def _new_chart(size: tuple[int, int], left: int) -> tuple[Figure, Axes]:
+    """Return an empty chart of ``size`` pixels with a margin at its ``left`` for what stands there.
+
+    The margins are fixed: to have them found takes longer than all the rest.
+    """
+    from matplotlib.figure import Figure
+
+    width, height = size
+    figure = Figure(figsize=(width / 72, height / 72))
+    place = (left / width, 24 / height, 1 - (left + 10) / width, 1 - 32 / height)
+    axes = figure.add_axes(place)
+    axes.spines[:].set_visible(False)
+    axes.grid(color=BAND, linewidth=1)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, length=0, labelsize=11, pad=6)
+    return figure, axes
+
+
+def _clock_formatter() -> Any:
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda second, _: f"{int(second) // 60}:{int(second) % 60:02}")
+
+
+def _tidy(figure: Figure) -> str:
+    """Return ``figure`` as SVG for use within a page: text as text, colours as the page's own."""
+    import matplotlib
+
+    data = io.StringIO()
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "stemsplit"}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # The page's fonts will show what matplotlib's own font does not have.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(data, format="svg", transparent=True, metadata={"Date": None})
+    svg = data.getvalue()
+    for pattern, replacement in (
+        (r"^.*?<svg[^>]*?(viewBox=\S+ \S+ \S+ \S+)[^>]*>", r'<svg \1 aria-hidden="true">'),
+        (r"<(metadata|style).*?</\1>|<!--.*?-->", ""),
+        (r"<g id=\"[^\"]*\"", "<g"),
+        (r"xlink:href", "href"),
+        (r"font-family: [^;\"]*;? ?", ""),
+        (r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px"),
+        (r"\s*\n\s*", " "),
+    ):
+        svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
+    for drawn, shown in STYLE.items():
+        svg = svg.replace(drawn, shown)
+    return svg.strip()

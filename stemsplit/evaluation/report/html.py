@@ -1,0 +1,322 @@
+"""One page that shows and plays what was found: a file for itself, which needs no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import math
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from stemsplit import __version__
+from stemsplit.audio.targets import output_error
+from stemsplit.errors import printable
+from stemsplit.evaluation.report import charts, excerpt
+from stemsplit.evaluation.report.explanations import GROUPS, MEASURES, METRICS, Explained
+from stemsplit.evaluation.report.published import METRICS as PUBLISHED_METRICS
+from stemsplit.evaluation.report.published import Metric, published_scores
+from stemsplit.evaluation.report.tables import (
+    StemSummary,
+    average,
+    decibel,
+    song_values,
+    summarise,
+)
+from stemsplit.evaluation.scores import SongScores, StemMeasures
+
+SECONDS = 30.0
+#: Seconds of sound in a page, over all songs, stems and versions: 7.7 MB at 128 kbit/s, and 10 MB
+#: as text. More than that is slow to open.
+MOST_SOUND = 480.0
+#: Of many songs, those with the worst scores can be seen over time and heard: so many.
+SHOWN_SONGS = 3
+#: Which figure of ours is what others publish.
+OWN: Mapping[Metric, str] = {"cSDR": "sdr", "uSDR": "global_sdr"}
+
+
+def write_report(path: Path, songs: Sequence[SongScores], *, seconds: float = SECONDS) -> None:
+    """Write a page about ``songs`` to ``path``; a file that is there is replaced.
+
+    ``seconds`` are those that can be heard and seen of a song (see `choose_shown`). Raises
+    ``ValueError`` without songs, ``OutputError`` where the page cannot be written, and
+    ``InputError`` where a stem cannot be read again.
+    """
+    page = render(songs, seconds=seconds)
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    except (OSError, ValueError) as exc:
+        raise output_error(exc, path) from exc
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def render(songs: Sequence[SongScores], *, seconds: float = SECONDS) -> str:
+    """Return the page that `write_report` writes."""
+    import jinja2
+    from markupsafe import Markup
+
+    if not songs:
+        raise ValueError("a report needs a song")
+    shown, seconds = choose_shown(songs, seconds)
+    style, script = (_asset(f"page.{ending}") for ending in ("css", "js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    # Markup is made here and nowhere else; all that comes from files is escaped.
+    environment.filters |= {"figure": figure, "clock": clock, "svg": _numbered(Markup)}
+    return environment.from_string(_asset("page.html")).render(
+        title=printable(songs[0].song) if len(songs) == 1 else f"{len(songs)} songs",
+        style=Markup(style),
+        script=Markup(script),
+        digest=digest,
+        version=__version__,
+        songs=[
+            _show_song(song, seconds if any(song is one for one in shown) else None)
+            for song in songs
+        ],
+        overview=_score_table(summarise(songs)) if len(songs) > 1 else None,
+        field=[f for metric in PUBLISHED_METRICS if (f := _show_field(metric, songs))],
+        groups=GROUPS,
+        metrics=METRICS,
+        measures=MEASURES,
+        scale=_data_url("image/png", charts.draw_scale()),
+        bitrate=excerpt.BITRATE,
+        most=SHOWN_SONGS,
+        scored=any(song.scores for song in songs),
+        measured=any(song.measures for song in songs),
+    )
+
+
+def choose_shown(songs: Sequence[SongScores], seconds: float) -> tuple[list[SongScores], float]:
+    """Return the songs that are shown over time, and how many seconds can be heard of each.
+
+    Of many songs these are the three with the lowest mean global SDR, and they share ``seconds``.
+    There are fewer seconds where many stems would make the page too large.
+    """
+    shown = sorted(songs, key=_how_good)[:SHOWN_SONGS]
+    signals = sum(len(song.estimates) + 2 * len(song.references) for song in shown)
+    return shown, min(seconds / len(shown), MOST_SOUND / max(signals, 1))
+
+
+def figure(value: float | None, decimals: int = 2) -> str:
+    """Return ``value`` as it is printed: "−3.10", "∞", or "–" where there is none."""
+    if value is None or math.isnan(value):
+        return "–"
+    return decibel(value, decimals).replace("-", "−").replace("inf", "∞")
+
+
+def clock(seconds: float) -> str:
+    """Return ``seconds`` as m:ss."""
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes}:{second:02}"
+
+
+def _how_good(song: SongScores) -> float:
+    values = [stem.global_sdr for stem in song.scores if not math.isnan(stem.global_sdr)]
+    return sum(values) / len(values) if values else math.inf
+
+
+def _show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
+    """Return all that the page says of ``song``; None ``seconds``: its figures alone."""
+    values = song_values(song)
+    limits = charts.frame_limits(song.scores)
+    cut = excerpt.cut_excerpt(song, seconds) if seconds and song.estimates else None
+    first = cut.start / song.sample_rate if cut else 0.0
+    length = cut.frames / song.sample_rate if cut else 0.0
+    names = list(dict.fromkeys([*(stem.name for stem in song.scores), *song.estimates]))
+    sounds = _show_sounds(cut, song.sample_rate) if cut else {}
+    stems = []
+    for number, name in enumerate(names):
+        scores = next((stem for stem in song.scores if stem.name == name), None)
+        drawn = None
+        if seconds is not None and scores is not None and scores.sdr.size:
+            part = None if cut is None or cut.frames == song.frames else (first, first + length)
+            drawn = charts.draw_frames(scores, song.window, song.hop, limits, part)
+        own = next((stem for stem in values if stem.name == name), None)
+        stems.append(
+            {
+                "name": printable(name),
+                "colour": number % 8,
+                "scored": own.values if own else None,
+                "silent": own.silent_frames if own else 0,
+                "frames": own.frames if own else 0,
+                "charts": drawn,
+                "sounds": sounds.get(name),
+                "estimate": printable(song.estimates.get(name, "")),
+                "reference": printable(song.references.get(name, "")),
+            }
+        )
+    return {
+        "name": printable(song.song),
+        "song": song,
+        "remarks": [printable(remark) for remark in _remarks(song)],
+        "length": song.frames / song.sample_rate,
+        "table": _score_table(values) if values else None,
+        "lede": [(printable(stem.name), stem.values["global_sdr"]) for stem in values],
+        "stems": stems,
+        "first": first,
+        "last": first + length,
+        "whole": cut is None or cut.frames == song.frames,
+        "marks": charts.frequency_marks(song.sample_rate),
+        "shadow": charts.RANGE,
+        "switch": bool(cut and song.references),
+        "heard": bool(cut),
+        "shown": seconds is not None,
+        "measures": _measures_table(song.measures),
+        "mixture": printable(song.mixture) if song.mixture else "",
+        "settings": {printable(k): printable(_setting(v)) for k, v in song.settings.items()},
+    }
+
+
+def _show_sounds(cut: excerpt.Excerpt, sample_rate: int) -> dict[str, dict[str, Any]]:
+    """Return, by stem, what can be heard and seen of it: by version, addresses of data."""
+    shown = {}
+    for name, signals in cut.signals.items():
+        pictures, brightest = charts.draw_spectrograms(list(signals.values()), sample_rate)
+        shown[name] = {
+            "brightest": brightest,
+            "versions": [
+                {
+                    "name": version,
+                    "sound": base64.b64encode(excerpt.encode_opus(signal, sample_rate)).decode(),
+                    "picture": _data_url("image/png", picture),
+                }
+                for (version, signal), picture in zip(signals.items(), pictures, strict=True)
+            ],
+        }
+    return shown
+
+
+def _show_field(metric: Metric, songs: Sequence[SongScores]) -> dict[str, Any] | None:
+    """Return what is published in ``metric`` about our stems, with our own row; None for none."""
+    own = {
+        stem.name: stem.values[OWN[metric]]
+        for stem in summarise(songs)
+        if math.isfinite(stem.values[OWN[metric]])
+    }
+    entries = [entry for entry in published_scores(metric) if own.keys() & entry.values.keys()]
+    stems = [name for name in own if any(name in entry.values for entry in entries)]
+    if not stems:
+        return None
+    rows = [_field_row(entry.method, entry.values, stems, entry.source) for entry in entries]
+    rows.append(_field_row("", own, stems, ""))
+    rows.sort(key=lambda row: -row["average"] if math.isfinite(row["average"]) else math.inf)
+    points = {
+        name: (own[name], [entry.values[name] for entry in entries if name in entry.values])
+        for name in stems
+    }
+    return {
+        "metric": metric,
+        "stems": [printable(name) for name in stems],
+        "rows": rows,
+        "chart": charts.draw_field(points),
+    }
+
+
+def _field_row(
+    method: str, values: Mapping[str, float], stems: Sequence[str], source: str
+) -> dict[str, Any]:
+    found = [values.get(name, math.nan) for name in stems]
+    return {
+        "method": method,
+        "values": found,
+        "average": sum(found) / len(found),
+        "source": source,
+        "linked": source.startswith("https://"),
+    }
+
+
+def _score_table(summaries: Sequence[StemSummary]) -> dict[str, Any]:
+    """Return rows of figures by metric, a column for each stem and one for their average."""
+    return {
+        "stems": [printable(stem.name) for stem in summaries],
+        "groups": [
+            (
+                title,
+                [
+                    (
+                        metric,
+                        [stem.values[metric.key] for stem in summaries],
+                        average(summaries, metric.key),
+                    )
+                    for metric in METRICS
+                    if metric.group == group
+                ],
+            )
+            for group, title in GROUPS.items()
+        ],
+    }
+
+
+def _measures_table(stems: Sequence[StemMeasures]) -> dict[str, Any] | None:
+    if not stems:
+        return None
+    names = [stem.name for stem in stems]
+    pairs = [
+        (printable(a.name), printable(b), a.correlation.get(b, math.nan), a.overlap[b])
+        for i, a in enumerate(stems)
+        for b in names[i + 1 :]
+        if b in a.overlap
+    ]
+    return {
+        "stems": [printable(name) for name in names],
+        "rows": [(measure, [_measure(stem, measure) for stem in stems]) for measure in MEASURES],
+        "pairs": pairs,
+    }
+
+
+def _measure(stem: StemMeasures, measure: Explained) -> str:
+    value = getattr(stem, measure.key)
+    return str(value) if isinstance(value, int) else figure(value, 1)
+
+
+def _remarks(song: SongScores) -> Iterable[str]:
+    yield from song.remarks
+    if song.null_residual is not None:
+        yield f"The mix less the sum of the stems: {figure(song.null_residual, 1)} dB of the mix."
+    for stem in song.scores:
+        if stem.delay:
+            late = "late" if stem.delay > 0 else "early"
+            yield (
+                f"{stem.name}: the estimate is {abs(stem.delay)} samples "
+                f"({1000 * abs(stem.delay) / song.sample_rate:.1f} ms) {late}; it was not moved."
+            )
+        if stem.inverted:
+            yield f"{stem.name}: the polarity of the estimate is flipped; it was left as it is."
+    if song.scores and not song.sir_reproducible:
+        yield "SIR is not determined here: the references are band-limited."
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_setting(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_setting(item) for item in value)
+    return str(value)
+
+
+def _numbered(mark: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a filter that marks an SVG as safe and makes the names of its parts its own."""
+    numbers = itertools.count(1)
+    names = re.compile(r"(id=\"|url\(#|href=\"#)")
+
+    def inline(svg: str) -> Any:
+        return mark(names.sub(rf"\1s{next(numbers)}-", svg))
+
+    return inline
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,238 @@
+"use strict";
+// One player for each song that can be heard. All stems, in all versions, run together from one
+// clock, and what is not chosen is turned down: so switching never moves the position.
+
+const FADE = 0.005; // s: gains glide, or they would click
+const AHEAD = 0.05; // s: all sources are started a little later, so that none is late
+const STEP = 2; // s: what an arrow key moves
+
+class Player {
+  constructor(article) {
+    this.article = article;
+    this.length = Number(article.dataset.length);
+    this.offset = 0; // s: where it stands while it does not play
+    this.started = null; // time of the context at which position 0 would have been; null: paused
+    this.context = null;
+    this.sources = [];
+    this.frame = 0;
+    this.stems = [...article.querySelectorAll(".stem")].map((element) => this.makeStem(element)).filter(Boolean);
+    this.find = (selector) => article.querySelector(selector);
+    this.find(".play").addEventListener("click", () => this.toggle());
+    this.slider = this.find(".position");
+    this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
+    for (const radio of article.querySelectorAll(".transport .switch input")) {
+      radio.addEventListener("change", () => this.choose(radio.value));
+    }
+    this.update();
+    this.draw();
+  }
+
+  makeStem(element) {
+    const sounds = [...element.querySelectorAll("script.sound")];
+    if (!sounds.length) return null;
+    const stem = { element, sounds, solo: false, mute: false, version: "estimate", gains: new Map(), buffers: new Map() };
+    const on = (selector, act) => element.querySelector(selector).addEventListener("click", act);
+    on(".solo", () => this.set(stem, "solo", !stem.solo));
+    on(".mute", () => this.set(stem, "mute", !stem.mute));
+    on(".alone", () => this.playAlone(stem));
+    for (const radio of element.querySelectorAll(".switch input")) {
+      radio.addEventListener("change", () => this.choose(radio.value, stem));
+    }
+    for (const plot of element.querySelectorAll(".plot")) {
+      plot.addEventListener("click", (event) => {
+        const box = plot.getBoundingClientRect();
+        this.seek(((event.clientX - box.left) / box.width) * this.length);
+      });
+    }
+    return stem;
+  }
+
+  get playing() {
+    return this.started !== null;
+  }
+
+  get position() {
+    if (!this.playing) return this.offset;
+    return Math.min(this.length, Math.max(this.offset, this.context.currentTime - this.started));
+  }
+
+  async toggle() {
+    if (this.playing) this.pause();
+    else await this.play();
+  }
+
+  async play() {
+    if (this.playing || this.preparing) return;
+    for (const other of players) if (other !== this) other.pause();
+    active = this;
+    this.preparing = true;
+    try {
+      await this.prepare();
+    } catch (error) {
+      this.say(`This browser cannot play Opus (${error.message}).`);
+      return;
+    } finally {
+      this.preparing = false;
+    }
+    if (this.position >= this.length) this.offset = 0;
+    this.start();
+    this.update();
+    this.draw();
+  }
+
+  pause() {
+    if (!this.playing) return;
+    this.offset = this.position;
+    this.stop();
+    this.update();
+    this.draw();
+  }
+
+  seek(position) {
+    const playing = this.playing;
+    if (playing) this.stop();
+    this.offset = Math.min(this.length, Math.max(0, position));
+    if (playing) this.start();
+    this.draw();
+  }
+
+  async prepare() {
+    if (this.context === null) {
+      const context = new AudioContext();
+      this.say("Preparing the sound …");
+      for (const stem of this.stems) {
+        for (const sound of stem.sounds) {
+          const bytes = Uint8Array.from(atob(sound.textContent), (letter) => letter.charCodeAt(0));
+          stem.buffers.set(sound.dataset.version, await context.decodeAudioData(bytes.buffer));
+          const gain = context.createGain();
+          gain.gain.value = 0;
+          gain.connect(context.destination);
+          stem.gains.set(sound.dataset.version, gain);
+        }
+      }
+      this.context = context;
+      this.say("");
+    }
+    await this.context.resume();
+  }
+
+  start() {
+    const time = this.context.currentTime + AHEAD;
+    this.started = time - this.offset;
+    this.sources = this.stems.flatMap((stem) =>
+      [...stem.buffers].map(([version, buffer]) => {
+        const source = this.context.createBufferSource();
+        source.buffer = buffer;
+        source.connect(stem.gains.get(version));
+        source.start(time, this.offset);
+        return source;
+      }),
+    );
+  }
+
+  stop() {
+    this.started = null;
+    for (const source of this.sources) source.stop();
+    this.sources = [];
+  }
+
+  choose(version, only) {
+    for (const stem of only ? [only] : this.stems) {
+      if (stem.sounds.some((sound) => sound.dataset.version === version)) stem.version = version;
+    }
+    this.update();
+  }
+
+  set(stem, what, value) {
+    stem[what] = value;
+    this.update();
+  }
+
+  async playAlone(stem) {
+    for (const other of this.stems) other.solo = other === stem;
+    stem.mute = false;
+    this.update();
+    await this.play();
+  }
+
+  /* Brings gains and controls to what is chosen. */
+  update() {
+    const anySolo = this.stems.some((stem) => stem.solo);
+    for (const stem of this.stems) {
+      const audible = !stem.mute && (stem.solo || !anySolo);
+      for (const [version, gain] of stem.gains) {
+        const target = audible && version === stem.version ? 1 : 0;
+        gain.gain.setTargetAtTime(target, this.context ? this.context.currentTime : 0, FADE);
+      }
+      stem.element.classList.toggle("silent", !audible);
+      for (const what of ["solo", "mute"]) {
+        stem.element.querySelector(`.${what}`).setAttribute("aria-pressed", String(stem[what]));
+      }
+      for (const radio of stem.element.querySelectorAll(".switch input")) radio.checked = radio.value === stem.version;
+      for (const figure of stem.element.querySelectorAll("figure")) {
+        figure.classList.toggle("chosen", figure.dataset.version === stem.version);
+      }
+    }
+    for (const radio of this.article.querySelectorAll(".transport .switch input")) {
+      radio.checked = this.stems.every((stem) => stem.version === radio.value);
+    }
+    this.article.classList.toggle("playing", this.playing);
+    this.find(".play").setAttribute("aria-label", this.playing ? "Pause" : "Play");
+  }
+
+  /* Shows the position, and goes on doing so while it plays. */
+  draw() {
+    if (this.playing && this.position >= this.length) {
+      this.stop();
+      this.offset = 0;
+      this.update();
+    }
+    const position = this.position;
+    const text = `${Math.floor(position / 60)}:${String(Math.floor(position % 60)).padStart(2, "0")}`;
+    const now = this.find(".now");
+    if (now.textContent !== text) {
+      now.textContent = text;
+      this.slider.setAttribute("aria-valuetext", text);
+    }
+    this.slider.value = position;
+    const share = (100 * position) / this.length;
+    for (const head of this.article.querySelectorAll(".head")) head.style.transform = `translateX(${share}%)`;
+    cancelAnimationFrame(this.frame);
+    if (this.playing) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  say(text) {
+    this.find(".state").textContent = text;
+  }
+}
+
+const players = [];
+let active = null;
+for (const article of document.querySelectorAll("article.heard")) players.push(new Player(article));
+active = players[0] || null;
+
+document.addEventListener("keydown", (event) => {
+  if (!active || event.ctrlKey || event.metaKey || event.altKey) return;
+  const target = event.target;
+  const article = target.closest("article.heard");
+  if (article) active = players.find((player) => player.article === article);
+  const stem = active.stems.find((one) => one.element.contains(target));
+  const versions = ["reference", "estimate", "error"];
+  if (event.key === " ") {
+    // Buttons, links and summaries do with the space bar what they always do.
+    if (target.closest("button, summary, a")) return;
+    active.toggle();
+  } else if (versions[Number(event.key) - 1]) {
+    active.choose(versions[Number(event.key) - 1], stem);
+  } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+    // Within a group of choices the arrows choose, in a table they scroll.
+    if (target.closest(".switch, .scroll")) return;
+    active.seek(active.position + (event.key === "ArrowLeft" ? -STEP : STEP));
+  } else if (stem && (event.key === "s" || event.key === "m")) {
+    const what = event.key === "s" ? "solo" : "mute";
+    active.set(stem, what, !stem[what]);
+  } else {
+    return;
+  }
+  event.preventDefault();
+});

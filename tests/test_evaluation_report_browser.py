@@ -1,0 +1,447 @@
+"""The page of a report in a real browser: it plays, switches, fits, and asks for nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from audio_files import tones
+from browser import Page, find_browser, open_browser
+from song_scores import NAN, song_scores, stem_measures, stem_scores
+
+from stemsplit.evaluation.report.html import write_report
+from stemsplit.evaluation.scores import Audio, SongScores
+
+PROGRAM = find_browser()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
+
+RATE = 44_100
+SECONDS = 4
+EVIL = "<script>alert(1)</script>"
+#: Frequencies (Hz) that tell what is heard, by stem: of the reference, and of the estimate.
+PITCHES = {"vocals": (441.0, 882.0), EVIL: (1764.0, 3528.0)}
+#: How a page hears itself: the strongest frequency of all that goes to the loudspeakers.
+LISTEN = """
+async function strongest() {
+  const player = players[0], analyser = player.context.createAnalyser();
+  analyser.fftSize = 8192;
+  for (const stem of player.stems) for (const gain of stem.gains.values()) gain.connect(analyser);
+  await new Promise((done) => setTimeout(done, 500));
+  const levels = new Float32Array(analyser.frequencyBinCount);
+  analyser.getFloatFrequencyData(levels);
+  const best = levels.indexOf(Math.max(...levels));
+  return levels[best] < -60 ? 0 : best * player.context.sampleRate / analyser.fftSize;
+}
+"""
+WAIT = "await new Promise((done) => setTimeout(done, 250));"
+
+
+def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> SongScores:
+    """Write files of a song of two stems, and return scores with them."""
+    estimates, truths = {}, {}
+    for name, (reference, estimate) in PITCHES.items():
+        for found, kind, pitch in ((truths, "r", reference), (estimates, "e", estimate)):
+            path = folder / f"{kind} & {pitch:.0f} <b>.wav"
+            samples = tones(SECONDS * RATE, RATE, (pitch, pitch)) * (0.5 if name == EVIL else 1)
+            soundfile.write(path, samples.T, RATE)
+            found[name] = Audio(paths=(path,))
+    scores = [
+        stem_scores(name, (7.0, NAN, -3.5, math.inf), delay=5, inverted=True) for name in PITCHES
+    ]
+    measures = [
+        stem_measures(name, correlation={other: 0.25}, overlap={other: 0.5})
+        for name, other in zip(PITCHES, reversed(PITCHES), strict=True)
+    ]
+    return song_scores(
+        *(scores if references else ()),
+        song=song,
+        frames=SECONDS * RATE,
+        measures=tuple(measures),
+        estimates=estimates,
+        references=truths if references else {},
+        mixture=Audio(paths=(Path(f"{EVIL}.wav"),)),
+        null_residual=-40.0,
+        remarks=(f"{EVIL} was resampled",),
+        settings={"model": EVIL, "options": {"overlap": 0.25}, "versions": ["a", "b"]},
+    )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    assert PROGRAM is not None
+    with open_browser(PROGRAM) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    write_report(folder / "report.html", [make_song(folder)])
+    return folder / "report.html"
+
+
+@pytest.fixture
+def page(browser: Page, report: Path) -> Iterator[Page]:
+    """The page of one song, newly opened; it must not have complained or asked for anything."""
+    browser.show(1440)
+    browser.open(report)
+    yield browser
+    assert browser.complaints() == []
+    assert [url[:80] for url in browser.requests() if not url.startswith("data:")] == [
+        report.as_uri()
+    ]
+
+
+def play(page: Page) -> None:
+    page.click(".play")
+    page.wait_for("players[0].position > 0.1")
+
+
+def gains(page: Page, number: int = 0) -> list[dict[str, float]]:
+    """Return the gains of each stem by version, once they have settled."""
+    return list(
+        page.evaluate(
+            f"(async () => {{ {WAIT} return players[{number}].stems.map((s) => Object.fromEntries("
+            "[...s.gains].map(([k, g]) => [k, Math.round(g.gain.value * 1e3) / 1e3]))) })()"
+        )
+    )
+
+
+# --- Playing -------------------------------------------------------------------------------------
+
+
+def test_it_plays_and_stops(page: Page) -> None:
+    assert page.evaluate("players[0].playing") is False
+    play(page)
+    assert page.evaluate("document.querySelector('.play').getAttribute('aria-label')") == "Pause"
+    first = page.evaluate("players[0].position")
+    moved = page.evaluate(f"(async () => {{ {WAIT} return players[0].position }})()") - first
+    assert 0.2 < moved < 1.5
+    assert page.evaluate("Number(document.querySelector('.position').value)") > 0.1
+    page.click(".play")
+    stopped = page.evaluate("players[0].position")
+    assert page.evaluate(f"(async () => {{ {WAIT} return players[0].position }})()") == stopped
+    assert page.evaluate("players[0].playing") is False
+
+
+def test_all_that_is_heard_is_as_long_as_the_excerpt(page: Page) -> None:
+    play(page)
+    lengths = page.evaluate(
+        "players[0].stems.flatMap((s) => [...s.buffers.values()].map((b) => b.duration))"
+    )
+    assert len(lengths) == 6
+    assert lengths == pytest.approx([SECONDS] * 6, abs=0.001)
+
+
+def test_what_is_chosen_is_what_sounds(page: Page) -> None:
+    play(page)
+    page.evaluate(LISTEN)
+    found = {}
+    for version in ("reference", "estimate", "error"):
+        page.evaluate(f"players[0].choose('{version}'); players[0].seek(0.2)")
+        found[version] = page.evaluate("strongest()")
+    assert found["reference"] == pytest.approx(PITCHES["vocals"][0], abs=8)
+    assert found["estimate"] == pytest.approx(PITCHES["vocals"][1], abs=8)
+    assert min(abs(found["error"] - pitch) for pitch in PITCHES["vocals"]) < 8
+    page.evaluate("players[0].choose('reference'); players[0].seek(0.2)")
+    page.click(".stem .mute")
+    assert page.evaluate("strongest()") == pytest.approx(PITCHES[EVIL][0], abs=8)
+    page.click(".stem:nth-of-type(2) .mute")
+    assert page.evaluate("strongest()") == 0
+
+
+def test_switching_keeps_the_position(page: Page) -> None:
+    play(page)
+    for selector in (
+        ".transport input[value=reference]",
+        ".transport input[value=error]",
+        ".stem input[value=reference]",
+    ):
+        before = (
+            "const p = players[0], was = p.position, time = p.context.currentTime;"
+            "const sources = p.sources;"
+        )
+        choose = f"document.querySelector('{selector}').click();"
+        after = "return [p.position - was - (p.context.currentTime - time), p.sources === sources];"
+        drift, same = page.evaluate(f"(async () => {{ {before} {choose} {WAIT} {after} }})()")
+        assert abs(drift) < 0.05
+        assert same  # nothing was started anew
+    assert gains(page) == [
+        {"reference": 1, "estimate": 0, "error": 0},
+        {"reference": 0, "estimate": 0, "error": 1},
+    ]
+
+
+def test_versions_of_a_stem_start_together(page: Page) -> None:
+    """The codec shifts nothing: all buffers of a stem begin with the phase of their files."""
+    play(page)
+    shifts = page.evaluate(
+        "(() => { const [stem] = players[0].stems, rate = players[0].context.sampleRate;"
+        "const turn = (name, pitch) => { const d = stem.buffers.get(name).getChannelData(0);"
+        "let re = 0, im = 0; for (let i = rate; i < 2 * rate; i++) {"
+        "const a = 2 * Math.PI * pitch * i / rate;"
+        "re += d[i] * Math.sin(a); im += d[i] * Math.cos(a) }"
+        "return Math.atan2(im, re) / (2 * Math.PI * pitch) };"
+        f"return [turn('reference', {PITCHES['vocals'][0]}),"
+        f"turn('estimate', {PITCHES['vocals'][1]})] }})()"
+    )
+    starts = [0.3 / (2 * np.pi * pitch) for pitch in PITCHES["vocals"]]  # the phase of `tones`
+    assert shifts == pytest.approx(starts, abs=2e-5)
+
+
+def test_solo_and_mute_change_gains(page: Page) -> None:
+    play(page)
+    on, off = (
+        {"reference": 0, "estimate": 1, "error": 0},
+        dict.fromkeys(("reference", "estimate", "error"), 0),
+    )
+    assert gains(page) == [on, on]
+    page.click(".stem .solo")
+    assert gains(page) == [on, off]
+    page.click(".stem .mute")
+    assert gains(page) == [off, off]
+    page.click(".stem .solo")
+    assert gains(page) == [off, on]
+    assert page.evaluate(
+        "[...document.querySelectorAll('.stem button[aria-pressed]')].map((b) => b.ariaPressed)"
+    ) == ["false", "true", "false", "false"]
+    page.click(".stem .alone")
+    assert gains(page) == [on, off]
+
+
+def test_the_slider_and_pictures_move_the_position(page: Page) -> None:
+    page.evaluate(
+        "const s = document.querySelector('.position'); s.value = 3;"
+        "s.dispatchEvent(new Event('input'))"
+    )
+    assert page.evaluate("players[0].position") == 3
+    assert page.evaluate("document.querySelector('.now').textContent") == "0:03"
+    page.click(".plot img")
+    assert page.evaluate("players[0].position") == pytest.approx(SECONDS / 2, abs=0.05)
+
+
+def test_at_its_end_it_stops_and_is_back_at_the_start(page: Page) -> None:
+    play(page)
+    page.evaluate(f"players[0].seek({SECONDS} - 0.2)")
+    page.wait_for("!players[0].playing")
+    assert page.evaluate("players[0].position") == 0
+
+
+# --- By keyboard ---------------------------------------------------------------------------------
+
+
+def test_everything_is_reached_by_tab_and_shows_it(page: Page) -> None:
+    seen = []
+    for _ in range(40):
+        page.press("Tab")
+        found = page.evaluate(
+            "(() => { const e = document.activeElement; if (e === document.body) return null;"
+            "const shown = e.matches('.switch input') ? e.nextElementSibling : e;"
+            "return [e.className || e.value || e.tagName, e.ariaLabel || e.textContent.trim(),"
+            "getComputedStyle(shown).outlineStyle,"
+            "parseFloat(getComputedStyle(shown).outlineWidth)] })()"
+        )
+        if found is None:
+            break
+        seen.append(found)
+    kinds = [kind for kind, *_ in seen]
+    for wanted in ("play", "position", "estimate", "alone", "solo", "mute", "SUMMARY", "scroll"):
+        assert wanted in kinds, kinds
+    assert [kinds.count(kind) for kind in ("play", "alone", "solo", "mute")] == [1, 2, 2, 2]
+    assert all(style == "solid" and width >= 2 for _, _, style, width in seen)
+    named = {kind: label for kind, label, *_ in reversed(seen)}
+    assert (named["play"], named["position"], named["solo"]) == ("Play", "Position", "Solo vocals")
+
+
+def test_keys_play_choose_and_move(page: Page) -> None:
+    page.press(" ", "Space")
+    page.wait_for("players[0].playing && players[0].position > 0.1")
+    page.press(" ", "Space")
+    page.wait_for("!players[0].playing")
+    for key, version in (("1", "reference"), ("3", "error"), ("2", "estimate")):
+        page.press(key)
+        checked = "document.querySelector('.transport input:checked').value"
+        assert page.evaluate(checked) == version
+        assert page.evaluate("players[0].stems.map((s) => s.version)") == [version] * 2
+    page.evaluate("players[0].seek(1)")
+    page.press("ArrowRight")
+    assert page.evaluate("players[0].position") == 3
+    page.press("ArrowLeft")
+    page.press("ArrowLeft")
+    assert page.evaluate("players[0].position") == 0
+
+
+def test_keys_within_a_stem_are_its_own(page: Page) -> None:
+    page.evaluate("document.querySelector('.stem:nth-of-type(2) .mute').focus()")
+    for key in ("s", "1"):
+        page.press(key)
+    state = "players[0].stems.map((s) => [s.solo, s.mute, s.version])"
+    assert page.evaluate(state) == [[False, False, "estimate"], [True, False, "reference"]]
+    assert page.evaluate("document.querySelector('.transport input:checked')") is None
+    page.press(" ", "Space")  # the button's own key
+    assert page.evaluate(state)[1] == [True, True, "reference"]
+    assert page.evaluate("players[0].playing") is False
+
+
+def test_the_arrow_keys_choose_within_a_switch(page: Page) -> None:
+    page.evaluate("document.querySelector('.transport input[value=estimate]').focus()")
+    page.press("ArrowRight")
+    assert page.evaluate("players[0].stems[0].version") == "error"
+    assert page.evaluate("players[0].position") == 0
+
+
+# --- To look at ----------------------------------------------------------------------------------
+
+#: Text with too little contrast to what is behind it, by the formula of WCAG 2: [ratio, text].
+PALE_TEXT = """
+(() => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = parts(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    throw new Error("no background");
+  };
+  const found = [];
+  let count = 0;
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode()); ) {
+    const e = node.parentElement, style = getComputedStyle(e);
+    if (!node.data.trim() || !e.getClientRects().length || e.closest("script, .plot")) continue;
+    const front = luminance(parts(e.closest("svg") ? style.fill : style.color));
+    const back = luminance(behind(e));
+    const ratio = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
+    count++;
+    if (ratio < 4.5) found.push([ratio.toFixed(2), node.data.trim().slice(0, 30), e.className]);
+  }
+  if (count < 100) throw new Error(`only ${count} texts`);
+  return found;
+})()
+"""
+#: What sticks out of the window to the right, but for what can be scrolled.
+STICKING_OUT = """
+(() => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  return [...document.querySelectorAll("body *")]
+    .filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
+    .filter((e) => !e.closest(".scroll > *, .plot > *, .unseen"))
+    .map((e) => `${e.tagName}.${e.className} ${e.getBoundingClientRect().right}`)
+    .concat(document.documentElement.scrollWidth > innerWidth ? ["the page"] : []);
+})()
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_it_fits_and_can_be_read(page: Page, width: int, dark: bool) -> None:
+    page.show(width, dark=dark)
+    assert page.evaluate("innerWidth") == width
+    assert page.evaluate(STICKING_OUT) == []
+    assert page.evaluate(PALE_TEXT) == []
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, ground[4:-1].split(","))) < 150) == dark
+    shown = page.evaluate(
+        "[...document.querySelectorAll('.pictures')]"
+        ".map((e) => getComputedStyle(e).gridTemplateColumns.split(' ').length)"
+    )
+    assert shown == ([1, 1] if width == 360 else [3, 3])
+    chart = "getComputedStyle(document.querySelector('.chart .{}')).display !== 'none'"
+    assert page.evaluate(chart.format("narrow")) == (width == 360)
+    assert page.evaluate(chart.format("wide")) == (width == 1440)
+
+
+def test_colours_of_stems_stand_out_from_the_page(page: Page) -> None:
+    """Graphics need a contrast of 3 (WCAG 2.1, 1.4.11)."""
+    for dark in (False, True):
+        page.show(1440, dark=dark)
+        colours = page.evaluate(
+            "['--paper', ...Array(8).keys()].map((n) => getComputedStyle(document.documentElement)"
+            ".getPropertyValue(typeof n === 'string' ? n : `--c${n}`).trim())"
+        )
+        paper, *stems = [_luminance(colour) for colour in colours]
+        assert len(set(colours)) == 9
+        for stem in stems:
+            assert (max(stem, paper) + 0.05) / (min(stem, paper) + 0.05) >= 3
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_nothing_glides_for_those_who_want_calm(page: Page) -> None:
+    times = (
+        "[getComputedStyle(document.querySelector('.plot')).transitionDuration,"
+        "getComputedStyle(document.documentElement).scrollBehavior]"
+    )
+    assert page.evaluate(times) == ["0.15s", "smooth"]
+    page.show(1440, calm=True)
+    assert page.evaluate(times) == ["0s", "auto"]
+
+
+def test_names_are_text_whatever_they_look_like(page: Page) -> None:
+    assert page.evaluate("document.querySelector('h1').textContent") == EVIL
+    assert page.evaluate("document.title").startswith(EVIL)
+    assert page.evaluate("document.querySelectorAll('.stem h3')[1].textContent") == EVIL
+    assert page.evaluate("document.body.innerText").count(EVIL) >= 6
+    assert "r & 441 <b>.wav" in page.evaluate("document.body.innerText")
+    scripts = page.evaluate("[...document.scripts].map((s) => s.type).sort()")
+    assert scripts == ["", *["text/plain"] * 6]
+    assert not [e for e in page.events if e.get("method") == "Page.javascriptDialogOpening"]
+
+
+def test_pictures_are_there_and_names_of_parts_differ(page: Page) -> None:
+    loaded = page.evaluate(
+        "[...document.images].map((i) => [i.complete, i.naturalWidth > 0, i.alt !== ''])"
+    )
+    assert len(loaded) == 8 and all(all(image) for image in loaded)
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+    used = page.evaluate(
+        "[...document.querySelectorAll('[clip-path]')]"
+        ".map((e) => e.getAttribute('clip-path').slice(5, -1))"
+    )
+    assert used and set(used) <= set(ids)
+    assert page.evaluate("document.querySelectorAll('.stem svg text').length") > 10
+
+
+# --- Other pages ---------------------------------------------------------------------------------
+
+
+def test_without_references_stems_can_be_heard_all_the_same(browser: Page, tmp_path: Path) -> None:
+    write_report(tmp_path / "r.html", [make_song(tmp_path, references=False)])
+    browser.show(360)
+    browser.open(tmp_path / "r.html")
+    assert browser.evaluate("document.querySelectorAll('.switch').length") == 0
+    play(browser)
+    assert gains(browser) == [{"estimate": 1}, {"estimate": 1}]
+    assert browser.evaluate(STICKING_OUT) == []
+    assert browser.complaints() == []
+
+
+def test_of_many_songs_one_plays_at_a_time(browser: Page, tmp_path: Path) -> None:
+    songs = [make_song(tmp_path, song=f"song {number}") for number in range(4)]
+    write_report(tmp_path / "r.html", songs, seconds=3)
+    browser.show(1440)
+    browser.open(tmp_path / "r.html")
+    assert browser.evaluate("players.length") == 3
+    assert browser.evaluate("players.map((p) => p.length)") == [1, 1, 1]
+    browser.evaluate("players[0].play()", gesture=True)
+    browser.evaluate("players[1].play()", gesture=True)
+    assert browser.evaluate("players.map((p) => p.playing)") == [False, True, False]
+    ids = browser.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+    for width in (360, 1440):
+        browser.show(width)
+        assert browser.evaluate(STICKING_OUT) == []
+    assert browser.complaints() == []
