@@ -1,5 +1,6 @@
 """What stems show by themselves: closed forms, and the same figures for any size of blocks."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -56,6 +57,23 @@ def test_the_sizes_of_blocks_do_not_matter(sizes, mono):
     for start, end in pairwise([0, *np.minimum(np.cumsum(sizes), frames).astype(int), frames]):
         measurer.add(stems[..., start:end], mix[..., start:end])
     assert measurer.result() == whole
+
+
+def test_memory_does_not_grow_with_the_song():
+    block = np.stack([noise(RATE, seed=k) for k in range(4)])
+    measurer = Measurer(["a", "b", "c", "d"], RATE)
+
+    def held_after(seconds):
+        for _ in range(seconds):
+            measurer.add(block, block[0])
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        early, late = held_after(5), held_after(15)
+    finally:
+        tracemalloc.stop()
+    assert late - early < 2**20 < 15 * block.nbytes / 4
 
 
 def test_level_and_loudness():

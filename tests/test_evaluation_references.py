@@ -46,8 +46,11 @@ def test_only_the_stems_that_are_wanted_in_their_order(folder):
 
 
 def test_all_that_is_there(folder):
-    found = find_stems(folder("mixture.wav", "vocals.wav", "no_vocals.wav", "kick.wav", "bass.mp3"))
-    assert list(found.stems) == ["vocals", "bass", "kick", "no_vocals"]
+    found = find_stems(
+        folder("mixture.wav", "vocals.wav", "no_vocals.wav", "kick.wav", "bass.mp3", "---.wav")
+    )
+    assert list(found.stems) == ["vocals", "bass", "---", "kick", "no_vocals"]
+    assert found.remarks == ()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +163,7 @@ def test_a_mapping_names_files(folder):
 
 def test_a_mapping_that_fits_nothing_or_nobody(folder):
     place = folder("bassline.wav", "a1.wav", "a2.wav")
-    with pytest.raises(InputError, match=r"no file is called b\.wav, which should be the bass"):
+    with pytest.raises(InputError, match=r"no file is called 'b\.wav', which should be the bass"):
         find_stems(place, ["bass"], mapping={"bass": "b.wav"})
     with pytest.raises(InputError, match=r"a1\.wav and a2\.wav could both be the bass"):
         find_stems(place, ["bass"], mapping={"bass": "a?.wav"})
@@ -174,6 +177,8 @@ def test_what_cannot_be_found(folder, tmp_path):
     with pytest.raises(InputError, match="no such folder") as raised:
         find_stems(tmp_path / "nowhere", FOUR)
     assert raised.value.exit_code == ExitCode.FILE
+    with pytest.raises(InputError, match="cannot be read: embedded null byte"):
+        find_stems(Path("a\0b"), FOUR)
     place = folder("notes.txt")
     with pytest.raises(InputError, match="this folder holds no audio files"):
         find_stems(place, FOUR)

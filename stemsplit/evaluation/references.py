@@ -83,7 +83,8 @@ def find_stems(
     asked = [normal(name) for name in (*(wanted or ()), *(sources or ()))]
     if wanted is not None:
         _refuse_unknown(mapped, {*STEMS, *asked, *ENDINGS})
-    shelf = _Shelf(place, list(dict.fromkeys((*STEMS, *asked, *mapped))))
+    told = (stem for name in asked if (stem := rest_of(name)) is not None)
+    shelf = _Shelf(place, list(dict.fromkeys((*STEMS, *asked, *told, *mapped))))
     shelf.fill(mapped)
     names = shelf.names() if wanted is None else list(dict.fromkeys(wanted))
     finder = _Finder(shelf, tuple(normal(name) for name in (sources or wanted or ())))
@@ -104,15 +105,15 @@ def find_stems(
 
 
 def normal(name: str) -> str:
-    """Return ``name`` in lower case, its words joined by ``_``."""
-    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
+    """Return ``name`` in lower case, its words joined by ``_``; as it is if it has none."""
+    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_") or name
 
 
 def rest_of(name: str) -> str | None:
     """Return the stem that ``name``, in normal form, is everything but; None where it is not so."""
     if name in REST_OF_VOCALS:
         return "vocals"
-    found = re.fullmatch(r"(?:no|minus)_(\w+)", name)
+    found = re.fullmatch(r"(?:no|minus)_(?!no_|minus_)(\w+)", name)
     return found[1] if found else None
 
 
@@ -143,14 +144,14 @@ class _Shelf:
             matching = [p for p in left if fnmatch.fnmatchcase(p.name.lower(), pattern.lower())]
             if not matching:
                 raise InputError(
-                    f"no file is called {pattern}, which should be the {stem}", path=self.place
+                    f"no file is called {pattern!r}, which should be the {stem}", path=self.place
                 )
             self._files[stem] = [_File(path) for path in matching]
         taken = {file.path for files in self._files.values() for file in files}
         endings = sorted({*self.stems, *ENDINGS}, key=len, reverse=True)
         for path in left:
             if path not in taken:
-                whole = normal(path.stem) or path.stem
+                whole = normal(path.stem)
                 ends = (name for name in endings if f"_{whole}".endswith(f"_{name}"))
                 name = next(ends, whole)
                 if name not in mapped:
@@ -273,8 +274,9 @@ def _audio_files(folder: Path) -> list[Path]:
         names = sorted(path.name for path in folder.iterdir() if not path.is_dir())
     except FileNotFoundError as exc:
         raise InputError("no such folder", path=folder) from exc
-    except OSError as exc:
-        raise InputError(f"cannot be read: {exc.strerror or exc}", path=folder) from exc
+    except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise InputError(f"cannot be read: {reason}", path=folder) from exc
     found = [folder / name for name in names if sounds_by_name(name)]
     if not found:
         raise InputError(
