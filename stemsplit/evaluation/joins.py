@@ -83,17 +83,17 @@ class JoinMeter:
         after = highest[..., REACH + 2 * NEAR + 1 :][..., : piece.valid]
         ratio: Samples = bend[..., centre] / np.maximum(np.maximum(before, after), FLOOR)
         if self._borders is not None:
-            ratio = self._at_borders(ratio, piece)
+            ratio = _at_borders(self._borders, ratio, piece)
         most = ratio.max(axis=(-2, -1), initial=0.0)  # over the channels too
         self._most = most if self._most is None else np.maximum(self._most, most)
 
-    def _at_borders(self, ratio: Samples, piece: Piece) -> Samples:
-        """Return what ``ratio`` is at the borders, and at the places next to them."""
-        assert self._borders is not None
-        start, end = piece.start, piece.start + piece.valid
-        places = self._borders.within(start - NEAR, end + NEAR) - start
-        near = (places[:, None] + np.arange(-NEAR, NEAR)).reshape(-1)
-        return ratio[..., near[(near >= 0) & (near < piece.valid)]]
+
+def _at_borders(borders: Borders, ratio: Samples, piece: Piece) -> Samples:
+    """Return what ``ratio`` is at the borders, and at the places next to them."""
+    start, end = piece.start, piece.start + piece.valid
+    places = borders.within(start - NEAR, end + NEAR) - start
+    near = (places[:, None] + np.arange(-NEAR, NEAR)).reshape(-1)
+    return ratio[..., near[(near >= 0) & (near < piece.valid)]]
 
 
 def _highest_ahead(values: Samples) -> Samples:
