@@ -26,7 +26,7 @@ from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.models import build
 from stemsplit.models.bs_roformer import FREQS_PER_BANDS, BSRoformer, BSRoformerConfig
-from stemsplit.models.roformer import rotary_frequencies, rotate
+from stemsplit.models.roformer import FeedForward, rotary_frequencies, rotate
 
 TINY: dict[str, Any] = {
     "sources": ["vocals", "rest"],
@@ -105,6 +105,22 @@ def test_published_files_are_as_large_as_their_network(entry: Model) -> None:
     assert 1 < size / weights < 1.005
     assert model.segment % model.config["hop_length"] == 0
     assert (entry.window or model.window, model.overlap) == ("fade", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "segment", "hop_length"),
+    [("viperx_1297", 352_800, 441), ("viperx_1053", 131_584, 512), ("musdb18", 485_100, 441)],
+)
+def test_settings_of_published_networks(name: str, segment: int, hop_length: int) -> None:
+    entry = next(model for model in PUBLISHED if model.name == f"bs_roformer.{name}")
+    with torch.device("meta"):
+        model = build(entry.architecture, entry.config)
+    assert isinstance(model, BSRoformer)
+    config = model.settings
+    assert (config.segment, config.n_fft, config.hop_length) == (segment, 2048, hop_length)
+    assert (config.heads, config.dim_head, config.zero_dc) == (8, 64, True)
+    assert (config.time_transformer_depth, config.freq_transformer_depth) == (1, 1)
+    assert not model.standardised
 
 
 def test_names_of_the_published_weights() -> None:
@@ -196,6 +212,19 @@ def test_rotation_knows_distances_only() -> None:
     assert turned[3, 1] == pytest.approx(np.sin(3), abs=1e-6)
     assert turned[3, 15] == pytest.approx(3 * 10_000 ** (-14 / 16), rel=1e-4)
     assert rotary_frequencies(16)[-1] == pytest.approx(10_000 ** (-14 / 16))
+
+
+def test_the_feed_forward_part_by_hand() -> None:
+    """With the exact GELU: the usual approximation by tanh is up to 5e-4 away."""
+    part = FeedForward(BSRoformerConfig(dim=8)).eval()
+    fill(part)
+    w = {name: tensor.double() for name, tensor in part.state_dict().items()}
+    x = 3 * torch.randn(5, 8, generator=torch.Generator().manual_seed(0)).double()
+    y = x / x.norm(dim=-1, keepdim=True) * 8**0.5 * w["net.0.gamma"]
+    y = y @ w["net.1.weight"].T + w["net.1.bias"]
+    y = y * 0.5 * (1 + torch.erf(y / 2**0.5))
+    y = y @ w["net.4.weight"].T + w["net.4.bias"]
+    torch.testing.assert_close(part(x.float()).double(), y, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("skip_connection", "factor"), [(False, 1), (True, 5)])

@@ -77,6 +77,19 @@ def test_published_files_are_as_large_as_their_networks(entry: Model) -> None:
     assert overhead // len(state) in range(250, 451)
 
 
+@pytest.mark.parametrize("name", ["mdx23c.instvoc_hq", "mdx23c.musdb"])
+def test_settings_of_the_published_networks(name: str) -> None:
+    entry = next(model for model in PUBLISHED if model.name == name)
+    with torch.device("meta"):
+        model = build(entry.architecture, entry.config)
+    assert isinstance(model, MDX23C)
+    config = model.settings
+    assert (config.n_fft, config.hop_length, config.bins) == (8192, 1024, 4096)
+    assert (config.norm, config.activation) == ("InstanceNorm", "gelu")
+    # 256 frames of spectrogram.
+    assert (model.segment, model.overlap, model.window) == (255 * 1024, 0.75, "fade")
+
+
 @settings(max_examples=15, deadline=None)
 @given(samples=st.integers(1, 4000))
 def test_any_length(samples: int) -> None:

@@ -136,6 +136,22 @@ def test_published_files_are_as_large_as_their_network(entry: Model) -> None:
     assert 1 < size / weights < 1.01
 
 
+@pytest.mark.parametrize(
+    ("name", "segment", "hop_length"),
+    [("kim", 352_800, 441), ("deux", 573_300, 441), ("big_beta6x", 529_200, 441)],
+)
+def test_settings_of_published_networks(name: str, segment: int, hop_length: int) -> None:
+    entry = next(model for model in PUBLISHED if model.name == f"mel_band_roformer.{name}")
+    with torch.device("meta"):
+        model = build(entry.architecture, entry.config)
+    assert isinstance(model, MelBandRoformer)
+    config = model.settings
+    assert (config.segment, config.n_fft, config.hop_length) == (segment, 2048, hop_length)
+    assert (config.heads, config.dim_head, config.zero_dc) == (8, 64, True)
+    assert (config.time_transformer_depth, config.freq_transformer_depth) == (1, 1)
+    assert not model.standardised
+
+
 def test_names_of_the_published_weights() -> None:
     shapes = {name: tuple(tensor.shape) for name, tensor in tiny().state_dict().items()}
     assert shapes["layers.1.0.norm.gamma"] == (16,)

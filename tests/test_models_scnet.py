@@ -89,6 +89,18 @@ def test_published_files_are_as_large_as_their_networks(entry: Model) -> None:
     assert overhead // len(state) in PICKLE_OVERHEAD
 
 
+def test_settings_of_the_published_networks() -> None:
+    for entry in PUBLISHED:
+        with torch.device("meta"):
+            model = build(entry.architecture, entry.config)
+        assert isinstance(model, SCNet)
+        config = model.settings
+        assert (config.n_fft, config.hop_length, config.normalized) == (4096, 1024, True)
+        assert (model.segment, model.overlap, model.window) == (485_100, 0.75, "fade")
+        assert model.sources == ("drums", "bass", "other", "vocals")
+    assert tiny().rectangle.eq(1).all()
+
+
 def test_bands_of_the_published_networks() -> None:
     # 2049 rows: 359 as they are, 803 by four, 887 by sixteen.
     assert [(b.start, b.stop, b.rows) for b in split_bands(SCNetConfig(), 2049)] == [

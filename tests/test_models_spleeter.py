@@ -250,9 +250,13 @@ def test_the_network_step_by_step(activation: str) -> None:
     network = tiny(activation=activation).networks[0]
     assert isinstance(network, UNet)
     image = noise(2, 2, 16, 64).abs()
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.dim() == 4:  # loud enough for every layer to be heard at the end
+                weight *= 3
     with torch.inference_mode():
         expected = network_by_hand(network, image, elu=activation == "elu")
-        torch.testing.assert_close(network(image).double(), expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(network(image).double(), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_dropout_of_the_first_three_layers_going_up() -> None:
