@@ -118,7 +118,8 @@ def _score(
         reference = _reference(stem, truth, mixture)
         if reference is not None:
             estimate = read(folder / f"{stem}.wav")
-            scores[stem] = (global_sdr(reference, estimate), global_sdr(reference, mixture))
+            split, unsplit = global_sdr(reference, estimate), global_sdr(reference, mixture)
+            scores[stem] = (float(split), float(unsplit))
     if console.json:
         console.record(
             {

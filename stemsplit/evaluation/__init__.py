@@ -1,1 +1,58 @@
-"""How good are these stems: metrics, and a song whose stems are known."""
+"""How good are these stems: metrics, and a song whose stems are known.
+
+The metrics of arrays and tensors are imported when first used, so that ``import
+stemsplit.evaluation`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stemsplit.evaluation.bss_eval import BssEval, BssEvalScores, bss_eval_v3, bss_eval_v4
+    from stemsplit.evaluation.metrics import (
+        Projections,
+        global_sdr,
+        l1,
+        projections,
+        si_sar,
+        si_sdr,
+        si_sir,
+    )
+    from stemsplit.evaluation.stft_distance import mrstft
+    from stemsplit.evaluation.streaming import Scalars, ScalarScores
+    from stemsplit.evaluation.weighted_error import log_wmse
+
+__all__ = [
+    "BssEval",
+    "BssEvalScores",
+    "Projections",
+    "ScalarScores",
+    "Scalars",
+    "bss_eval_v3",
+    "bss_eval_v4",
+    "global_sdr",
+    "l1",
+    "log_wmse",
+    "mrstft",
+    "projections",
+    "si_sar",
+    "si_sdr",
+    "si_sir",
+]
+
+_MODULES = {
+    "bss_eval": ("BssEval", "BssEvalScores", "bss_eval_v3", "bss_eval_v4"),
+    "weighted_error": ("log_wmse",),
+    "metrics": ("Projections", "global_sdr", "l1", "projections", "si_sar", "si_sdr", "si_sir"),
+    "stft_distance": ("mrstft",),
+    "streaming": ("ScalarScores", "Scalars"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

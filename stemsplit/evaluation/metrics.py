@@ -1,58 +1,220 @@
-"""How close an estimate is to the truth, in dB. Higher is better; all sums run in float64."""
+"""How close an estimate is to the truth, in one number a stem, without filters.
+
+Everything here follows from the products of references and errors, summed in float64, which add up
+over blocks: ``Sums``. Functions take arrays, and return numbers, or tensors, and return tensors
+that carry gradients. Higher is better but for ``l1``. Differences below ``ROUNDING`` of what they
+are the difference of are none: above 140 dB there is only ``inf``.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stemsplit.evaluation.waves import Waves, answer, pair, sources_of
 
 #: Added to both energies, as the challenges of 2021 and 2023 do (see ``global_sdr``).
 EPSILON = 1e-7
+#: What sums in float64 leave of a difference that should be 0.
+ROUNDING = 1e-14
+
+Number = float | NDArray[np.float64] | Tensor
 
 
-def global_sdr(reference: ArrayLike, estimate: ArrayLike) -> float:
-    """Return the signal to distortion ratio of ``estimate`` to ``reference``, both ``(C, T)``, dB.
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Products of references and errors ``(…, 2·S, 2·S)``, and absolute errors ``(…, S)``.
+
+    Errors are estimates less references, so that nothing small is the difference of large sums.
+    """
+
+    products: Tensor
+    absolute: Tensor
+    samples: int  # of all channels of a source
+
+    @classmethod
+    def of(cls, truth: Tensor, guess: Tensor) -> Sums:
+        """Return the sums of references and estimates ``(…, S, C, T)``."""
+        error = guess - truth
+        waves = torch.cat([truth, error], -3).flatten(-2)
+        samples = truth.shape[-1] * truth.shape[-2]
+        return cls(waves @ waves.mT, error.abs().sum((-2, -1)), samples)
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            self.products + other.products,
+            self.absolute + other.absolute,
+            self.samples + other.samples,
+        )
+
+    @property
+    def truth(self) -> Tensor:
+        """Energies ``(…, S)`` of the references."""
+        return self.products.diagonal(dim1=-2, dim2=-1)[..., : self._sources]
+
+    @property
+    def error(self) -> Tensor:
+        """Energies ``(…, S)`` of the errors."""
+        return self.products.diagonal(dim1=-2, dim2=-1)[..., self._sources :]
+
+    @property
+    def across(self) -> Tensor:
+        """Products ``(…, S, S)`` of each reference (the rows) and each error."""
+        return self.products[..., : self._sources, self._sources :]
+
+    @property
+    def _sources(self) -> int:
+        return self.products.shape[-1] // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Energies ``(…, S)`` of estimates' orthogonal parts, without filters.
+
+    ``target`` is the own reference times the factor that fits best, ``interference`` what a sum of
+    all references explains besides, ``artifacts`` the rest. NaN where the own reference is silent.
+    """
+
+    target: Tensor
+    interference: Tensor
+    artifacts: Tensor
+
+    @classmethod
+    def of(cls, sums: Sums) -> Parts:
+        """Return the parts that ``sums`` tell of; singular references (two equal ones) are fine."""
+        truth, own = sums.truth, sums.across.diagonal(dim1=-2, dim2=-1)
+        heard = torch.where(truth > 0, truth, math.nan)
+        target = _difference(heard, -own).square() / heard
+        along = own.square() / heard
+        scale = torch.where(truth > 0, truth, 1.0).rsqrt()
+        references = sums.products[..., : truth.shape[-1], : truth.shape[-1]]
+        inverse = torch.linalg.pinv(
+            references * scale[..., None] * scale[..., None, :], rtol=1e-12, hermitian=True
+        )
+        across = sums.across * scale[..., None]
+        explained = (across * (inverse @ across)).sum(-2)
+        interference = _difference(explained, along, sums.error)
+        artifacts = _difference(sums.error, explained)
+        # Rounding may leave less than nothing.
+        return cls(target, interference.clamp(min=0), artifacts.clamp(min=0))
+
+
+def global_sdr(reference: Waves, estimate: Waves) -> Number:
+    """Return the signal to distortion ratio of ``estimate`` to ``reference``, ``(…, C, T)``, dB.
 
     ``10 log10((Σ s² + ε) / (Σ (s − ŝ)² + ε))`` over all channels and samples, with ε = 1e-7: the
     uSDR of the Music Demixing Challenge (Y. Mitsufuji et al., "Music Demixing Challenge 2021",
     2022), computed over the whole song. ε bounds it: silence estimated as silence is 0 dB, and a
     perfect estimate is as far above as the reference is above ε. Raises ``ValueError`` where the
-    two are not of one shape.
+    two are not of one shape, have no samples, or NaN among them.
     """
-    truth, guess = _pair(reference, estimate)
-    distortion = _energy(truth - guess)
-    return 10 * math.log10((_energy(truth) + EPSILON) / (distortion + EPSILON))
+    sums = Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+    return answer(global_sdr_of(sums).squeeze(-1), reference, estimate)
 
 
-def si_sdr(reference: ArrayLike, estimate: ArrayLike) -> float:
-    """Return the scale-invariant SDR of ``estimate`` to ``reference``, both ``(C, T)``, in dB.
+def si_sdr(reference: Waves, estimate: Waves) -> Number:
+    """Return the scale-invariant SDR of ``estimate`` to ``reference``, both ``(…, C, T)``, in dB.
 
     ``10 log10(Σ (αs)² / Σ (αs − ŝ)²)`` with ``α = Σ sŝ / Σ s²`` over all channels and samples
-    (J. Le Roux et al., "SDR — half-baked or well done?", ICASSP 2019). A scaled copy is ``inf``, or
-    near 300 where its samples are rounded; an estimate with nothing of the reference in it, silence
-    as well, is ``-inf``; where the reference is silent there is no answer: ``nan``. Raises
-    ``ValueError`` where the two are not of one shape.
+    (J. Le Roux et al., "SDR — half-baked or well done?", ICASSP 2019). A scaled copy is ``inf``; an
+    estimate with nothing of the reference in it, silence as well, is ``-inf``; where the reference
+    is silent there is no answer: ``nan``. Raises ``ValueError`` as ``global_sdr`` does.
     """
-    truth, guess = _pair(reference, estimate)
-    energy = _energy(truth)
-    if energy == 0:
-        return math.nan
-    scaled = truth * (float(np.sum(truth * guess)) / energy)
-    target, distortion = _energy(scaled), _energy(scaled - guess)
-    if target == 0:
-        return -math.inf
-    return math.inf if distortion == 0 else 10 * math.log10(target / distortion)
+    sums = Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+    return answer(si_sdr_of(Parts.of(sums)).squeeze(-1), reference, estimate)
 
 
-def _pair(
-    reference: ArrayLike, estimate: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    truth, guess = np.asarray(reference, np.float64), np.asarray(estimate, np.float64)
-    if truth.shape != guess.shape:
-        raise ValueError(f"reference {truth.shape} and estimate {guess.shape} differ in shape")
-    return truth, guess
+def si_sir(references: Waves, estimates: Waves) -> Number:
+    """Return the scale-invariant SIR ``(…, S)`` of ``(…, S, C, T)``, dB: target to interference.
+
+    The interference is what a sum of all references, each times one factor, explains of an estimate
+    beyond its own (Le Roux et al., as ``si_sdr``). ``inf`` without any, as with a single source;
+    ``-inf`` for silent estimates; ``nan`` for silent references. Raises as ``global_sdr`` does.
+    """
+    sums = Sums.of(*sources_of(references, estimates))
+    return answer(si_sir_of(Parts.of(sums)), references, estimates)
 
 
-def _energy(wave: NDArray[np.float64]) -> float:
-    return float(np.sum(wave**2))
+def si_sar(references: Waves, estimates: Waves) -> Number:
+    """Return the scale-invariant SAR ``(…, S)`` of ``(…, S, C, T)``, dB: target to artifacts.
+
+    Artifacts are what no sum of the references, each times one factor, explains. Special values and
+    errors are those of ``si_sir``.
+    """
+    sums = Sums.of(*sources_of(references, estimates))
+    return answer(si_sar_of(Parts.of(sums)), references, estimates)
+
+
+def l1(reference: Waves, estimate: Waves) -> Number:
+    """Return the mean absolute difference ``(…)`` of waves ``(…, C, T)``, full scale being 1.
+
+    Lower is better. Raises ``ValueError`` as ``global_sdr`` does.
+    """
+    sums = Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+    return answer(l1_of(sums).squeeze(-1), reference, estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class Projections:
+    """Ratios ``(…, S)`` in dB of the parts of BSS Eval without filters."""
+
+    sdr: Number
+    sir: Number
+    sar: Number
+
+
+def projections(references: Waves, estimates: Waves) -> Projections:
+    """Return SDR, SIR and SAR ``(…, S)`` of ``(…, S, C, T)``, dB, by projection without filters.
+
+    Target, interference and artifacts are those of Vincent, Gribonval and Févotte ("Performance
+    measurement in blind audio source separation", IEEE TASLP 14, 2006) where only a gain is
+    allowed. SDR and SIR equal ``si_sdr`` and ``si_sir``; SAR holds target *and* interference
+    against artifacts. Special values and errors are those of ``si_sir``.
+    """
+    parts = Parts.of(Sums.of(*sources_of(references, estimates)))
+    explained = _decibels(parts.target + parts.interference, parts.artifacts)
+    scores = (si_sdr_of(parts), si_sir_of(parts), explained)
+    return Projections(*(answer(score, references, estimates) for score in scores))
+
+
+def global_sdr_of(sums: Sums) -> Tensor:
+    """Return ``global_sdr`` ``(…, S)`` from ``sums``."""
+    return 10 * torch.log10((sums.truth + EPSILON) / (sums.error + EPSILON))
+
+
+def l1_of(sums: Sums) -> Tensor:
+    """Return ``l1`` ``(…, S)`` from ``sums``."""
+    return sums.absolute / sums.samples
+
+
+def si_sdr_of(parts: Parts) -> Tensor:
+    """Return ``si_sdr`` ``(…, S)`` from ``parts``."""
+    return _decibels(parts.target, parts.interference + parts.artifacts)
+
+
+def si_sir_of(parts: Parts) -> Tensor:
+    """Return ``si_sir`` ``(…, S)`` from ``parts``."""
+    return _decibels(parts.target, parts.interference)
+
+
+def si_sar_of(parts: Parts) -> Tensor:
+    """Return ``si_sar`` ``(…, S)`` from ``parts``."""
+    return _decibels(parts.target, parts.artifacts)
+
+
+def _decibels(signal: Tensor, noise: Tensor) -> Tensor:
+    """Return the ratio in dB: ``-inf`` without signal, else ``inf`` without noise; keeps NaN."""
+    ratio = 10 * torch.log10(signal / torch.where(noise == 0, 1.0, noise))
+    return torch.where((noise == 0) & (signal > 0), math.inf, ratio)
+
+
+def _difference(total: Tensor, part: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Return ``total − part``, 0 where it is within the rounding of ``scale`` (or ``total``)."""
+    difference = total - part
+    noise = ROUNDING * (total if scale is None else scale)
+    return torch.where(difference.abs() <= noise, 0.0, difference)

@@ -1,0 +1,49 @@
+"""Correlations of channels of any length at short lags, block by block."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Correlations:
+    """Sums ``Σ a[t − k]·b[t]`` for lags ``k`` from 0 to ``lags − 1``, in float64.
+
+    ``a`` runs over the first ``delayed`` of ``channels`` channels, ``b`` over all of them. Outside
+    of what is added the channels are silent.
+    """
+
+    def __init__(self, delayed: int, channels: int, lags: int) -> None:
+        self.delayed = delayed
+        self.lags = lags
+        self.frames = 0
+        self._transform = 4 * lags  # fits a core's cache, which is faster than fewer blocks
+        self._block = self._transform - (lags - 1)
+        self._pending = torch.zeros(channels, lags - 1, dtype=torch.float64)
+        bins = self._transform // 2 + 1
+        self._spectrum = torch.zeros(delayed, channels, bins, dtype=torch.complex128)
+
+    def add(self, waves: Tensor) -> None:
+        """Add the next samples of all channels, ``(channels, T)`` of any ``T``, float64."""
+        self.frames += waves.shape[-1]
+        self._pending = torch.cat([self._pending, waves], -1)
+        self._consume((self._pending.shape[-1] - (self.lags - 1)) // self._block)
+
+    def result(self) -> Tensor:
+        """Return the sums so far, ``(lags, delayed, channels)``; nothing can be added later."""
+        rest = self._pending.shape[-1] - (self.lags - 1)
+        if rest > 0:
+            self._pending = torch.nn.functional.pad(self._pending, (0, self._block - rest))
+            self._consume(1)
+        circular: Tensor = torch.fft.irfft(self._spectrum, self._transform)
+        return circular[..., : self.lags].flip(-1).movedim(-1, 0)
+
+    def _consume(self, blocks: int) -> None:
+        """Move ``blocks`` blocks from what is pending to the sums."""
+        history = self.lags - 1
+        for start in range(0, blocks * self._block, self._block):
+            piece = self._pending[:, start : start + self._transform]
+            now = torch.fft.rfft(piece[:, history:], self._transform)
+            past = torch.fft.rfft(piece[: self.delayed])
+            self._spectrum.addcmul_(past[:, None], now.conj()[None])
+        self._pending = self._pending[:, blocks * self._block :].clone()

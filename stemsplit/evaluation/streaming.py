@@ -1,0 +1,67 @@
+"""All scores of one number a stem at once, over blocks of a song of any length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stemsplit.evaluation import metrics
+from stemsplit.evaluation.metrics import Parts, Sums
+from stemsplit.evaluation.stft_distance import StftDistance
+from stemsplit.evaluation.waves import Waves, pair, sources_of
+from stemsplit.evaluation.weighted_error import LogWmse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalars:
+    """One number a stem, each ``(S,)``: as the functions of the same names return them."""
+
+    global_sdr: NDArray[np.float64]
+    si_sdr: NDArray[np.float64]
+    si_sir: NDArray[np.float64]
+    si_sar: NDArray[np.float64]
+    log_wmse: NDArray[np.float64]
+    l1: NDArray[np.float64]
+    mrstft: NDArray[np.float64]
+
+
+class ScalarScores:
+    """``Scalars`` of stems that come in blocks of any length, in bounded memory."""
+
+    def __init__(self, sample_rate: int = 44_100) -> None:
+        self._sums: Sums | None = None
+        self._log_wmse = LogWmse(sample_rate)
+        self._mrstft = StftDistance()
+
+    def add(self, references: Waves, estimates: Waves, mixture: Waves | None = None) -> None:
+        """Take the next block of stems ``(S, C, T)`` and their ``mixture`` ``(C, T)``.
+
+        Without a mixture the sum of the references stands for it. Raises ``ValueError`` as
+        ``global_sdr`` does.
+        """
+        truth, guess = (waves.detach() for waves in sources_of(references, estimates))
+        mix: Tensor = truth.sum(-3) if mixture is None else pair(mixture, mixture)[0]
+        sums = Sums.of(truth, guess)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._log_wmse.add(truth, guess, mix)
+        self._mrstft.add(truth, guess)
+
+    def result(self) -> Scalars:
+        """Return the scores of all blocks; ``ValueError`` before the first."""
+        if self._sums is None:
+            raise ValueError("there is no audio to score")
+        parts = Parts.of(self._sums)
+        with torch.no_grad():
+            return Scalars(
+                global_sdr=metrics.global_sdr_of(self._sums).numpy(),
+                si_sdr=metrics.si_sdr_of(parts).numpy(),
+                si_sir=metrics.si_sir_of(parts).numpy(),
+                si_sar=metrics.si_sar_of(parts).numpy(),
+                log_wmse=self._log_wmse.result().numpy(),
+                l1=metrics.l1_of(self._sums).numpy(),
+                mrstft=self._mrstft.result().numpy(),
+            )
