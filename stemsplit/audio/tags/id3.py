@@ -10,6 +10,7 @@ from stemsplit.audio.tags.fields import BY_ID3, BY_VORBIS, FIELDS, GENRES
 from stemsplit.audio.tags.model import (
     FRONT_COVER,
     LARGEST_PICTURE,
+    MOST_VALUES,
     Collector,
     Cursor,
     DamagedTags,
@@ -21,6 +22,7 @@ HEADER_SIZE = 10
 LARGEST_TAG = 2**26
 LATIN_1, UTF_16, UTF_16_BE, UTF_8 = range(4)
 CODECS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
+FRAME_NAME = re.compile(rb"[A-Z0-9]{3,4}")
 NUMBERED_GENRE = re.compile(r"\((\d{1,3})\)\s*(.*)", re.DOTALL)
 #: Comments that programs leave for themselves (iTunNORM, iTunSMPB …) have such descriptions.
 PRIVATE_COMMENTS = ("itun", "songs-db")
@@ -91,7 +93,7 @@ class _Frames:
         long = self._version > 2
         while cursor.left >= (10 if long else 6):
             name = cursor.take(4 if long else 3)
-            if not name.isalnum():  # padding
+            if not FRAME_NAME.fullmatch(name):  # padding
                 return
             if not long:
                 yield name.decode(), cursor.take(cursor.number(3))
@@ -176,7 +178,7 @@ class _Frames:
 def _fits(cursor: Cursor, size: int) -> bool:
     """Return whether a frame of ``size`` bytes would be followed by another, padding or nothing."""
     after = cursor.peek(4, size)
-    return size <= cursor.left and (after.isalnum() or not any(after))
+    return size <= cursor.left and (bool(FRAME_NAME.fullmatch(after)) or not any(after))
 
 
 def _split(data: bytes) -> tuple[str, bytes]:
@@ -208,7 +210,7 @@ def _texts(data: bytes) -> list[str]:
         text = text.replace("\ufeff", "").replace("\ufffe", "")
     else:
         text = body.decode(CODECS[data[0]], "replace")
-    return text.rstrip("\0").split("\0")
+    return text.rstrip("\0").split("\0", MOST_VALUES)
 
 
 def _genres(values: list[str]) -> list[str]:
