@@ -159,17 +159,13 @@ def test_old_versions_of_id3(tmp_path):
     assert found.texts == {"title": ("Ж/Second",), "genre": ("Rock",), "date": ("1999-12-31",)}
     assert found.picture.data == COVER
     mutagen.id3.delete(song, delete_v1=False, delete_v2=True)
-    assert dict(tags_of(song).texts) == {
-        "title": ("?",),
-        "genre": ("Rock",),
-        "date": ("1999",),
-    }
+    assert tags_of(song).texts == {"title": ("?",), "genre": ("Rock",), "date": ("1999",)}
     pic = b"\0PNG\3cover\0" + COVER
     old = b"TT2\0\0\6\0Older" + b"TCO\0\0\3\x0017" + b"PIC" + len(pic).to_bytes(3, "big") + pic
     header = b"ID3\2\0\0" + bytes(len(old) >> shift & 127 for shift in (21, 14, 7, 0))
     song.write_bytes(header + old + song.read_bytes())
     found = tags_of(song)
-    assert found.texts == {"title": ("Older",), "genre": ("Rock",)}
+    assert found.texts == {"title": ("Older",), "genre": ("Rock",), "date": ("1999",)}
     assert found.picture.data == COVER
 
 
