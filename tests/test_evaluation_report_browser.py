@@ -30,14 +30,21 @@ async function strongest() {
   const player = players[0], analyser = player.context.createAnalyser();
   analyser.fftSize = 8192;
   for (const stem of player.stems) for (const gain of stem.gains.values()) gain.connect(analyser);
-  await new Promise((done) => setTimeout(done, 500));
+  await run(0.5);
   const levels = new Float32Array(analyser.frequencyBinCount);
   analyser.getFloatFrequencyData(levels);
   const best = levels.indexOf(Math.max(...levels));
   return levels[best] < -60 ? 0 : best * player.context.sampleRate / analyser.fftSize;
 }
 """
-WAIT = "await new Promise((done) => setTimeout(done, 250));"
+#: Waits by the clock of the sound, which a busy machine may hold up.
+RUN = """
+async function run(seconds) {
+  const context = players[0].context, until = context.currentTime + seconds;
+  while (context.currentTime < until) await new Promise((done) => setTimeout(done, 10));
+}
+"""
+WAIT = "await run(0.25);"
 
 
 def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> SongScores:
@@ -99,6 +106,7 @@ def page(browser: Page, report: Path) -> Iterator[Page]:
 def play(page: Page) -> None:
     page.click(".play")
     page.wait_for("players[0].position > 0.1")
+    page.evaluate(RUN)
 
 
 def gains(page: Page, number: int = 0) -> list[dict[str, float]]:
@@ -120,7 +128,7 @@ def test_it_plays_and_stops(page: Page) -> None:
     assert page.evaluate("document.querySelector('.play').getAttribute('aria-label')") == "Pause"
     first = page.evaluate("players[0].position")
     moved = page.evaluate(f"(async () => {{ {WAIT} return players[0].position }})()") - first
-    assert 0.2 < moved < 1.5
+    assert 0.2 < moved < 2
     assert page.evaluate("Number(document.querySelector('.position').value)") > 0.1
     page.click(".play")
     stopped = page.evaluate("players[0].position")
@@ -347,6 +355,8 @@ def test_it_fits_and_can_be_read(page: Page, width: int, dark: bool) -> None:
     assert page.evaluate("innerWidth") == width
     assert page.evaluate(STICKING_OUT) == []
     assert page.evaluate(PALE_TEXT) == []
+    rows = "Math.max(...[...document.querySelectorAll('tr')].map((row) => row.offsetHeight))"
+    assert 20 < page.evaluate(rows) < 100  # no column is a letter wide
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, ground[4:-1].split(","))) < 150) == dark
     shown = page.evaluate(

@@ -89,6 +89,8 @@ def draw_frames(
 
 def draw_field(rows: Mapping[str, tuple[float, Sequence[float]]]) -> str:
     """Return an SVG: for each stem its own score among published ones, dB."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _new_chart((FIELD_WIDTH, 34 + 30 * len(rows)), 96)
     for place, (own, others) in enumerate(rows.values()):
         axes.axhline(place, color=BAND, linewidth=1)
@@ -98,6 +100,7 @@ def draw_field(rows: Mapping[str, tuple[float, Sequence[float]]]) -> str:
     names = [name if len(name) < 14 else f"{name[:12]}…" for name in map(printable, rows)]
     axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
     return _tidy(figure)
 
 

@@ -67,11 +67,11 @@ METRICS = (
         "answer even where a stem ought to be silent. Higher is better.",
     ),
     Explained(
-        "l1", "L1 distance", "", "distance",
+        "l1", "L1", "", "distance",
         "Mean difference of the samples, where full scale is 1.", 4,
     ),
     Explained(
-        "mrstft", "STFT distance", "", "distance",
+        "mrstft", "STFT", "", "distance",
         "How different the spectra are, with windows of several lengths (multi-resolution).", 3,
     ),
 )  # fmt: skip
