@@ -18,7 +18,7 @@ from torch import Tensor
 
 from stemsplit.checkpoints import loading, registry
 from stemsplit.checkpoints.entries import Model
-from stemsplit.models import build
+from stemsplit.models import build, nmf
 from stemsplit.models.base import SeparationModel
 from stemsplit.models.classical import running_median, shares
 from stemsplit.models.hpss import HPSS, HPSSConfig
@@ -353,5 +353,7 @@ def test_a_mono_song_is_one_source() -> None:
 
 def test_the_configurations_are_the_literature_s() -> None:
     assert (HPSSConfig().n_fft, HPSSConfig().hop, HPSSConfig().harmonic_length) == (4096, 1024, 17)
+    assert (HPSSConfig().percussive_length, HPSSConfig().power) == (17, 2.0)
     assert (RepetSimConfig().neighbours, RepetSimConfig().cutoff) == (100, 100.0)
-    assert (NMFConfig().parts, NMFConfig().iterations) == (30, 100)
+    assert (RepetSimConfig().similarity, RepetSimConfig().distance) == (0.0, 1.0)
+    assert (NMFConfig().parts, NMFConfig().iterations, nmf.POWER) == (30, 100, 2.0)
