@@ -159,6 +159,19 @@ def test_an_ensemble_is_the_weighted_mean_stem_by_stem() -> None:
     assert members[0].gains.grad[1] == 0
 
 
+def test_an_ensemble_is_run_as_its_members_are() -> None:
+    """The end of a song comes to mdx as it comes to each of its members."""
+    config = EnsembleConfig(sources=("a",), weights=((1.0,), (1.0,)))
+    members = [Gain(("a",), [1.0]), Gain(("a",), [2.0])]
+    for member in members:
+        member.any_length, member.alignment = True, 7
+    ensemble = Ensemble(config, members)
+    assert (ensemble.any_length, ensemble.alignment) == (True, 7)
+    members[1].any_length = False
+    with pytest.raises(ValueError, match="differ in any_length"):
+        Ensemble(config, members)
+
+
 @given(
     rows=st.lists(
         st.lists(st.floats(0, 10, width=16), min_size=2, max_size=2), min_size=1, max_size=4
