@@ -17,6 +17,7 @@ Depth: TypeAlias = Literal["16", "24", "32f"]
 Clip: TypeAlias = Literal["none", "clamp", "linked"]
 Existing: TypeAlias = Literal["refuse", "force", "skip"]
 Window: TypeAlias = Literal["triangle", "fade"]
+Batch: TypeAlias = int | Literal["auto"] | None
 ProgressStyle: TypeAlias = Literal["auto", "bar", "lines", "ndjson", "none"]
 Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 
@@ -62,6 +63,24 @@ class EncodingOptions:
     dither: bool = True  # of 16 bits
     clip: Clip | None = None  # what becomes of samples above full scale
     tags: bool = True  # whether the stems get those of the song
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How networks are run; None is what the model, or the device, is usually run with.
+
+    ``overlap`` is the share of a segment that overlaps the next, ``segment`` its length in seconds,
+    ``batch`` how many segments are in one run of the network. A song is heard ``shifts`` times,
+    each time shifted by an amount that depends on ``seed``.
+    """
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    overlap: float | None = None
+    segment: float | None = None
+    batch: Batch = None
+    shifts: int = 1
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,27 @@ if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel
 
 
+def members(name: str) -> tuple[str, ...]:
+    """Return the models or checkpoint files that ``name`` names, with commas between them."""
+    if registry.local_file(name) is not None or "," not in name:
+        return (name,)
+    return tuple(dict.fromkeys(part.strip() for part in name.split(",") if part.strip()))
+
+
+def shares(name: str, stems: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
+    """Return what each of the `members` of ``name`` gives of ``stems`` (all: None), if anything.
+
+    Raises ``UsageError`` for an unknown name, and for a stem that none of them has.
+    """
+    given = {each: _stems_of_one(each) for each in members(name)}
+    if stems is None:
+        return given
+    available = tuple(dict.fromkeys(stem for each in given.values() for stem in each))
+    registry.require_stems(name, available, stems)
+    chosen = {each: tuple(s for s in stems if s in own) for each, own in given.items()}
+    return {each: own for each, own in chosen.items() if own}
+
+
 def prepare(
     name: str,
     *,
@@ -24,26 +45,37 @@ def prepare(
     offline: bool = False,
     allow_unverified: bool = False,
 ) -> Iterator[Fetching | Warned]:
-    """Fetch what is missing to `load` ``name`` (a model, or a checkpoint file) for ``stems``.
+    """Fetch what is missing to `load` the `members` of ``name`` for ``stems``.
 
     Yields progress. Weights whose SHA-256 is not known are fetched only if ``allow_unverified``.
     Raises ``UsageError`` for an unknown name or stem, ``CheckpointError`` when the weights cannot
     be had, ``ResourceError`` when they cannot be kept.
     """
-    if registry.local_file(name) is not None:
-        return
-    model = registry.resolve(name)
-    registry.check_stems(model, stems or ())
-    yield from cache.pull(model, stems=stems, offline=offline, allow_unverified=allow_unverified)
+    for each, own in shares(name, stems).items():
+        if registry.local_file(each) is None:
+            yield from cache.pull(
+                registry.resolve(each),
+                stems=own,
+                offline=offline,
+                allow_unverified=allow_unverified,
+            )
 
 
 def label(name: str) -> str:
-    """Return what to call the model or checkpoint file ``name`` in the name of a file."""
-    path = registry.local_file(name)
-    return name if path is None else path.stem
+    """Return what to call the `members` of ``name`` in the name of a file."""
+    paths = {each: registry.local_file(each) for each in members(name)}
+    return "+".join(each if path is None else path.stem for each, path in paths.items())
 
 
 def stems_of(name: str) -> tuple[str, ...]:
+    """Return the stems, in order, that the `members` of ``name`` give.
+
+    Raises as `_stems_of_one` does.
+    """
+    return tuple(dict.fromkeys(stem for own in shares(name).values() for stem in own))
+
+
+def _stems_of_one(name: str) -> tuple[str, ...]:
     """Return the stems, in order, that the model or checkpoint file ``name`` gives.
 
     A foreign file is converted for that when it is new. Raises ``UsageError`` for an unknown name
@@ -66,16 +98,20 @@ def stems_of(name: str) -> tuple[str, ...]:
 
 
 def fingerprint(name: str, *, stems: Sequence[str] | None = None) -> str:
-    """Return the SHA-256, in hex, of all that decides what ``name`` gives for ``stems``.
+    """Return the SHA-256, in hex, of all that decides what the `members` give for ``stems``.
 
     That is the network, its configuration and its weights, which must be here; their bytes are not
     read again, but for a checkpoint file. Raises as `load` does.
     """
+    parts = [_fingerprint_of_one(each, own) for each, own in shares(name, stems).items()]
+    return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _fingerprint_of_one(name: str, stems: Sequence[str]) -> str:
     path = registry.local_file(name)
     if path is not None:
         return digest_of(path)
     model = registry.resolve(name)
-    registry.check_stems(model, stems or ())
     parts = [f"{model.stems} {model.overlap} {model.window} {model.weights}"]
     for network in cache.networks(model, stems):
         parts.append(f"{network.architecture} {dict(network.config)} {network.seed}")

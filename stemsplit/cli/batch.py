@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
@@ -36,9 +36,10 @@ from stemsplit.separation.naming import (
     stem_paths,
 )
 from stemsplit.separation.selection import Selection, select_stems
-from stemsplit.types import EncodingOptions, Existing, Finished, Precision
+from stemsplit.types import EncodingOptions, EngineOptions, Existing, Finished
 
 if TYPE_CHECKING:
+    from stemsplit.separation.chorus import Chorus
     from stemsplit.separation.engine import Engine
 
 
@@ -51,16 +52,15 @@ class SplitOptions:
     template: str
     encoding: EncodingOptions
     existing: Existing
-    device: str
-    precision: Precision
     offline: bool
     allow_unverified: bool
+    engine: EngineOptions
     stems: tuple[str, ...] | None = None
     two_stems: str | None = None
+    mixes: tuple[str, ...] = ()
+    sum_to_mix: str | None = None
     accept_truncated: bool = False
     excerpt: Excerpt = WHOLE
-    overlap: float | None = None
-    batch: int | Literal["auto"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Batch:
         self.options = options
         self.console = console
         check_encoding(options.encoding)
-        self._engine: Engine | None = None
+        self._engine: Engine | Chorus | None = None
         self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
         self.selection = self._select()
         check_template(options.template, self.selection.wanted)
@@ -123,7 +123,13 @@ class Batch:
 
     def _select(self) -> Selection:
         options = self.options
-        return select_stems(loading.stems_of(options.model), options.stems, options.two_stems)
+        return select_stems(
+            loading.stems_of(options.model),
+            options.stems,
+            options.two_stems,
+            mixes=options.mixes,
+            sum_to_mix=options.sum_to_mix,
+        )
 
     def _plan(self, song: Song, *, whole_name: bool = False) -> Plan:
         options = self.options
@@ -185,7 +191,7 @@ class Batch:
         with closing(split(job, engine)) as events:
             return show(self.console, events, f"{label}{song.name}")
 
-    def load(self) -> Engine:
+    def load(self) -> Engine | Chorus:
         """Return the engine; the first time, fetch and load the model.
 
         Raises ``CheckpointError`` and ``ResourceError``.
@@ -194,7 +200,7 @@ class Batch:
             self._engine = self._load()
         return self._engine
 
-    def _load(self) -> Engine:
+    def _load(self) -> Engine | Chorus:
         options, stems = self.options, self.selection.needed
         fetching = loading.prepare(
             options.model,
@@ -207,16 +213,9 @@ class Batch:
         from stemsplit.separation.device import keep_freed_memory
 
         keep_freed_memory()
-        from stemsplit.separation.engine import load_engine
+        from stemsplit.separation.engines import load_engine
 
-        engine = load_engine(
-            options.model,
-            stems=stems,
-            device=options.device,
-            precision=options.precision,
-            overlap=options.overlap,
-            batch=options.batch,
-        )
+        engine = load_engine(options.model, stems, options.engine)
         self.console.detail(
             f"{options.model} on {engine.setup}, loaded in {time.monotonic() - start:.1f} s"
         )

@@ -12,7 +12,7 @@ import typer
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.errors import ExitCode
-from stemsplit.types import EncodingOptions
+from stemsplit.types import EncodingOptions, EngineOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,8 +63,7 @@ def demo(
             template="{stem}.{ext}",
             encoding=EncodingOptions(),
             existing="force" if force else "refuse",
-            device=device,
-            precision=precision,
+            engine=EngineOptions(device=device, precision=precision),
             offline=offline,
             allow_unverified=allow_unverified,
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ from stemsplit.cli.settings import describe
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.separation.device import parse_device
 from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
-from stemsplit.types import Clip, Depth, EncodingOptions, Format
+from stemsplit.types import Batch, Clip, Depth, EncodingOptions, EngineOptions, Format
 
 app = options.new_app()
 
@@ -59,12 +59,31 @@ def split(
         ),
     ] = DEFAULT_TEMPLATE,
     model: options.Model = options.DEFAULT_MODEL,
+    ensemble: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="The mean of these models, in place of --model."),
+    ] = None,
     stems: Annotated[
-        str | None, typer.Option(metavar="STEM,…", help="Write only these stems.")
+        str | None, typer.Option(metavar="STEM,…", help="Write only these stems; none: only --mix.")
     ] = None,
     two_stems: Annotated[
         str | None,
         typer.Option(metavar="STEM", help="Write this stem and the rest: the mix without it."),
+    ] = None,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mix",
+            metavar="NAME=SUM",
+            help="Write a mix too: karaoke=mix-0.9*vocals, or instrumental=drums+bass+other.",
+        ),
+    ] = None,
+    sum_to_mix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEM|spread",
+            help="Give what the stems lack to be the song to one of them, or spread it.",
+        ),
     ] = None,
     format: Annotated[
         Format, typer.Option("--format", envvar="STEMSPLIT_FORMAT", help="Format of the stems.")
@@ -139,6 +158,20 @@ def split(
             help="Share of a segment that overlaps the next (0.25 for most models).",
         ),
     ] = None,
+    segment: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="How much the network hears at a time."),
+    ] = None,
+    shifts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=99,
+            metavar="N",
+            help="Hear the song N times, shifted, and take the mean.",
+        ),
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed, other shifts.")] = 0,
     batch: Annotated[
         str | None,
         typer.Option(
@@ -194,7 +227,7 @@ def split(
 
     batch_of_songs = Batch(
         SplitOptions(
-            model=model,
+            model=ensemble or model,
             stems=None if stems is None else parse_stems(stems),
             two_stems=two_stems,
             folder=out,
@@ -203,10 +236,17 @@ def split(
             existing="force" if force else "skip" if skip_existing else "refuse",
             accept_truncated=accept_truncated,
             excerpt=parse_excerpt(start=start, end=end, duration=duration, preview=preview),
-            device=device,
-            precision=precision,
-            overlap=overlap,
-            batch=parse_batch(batch),
+            mixes=tuple(mix or ()),
+            sum_to_mix=sum_to_mix,
+            engine=EngineOptions(
+                device=device,
+                precision=precision,
+                overlap=overlap,
+                segment=segment,
+                batch=parse_batch(batch),
+                shifts=shifts,
+                seed=seed,
+            ),
             offline=offline,
             allow_unverified=allow_unverified,
         ),
@@ -225,7 +265,7 @@ def parse_excerpt(**times: str | None) -> Excerpt:
     return Excerpt(**{name: parse_time(text) for name, text in times.items() if text is not None})
 
 
-def parse_batch(text: str | None) -> int | Literal["auto"] | None:
+def parse_batch(text: str | None) -> Batch:
     """Return the number that ``text`` is, "auto", or None for what is usual."""
     if text is None:
         return None

@@ -38,6 +38,8 @@ class SeparationModel(nn.Module, ABC):
     #: without zeros around it, and starts at a multiple of ``alignment`` frames of the song.
     any_length: bool = False
     alignment: int = 1
+    #: The network knows the length of its segment: nothing longer means anything to it.
+    fixed_segment: bool = False
     #: The stems of a segment are clusters without names: `order_after` says which goes on as which.
     clusters: bool = False
 

@@ -90,6 +90,7 @@ class HTDemucs(SeparationModel):
 
     Config = HTDemucsConfig
     standardised = True
+    fixed_segment = True
 
     def __init__(self, config: HTDemucsConfig) -> None:
         super().__init__(config)

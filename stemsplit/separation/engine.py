@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import count, groupby, islice
 
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints import loading
-from stemsplit.errors import CheckpointError, MemoryShortage
+from stemsplit.errors import CheckpointError, MemoryShortage, UsageError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
-from stemsplit.separation.device import memory_explained, resolve_device, return_freed_memory
-from stemsplit.separation.setup import Batch, Setup, choose_setup, fitting_batch, smaller
-from stemsplit.types import Precision
+from stemsplit.separation.device import memory_explained, return_freed_memory
+from stemsplit.separation.setup import Setup, choose_setup, fitting_batch, smaller
+from stemsplit.types import Batch, Precision
 
 #: Added to the deviation of the song, so that digital silence is not divided by 0 (Demucs >= 4.1).
 DEVIATION_FLOOR = 1e-8
@@ -23,32 +22,14 @@ DEVIATION_FLOOR = 1e-8
 RUNS_BEFORE_TIDYING = 24
 
 
-def load_engine(
-    name: str,
-    *,
-    stems: Sequence[str],
-    device: str,
-    precision: Precision,
-    overlap: float | None,
-    batch: Batch = None,
-) -> Engine:
-    """Return an engine that gives ``stems`` of the model or checkpoint file ``name``.
-
-    The weights must be here: `loading.prepare` sees to that. Raises ``UsageError`` for settings
-    that mean nothing, ``CheckpointError`` for weights that do not fit, and ``ResourceError`` for a
-    device that is not here or has too little memory.
-    """
-    with memory_explained(resolve_device(device)):
-        network = loading.load(name, stems=stems)
-    return Engine(network, device=device, precision=precision, overlap=overlap, batch=batch)
-
-
 class Engine:
     """A network on a device, ready to separate streams.
 
     Where memory runs out it goes on with less (`setup.smaller`), and what is computed already is
     kept. That a batch or the precision is too large is remembered for the songs that follow; that
-    the CPU took over is not. ``remarks`` tell of it.
+    the CPU took over is not. ``remarks`` tell of it. ``segment`` (s) is how much the network hears
+    at a time, if not what its configuration says. Raises ``UsageError`` for settings that mean
+    nothing and ``ResourceError`` for a device that is not here or has too little memory.
     """
 
     def __init__(
@@ -58,20 +39,25 @@ class Engine:
         device: str = "auto",
         precision: Precision = "auto",
         overlap: float | None = None,
+        segment: float | None = None,
         batch: Batch = None,
     ) -> None:
         self.setup = choose_setup(device, precision, batch)
         self._measures = batch == "auto" and self.setup.device.type == "cuda"
         self._left: Setup | None = None  # where the CPU has taken over from, during a song
         self.remarks: list[str] = []  # what a person should know; whoever tells it takes it out
-        self.hop = hop_frames(model.segment, model.overlap if overlap is None else overlap)
-        if model.alignment <= model.segment:  # what hears less at a time has to do without
+        self.segment = _segment_frames(model, segment)
+        self.hop = hop_frames(self.segment, model.overlap if overlap is None else overlap)
+        if model.alignment <= self.segment:  # what hears less at a time has to do without
             self.hop = max(self.hop - self.hop % model.alignment, model.alignment)
         if self.setup.device.type == "cuda":
             # The same input has to give the same bytes; some of cuDNN's choices do not.
             torch.backends.cudnn.deterministic = True
         with memory_explained(self.setup.device):
             self.model = model.to(self.setup.device).eval()
+        self.sources = model.sources
+        self.sample_rate = model.sample_rate
+        self.channels = model.channels
 
     def separate(
         self, blocks: Iterable[Tensor], *, mean: float = 0.0, deviation: float = 1.0
@@ -86,7 +72,7 @@ class Engine:
         if not self.model.standardised:
             mean, deviation = 0.0, 1.0
         scale = deviation + DEVIATION_FLOOR if self.model.standardised else 1.0
-        size = self.model.segment
+        size = self.segment
         standardised = ((block - mean) / scale for block in blocks)
         stream = segments(
             standardised,
@@ -206,3 +192,17 @@ class Engine:
         one_by_one: Tensor = self.model(mix.flatten(0, 1)[:, None])
         shape = (len(mix), channels, len(self.model.sources), mix.shape[-1])
         return one_by_one.view(shape).transpose(1, 2)
+
+
+def _segment_frames(model: SeparationModel, seconds: float | None) -> int:
+    """Return how many frames ``model`` hears at a time: ``seconds``, or what it says itself."""
+    if seconds is None:
+        return model.segment
+    frames = max(1, round(seconds * model.sample_rate))
+    if model.fixed_segment and frames > model.segment:
+        longest = model.segment / model.sample_rate
+        raise UsageError(
+            f"the network takes no segments of {seconds:g} s",
+            hint=f"it was made for {longest:.2f} s; shorter ones are filled up with silence",
+        )
+    return frames

@@ -20,6 +20,7 @@ from stemsplit.audio.formats import clip_of, depth_of, encoded_rate
 from stemsplit.audio.resample import fit, has_soxr, resample
 from stemsplit.audio.tags.model import Tags
 from stemsplit.audio.tags.reading import read_tags
+from stemsplit.separation.chorus import Chorus
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.selection import Selection
 from stemsplit.separation.statistics import scan
@@ -49,7 +50,7 @@ class Job:
     accept_truncated: bool = False
 
 
-def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
+def split(job: Job, engine: Engine | Chorus) -> Generator[Event, None, None]:
     """Separate the song of ``job`` and yield what happens; the stems appear together at the end.
 
     Memory does not depend on the length of the song. If the generator is closed early or an error
@@ -57,8 +58,8 @@ def split(job: Job, engine: Engine) -> Generator[Event, None, None]:
     """
     info = job.info
     yield Opened(info)
-    yield from map(Warned, _remarks(job, engine.model.sample_rate))
-    statistics = scan(info, engine.model.sample_rate, accept_truncated=job.accept_truncated)
+    yield from map(Warned, _remarks(job, engine.sample_rate))
+    statistics = scan(info, engine.sample_rate, accept_truncated=job.accept_truncated)
     for complaint in statistics.warnings:
         yield Warned(f"{info.path}: {complaint}")
     tags, complaints = read_tags(info) if job.encoding.tags else (Tags(), [])
@@ -128,14 +129,14 @@ def _clipping(encoding: EncodingOptions, writer: StemWriter) -> Iterator[str]:
 
 
 def _stems(
-    job: Job, engine: Engine, statistics: SongStatistics, stack: ExitStack
+    job: Job, engine: Engine | Chorus, statistics: SongStatistics, stack: ExitStack
 ) -> Iterator[dict[str, Block]]:
     """Yield the wanted stems ``(C, n)`` by name, at the song's own rate and with its channels.
 
     What is opened on the way is closed by ``stack``.
     """
     info, selection = job.info, job.selection
-    model_rate = engine.model.sample_rate
+    model_rate = engine.sample_rate
 
     def opened() -> Iterator[Block]:
         # The scan has told already what is to be told of damage.
@@ -148,9 +149,9 @@ def _stems(
             )
         )
     )
-    widened = (widen(torch.from_numpy(block), engine.model.channels) for block in heard)
+    widened = (widen(torch.from_numpy(block), engine.channels) for block in heard)
     separated = engine.separate(widened, mean=statistics.mean, deviation=statistics.deviation)
-    picked = [engine.model.sources.index(name) for name in selection.needed]
+    picked = [engine.sources.index(name) for name in selection.needed]
     narrowed = (narrow(stems[picked], info.channels).flatten(0, 1).numpy() for stems in separated)
     back = stack.enter_context(
         closing(
@@ -162,7 +163,7 @@ def _stems(
             )
         )
     )
-    mix = BlockReader(opened()) if selection.rest else None
+    mix = BlockReader(opened()) if selection.needs_song else None
     whole = fit(
         back,
         statistics.frames,
@@ -172,9 +173,8 @@ def _stems(
     for block in whole:
         stems = block.reshape(len(picked), info.channels, -1)
         named = dict(zip(selection.needed, stems, strict=True))
-        if mix is not None and selection.rest:
-            named[selection.rest] = mix.take(block.shape[-1]) - stems.sum(axis=0)
-        yield {name: named[name] for name in job.outputs}
+        song = None if mix is None else mix.take(block.shape[-1])
+        yield selection.combine(named, song, job.outputs)
 
 
 def widen(mix: Tensor, channels: int) -> Tensor:

@@ -1,45 +1,165 @@
-"""Which stems are wanted, and which of them the model has to give."""
+"""What is to be written: stems, and mixes of them, each a sum of what the model gives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from stemsplit.checkpoints.registry import require_stems
 from stemsplit.errors import UsageError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Audio = TypeVar("Audio", Tensor, NDArray[Any])
+
+#: How the song itself is called in a recipe.
+SONG = "mix"
+#: What ``sum_to_mix`` is where every stem takes a share of what is missing.
+SPREAD = "spread"
+#: What stands for no stem at all, where only mixes are wanted.
+NO_STEM = "none"
+
+#: An output as a sum: how much it has of which stem of the model, or of the song.
+Recipe: TypeAlias = Mapping[str, float]
+
+_TERM = re.compile(
+    r"\s*(?P<sign>[+-]?)\s*(?:(?P<factor>\d+(?:\.\d*)?|\.\d+)\s*\*\s*)?(?P<name>[^\s+*=-]+)\s*"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """``wanted`` stems by name, made of the ``needed`` ones of the model.
+    """The outputs by name, in order, each with its recipe, and the stems of the model for them."""
 
-    With a ``rest`` there is one needed stem, and ``rest`` is the mix without it.
-    """
-
-    wanted: tuple[str, ...]
+    recipes: Mapping[str, Recipe]
     needed: tuple[str, ...]
-    rest: str | None = None
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return tuple(self.recipes)
+
+    @property
+    def needs_song(self) -> bool:
+        """Whether the song itself is part of an output."""
+        return any(SONG in recipe for recipe in self.recipes.values())
+
+    def combine(
+        self, stems: Mapping[str, Audio], song: Audio | None, outputs: Iterable[str]
+    ) -> dict[str, Audio]:
+        """Return the ``outputs`` made of ``stems`` and the ``song``, arrays of one shape."""
+        parts = dict(stems) if song is None else {**stems, SONG: song}
+        return {name: _sum(self.recipes[name], parts) for name in outputs}
+
+
+def _sum(recipe: Recipe, parts: Mapping[str, Audio]) -> Audio:
+    terms: Iterable[Any] = (
+        parts[name] if factor == 1 else parts[name] * factor for name, factor in recipe.items()
+    )
+    total: Audio = reduce(add, terms)
+    return total
 
 
 def select_stems(
-    available: Sequence[str], stems: Sequence[str] | None = None, two_stems: str | None = None
+    available: Sequence[str],
+    stems: Sequence[str] | None = None,
+    two_stems: str | None = None,
+    *,
+    mixes: Sequence[str] = (),
+    sum_to_mix: str | None = None,
 ) -> Selection:
     """Return what is to be written of a model's ``available`` stems: all, ``stems``, or two.
 
-    ``two_stems`` names one stem; the other is the rest of the mix, ``no_`` and that name. Raises
-    ``UsageError`` for a stem that the model does not have, and for both choices at once.
+    ``two_stems`` names one stem; the other is the rest of the song, ``no_`` and that name. Each of
+    ``mixes`` is a further output, such as ``karaoke=mix-0.9*vocals``; ``stems`` of only "none"
+    leaves these alone. ``sum_to_mix`` names the stem that is given what all of them lack to be the
+    song, or is "spread". Raises ``UsageError`` for what is not there and for what excludes itself.
     """
     if stems is not None and two_stems is not None:
         raise UsageError("stems and two_stems exclude each other")
     if isinstance(stems, str):
         raise UsageError(f"stems is a sequence of names, not {stems!r}")
-    require_stems("the model", available, stems or () if two_stems is None else (two_stems,))
+    own = {name: _whole(name, available, sum_to_mix) for name in available}
+    recipes = {name: own[name] for name in _chosen(available, stems, two_stems, bool(mixes))}
     if two_stems is not None:
-        rest = f"no_{two_stems}"
-        return Selection((two_stems, rest), (two_stems,), rest)
+        recipes[f"no_{two_stems}"] = _add([(1, {SONG: 1}), (-1, own[two_stems])])
+    for text in mixes:
+        name, terms = parse_mix(text, available)
+        if name in recipes:
+            raise UsageError(f"two outputs are called {name}")
+        recipes[name] = _add([(factor, own.get(part, {part: 1})) for part, factor in terms])
+    used = {name for recipe in recipes.values() for name in recipe}
+    needed = tuple(name for name in available if name in used)
+    if not needed:
+        raise UsageError("nothing of what is wanted has a stem in it")
+    return Selection(recipes, needed)
+
+
+def _chosen(
+    available: Sequence[str], stems: Sequence[str] | None, two_stems: str | None, mixed: bool
+) -> tuple[str, ...]:
+    """Return the stems to write, in the order asked for."""
+    if two_stems is not None:
+        stems = (two_stems,)
     if stems is None:
-        return Selection(tuple(available), tuple(available))
+        return tuple(available)
+    if mixed and tuple(stems) == (NO_STEM,):
+        return ()
     if not stems:
         raise UsageError("--stems names no stem", hint=f"the stems are: {', '.join(available)}")
-    chosen = tuple(dict.fromkeys(stems))  # asked twice is asked once; the asked order stays
-    return Selection(chosen, chosen)
+    require_stems("the model", available, stems)
+    return tuple(dict.fromkeys(stems))  # asked twice is asked once
+
+
+def _whole(name: str, available: Sequence[str], sum_to_mix: str | None) -> Recipe:
+    """Return the recipe of the stem ``name`` of the model, with its share of what all lack."""
+    if sum_to_mix is None:
+        return {name: 1}
+    if sum_to_mix != SPREAD:
+        require_stems("the model", available, (sum_to_mix,))
+        if name != sum_to_mix:
+            return {name: 1}
+    share = 1 / len(available) if sum_to_mix == SPREAD else 1
+    missing = {SONG: 1.0} | dict.fromkeys(available, -1.0)
+    return _add([(1, {name: 1}), (share, missing)])
+
+
+def _add(terms: Iterable[tuple[float, Recipe]]) -> Recipe:
+    """Return the sum of recipes with a factor each; what cancels out is left out."""
+    total: dict[str, float] = {}
+    for factor, recipe in terms:
+        for name, part in recipe.items():
+            total[name] = total.get(name, 0) + factor * part
+    # The song first: what is taken from it is small.
+    return {name: total[name] for name in sorted(total, key=SONG.__ne__) if total[name]}
+
+
+def parse_mix(text: str, available: Sequence[str]) -> tuple[str, list[tuple[str, float]]]:
+    """Return the name and the terms of ``text``: ``karaoke=mix-0.9*vocals``.
+
+    A term is a stem or ``mix``, the song, with a factor before it if need be. Raises ``UsageError``
+    for anything else.
+    """
+    name, equals, formula = text.partition("=")
+    name = name.strip()
+    hint = "as in --mix instrumental=drums+bass+other or --mix karaoke=mix-0.9*vocals"
+    if not equals or not name or not formula.strip():
+        raise UsageError(f"no mix: {text!r}", hint=hint)
+    terms: list[tuple[str, float]] = []
+    position = 0
+    while position < len(formula):
+        match = _TERM.match(formula, position)
+        if match is None or (terms and not match["sign"]):
+            raise UsageError(f"no sum of stems: {formula[position:].strip()!r}", hint=hint)
+        if match["name"] != SONG:
+            require_stems("the model", available, (match["name"],))
+        sign = -1 if match["sign"] == "-" else 1
+        terms.append((match["name"], sign * float(match["factor"] or 1)))
+        position = match.end()
+    return name, terms

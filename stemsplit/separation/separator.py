@@ -19,7 +19,7 @@ from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
 from stemsplit.separation.device import resolve_device
-from stemsplit.separation.engine import load_engine
+from stemsplit.separation.engines import load_engine
 from stemsplit.separation.naming import (
     DEFAULT_FOLDER,
     DEFAULT_TEMPLATE,
@@ -30,8 +30,16 @@ from stemsplit.separation.naming import (
 from stemsplit.separation.pipeline import Job, narrow, split, widen
 from stemsplit.separation.resampling import resample_tensor
 from stemsplit.separation.selection import select_stems
-from stemsplit.separation.setup import Batch
-from stemsplit.types import Clip, Depth, EncodingOptions, Finished, Format, Precision
+from stemsplit.types import (
+    Batch,
+    Clip,
+    Depth,
+    EncodingOptions,
+    EngineOptions,
+    Finished,
+    Format,
+    Precision,
+)
 
 #: Below this, nothing that is called music is left, and resampling takes for ever.
 LOWEST_SAMPLE_RATE = 1_000  # Hz
@@ -51,8 +59,11 @@ class Separator:
     the rest of the mix) choose what comes out; ``stems`` is then the tuple of names.
     ``device`` is ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``; ``precision`` ``auto``
     (fp16 on CUDA, fp32 elsewhere), ``fp32``, ``fp16`` or ``bf16``; ``overlap`` the share of a
-    segment that overlaps the next; ``batch`` the number of segments in one run of the network, or
-    ``auto`` for as many as fit into the memory that is free.
+    segment that overlaps the next, ``segment`` its length in seconds; ``batch`` the number of
+    segments in one run of the network, or ``auto`` for as many as fit into the memory that is free.
+    The song is heard ``shifts`` times, each time shifted by an amount that depends on ``seed``, and
+    the stems are averaged. ``model`` may also be several names with commas between them: the mean
+    of these. ``mixes`` and ``sum_to_mix`` are those of `selection.select_stems`.
 
     Raises ``UsageError`` (also a ``ValueError``) for unknown names, ``CheckpointError`` for weights
     that cannot be had, ``ResourceError`` for a device that is not here or has too little memory.
@@ -67,7 +78,12 @@ class Separator:
         device: str = "auto",
         precision: Precision = "auto",
         overlap: float | None = None,
+        segment: float | None = None,
         batch: Batch = None,
+        shifts: int = 1,
+        seed: int = 0,
+        mixes: Sequence[str] = (),
+        sum_to_mix: str | None = None,
         offline: bool = False,
         allow_unverified: bool = False,
     ) -> None:
@@ -76,9 +92,13 @@ class Separator:
             raise UsageError(f"batch must be at least 1, not {batch}")
         if overlap is not None and not 0 <= overlap < 1:
             raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
+        if shifts < 1:
+            raise UsageError(f"shifts must be at least 1, not {shifts}")
         resolve_device(device)  # before anything is fetched
         self.model = model
-        self._selection = select_stems(loading.stems_of(model), stems, two_stems)
+        self._selection = select_stems(
+            loading.stems_of(model), stems, two_stems, mixes=mixes, sum_to_mix=sum_to_mix
+        )
         needed = self._selection.needed
         for _ in loading.prepare(
             model, stems=needed, offline=offline, allow_unverified=allow_unverified
@@ -86,11 +106,16 @@ class Separator:
             pass
         self._engine = load_engine(
             model,
-            stems=needed,
-            device=device,
-            precision=precision,
-            overlap=overlap,
-            batch=batch,
+            needed,
+            EngineOptions(
+                device=device,
+                precision=precision,
+                overlap=overlap,
+                segment=segment,
+                batch=batch,
+                shifts=shifts,
+                seed=seed,
+            ),
         )
 
     @property
@@ -101,7 +126,7 @@ class Separator:
     @property
     def sample_rate(self) -> int:
         """The rate in Hz that the model works at; other rates are resampled to it and back."""
-        return self._engine.model.sample_rate
+        return self._engine.sample_rate
 
     def separate(self, mix: Tensor, sample_rate: int | None = None) -> dict[str, Tensor]:
         """Return the stems of ``mix`` ``(C, T)`` or ``(B, C, T)`` by name, each of its shape.
@@ -133,22 +158,20 @@ class Separator:
         separated = torch.stack([self._separate_song(song, rate) for song in songs])
         stems = separated if mix.ndim == 3 else separated[0]
         named = dict(zip(self._selection.needed, stems.unbind(-3), strict=True))
-        if self._selection.rest is not None:
-            named[self._selection.rest] = mix - named[self._selection.needed[0]]
-        return {name: named[name] for name in self.stems}
+        return self._selection.combine(named, mix, self.stems)
 
     def _separate_song(self, song: Tensor, sample_rate: int) -> Tensor:
         """Return the needed stems ``(S, C, T)`` of ``song`` ``(C, T)``."""
-        model = self._engine.model
-        heard = resample_tensor(song, sample_rate, model.sample_rate)
+        engine = self._engine
+        heard = resample_tensor(song, sample_rate, engine.sample_rate)
         mono = heard.double().mean(dim=0)
         deviation = float(mono.std()) if len(mono) > 1 else 0.0
-        blocks = self._engine.separate(
-            [widen(heard, model.channels)], mean=float(mono.mean()), deviation=deviation
+        blocks = engine.separate(
+            [widen(heard, engine.channels)], mean=float(mono.mean()), deviation=deviation
         )
-        picked = [model.sources.index(name) for name in self._selection.needed]
+        picked = [engine.sources.index(name) for name in self._selection.needed]
         stems = narrow(torch.cat(list(blocks), -1)[picked], len(song))
-        back = resample_tensor(stems.flatten(0, 1), model.sample_rate, sample_rate)
+        back = resample_tensor(stems.flatten(0, 1), engine.sample_rate, sample_rate)
         # Resampling there and back may lose or gain a frame or two at the end.
         missing = song.shape[-1] - back.shape[-1]
         return pad(back, (0, missing)).view(len(picked), *song.shape)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 import torch
 
 from stemsplit.separation.device import resolve_device, resolve_precision
-from stemsplit.types import Precision
+from stemsplit.types import Batch, Precision
 
-#: Segments in one run of the network: so many, as many as fit, or as many as is usual.
-Batch: TypeAlias = int | Literal["auto"] | None
-#: What is usual on CUDA. On a CPU all cores work on one already, and more only cost memory.
+#: Segments in one run of the network on CUDA. On a CPU all cores work on one already, and more
+#: only cost memory.
 CUDA_BATCH = 4
 #: More than this gains nothing on any device, and delays the first stems.
 LARGEST_BATCH = 32

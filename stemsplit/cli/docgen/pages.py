@@ -42,6 +42,13 @@ _SPLIT = Page(
             "stemsplit --two-stems vocals --format mp3 song.flac"
         ),
         "Only drums and bass, as 24-bit WAV:": "stemsplit --stems drums,bass --depth 24 song.wav",
+        "All stems, and the song with the vocals turned down:": (
+            "stemsplit --mix karaoke=mix-0.9*vocals song.mp3"
+        ),
+        "Stems that sum to the song exactly:": "stemsplit --sum-to-mix other song.mp3",
+        "The mean of two models, each of which hears the song twice:": (
+            "stemsplit --ensemble htdemucs,hdemucs_mmi --shifts 2 song.mp3"
+        ),
         "With the fine-tuned models, four times as slow, on the second GPU:": (
             "stemsplit -n htdemucs_ft --device cuda:1 song.mp3"
         ),
