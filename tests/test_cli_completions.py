@@ -48,7 +48,7 @@ LINES = {
     "mode": "model",  # "models" or "model song.mp3": as far as they agree
     "model\\ ": "model song.mp3",
     "models pul": "pull",
-    "models pull spleeter_5": "spleeter_5stems",
+    "models pull open_unmix.umxs": "open_unmix.umxse",
     "models list --js": "--json",
     "models show song": "song",  # no name of a model, and files are none
     "demo --see": "--seed",
