@@ -10,12 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_audio_encode import STEMS, names, read, write
 
-from stemsplit.audio import formats
+from stemsplit.audio import encoders, formats
 from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.formats import RULES, check_encoding, encoded_rate, fitting, vorbis_quality
 from stemsplit.audio.probe import probe
 from stemsplit.audio.quantise import Dither, quantise
-from stemsplit.errors import UsageError
+from stemsplit.errors import ResourceError, UsageError
 from stemsplit.types import EncodingOptions
 
 #: libsndfile reads no MP4.
@@ -305,3 +305,11 @@ def test_the_rules_are_whole():
         == "none"
     )
     assert formats.clip_of(EncodingOptions(format="alac")) == "clamp"
+
+
+def test_an_ffmpeg_that_lacks_an_encoder_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoders._Ogg, "_words", lambda self: {"format": "ogg", "acodec": "libno"})
+    with pytest.raises(ResourceError, match=r"this ffmpeg cannot write it: .*libno") as e:
+        write(tmp_path, {"a": noise(500_000)}, format="ogg")
+    assert "--format" in (e.value.hint or "")
+    assert names(tmp_path) == []

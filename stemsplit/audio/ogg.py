@@ -75,7 +75,7 @@ def pages(file: BinaryIO) -> Iterator[Page]:
 def audio_packets(file: BinaryIO) -> Iterator[bytes]:
     """Yield the packets of the first stream of sound, of ``LARGEST_HEADERS`` bytes in all."""
     serial: int | None = None
-    packet = b""
+    packet = bytearray()  # which grows in place: a cover comes in thousands of segments
     total = 0
     for page in pages(file):
         if serial is None and page.body.startswith(tuple(WRAPPINGS)):
@@ -90,8 +90,8 @@ def audio_packets(file: BinaryIO) -> Iterator[bytes]:
             packet += page.body[place : place + size]
             place += size
             if size < FULL_SEGMENT:
-                yield packet
-                packet = b""
+                yield bytes(packet)
+                packet.clear()
 
 
 def packed(packets: Sequence[bytes], *, serial: int, number: int, flags: int = 0) -> list[Page]:
@@ -102,6 +102,7 @@ def packed(packets: Sequence[bytes], *, serial: int, number: int, flags: int = 0
     )
     body = b"".join(packets)
     made: list[Page] = []
+    place = 0
     for start in range(0, len(sizes), MOST_SEGMENTS):
         part = sizes[start : start + MOST_SEGMENTS]
         continued = CONTINUED if start and sizes[start - 1] == FULL_SEGMENT else 0
@@ -112,10 +113,10 @@ def packed(packets: Sequence[bytes], *, serial: int, number: int, flags: int = 0
             serial=serial,
             number=number + len(made),
             sizes=part,
-            body=body[: sum(part)],
+            body=body[place : place + sum(part)],
         )
         made.append(page)
-        body = body[sum(part) :]
+        place += sum(part)
     return made
 
 

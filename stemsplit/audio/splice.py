@@ -16,7 +16,7 @@ def splice(file: BinaryIO, start: int, removed: int, data: bytes) -> None:
     end = file.seek(0, 2)
     places = range(source, end, PIECE)
     # Whoever moves a tail towards the end begins with its end.
-    for place in reversed(places) if target > source else places:
+    for place in reversed(places) if target > source else places if target < source else ():
         file.seek(place)
         piece = file.read(min(PIECE, end - place))
         file.seek(place + target - source)

@@ -9,7 +9,7 @@ from stemsplit.audio.mp4 import box, boxes, find, find_movie
 from stemsplit.audio.tags.fields import BY_MP4, BY_VORBIS, FIELDS, GENRES, TOTALS
 from stemsplit.audio.tags.model import Collector, DamagedTags, Tags, pair
 
-LARGEST_MOVIE = 2**28  # bytes; the tables of a day of audio take a tenth of it
+LARGEST_MOVIE = 2**26  # bytes; the tables of a day of audio take half of it
 TEXT, JPEG, PNG, INTEGER = 1, 13, 14, 21  # types of data
 PAIRS = {"track": 8, "disc": 6}  # bytes of trkn and disk
 MEAN = b"com.apple.iTunes"

@@ -128,7 +128,9 @@ def wav_before(tags: Tags, sample_rate: int) -> bytes:
         b"",
         b"",
     )
-    return chunk(b"bext", body + broadcast.coding_history)
+    # Of even length: libsndfile loses its way in an RF64 after an odd one, padded or not.
+    history = broadcast.coding_history + bytes(len(broadcast.coding_history) % 2)
+    return chunk(b"bext", body + history)
 
 
 def wav_after(tags: Tags) -> bytes:
