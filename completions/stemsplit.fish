@@ -5,7 +5,7 @@ function __stemsplit_command --description 'Print the words of the command, if t
     set -l command
     for word in (commandline -opc)[2..-1]
         switch "$command $word"
-            case ' split' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' config' 'config show' 'config path' ' doctor'
+            case ' split' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' evaluate' ' config' 'config show' 'config path' ' doctor'
                 set command (string trim -- "$command $word")
             case '*'
                 break
@@ -43,6 +43,7 @@ complete -c stemsplit -n '__stemsplit_right_after models' -a rm -d 'Remove the w
 complete -c stemsplit -n '__stemsplit_right_after models' -a path -d 'Show where the weights of a model are, or where all weights are kept'
 complete -c stemsplit -n '__stemsplit_right_after models' -a convert -d 'Make a checkpoint of another program one of this, for -n FILE.safetensors'
 complete -c stemsplit -n '__stemsplit_right_after' -a demo -d 'Render a short song, split it, and score the stems against the true ones'
+complete -c stemsplit -n '__stemsplit_right_after' -a evaluate -d 'Score stems against the true ones, or show what can be measured without them'
 complete -c stemsplit -n '__stemsplit_right_after' -a config -d 'The configuration file, and what holds in the end'
 complete -c stemsplit -n '__stemsplit_right_after config' -a show -d 'Show the value of every option and where it comes from, as TOML for a configuration file'
 complete -c stemsplit -n '__stemsplit_right_after config' -a path -d 'Print the path of the configuration file, whether it is there or not'
@@ -79,6 +80,8 @@ complete -c stemsplit -n '__stemsplit_in "" "split"' -l seed -r -f -d 'Another s
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l batch -r -f -d 'Segments in one run of the network (4 on CUDA); auto: as many as fit'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l offline -d 'Use no network: only checkpoints already here'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l allow-unverified -d 'Fetch weights also where nobody has published what they should be'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -l reference -r -f -a '(__fish_complete_directories)' -d 'Score the stems against the true ones here: of the song, or of songs by name'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -l report -r -F -d 'Write a page (HTML) about the stems, with players'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l print-config -d 'Show the value and the origin of every option, and exit'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l json -d 'Write JSON to stdout, one object a line'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l progress -r -f -a 'auto bar lines ndjson none' -d 'A bar (auto: on a terminal), lines, or JSON objects for programs, on stderr'
@@ -131,6 +134,32 @@ complete -c stemsplit -n '__stemsplit_in "demo"' -s q -l quiet -d 'No progress a
 complete -c stemsplit -n '__stemsplit_in "demo"' -s v -l verbose -d 'Say what is done and how long it takes'
 complete -c stemsplit -n '__stemsplit_in "demo"' -l debug -d 'Show the traceback of an error'
 complete -c stemsplit -n '__stemsplit_in "demo"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l mixture -r -F -d 'The song; by default one that is with the stems'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l map -r -f -d 'The reference of STEM is the file NAME, which may have * and ?. Repeatable'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l window -r -f -d 'Length of a frame of BSS Eval'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l hop -r -f -d 'From one frame to the next'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l dataset -r -f -a '(__fish_complete_directories)' -d 'Separate and score every song of this folder of songs'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -s n -l model -r -F -a '(__stemsplit_names)' -d 'Model: a name of stemsplit models list, or a checkpoint file'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'With --dataset: a JSON file for each song goes below it, by model'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l keep-stems -d 'With --dataset: keep the stems there as well'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l precision -r -f -a 'auto fp32 fp16 bf16' -d 'Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l overlap -r -f -d 'Share of a segment that overlaps the next (0.25 for most models)'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l batch -r -f -d 'Segments in one run of the network (4 on CUDA); auto: as many as fit'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l offline -d 'Use no network: only checkpoints already here'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l allow-unverified -d 'Fetch weights also where nobody has published what they should be'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l csv -r -F -d 'Write a line for each stem of each song'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l museval -r -f -a '(__fish_complete_directories)' -d 'Write a file for museval for each song'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l html -r -F -d 'Write a page to look at and to hear'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l markdown -d 'Show a row of a Markdown table, not a table'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -s f -l force -d 'Replace reports that exist'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l json -d 'Write JSON to stdout, one object a line'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -s q -l quiet -d 'No progress and remarks; -qq: no warnings either'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -s v -l verbose -d 'Say what is done and how long it takes'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l debug -d 'Show the traceback of an error'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -F
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -F
 complete -c stemsplit -n '__stemsplit_in "config"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "config show"' -l debug -d 'Show the traceback of an error'
 complete -c stemsplit -n '__stemsplit_in "config show"' -s h -l help -d 'Show a summary of the options and exit'

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -47,6 +48,30 @@ def test_the_commands_do_what_they_are_said_to(
         "again/song/drums.wav",
     ):
         assert soundfile.info(tmp_path / name).frames == frames
+
+
+def test_the_evaluations_are_what_they_are_said_to_be(
+    song: Path,
+    true_stems: dict[str, np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    shutil.copy(song, tmp_path / "song.mp3")
+    for folder in ("true", "separated/song", "musdb18hq/test/A song"):
+        (tmp_path / folder).mkdir(parents=True)
+        for name, stem in true_stems.items():
+            soundfile.write(tmp_path / folder / f"{name}.wav", stem.T[:22_050], 44_100)
+    for line in example("evaluate"):
+        program, *words = shlex.split(line, comments=True)
+        assert program == "stemsplit"
+        result = run(*words, cwd=tmp_path)
+        assert result.code == 0, f"{line}: {result.stderr}"
+        assert result.stdout
+    assert (tmp_path / "new/song/vocals.wav").is_file()
+    assert "<html" in (tmp_path / "report.html").read_text()
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 5
+    assert "1 of 1 songs are done already" in result.stderr
 
 
 def test_the_table_names_the_files_that_come_out(song: Path, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Whether a file can be at a place, and why not."""
+"""Whether a file can be at a place, and why not; and small files, whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import secrets
 from pathlib import Path
 
 from stemsplit.errors import DISK_FULL, OutputError, ResourceError, StemsplitError
@@ -61,3 +62,21 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, over what is there, and make the folders that it lacks.
+
+    The file appears whole or not at all. Raises ``OutputError``, or ``ResourceError`` for a full
+    disk.
+    """
+    part = path.with_name(f".stemsplit-{secrets.token_hex(8)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        os.replace(part, path)
+    except (OSError, ValueError) as exc:
+        raise output_error(exc, path) from exc
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            part.unlink()

@@ -25,12 +25,13 @@ COMMANDS = {
     "split": "stemsplit.cli.split",
     "models": "stemsplit.cli.models",
     "demo": "stemsplit.cli.demo",
+    "evaluate": "stemsplit.cli.evaluate",
     "config": "stemsplit.cli.config",
     "doctor": "stemsplit.cli.doctor",
 }
 DEFAULT_COMMAND = "split"
 #: Without a word more, these show their help.
-NEED_ARGUMENTS = ("split", "models", "config")
+NEED_ARGUMENTS = ("split", "models", "evaluate", "config")
 
 
 def load_command(name: str) -> typer.Typer:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from stemsplit.separation.selection import Selection, select_stems
 from stemsplit.types import EncodingOptions, EngineOptions, Existing, Finished
 
 if TYPE_CHECKING:
+    from stemsplit.cli.judge import Judge
     from stemsplit.separation.chorus import Chorus
     from stemsplit.separation.engine import Engine
 
@@ -62,6 +63,12 @@ class SplitOptions:
     accept_truncated: bool = False
     excerpt: Excerpt = WHOLE
 
+    def told(self) -> dict[str, Any]:
+        """Return the choices that decide how the stems sound, in plain values."""
+        choices = asdict(self.engine)
+        del choices["batch"]  # how many segments run at a time is no choice of sound
+        return {"model": self.model, **choices}
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -72,11 +79,15 @@ class Plan:
 
 
 class Batch:
-    """Songs to split with one set of options; the model is loaded when the first needs it."""
+    """Songs to split with one set of options; the model is loaded when the first needs it.
 
-    def __init__(self, options: SplitOptions, console: Console) -> None:
+    Where there is a ``judge``, it scores the stems of each.
+    """
+
+    def __init__(self, options: SplitOptions, console: Console, judge: Judge | None = None) -> None:
         self.options = options
         self.console = console
+        self.judge = judge
         check_encoding(options.encoding)
         self._engine: Engine | Chorus | None = None
         self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
@@ -92,6 +103,9 @@ class Batch:
         """
         songs = list(find_songs(files, self.options.folder, lists))
         plans = self._plan_all([song for song in songs if isinstance(song, Song)])
+        if self.judge is not None:
+            force = self.options.existing == "force"
+            self.judge.prepare(list(plans), self.selection.wanted, force=force)
         outcomes: list[Outcome] = []
         for number, song in enumerate(songs, 1):
             label = f"[{number}/{len(songs)}] " if len(songs) > 1 else ""
@@ -100,9 +114,13 @@ class Batch:
                 outcome = Outcome.failed(song.path, given_up)
             else:
                 outcome = self._attempt(song, plans, label)
+                if self.judge is not None and outcome.error is None:
+                    outcome = _score(self.judge, outcome, plans[outcome.input], label)
             outcomes.append(outcome)
             self._tell(outcome)
         self._summarise(outcomes)
+        if self.judge is not None:
+            self.judge.finish()
         if self._unwritable is not None:
             raise self._unwritable
         return exit_code([outcome.error for outcome in outcomes])
@@ -153,7 +171,7 @@ class Batch:
             return Outcome(input=song.path, status="skipped", outputs=plans[song.path].stems)
         start = time.monotonic()
         try:
-            finished = self._split(song.path, outputs, label)
+            finished = self.split(song.path, outputs, label)
         except StemsplitError as error:
             if self._engine is None and isinstance(error, UsageError | CheckpointError):
                 raise  # there is no model, for this song or any other
@@ -172,15 +190,19 @@ class Batch:
             return outputs
         return {stem: path for stem, path in outputs.items() if not os.path.lexists(path)}
 
-    def _split(self, song: Path, outputs: dict[str, Path], label: str) -> Finished | None:
+    def split(self, song: Path, outputs: dict[str, Path], label: str) -> Finished | None:
+        """Write ``outputs``, files by stem, of ``song``, and show how far it is.
+
+        Raises as ``split`` of the pipeline does.
+        """
         force = self.options.existing == "force"
         for path in outputs.values():
             refuse_existing(path, force=force)
         info = cut(probe(song), self.options.excerpt)
         engine = self.load()
-        from stemsplit.separation.pipeline import Job, split
+        from stemsplit.separation import pipeline
 
-        job = Job(
+        job = pipeline.Job(
             info=info,
             selection=self.selection,
             outputs=outputs,
@@ -188,7 +210,7 @@ class Batch:
             force=force,
             accept_truncated=self.options.accept_truncated,
         )
-        with closing(split(job, engine)) as events:
+        with closing(pipeline.split(job, engine)) as events:
             return show(self.console, events, f"{label}{song.name}")
 
     def load(self) -> Engine | Chorus:
@@ -200,15 +222,20 @@ class Batch:
             self._engine = self._load()
         return self._engine
 
-    def _load(self) -> Engine | Chorus:
-        options, stems = self.options, self.selection.needed
+    def fetch(self) -> None:
+        """See to it that the weights are here. Raises ``CheckpointError`` and ``ResourceError``."""
+        options = self.options
         fetching = loading.prepare(
             options.model,
-            stems=stems,
+            stems=self.selection.needed,
             offline=options.offline,
             allow_unverified=options.allow_unverified,
         )
         show(self.console, fetching, options.model)
+
+    def _load(self) -> Engine | Chorus:
+        options, stems = self.options, self.selection.needed
+        self.fetch()
         start = time.monotonic()
         from stemsplit.separation.device import keep_freed_memory
 
@@ -224,7 +251,7 @@ class Batch:
     def _tell(self, outcome: Outcome) -> None:
         if outcome.error is not None:
             self.console.error(outcome.error)
-        elif outcome.status == "skipped":
+        if outcome.status == "skipped":
             self.console.note(f"{outcome.input}: skipped, its stems are there already")
         try:
             if self.console.json:
@@ -234,11 +261,21 @@ class Batch:
                     self.console.data(str(path))
         except ResourceError as error:
             self._unwritable = error
+        if self.judge is not None and outcome.scores is not None:
+            self.judge.tell(outcome.scores)
 
     def _summarise(self, outcomes: Sequence[Outcome]) -> None:
         if len(outcomes) > 1:
             for line in table(outcomes, whole=self.console.verbose > 0):
                 self.console.note(line)
+
+
+def _score(judge: Judge, outcome: Outcome, plan: Plan, label: str) -> Outcome:
+    """Return ``outcome`` with the scores of its stems, or with what went wrong with these."""
+    try:
+        return replace(outcome, scores=judge.score(outcome.input, plan.stems, label))
+    except StemsplitError as error:
+        return replace(outcome, error=error)
 
 
 def _files(plan: Plan) -> list[Path]:

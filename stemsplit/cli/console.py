@@ -113,6 +113,12 @@ class Console:
         """Whether stderr is a terminal that can redraw a line."""
         return self.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
+    @property
+    def coloured(self) -> bool:
+        """Whether what goes to stdout may have colours."""
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return self.stdout.isatty() and not plain
+
     def _say(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"
         line = line.encode(encoding, "backslashreplace").decode(encoding)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from stemsplit import __version__
-from stemsplit.types import Precision, ProgressStyle
+from stemsplit.errors import UsageError
+from stemsplit.types import Batch, Precision, ProgressStyle
 
 DEFAULT_MODEL = "htdemucs"
 
@@ -67,6 +68,24 @@ PrecisionChoice = Annotated[
         help="Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere.",
     ),
 ]
+Overlap = Annotated[
+    float | None,
+    typer.Option(
+        "--overlap",
+        min=0,
+        max=0.99,
+        metavar="SHARE",
+        help="Share of a segment that overlaps the next (0.25 for most models).",
+    ),
+]
+BatchSize = Annotated[
+    str | None,
+    typer.Option(
+        "--batch",
+        metavar="N|auto",
+        help="Segments in one run of the network (4 on CUDA); auto: as many as fit.",
+    ),
+]
 Offline = Annotated[
     bool,
     typer.Option(
@@ -112,3 +131,14 @@ Verbose = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, one object a line.")]
+
+
+def parse_batch(text: str | None) -> Batch:
+    """Return the number that ``text`` is, "auto", or None for what is usual."""
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise UsageError(f"--batch is a number of segments or auto, not {text!r}")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stemsplit.errors import ExitCode, StemsplitError
 from stemsplit.types import Finished
+
+if TYPE_CHECKING:
+    from stemsplit.evaluation.scores import SongScores
 
 SCHEMA = 1  # of the records that --json writes
 Status = Literal["done", "skipped", "failed"]
@@ -25,6 +28,7 @@ class Outcome:
     finished: Finished | None = None
     error: StemsplitError | None = None
     seconds: float = 0.0  # of wall clock
+    scores: SongScores | None = None  # of the stems, if they were to be scored
 
     @classmethod
     def failed(cls, path: Path | str | None, error: StemsplitError) -> Outcome:
@@ -48,6 +52,10 @@ def record(outcome: Outcome, model: str) -> dict[str, Any]:
             "frames": finished.frames,
             "seconds": round(outcome.seconds, 3),
         }
+    if outcome.scores is not None:
+        from stemsplit.evaluation.report.records import to_json
+
+        content |= {"scores": to_json(outcome.scores)}
     if error := outcome.error:
         content |= {"error": str(error), "hint": error.hint, "exit_code": error.exit_code}
     return content

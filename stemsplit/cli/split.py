@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from stemsplit.audio.excerpt import Excerpt, parse_time
+from stemsplit.audio.excerpt import WHOLE, Excerpt, parse_time
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.settings import describe
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.separation.device import parse_device
 from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
-from stemsplit.types import Batch, Clip, Depth, EncodingOptions, EngineOptions, Format
+from stemsplit.types import Clip, Depth, EncodingOptions, EngineOptions, Format
 
 app = options.new_app()
 
@@ -149,15 +149,7 @@ def split(
     ] = None,
     device: options.Device = "auto",
     precision: options.PrecisionChoice = "auto",
-    overlap: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=0.99,
-            metavar="SHARE",
-            help="Share of a segment that overlaps the next (0.25 for most models).",
-        ),
-    ] = None,
+    overlap: options.Overlap = None,
     segment: Annotated[
         float | None,
         typer.Option(min=0.1, metavar="SECONDS", help="How much the network hears at a time."),
@@ -172,15 +164,20 @@ def split(
         ),
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed, other shifts.")] = 0,
-    batch: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|auto",
-            help="Segments in one run of the network (4 on CUDA); auto: as many as fit.",
-        ),
-    ] = None,
+    batch: options.BatchSize = None,
     offline: options.Offline = False,
     allow_unverified: options.AllowUnverified = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Score the stems against the true ones here: of the song, or of songs by name.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page (HTML) about the stems, with players."),
+    ] = None,
     print_config: Annotated[
         bool,
         typer.Option(
@@ -225,34 +222,38 @@ def split(
     from stemsplit.audio.formats import fitting
     from stemsplit.cli.batch import Batch, SplitOptions
 
-    batch_of_songs = Batch(
-        SplitOptions(
-            model=ensemble or model,
-            stems=None if stems is None else parse_stems(stems),
-            two_stems=two_stems,
-            folder=out,
-            template=filename,
-            encoding=fitting(encoding, asked),
-            existing="force" if force else "skip" if skip_existing else "refuse",
-            accept_truncated=accept_truncated,
-            excerpt=parse_excerpt(start=start, end=end, duration=duration, preview=preview),
-            mixes=tuple(mix or ()),
-            sum_to_mix=sum_to_mix,
-            engine=EngineOptions(
-                device=device,
-                precision=precision,
-                overlap=overlap,
-                segment=segment,
-                batch=parse_batch(batch),
-                shifts=shifts,
-                seed=seed,
-            ),
-            offline=offline,
-            allow_unverified=allow_unverified,
+    settings = SplitOptions(
+        model=ensemble or model,
+        stems=None if stems is None else parse_stems(stems),
+        two_stems=two_stems,
+        folder=out,
+        template=filename,
+        encoding=fitting(encoding, asked),
+        existing="force" if force else "skip" if skip_existing else "refuse",
+        accept_truncated=accept_truncated,
+        excerpt=parse_excerpt(start=start, end=end, duration=duration, preview=preview),
+        mixes=tuple(mix or ()),
+        sum_to_mix=sum_to_mix,
+        engine=EngineOptions(
+            device=device,
+            precision=precision,
+            overlap=overlap,
+            segment=segment,
+            batch=options.parse_batch(batch),
+            shifts=shifts,
+            seed=seed,
         ),
-        console,
+        offline=offline,
+        allow_unverified=allow_unverified,
     )
-    return batch_of_songs.run(files or (), files_from or ())
+    judge = None
+    if reference is not None or report is not None:
+        if settings.excerpt != WHOLE:
+            raise UsageError("--reference and --report are of whole songs, not of a part of one")
+        from stemsplit.cli.judge import Judge
+
+        judge = Judge(console, reference, report, settings.told())
+    return Batch(settings, console, judge).run(files or (), files_from or ())
 
 
 def parse_stems(text: str) -> tuple[str, ...]:
@@ -263,14 +264,3 @@ def parse_stems(text: str) -> tuple[str, ...]:
 def parse_excerpt(**times: str | None) -> Excerpt:
     """Return the part of a song that the options of these names ask for."""
     return Excerpt(**{name: parse_time(text) for name, text in times.items() if text is not None})
-
-
-def parse_batch(text: str | None) -> Batch:
-    """Return the number that ``text`` is, "auto", or None for what is usual."""
-    if text is None:
-        return None
-    if text == "auto":
-        return "auto"
-    if text.isdecimal() and int(text) >= 1:
-        return int(text)
-    raise UsageError(f"--batch is a number of segments or auto, not {text!r}")

@@ -57,13 +57,16 @@ _SPLIT = Page(
         ),
         "Hear first what thirty seconds of it are like:": "stemsplit --preview 30 song.mp3",
         "Only from the second chorus on:": "stemsplit --start 2:12.5 song.mp3",
+        "Compare the stems with the true ones, and write a page to look at:": (
+            "stemsplit song.wav --reference true/song --report song.html"
+        ),
         "Hand the paths of the stems to another program:": (
             "stemsplit -q --json song.mp3 | jq -r '.stems[].path'"
         ),
     },
     output=(
         "Standard output carries the paths of the stems, one a line. Progress, remarks, warnings "
-        "and errors go to standard error.",
+        "and errors go to standard error, and so does the table of scores.",
     ),
     records={
         "With `--json` there is one object a line for each input, in the order of the inputs:": {
@@ -79,7 +82,10 @@ _SPLIT = Page(
             "frames": "How many samples a channel has.",
             "seconds": "How long it took.",
         },
-        "Of a song that failed, also:": {
+        "With `--reference` or `--report`, also:": {
+            "scores": "The object that stemsplit-evaluate(1) describes.",
+        },
+        "Of a song that failed, also (with the status `done`, if only its scoring failed):": {
             "error": "What went wrong.",
             "hint": "What to do about it, or null.",
             "exit_code": "The exit status that this failure alone would give.",
@@ -223,10 +229,102 @@ _DOCTOR = Page(
     },
 )
 
+_EVALUATE = Page(
+    description=(
+        "A stem is compared with the reference of the same name. A folder holds one file for each "
+        "stem (`vocals.wav`, `Song - Drums.flac`), a file that ends with `.stem.mp4` has them as "
+        "its streams. Folders of songs on both sides are matched by the names of the songs.",
+        "`no_vocals`, `accompaniment` and `instrumental` are compared with the sum of all "
+        "references but the vocals; `other` with the sum of all that is no other stem. What was "
+        "summed, resampled, cut or left out is said.",
+        "A delay and a flipped polarity are measured and told, never mended: they lower the "
+        "scores as they would lower the sound.",
+        "Without references there are loudness, peaks, bandwidth, joins, and what the stems have "
+        "in common; with a mixture also the null residual: what is left of it when all stems are "
+        "taken away.",
+        "With `--dataset` each song with a mixture and true stems is separated and scored. Where "
+        "there is no mixture, the sum of the stems is separated. A JSON file for each song stays "
+        "below `--out`; another run does only those songs whose file is missing or was made with "
+        "another model, other options, versions or files. Stems are not kept, unless with "
+        "`--keep-stems`.",
+    ),
+    examples={
+        "Compare stems with the true ones:": "stemsplit evaluate separated/song true/song",
+        "A folder of songs, as CSV and for museval's own statistics:": (
+            "stemsplit evaluate separated musdb18hq/test --csv scores.csv --museval json/test"
+        ),
+        "Look and listen, in a page that needs no network:": (
+            "stemsplit evaluate separated/song true/song --html report.html"
+        ),
+        "What can be told without references:": (
+            "stemsplit evaluate separated/song --mixture song.mp3"
+        ),
+        "References whose names tell nothing:": (
+            "stemsplit evaluate separated/song session --map bass=bassline.wav --map 'drums=kit*'"
+        ),
+        "Separate and score a whole data set; the same line goes on after an interruption:": (
+            "stemsplit evaluate --dataset musdb18hq/test -n htdemucs"
+        ),
+        "The row of a model for a table:": (
+            "stemsplit evaluate --dataset musdb18hq/test -n htdemucs_ft --markdown"
+        ),
+    },
+    output=(
+        "A table of the song, or of what the songs come to: of SDR, ISR, SIR and SAR the median "
+        "over songs of the median over frames, of all others the mean over songs. Progress, "
+        "remarks, warnings and errors go to standard error.",
+        "SDR, ISR, SIR and SAR are those of BSS Eval v4, as museval computes them. `global SDR` is "
+        "that of the Music Demixing Challenges, also called uSDR or SDR over the whole song. All "
+        "are in dB; higher is better.",
+    ),
+    records={
+        "With `--json` there is one object a line for each song. A figure that has no answer is "
+        'null; infinity is the string "inf" or "-inf":': {
+            "schema": "The version of this description: 1.",
+            "song": "The name of the song; in a folder of songs, the way from there.",
+            "sample_rate": "At which everything was measured, in Hz.",
+            "frames": "How many samples a channel has.",
+            "seconds": "How long the song is.",
+            "window": "The length of a frame of BSS Eval, in seconds.",
+            "hop": "From one frame to the next, in seconds.",
+            "scores": (
+                "A list of objects, one for each stem that has a reference: `name`; `median` and "
+                "`frames` with `sdr`, `isr`, `sir` and `sar`; `global_sdr`, `si_sdr`, `si_sir`, "
+                "`si_sar` and `log_wmse` in dB; `l1`, the mean absolute difference; `mrstft`, the "
+                "distance of spectra; `delay`, in samples that the estimate comes later; "
+                "`inverted`, whether its polarity is flipped."
+            ),
+            "measures": (
+                "A list of objects, one for each stem: `name`; `loudness` in LUFS; `peak` in dBFS; "
+                "`true_peak` in dBTP; `clipped`, a count of samples; `above_11_khz` and "
+                "`above_16_khz`, energy in dB of all; `joins`, the largest jump between segments "
+                "in dB of the usual one; `correlation` and `overlap` with each other stem."
+            ),
+            "null_residual": "What the stems leave of the mixture, in dB of it; null without one.",
+            "sir_reproducible": "False where the references are band-limited: SIR means nothing.",
+            "remarks": "A list of what was aligned, resampled, summed or left out.",
+            "estimates": "The files of each stem: objects with `paths`, `streams` and `missing`.",
+            "references": "Likewise, of the true stems.",
+            "mixture": "Likewise, or null.",
+            "settings": "The model and its options, where a model was run.",
+        },
+        "Of a song that failed there are `schema`, `song`, and:": {
+            "error": "What went wrong.",
+            "hint": "What to do about it, or null.",
+            "exit_code": "The exit status that this failure alone would give.",
+        },
+        "Of several songs, a last object has `schema` and:": {
+            "summary": "A list of objects, one for each stem: `name`, `songs` and the figures.",
+            "average": "The mean over the stems of `sdr` and `global_sdr`.",
+        },
+    },
+)
+
 PAGES: Mapping[str, Page] = {
     "split": _SPLIT,
     "models": _MODELS,
     "demo": _DEMO,
+    "evaluate": _EVALUATE,
     "config": _CONFIG,
     "doctor": _DOCTOR,
 }
@@ -255,6 +353,7 @@ FILES: Mapping[str, str] = {
         "copied to a machine without a network."
     ),
     "separated": "The folder below which stems go by default, in the current folder.",
+    "evaluation": "The folder below which `evaluate --dataset` keeps what it found, likewise.",
 }
 
 EXIT_STATUS: Mapping[ExitCode, str] = {

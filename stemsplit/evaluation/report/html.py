@@ -7,14 +7,13 @@ import hashlib
 import itertools
 import math
 import re
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from stemsplit import __version__
-from stemsplit.audio.targets import output_error
+from stemsplit.audio.targets import write_text
 from stemsplit.errors import printable
 from stemsplit.evaluation.report import charts, excerpt
 from stemsplit.evaluation.report.explanations import GROUPS, MEASURES, METRICS, Explained
@@ -46,15 +45,7 @@ def write_report(path: Path, songs: Sequence[SongScores], *, seconds: float = SE
     ``ValueError`` without songs, ``OutputError`` where the page cannot be written, and
     ``InputError`` where a stem cannot be read again.
     """
-    page = render(songs, seconds=seconds)
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except (OSError, ValueError) as exc:
-        raise output_error(exc, path) from exc
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, render(songs, seconds=seconds))
 
 
 def render(songs: Sequence[SongScores], *, seconds: float = SECONDS) -> str:

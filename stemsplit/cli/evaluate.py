@@ -1,0 +1,190 @@
+"""``stemsplit evaluate``: how good are these stems, or those of a model on a whole data set?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stemsplit.cli import options
+from stemsplit.cli.console import Console
+from stemsplit.errors import UsageError
+from stemsplit.separation.device import parse_device
+from stemsplit.separation.naming import DEFAULT_TEMPLATE
+from stemsplit.types import EncodingOptions, EngineOptions
+
+app = options.new_app()
+
+#: Where `--dataset` keeps what it found.
+DEFAULT_FOLDER = Path("evaluation")
+
+
+@app.command()
+def evaluate(
+    estimates: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[ESTIMATES]",
+            help="The stems to score: a folder, a .stem.mp4 file, or a folder of songs.",
+        ),
+    ] = None,
+    references: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[REFERENCES]",
+            help="The true stems, likewise. Without them there are only measures.",
+        ),
+    ] = None,
+    mixture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The song; by default one that is with the stems."),
+    ] = None,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="STEM=NAME",
+            help="The reference of STEM is the file NAME, which may have * and ?. Repeatable.",
+        ),
+    ] = None,
+    window: Annotated[
+        float, typer.Option(metavar="S", min=0.1, help="Length of a frame of BSS Eval.")
+    ] = 1.0,
+    hop: Annotated[
+        float, typer.Option(metavar="S", min=0.01, help="From one frame to the next.")
+    ] = 1.0,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Separate and score every song of this folder of songs."
+        ),
+    ] = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="With --dataset: a JSON file for each song goes below it, by model.",
+        ),
+    ] = DEFAULT_FOLDER,
+    keep_stems: Annotated[
+        bool, typer.Option("--keep-stems", help="With --dataset: keep the stems there as well.")
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.PrecisionChoice = "auto",
+    overlap: options.Overlap = None,
+    batch: options.BatchSize = None,
+    offline: options.Offline = False,
+    allow_unverified: options.AllowUnverified = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write a line for each stem of each song."),
+    ] = None,
+    museval: Annotated[
+        Path | None,
+        typer.Option("--museval", metavar="FOLDER", help="Write a file for museval for each song."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page to look at and to hear."),
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Show a row of a Markdown table, not a table.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Replace reports that exist.")
+    ] = False,
+    json: options.Json = False,
+    quiet: options.Quiet = 0,
+    verbose: options.Verbose = 0,
+    debug: options.Debug = False,
+) -> int:
+    """Score stems against the true ones, or show what can be measured without them.
+
+    The table goes to stdout, progress and remarks to stderr.
+    """
+    console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json)
+    parse_device(device)
+    mapping = parse_mapping(mapped or [])
+    asked = {
+        "--mixture": mixture is not None,
+        "--map": bool(mapping),
+        "--markdown": markdown,
+        "--json": json,
+    }
+    _refuse_contradictions(estimates, references, dataset, asked)
+    # Imported here: --help has no need of numpy.
+    from stemsplit.cli.scoring import Reports, score_folders
+    from stemsplit.evaluation.scoring import Framing
+
+    reports = Reports(
+        console=console, csv=csv, museval=museval, html=html, markdown=markdown, force=force
+    )
+    framing = Framing(window=window, hop=hop)
+    if estimates is not None:
+        return score_folders(
+            reports, estimates, references, mixture=mixture, mapping=mapping, framing=framing
+        )
+    assert dataset is not None
+    from stemsplit.checkpoints import loading
+    from stemsplit.cli.batch import Batch, SplitOptions
+    from stemsplit.cli.dataset import DataSet
+
+    folder = out / loading.label(model)
+    separating = SplitOptions(
+        model=model,
+        folder=folder,
+        template=DEFAULT_TEMPLATE,
+        encoding=EncodingOptions(),
+        existing="force",
+        engine=EngineOptions(
+            device=device,
+            precision=precision,
+            overlap=overlap,
+            batch=options.parse_batch(batch),
+        ),
+        offline=offline,
+        allow_unverified=allow_unverified,
+    )
+    return DataSet(
+        root=dataset,
+        folder=folder,
+        batch=Batch(separating, console),
+        mapping=mapping,
+        framing=framing,
+        keep_stems=keep_stems,
+    ).run(reports)
+
+
+def _refuse_contradictions(
+    estimates: Path | None, references: Path | None, dataset: Path | None, asked: Mapping[str, bool]
+) -> None:
+    """Raise ``UsageError`` where arguments mean nothing together; ``asked`` names options."""
+    if (estimates is None) == (dataset is None):
+        raise UsageError(
+            "ESTIMATES and --dataset exclude each other" if dataset else "nothing to evaluate",
+            hint="name a folder of stems, or a data set with --dataset FOLDER",
+        )
+    if dataset is not None and asked["--mixture"]:
+        raise UsageError("--mixture is of one song, not of a --dataset")
+    if dataset is None and references is None and asked["--map"]:
+        raise UsageError("--map names references, and there are none")
+    if asked["--markdown"] and asked["--json"]:
+        raise UsageError("--markdown and --json exclude each other")
+
+
+def parse_mapping(texts: Iterable[str]) -> dict[str, str]:
+    """Return the names of files by stem, of ``texts`` that read ``STEM=NAME``."""
+    mapping: dict[str, str] = {}
+    for text in texts:
+        stem, sign, name = text.partition("=")
+        if not (stem and sign and name):
+            raise UsageError(f"--map {text!r}: not STEM=NAME", hint="as in --map bass=bassline.wav")
+        if mapping.setdefault(stem, name) != name:
+            raise UsageError(f"--map names two files for {stem}")
+    return mapping

@@ -1,0 +1,341 @@
+"""Everything that is found about the stems of one song, at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stemsplit.errors import UsageError
+from stemsplit.evaluation.alignment import align
+from stemsplit.evaluation.bss_eval import BssEval
+from stemsplit.evaluation.delay import DelayMeter
+from stemsplit.evaluation.measures import Measurer
+from stemsplit.evaluation.references import find_stems, normal, rest_of
+from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM
+from stemsplit.evaluation.scores import Audio, SongScores, StemScores
+from stemsplit.evaluation.songs import STEM_FILE, SongStems, song_name
+from stemsplit.evaluation.streaming import ScalarScores
+from stemsplit.types import Progressed
+
+Block = NDArray[np.float32]
+
+BLOCK = 16_384  # samples that are measured at a time: what they become fits into few megabytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """The frames of BSS Eval, in seconds."""
+
+    window: float = 1.0
+    hop: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sounds:
+    """What is compared with what, by stem. Without ``references`` there are only measures."""
+
+    song: str
+    estimates: Mapping[str, Audio]
+    references: Mapping[str, Audio] = field(default_factory=dict)
+    mixture: Audio | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def find_sounds(
+    estimates: SongStems,
+    references: SongStems | None,
+    *,
+    mixture: Path | None = None,
+    mapping: Mapping[str, str] | None = None,
+) -> Sounds:
+    """Return the stems of ``estimates`` and the ``references`` of the same names.
+
+    ``mapping`` is that of `find_stems`, for the references. The mixture is the file ``mixture``,
+    or else one among the references or the estimates. Raises as `find_stems` does.
+    """
+    if _is_one_stem(estimates.path):
+        return _one_stem(estimates, references, mixture, mapping or {})
+    found = find_stems(estimates.path)
+    remarks, mixtures = found.remarks, [found.mixture]
+    true: dict[str, Audio] = {}
+    if references is not None:
+        truth = find_stems(references.path, list(found.stems), mapping=mapping)
+        true, remarks = truth.stems, (*remarks, *truth.remarks)
+        mixtures.insert(0, truth.mixture)
+    if mixture is not None:
+        mixtures.insert(0, Audio(paths=(mixture,)))
+    return Sounds(
+        song=estimates.name,
+        estimates=found.stems,
+        references=true,
+        mixture=next((each for each in mixtures if each is not None), None),
+        remarks=remarks,
+    )
+
+
+def _is_one_stem(path: Path) -> bool:
+    return not path.is_dir() and not path.name.lower().endswith(STEM_FILE)
+
+
+def _one_stem(
+    estimate: SongStems,
+    reference: SongStems | None,
+    mixture: Path | None,
+    mapping: Mapping[str, str],
+) -> Sounds:
+    """Return one file as the stem that it is named for, and what it is compared with."""
+    name = normal(estimate.name)
+    true: Mapping[str, Audio] = {}
+    remarks: tuple[str, ...] = ()
+    if reference is not None and _is_one_stem(reference.path):
+        true = {name: Audio(paths=(reference.path,))}
+    elif reference is not None:
+        found = find_stems(reference.path, [name], mapping=mapping)
+        true, remarks = found.stems, found.remarks
+    return Sounds(
+        song=estimate.name,
+        estimates={name: Audio(paths=(estimate.path,))},
+        references=true,
+        mixture=None if mixture is None else Audio(paths=(mixture,)),
+        remarks=remarks,
+    )
+
+
+def score_sounds(
+    sounds: Sounds, framing: Framing = Framing(), settings: Mapping[str, Any] | None = None
+) -> Generator[Progressed, None, SongScores]:
+    """Yield how far it is with ``sounds``, and return what is found about them.
+
+    Memory does not depend on their length: all files are read twice, side by side. ``settings`` go
+    into the result as they are. Raises ``InputError`` for files that cannot be read.
+    """
+    scored = [name for name in sounds.estimates if name in sounds.references]
+    true = [sounds.references[name] for name in scored]
+    mixtures = [] if sounds.mixture is None else [sounds.mixture]
+    aligned = align([*true, *sounds.estimates.values(), *mixtures])
+    scores = yield from _measure(aligned, list(sounds.estimates), scored, framing)
+    return replace(
+        scores,
+        song=sounds.song,
+        remarks=(*sounds.remarks, *aligned.remarks, *scores.remarks),
+        estimates=dict(sounds.estimates),
+        references=dict(sounds.references),
+        mixture=sounds.mixture,
+        settings=dict(settings or {}),
+    )
+
+
+def score(
+    estimates: str | os.PathLike[str] | Mapping[str, Any],
+    references: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    *,
+    mixture: Any = None,
+    sample_rate: int | None = None,
+    window: float = 1.0,
+    hop: float = 1.0,
+    mapping: Mapping[str, str] | None = None,
+) -> SongScores:
+    """Return everything that is found about the stems of one song; memory is bounded for files.
+
+    ``estimates`` and ``references`` are folders or ``.stem.mp4`` files, as in ``stemsplit
+    evaluate`` (``mapping`` from stems to names of reference files, ``mixture`` a file); or they map
+    stems to arrays or tensors ``(C, T)``, full scale ±1.0, of ``sample_rate`` Hz (44,100 by
+    default), and ``mixture`` is one as well. Without ``references`` there are only measures.
+    ``window`` and ``hop`` of BSS Eval are in seconds. Raises ``UsageError`` for arrays that do not
+    go together, and ``InputError`` for files that cannot be read or do not match.
+    """
+    framing = Framing(window=window, hop=hop)
+    if isinstance(estimates, Mapping):
+        if references is not None and not isinstance(references, Mapping):
+            raise UsageError("estimates and references are both files, or both arrays")
+        arrays = _Arrays.of(estimates, references or {}, mixture, sample_rate or 44_100)
+        return _drain(_measure(arrays, list(estimates), arrays.scored, framing))
+    if isinstance(references, Mapping):
+        raise UsageError("estimates and references are both files, or both arrays")
+    pair = [
+        None if place is None else SongStems(song_name(Path(place)), Path(place))
+        for place in (estimates, references)
+    ]
+    assert pair[0] is not None
+    file = None if mixture is None else Path(mixture)
+    sounds = find_sounds(pair[0], pair[1], mixture=file, mapping=mapping)
+    return _drain(score_sounds(sounds, framing))
+
+
+def _drain(steps: Generator[Progressed, None, SongScores]) -> SongScores:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            scores: SongScores = end.value
+            return scores
+
+
+def _measure(
+    tracks: _Tracks, names: Sequence[str], scored: Sequence[str], framing: Framing
+) -> Generator[Progressed, None, SongScores]:
+    """Yield how far it is, and return what is found about ``tracks``.
+
+    These are the references of the ``scored`` stems, the stems ``names`` and, perhaps, the mixture.
+    The first pass hears everything, the second is for the frames of BSS Eval alone.
+    """
+    held = [len(scored) + names.index(name) for name in scored]  # the estimates that are compared
+    all_ = slice(len(scored), len(scored) + len(names))
+    measurer = Measurer(names, tracks.sample_rate)
+    comparison = _Comparison(scored, tracks, framing) if scored else None
+    total = tracks.frames * (2 if scored else 1)
+    done = 0
+    for block in _blocks(tracks):
+        mixture = block[-1] if len(block) > all_.stop else None
+        measurer.add(block[all_], mixture if _add_up(names) else None)
+        if comparison is not None:
+            comparison.hear(block[: len(scored)], block[held], mixture)
+        done += block.shape[-1]
+        yield Progressed(done, total)
+    if comparison is not None:
+        for block in _blocks(tracks):
+            comparison.hear_again(block[: len(scored)], block[held])
+            done += block.shape[-1]
+            yield Progressed(done, total)
+    measures = measurer.result()
+    scores, reproducible = ((), True) if comparison is None else comparison.result()
+    return SongScores(
+        song="",
+        sample_rate=tracks.sample_rate,
+        frames=tracks.frames,
+        window=framing.window,
+        hop=framing.hop,
+        scores=scores,
+        measures=measures.stems,
+        null_residual=measures.null_residual,
+        sir_reproducible=reproducible,
+    )
+
+
+def _blocks(tracks: _Tracks) -> Generator[Block]:
+    """Yield the blocks of ``tracks``, and end what reads them."""
+    with closing(tracks.blocks(BLOCK)) as blocks:
+        yield from blocks
+
+
+class _Comparison:
+    """Everything that needs references, over blocks ``(S, C, n)`` that are heard twice."""
+
+    def __init__(self, names: Sequence[str], tracks: _Tracks, framing: Framing) -> None:
+        self._names = names
+        self._bss_eval = BssEval(
+            len(names),
+            tracks.channels,
+            tracks.sample_rate,
+            window=framing.window,
+            hop=framing.hop,
+        )
+        self._scalars = ScalarScores(tracks.sample_rate)
+        self._delays = DelayMeter(tracks.sample_rate)
+
+    def hear(self, references: Block, estimates: Block, mixture: Block | None) -> None:
+        """Take the next block of the first pass, with that of the mixture if there is one."""
+        self._delays.add(references, estimates)
+        self._scalars.add(references, estimates, mixture)
+        self._bss_eval.correlate(_double(references), _double(estimates))
+
+    def hear_again(self, references: Block, estimates: Block) -> None:
+        """Take the next block of the second pass."""
+        self._bss_eval.score(_double(references), _double(estimates))
+
+    def result(self) -> tuple[tuple[StemScores, ...], bool]:
+        """Return the scores of each stem, and whether SIR is determined."""
+        frames, scalars = self._bss_eval.result(), self._scalars.result()
+        scores = []
+        for k, (delay, inverted) in enumerate(self._delays.result()):
+            figures: dict[str, Any] = {key: getattr(frames, key)[k] for key in BSS_EVAL}
+            figures |= {key: float(getattr(scalars, key)[k]) for key in WHOLE_STEM}
+            name = self._names[k]
+            scores.append(StemScores(name=name, delay=delay, inverted=inverted, **figures))
+        return tuple(scores), frames.sir_reproducible
+
+
+def _double(block: Block) -> Tensor:
+    return torch.from_numpy(block.astype(np.float64))
+
+
+def _add_up(names: Sequence[str]) -> bool:
+    """Return whether stems of these ``names`` are together the song: none is part of another."""
+    plain = {normal(name) for name in names}
+    rests = {name: rest_of(name) for name in plain if rest_of(name) is not None}
+    return not rests or (len(plain) == 2 and set(rests.values()) < plain)
+
+
+class _Tracks(Protocol):
+    """Stems side by side, ``(S, C, n)`` a block, as often as one likes."""
+
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    def blocks(self, block_frames: int | None = None) -> Generator[Block]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrays:
+    """Tracks in memory: references of the ``scored`` stems, all estimates, a mixture if any."""
+
+    tracks: Block  # (S, C, T)
+    scored: list[str]
+    sample_rate: int
+
+    @classmethod
+    def of(
+        cls, estimates: Mapping[str, Any], references: Mapping[str, Any], mixture: Any, rate: int
+    ) -> _Arrays:
+        """Return the tracks; raise ``UsageError`` where they are not of one shape ``(C, T)``."""
+        scored = [name for name in estimates if name in references]
+        if references and not scored:
+            raise UsageError("no estimate has the name of a reference")
+        tracks = {f"reference {name}": references[name] for name in scored}
+        tracks |= {f"estimate {name}": estimates[name] for name in estimates}
+        if mixture is not None:
+            tracks["mixture"] = mixture
+        arrays = {name: _as_array(track) for name, track in tracks.items()}
+        if not arrays:
+            raise UsageError("there are no estimates")
+        first_name, first = next(iter(arrays.items()))
+        for name, array in arrays.items():
+            if array.ndim != 2 or array.shape != first.shape or not array.size:
+                raise UsageError(
+                    f"arrays are all of one shape (C, T): {name} is {array.shape}, "
+                    f"{first_name} is {first.shape}"
+                )
+            if not np.isfinite(array).all():
+                raise UsageError(f"{name} holds values that are no numbers (NaN or infinite)")
+        return cls(np.stack(list(arrays.values())), scored, rate)
+
+    @property
+    def channels(self) -> int:
+        return int(self.tracks.shape[1])
+
+    @property
+    def frames(self) -> int:
+        return int(self.tracks.shape[2])
+
+    def blocks(self, block_frames: int | None = None) -> Generator[Block]:
+        size = block_frames or self.sample_rate
+        for start in range(0, self.frames, size):
+            yield self.tracks[..., start : start + size]
+
+
+def _as_array(track: Any) -> Block:
+    if hasattr(track, "detach"):  # a tensor, which may be on a device and have a gradient
+        track = track.detach().cpu()
+    return np.asarray(track, np.float32)

@@ -1,0 +1,139 @@
+"""`stemsplit evaluate --dataset`: every song of a data set is separated and scored, once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from audio_files import run_ffmpeg
+from command import TINY, files_below, run
+
+RATE = 44_100
+STEMS = ("vocals", "drums", "bass", "other")
+
+
+@pytest.fixture
+def data_set(true_stems: dict[str, np.ndarray], mixture: np.ndarray, tmp_path: Path) -> Path:
+    """Two songs of a second each, as MUSDB18-HQ stores them; the second has no mixture."""
+    for number, name in enumerate(("First - Song", "Second")):
+        folder = tmp_path / "hq" / "test" / name
+        folder.mkdir(parents=True)
+        part = slice(number * RATE, (number + 1) * RATE)
+        for stem, samples in {**true_stems, "mixture": mixture}.items():
+            if (name, stem) != ("Second", "mixture"):
+                soundfile.write(folder / f"{stem}.wav", samples[:, part].T, RATE, subtype="FLOAT")
+    return tmp_path / "hq"
+
+
+def evaluate(tmp_path: Path, *options: str):  # type: ignore[no-untyped-def]
+    words = ("evaluate", "--dataset", "hq", "-n", TINY, "-o", "found", *options)
+    return run(*words, cwd=tmp_path)
+
+
+def test_all_songs_are_scored_and_kept(data_set: Path, tmp_path: Path) -> None:
+    result = evaluate(tmp_path, "--json")
+    assert result.code == 0, result.stderr
+    first, second, summary = result.records
+    assert [first["song"], second["song"]] == ["test/First - Song", "test/Second"]
+    assert {stem["name"] for stem in first["scores"]} == set(STEMS)
+    assert first["settings"]["model"] == TINY
+    assert first["null_residual"] is not None and second["null_residual"] is not None
+    assert "there is no mixture: the sum of" in result.stderr
+    assert [stem["songs"] for stem in summary["summary"]] == [2] * 4
+    assert files_below(tmp_path / "found") == [
+        f"{TINY}/test/First - Song.json",
+        f"{TINY}/test/Second.json",
+    ]
+    kept = json.loads((tmp_path / f"found/{TINY}/test/Second.json").read_text())
+    assert kept == second
+
+
+def test_the_scores_are_those_of_the_stems(data_set: Path, tmp_path: Path) -> None:
+    """Separated by hand and scored by hand, a song has the same scores."""
+    mixture = data_set / "test/First - Song/mixture.wav"
+    assert run(mixture, "-n", TINY, "-o", "sep", cwd=tmp_path).code == 0
+    by_hand = run("evaluate", "sep/mixture", mixture.parent, "--json", cwd=tmp_path)
+    kept = evaluate(tmp_path, "--json", "--keep-stems").records[0]
+    scores = [
+        {stem["name"]: stem for stem in record["scores"]} for record in (kept, *by_hand.records)
+    ]
+    for stem in STEMS:
+        assert scores[0][stem]["global_sdr"] == pytest.approx(scores[1][stem]["global_sdr"])
+        assert scores[0][stem]["median"] == pytest.approx(scores[1][stem]["median"], abs=1e-4)
+    stems = tmp_path / f"found/{TINY}/test/First - Song"
+    assert files_below(stems) == sorted(f"{stem}.wav" for stem in STEMS)
+    assert (stems / "bass.wav").read_bytes() == (tmp_path / "sep/mixture/bass.wav").read_bytes()
+
+
+def test_another_run_does_what_is_missing_or_has_changed(data_set: Path, tmp_path: Path) -> None:
+    whole = evaluate(tmp_path)
+    assert whole.code == 0
+    first, second = (tmp_path / f"found/{TINY}/test/{name}.json" for name in
+                     ("First - Song", "Second"))  # fmt: skip
+
+    def ages() -> tuple[int, int]:
+        return first.stat().st_mtime_ns, second.stat().st_mtime_ns
+
+    before = ages()
+    again = evaluate(tmp_path, "-v")
+    assert (again.code, again.stdout) == (0, whole.stdout)
+    assert "2 of 2 songs are done already" in again.stderr
+    assert "loaded in" not in again.stderr
+    assert ages() == before
+
+    second.write_text("{")  # a file that was damaged
+    assert "1 of 2 songs are done already" in evaluate(tmp_path).stderr
+    assert ages()[0] == before[0] and json.loads(second.read_text())["song"] == "test/Second"
+
+    vocals = data_set / "test/First - Song/vocals.wav"
+    os.utime(vocals, ns=(1, 1))
+    before = ages()
+    assert evaluate(tmp_path).code == 0
+    assert ages()[0] > before[0] and ages()[1] == before[1]
+
+    before = ages()
+    assert "done already" not in evaluate(tmp_path, "--overlap", "0.5").stderr
+    assert all(new > old for new, old in zip(ages(), before, strict=True))
+
+
+def test_a_song_that_fails_does_not_stop_the_rest(data_set: Path, tmp_path: Path) -> None:
+    (data_set / "test/First - Song/drums.wav").write_text("no audio")
+    result = evaluate(tmp_path, "--json")
+    assert result.code == 6
+    failed, done = result.records
+    assert (failed["song"], failed["exit_code"]) == ("test/First - Song", 3)
+    assert done["song"] == "test/Second"
+    assert files_below(tmp_path / "found") == [f"{TINY}/test/Second.json"]
+
+
+def test_a_row_of_markdown_is_named_after_the_model(data_set: Path, tmp_path: Path) -> None:
+    result = evaluate(tmp_path, "--markdown")
+    assert result.lines[-1].startswith(f"| {TINY} | 2 | ")
+
+
+def test_without_the_weights_nothing_is_tried(data_set: Path, tmp_path: Path) -> None:
+    words = ("evaluate", "--dataset", "hq", "-n", "htdemucs", "--offline", "-o", "found")
+    result = run(*words, cwd=tmp_path)
+    assert (result.code, result.stdout) == (4, "")
+    assert not (tmp_path / "found").exists()
+
+
+def test_files_of_five_streams(data_set: Path, tmp_path: Path) -> None:
+    """MUSDB18 stores mixture, drums, bass, other and vocals as five streams of one file."""
+    song = data_set / "test/First - Song"
+    names = ("mixture", "drums", "bass", "other", "vocals")
+    inputs = [word for name in names for word in ("-i", str(song / f"{name}.wav"))]
+    maps = [word for number in range(5) for word in ("-map", str(number))]
+    file = data_set / "test/Five.stem.mp4"
+    run_ffmpeg(*inputs, *maps, "-c:a", "alac", f"file:{file}")
+    shutil.rmtree(data_set / "test/Second")
+    first, five, _ = evaluate(tmp_path, "--json").records
+    assert (five["song"], first["song"]) == ("test/Five", "test/First - Song")
+    for one, other in zip(five["scores"], first["scores"], strict=True):
+        assert one["name"] == other["name"]
+        assert one["global_sdr"] == pytest.approx(other["global_sdr"], abs=0.02)

@@ -1,0 +1,275 @@
+"""`stemsplit evaluate`: stems against stems, as people have them on their disks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from audio_files import store
+from command import TINY, Result, files_below, run
+
+RATE = 44_100
+STEMS = ("vocals", "drums", "bass", "other")
+SHARED = Path(__file__).parents[2] / "shared/stems/eval"
+
+
+def write_stems(folder: Path, stems: dict[str, np.ndarray], rate: int = RATE) -> Path:
+    """Write ``stems`` (C, T) as float32 WAV files into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, stem in stems.items():
+        soundfile.write(folder / f"{name}.wav", stem.T, rate, subtype="FLOAT")
+    return folder
+
+
+@pytest.fixture
+def true(true_stems: dict[str, np.ndarray], tmp_path: Path) -> Path:
+    """The stems of the short song, in a folder."""
+    return write_stems(tmp_path / "true", true_stems)
+
+
+def scores(result: Result) -> dict[str, dict]:
+    """Return what --json says of each stem of the only song."""
+    assert result.code == 0, result.stderr
+    [record] = result.records
+    return {stem["name"]: stem for stem in record["scores"]}
+
+
+def test_noise_of_a_known_level(
+    true: Path, true_stems: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """Noise 20 dB below a stem gives 20 dB, for the stem that has it and for no other."""
+    noisy = dict(true_stems)
+    noise = np.random.default_rng(0).standard_normal(true_stems["vocals"].shape)
+    noise *= np.sqrt(np.sum(true_stems["vocals"] ** 2) / np.sum(noise**2)) / 10
+    noisy["vocals"] = true_stems["vocals"] + noise.astype(np.float32)
+    write_stems(tmp_path / "est", noisy)
+    found = scores(run("evaluate", "est", "true", "--json", cwd=tmp_path))
+    assert list(found) == list(STEMS)
+    assert found["vocals"]["global_sdr"] == pytest.approx(20, abs=0.01)
+    assert found["vocals"]["si_sdr"] == pytest.approx(20, abs=0.1)
+    assert found["drums"]["global_sdr"] > 60
+    assert len(found["vocals"]["frames"]["sdr"]) == 3
+
+
+def test_the_table_is_data_and_remarks_are_not(true: Path, tmp_path: Path) -> None:
+    shutil.copytree(true, tmp_path / "est")
+    (tmp_path / "est" / "bass.wav").unlink()
+    result = run("evaluate", "est", "true", cwd=tmp_path)
+    assert result.code == 0
+    rows = {line.split()[0] for line in result.lines if line.split()}
+    assert {"vocals", "drums", "other"} <= rows
+    assert "\x1b" not in result.stdout
+    assert "scoring est\n" in result.stderr
+    quiet = run("evaluate", "est", "true", "-q", cwd=tmp_path)
+    assert (quiet.stdout, quiet.stderr) == (result.stdout, "")
+
+
+def test_swapped_references_show(true: Path, tmp_path: Path) -> None:
+    shutil.copytree(true, tmp_path / "est")
+    (tmp_path / "est/vocals.wav").rename(tmp_path / "est/x.wav")
+    (tmp_path / "est/drums.wav").rename(tmp_path / "est/vocals.wav")
+    (tmp_path / "est/x.wav").rename(tmp_path / "est/drums.wav")
+    found = scores(run("evaluate", "est", "true", "--json", cwd=tmp_path))
+    assert found["vocals"]["global_sdr"] < 0 and found["drums"]["global_sdr"] < 0
+    assert found["bass"]["global_sdr"] > 60
+
+
+def test_a_delay_and_a_flip_are_told_and_not_mended(
+    true: Path, true_stems: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    changed = dict(true_stems)
+    changed["vocals"] = np.pad(true_stems["vocals"], ((0, 0), (100, 0)))[:, :-100]
+    changed["bass"] = -true_stems["bass"]
+    write_stems(tmp_path / "est", changed)
+    found = scores(run("evaluate", "est", "true", "--json", cwd=tmp_path))
+    told = {name: (stem["delay"], stem["inverted"]) for name, stem in found.items()}
+    assert told == {
+        "vocals": (100, False),
+        "drums": (0, False),
+        "bass": (0, True),
+        "other": (0, False),
+    }
+    assert found["bass"]["global_sdr"] == pytest.approx(-20 * math.log10(2), abs=0.01)
+    assert found["vocals"]["global_sdr"] < 10
+    table = run("evaluate", "est", "true", cwd=tmp_path)
+    assert "vocals: 100 samples (2.3 ms) too late" in table.stdout
+    assert "bass: its polarity is flipped" in table.stdout
+
+
+def test_a_missing_stem_is_left_out_and_said_so(true: Path, tmp_path: Path) -> None:
+    shutil.copytree(true, tmp_path / "est")
+    (true / "drums.wav").unlink()
+    result = run("evaluate", "est", "true", "--json", cwd=tmp_path)
+    assert list(scores(result)) == ["vocals", "bass", "other"]
+    assert [stem["name"] for stem in result.records[0]["measures"]] == list(STEMS)
+    assert "drums: there is no file for it in true, left out" in result.stderr
+
+
+def test_the_rest_is_the_sum_of_the_others(
+    true: Path, true_stems: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    rest = true_stems["drums"] + true_stems["bass"] + true_stems["other"]
+    write_stems(tmp_path / "est", {"vocals": true_stems["vocals"], "accompaniment": rest})
+    found = scores(run("evaluate", "est", "true", "--json", cwd=tmp_path))
+    assert {name: stem["global_sdr"] > 60 for name, stem in found.items()} == {
+        "vocals": True,
+        "accompaniment": True,
+    }
+
+
+def test_mono_and_another_rate_are_made_alike_and_said_so(
+    true: Path, true_stems: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    mono = {"vocals": true_stems["vocals"].mean(axis=0, keepdims=True)}
+    write_stems(tmp_path / "est", mono)
+    store(
+        tmp_path / "est/drums.wav", true_stems["drums"], RATE, "-ar", "48000", "-c:a", "pcm_f32le"
+    )
+    result = run("evaluate", "est", "true", "--json", cwd=tmp_path)
+    found = scores(result)
+    assert result.records[0]["sample_rate"] == RATE
+    assert "resampled from 48000 to 44100 Hz: est/drums.wav" in result.stderr
+    assert "mono, put on both channels: est/vocals.wav" in result.stderr
+    assert found["drums"]["global_sdr"] > 20  # what is near 22 kHz goes
+    assert found["drums"]["delay"] == 0
+
+
+def test_without_references_there_are_measures(
+    true: Path, song: Path, mixture: np.ndarray, tmp_path: Path
+) -> None:
+    result = run("evaluate", "true", "--mixture", song, "--json", cwd=tmp_path)
+    [record] = result.records
+    assert record["scores"] == []
+    peaks = {stem["name"]: stem["peak"] for stem in record["measures"]}
+    assert set(peaks) == set(STEMS)
+    assert record["null_residual"] < -100
+    table = run("evaluate", "true", cwd=tmp_path)
+    assert table.code == 0
+    assert "vocals" in table.stdout and "LUFS" in table.stdout
+
+
+def test_a_mapping_finds_the_references(true: Path, tmp_path: Path) -> None:
+    shutil.copytree(true, tmp_path / "est")
+    (true / "bass.wav").rename(true / "Deep Line 3.wav")
+    found = scores(run("evaluate", "est", "true", "--map", "bass=deep*", "--json", cwd=tmp_path))
+    assert found["bass"]["global_sdr"] > 60
+
+
+def test_songs_match_by_name_and_every_report_is_written(true: Path, tmp_path: Path) -> None:
+    for song in ("one", "two", "three"):
+        shutil.copytree(true, tmp_path / "est" / song)
+    for song in ("one", "two", "four"):
+        shutil.copytree(true, tmp_path / "ref" / song)
+    shutil.copy(tmp_path / "ref/two/drums.wav", tmp_path / "est/two/vocals.wav")
+    options = ("--csv", "out/scores.csv", "--museval", "json", "--json")
+    result = run("evaluate", "est", "ref", *options, cwd=tmp_path)
+    assert result.code == 0
+    one, two, summary = result.records
+    assert (one["song"], two["song"]) == ("one", "two")
+    assert "no references of 1 songs, left out: three" in result.stderr
+    assert "no estimates of 1 songs, left out: four" in result.stderr
+
+    vocals = next(stem for stem in summary["summary"] if stem["name"] == "vocals")
+    wanted = np.mean([record["scores"][0]["global_sdr"] for record in (one, two)])
+    assert one["scores"][0]["name"] == "vocals"
+    assert vocals["global_sdr"] == pytest.approx(wanted)
+    assert vocals["songs"] == 2
+
+    lines = list(csv.DictReader((tmp_path / "out/scores.csv").read_text().splitlines()))
+    assert [(line["song"], line["stem"]) for line in lines][:2] == [
+        ("one", "vocals"),
+        ("one", "drums"),
+    ]
+    assert len(lines) == 8
+    stored = json.loads((tmp_path / "json/two.json").read_text())
+    assert [target["name"] for target in stored["targets"]] == list(STEMS)
+
+    refused = run("evaluate", "est", "ref", *options, cwd=tmp_path)
+    assert refused.code == 3
+    assert "out/scores.csv: exists already" in refused.stderr
+    assert run("evaluate", "est", "ref", *options, "--force", cwd=tmp_path).code == 0
+
+
+def test_a_row_of_markdown(true: Path, tmp_path: Path) -> None:
+    shutil.copytree(true, tmp_path / "est")
+    result = run("evaluate", "est", "true", "--markdown", cwd=tmp_path)
+    head, rule, row = result.lines
+    assert head.startswith("| model | songs | vocals SDR |")
+    assert set(rule) <= set("|-: ")
+    assert row.startswith("| est | 1 | ")
+
+
+def test_a_bad_song_does_not_stop_the_others(true: Path, tmp_path: Path) -> None:
+    for song in ("bad", "good"):
+        shutil.copytree(true, tmp_path / "est" / song)
+        shutil.copytree(true, tmp_path / "ref" / song)
+    (tmp_path / "ref/bad/bass.wav").write_text("no audio")
+    result = run("evaluate", "est", "ref", "--json", cwd=tmp_path)
+    assert result.code == 6
+    failed, good = result.records
+    assert (failed["song"], failed["exit_code"]) == ("bad", 3)
+    assert good["song"] == "good"
+    assert "ref/bad/bass.wav: not an audio file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "Usage: stemsplit evaluate"),
+        (["--json"], 2, "nothing to evaluate"),
+        (["nowhere", "true"], 3, "nowhere: no such file or folder"),
+        (["true", "nowhere"], 3, "nowhere: no such file or folder"),
+        (["true", "empty"], 3, "empty: this folder holds no stems"),
+        (["true", "strange"], 3, "strange: holds none of the stems"),
+        (["many", "others"], 3, "is among the references"),
+        (["silent", "true"], 3, "silent/vocals.wav: holds no audio: 0 frames"),
+        (["text", "true"], 3, "text/vocals.wav: not an audio file"),
+        (["nan", "true"], 3, "nan/vocals.wav: holds values that are no numbers"),
+        (["true", "true", "--map", "bass"], 2, "--map 'bass': not STEM=NAME"),
+        (["true", "true", "--map", "bass=no*"], 3, "no file is called no*"),
+        (["true", "--map", "bass=x"], 2, "--map names references, and there are none"),
+        (["true", "--dataset", "true"], 2, "exclude each other"),
+        (["true", "--markdown", "--json"], 2, "exclude each other"),
+        (["many", "--mixture", "true/bass.wav"], 2, "--mixture is of one song"),
+        (["true", "--window", "0"], 2, "--window"),
+        (["--dataset", "empty", "-n", TINY], 3, "empty: this folder holds no stems"),
+        (["--dataset", "true", "-n", "nosuch"], 2, "no model 'nosuch'"),
+    ],
+)
+def test_what_cannot_be_scored(
+    true: Path, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    second = np.zeros((2, RATE), np.float32)
+    write_stems(tmp_path / "strange", {"kazoo": second})
+    for folder, songs in {"many": "ab", "others": "cd"}.items():
+        for song in songs:
+            write_stems(tmp_path / folder / song, {"vocals": second + 0.1})
+    write_stems(tmp_path / "silent", {"vocals": second[:, :0]})
+    write_stems(tmp_path / "nan", {"vocals": second + np.nan})
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/vocals.wav").write_text("la la la")
+    before = files_below(tmp_path)
+    result = run("evaluate", *arguments, cwd=tmp_path)
+    assert words in result.stderr
+    assert (result.code, result.stdout) == (code, "")
+    assert files_below(tmp_path) == before
+    if arguments:
+        errors = [line for line in result.stderr.splitlines() if "error:" in line]
+        assert len(errors) == 1 and errors[0].startswith("stemsplit: error: ")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the songs with true stems are not here")
+def test_copies_of_real_stems_are_near_perfect(tmp_path: Path) -> None:
+    song = SHARED / "mdb_rock"
+    result = run("evaluate", song, song, "--json", cwd=tmp_path)
+    found = scores(result)
+    assert set(found) == set(STEMS)
+    assert all(stem["global_sdr"] > 80 for stem in found.values())
+    assert result.records[0]["null_residual"] == "-inf"  # the mixture is their exact sum

@@ -1,0 +1,120 @@
+"""`stemsplit song.wav --reference stems/`: split, and compared with the true stems at once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from command import TINY, files_below, run
+
+RATE = 44_100
+STEMS = ["drums", "bass", "other", "vocals"]
+
+
+@pytest.fixture
+def true(
+    true_stems: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The true stems of the short song; and the model is a small one."""
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    folder = tmp_path / "true"
+    folder.mkdir()
+    for name, stem in true_stems.items():
+        soundfile.write(folder / f"{name}.wav", stem.T, RATE, subtype="FLOAT")
+    return folder
+
+
+def test_the_table_goes_to_stderr_and_the_paths_to_stdout(
+    true: Path, song: Path, tmp_path: Path
+) -> None:
+    result = run(song, "--reference", true, cwd=tmp_path)
+    assert result.code == 0
+    assert result.lines == [f"separated/song/{stem}.wav" for stem in STEMS]
+    rows = [line.split()[0] for line in result.stderr.splitlines() if line.strip()]
+    assert [row for row in rows if row in STEMS][:4] == STEMS
+    assert "SI-SDR" in result.stderr
+
+
+def test_the_record_has_the_scores_of_evaluate(true: Path, song: Path, tmp_path: Path) -> None:
+    [record] = run(song, "--reference", true, "--json", cwd=tmp_path).records
+    assert record["status"] == "done"
+    by_hand = run("evaluate", "separated/song", true, "--mixture", song, "--json", cwd=tmp_path)
+    [alone] = by_hand.records
+    for one, other in zip(sorted_stems(record["scores"]), sorted_stems(alone), strict=True):
+        assert one["global_sdr"] == pytest.approx(other["global_sdr"], abs=1e-9)
+    assert record["scores"]["null_residual"] == pytest.approx(alone["null_residual"])
+    assert record["scores"]["settings"]["model"] == TINY
+
+
+def sorted_stems(song: dict) -> list[dict]:
+    return sorted(song["scores"], key=lambda stem: stem["name"])
+
+
+def test_two_stems_are_compared_with_the_stem_and_the_rest(
+    true: Path, song: Path, tmp_path: Path
+) -> None:
+    options = ("--two-stems", "bass", "--reference", true, "--json")
+    [record] = run(song, *options, cwd=tmp_path).records
+    assert [stem["name"] for stem in record["scores"]["scores"]] == ["bass", "no_bass"]
+    assert record["scores"]["null_residual"] < -100  # the rest is what is left
+
+
+def test_songs_are_compared_by_name(true: Path, song: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copy(song, song.parent / f"{name}.wav")
+    song.unlink()
+    shutil.copytree(true, tmp_path / "all/two")
+    shutil.copytree(true, tmp_path / "all/three")
+    result = run("music", "--stems", "bass", "--reference", "all", "--json", cwd=tmp_path)
+    assert result.code == 0
+    one, two = result.records
+    assert "music/one.wav: not among the references, not compared" in result.stderr
+    assert one["scores"]["scores"] == []
+    assert [stem["name"] for stem in two["scores"]["scores"]] == ["bass"]
+
+
+def test_references_that_are_not_there_stop_it_before_the_work(
+    true: Path, song: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "kazoo").mkdir()
+    shutil.copy(true / "bass.wav", tmp_path / "kazoo/kazoo.wav")
+    for folder, words in {
+        "nowhere": "nowhere: no such file or folder",
+        "kazoo": "kazoo: holds none of the stems drums, bass, other, vocals",
+    }.items():
+        result = run(song, "--reference", folder, cwd=tmp_path)
+        assert (result.code, result.stdout) == (3, "")
+        assert words in result.stderr
+        assert not (tmp_path / "separated").exists()
+
+
+def test_stems_that_could_not_be_scored_are_there_all_the_same(
+    true: Path, song: Path, tmp_path: Path
+) -> None:
+    (true / "bass.wav").write_text("no audio")
+    result = run(song, "--reference", true, "--json", cwd=tmp_path)
+    assert result.code == 3
+    [record] = result.records
+    assert (record["status"], record["exit_code"]) == ("done", 3)
+    assert "true/bass.wav: not an audio file" in record["error"]
+    assert files_below(tmp_path / "separated") == sorted(f"song/{stem}.wav" for stem in STEMS)
+
+
+def test_a_part_of_a_song_has_no_references(true: Path, song: Path, tmp_path: Path) -> None:
+    result = run(song, "--reference", true, "--start", "1", cwd=tmp_path)
+    assert (result.code, result.stdout) == (2, "")
+    assert "--reference and --report are of whole songs" in result.stderr
+
+
+def test_a_page_about_the_stems(true: Path, song: Path, tmp_path: Path) -> None:
+    words = (song, "--reference", true, "--report", "pages/song.html")
+    assert run(*words, cwd=tmp_path).code == 0
+    page = (tmp_path / "pages/song.html").read_text()
+    assert "<html" in page and "vocals" in page
+    refused = run(*words, "-o", "again", cwd=tmp_path)
+    assert (refused.code, refused.stdout) == (3, "")
+    assert "pages/song.html: exists already" in refused.stderr
+    assert not (tmp_path / "again").exists()
