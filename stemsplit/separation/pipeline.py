@@ -117,15 +117,16 @@ def _clipping(encoding: EncodingOptions, writer: StemWriter) -> Iterator[str]:
     """What became of samples above full scale; floats simply keep them."""
     if writer.gain < 1:
         yield f"all stems are {-20 * log10(writer.gain):.1f} dB lower, so that none clips"
-    clip, kept = clip_of(encoding), "--clip linked or --depth 32f keeps them"
-    if clip == "none" and depth_of(encoding) == "32f":
+    clamped = clip_of(encoding) == "clamp"
+    if depth_of(encoding) == "32f" and not clamped:
         return
-    done = "were clipped" if clip == "clamp" else "will be clipped by most players"
-    if depth_of(encoding) is None:
-        kept = "--clip linked turns all stems down together"
+    done = "were clipped" if clamped else "will be clipped by most players"
+    advice = "--clip linked turns all stems down together"
+    if encoding.format == "wav":
+        advice += ", --depth 32f --clip none keeps them"
     for stem, count in writer.above.items():
         if count:
-            yield f"{stem}: {count} samples above full scale {done}; {kept}"
+            yield f"{stem}: {count} samples above full scale {done}; {advice}"
 
 
 def _stems(
