@@ -70,6 +70,10 @@ class InputError(StemsplitError):
     exit_code = ExitCode.FILE
 
 
+class NoAudioError(InputError):
+    """A file of which there is nothing to hear: a picture, a film without sound."""
+
+
 class OutputError(StemsplitError):
     """An output that cannot be written, or is there already."""
 

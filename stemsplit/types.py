@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 Format: TypeAlias = Literal["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
 Clip: TypeAlias = Literal["none", "clamp", "linked"]
-Existing: TypeAlias = Literal["refuse", "force", "skip"]
+Existing: TypeAlias = Literal["refuse", "force", "skip", "resume"]
 Window: TypeAlias = Literal["triangle", "fade"]
 Batch: TypeAlias = int | Literal["auto"] | None
 ProgressStyle: TypeAlias = Literal["auto", "bar", "lines", "ndjson", "none"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsplit.cli import main
+from stemsplit.separation import manifest
 
 TINY = "tiny.htdemucs"  # seeded weights: every command works without a network
 
@@ -53,7 +54,9 @@ def run(*arguments: object, cwd: Path) -> Result:
 
 
 def files_below(folder: Path) -> list[str]:
-    """Return the names of all files below ``folder``, hidden ones too."""
+    """Return the names of all files below ``folder``, hidden ones too, but manifests."""
     return sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if not path.is_dir() and not path.name.endswith(manifest.NAME)
     )

@@ -18,7 +18,13 @@ from stemsplit.audio.ffmpeg import Block, as_block, as_bytes, signals_deferred
 from stemsplit.audio.formats import check_encoding, clip_of, depth_of
 from stemsplit.audio.pcm import BYTES_PER_SAMPLE
 from stemsplit.audio.tags.model import Tags
-from stemsplit.audio.targets import ROOM, output_error, refuse_folder_of
+from stemsplit.audio.targets import (
+    ROOM,
+    output_error,
+    refuse_folder_of,
+    sync_file,
+    sync_folder,
+)
 from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
 from stemsplit.types import EncodingOptions
 
@@ -53,7 +59,8 @@ class StemWriter:
     """Writes the stems of one song; they appear together, by ``commit``, or not at all.
 
     A context manager: left without ``commit`` it takes back every temporary file and every folder
-    that it made. The temporary files are in the folders of the stems, hidden, ``….part``.
+    that it made. The temporary files are in the folders of the stems, hidden, ``….part``, with the
+    ``mark`` of the song, if it has one, in their names.
     Nothing that exists is overwritten unless ``force``, and then only when all is complete.
     ``tags`` are those of the song; each stem gets them with its own title.
     """
@@ -68,6 +75,7 @@ class StemWriter:
         frames: int,
         force: bool = False,
         tags: Tags | None = None,
+        mark: str | None = None,
     ) -> None:
         self._paths = dict(paths)
         self._options = options
@@ -76,6 +84,8 @@ class StemWriter:
         self._channels = channels
         self._frames = frames
         self._force = force
+        self._mark = mark
+        self._complete = False
         self._tags = tags or Tags()
         self._linked = clip_of(options) == "linked"
         self._peak = 0.0
@@ -131,8 +141,8 @@ class StemWriter:
             else:
                 self._encoders[stem].write(block)
 
-    def commit(self) -> None:
-        """Complete all files and put them in their places.
+    def complete(self) -> dict[str, Path]:
+        """Complete all files and return them, by stem, where they wait: all of them on the disk.
 
         Raises as ``write`` does, and ``StemsplitError``, a defect, for a wrong number of frames.
         """
@@ -143,8 +153,26 @@ class StemWriter:
                 counts = f"{encoder.frames} frames instead of {self._frames}"
                 raise StemsplitError(f"stem {stem} has {counts}", path=encoder.stem.target)
             encoder.close()
+            try:
+                sync_file(encoder.stem.temporary)
+            except OSError as exc:
+                raise output_error(exc, encoder.stem.target) from exc
+        self._complete = True
+        return {stem: encoder.stem.temporary for stem, encoder in self._encoders.items()}
+
+    def commit(self) -> None:
+        """Put all files in their places, completing them first where that is still to be done.
+
+        Raises as ``complete`` does.
+        """
+        if not self._complete:
+            self.complete()
         with signals_deferred():
             self._place()
+            for folder in {path.parent for path in self._paths.values()}:
+                sync_folder(folder)
+            for made in self._made_folders:
+                sync_folder(made.parent)
             self._made_folders.clear()
 
     def _open(self, name: str, target: Path) -> Encoder:
@@ -172,7 +200,8 @@ class StemWriter:
 
     def _reserve(self, target: Path) -> Path:
         """Return a new empty file beside ``target``; signals wait while this is called."""
-        temporary = target.with_name(f".stemsplit-{secrets.token_hex(8)}.part")
+        mark = "" if self._mark is None else f"{self._mark}-"
+        temporary = target.with_name(f".stemsplit-{mark}{secrets.token_hex(8)}.part")
         try:
             with temporary.open("xb"):
                 self._temporaries.append(temporary)

@@ -1,24 +1,29 @@
-"""Splitting songs one after another, and the account of what became of each."""
+"""Splitting songs one after another, each stage of one beside the stages of others."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Event as Flag
+from typing import TYPE_CHECKING, TypeAlias
 
 from stemsplit.audio.encode import refuse_existing
-from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
-from stemsplit.audio.formats import RULES, check_encoding
+from stemsplit.audio.excerpt import cut
+from stemsplit.audio.formats import check_encoding
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
 from stemsplit.cli.events import show
 from stemsplit.cli.inputs import Song, find_songs
 from stemsplit.cli.outcomes import Outcome, exit_code, record, table
+from stemsplit.cli.plans import Plan, SplitOptions, plan_all, settings_of
+from stemsplit.cli.preparation import Preparation, Prepared, Ready, Silent, Skipped, Taken
 from stemsplit.errors import (
     CheckpointError,
     ExitCode,
@@ -27,55 +32,32 @@ from stemsplit.errors import (
     StemsplitError,
     UsageError,
 )
-from stemsplit.separation.naming import (
-    check_collisions,
-    check_template,
-    clashes,
-    manifest_path,
-    safe_folder,
-    stem_paths,
-)
-from stemsplit.separation.selection import Selection, select_stems
-from stemsplit.types import EncodingOptions, EngineOptions, Existing, Finished
+from stemsplit.separation.claims import Claims
+from stemsplit.separation.manifest import Recipe
+from stemsplit.separation.naming import check_template
+from stemsplit.separation.selection import SONG, Selection, select_stems
+from stemsplit.types import Event, Finished, StreamInfo
 
 if TYPE_CHECKING:
     from stemsplit.cli.judge import Judge
     from stemsplit.separation.chorus import Chorus
     from stemsplit.separation.engine import Engine
+    from stemsplit.separation.job import Job
+    from stemsplit.separation.writing import Writing
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitOptions:
-    """Everything that ``stemsplit FILE…`` can be told, but the files."""
-
-    model: str
-    folder: Path
-    template: str
-    encoding: EncodingOptions
-    existing: Existing
-    offline: bool
-    allow_unverified: bool
-    engine: EngineOptions
-    stems: tuple[str, ...] | None = None
-    two_stems: str | None = None
-    mixes: tuple[str, ...] = ()
-    sum_to_mix: str | None = None
-    accept_truncated: bool = False
-    excerpt: Excerpt = WHOLE
-
-    def told(self) -> dict[str, Any]:
-        """Return the choices that decide how the stems sound, in plain values."""
-        choices = asdict(self.engine)
-        del choices["batch"]  # how many segments run at a time is no choice of sound
-        return {"model": self.model, **choices}
+#: What came of preparing a song.
+_Found: TypeAlias = Prepared | StemsplitError
+#: How long to wait (s) before asking again whether another process has finished a song.
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Where the stems of a song go, by name, and the manifest that tells of them."""
+class _Ending:
+    """A song that is separated, and being written."""
 
-    stems: dict[str, Path]
-    manifest: Path
+    ready: Ready
+    writing: Writing
+    start: float  # of wall clock, s
 
 
 class Batch:
@@ -93,51 +75,46 @@ class Batch:
         self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
         self.selection = self._select()
         check_template(options.template, self.selection.wanted)
+        self._plans: dict[Path, Plan] = {}
+        self._labels: dict[Path, str] = {}
+        self._outcomes: list[Outcome] = []
+        self._ending: _Ending | None = None
 
     def run(self, files: Iterable[str], lists: Iterable[str] = ()) -> ExitCode:
         """Split ``files``, tell what became of each, and return the exit code of the whole.
 
         ``lists`` are files that name more. A bad song is told and passed over; after a lack of
         disk or memory the rest is not tried. Raises ``UsageError`` and ``CheckpointError``, with
-        which no song can be split at all.
+        which no song can be split at all, and ``InputError`` if nothing that was found is audio.
         """
-        songs = list(find_songs(files, self.options.folder, lists))
-        plans = self._plan_all([song for song in songs if isinstance(song, Song)])
+        options = self.options
+        songs = list(find_songs(files, options.folder, lists))
+        named = [song for song in songs if isinstance(song, Song)]
+        self._plans = plan_all(named, self.selection.wanted, options)
         if self.judge is not None:
-            force = self.options.existing == "force"
-            self.judge.prepare(list(plans), self.selection.wanted, force=force)
-        outcomes: list[Outcome] = []
-        for number, song in enumerate(songs, 1):
-            label = f"[{number}/{len(songs)}] " if len(songs) > 1 else ""
-            if outcomes and isinstance(outcomes[-1].error, ResourceError):
-                given_up = ResourceError("not tried after that", path=song.path)
-                outcome = Outcome.failed(song.path, given_up)
-            else:
-                outcome = self._attempt(song, plans, label)
-                if self.judge is not None and outcome.error is None:
-                    outcome = _score(self.judge, outcome, plans[outcome.input], label)
-            outcomes.append(outcome)
-            self._tell(outcome)
-        self._summarise(outcomes)
+            force = options.existing == "force"
+            self.judge.prepare(list(self._plans), self.selection.wanted, force=force)
+        for number, song in enumerate(named, 1):
+            place = f"[{number}/{len(named)}] " if len(songs) > 1 else ""
+            self._labels[song.path] = f"{place}{song.path.name}"
+        several = len(songs) > 1 or any(song.found for song in named)
+        existing = options.existing or ("resume" if several else "refuse")
+        with Claims(options.folder) as claims:
+            self._split_all(
+                songs,
+                Preparation(options, existing, self._plans, claims, lambda: self._recipes),
+                claims,
+            )
+        if not self._outcomes:
+            raise InputError("nothing that was found is audio")
+        if len(self._outcomes) > 1:
+            for line in table(self._outcomes, whole=self.console.verbose > 0):
+                self.console.note(line)
         if self.judge is not None:
             self.judge.finish()
         if self._unwritable is not None:
             raise self._unwritable
-        return exit_code([outcome.error for outcome in outcomes])
-
-    def _plan_all(self, songs: Sequence[Song]) -> dict[Path, Plan]:
-        """Return the plan of each song by its path; names that clash keep their endings.
-
-        Raises ``UsageError`` where that does not help.
-        """
-        plans = {song.path: self._plan(song) for song in songs}
-        while clashing := clashes({path: _files(plan) for path, plan in plans.items()}):
-            again = {s.path: self._plan(s, whole_name=True) for s in songs if s.path in clashing}
-            if all(plans[path] == plan for path, plan in again.items()):
-                break
-            plans |= again
-        check_collisions({path: _files(plan) for path, plan in plans.items()})
-        return plans
+        return exit_code([outcome.error for outcome in self._outcomes])
 
     def _select(self) -> Selection:
         options = self.options
@@ -149,69 +126,193 @@ class Batch:
             sum_to_mix=options.sum_to_mix,
         )
 
-    def _plan(self, song: Song, *, whole_name: bool = False) -> Plan:
-        options = self.options
-        names: dict[str, Any] = {
-            "folder": options.folder / safe_folder(song.below),
-            "template": options.template,
-            "extension": RULES[options.encoding.format].extension,
-            "model": loading.label(options.model),
-            "whole_name": whole_name,
-        }
-        return Plan(
-            stem_paths(song.path, self.selection.wanted, **names),
-            manifest_path(song.path, **names),
-        )
-
-    def _attempt(self, song: Song | InputError, plans: Mapping[Path, Plan], label: str) -> Outcome:
-        if isinstance(song, InputError):
-            return Outcome.failed(song.path, song)
-        outputs = self._unwritten(plans[song.path].stems)
-        if not outputs:
-            return Outcome(input=song.path, status="skipped", outputs=plans[song.path].stems)
-        start = time.monotonic()
+    def _split_all(
+        self, songs: Sequence[Song | InputError], preparation: Preparation, claims: Claims
+    ) -> None:
+        """Split ``songs``, one being written while the next is separated; tell each outcome."""
         try:
-            finished = self.split(song.path, outputs, label)
+            with closing(self._prepared(songs, preparation)) as prepared:
+                for song, found in prepared:
+                    following = self._begin(song, found, claims)
+                    self._finish(claims)
+                    if isinstance(following, Outcome):
+                        self._tell(following)
+                    else:
+                        self._ending = following
+            self._finish(claims)
+        finally:
+            if self._ending is not None:  # an interruption: what is separated is still written
+                self._ending.writing.close()
+
+    def _prepared(
+        self, songs: Iterable[Song | InputError], preparation: Preparation
+    ) -> Generator[tuple[Song | InputError, _Found]]:
+        """Yield ``songs``, prepared in threads ahead of their turn, with what was found.
+
+        Until the model is there, they are prepared one by one here. Those that another process has
+        in work come last, again and again until it is done with them.
+        """
+        stop, jobs = Flag(), self.options.jobs
+        waiting: deque[tuple[Song | InputError, Future[_Found]]] = deque()
+        taken: list[Song | InputError] = []
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                for song in songs:
+                    if self._engine is None:
+                        future: Future[_Found] = Future()
+                        future.set_result(self._prepare(song, preparation, stop))
+                    else:
+                        future = pool.submit(self._prepare, song, preparation, stop)
+                    waiting.append((song, future))
+                    while waiting and (self._engine is None or len(waiting) > jobs):
+                        yield from _unless_taken(waiting, taken)
+                while waiting:
+                    yield from _unless_taken(waiting, taken)
+                for song in taken:
+                    while isinstance(found := self._prepare(song, preparation, stop), Taken):
+                        yield song, found
+                        time.sleep(_POLL_SECONDS)
+                    yield song, found
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+
+    def _prepare(self, song: Song | InputError, preparation: Preparation, stop: Flag) -> _Found:
+        if isinstance(song, InputError):
+            return song
+        if self._given_up:
+            return ResourceError("not tried after that", path=song.path)
+        try:
+            rate = None if self._engine is None else self._engine.sample_rate
+            found = preparation.prepare(song, rate, stop)
+            if isinstance(found, Ready):
+                self.load()
         except StemsplitError as error:
             if self._engine is None and isinstance(error, UsageError | CheckpointError):
                 raise  # there is no model, for this song or any other
-            return Outcome.failed(song.path, error)
-        return Outcome(
-            input=song.path,
-            status="done",
-            outputs=outputs,
-            finished=finished,
-            seconds=time.monotonic() - start,
-        )
+            return error
+        return found
 
-    def _unwritten(self, outputs: dict[str, Path]) -> dict[str, Path]:
-        """Return those of ``outputs`` that are to be written: all, unless existing ones stay."""
-        if self.options.existing != "skip":
-            return outputs
-        return {stem: path for stem, path in outputs.items() if not os.path.lexists(path)}
+    @property
+    def _given_up(self) -> bool:
+        failures = [outcome.error for outcome in self._outcomes if outcome.error is not None]
+        lack = any(isinstance(error, ResourceError) for error in failures)
+        return lack or (self.options.fail_fast and bool(failures))
+
+    def _begin(
+        self, song: Song | InputError, found: _Found, claims: Claims
+    ) -> Outcome | _Ending | None:
+        """Separate a song that is ready; of others, return what became of them, if anything."""
+        match found:
+            case Ready():
+                return self._separate(found, claims)
+            case Skipped():
+                stems = self._plans[found.song.path].stems
+                return Outcome(input=found.song.path, status="skipped", outputs=stems)
+            case Silent():
+                self.console.detail(f"{found.song.path}: passed over: {found.reason}")
+                return None
+            case StemsplitError():
+                return Outcome.failed(song.path, found)
+            case _:
+                return None
+
+    def _separate(self, ready: Ready, claims: Claims) -> Outcome | _Ending:
+        path, start = ready.song.path, time.monotonic()
+        if self._given_up:
+            claims.release(ready.ledger.mark)
+            return Outcome.failed(path, ResourceError("not tried after that", path=path))
+        for remark in ready.remarks:
+            self.console.warn(remark)
+        from stemsplit.separation.pipeline import separate
+        from stemsplit.separation.writing import Writing
+
+        job = replace(
+            self._job(ready.info, ready.outputs, ready.replacing),
+            statistics=ready.statistics,
+            ledger=ready.ledger,
+        )
+        writing = Writing(job)
+        try:
+            with closing(separate(job, self.load(), writing)) as events:
+                show(self.console, self._meanwhile(events, claims), self._labels[path], path)
+        except StemsplitError as error:
+            claims.release(ready.ledger.mark)
+            return Outcome.failed(path, error)
+        return _Ending(ready, writing, start)
+
+    def _meanwhile(self, events: Iterable[Event], claims: Claims) -> Iterator[Event]:
+        """Pass ``events`` on; tell of the song before as soon as it is in its place.
+
+        A judge takes his time, and would keep the network waiting for no gain.
+        """
+        for event in events:
+            if self._ending is not None and self._ending.writing.done and self.judge is None:
+                self._finish(claims)
+            yield event
+
+    def _finish(self, claims: Claims) -> None:
+        """Wait for the song that is being written, if there is one, and tell what became of it."""
+        if self._ending is None:
+            return
+        ready, writing, start = self._ending.ready, self._ending.writing, self._ending.start
+        path = ready.song.path
+        try:
+            finished = show(self.console, writing.events(), self._labels[path], path)
+            outcome = Outcome(
+                input=path,
+                status="done",
+                outputs=ready.outputs,
+                finished=finished,
+                seconds=time.monotonic() - start,
+            )
+        except StemsplitError as error:
+            outcome = Outcome.failed(path, error)
+        self._ending = None
+        claims.release(ready.ledger.mark)
+        self._tell(outcome)
 
     def split(self, song: Path, outputs: dict[str, Path], label: str) -> Finished | None:
-        """Write ``outputs``, files by stem, of ``song``, and show how far it is.
+        """Write ``outputs``, files by stem, of one ``song``, without a manifest, and show how.
 
         Raises as ``split`` of the pipeline does.
         """
-        force = self.options.existing == "force"
+        replacing = self.options.existing == "force"
         for path in outputs.values():
-            refuse_existing(path, force=force)
+            refuse_existing(path, force=replacing)
         info = cut(probe(song), self.options.excerpt)
         engine = self.load()
         from stemsplit.separation import pipeline
 
-        job = pipeline.Job(
+        with closing(pipeline.split(self._job(info, outputs, replacing), engine)) as events:
+            return show(self.console, events, label + song.name, song)
+
+    def _job(self, info: StreamInfo, outputs: dict[str, Path], replacing: bool) -> Job:
+        from stemsplit.separation.job import Job
+
+        return Job(
             info=info,
             selection=self.selection,
             outputs=outputs,
             encoding=self.options.encoding,
-            force=force,
+            force=replacing,
             accept_truncated=self.options.accept_truncated,
         )
-        with closing(pipeline.split(job, engine)) as events:
-            return show(self.console, events, f"{label}{song.name}")
+
+    @cached_property
+    def _recipes(self) -> dict[str, Recipe]:
+        """What each stem is made with. The weights are fetched for that: their digest counts."""
+        self.fetch()
+        model, settings = self.options.model, settings_of(self.options)
+        return {
+            stem: Recipe(
+                model=loading.label(model),
+                digest=loading.fingerprint(model, stems=[name for name in parts if name != SONG]),
+                parts=dict(parts),
+                settings=settings,
+            )
+            for stem, parts in self.selection.recipes.items()
+        }
 
     def load(self) -> Engine | Chorus:
         """Return the engine; the first time, fetch and load the model.
@@ -219,36 +320,38 @@ class Batch:
         Raises ``CheckpointError`` and ``ResourceError``.
         """
         if self._engine is None:
+            self.fetch()
             self._engine = self._load()
         return self._engine
 
     def fetch(self) -> None:
         """See to it that the weights are here. Raises ``CheckpointError`` and ``ResourceError``."""
-        options = self.options
         fetching = loading.prepare(
-            options.model,
+            self.options.model,
             stems=self.selection.needed,
-            offline=options.offline,
-            allow_unverified=options.allow_unverified,
+            offline=self.options.offline,
+            allow_unverified=self.options.allow_unverified,
         )
-        show(self.console, fetching, options.model)
+        show(self.console, fetching, self.options.model)
 
     def _load(self) -> Engine | Chorus:
-        options, stems = self.options, self.selection.needed
-        self.fetch()
+        options = self.options
         start = time.monotonic()
         from stemsplit.separation.device import keep_freed_memory
 
         keep_freed_memory()
         from stemsplit.separation.engines import load_engine
 
-        engine = load_engine(options.model, stems, options.engine)
+        engine = load_engine(options.model, self.selection.needed, options.engine)
         self.console.detail(
             f"{options.model} on {engine.setup}, loaded in {time.monotonic() - start:.1f} s"
         )
         return engine
 
     def _tell(self, outcome: Outcome) -> None:
+        if self.judge is not None and outcome.error is None:
+            outcome = self._score(self.judge, outcome)
+        self._outcomes.append(outcome)
         if outcome.error is not None:
             self.console.error(outcome.error)
         if outcome.status == "skipped":
@@ -264,19 +367,23 @@ class Batch:
         if self.judge is not None and outcome.scores is not None:
             self.judge.tell(outcome.scores)
 
-    def _summarise(self, outcomes: Sequence[Outcome]) -> None:
-        if len(outcomes) > 1:
-            for line in table(outcomes, whole=self.console.verbose > 0):
-                self.console.note(line)
+    def _score(self, judge: Judge, outcome: Outcome) -> Outcome:
+        """Return ``outcome`` with the scores of its stems, or with what went wrong with these."""
+        path = outcome.input
+        try:
+            scores = judge.score(path, self._plans[path].stems, self._labels[path])
+        except StemsplitError as error:
+            return replace(outcome, error=error)
+        return replace(outcome, scores=scores)
 
 
-def _score(judge: Judge, outcome: Outcome, plan: Plan, label: str) -> Outcome:
-    """Return ``outcome`` with the scores of its stems, or with what went wrong with these."""
-    try:
-        return replace(outcome, scores=judge.score(outcome.input, plan.stems, label))
-    except StemsplitError as error:
-        return replace(outcome, error=error)
-
-
-def _files(plan: Plan) -> list[Path]:
-    return [*plan.stems.values(), plan.manifest]
+def _unless_taken(
+    waiting: deque[tuple[Song | InputError, Future[_Found]]], taken: list[Song | InputError]
+) -> Iterator[tuple[Song | InputError, _Found]]:
+    """Yield the first of ``waiting``; if another process has it, note it as ``taken`` instead."""
+    song, future = waiting.popleft()
+    found = future.result()
+    if isinstance(found, Taken):
+        taken.append(song)
+    else:
+        yield song, found

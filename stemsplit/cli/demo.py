@@ -51,7 +51,8 @@ def demo(
     ratio (SDR) in dB over the whole song: higher is better; beside it stands what the unsplit song
     would score as that stem.
     """
-    from stemsplit.cli.batch import Batch, SplitOptions
+    from stemsplit.cli.batch import Batch
+    from stemsplit.cli.plans import SplitOptions
 
     console = Console(
         sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, style=progress

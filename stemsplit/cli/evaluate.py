@@ -132,8 +132,9 @@ def evaluate(
         )
     assert dataset is not None
     from stemsplit.checkpoints import loading
-    from stemsplit.cli.batch import Batch, SplitOptions
+    from stemsplit.cli.batch import Batch
     from stemsplit.cli.dataset import DataSet
+    from stemsplit.cli.plans import SplitOptions
 
     folder = out / loading.label(model)
     separating = SplitOptions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from stemsplit.cli.console import Console, Meter, Pace, clock
@@ -11,10 +12,12 @@ from stemsplit.types import Event, Fetching, Finished, Opened, Progressed, Strea
 _MEGABYTE = 1e6
 
 
-def show(console: Console, events: Iterable[Event], label: str) -> Finished | None:
-    """Show ``events`` as they come; return how it ended, if it was a song that was split."""
+def show(
+    console: Console, events: Iterable[Event], label: str, song: Path | None = None
+) -> Finished | None:
+    """Show ``events`` as they come; return how it ended, if they are those of a ``song``."""
     finished = None
-    screen = _Stream(console) if console.style == "ndjson" else _Screen(console, label)
+    screen = _Stream(console, song) if console.style == "ndjson" else _Screen(console, label)
     with screen:
         for event in events:
             match event:
@@ -35,9 +38,9 @@ def show(console: Console, events: Iterable[Event], label: str) -> Finished | No
 class _Stream:
     """Events as objects on stderr, one a line."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, song: Path | None) -> None:
         self._console = console
-        self._input: str | None = None
+        self._input = None if song is None else str(song)
 
     def __enter__(self) -> _Stream:
         return self
@@ -53,7 +56,6 @@ class _Stream:
         self._tell("fetching", model=name, source=source, done=done, total=total)
 
     def opened(self, info: StreamInfo) -> None:
-        self._input = str(info.path)
         self._tell(
             "opened",
             input=self._input,

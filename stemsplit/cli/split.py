@@ -15,7 +15,7 @@ from stemsplit.cli.settings import describe
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.separation.device import parse_device
 from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
-from stemsplit.types import Clip, Depth, EncodingOptions, EngineOptions, Format
+from stemsplit.types import Clip, Depth, EncodingOptions, EngineOptions, Existing, Format
 
 app = options.new_app()
 
@@ -134,6 +134,27 @@ def split(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave stems that exist, write what is missing.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Write what is missing or made in another way; the default with several songs.",
+        ),
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first song that fails.")
+    ] = False,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            metavar="N",
+            min=1,
+            envvar="STEMSPLIT_JOBS",
+            help="Songs that are read ahead of the one being separated.",
+        ),
+    ] = 1,
     accept_truncated: Annotated[
         bool, typer.Option("--accept-truncated", help="Split what is left of a truncated file.")
     ] = False,
@@ -205,8 +226,7 @@ def split(
     if not files and not files_from:
         raise UsageError("no FILE, and no --files-from either")
     parse_device(device)
-    if force and skip_existing:
-        raise UsageError("--force and --skip-existing exclude each other")
+    existing = choose_existing(force=force, skip=skip_existing, resume=resume)
     encoding = EncodingOptions(
         format=format,
         depth=depth,
@@ -220,7 +240,8 @@ def split(
     asked = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
     # Imported here: --help has no need of ffmpeg and the registry.
     from stemsplit.audio.formats import fitting
-    from stemsplit.cli.batch import Batch, SplitOptions
+    from stemsplit.cli.batch import Batch
+    from stemsplit.cli.plans import SplitOptions
 
     settings = SplitOptions(
         model=ensemble or model,
@@ -229,7 +250,9 @@ def split(
         folder=out,
         template=filename,
         encoding=fitting(encoding, asked),
-        existing="force" if force else "skip" if skip_existing else "refuse",
+        existing=existing,
+        fail_fast=fail_fast,
+        jobs=jobs,
         accept_truncated=accept_truncated,
         excerpt=parse_excerpt(start=start, end=end, duration=duration, preview=preview),
         mixes=tuple(mix or ()),
@@ -254,6 +277,15 @@ def split(
 
         judge = Judge(console, reference, report, settings.told())
     return Batch(settings, console, judge).run(files or (), files_from or ())
+
+
+def choose_existing(**asked: bool) -> Existing | None:
+    """Return what to do with stems that exist: what was asked for, None if nothing was."""
+    choices: dict[str, Existing] = {"force": "force", "skip": "skip", "resume": "resume"}
+    chosen = [choices[name] for name, wanted in asked.items() if wanted]
+    if len(chosen) > 1:
+        raise UsageError("of --force, --skip-existing and --resume, two exclude each other")
+    return chosen[0] if chosen else None
 
 
 def parse_stems(text: str) -> tuple[str, ...]:

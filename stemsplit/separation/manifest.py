@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Source:
     name: str
     size: int
     sha256: str
+    status: tuple[int, int, int] | None = field(default=None, compare=False)  # of the file, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ class Recipe:
     """What a stem is made with; everything that changes its bytes, but the input."""
 
     model: str
-    digest: str  # SHA-256 of the weights, or of what stands for them
+    digest: str  # SHA-256 of the networks and their weights
+    parts: dict[str, float]  # of which stems of the model, or of the song, how much
     settings: dict[str, Any]
 
 
@@ -75,6 +77,10 @@ class Manifest:
     complete: bool = True
     written: int = field(default=0, compare=False)  # when, in ns, as the file system knows
 
+    def tells_of(self, path: Path, folder: Path) -> bool:
+        """Return whether ``path`` is one of the outputs; ``folder`` is that of the manifest."""
+        return _relative(path, folder) in self.outputs
+
 
 def name_for(track: str) -> str:
     """Return the name of a manifest in a folder that stems of several songs share."""
@@ -95,9 +101,8 @@ def outputs_in(folder: Path, names: Iterable[str]) -> set[Path]:
 def identify(path: Path) -> Source:
     """Return who the file at ``path`` is; raises ``InputError`` if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return Source(name=path.name, size=file.tell(), sha256=digest)
+        status = status_of(path)
+        return Source(name=path.name, size=path.stat().st_size, sha256=_digest(path), status=status)
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=path) from exc
 
@@ -159,8 +164,8 @@ def _digest(path: Path) -> str:
 class Ledger:
     """The manifest of one song while its stems are written.
 
-    ``announce`` before they move to their places, then ``confirm``, or ``retract`` if they could
-    not be moved. ``recipes`` are those of the stems; ``known`` is what was known before.
+    ``recipes`` are those of the stems; ``known`` is what was known before; ``mark`` is in the names
+    of temporary files.
     """
 
     def __init__(
@@ -179,20 +184,32 @@ class Ledger:
         self._source = source
         self._recipes = recipes
         self._known = known
-        self._before: bytes | None = None
-        self._manifest: Manifest | None = None
-        self._status = _status(song)
 
-    def announce(
+    @contextlib.contextmanager
+    def recording(
         self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: Audio
-    ) -> None:
-        """Write that the stems ``files`` are about to move to ``targets``.
+    ) -> Iterator[None]:
+        """Write down, around the block that does it, that ``files`` move to ``targets``.
 
-        Raises ``InputError`` if the song is not what it was when this ledger was made, and
-        ``OutputError`` or ``ResourceError`` if the manifest cannot be written.
+        If the block fails, the manifest is what it was before. Raises ``InputError`` if the song is
+        not what it was when it was identified, and ``OutputError`` or ``ResourceError`` if the
+        manifest cannot be written.
         """
-        if _status(self._song) != self._status:
+        if status_of(self._song) != self._source.status:
             raise InputError("was changed while it was split", path=self._song)
+        manifest = self._foretell(targets, files, audio)
+        before = self.path.read_bytes() if self.path.exists() else None
+        self._write(replace(manifest, complete=False))
+        try:
+            yield
+        except BaseException:
+            self._restore(before)
+            raise
+        self._write(manifest)
+
+    def _foretell(
+        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: Audio
+    ) -> Manifest:
         folder = self.path.parent
         outputs = self._still_true(folder)
         for stem, file in files.items():
@@ -202,25 +219,14 @@ class Ledger:
                 sha256=_digest(file),
                 recipe=self._recipes[stem],
             )
-        with contextlib.suppress(OSError):
-            self._before = self.path.read_bytes()
-        self._manifest = Manifest(
-            input=self._source, audio=audio, outputs=dict(sorted(outputs.items())), complete=False
-        )
-        self._write(self._manifest)
+        return Manifest(input=self._source, audio=audio, outputs=dict(sorted(outputs.items())))
 
-    def confirm(self) -> None:
-        """Write that the stems are in their places. Raises as ``announce`` does."""
-        if self._manifest is not None:
-            self._write(replace(self._manifest, complete=True))
-
-    def retract(self) -> None:
-        """Put back what was known before ``announce``; never raises."""
+    def _restore(self, before: bytes | None) -> None:
         with contextlib.suppress(OSError):
-            if self._manifest is not None and self._before is None:
+            if before is None:
                 self.path.unlink()
-            elif self._before is not None:
-                self.path.write_bytes(self._before)
+            else:
+                self.path.write_bytes(before)
 
     def _still_true(self, folder: Path) -> dict[str, Output]:
         """Return the outputs of earlier runs that are what the manifest says of them."""
@@ -234,8 +240,8 @@ class Ledger:
         }
 
     def _write(self, manifest: Manifest) -> None:
-        content = {"schema": SCHEMA, "version": __version__} | asdict(manifest)
-        del content["written"]
+        content: dict[str, Any] = {"schema": SCHEMA, "version": __version__} | asdict(manifest)
+        del content["written"], content["input"]["status"]
         temporary = self.path.with_name(f".stemsplit-{self.mark}-manifest.part")
         try:
             with temporary.open("w", encoding="utf-8") as file:
@@ -251,7 +257,7 @@ class Ledger:
             raise output_error(exc, self.path) from exc
 
 
-def _status(path: Path) -> tuple[int, int, int] | None:
+def status_of(path: Path) -> tuple[int, int, int] | None:
     """Return what changes when somebody writes to ``path``, or puts something else there."""
     try:
         status = path.stat()

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from math import log10
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,39 +12,24 @@ from torch import Tensor
 
 from stemsplit.audio.blocks import BlockReader
 from stemsplit.audio.decode import decode
-from stemsplit.audio.encode import StemWriter
-from stemsplit.audio.formats import clip_of, depth_of, encoded_rate
+from stemsplit.audio.formats import encoded_rate
 from stemsplit.audio.resample import fit, has_soxr, resample
 from stemsplit.audio.tags.model import Tags
 from stemsplit.audio.tags.reading import read_tags
 from stemsplit.separation.chorus import Chorus
 from stemsplit.separation.engine import Engine
-from stemsplit.separation.selection import Selection
+from stemsplit.separation.job import Job
 from stemsplit.separation.statistics import scan
+from stemsplit.separation.writing import Writing
 from stemsplit.types import (
-    EncodingOptions,
     Event,
-    Finished,
     Opened,
     Progressed,
     SongStatistics,
-    StreamInfo,
     Warned,
 )
 
 Block = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One song: what it is, which stems are wanted of it and where they go."""
-
-    info: StreamInfo
-    selection: Selection
-    outputs: dict[str, Path]  # the stems to write; may leave out some of the selection
-    encoding: EncodingOptions
-    force: bool = False
-    accept_truncated: bool = False
 
 
 def split(job: Job, engine: Engine | Chorus) -> Generator[Event, None, None]:
@@ -56,41 +38,42 @@ def split(job: Job, engine: Engine | Chorus) -> Generator[Event, None, None]:
     Memory does not depend on the length of the song. If the generator is closed early or an error
     comes up, no file is left. Raises ``InputError``, ``OutputError`` and ``ResourceError``.
     """
+    with Writing(job) as writing:
+        yield from separate(job, engine, writing)
+        yield from writing.events()
+
+
+def separate(job: Job, engine: Engine | Chorus, writing: Writing) -> Generator[Event, None, None]:
+    """Hand the stems of ``job`` to ``writing`` and yield what happens, but how the writing ends.
+
+    Raises as ``split`` does; then, and if the generator is closed early, ``writing`` is abandoned.
+    """
     info = job.info
     yield Opened(info)
     yield from map(Warned, _remarks(job, engine.sample_rate))
-    statistics = scan(info, engine.sample_rate, accept_truncated=job.accept_truncated)
+    statistics = job.statistics or scan(
+        info, engine.sample_rate, accept_truncated=job.accept_truncated
+    )
     for complaint in statistics.warnings:
         yield Warned(f"{info.path}: {complaint}")
     tags, complaints = read_tags(info) if job.encoding.tags else (Tags(), [])
     for complaint in complaints:
         yield Warned(f"{info.path}: {complaint}")
-    writing = StemWriter(
-        job.outputs,
-        options=job.encoding,
-        sample_rate=info.sample_rate,
-        channels=info.channels,
-        frames=statistics.frames,
-        force=job.force,
-        tags=tags,
-    )
-    with ExitStack() as stack, writing as writer:
-        done = 0
-        yield Progressed(0, statistics.frames)
-        for stems in _stems(job, engine, statistics, stack):
-            while engine.remarks:
-                yield Warned(f"{info.path}: {engine.remarks.pop(0)}")
-            writer.write(stems)
-            done += next(iter(stems.values())).shape[-1]
-            yield Progressed(done, statistics.frames)
-        writer.commit()
-    yield from map(Warned, _clipping(job.encoding, writer))
-    yield Finished(
-        job.outputs,
-        encoded_rate(job.encoding, info.sample_rate),
-        info.channels,
-        statistics.frames,
-    )
+    try:
+        writing.open(statistics.frames, tags)
+        with ExitStack() as stack:
+            done = 0
+            yield Progressed(0, statistics.frames)
+            for stems in _stems(job, engine, statistics, stack):
+                while engine.remarks:
+                    yield Warned(f"{info.path}: {engine.remarks.pop(0)}")
+                writing.write(stems)
+                done += next(iter(stems.values())).shape[-1]
+                yield Progressed(done, statistics.frames)
+        writing.end()
+    except BaseException:
+        writing.abandon()
+        raise
 
 
 def _remarks(job: Job, model_rate: int) -> Iterator[str]:
@@ -111,22 +94,6 @@ def _remarks(job: Job, model_rate: int) -> Iterator[str]:
             f"{info.path}: this ffmpeg has no soxr, the better resampler; "
             "its errors are near -100 dB instead of -140 dB"
         )
-
-
-def _clipping(encoding: EncodingOptions, writer: StemWriter) -> Iterator[str]:
-    """What became of samples above full scale; floats simply keep them."""
-    if writer.gain < 1:
-        yield f"all stems are {-20 * log10(writer.gain):.1f} dB lower, so that none clips"
-    clamped = clip_of(encoding) == "clamp"
-    if depth_of(encoding) == "32f" and not clamped:
-        return
-    done = "were clipped" if clamped else "will be clipped by most players"
-    advice = "--clip linked turns all stems down together"
-    if encoding.format == "wav":
-        advice += ", --depth 32f --clip none keeps them"
-    for stem, count in writer.above.items():
-        if count:
-            yield f"{stem}: {count} samples above full scale {done}; {advice}"
 
 
 def _stems(

@@ -20,6 +20,7 @@ from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
 from stemsplit.separation.device import resolve_device
 from stemsplit.separation.engines import load_engine
+from stemsplit.separation.job import Job
 from stemsplit.separation.naming import (
     DEFAULT_FOLDER,
     DEFAULT_TEMPLATE,
@@ -27,7 +28,7 @@ from stemsplit.separation.naming import (
     check_template,
     stem_paths,
 )
-from stemsplit.separation.pipeline import Job, narrow, split, widen
+from stemsplit.separation.pipeline import narrow, split, widen
 from stemsplit.separation.resampling import resample_tensor
 from stemsplit.separation.selection import select_stems
 from stemsplit.types import (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import closing
 from math import sqrt
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +18,23 @@ from stemsplit.errors import InputError
 from stemsplit.types import SongStatistics, StreamInfo
 
 
-def scan(info: StreamInfo, sample_rate: int, *, accept_truncated: bool = False) -> SongStatistics:
+def scan(
+    info: StreamInfo,
+    sample_rate: int,
+    *,
+    accept_truncated: bool = False,
+    stop: Event | None = None,
+) -> SongStatistics:
     """Return length and statistics of a song, as a model at ``sample_rate`` (Hz) hears it.
 
     Decodes the whole song once, block by block. Raises ``InputError`` for a song without a frame,
-    with values that are no numbers, or that cannot be decoded to its end.
+    with values that are no numbers, or that cannot be decoded to its end; ``CancelledError`` once
+    another thread has set ``stop``.
     """
     counter = FrameCounter(info)
     with decode(info, accept_truncated=accept_truncated) as decoder:
         heard = resample(
-            counter.count(decoder),
+            counter.count(_until(stop, decoder)),
             channels=info.channels,
             from_rate=info.sample_rate,
             to_rate=sample_rate,
@@ -43,6 +52,15 @@ def scan(info: StreamInfo, sample_rate: int, *, accept_truncated: bool = False) 
         deviation=deviation,
         warnings=tuple(decoder.warnings),
     )
+
+
+def _until(
+    stop: Event | None, blocks: Iterable[NDArray[np.float32]]
+) -> Iterator[NDArray[np.float32]]:
+    for block in blocks:
+        if stop is not None and stop.is_set():
+            raise CancelledError
+        yield block
 
 
 def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[int, float, float]:

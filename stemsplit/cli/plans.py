@@ -1,0 +1,119 @@
+"""What a run is asked for, and where the stems of each song will be: from names alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stemsplit.audio.excerpt import WHOLE, Excerpt
+from stemsplit.audio.formats import RULES, depth_of
+from stemsplit.checkpoints import loading
+from stemsplit.cli.inputs import Song
+from stemsplit.separation.naming import (
+    check_collisions,
+    clashes,
+    manifest_path,
+    safe_folder,
+    stem_paths,
+)
+from stemsplit.types import EncodingOptions, EngineOptions, Existing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitOptions:
+    """Everything that ``stemsplit FILE…`` can be told, but the files."""
+
+    model: str
+    folder: Path
+    template: str
+    encoding: EncodingOptions
+    existing: Existing | None  # None: resume with several songs, refuse with one
+    offline: bool
+    allow_unverified: bool
+    engine: EngineOptions
+    stems: tuple[str, ...] | None = None
+    two_stems: str | None = None
+    mixes: tuple[str, ...] = ()
+    sum_to_mix: str | None = None
+    accept_truncated: bool = False
+    excerpt: Excerpt = WHOLE
+    fail_fast: bool = False
+    jobs: int = 1
+
+    def told(self) -> dict[str, Any]:
+        """Return the choices that decide how the stems sound, in plain values."""
+        choices = asdict(self.engine)
+        del choices["batch"]  # how many segments run at a time is no choice of sound
+        return {"model": self.model, **choices}
+
+
+#: Options that leave the bytes of a stem as they are; all others are settings of its manifest.
+_WITHOUT_EFFECT = frozenset(
+    {
+        *("model", "stems", "two_stems", "mixes", "sum_to_mix"),  # each stem has its own of these
+        *("folder", "template", "existing", "fail_fast", "jobs"),
+        *("offline", "allow_unverified", "accept_truncated"),
+    }
+)
+
+
+def settings_of(options: SplitOptions) -> dict[str, Any]:
+    """Return those of ``options`` that change the bytes of a stem, as JSON would read them back."""
+    settings = {name: v for name, v in asdict(options).items() if name not in _WITHOUT_EFFECT}
+    settings["encoding"]["depth"] = depth_of(options.encoding)
+    del settings["engine"]["device"]
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the stems of a song go, by name, and the manifest that tells of them."""
+
+    stems: dict[str, Path]
+    manifest: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """All that may be written."""
+        return [*self.stems.values(), self.manifest]
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where these files are."""
+        return list(dict.fromkeys(path.parent for path in self.files))
+
+
+def plan_all(
+    songs: Sequence[Song], stems: Sequence[str], options: SplitOptions
+) -> dict[Path, Plan]:
+    """Return the plan of each of ``songs`` by its path; names that clash keep their endings.
+
+    Raises ``UsageError`` where that does not help.
+    """
+    plans = {song.path: _plan(song, stems, options) for song in songs}
+    while clashing := clashes({path: plan.files for path, plan in plans.items()}):
+        again = {
+            song.path: _plan(song, stems, options, whole_name=True)
+            for song in songs
+            if song.path in clashing
+        }
+        if all(plans[path] == plan for path, plan in again.items()):
+            break
+        plans |= again
+    check_collisions({path: plan.files for path, plan in plans.items()})
+    return plans
+
+
+def _plan(
+    song: Song, stems: Sequence[str], options: SplitOptions, *, whole_name: bool = False
+) -> Plan:
+    names: dict[str, Any] = {
+        "folder": options.folder / safe_folder(song.below),
+        "template": options.template,
+        "extension": RULES[options.encoding.format].extension,
+        "model": loading.label(options.model),
+        "whole_name": whole_name,
+    }
+    return Plan(stem_paths(song.path, stems, **names), manifest_path(song.path, **names))

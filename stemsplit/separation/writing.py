@@ -1,0 +1,168 @@
+"""Stems on their way to their files, in a thread of their own: the network does not wait for them.
+
+When the last block of a song is handed over, the next song can begin: encoders are completed,
+files put on the disk, hashed and moved to their places meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import log10
+from queue import Queue
+from threading import Event as Flag
+from threading import Thread
+
+from stemsplit.audio.encode import StemWriter
+from stemsplit.audio.ffmpeg import Block, signals_deferred
+from stemsplit.audio.formats import clip_of, depth_of, encoded_rate
+from stemsplit.audio.tags.model import Tags
+from stemsplit.separation.job import Job
+from stemsplit.separation.manifest import Audio
+from stemsplit.types import EncodingOptions, Event, Finished, Warned
+
+#: Blocks of all stems that may wait for the encoders; each is a hop of the network long.
+WAITING = 2
+
+
+class Writing:
+    """The stems of one ``job`` while they are written.
+
+    ``open`` it for so many frames, ``write`` blocks, then ``end``; ``events`` waits until all is in
+    its place. As a context manager it takes everything back when it is left before the ``end``.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._frames, self._tags = 0, Tags()
+        self._blocks: Queue[Mapping[str, Block] | None] = Queue(WAITING)
+        self._opened = Flag()
+        self._ended = self._abandoned = False
+        self._error: BaseException | None = None
+        self._remarks: list[str] = []
+        self._thread: Thread | None = None
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abandon()
+        self.close()
+
+    def abandon(self) -> None:
+        """Take everything back, unless the ``end`` has been said."""
+        if self._thread is not None and not (self._ended or self._abandoned):
+            self._abandoned = True
+            self._blocks.put(None)
+            self._thread.join()
+
+    def close(self) -> None:
+        """Wait until nothing is written any more."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def open(self, frames: int, tags: Tags) -> None:
+        """Open the files, for ``frames`` frames at the song's rate, with the ``tags`` of the song.
+
+        Raises ``OutputError``, or ``ResourceError`` for a full disk.
+        """
+        self._frames, self._tags = frames, tags
+        with signals_deferred():
+            self._thread = Thread(target=self._run, name="writing")
+            self._thread.start()
+        self._opened.wait()
+        self._raise_error()
+
+    def write(self, stems: Mapping[str, Block]) -> None:
+        """Hand over one block (C, n) of each stem. Raises what went wrong with an earlier one."""
+        self._raise_error()
+        self._blocks.put(stems)
+
+    def end(self) -> None:
+        """Say that there are no more blocks; the files are completed from now on."""
+        self._blocks.put(None)
+        self._ended = True
+
+    @property
+    def done(self) -> bool:
+        """Whether all is in its place, or has failed."""
+        return self._thread is None or not self._thread.is_alive()
+
+    def events(self) -> Iterator[Event]:
+        """Wait for the end, and yield what there is to tell. Raises what went wrong."""
+        self.close()
+        self._raise_error()
+        info = self._job.info
+        for remark in self._remarks:
+            yield Warned(f"{info.path}: {remark}")
+        rate = encoded_rate(self._job.encoding, info.sample_rate)
+        yield Finished(self._job.outputs, rate, info.channels, self._frames)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        all_taken = False
+        try:
+            with self._writer() as writer:
+                self._opened.set()
+                for stems in iter(self._blocks.get, None):
+                    if not self._abandoned:
+                        writer.write(stems)
+                all_taken = True
+                if not self._abandoned:
+                    self._commit(writer)
+                    self._remarks = list(_clipping(self._job.encoding, writer))
+        except BaseException as exc:  # raised again where the blocks come from
+            self._error = exc
+        finally:
+            self._opened.set()
+            while not all_taken:  # whoever hands over a block must not wait for ever
+                all_taken = self._blocks.get() is None
+
+    def _writer(self) -> StemWriter:
+        job = self._job
+        return StemWriter(
+            job.outputs,
+            options=job.encoding,
+            sample_rate=job.info.sample_rate,
+            channels=job.info.channels,
+            frames=self._frames,
+            force=job.force,
+            tags=self._tags,
+            mark=None if job.ledger is None else job.ledger.mark,
+        )
+
+    def _commit(self, writer: StemWriter) -> None:
+        """Put the stems in their places, and write that down where there is a ledger."""
+        job = self._job
+        files = writer.complete()
+        if job.ledger is None:
+            writer.commit()
+            return
+        rate = encoded_rate(job.encoding, job.info.sample_rate)
+        seconds = self._frames / job.info.sample_rate
+        audio = Audio(
+            sample_rate=rate,
+            channels=job.info.channels,
+            frames=round(seconds * rate),
+            seconds=round(seconds, 6),
+        )
+        with job.ledger.recording(job.outputs, files, audio):
+            writer.commit()
+
+
+def _clipping(encoding: EncodingOptions, writer: StemWriter) -> Iterator[str]:
+    """What became of samples above full scale; floats simply keep them."""
+    if writer.gain < 1:
+        yield f"all stems are {-20 * log10(writer.gain):.1f} dB lower, so that none clips"
+    clamped = clip_of(encoding) == "clamp"
+    if depth_of(encoding) == "32f" and not clamped:
+        return
+    done = "were clipped" if clamped else "will be clipped by most players"
+    advice = "--clip linked turns all stems down together"
+    if encoding.format == "wav":
+        advice += ", --depth 32f --clip none keeps them"
+    for stem, count in writer.above.items():
+        if count:
+            yield f"{stem}: {count} samples above full scale {done}; {advice}"

@@ -1,0 +1,279 @@
+"""A night of splitting: what was done is not done again, and what was not is."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from command import TINY, files_below, run
+
+from stemsplit.separation import claims, manifest
+
+STEMS = ["bass", "drums", "other", "vocals"]
+
+
+@pytest.fixture(autouse=True)
+def _tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A folder of three short songs, two of them below."""
+    return make_library(tmp_path / "library", 3)
+
+
+def make_library(folder: Path, songs: int, seconds: float = 0.5) -> Path:
+    for number in range(songs):
+        path = folder / f"{'album/' if number else ''}{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).normal(0, 0.1, (int(44_100 * seconds), 2))
+        soundfile.write(path, noise, 44_100)
+    return folder
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    """Return everything below ``folder``: files with their bytes, folders with None."""
+    return {
+        path.relative_to(folder).as_posix(): None if path.is_dir() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def statuses(*arguments: object, cwd: Path) -> dict[str, str]:
+    """Run with --json and return what became of each song, by its name."""
+    result = run("library", *arguments, "--json", "-q", cwd=cwd)
+    return {Path(record["input"]).stem: record["status"] for record in result.records}
+
+
+ALL_DONE = {"0": "done", "1": "done", "2": "done"}
+ALL_SKIPPED = {"0": "skipped", "1": "skipped", "2": "skipped"}
+
+
+def test_a_manifest_tells_what_was_made_of_what(library: Path, tmp_path: Path) -> None:
+    assert run("library", "--depth", "16", cwd=tmp_path).code == 0
+    known = json.loads((tmp_path / "separated/album/1" / manifest.NAME).read_text())
+    song = library / "album/1.wav"
+    assert known["input"] == {
+        "name": "1.wav",
+        "size": song.stat().st_size,
+        "sha256": manifest.identify(song).sha256,
+    }
+    assert known["audio"] == {
+        "sample_rate": 44_100,
+        "channels": 2,
+        "frames": 22_050,
+        "seconds": 0.5,
+    }
+    assert sorted(known["outputs"]) == [f"{stem}.wav" for stem in STEMS]
+    vocals = tmp_path / "separated/album/1/vocals.wav"
+    told = known["outputs"]["vocals.wav"]
+    assert (told["stem"], told["size"]) == ("vocals", vocals.stat().st_size)
+    assert told["sha256"] == manifest.identify(vocals).sha256
+    assert told["recipe"]["model"] == TINY
+    assert told["recipe"]["settings"]["encoding"]["depth"] == "16"
+    assert known["complete"] is True
+
+
+def test_a_second_run_does_nothing_and_changes_nothing(library: Path, tmp_path: Path) -> None:
+    assert statuses(cwd=tmp_path) == ALL_DONE
+    before = tree(tmp_path / "separated")
+    assert statuses(cwd=tmp_path) == ALL_SKIPPED
+    assert tree(tmp_path / "separated") == before
+    assert statuses("--force", cwd=tmp_path) == ALL_DONE
+    assert tree(tmp_path / "separated") == before
+
+
+def test_only_what_is_missing_or_changed_is_done_again(library: Path, tmp_path: Path) -> None:
+    statuses(cwd=tmp_path)
+    before = tree(tmp_path / "separated")
+    (tmp_path / "separated/0/vocals.wav").unlink()
+    changed = tmp_path / "separated/album/1/bass.wav"
+    data = bytearray(changed.read_bytes())
+    data[-1] ^= 1
+    changed.write_bytes(data)
+    (library / "album/2.wav").touch()
+    result = run("library", "--json", "-q", cwd=tmp_path)
+    assert [[stem["name"] for stem in record["stems"]] for record in result.records[:2]] == [
+        ["vocals"],
+        ["bass"],
+    ]
+    assert result.records[2]["status"] == "skipped"
+    assert tree(tmp_path / "separated") == before
+
+
+def test_a_changed_song_is_done_again(library: Path, tmp_path: Path) -> None:
+    statuses(cwd=tmp_path)
+    data = soundfile.read(library / "0.wav")[0]
+    times = (library / "0.wav").stat()
+    soundfile.write(library / "0.wav", -data, 44_100)
+    os.utime(library / "0.wav", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert statuses(cwd=tmp_path) == ALL_SKIPPED | {"0": "done"}
+
+
+def test_other_settings_other_stems_and_other_formats(library: Path, tmp_path: Path) -> None:
+    assert statuses("--stems", "vocals", cwd=tmp_path) == ALL_DONE
+    vocals = (tmp_path / "separated/0/vocals.wav").stat().st_mtime_ns
+    assert statuses("--stems", "vocals,bass", cwd=tmp_path) == ALL_DONE
+    assert (tmp_path / "separated/0/vocals.wav").stat().st_mtime_ns == vocals
+    assert statuses("--stems", "vocals,bass", cwd=tmp_path) == ALL_SKIPPED
+    assert statuses("--stems", "vocals", "--depth", "16", cwd=tmp_path) == ALL_DONE
+    assert soundfile.info(tmp_path / "separated/0/vocals.wav").subtype == "PCM_16"
+    assert statuses("--stems", "vocals", "--format", "flac", cwd=tmp_path) == ALL_DONE
+    assert statuses("--stems", "vocals", "--depth", "16", cwd=tmp_path) == ALL_SKIPPED
+    assert files_below(tmp_path / "separated/0") == ["bass.wav", "vocals.flac", "vocals.wav"]
+
+
+def test_what_another_program_put_there_is_refused(library: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "separated/0/vocals.wav"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"precious")
+    assert statuses(cwd=tmp_path) == ALL_DONE | {"0": "failed"}
+    assert foreign.read_bytes() == b"precious"
+
+
+def test_a_damaged_manifest_is_as_none(library: Path, tmp_path: Path) -> None:
+    statuses(cwd=tmp_path)
+    before = tree(tmp_path / "separated")
+    (tmp_path / "separated/0" / manifest.NAME).write_text('{"schema": 1')
+    result = run("library", "--json", cwd=tmp_path)
+    assert [record["status"] for record in result.records] == ["done", "skipped", "skipped"]
+    assert "warning: separated/0/.stemsplit.json: this manifest is damaged" in result.stderr
+    assert tree(tmp_path / "separated") == before
+
+
+def test_one_song_is_refused_unless_resumed(library: Path, tmp_path: Path) -> None:
+    assert run("library/0.wav", cwd=tmp_path).code == 0
+    assert run("library/0.wav", cwd=tmp_path).code == 3
+    assert run("library/0.wav", "--resume", cwd=tmp_path).lines == []
+
+
+def test_manifests_of_songs_that_share_a_folder(library: Path, tmp_path: Path) -> None:
+    template = ("--filename", "{track} - {stem}.{ext}", "--stems", "vocals", "-o", "library")
+    assert statuses(*template, cwd=tmp_path) == ALL_DONE
+    assert statuses(*template, cwd=tmp_path) == ALL_SKIPPED
+    assert (library / "album" / ".1.stemsplit.json").is_file()
+
+
+def test_fail_fast(library: Path, tmp_path: Path) -> None:
+    (library / "! bad.wav").write_bytes(b"RIFF")
+    result = run("library", "--fail-fast", cwd=tmp_path)
+    assert (result.code, result.stdout) == (3, "")
+    assert result.stderr.count("not tried after that") == 6  # in its turn, and in the table
+    assert not (tmp_path / "separated").exists()
+
+
+def test_the_table_at_the_end(library: Path, tmp_path: Path) -> None:
+    (library / "bad.wav").write_bytes(b"RIFF")
+    (library / "silent").write_bytes(b"ID3\4\0\0\0\0\0\0")
+    result = run("library", cwd=tmp_path)
+    assert result.code == 6
+    counts, failure = result.stderr.splitlines()[-2:]
+    assert counts == "3 done, 0 skipped, 1 failed"
+    assert failure.startswith("  failed   library/bad.wav: not an audio file")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "stemsplit", "library", "-q", *arguments]
+
+
+def survive(tmp_path: Path, songs: int, kills: int, seed: int) -> None:
+    """Kill runs at random moments; the last one has to end with the tree of an undisturbed run."""
+    make_library(tmp_path / "library", songs)
+    start = time.monotonic()
+    subprocess.run(
+        command("-o", "undisturbed"), cwd=tmp_path, check=True, stdout=subprocess.DEVNULL
+    )
+    whole = time.monotonic() - start
+    moments = random.Random(seed)
+    killed = 0
+    for _ in range(kills):
+        process = subprocess.Popen(
+            command("-o", "killed"), cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            process.wait(moments.uniform(0.2, 1.0) * whole)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            killed += 1
+        process.wait()
+    subprocess.run(command("-o", "killed"), cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert killed
+    assert tree(tmp_path / "killed") == tree(tmp_path / "undisturbed")
+
+
+def test_a_night_with_kills(tmp_path: Path) -> None:
+    survive(tmp_path, songs=4, kills=2, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_a_long_night_with_many_kills(tmp_path: Path, seed: int) -> None:
+    survive(tmp_path, songs=12, kills=8, seed=seed)
+
+
+def test_two_processes_share_the_work(tmp_path: Path) -> None:
+    make_library(tmp_path / "library", 8)
+    processes = [
+        subprocess.Popen(command("--json"), cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(2)
+    ]
+    outs = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    records = [json.loads(line) for lines in outs for line in lines]
+    assert len(records) == 16
+    done = [record["input"] for record in records if record["status"] == "done"]
+    assert len(done) == len(set(done)) == 8
+    assert not list((tmp_path / "separated").glob(".stemsplit-*"))
+
+
+def test_a_claim_is_free_when_its_process_is_dead(tmp_path: Path) -> None:
+    code = (
+        "import time; from pathlib import Path; from stemsplit.separation.claims import Claims\n"
+        "claims = Claims(Path('out')).__enter__()\n"
+        "mark = claims.take(Path('out/song/m'), [Path('out/song')])\n"
+        "Path('out/song').mkdir(); Path('out/song', f'.stemsplit-{mark}-1.part').touch()\n"
+        "print(mark, flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout
+    mark = holder.stdout.readline().strip()
+    part = tmp_path / f"out/song/.stemsplit-{mark}-1.part"
+    song = (tmp_path / "out/song/m", [tmp_path / "out/song"])
+    with claims.Claims(tmp_path / "out") as alive:
+        assert alive.take(*song) is None
+        assert part.exists()
+    holder.kill()
+    holder.communicate()
+    with claims.Claims(tmp_path / "out") as free:
+        assert not part.exists()
+        assert free.take(*song) == mark
+    assert files_below(tmp_path / "out") == []
+
+
+def test_ctrl_c_leaves_a_folder_that_can_be_gone_on_with(library: Path, tmp_path: Path) -> None:
+    make_library(library, 8, seconds=2)
+    process = subprocess.Popen(
+        command(), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stderr
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    left = [name for name in files_below(tmp_path / "separated") if "/.stem" in f"/{name}"]
+    assert left == []
+    for record in (tmp_path / "separated").rglob(manifest.NAME):
+        assert len(list(record.parent.iterdir())) == 5
+    shutil.rmtree(tmp_path / "separated")
