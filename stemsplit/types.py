@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 Format: TypeAlias = Literal["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
+Daw: TypeAlias = Literal["reaper", "dawproject"]
 Clip: TypeAlias = Literal["none", "clamp", "linked"]
 Existing: TypeAlias = Literal["refuse", "force", "skip", "resume"]
 Window: TypeAlias = Literal["triangle", "fade"]

@@ -1,0 +1,73 @@
+"""A song and its stems side by side: all that a project file tells."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsplit.audio.palette import colours_of
+from stemsplit.audio.tags.model import Tags
+from stemsplit.types import Format, StreamInfo
+
+TEMPO = re.compile(r"\s*(\d{2,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
+SLOWEST, FASTEST = 20, 666  # beats a minute that all of these programs take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One stem: ``path`` is where its file is to be, ``content`` where its bytes are by now."""
+
+    stem: str
+    path: Path
+    content: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The ``tracks`` of one song, all of one length and in step with each other."""
+
+    name: str
+    tracks: tuple[Track, ...]
+    format: Format
+    sample_rate: int  # Hz, of the stems as stored
+    channels: int
+    frames: int  # at that rate
+    tags: Tags
+    song: StreamInfo  # what was split
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.frames / self.sample_rate
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """The colour of each stem, as ``#RRGGBB``."""
+        return colours_of(tuple(track.stem for track in self.tracks))
+
+    @property
+    def tempo(self) -> float | None:
+        """Beats a minute, as the song's tags tell; None where they do not, or tell nonsense."""
+        match = TEMPO.fullmatch(self.tags.texts.get("bpm", ("",))[0])
+        if match is None:
+            return None
+        beats = float(match[1].replace(",", "."))
+        return beats if SLOWEST <= beats <= FASTEST else None
+
+
+def decimal(number: float) -> str:
+    """Return ``number`` without an exponent, exact enough to tell a frame from the next in a day.
+
+    Not every reader of numbers knows what 1e-05 is.
+    """
+    return f"{number:.15f}".rstrip("0").rstrip(".")
+
+
+def relative(path: Path, folder: Path) -> str:
+    """Return ``path`` as seen from ``folder``, with the slashes that every system takes."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # on another drive
+        return path.absolute().as_posix()
