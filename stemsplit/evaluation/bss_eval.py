@@ -23,12 +23,13 @@ from stemsplit.evaluation.correlations import Correlations
 from stemsplit.evaluation.waves import Layout, Waves, arrange, blocks
 
 TAPS = 512
-#: Added to the energy of each channel as a share of it, so that channels that are copies of each
-#: other (a mono stem) have a solution. It moves scores by less than 1e-4 dB.
-REGULARISATION = 1e-13
-#: A reference that its own past predicts to this share of its energy has bands with nothing in
-#: them; what filters do there is decided by rounding, and SIR with it.
-BAND_LIMITED = 1e-11
+#: Shares of its energy that are added to each channel, the first that leaves a solution, where
+#: channels are copies of each other (a mono stem) or nothing is in some band. The first is the
+#: rounding of the sums.
+REGULARISATION = (1e-16, 1e-15, 1e-14, 1e-13, 1e-12, 1e-10, 1e-8)
+#: A reference whose spectrum is below this share of its mean somewhere is band-limited: rounding
+#: decides what filters do there, and with them SIR. 16 bits have noise enough in every band.
+BAND_LIMITED = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +176,19 @@ class _Filters:
         inputs = sources * channels
         energies = correlations[0, :, :inputs].diagonal()
         scale = torch.where(energies > 0, energies, 1.0).rsqrt()
-        # Each channel at energy 1, or the least square would not see the quiet ones.
+        # Each channel at energy 1, or the least squares would not see the quiet ones.
         gram = correlations[..., :inputs] * scale[:, None] * scale
-        gram[0] += torch.diag(torch.where(energies > 0, REGULARISATION, 1.0))
+        self.sir_reproducible = not _is_band_limited(gram.diagonal(dim1=1, dim2=2))
+        gram[0] += torch.diag(torch.where(energies > 0, 0.0, 1.0))
         right = (correlations[..., inputs:] * scale[:, None]).view(TAPS, inputs, sources, channels)
         blocks, together = gram.mT, right.flatten(-2)
-        joint, _ = toeplitz.solve(blocks[None], together[None])
+        joint = _solve(blocks[None], together[None])
         ranges = [slice(s * channels, (s + 1) * channels) for s in range(sources)]
         alone = torch.stack([right[:, part, s] for s, part in enumerate(ranges)])
-        own, factor = toeplitz.solve(torch.stack([blocks[:, p, p] for p in ranges]), alone)
-        if sources == 1:
-            own = joint  # the same system: no interference, not even by rounding
-        pivots = factor[:, -channels:, -channels:].diagonal(dim1=1, dim2=2).square()
-        audible = energies.view(sources, channels).sum(1) > 0
-        self.sir_reproducible = bool((pivots.amax(1) > BAND_LIMITED)[audible].all())
+        # For one source it is the same system: no interference, not even by rounding.
+        own = joint
+        if sources > 1:
+            own = _solve(torch.stack([blocks[:, p, p] for p in ranges]), alone)
         # A projection's energy is its product with what is projected.
         explained = (joint.view_as(right) * right).sum((0, 1, 3))
         self.explained_energy = explained
@@ -298,6 +298,27 @@ def _apply(responses: Tensor, spectra: Tensor) -> Tensor:
     for response, spectrum in zip(responses, spectra, strict=True):
         filtered.addcmul_(response, spectrum)
     return filtered
+
+
+def _solve(blocks: Tensor, right: Tensor) -> Tensor:
+    """Return what ``toeplitz.solve`` does for the least regularisation that has a solution."""
+    for share in REGULARISATION:
+        regular = blocks.clone()
+        regular[:, 0].diagonal(dim1=1, dim2=2).add_(share)
+        try:
+            return toeplitz.solve(regular, right)
+        except RuntimeError as error:  # LinAlgError: not positive definite
+            failure = error
+    raise failure
+
+
+def _is_band_limited(correlations: Tensor) -> bool:
+    """Tell whether a channel of ``(L, S·C)``, each 1 at lag 0 (or silent: 0), has an empty band."""
+    # The window's side lobes are below 1e-13 of the spectrum's peak.
+    window = torch.kaiser_window(2 * TAPS - 1, False, beta=36.0, dtype=torch.float64)[TAPS - 1 :]
+    tapered = correlations * window[:, None]
+    spectrum = 2 * torch.fft.rfft(tapered, 4 * TAPS, dim=0).real - tapered[0]
+    return bool((spectrum.amin(0) < BAND_LIMITED)[correlations[0] > 0].any())
 
 
 def _energy(waves: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 
-def solve(blocks: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the solutions ``(N, L, M, R)`` and the Cholesky factors ``(N, L·M, L·M)``.
+def solve(blocks: Tensor, right: Tensor) -> Tensor:
+    """Return the solutions ``(N, L, M, R)`` of block Toeplitz systems.
 
     ``blocks`` ``(N, L, M, M)`` is the first row of blocks of each matrix, ``right``
     ``(N, L, M, R)`` the right sides, both float64. Raises ``torch.linalg.LinAlgError`` where a
@@ -22,7 +22,7 @@ def solve(blocks: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     # Two triangles and not ``cholesky_solve``, which copies the factor first.
     half = torch.linalg.solve_triangular(factor.mT, right.flatten(1, 2), upper=False)
     solution: Tensor = torch.linalg.solve_triangular(factor, half, upper=True)
-    return solution.view_as(right), factor
+    return solution.view_as(right)
 
 
 def factorise(blocks: Tensor) -> Tensor:

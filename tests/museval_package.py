@@ -1,0 +1,45 @@
+"""museval's metrics as an oracle, installed into a folder of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import soundfile
+
+PACKAGES = ("museval==0.4.1", "mir_eval==0.7", "torch-log-wmse==1.1.0", "auraloss==0.4.0")
+SONGS = Path(__file__).parent.parent.parent / "shared" / "stems" / "eval"
+STEMS = ("vocals", "drums", "bass", "other")
+
+
+def install(folder: Path) -> Path:
+    """Install the packages that know the metrics, without what else they want, into ``folder``."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--target", str(folder), *PACKAGES], check=True, timeout=600)
+    return folder
+
+
+def load_museval(folder: Path) -> ModuleType:
+    """Return ``museval.metrics`` by its file: the package itself asks for ffmpeg on the path."""
+    spec = importlib.util.spec_from_file_location("oracle", folder / "museval" / "metrics.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read_song(name: str) -> np.ndarray:
+    """Return the true stems ``(S, T, C)`` of a song, float64."""
+    return np.stack([soundfile.read(SONGS / name / f"{stem}.flac")[0] for stem in STEMS])
+
+
+def perturb(references: np.ndarray) -> np.ndarray:
+    """Return estimates of stems ``(S, T, C)`` with leakage, loss and noise, as separators do."""
+    level = np.sqrt(np.mean(references**2, axis=(1, 2), keepdims=True))
+    noise = np.random.default_rng(0).standard_normal(references.shape)
+    leakage = references.sum(0) - references
+    return np.asarray(0.9 * references + 0.05 * leakage + 0.03 * level * noise)
