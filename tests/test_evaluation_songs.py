@@ -43,6 +43,13 @@ def test_a_folder_of_stems_is_one_song(tmp_path: Path) -> None:
     assert find_songs(tmp_path / "song/vocals.wav")[0].name == "vocals"
 
 
+def test_links_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/vocals.wav", "set/one/vocals.wav")
+    (tmp_path / "set/two").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set/loop").symlink_to(tmp_path / "set")
+    assert [song.name for song in find_songs(tmp_path / "set")] == ["one", "two"]
+
+
 def test_stem_files_side_by_side_are_songs(tmp_path: Path) -> None:
     touch(tmp_path, "One.stem.mp4", "Two.STEM.MP4", "readme.md")
     assert names(tmp_path) == {"One": "One.stem.mp4", "Two": "Two.STEM.MP4"}

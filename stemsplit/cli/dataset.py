@@ -109,7 +109,7 @@ class DataSet:
         with scratch as name:
             stems = self.folder / song.name if self.keep_stems else Path(name)
             outputs = {stem: stems / f"{stem}.wav" for stem in wanted}
-            self.batch.split(_as_file(mixture, Path(name)), outputs, label)
+            self.batch.split(_as_file(mixture, Path(name)), outputs, f"{label}: ")
             sounds = Sounds(
                 song=song.name,
                 estimates={stem: Audio(paths=(path,)) for stem, path in outputs.items()},

@@ -50,8 +50,13 @@ def _below(root: Path) -> Iterable[SongStems]:
     def refuse(error: OSError) -> None:
         raise error
 
-    for parent, folders, files in os.walk(root, onerror=refuse):
+    seen: set[Path] = set()
+    for parent, folders, files in os.walk(root, onerror=refuse, followlinks=True):
         here = Path(parent)
+        if (identity := here.resolve()) in seen:  # two links to one folder, or a loop
+            folders.clear()
+            continue
+        seen.add(identity)
         if any(sounds_by_name(name) and not name.lower().endswith(STEM_FILE) for name in files):
             folders.clear()  # what is below a song belongs to it
             way = here.relative_to(root).as_posix()
