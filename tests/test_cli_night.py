@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from audio_files import run_ffmpeg
 from command import TINY, files_below, run
 
 from stemsplit.separation import claims, manifest
@@ -152,6 +153,21 @@ def test_a_damaged_manifest_is_as_none(library: Path, tmp_path: Path) -> None:
     assert tree(tmp_path / "separated") == before
 
 
+def test_what_was_stopped_between_its_last_two_steps_is_settled(
+    library: Path, tmp_path: Path
+) -> None:
+    statuses(cwd=tmp_path)
+    before = tree(tmp_path / "separated")
+    for number, kept in (("0", 4), ("album/1", 2)):
+        folder = tmp_path / "separated" / number
+        text = (folder / manifest.NAME).read_text()
+        (folder / manifest.NAME).write_text(text.replace('"complete": true', '"complete": false'))
+        for stem in STEMS[kept:]:
+            (folder / f"{stem}.wav").unlink()
+    assert statuses(cwd=tmp_path) == ALL_SKIPPED | {"1": "done"}
+    assert tree(tmp_path / "separated") == before
+
+
 def test_one_song_is_refused_unless_resumed(library: Path, tmp_path: Path) -> None:
     assert run("library/0.wav", cwd=tmp_path).code == 0
     assert run("library/0.wav", cwd=tmp_path).code == 3
@@ -181,6 +197,15 @@ def test_the_table_at_the_end(library: Path, tmp_path: Path) -> None:
     counts, failure = result.stderr.splitlines()[-2:]
     assert counts == "3 done, 0 skipped, 1 failed"
     assert failure.startswith("  failed   library/bad.wav: not an audio file")
+
+
+def test_what_has_nothing_to_hear_is_passed_over(library: Path, tmp_path: Path) -> None:
+    film = str(library / "film.mp4")
+    run_ffmpeg("-f", "lavfi", "-i", "color=size=16x16:duration=1", "-c:v", "mpeg4", film)
+    assert statuses(cwd=tmp_path) == ALL_DONE
+    named = run("library/film.mp4", cwd=tmp_path)
+    assert (named.code, named.stdout) == (3, "")
+    assert "film.mp4: has no audio stream" in named.stderr
 
 
 def command(*arguments: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import ffmpeg
 
 from stemsplit.audio.ffmpeg import FILE, Process, command
-from stemsplit.errors import InputError
+from stemsplit.errors import InputError, NoAudioError
 from stemsplit.types import StreamInfo
 
 #: An ``au`` header: magic, offset, size, encoding, sample rate, channels, all big-endian.
@@ -103,7 +103,7 @@ def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
 def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
     if any("matches no streams" in text for text in process.complaints):
         which = f" number {stream + 1}" if stream else ""
-        return InputError(f"has no audio stream{which}", path=path)
+        return NoAudioError(f"has no audio stream{which}", path=path)
     reason = f"not an audio file that ffmpeg can read ({process.reason})"
     return InputError(reason, path=path)
 

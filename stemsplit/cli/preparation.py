@@ -68,6 +68,11 @@ class _Todo:
     known: Manifest | None = None
     remarks: list[str] = field(default_factory=list)
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a run was stopped while it moved the stems to their places."""
+        return self.known is not None and not self.known.complete
+
 
 class Preparation:
     """Prepares the songs of one run; ``recipes`` gives what each stem is made with, when asked."""
@@ -95,7 +100,8 @@ class Preparation:
         Raises ``InputError`` and ``OutputError``; ``CancelledError`` when ``stop`` is set.
         """
         plan = self._plans[song.path]
-        if not self._todo(song, plan).outputs:
+        todo = self._todo(song, plan)
+        if not todo.outputs and not todo.unsettled:
             self._claims.sweep(plan.manifest, plan.folders)
             return Skipped(song)
         try:
@@ -128,6 +134,8 @@ class Preparation:
     ) -> Prepared:
         todo = self._todo(song, plan)  # somebody else may have finished it in the meantime
         if not todo.outputs:
+            if todo.unsettled and todo.known is not None:
+                manifest.settle(plan.manifest, todo.known, mark)
             self._claims.release(mark)
             return Skipped(song)
         source = self._source(song.path)

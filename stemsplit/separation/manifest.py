@@ -199,13 +199,13 @@ class Ledger:
             raise InputError("was changed while it was split", path=self._song)
         manifest = self._foretell(targets, files, audio)
         before = self.path.read_bytes() if self.path.exists() else None
-        self._write(replace(manifest, complete=False))
+        _write(self.path, replace(manifest, complete=False), self.mark)
         try:
             yield
         except BaseException:
             self._restore(before)
             raise
-        self._write(manifest)
+        _write(self.path, manifest, self.mark)
 
     def _foretell(
         self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: Audio
@@ -233,28 +233,42 @@ class Ledger:
         known = self._known
         if known is None or known.input.sha256 != self._source.sha256:
             return {}
-        return {
-            name: output
-            for name, output in known.outputs.items()
-            if vouches(known, folder, folder / name, self._source, output.recipe)
-        }
+        return _true_outputs(known, folder)
 
-    def _write(self, manifest: Manifest) -> None:
-        content: dict[str, Any] = {"schema": SCHEMA, "version": __version__} | asdict(manifest)
-        del content["written"], content["input"]["status"]
-        temporary = self.path.with_name(f".stemsplit-{self.mark}-manifest.part")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-            sync_folder(self.path.parent)
-        except OSError as exc:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise output_error(exc, self.path) from exc
+
+def settle(path: Path, known: Manifest, mark: str) -> None:
+    """Write that the stems that ``known`` tells of are in their places, as far as they are.
+
+    Their writer was stopped before it could. Raises ``OutputError`` and ``ResourceError``.
+    """
+    outputs = _true_outputs(known, path.parent)
+    _write(path, replace(known, outputs=outputs, complete=True), mark)
+
+
+def _true_outputs(known: Manifest, folder: Path) -> dict[str, Output]:
+    return {
+        name: output
+        for name, output in known.outputs.items()
+        if vouches(known, folder, folder / name, known.input, output.recipe)
+    }
+
+
+def _write(path: Path, manifest: Manifest, mark: str) -> None:
+    content: dict[str, Any] = {"schema": SCHEMA, "version": __version__} | asdict(manifest)
+    del content["written"], content["input"]["status"]
+    temporary = path.with_name(f".stemsplit-{mark}-manifest.part")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise output_error(exc, path) from exc
 
 
 def status_of(path: Path) -> tuple[int, int, int] | None:

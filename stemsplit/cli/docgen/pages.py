@@ -352,6 +352,10 @@ FILES: Mapping[str, str] = {
         "`stemsplit models path` shows it on any system. It can be removed at any time, and can be "
         "copied to a machine without a network."
     ),
+    ".stemsplit.json": (
+        "The manifest beside the stems of a song: what they were made of and how, with their sizes "
+        "and SHA-256 digests. Without it the stems are as good, but are not known to be done."
+    ),
     "separated": "The folder below which stems go by default, in the current folder.",
     "evaluation": "The folder below which `evaluate --dataset` keeps what it found, likewise.",
 }
