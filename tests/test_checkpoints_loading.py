@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from registered import table
 
 from stemsplit.checkpoints import cache, loading, registry, weights
+from stemsplit.checkpoints.folders import digest_of
+from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.models.base import SeparationModel
 from stemsplit.models.ensemble import Ensemble, EnsembleConfig
@@ -135,8 +139,8 @@ class Gain(SeparationModel):
     """A network of one number per source, whose outputs are known."""
 
     def __init__(self, sources: tuple[str, ...], gains: list[float]) -> None:
-        super().__init__(None)
-        self.sources, self.sample_rate, self.channels, self.segment = sources, 8000, 2, 100
+        config = SimpleNamespace(sources=sources, sample_rate=8000, segment=100)
+        super().__init__(config, channels=2)
         self.gains = torch.nn.Parameter(torch.tensor(gains))
         self.runs = 0
 
@@ -240,6 +244,27 @@ def test_the_registry_may_set_overlap_and_window(
     monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
     network = loading.load("mine")
     assert (network.overlap, network.window) == (0.5, "fade")
+
+
+def test_an_overlap_in_the_weights_counts_where_the_registry_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = loading.load("tiny.htdemucs")
+    path = tmp_path / "own.safetensors"
+    state = dict(network.state_dict())
+    weights.save(Weights("htdemucs:HTDemucs", network.config, state, "a test", 0.75), path)
+    facts = [f'address = "{path.as_uri()}", sha256 = "{digest_of(path)}"']
+    (tmp_path / "extra.toml").write_text(
+        table("theirs", facts) + table("mine", facts, "overlap = 0.5")
+    )
+    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(tmp_path / "extra.toml"))
+    monkeypatch.setenv("STEMSPLIT_CACHE_DIR", str(tmp_path / "cache"))
+    assert loading.conventions(registry.resolve("theirs")) == (0.25, "triangle")  # not here yet
+    for name, overlap in [("theirs", 0.75), ("mine", 0.5)]:
+        for _ in loading.prepare(name):
+            pass
+        assert loading.load(name).overlap == overlap
+        assert loading.conventions(registry.resolve(name)) == (overlap, "triangle")
 
 
 @pytest.mark.weights

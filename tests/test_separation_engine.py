@@ -30,19 +30,18 @@ class HalvesConfig:
     """Of the networks below."""
 
     channels: int = 1
+    sources: tuple[str, ...] = ("half", "mirrored")
+    sample_rate: int = 8_000
+    segment: int = 100
 
 
 class Halves(SeparationModel):
     """Two sources: half of the mix, and half of the mix seen from the end of the segment."""
 
     Config = HalvesConfig
-    sources = ("half", "mirrored")
-    sample_rate = 8_000
-    segment = 100
 
     def __init__(self, config: HalvesConfig) -> None:
         super().__init__(config)
-        self.channels = config.channels
         self.batches: list[int] = []
 
     def forward(self, mix: Tensor) -> Tensor:
@@ -127,10 +126,16 @@ def test_a_network_of_any_length_hears_the_end_of_a_song_as_it_is() -> None:
     audio = torch.randn(1, 190)
     out = joined(Engine(model, device="cpu", overlap=0.5, batch=8), audio)
     assert (out[0] - audio / 2).abs().max() < 1e-6
-    assert model.lengths == [100, 100, 90, 90]  # from 0, 50, 100 and 100: multiples of 50
-    short = AnyLength(HalvesConfig())
-    joined(Engine(short, device="cpu"), audio[:, :37])
-    assert short.lengths == [37]
+    assert model.lengths == [100, 100, 90]  # from 0, 50 and 100: multiples of 50
+
+
+@pytest.mark.parametrize("frames", [1, 37, 75, 76, 99, 100])
+def test_what_fits_into_one_segment_is_heard_once(frames: int) -> None:
+    model = AnyLength(HalvesConfig())
+    audio = torch.randn(1, frames)
+    out = joined(Engine(model, device="cpu"), audio)
+    assert (out - torch.stack([audio / 2, audio.flip(-1) / 2])).abs().max() < 1e-6
+    assert model.lengths == [frames]
 
 
 def test_a_network_for_mono_hears_the_channels_one_by_one() -> None:

@@ -143,13 +143,17 @@ def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:
 def conventions(model: Model) -> tuple[float, Window]:
     """Return the overlap (share of a segment) and the window that the segments of ``model`` have.
 
-    What the registry leaves open is up to the architecture, which is imported for that.
+    What the registry leaves open is up to the weights, if they are here and say so, and then to the
+    architecture, which is imported for that. Raises ``CheckpointError`` for damaged weights.
     """
+    from stemsplit.checkpoints.weights import describe
     from stemsplit.models import architecture
 
     network = architecture(model.architecture or "ensemble:Ensemble")
-    overlap = network.overlap if model.overlap is None else model.overlap
-    return overlap, model.window or network.window
+    overlap = model.overlap
+    if overlap is None and (path := cache.find(model)) is not None:
+        overlap = describe(path).overlap
+    return network.overlap if overlap is None else overlap, model.window or network.window
 
 
 def _load_network(model: Model) -> SeparationModel:

@@ -263,7 +263,8 @@ def score(model: Model) -> str:
     if not model.scores:
         return ""
     values = model.scores[0].values.values()
-    part = "" if len(values) == len(model.stems) else f" of {len(values)} stems"
+    stems = "1 stem" if len(values) == 1 else f"{len(values)} stems"
+    part = "" if len(values) == len(model.stems) else f" of {stems}"
     return f"{sum(values) / len(values):.2f} {model.scores[0].metric}{part}"
 
 

@@ -57,9 +57,24 @@ class SeparationModel(nn.Module, ABC):
         """The whole configuration in plain values, ready for JSON."""
         return dataclasses.asdict(self._config)
 
-    def __init__(self, config: Any) -> None:
+    def __init__(
+        self,
+        config: Any,
+        *,
+        channels: int | None = None,
+        sample_rate: int | None = None,
+        segment: int | None = None,
+    ) -> None:
+        """What is given beside ``config`` it does not say, or means something else by that name.
+
+        ``channels`` of the audio, ``sample_rate`` in Hz, ``segment`` in frames.
+        """
         super().__init__()
         self._config = config
+        self.sources = config.sources
+        self.sample_rate = config.sample_rate if sample_rate is None else sample_rate
+        self.channels = config.channels if channels is None else channels
+        self.segment = config.segment if segment is None else segment
 
     @abstractmethod
     def forward(self, mix: Tensor) -> Tensor:

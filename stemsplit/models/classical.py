@@ -47,10 +47,6 @@ class SpectrogramSeparator(SeparationModel):
         super().__init__(config)
         if not 0 < config.hop <= config.n_fft // 2:
             raise ValueError(f"hop {config.hop} is not within half a window of {config.n_fft}")
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.channels
-        self.segment = config.segment
         self.n_fft = config.n_fft
         self.hop = config.hop
 

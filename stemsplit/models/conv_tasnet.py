@@ -228,11 +228,7 @@ class ConvTasNet(SeparationModel):
     any_length = True
 
     def __init__(self, config: ConvTasNetConfig) -> None:
-        super().__init__(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
+        super().__init__(config, channels=config.audio_channels)
         self.filter_length = config.filter_length
         self.mask = config.mask
 
@@ -353,11 +349,7 @@ class SpeechConvTasNet(SeparationModel):
     any_length = True
 
     def __init__(self, config: SpeechConvTasNetConfig) -> None:
-        super().__init__(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = 1
-        self.segment = config.segment
+        super().__init__(config, channels=1)
         self.mask = config.mask
 
         length, self.stride = config.filter_length, config.filter_length // 2

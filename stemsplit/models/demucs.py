@@ -110,11 +110,7 @@ class Demucs(SeparationModel):
     any_length = True
 
     def __init__(self, config: DemucsConfig) -> None:
-        super().__init__(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
+        super().__init__(config, channels=config.audio_channels)
         self.resample = config.resample
 
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
@@ -255,11 +251,7 @@ class DemucsV3(SeparationModel):
     any_length = True
 
     def __init__(self, config: DemucsV3Config) -> None:
-        super().__init__(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
+        super().__init__(config, channels=config.audio_channels)
         self.resample = config.resample
         self.normalize = config.normalize
 

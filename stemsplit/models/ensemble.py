@@ -32,13 +32,17 @@ class Ensemble(SeparationModel):
     Config = EnsembleConfig
 
     def __init__(self, config: EnsembleConfig, members: Sequence[SeparationModel]) -> None:
-        super().__init__(config)
         first = members[0]
+        super().__init__(
+            config,
+            channels=first.channels,
+            sample_rate=first.sample_rate,
+            segment=first.segment,
+        )
         for member in members:
             for name in AGREED:
                 if getattr(member, name) != getattr(first, name):
                     raise ValueError(f"the members of an ensemble differ in {name}")
-        self.sources = config.sources
         for name in AGREED:
             setattr(self, name, getattr(first, name))
         self.members = nn.ModuleList(members)

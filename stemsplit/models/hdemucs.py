@@ -150,11 +150,7 @@ class HDemucs(SeparationModel):
     any_length = True
 
     def __init__(self, config: HDemucsConfig) -> None:
-        super().__init__(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
+        super().__init__(config, channels=config.audio_channels)
         self.complex_as_channels = config.cac
         self.wiener_iters = config.wiener_iters
         self.wiener_residual = config.wiener_residual

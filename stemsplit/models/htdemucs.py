@@ -93,11 +93,7 @@ class HTDemucs(SeparationModel):
     fixed_segment = True
 
     def __init__(self, config: HTDemucsConfig) -> None:
-        super().__init__(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
+        super().__init__(config, channels=config.audio_channels)
 
         self.spectrogram = ComplexAsChannels(config.nfft)
         self.encoder, self.decoder = _build_branch(config, frequency=True)

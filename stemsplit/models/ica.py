@@ -45,13 +45,9 @@ class ICA(SeparationModel):
     any_length = True
 
     def __init__(self, config: ICAConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, channels=2)
         if len(config.sources) != 2:
             raise ValueError("two channels carry two sources")
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = 2
-        self.segment = config.segment
 
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""

@@ -86,12 +86,8 @@ class MDX23C(SeparationModel):
     window: Window = "fade"
 
     def __init__(self, config: MDX23CConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, channels=config.audio_channels)
         self.settings = config
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
         self.standardised = config.standardised
         # Real and imaginary part of each channel, in each sub-band.
         parts = 2 * config.audio_channels * config.subbands

@@ -330,10 +330,6 @@ class MMDenseNet(SeparationModel):
     def __init__(self, config: MMDenseNetConfig) -> None:
         super().__init__(config)
         self.settings = config
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.channels
-        self.segment = config.segment
         self.networks = nn.ModuleList(Source(config) for _ in config.sources)
 
     def forward(self, mix: Tensor) -> Tensor:

@@ -125,10 +125,6 @@ class OpenUnmix(SeparationModel):
     def __init__(self, config: OpenUnmixConfig) -> None:
         super().__init__(config)
         self.settings = config
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.channels
-        self.segment = config.segment
         self.alignment = EXCERPT * config.hop  # samples of an excerpt of the filter
         count = len(config.sources) - config.residual
         self.targets = nn.ModuleList(Target(config) for _ in range(count))

@@ -168,10 +168,6 @@ class RecurrentSeparator(SeparationModel):
             raise ValueError(f"hop {config.hop} is not within half a window of {config.n_fft}")
         if config.segment < 1 or config.layers < 1 or not config.sources:
             raise ValueError("a segment, a layer and a source are the least a network has")
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.channels
-        self.segment = config.segment
         self.n_fft = config.n_fft
         self.hop = config.hop
         self.bins = config.mel_bands or config.n_fft // 2 + 1  # M

@@ -95,12 +95,8 @@ class Roformer(SeparationModel):
         self, config: RoformerConfig, bands: Sequence[tuple[int, int]], *, norm_each: bool
     ) -> None:
         """``norm_each``: a norm closes every transformer; otherwise there is one after the last."""
-        super().__init__(config)
+        super().__init__(config, channels=config.audio_channels)
         self.settings = config
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
         self.standardised = config.standardised
 
         def transformer(depth: int) -> Transformer:

@@ -140,12 +140,8 @@ class SCNet(SeparationModel):
     window: Window = "fade"
 
     def __init__(self, config: SCNetConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, channels=config.audio_channels)
         self.settings = config
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
         self.standardised = config.standardised
         parts = 2 * config.audio_channels  # real and imaginary part of each channel
         encoder: list[EncoderLayer] = []

@@ -97,18 +97,15 @@ class Spleeter(SeparationModel):
     Config = SpleeterConfig
 
     def __init__(self, config: SpleeterConfig) -> None:
-        super().__init__(config)
+        # As many frames of audio as make one block of spectrogram, with the silence before them.
+        segment = config.block * config.hop - config.window
+        super().__init__(config, segment=segment)
         step = 2 ** len(config.widths)
         if config.bins % step or config.block % step or config.bins > config.window // 2:
             raise ValueError(
                 f"bins {config.bins} and block {config.block} are not multiples of {step}, "
                 f"or more than half of the window of {config.window}"
             )
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.channels
-        # As many frames of audio as make one block of spectrogram, with the silence before them.
-        self.segment = config.block * config.hop - config.window
         self.settings = config
         self.networks = nn.ModuleList(UNet(config) for _ in config.sources)
 

@@ -58,11 +58,7 @@ class TasNet(SeparationModel):
     any_length = True
 
     def __init__(self, config: TasNetConfig) -> None:
-        super().__init__(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = 1
-        self.segment = config.segment
+        super().__init__(config, channels=1)
         self.frame = config.frame
 
         self.encoder = nn.Linear(config.frame, config.basis, bias=False)

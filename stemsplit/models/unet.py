@@ -190,12 +190,9 @@ class UNet(SeparationModel):
     Config = UNetConfig
 
     def __init__(self, config: UNetConfig) -> None:
-        super().__init__(config)
+        segment = (config.block - 1) * config.hop  # one block of frames
+        super().__init__(config, segment=segment)
         _check(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.channels
-        self.segment = (config.block - 1) * config.hop  # one block of frames
         self.settings = config
         separate = config.arrangement == "separate"
         masks = len(config.sources) if config.arrangement == "joint" else 1

@@ -97,11 +97,7 @@ class WaveUNet(SeparationModel):
     any_length = True
 
     def __init__(self, config: WaveUNetConfig) -> None:
-        super().__init__(config)
-        self.sources = config.sources
-        self.sample_rate = config.sample_rate
-        self.channels = config.audio_channels
-        self.segment = config.segment
+        super().__init__(config, channels=config.audio_channels)
 
         padding = 0 if config.context else 1
         widths = [config.filters * level for level in range(1, config.levels + 2)]

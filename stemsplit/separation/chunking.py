@@ -63,20 +63,23 @@ def segments(
     it is what there is of real audio instead, up to ``size`` frames, from a multiple of
     ``alignment`` on. ``0 < hop <= size``.
     """
+    # A full segment is handed on when there is more than that left: then another one follows it.
+    enough = max(size - 1, hop) if padded else size
+    # Of what is left at the end, one segment gives that much. Without padding it gives all, since
+    # the one after it would hear the same frames.
+    covered = hop if padded else size
     history = size // 2 if padded else size  # the most that a short segment looks back
     kept = torch.empty(0)
     head = 0  # where the next segment starts in ``kept``
     gone = 0  # frames of the song before ``kept``
     for block in blocks:
         kept = torch.cat([kept, block], -1) if kept.numel() else block
-        # A full segment is handed on as soon as it is certain whether another one follows it.
-        while kept.shape[-1] - head >= size and kept.shape[-1] - head > hop:
+        while kept.shape[-1] - head > enough:
             yield Segment(kept[..., head : head + size], 0, size, False)
             head += hop
             behind = max(0, head - history)
             kept, head, gone = kept[..., behind:], head - behind, gone + behind
-    while (left := kept.shape[-1] - head) > 0:
-        valid = min(left, size)
+    while (valid := kept.shape[-1] - head) > 0:
         if padded:
             start = (size - valid) // 2
             audio = _centred(kept, head - start, size)
@@ -85,8 +88,8 @@ def segments(
             begin = min(head, earliest + -(gone + earliest) % alignment)
             start = head - begin
             audio = kept[..., begin : head + valid]
-        yield Segment(audio, start, valid, left <= hop)
-        head += hop
+        yield Segment(audio, start, valid, valid <= covered)
+        head += covered
 
 
 def _centred(audio: Tensor, begin: int, size: int) -> Tensor:
