@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,27 +23,37 @@ from stemsplit.separation.engines import load_engine
 from stemsplit.types import EngineOptions
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RampConfig(HalvesConfig):
+    sources: tuple[str, ...] = ("ramp",)
+
+
 class Ramp(Halves):
     """One source: the mix, weighted by where in a segment it is heard."""
 
-    sources = ("ramp",)
+    Config = RampConfig
 
     def forward(self, mix: Tensor) -> Tensor:
         return (mix * torch.linspace(0, 1, self.segment))[:, None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThirdsConfig(HalvesConfig):
+    sources: tuple[str, ...] = ("half", "third")
+    segment: int = 70
+
+
 class Thirds(Halves):
     """Another rate of segments and other stems: a third of the mix, and nothing."""
 
-    sources = ("half", "third")
-    segment = 70
+    Config = ThirdsConfig
 
     def forward(self, mix: Tensor) -> Tensor:
         return torch.stack([mix, mix / 3], 1)
 
 
 def engine(kind: type[Halves], **options: float) -> Engine:
-    return Engine(kind(HalvesConfig()), device="cpu", **options)  # type: ignore[arg-type]
+    return Engine(kind.from_config({}), device="cpu", **options)  # type: ignore[arg-type]
 
 
 @settings(deadline=None, max_examples=30)
