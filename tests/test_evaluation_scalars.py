@@ -188,3 +188,14 @@ def test_the_packages_give_the_same(oracles: Path, monkeypatch: pytest.MonkeyPat
     for stem in range(2):
         expected = float(loss(estimate[stem : stem + 1], truth[stem : stem + 1]))
         assert mrstft(stems[stem], guess[stem]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_stft_distance_in_single_precision() -> None:
+    """`ScalarScores` takes float32 where `mrstft` takes float64; nobody can tell."""
+    references = noise(2, 2, 30_000) * np.array([0.3, 1e-5])[:, None, None]
+    estimates = 0.9 * references + 0.05 * references[::-1]
+    scores = ScalarScores()
+    scores.add(references, estimates)
+    found, wanted = scores.result().mrstft, mrstft(references, estimates)
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert list(found) != list(np.asarray(wanted))

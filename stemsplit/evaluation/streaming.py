@@ -48,7 +48,7 @@ class ScalarScores:
         sums = Sums.of(truth, guess)
         self._sums = sums if self._sums is None else self._sums + sums
         self._log_wmse.add(truth, guess, mix)
-        self._mrstft.add(truth, guess)
+        self._mrstft.add(truth.float(), guess.float())
 
     def result(self) -> Scalars:
         """Return the scores of all blocks; ``ValueError`` before the first."""
