@@ -94,6 +94,15 @@ def test_official_addresses_come_first_and_agree_with_their_digests() -> None:
         assert model.sources[0].format == "demucs.th"
 
 
+def test_a_file_has_the_same_facts_wherever_it_is_named() -> None:
+    facts: dict[str, set[entries.RemoteFile]] = {}
+    for model in NETWORKS:
+        for file in (file for source in model.sources for file in source.files):
+            facts.setdefault(file.address, set()).add(file)
+    assert len(facts) > 50
+    assert [address for address, files in facts.items() if len(files) > 1] == []
+
+
 def test_weights_that_are_not_free_say_so() -> None:
     for model in MODELS:
         assert model.licence

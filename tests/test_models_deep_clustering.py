@@ -101,6 +101,15 @@ def test_points_that_are_all_alike(weight: float) -> None:
     torch.testing.assert_close(centres, torch.full((1, 3, 3), 0.5))
 
 
+def test_a_point_far_off_that_hardly_counts_makes_no_cluster() -> None:
+    places = torch.eye(3)[:2]
+    points = torch.cat([blobs(places, 20, 0), torch.full((1, 1, 3), 10.0)], dim=1)
+    weights = torch.ones(1, 41)
+    weights[0, -1] = 1e-6
+    found = assign(find_clusters(points, weights, 2), places)[0]
+    torch.testing.assert_close(found, places, atol=0.05, rtol=0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 6), st.integers(0, 1_000))
 def test_assignment_is_the_best_of_all(count: int, seed: int) -> None:
@@ -134,6 +143,21 @@ def test_masks_fall_with_the_squared_distance() -> None:
         distances = (points[..., None, :] - centres).square().sum(-1)
     expected = (-5 * distances).softmax(-1).movedim(-1, 1)
     torch.testing.assert_close(outputs["masks"], expected, atol=1e-3, rtol=0)
+
+
+def test_the_loudest_tenth_makes_the_clusters() -> None:
+    """Ten bins of a hundred, in two places; the others are nearly as loud, but somewhere else."""
+    model = tiny()
+    places = torch.eye(8)
+    embeddings = places[2].repeat(1, 1, 10, 10, 1)
+    embeddings[0, 0, 0, :5], embeddings[0, 0, 0, 5:] = places[0], places[1]
+    magnitudes = torch.full((1, 1, 10, 10), 0.9)
+    magnitudes[0, 0, 0] = 1.0
+    first = model.masks(embeddings, magnitudes)[0, 0, 0]
+    own = 1 / (1 + torch.exp(torch.tensor(-10.0)))  # the places are at a squared distance of 2
+    torch.testing.assert_close(first[0, :5], own.expand(5))
+    torch.testing.assert_close(first[0, 5:], 1 - own.expand(5))
+    torch.testing.assert_close(first[1:], torch.full((9, 10), 0.5))
 
 
 def test_a_stem_stays_the_same_source_over_a_song() -> None:
@@ -237,6 +261,7 @@ def test_prototypes_move_to_where_the_true_stems_are() -> None:
     statistics = model.normalization.batch_norm.running_mean.clone()
     for _ in range(60):
         model.learn_prototypes(mix[None], stems.flip(0)[None])  # the high tone first
+        torch.testing.assert_close(model.prototypes.norm(dim=1), torch.ones(2))
     assert model.training
     assert torch.equal(model.normalization.batch_norm.running_mean, statistics)
     places = torch.tensor([[-3.0, 3.0] * 4, [3.0, -3.0] * 4]).sigmoid()
