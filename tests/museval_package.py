@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import soundfile
 
-PACKAGES = ("museval==0.4.1", "mir_eval==0.7", "torch-log-wmse==1.1.0", "auraloss==0.4.0")
+PACKAGES = ("museval==0.4.1", "mir_eval==0.7", "six", "torch-log-wmse==1.1.0", "auraloss==0.4.0")
 SONGS = Path(__file__).parent.parent.parent / "shared" / "stems" / "eval"
 STEMS = ("vocals", "drums", "bass", "other")
 

@@ -27,18 +27,22 @@ TAPS = 512
 #: channels are copies of each other (a mono stem) or nothing is in some band. The first is the
 #: rounding of the sums.
 REGULARISATION = (1e-16, 1e-15, 1e-14, 1e-13, 1e-12, 1e-10, 1e-8)
-#: A reference whose spectrum is below this share of its mean somewhere is band-limited: rounding
-#: decides what filters do there, and with them SIR. 16 bits have noise enough in every band.
-BAND_LIMITED = 1e-12
+#: What rounding does to sums of products, as a share of them; the results are tried with it.
+ROUNDING = 1e-15
+#: SIR that moves further, in dB, when sums move by ``ROUNDING`` is not reproducible.
+REPRODUCIBLE = 0.01
+#: One of so many frames is tried.
+TRIED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class BssEvalScores:
     """Ratios in dB, each ``(S, N)`` for N frames, or ``(B, S, N)``; NaN is "no answer".
 
-    ``sir_reproducible`` is False where a reference is band-limited (decoded from a lossy format,
-    say) so that SIR, though given, depends on rounding: there `museval` differs from itself by
-    decibels between numbers of threads.
+    ``sir_reproducible`` is False where SIR, though given, depends on rounding, and ISR and SAR may:
+    references with bands that hold nothing, not even the noise of 16 bits, as decoding a lossy
+    format to floats leaves them. There `museval` differs from itself, by decibels, between numbers
+    of threads or when the song is a little louder.
     """
 
     sdr: NDArray[np.float64]
@@ -77,6 +81,8 @@ class BssEval:
         self._pending = torch.zeros(2, sources, channels, 0, dtype=torch.float64)
         self._skip = 0  # samples from what is pending to the next frame
         self._scored = 0
+        self._next_trial = 0  # frame
+        self._shift = 0.0  # dB, the largest of SIR in a trial
         self._frames: list[Tensor] = []
 
     def correlate(self, references: Tensor, estimates: Tensor) -> None:
@@ -91,7 +97,7 @@ class BssEval:
         self._pending = torch.cat([self._pending, torch.stack([references, estimates])], -1)
         while self._pending.shape[-1] >= self.window + self._skip:
             frame = self._pending[..., self._skip : self._skip + self.window]
-            self._frames.append(self._measure(frame))
+            self._take(frame)
             self._skip += self.hop
         passed = min(self._skip, self._pending.shape[-1])
         self._pending, self._skip = self._pending[..., passed:].clone(), self._skip - passed
@@ -102,9 +108,9 @@ class BssEval:
             first, second = self._correlations.frames, self._scored
             raise ValueError(f"{first} samples in the first pass, {second} in the second")
         if not self._frames:
-            self._frames.append(self._measure(self._pending))
+            self._take(self._pending)
         sdr, isr, sir, sar = torch.stack(self._frames, -1).numpy()
-        return BssEvalScores(sdr, isr, sir, sar, self._solved.sir_reproducible)
+        return BssEvalScores(sdr, isr, sir, sar, self._shift <= REPRODUCIBLE)
 
     def whole(self, mode: Literal["images", "sources"]) -> BssEvalScores:
         """Return the scores of the whole song as one frame, each ``(S, 1)`` (``bss_eval_v3``)."""
@@ -129,7 +135,8 @@ class BssEval:
             torch.where(truth * guess > 0, _decibels(*ratio), math.nan)[:, None].numpy()
             for ratio in ratios
         )
-        return BssEvalScores(sdr, isr, sir, sar, filters.sir_reproducible)
+        # Sums over the whole song have no borders, which is where filters for nothing show.
+        return BssEvalScores(sdr, isr, sir, sar, True)
 
     @property
     def _solved(self) -> _Filters:
@@ -137,7 +144,18 @@ class BssEval:
             self._filters = _Filters(self._correlations.result(), self.sources, self.channels)
         return self._filters
 
-    def _measure(self, frame: Tensor) -> Tensor:
+    def _take(self, frame: Tensor) -> None:
+        """Measure a ``frame`` ``(2, S, C, T)``, and now and then try what rounding does to it."""
+        scores = self._measure(frame)
+        self._frames.append(scores)
+        if len(self._frames) > self._next_trial and not scores[0].isnan().any():
+            self._next_trial = len(self._frames) + TRIED - 1
+            trial = self._measure(frame, trial=True)
+            # Above 100 dB there is no interference, whatever the number.
+            shifts = trial[2].clamp(max=100) - scores[2].clamp(max=100)
+            self._shift = max(self._shift, float(shifts.abs().max()))
+
+    def _measure(self, frame: Tensor, trial: bool = False) -> Tensor:
         """Return SDR, ISR, SIR and SAR ``(4, S)`` of a ``frame`` ``(2, S, C, T)``."""
         references, estimates = frame
         size = _fast_length(frame.shape[-1] + TAPS - 1)
@@ -149,7 +167,8 @@ class BssEval:
             weight[-1] = weight[0]
         heard = torch.fft.rfft(references, size) * weight  # (S, C, F)
         found = torch.fft.rfft(estimates, size) * weight
-        joint, own = self._solved.responses(size)
+        responses = self._solved.responses(size)
+        joint, own = responses.trial if trial else responses.joint, responses.own
         scores = []
         for source in range(self.sources):
             explained = _apply(joint[source], heard.flatten(0, 1))
@@ -166,6 +185,16 @@ class BssEval:
         return torch.stack(scores, 1).where(~silent, math.nan)
 
 
+@dataclass(frozen=True, slots=True)
+class _Responses:
+    """Transforms of filters, from references' channels (the first) to a source's (the second)."""
+
+    size: int
+    joint: Tensor  # (S, S·C, C, F): from all references
+    trial: Tensor  # the same, had the sums been rounded otherwise
+    own: Tensor  # (S, C, C, F): from its own reference
+
+
 class _Filters:
     """The filters that fit references to estimates best, from the ``correlations``.
 
@@ -178,34 +207,40 @@ class _Filters:
         scale = torch.where(energies > 0, energies, 1.0).rsqrt()
         # Each channel at energy 1, or the least squares would not see the quiet ones.
         gram = correlations[..., :inputs] * scale[:, None] * scale
-        self.sir_reproducible = not _is_band_limited(gram.diagonal(dim1=1, dim2=2))
         gram[0] += torch.diag(torch.where(energies > 0, 0.0, 1.0))
         right = (correlations[..., inputs:] * scale[:, None]).view(TAPS, inputs, sources, channels)
         blocks, together = gram.mT, right.flatten(-2)
-        joint = _solve(blocks[None], together[None])
+        rounding = torch.randn(together.shape, generator=_seeded(), dtype=torch.float64)
+        solved = _solve(blocks[None], torch.cat([together, rounding], -1)[None])
+        joint, moved = solved.squeeze(0).chunk(2, -1)
+        moved = joint + ROUNDING * joint.square().sum((0, 1)).sqrt() * moved
         ranges = [slice(s * channels, (s + 1) * channels) for s in range(sources)]
         alone = torch.stack([right[:, part, s] for s, part in enumerate(ranges)])
         # For one source it is the same system: no interference, not even by rounding.
-        own = joint
+        own = joint[None]
         if sources > 1:
             own = _solve(torch.stack([blocks[:, p, p] for p in ranges]), alone)
         # A projection's energy is its product with what is projected.
-        explained = (joint.view_as(right) * right).sum((0, 1, 3))
+        explained = (joint.reshape(right.shape) * right).sum((0, 1, 3))
         self.explained_energy = explained
         self.allowed_energy = (own * alone).sum((1, 2, 3))
         self_gram = torch.stack([gram[:, p, p] for p in ranges])
         self.overlap = (own * self_gram / scale.view(sources, 1, 1, channels)).sum((1, 2, 3))
-        self.joint = joint.view_as(right) * scale[:, None, None]
+        self.joint = joint.reshape(right.shape) * scale[:, None, None]
+        self.trial = moved.reshape(right.shape) * scale[:, None, None]
         self.own = own * scale.view(sources, 1, channels, 1)
-        self._size = 0
+        self._responses: _Responses | None = None
 
-    def responses(self, size: int) -> tuple[Tensor, Tensor]:
-        """Return transforms: ``(S, S·C, C, F)`` of all filters, ``(S, C, C, F)`` of each own."""
-        if size != self._size:
-            self._joint = torch.fft.rfft(self.joint.permute(2, 1, 3, 0), size)
-            self._own = torch.fft.rfft(self.own.permute(0, 2, 3, 1), size)
-            self._size = size
-        return self._joint, self._own
+    def responses(self, size: int) -> _Responses:
+        """Return the transforms of ``size`` of all filters, made once."""
+        if self._responses is None or size != self._responses.size:
+            self._responses = _Responses(
+                size,
+                torch.fft.rfft(self.joint.permute(2, 1, 3, 0), size),
+                torch.fft.rfft(self.trial.permute(2, 1, 3, 0), size),
+                torch.fft.rfft(self.own.permute(0, 2, 3, 1), size),
+            )
+        return self._responses
 
 
 def bss_eval_v4(
@@ -312,13 +347,8 @@ def _solve(blocks: Tensor, right: Tensor) -> Tensor:
     raise failure
 
 
-def _is_band_limited(correlations: Tensor) -> bool:
-    """Tell whether a channel of ``(L, S·C)``, each 1 at lag 0 (or silent: 0), has an empty band."""
-    # The window's side lobes are below 1e-13 of the spectrum's peak.
-    window = torch.kaiser_window(2 * TAPS - 1, False, beta=36.0, dtype=torch.float64)[TAPS - 1 :]
-    tapered = correlations * window[:, None]
-    spectrum = 2 * torch.fft.rfft(tapered, 4 * TAPS, dim=0).real - tapered[0]
-    return bool((spectrum.amin(0) < BAND_LIMITED)[correlations[0] > 0].any())
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 def _energy(waves: Tensor) -> Tensor:
