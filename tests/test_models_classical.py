@@ -356,4 +356,9 @@ def test_the_configurations_are_the_literature_s() -> None:
     assert (HPSSConfig().percussive_length, HPSSConfig().power) == (17, 2.0)
     assert (RepetSimConfig().neighbours, RepetSimConfig().cutoff) == (100, 100.0)
     assert (RepetSimConfig().similarity, RepetSimConfig().distance) == (0.0, 1.0)
+    assert (RepetSimConfig().n_fft, RepetSimConfig().hop) == (2048, 1024)
+    window = RepetSim(RepetSimConfig()).analysis_window(torch.device("cpu"))
+    assert window[0].item() == pytest.approx(0.08, abs=1e-6)  # Hamming's, which does not reach 0
+    assert window[1024].item() == pytest.approx(1)
     assert (NMFConfig().parts, NMFConfig().iterations, nmf.POWER) == (30, 100, 2.0)
+    assert (NMFConfig().n_fft, NMFConfig().hop, NMFConfig().median) == (2048, 512, 17)
