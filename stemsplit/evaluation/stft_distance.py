@@ -94,7 +94,7 @@ class _Resolution:
         # Channel by channel: what comes of one stays in the cache of the processor.
         pairs = waves.flatten(1, -2).unbind(1)
         sums = torch.stack([self._compare(pair) for pair in pairs], -1)
-        self._sums = self._sums + sums.unflatten(-1, waves.shape[1:-1])
+        self._sums = self._sums + sums.view(len(sums), *waves.shape[1:-1])
         self._values += frames * (self.transform // 2 + 1)
         return waves[..., frames * self.hop :]
 
