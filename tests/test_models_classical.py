@@ -289,6 +289,15 @@ def test_parts_are_grouped_by_their_shape() -> None:
     assert is_percussive(spectra, courses, 17).tolist() == [False, True]
 
 
+def test_a_part_is_what_more_is_left_of() -> None:
+    """Of a level line with peaks 3 high the median leaves the line: the fewer peaks, the more."""
+    one, two = torch.ones(60), torch.ones(60)
+    one[30] = two[20] = two[40] = 3.0
+    spectra = torch.stack([one, two, one], dim=1)[None]
+    courses = torch.stack([two, one, one])
+    assert is_percussive(spectra, courses, 17).tolist() == [True, False, False]
+
+
 # --- Places between left and right ---------------------------------------------------------------
 
 
@@ -341,6 +350,22 @@ def test_the_angle_is_found_from_any_start(degrees: int) -> None:
     turned = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     error = math.degrees(find_angle(turned @ white) - angle) % 90
     assert min(error, 90 - error) < 0.5
+
+
+def test_halfway_between_the_sources_the_iteration_would_rest() -> None:
+    """With all mirror images of the points, no turn is better than another there."""
+    first, second = laplacian(2, 5_000, seed=6)
+    images = [
+        torch.stack([across * x, along * y])
+        for x, y in ((first, second), (second, first))
+        for across in (1, -1)
+        for along in (1, -1)
+    ]
+    sources = torch.cat(images, dim=1)
+    white = sources / sources.std(dim=1, keepdim=True)
+    turned = math.sqrt(0.5) * torch.tensor([[1.0, -1.0], [1.0, 1.0]]) @ white
+    error = math.degrees(find_angle(turned)) % 90
+    assert error == pytest.approx(45, abs=0.1)
 
 
 def test_a_mono_song_is_one_source() -> None:

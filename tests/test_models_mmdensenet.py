@@ -104,6 +104,15 @@ def test_the_published_sizes(name: str, parameters: int) -> None:
     assert build(name, model.config).config == model.config
 
 
+def test_a_fresh_network_lets_all_bins_through() -> None:
+    """Nothing is shifted or scaled before, and an output mean of 1 keeps the last ReLU open."""
+    model = build("mmdensenet:MMDenseNet", TINY)
+    for network in model.networks:
+        starts = {"input_mean": 0, "input_scale": 1, "output_mean": 1, "output_scale": 1}
+        for name, value in starts.items():
+            assert torch.equal(getattr(network, name), torch.full((65,), float(value))), name
+
+
 def test_the_published_bands() -> None:
     assert [band.bins for band in MMDenseNetConfig().bands] == [512, 513]
     assert [band.bins for band in MMDenseLSTMConfig().bands] == [380, 644, 1025]

@@ -142,6 +142,18 @@ def test_any_length(samples: int) -> None:
     assert stems.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("samples", "frames"),
+    [(16_384, 130), (16_383, 130), (16_256, 130), (16_255, 128), (16_128, 128), (16_127, 128)],
+)
+def test_frames_are_filled_up_to_an_even_number(samples: int, frames: int) -> None:
+    """A hop more than begins in the mixture, and one more where that would make them odd."""
+    model, heard = tiny(n_fft=512, hop_length=128, dual_path_layers=0), []
+    model.separation_net.register_forward_hook(lambda *given: heard.append(given[1][0].shape[-1]))
+    run(model, noise(samples))
+    assert heard == [frames]
+
+
 def test_stored_values() -> None:
     stems = run(tiny(), noise(4096))
     found = [float(stems[0, source, channel, 2000]) for source in range(2) for channel in range(2)]

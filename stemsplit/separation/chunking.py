@@ -66,7 +66,7 @@ def segments(
     # A full segment is handed on when there is more than that left: then another one follows it.
     enough = max(size - 1, hop) if padded else size
     # Of what is left at the end, one segment gives that much. Without padding it gives all, since
-    # the one after it would hear the same frames.
+    # the one after it would hear no others.
     covered = hop if padded else size
     history = size // 2 if padded else size  # the most that a short segment looks back
     kept = torch.empty(0)
