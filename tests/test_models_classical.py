@@ -352,8 +352,12 @@ def test_the_angle_is_found_from_any_start(degrees: int) -> None:
     assert min(error, 90 - error) < 0.5
 
 
-def test_halfway_between_the_sources_the_iteration_would_rest() -> None:
-    """With all mirror images of the points, no turn is better than another there."""
+@pytest.mark.parametrize("degrees", [45, 43])
+def test_the_angle_is_found_to_a_thousandth_of_a_degree(degrees: int) -> None:
+    """With all mirror images of the points, that is: noise has no say where the sources are.
+
+    Halfway between them, 45 degrees off, the iteration would be at rest.
+    """
     first, second = laplacian(2, 5_000, seed=6)
     images = [
         torch.stack([across * x, along * y])
@@ -363,9 +367,10 @@ def test_halfway_between_the_sources_the_iteration_would_rest() -> None:
     ]
     sources = torch.cat(images, dim=1)
     white = sources / sources.std(dim=1, keepdim=True)
-    turned = math.sqrt(0.5) * torch.tensor([[1.0, -1.0], [1.0, 1.0]]) @ white
-    error = math.degrees(find_angle(turned)) % 90
-    assert error == pytest.approx(45, abs=0.1)
+    angle = math.radians(degrees)
+    turned = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    found = math.degrees(find_angle(turned @ white)) % 90
+    assert found == pytest.approx(degrees, abs=1e-3)
 
 
 def test_a_mono_song_is_one_source() -> None:
