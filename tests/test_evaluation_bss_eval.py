@@ -231,7 +231,7 @@ def test_block_toeplitz_systems_are_solved(size: int) -> None:
         for i in range(6)
     ]
     matrix, right = torch.cat(rows), torch.from_numpy(noise(1, 6, size, 2))
-    solution, factor = solve(column.mT[None], right), factorise(column.mT[None])
+    solution, factor = solve(column.mT[None], right), factorise(column.mT[None]).triu()
     torch.testing.assert_close(matrix @ solution.flatten(1, 2)[0], right.flatten(1, 2)[0])
     torch.testing.assert_close(factor[0].mT @ factor[0], matrix)
 

@@ -32,7 +32,7 @@ ROUNDING = 1e-15
 #: SIR that moves further, in dB, when sums move by ``ROUNDING`` is not reproducible.
 REPRODUCIBLE = 0.01
 #: One of so many frames is tried.
-TRIED = 10
+TRIED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +268,7 @@ def bss_eval_v4(
     scores = []
     for song in _songs(truth, guess):
         evaluation = _correlated(*song, sample_rate, window, hop)
-        for block in blocks(*song):
+        for block in blocks(*song, size=evaluation.window):
             evaluation.score(*block)
         scores.append(evaluation.result())
     return _stack(truth, scores)

@@ -28,6 +28,8 @@ def solve(blocks: Tensor, right: Tensor) -> Tensor:
 def factorise(blocks: Tensor) -> Tensor:
     """Return the upper Cholesky factors ``(N, L·M, L·M)`` of ``blocks`` ``(N, L, M, M)``.
 
+    What is below the diagonal is not set.
+
     Schur's algorithm: the matrix less itself moved by one block is ``upper' upper − lower' lower``
     of two rows of blocks. A hyperbolic rotation of the two for each row keeps it so, and each
     ``upper`` is a row of the factor (T. Kailath and A. H. Sayed, "Displacement structure", SIAM
@@ -37,7 +39,7 @@ def factorise(blocks: Tensor) -> Tensor:
     rows = blocks.transpose(1, 2).reshape(batch, size, length * size)
     first = torch.linalg.cholesky(blocks[:, 0])
     upper = lower = torch.linalg.solve_triangular(first, rows, upper=False)
-    factor = rows.new_zeros(batch, length * size, length * size)
+    factor = rows.new_empty(batch, length * size, length * size)
     factor[:, :size] = upper
     identity = torch.eye(size, dtype=rows.dtype, device=rows.device)
     for start in range(size, length * size, size):

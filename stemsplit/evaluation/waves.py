@@ -63,9 +63,9 @@ def _double(waves: Waves) -> Tensor:
     return torch.from_numpy(np.array(waves, np.float64))
 
 
-def blocks(*waves: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield the same piece of all ``waves`` ``(…, T)``, one after the other."""
-    return zip(*(torch.split(wave, BLOCK, -1) for wave in waves), strict=True)
+def blocks(*waves: Tensor, size: int = BLOCK) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the same piece, of ``size`` samples, of all ``waves`` ``(…, T)``, one after the other."""
+    return zip(*(torch.split(wave, size, -1) for wave in waves), strict=True)
 
 
 def answer(value: Tensor, *asked: Waves) -> float | NDArray[np.float64] | Tensor:
