@@ -64,7 +64,7 @@ def _double(waves: Waves) -> Tensor:
 
 
 def blocks(*waves: Tensor, size: int = BLOCK) -> Iterator[tuple[Tensor, ...]]:
-    """Yield the same piece, of ``size`` samples, of all ``waves`` ``(…, T)``, one after the other."""
+    """Yield all ``waves`` ``(…, T)`` in pieces of ``size`` samples, the same of each at a time."""
     return zip(*(torch.split(wave, size, -1) for wave in waves), strict=True)
 
 
