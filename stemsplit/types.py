@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 Format: TypeAlias = Literal["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg"]
+#: A stream may be samples alone.
+StreamFormat: TypeAlias = Literal[Format, "raw"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
 Daw: TypeAlias = Literal["reaper", "dawproject"]
 Clip: TypeAlias = Literal["none", "clamp", "linked"]

@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 import ffmpeg
 import numpy as np
@@ -87,10 +87,23 @@ class Encoder(ABC):
         return output_error(exc, self.stem.target)
 
 
-class _Pcm(Encoder):
-    """WAV and AIFF: a header, the samples, and tags after them."""
+class Sink(Protocol):
+    """What bytes can be written to, one after the other."""
 
-    def __init__(self, stem: Stem) -> None:
+    def write(self, data: bytes, /) -> int:
+        """Take ``data``."""
+
+    def close(self) -> None:
+        """Take notice that there is no more."""
+
+
+class _Pcm(Encoder):
+    """WAV and AIFF: a header, the samples, and tags after them; ``bare`` ones are samples alone.
+
+    All of it is written in order, to a file or to the ``sink`` in place of it.
+    """
+
+    def __init__(self, stem: Stem, sink: Sink | None = None, *, bare: bool = False) -> None:
         super().__init__(stem)
         depth: Depth = self._depth or "16"
         form: Any = {
@@ -109,9 +122,13 @@ class _Pcm(Encoder):
             self._after = riff.aiff_after(stem.tags)
             start = pcm.aiff_start(**form, after=len(self._after))
         self._stored_depth = depth
+        self._into_file = sink is None
+        self._bare = bare
+        if bare:
+            start = self._after = b""
         self._size = len(start)
         try:
-            self._file = stem.temporary.open("wb")
+            self._file: Sink = stem.temporary.open("wb") if sink is None else sink
             self._file.write(start)
         except OSError as exc:
             raise output_error(exc, stem.target) from exc
@@ -125,14 +142,14 @@ class _Pcm(Encoder):
             raise output_error(exc, self.stem.target) from exc
 
     def close(self) -> None:
-        self._size += self._size % 2 + len(self._after)
+        padding = 0 if self._bare else self._size % 2
+        self._size += padding + len(self._after)
         try:
-            self._file.write(bytes(self._file.tell() % 2) + self._after)
+            self._file.write(bytes(padding) + self._after)
             self._file.close()
         except OSError as exc:
             raise output_error(exc, self.stem.target) from exc
-        stored = self.stem.temporary.stat().st_size
-        if stored != self._size:
+        if self._into_file and (stored := self.stem.temporary.stat().st_size) != self._size:
             raise self._failure(f"{stored} of {self._size} bytes arrived in the file")
 
     def abandon(self) -> None:
@@ -317,3 +334,16 @@ def open_encoder(stem: Stem) -> Encoder:
     Raises ``OutputError``, or ``ResourceError`` for a full disk or a lack of ffmpeg.
     """
     return ENCODERS[stem.options.format](stem)
+
+
+def can_stream(options: EncodingOptions) -> bool:
+    """Return whether a stem can be written in order, with nothing to be put right at its end."""
+    return ENCODERS[options.format] is _Pcm and formats.clip_of(options) != "linked"
+
+
+def open_stream_encoder(stem: Stem, sink: Sink, *, bare: bool) -> Encoder:
+    """Return what writes ``stem``, of a format that `can_stream`, to ``sink``.
+
+    If it is ``bare``, only the samples are written. Raises ``OutputError``.
+    """
+    return _Pcm(stem, sink, bare=bare)

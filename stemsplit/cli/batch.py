@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import cut
@@ -286,6 +286,21 @@ class Batch:
 
         with closing(pipeline.split(self._job(info, outputs, replacing), engine)) as events:
             return show(self.console, events, label + song.name, song)
+
+    def stream(
+        self, song: Path, outputs: dict[str, Path], to: BinaryIO, *, bare: bool = False
+    ) -> None:
+        """Write the one stem of ``outputs`` of one ``song`` ``to`` a stream, and show how.
+
+        Raises as ``stream`` of the room below does.
+        """
+        info = cut(probe(song), self.options.excerpt)
+        engine = self.load()
+        from stemsplit.separation.streaming import stream
+
+        job = self._job(info, outputs, False)
+        with closing(stream(job, engine, to, bare=bare)) as events:
+            show(self.console, events, song.name, song)
 
     def _job(self, info: StreamInfo, outputs: dict[str, Path], replacing: bool) -> Job:
         from stemsplit.separation.job import Job

@@ -34,6 +34,8 @@ class Console:
     verbose: int = 0
     json: bool = False
     style: ProgressStyle = "auto"
+    #: What is said in place of a path: that of a temporary file means nothing to anybody.
+    names: dict[str, str] = field(default_factory=dict)
     _bar: Bar | None = field(default=None, init=False)
 
     def data(self, text: str) -> None:
@@ -58,7 +60,7 @@ class Console:
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Write one object as a line of JSON."""
-        self.data(json.dumps(values))
+        self.data(json.dumps(self._renamed(values)))
 
     def error(self, error: StemsplitError) -> None:
         """Say what went wrong in one line, and what to do about it in another."""
@@ -66,7 +68,7 @@ class Console:
             code = error.exit_code.value
             self.event("error", error=str(error), hint=error.hint, exit_code=code)
             return
-        self._say(f"stemsplit: error: {error}")
+        self._say(f"stemsplit: error: {self._renamed(str(error))}")
         if error.hint:
             self._say(f"hint: {printable(error.hint)}")
 
@@ -87,13 +89,24 @@ class Console:
 
     def event(self, event: str, **facts: Any) -> None:
         """Write an object that tells of an ``event``, as one line."""
-        self._say(json.dumps({"schema": EVENT_SCHEMA, "event": event, **facts}))
+        self._say(json.dumps({"schema": EVENT_SCHEMA, "event": event, **self._renamed(facts)}))
 
     def _remark(self, kind: str, message: str, prefix: str = "") -> None:
         if self.style == "ndjson":
             self.event(kind, message=message)
         else:
-            self._say(f"{prefix}{printable(message)}")
+            self._say(f"{prefix}{self._renamed(printable(message))}")
+
+    def _renamed(self, value: Any) -> Any:
+        """Return ``value``, of which JSON can be made, with ``names`` in place of paths."""
+        if isinstance(value, str):
+            for path, name in self.names.items():
+                value = value.replace(path, name)
+        elif isinstance(value, Mapping):
+            return {key: self._renamed(each) for key, each in value.items()}
+        elif isinstance(value, list):
+            return [self._renamed(each) for each in value]
+        return value
 
     def progress(self, label: str) -> Meter:
         """Return a meter to be updated: a bar on a terminal, lines elsewhere, nothing if quiet.

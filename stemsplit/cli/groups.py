@@ -12,9 +12,11 @@ import typer
 from stemsplit.audio.excerpt import Excerpt, parse_time
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
+from stemsplit.cli.streams import STANDARD
+from stemsplit.errors import UsageError
 from stemsplit.separation.device import parse_device
 from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
-from stemsplit.types import Clip, Depth, EncodingOptions, EngineOptions, Existing, Format
+from stemsplit.types import Clip, Depth, EncodingOptions, EngineOptions, Existing, StreamFormat
 
 if TYPE_CHECKING:
     from stemsplit.cli.plans import SplitOptions
@@ -27,7 +29,11 @@ class Outputs:
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="FOLDER", envvar="STEMSPLIT_OUT", help="Output folder."
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            envvar="STEMSPLIT_OUT",
+            help="Output folder; - writes one stem to standard output.",
         ),
     ] = DEFAULT_FOLDER
     filename: Annotated[
@@ -66,7 +72,12 @@ class Outputs:
         ),
     ] = None
     format: Annotated[
-        Format, typer.Option("--format", envvar="STEMSPLIT_FORMAT", help="Format of the stems.")
+        StreamFormat,
+        typer.Option(
+            "--format",
+            envvar="STEMSPLIT_FORMAT",
+            help="Format of the stems; raw (samples alone) only with --out -.",
+        ),
     ] = "wav"
     depth: Annotated[
         Depth | None,
@@ -112,10 +123,15 @@ class Outputs:
     ] = False
 
     @property
+    def to_stdout(self) -> bool:
+        """Whether the one stem goes to standard output."""
+        return str(self.out) == STANDARD
+
+    @property
     def encoding(self) -> EncodingOptions:
         """How the stems are stored."""
         return EncodingOptions(
-            format=self.format,
+            format="wav" if self.format == "raw" else self.format,
             depth=self.depth,
             bitrate=self.bitrate,
             quality=self.quality,
@@ -233,6 +249,11 @@ def split_options(
 
     Raises ``UsageError`` for what contradicts itself.
     """
+    if outputs.format == "raw" and not outputs.to_stdout:
+        hint = "--out - writes to standard output; --format wav has a header"
+        raise UsageError(
+            "raw samples tell nothing of themselves: they go to a pipe only", hint=hint
+        )
     sources = {name: context.get_parameter_source(name) for name in context.params}
     asked = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
     engine = networks.engine

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from stemsplit.cli.streams import STANDARD, standard_input
 from stemsplit.errors import InputError
 
 PLAYLISTS = (".m3u", ".m3u8")
@@ -45,7 +45,7 @@ def read_names(source: str) -> list[str]:
     file that cannot be read.
     """
     try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        data = standard_input().read() if source == STANDARD else Path(source).read_bytes()
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=source) from exc
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()

@@ -11,6 +11,7 @@ from stemsplit.audio.excerpt import WHOLE
 from stemsplit.cli import options
 from stemsplit.cli.groups import Networks, Outputs, Part, Reporting, split_options
 from stemsplit.cli.settings import describe
+from stemsplit.cli.streams import check_input, check_output, spooled, write_to_stdout
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.types import Existing
 
@@ -31,7 +32,8 @@ def split(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="Songs, videos, folders of them, playlists or patterns.",
+            help="Songs, videos, folders of them, playlists or patterns; - is a song from "
+            "standard input.",
             show_default=False,
         ),
     ] = None,
@@ -40,6 +42,14 @@ def split(
         typer.Option(
             metavar="LIST",
             help="File with names of songs or folders, one a line; - is standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    input_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What the song from standard input is called: stdin, if nobody says so.",
             show_default=False,
         ),
     ] = None,
@@ -96,6 +106,7 @@ def split(
         return ExitCode.DONE
     if not files and not files_from:
         raise UsageError("no FILE, and no --files-from either")
+    check_input(files or (), files_from or (), input_name)
     settings = split_options(
         context,
         outputs,
@@ -114,7 +125,21 @@ def split(
         from stemsplit.cli.judge import Judge
 
         judge = Judge(console, reference, report, settings.told())
-    return Batch(settings, console, judge).run(files or (), files_from or ())
+    if outputs.to_stdout:
+        check_output(
+            console,
+            files_from=files_from,
+            json=reporting.json,
+            skip_existing=skip_existing,
+            resume=resume,
+            reference=reference,
+            report=report,
+        )
+    batch = Batch(settings, console, judge)
+    with spooled(files or (), input_name, console) as songs:
+        if outputs.to_stdout:
+            return write_to_stdout(batch, songs, bare=outputs.format == "raw")
+        return batch.run(songs, files_from or ())
 
 
 def choose_existing(**asked: bool) -> Existing | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -43,7 +44,23 @@ def split(job: Job, engine: Engine | Chorus) -> Generator[Event, None, None]:
         yield from writing.events()
 
 
-def separate(job: Job, engine: Engine | Chorus, writing: Writing) -> Generator[Event, None, None]:
+class Sink(Protocol):
+    """Where stems go: files, or a stream."""
+
+    def open(self, frames: int, tags: Tags) -> None:
+        """Get ready for so many frames."""
+
+    def write(self, stems: Mapping[str, Block]) -> None:
+        """Take one block (C, n) of each stem."""
+
+    def end(self) -> None:
+        """Take notice that there are no more blocks."""
+
+    def abandon(self) -> None:
+        """Take everything back, if that can be done."""
+
+
+def separate(job: Job, engine: Engine | Chorus, writing: Sink) -> Generator[Event, None, None]:
     """Hand the stems of ``job`` to ``writing`` and yield what happens, but how the writing ends.
 
     Raises as ``split`` does; then, and if the generator is closed early, ``writing`` is abandoned.

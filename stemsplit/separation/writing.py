@@ -112,7 +112,7 @@ class Writing:
                 all_taken = True
                 if not self._abandoned:
                     self._commit(writer)
-                    self._remarks = list(_clipping(self._job.encoding, writer))
+                    self._remarks = list(clipping(self._job.encoding, writer.gain, writer.above))
         except BaseException as exc:  # raised again where the blocks come from
             self._error = exc
         finally:
@@ -152,10 +152,10 @@ class Writing:
             writer.commit()
 
 
-def _clipping(encoding: EncodingOptions, writer: StemWriter) -> Iterator[str]:
-    """What became of samples above full scale; floats simply keep them."""
-    if writer.gain < 1:
-        yield f"all stems are {-20 * log10(writer.gain):.1f} dB lower, so that none clips"
+def clipping(encoding: EncodingOptions, gain: float, above: Mapping[str, int]) -> Iterator[str]:
+    """What became of samples above full scale, of each stem so many; floats simply keep them."""
+    if gain < 1:
+        yield f"all stems are {-20 * log10(gain):.1f} dB lower, so that none clips"
     clamped = clip_of(encoding) == "clamp"
     if depth_of(encoding) == "32f" and not clamped:
         return
@@ -163,6 +163,6 @@ def _clipping(encoding: EncodingOptions, writer: StemWriter) -> Iterator[str]:
     advice = "--clip linked turns all stems down together"
     if encoding.format == "wav":
         advice += ", --depth 32f --clip none keeps them"
-    for stem, count in writer.above.items():
+    for stem, count in above.items():
         if count:
             yield f"{stem}: {count} samples above full scale {done}; {advice}"
