@@ -54,7 +54,10 @@ def choose_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program on ``arguments`` (those of the process if None) and return its exit code."""
     _open_missing_streams()
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        arguments = sys.argv[1:]
+        if "--debug" not in arguments:
+            _hush_libraries()
     name, rest = choose_command(arguments)
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         # What nohup or a parent chose to ignore stays ignored.
@@ -153,6 +156,20 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     """End by an exception, so that children and temporary files are cleaned up on the way."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit(ExitCode.TERMINATED)
+
+
+def _hush_libraries() -> None:
+    """Keep what libraries remark to their users, who are programmers, from the person's screen.
+
+    Whoever sets PYTHONWARNINGS or TORCH_CPP_LOG_LEVEL wants to see it.
+    """
+    import logging
+    import warnings
+
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def _open_missing_streams() -> None:

@@ -41,9 +41,7 @@ def check_input(files: Sequence[str], lists: Sequence[str], name: str | None) ->
     from stemsplit.cli.lists import is_playlist
 
     if is_playlist(Path(name or NAMELESS)):
-        raise UsageError(
-            "standard input is a song, not a playlist", hint="--files-from - reads one"
-        )
+        raise UsageError(f"{name} is the name of a playlist, not of a song")
     if sys.stdin is not None and sys.stdin.isatty():
         hint = "cat song.mp3 | stemsplit -, or stemsplit FILE"
         raise UsageError("a song from standard input, which is a terminal", hint=hint)

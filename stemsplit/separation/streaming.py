@@ -26,8 +26,8 @@ def stream(
 ) -> Generator[Event]:
     """Separate the song of ``job``, write its one stem ``to`` a stream, and yield what happens.
 
-    The bytes are those of the file that it would be, or, if ``bare``, those of its samples. Raises ``ReaderGone``, and as ``split`` of the
-    pipeline does.
+    The bytes are those of the file that it would be, or, if ``bare``, of its samples alone. Raises
+    ``ReaderGone``, and as ``split`` of the pipeline does.
     """
     streaming = Streaming(job, to, bare=bare)
     yield from separate(job, engine, streaming)
