@@ -29,7 +29,7 @@ from stemsplit.cli.docgen.man import escape, prose
 from stemsplit.cli.docgen.pages import EXIT_STATUS, PAGES
 from stemsplit.cli.settings import NOT_SETTINGS
 from stemsplit.errors import ExitCode
-from stemsplit.types import Format
+from stemsplit.types import StreamFormat
 
 ROOT = Path(__file__).parents[1]
 COMPLETIONS = ROOT / "completions"
@@ -168,7 +168,7 @@ def test_every_option_of_help_is_in_the_man_page_and_the_scripts(path: str) -> N
 def test_choices_limits_defaults_and_variables_are_read() -> None:
     options = {name: each for each in ENTRIES["split"].options for name in each.names}
     assert options["--format"].value is not None
-    assert options["--format"].value.words == get_args(Format)
+    assert options["--format"].value.words == get_args(StreamFormat)
     assert options["--format"].default == "wav"
     assert options["--format"].envvar == "STEMSPLIT_FORMAT"
     assert options["--bitrate"].value is not None
