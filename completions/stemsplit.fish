@@ -75,7 +75,7 @@ complete -c stemsplit -n '__stemsplit_in "" "split"' -l start -r -f -d 'Where to
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l end -r -f -d 'Where to end'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l duration -r -f -d 'How much to split, in place of --end'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l preview -r -f -d 'Split so much of the song\'s middle'
-complete -c stemsplit -n '__stemsplit_in "" "split"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu; several share the songs: cuda:0,cuda:1'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l precision -r -f -a 'auto fp32 fp16 bf16' -d 'Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l overlap -r -f -d 'Share of a segment that overlaps the next (0.25 for most models)'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l segment -r -f -d 'How much the network hears at a time'

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         # What nohup or a parent chose to ignore stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminate)
+            signal.signal(number, end_by_exception)
     console = Console(sys.stdout, sys.stderr, style=_style(rest))
     try:
         return _run(name, rest, console)
@@ -79,20 +79,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.error(StemsplitError("terminated"))
             return ExitCode.TERMINATED
         return ExitCode.DONE  # Typer's way out when nobody reads the help to its end
-    except Exception as defect:
+    except Exception as exc:
         if "--debug" in rest:
             traceback.print_exc()
-        last = traceback.extract_tb(defect.__traceback__)[-1]
-        place = f"{os.path.basename(last.filename)}:{last.lineno}"
-        console.error(
-            StemsplitError(
-                f"{type(defect).__name__}: {defect} ({place})",
-                hint="this is a defect of stemsplit; please report it with the output of --debug",
-            )
-        )
+        console.error(defect(exc))
         return ExitCode.DEFECT
     finally:
         _flush(sys.stdout, sys.stderr)
+
+
+def defect(exc: Exception) -> StemsplitError:
+    """Return what a person is told of ``exc``, which nobody has foreseen."""
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    place = f"{os.path.basename(last.filename)}:{last.lineno}"
+    return StemsplitError(
+        f"{type(exc).__name__}: {exc} ({place})",
+        hint="this is a defect of stemsplit; please report it with the output of --debug",
+    )
 
 
 def _style(arguments: Sequence[str]) -> ProgressStyle:
@@ -152,7 +155,7 @@ def _usage_error(error: Any, program: str) -> UsageError:
     return UsageError(reason, hint=f"see {program} --help")
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def end_by_exception(number: int, frame: FrameType | None) -> None:
     """End by an exception, so that children and temporary files are cleaned up on the way."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit(ExitCode.TERMINATED)

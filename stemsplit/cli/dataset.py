@@ -20,8 +20,8 @@ from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.names import sounds_by_name
 from stemsplit.audio.targets import output_error, write_text
 from stemsplit.checkpoints import loading
-from stemsplit.cli.batch import Batch
 from stemsplit.cli.scoring import Reports, Task, follow, run
+from stemsplit.cli.splitter import Splitter
 from stemsplit.errors import ExitCode
 from stemsplit.evaluation.alignment import align
 from stemsplit.evaluation.references import FoundStems, find_stems
@@ -41,7 +41,7 @@ class DataSet:
 
     root: Path
     folder: Path
-    batch: Batch
+    splitter: Splitter
     mapping: Mapping[str, str]
     framing: Framing
     keep_stems: bool = False
@@ -54,7 +54,7 @@ class DataSet:
         """
         songs = find_songs(self.root)
         reports.refuse_existing([song.name for song in songs])
-        self.batch.fetch()
+        self.splitter.fetch()
         circumstances = self._circumstances()
         tasks: list[Task] = []
         done = 0
@@ -67,12 +67,12 @@ class DataSet:
         if done:
             reports.console.note(f"{done} of {len(songs)} songs are done already ({self.folder})")
         if done < len(songs):
-            self.batch.load()  # what no song can do without fails before the first
-        return run(tasks, reports, self.batch.options.model)
+            self.splitter.load()  # what no song can do without fails before the first
+        return run(tasks, reports, self.splitter.options.model)
 
     def _circumstances(self) -> dict[str, Any]:
         """Return all that decides about scores besides the song, as JSON knows it."""
-        options = self.batch.options
+        options = self.splitter.options
         return {
             **options.told(),
             "weights": loading.fingerprint(options.model),
@@ -98,7 +98,7 @@ class DataSet:
 
     def _score(self, song: SongStems, settings: Mapping[str, Any], label: str) -> SongScores:
         """Return the scores of ``song``, which is separated for that, and keep them."""
-        console, wanted = self.batch.console, self.batch.selection.wanted
+        console, wanted = self.splitter.console, self.splitter.selection.wanted
         found = find_stems(song.path, wanted, mapping=self.mapping)
         mixture, remarks = _mixture(song, found, self.mapping)
         try:
@@ -109,7 +109,7 @@ class DataSet:
         with scratch as name:
             stems = self.folder / song.name if self.keep_stems else Path(name)
             outputs = {stem: stems / f"{stem}.wav" for stem in wanted}
-            self.batch.split(_as_file(mixture, Path(name)), outputs, f"{label}: ")
+            self.splitter.split(_as_file(mixture, Path(name)), outputs, f"{label}: ")
             sounds = Sounds(
                 song=song.name,
                 estimates={stem: Audio(paths=(path,)) for stem, path in outputs.items()},

@@ -72,7 +72,7 @@ def demo(
     )
     from stemsplit.evaluation.song import render
 
-    batch.load()  # what can fail fails before there is anything to clean up
+    batch.splitter.load()  # what can fail fails before there is anything to clean up
     console.note(f"rendering a song of {seconds:g} s (seed {seed})")
     truth = render(seed, seconds=seconds, sample_rate=SAMPLE_RATE)
     mixture = sum(truth.values(), start=next(iter(truth.values())) * 0)
@@ -81,7 +81,7 @@ def demo(
     _write(out / "true", truth)
     status = batch.run([str(out / "song.wav")])
     if status == ExitCode.DONE:
-        _score(console, out / "stems", batch.selection.wanted, truth, mixture)
+        _score(console, out / "stems", batch.splitter.selection.wanted, truth, mixture)
     return status
 
 

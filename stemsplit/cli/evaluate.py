@@ -132,9 +132,9 @@ def evaluate(
         )
     assert dataset is not None
     from stemsplit.checkpoints import loading
-    from stemsplit.cli.batch import Batch
     from stemsplit.cli.dataset import DataSet
     from stemsplit.cli.plans import SplitOptions
+    from stemsplit.cli.splitter import Splitter
 
     folder = out / loading.label(model)
     separating = SplitOptions(
@@ -155,7 +155,7 @@ def evaluate(
     return DataSet(
         root=dataset,
         folder=folder,
-        batch=Batch(separating, console),
+        splitter=Splitter(separating, console),
         mapping=mapping,
         framing=framing,
         keep_stems=keep_stems,

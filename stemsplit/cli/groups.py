@@ -14,7 +14,7 @@ from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.streams import STANDARD
 from stemsplit.errors import UsageError
-from stemsplit.separation.device import parse_device
+from stemsplit.separation.device import parse_devices
 from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
 from stemsplit.types import Clip, Depth, EncodingOptions, EngineOptions, Existing, StreamFormat
 
@@ -171,7 +171,16 @@ class Part:
 class Networks:
     """With what, and how, the network is run."""
 
-    device: options.Device = "auto"
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="DEVICE,…",
+            envvar="STEMSPLIT_DEVICE",
+            help="auto, cuda, cuda:N, mps or cpu; several share the songs: cuda:0,cuda:1.",
+        ),
+    ] = "auto"
     precision: options.PrecisionChoice = "auto"
     overlap: options.Overlap = None
     segment: Annotated[
@@ -195,7 +204,7 @@ class Networks:
     @property
     def engine(self) -> EngineOptions:
         """How the network is run; raises ``UsageError`` for a device that nobody knows."""
-        parse_device(self.device)
+        parse_devices(self.device)
         return EngineOptions(
             device=self.device,
             precision=self.precision,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stemsplit.errors import ExitCode, StemsplitError
+from stemsplit.errors import ExitCode, ResourceError, StemsplitError
 from stemsplit.types import Finished
 
 if TYPE_CHECKING:
@@ -72,6 +72,19 @@ def table(outcomes: Sequence[Outcome], *, whole: bool = False) -> Iterator[str]:
         for outcome in outcomes:
             if outcome.status == status and (whole or outcome.error is not None):
                 yield f"  {status:<7}  {outcome.error or outcome.input}"
+
+
+def ends_all(outcome: Outcome, *, fail_fast: bool) -> bool:
+    """Return whether the songs that follow are not tried: a lack of disk or memory is theirs too.
+
+    With ``fail_fast``, any failure is reason enough.
+    """
+    return isinstance(outcome.error, ResourceError) or (fail_fast and outcome.error is not None)
+
+
+def not_tried(song: Path) -> ResourceError:
+    """Return what is told of a ``song`` that comes after such an end."""
+    return ResourceError("not tried after that", path=song)
 
 
 def exit_code(outcomes: Sequence[StemsplitError | None]) -> ExitCode:

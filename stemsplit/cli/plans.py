@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ class SplitOptions:
     fail_fast: bool = False
     jobs: int = 1
 
+    def on(self, device: str) -> SplitOptions:
+        """Return these options with another ``device``."""
+        return replace(self, engine=replace(self.engine, device=device))
+
     def told(self) -> dict[str, Any]:
         """Return the choices that decide how the stems sound, in plain values."""
         choices = asdict(self.engine)
@@ -57,13 +61,17 @@ _WITHOUT_EFFECT = frozenset(
         *("offline", "allow_unverified", "accept_truncated"),
     }
 )
+#: So do these of the engine, on a CPU. On a GPU they move the last bits of a sample, which is no
+#: reason to do a night again on another machine or with another batch.
+_WITHOUT_SOUND = ("device", "batch")
 
 
 def settings_of(options: SplitOptions) -> dict[str, Any]:
     """Return those of ``options`` that change the bytes of a stem, as JSON would read them back."""
     settings = {name: v for name, v in asdict(options).items() if name not in _WITHOUT_EFFECT}
     settings["encoding"]["depth"] = depth_of(options.encoding)
-    del settings["engine"]["device"]
+    for name in _WITHOUT_SOUND:
+        del settings["engine"][name]
     return settings
 
 
@@ -83,6 +91,19 @@ class Plan:
     def folders(self) -> list[Path]:
         """Where these files are."""
         return list(dict.fromkeys(path.parent for path in self.files))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """All that is settled about the songs of a run before the first is looked into.
+
+    ``plans`` and ``labels``, which are shown beside the progress, are by the paths of songs.
+    """
+
+    options: SplitOptions
+    existing: Existing
+    plans: Mapping[Path, Plan]
+    labels: Mapping[Path, str]
 
 
 def plan_all(

@@ -16,12 +16,12 @@ from stemsplit.audio.excerpt import cut
 from stemsplit.audio.names import sounds_by_name
 from stemsplit.audio.probe import probe, refuse_unreadable
 from stemsplit.cli.inputs import Song
-from stemsplit.cli.plans import Plan, SplitOptions
+from stemsplit.cli.plans import Orders, Plan
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.separation import manifest
 from stemsplit.separation.claims import Claims
 from stemsplit.separation.manifest import Ledger, Manifest, Recipe, Source
-from stemsplit.types import Existing, SongStatistics, StreamInfo
+from stemsplit.types import SongStatistics, StreamInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +78,11 @@ class Preparation:
     """Prepares the songs of one run; ``recipes`` gives what each stem is made with, when asked."""
 
     def __init__(
-        self,
-        options: SplitOptions,
-        existing: Existing,
-        plans: Mapping[Path, Plan],
-        claims: Claims,
-        recipes: Callable[[], Mapping[str, Recipe]],
+        self, orders: Orders, claims: Claims, recipes: Callable[[], Mapping[str, Recipe]]
     ) -> None:
-        self._options = options
-        self._existing = existing
-        self._plans = plans
+        self._options = orders.options
+        self._existing = orders.existing
+        self._plans = orders.plans
         self._claims = claims
         self._recipes = recipes
         self._sources: dict[Path, Source] = {}
@@ -177,8 +172,10 @@ class Preparation:
             outputs = {stem: path for stem, path in outputs.items() if not os.path.lexists(path)}
         elif self._existing == "resume" and known is not None:
             outputs = self._unmade(song, plan, known)
+        if outputs and self._options.encoding.clip == "linked":
+            outputs = plan.stems  # one gain for all, so that they still sum
         for path in outputs.values():
-            replaceable = self._existing == "resume" and path in ours
+            replaceable = self._existing in ("resume", "skip") and path in ours
             refuse_existing(path, force=self._existing == "force" or replaceable)
         return _Todo(outputs, known, remarks)
 

@@ -138,7 +138,7 @@ def split(
     batch = Batch(settings, console, judge)
     with spooled(files or (), input_name, console) as songs:
         if outputs.to_stdout:
-            return write_to_stdout(batch, songs, bare=outputs.format == "raw")
+            return write_to_stdout(batch.splitter, songs, bare=outputs.format == "raw")
         return batch.run(songs, files_from or ())
 
 

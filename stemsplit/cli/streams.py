@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from stemsplit.errors import ExitCode, InputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from stemsplit.cli.batch import Batch
     from stemsplit.cli.console import Console
+    from stemsplit.cli.splitter import Splitter
 
 #: What stands for standard input as a FILE, and for standard output as the folder.
 STANDARD = "-"
@@ -101,27 +101,27 @@ def check_output(console: Console, **excluded: object) -> None:
         raise UsageError("a stem to standard output, which is a terminal", hint=hint)
 
 
-def write_to_stdout(batch: Batch, files: Sequence[str], *, bare: bool) -> ExitCode:
+def write_to_stdout(splitter: Splitter, files: Sequence[str], *, bare: bool) -> ExitCode:
     """Write the one stem of the one song ``files`` to standard output, ``bare`` without a header.
 
     What can be written in order goes out while it is made, all else when it is done. If nobody
-    reads any more, that is the end, and no failure. Raises as ``Batch.split`` does, and
+    reads any more, that is the end, and no failure. Raises as ``Splitter.split`` does, and
     ``UsageError`` for more than one stem or song.
     """
     from stemsplit.audio.encoders import can_stream
     from stemsplit.separation.streaming import ReaderGone
 
-    stem = _only_one("stem", batch.selection.wanted, "--stems vocals")
+    stem = _only_one("stem", splitter.selection.wanted, "--stems vocals")
     song = Path(_only_one("song", files, "give each a call of its own"))
-    batch.console.stdout.flush()
-    to = batch.console.stdout.buffer
+    splitter.console.stdout.flush()
+    to = splitter.console.stdout.buffer
     try:
-        if can_stream(batch.options.encoding):
-            batch.stream(song, {stem: Path(STANDARD)}, to, bare=bare)
+        if can_stream(splitter.options.encoding):
+            splitter.stream(song, {stem: Path(STANDARD)}, to, bare=bare)
             return ExitCode.DONE
         with _private_folder() as folder:
             path = folder / stem
-            batch.split(song, {stem: path}, "")
+            splitter.split(song, {stem: path}, "")
             with path.open("rb") as file:
                 shutil.copyfileobj(file, to, PIECE)
             to.flush()

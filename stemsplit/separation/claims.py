@@ -42,7 +42,9 @@ class Claims:
         with contextlib.suppress(OSError):
             for path in sorted(self.root.glob(f"{_PREFIX}*{_LOCK}")):
                 mark = path.name.removeprefix(_PREFIX).removesuffix(_LOCK)
+                folders = self._folders(mark)  # before some versions of filelock empty the file
                 if self._lock(mark):
+                    _sweep(folders, mark)
                     self.release(mark)
         return self
 
@@ -84,14 +86,18 @@ class Claims:
         """Give up a claim; nothing of the song is in work any more."""
         with signals_deferred():
             lock = self._held.pop(mark)
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                _sweep(
-                    (self.root / name for name in json.loads(self._path(mark).read_text())), mark
-                )
+            _sweep(self._folders(mark), mark)
             # While it is locked: whoever opened it before looks again, and finds another file.
             with contextlib.suppress(OSError):
                 self._path(mark).unlink()
             lock.release()
+
+    def _folders(self, mark: str) -> list[Path]:
+        """Return where the stems of a song that is claimed go."""
+        try:
+            return [self.root / name for name in json.loads(self._path(mark).read_text())]
+        except (OSError, ValueError, TypeError):
+            return []
 
     def _path(self, mark: str) -> Path:
         return self.root / f"{_PREFIX}{mark}{_LOCK}"

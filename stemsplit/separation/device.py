@@ -32,6 +32,17 @@ def parse_device(name: str) -> tuple[str, int]:
     return kind, int(number or 0)
 
 
+def parse_devices(names: str) -> tuple[str, ...]:
+    """Return the devices that ``names`` lists with commas between them, each as it is called.
+
+    Raises ``UsageError`` for a name that means nothing.
+    """
+    devices = tuple(name.strip() for name in names.split(","))
+    for name in devices:
+        parse_device(name)
+    return devices
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device that ``name`` means on this machine; ``auto`` is the best there is.
 

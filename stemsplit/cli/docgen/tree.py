@@ -30,6 +30,7 @@ Kind: TypeAlias = Literal[
 #: What the placeholder of a value says of it.
 _KIND_OF_METAVAR: dict[str, Kind] = {
     "DEVICE": "device",
+    "DEVICE,…": "device",
     "NAME": "name",
     "STEM": "stem",
     "STEM,…": "stems",

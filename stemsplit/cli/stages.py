@@ -1,0 +1,224 @@
+"""Splitting songs one after another, each stage of one beside the stages of others."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from threading import Event as Flag
+from typing import TYPE_CHECKING, TypeAlias
+
+from stemsplit.cli.events import show
+from stemsplit.cli.inputs import Song
+from stemsplit.cli.outcomes import Outcome, ends_all, not_tried
+from stemsplit.cli.plans import Orders
+from stemsplit.cli.preparation import Preparation, Prepared, Ready, Silent, Skipped, Taken
+from stemsplit.cli.splitter import Splitter
+from stemsplit.errors import CheckpointError, InputError, StemsplitError, UsageError
+from stemsplit.separation.claims import Claims
+from stemsplit.types import Event
+
+if TYPE_CHECKING:
+    from stemsplit.separation.writing import Writing
+
+#: What came of preparing a song.
+_Found: TypeAlias = Prepared | StemsplitError
+#: How long to wait (s) before asking again whether another process has finished a song.
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """A song that is separated, and being written."""
+
+    ready: Ready
+    writing: Writing
+    start: float  # of wall clock, s
+
+
+class Stages:
+    """The way of songs through preparation, separation and writing, on one device.
+
+    While one is separated, the next are read and the one before is written. ``tell`` is given what
+    became of each; if ``patient``, only between two separations.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        splitter: Splitter,
+        claims: Claims,
+        tell: Callable[[Outcome], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        self._orders = orders
+        self._splitter = splitter
+        self._console = splitter.console
+        self._claims = claims
+        self._preparation = Preparation(orders, claims, lambda: splitter.recipes)
+        self._pass_on = tell
+        self._patient = patient
+        self._given_up = False
+        self._ending: _Ending | None = None
+
+    def split_all(self, songs: Iterable[Song | InputError]) -> None:
+        """Split ``songs`` and tell what became of each.
+
+        After a lack of disk or memory the rest is not tried. Raises ``UsageError`` and
+        ``CheckpointError``, with which no song can be split at all.
+        """
+        try:
+            with closing(self._prepared(songs)) as prepared:
+                for song, found in prepared:
+                    following = self._begin(song, found)
+                    self._finish()
+                    if isinstance(following, Outcome):
+                        self._tell(following)
+                    else:
+                        self._ending = following
+            self._finish()
+        finally:
+            if self._ending is not None:  # an interruption: what is separated is still written
+                self._ending.writing.close()
+
+    def _prepared(
+        self, songs: Iterable[Song | InputError]
+    ) -> Generator[tuple[Song | InputError, _Found]]:
+        """Yield ``songs``, prepared in threads ahead of their turn, with what was found.
+
+        Until the model is there, they are prepared one by one here. Those that another process has
+        in work come last, again and again until it is done with them.
+        """
+        stop, jobs = Flag(), self._orders.options.jobs
+        waiting: deque[tuple[Song | InputError, Future[_Found]]] = deque()
+        taken: list[Song | InputError] = []
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                for song in songs:
+                    if not self._loaded:
+                        future: Future[_Found] = Future()
+                        future.set_result(self._prepare(song, stop))
+                    else:
+                        future = pool.submit(self._prepare, song, stop)
+                    waiting.append((song, future))
+                    while waiting and (not self._loaded or len(waiting) > jobs):
+                        yield from _unless_taken(waiting, taken)
+                while waiting:
+                    yield from _unless_taken(waiting, taken)
+                for song in taken:
+                    while isinstance(found := self._prepare(song, stop), Taken):
+                        yield song, found
+                        time.sleep(_POLL_SECONDS)
+                    yield song, found
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+
+    @property
+    def _loaded(self) -> bool:
+        return self._splitter.sample_rate is not None
+
+    def _prepare(self, song: Song | InputError, stop: Flag) -> _Found:
+        if isinstance(song, InputError):
+            return song
+        if self._given_up:
+            return not_tried(song.path)
+        try:
+            found = self._preparation.prepare(song, self._splitter.sample_rate, stop)
+            if isinstance(found, Ready):
+                self._splitter.load()
+        except StemsplitError as error:
+            if self._splitter.sample_rate is None and isinstance(
+                error, UsageError | CheckpointError
+            ):
+                raise  # there is no model, for this song or any other
+            return error
+        return found
+
+    def _begin(self, song: Song | InputError, found: _Found) -> Outcome | _Ending | None:
+        """Separate a song that is ready; of others, return what became of them, if anything."""
+        match found:
+            case Ready():
+                return self._separate(found)
+            case Skipped():
+                stems = self._orders.plans[found.song.path].stems
+                return Outcome(input=found.song.path, status="skipped", outputs=stems)
+            case Silent():
+                self._console.detail(f"{found.song.path}: passed over: {found.reason}")
+                return None
+            case StemsplitError():
+                return Outcome.failed(song.path, found)
+            case _:
+                return None
+
+    def _separate(self, ready: Ready) -> Outcome | _Ending:
+        path, start = ready.song.path, time.monotonic()
+        if self._given_up:
+            self._claims.release(ready.ledger.mark)
+            return Outcome.failed(path, not_tried(path))
+        for remark in ready.remarks:
+            self._console.warn(remark)
+        from stemsplit.separation.pipeline import separate
+        from stemsplit.separation.writing import Writing
+
+        job = replace(
+            self._splitter.job(ready.info, ready.outputs, ready.replacing),
+            statistics=ready.statistics,
+            ledger=ready.ledger,
+        )
+        writing = Writing(job)
+        try:
+            with closing(separate(job, self._splitter.load(), writing)) as events:
+                show(self._console, self._meanwhile(events), self._orders.labels[path], path)
+        except StemsplitError as error:
+            self._claims.release(ready.ledger.mark)
+            return Outcome.failed(path, error)
+        return _Ending(ready, writing, start)
+
+    def _meanwhile(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Pass ``events`` on; tell of the song before as soon as it is in its place."""
+        for event in events:
+            if self._ending is not None and self._ending.writing.done and not self._patient:
+                self._finish()
+            yield event
+
+    def _finish(self) -> None:
+        """Wait for the song that is being written, if there is one, and tell what became of it."""
+        if self._ending is None:
+            return
+        ready, writing, start = self._ending.ready, self._ending.writing, self._ending.start
+        path = ready.song.path
+        try:
+            finished = show(self._console, writing.events(), self._orders.labels[path], path)
+            outcome = Outcome(
+                input=path,
+                status="done",
+                outputs=ready.outputs,
+                finished=finished,
+                seconds=time.monotonic() - start,
+            )
+        except StemsplitError as error:
+            outcome = Outcome.failed(path, error)
+        self._ending = None
+        self._claims.release(ready.ledger.mark)
+        self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._given_up |= ends_all(outcome, fail_fast=self._orders.options.fail_fast)
+        self._pass_on(outcome)
+
+
+def _unless_taken(
+    waiting: deque[tuple[Song | InputError, Future[_Found]]], taken: list[Song | InputError]
+) -> Iterator[tuple[Song | InputError, _Found]]:
+    """Yield the first of ``waiting``; if another process has it, note it as ``taken`` instead."""
+    song, future = waiting.popleft()
+    found = future.result()
+    if isinstance(found, Taken):
+        taken.append(song)
+    else:
+        yield song, found
