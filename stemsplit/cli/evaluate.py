@@ -11,10 +11,10 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
+from stemsplit.cli.groups import Networks
 from stemsplit.errors import UsageError
-from stemsplit.separation.device import parse_device
 from stemsplit.separation.naming import DEFAULT_TEMPLATE
-from stemsplit.types import EncodingOptions, EngineOptions
+from stemsplit.types import EncodingOptions
 
 app = options.new_app()
 
@@ -23,6 +23,7 @@ DEFAULT_FOLDER = Path("evaluation")
 
 
 @app.command()
+@options.with_groups
 def evaluate(
     estimates: Annotated[
         Path | None,
@@ -63,6 +64,7 @@ def evaluate(
         ),
     ] = None,
     model: options.Model = options.DEFAULT_MODEL,
+    ensemble: options.Ensemble = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -75,12 +77,7 @@ def evaluate(
     keep_stems: Annotated[
         bool, typer.Option("--keep-stems", help="With --dataset: keep the stems there as well.")
     ] = False,
-    device: options.Device = "auto",
-    precision: options.PrecisionChoice = "auto",
-    overlap: options.Overlap = None,
-    batch: options.BatchSize = None,
-    offline: options.Offline = False,
-    allow_unverified: options.AllowUnverified = False,
+    networks: Networks,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write a line for each stem of each song."),
@@ -109,7 +106,7 @@ def evaluate(
     The table goes to stdout, progress and remarks to stderr.
     """
     console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json)
-    parse_device(device)
+    engine = networks.engine
     mapping = parse_mapping(mapped or [])
     asked = {
         "--mixture": mixture is not None,
@@ -136,6 +133,7 @@ def evaluate(
     from stemsplit.cli.plans import SplitOptions
     from stemsplit.cli.splitter import Splitter
 
+    model = ensemble or model
     folder = out / loading.label(model)
     separating = SplitOptions(
         model=model,
@@ -143,14 +141,9 @@ def evaluate(
         template=DEFAULT_TEMPLATE,
         encoding=EncodingOptions(),
         existing="force",
-        engine=EngineOptions(
-            device=device,
-            precision=precision,
-            overlap=overlap,
-            batch=options.parse_batch(batch),
-        ),
-        offline=offline,
-        allow_unverified=allow_unverified,
+        engine=engine,
+        offline=networks.offline,
+        allow_unverified=networks.allow_unverified,
     )
     return DataSet(
         root=dataset,

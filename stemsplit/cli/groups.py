@@ -45,10 +45,7 @@ class Outputs:
         ),
     ] = DEFAULT_TEMPLATE
     model: options.Model = options.DEFAULT_MODEL
-    ensemble: Annotated[
-        str | None,
-        typer.Option(metavar="NAME,…", help="The mean of these models, in place of --model."),
-    ] = None
+    ensemble: options.Ensemble = None
     stems: Annotated[
         str | None, typer.Option(metavar="STEM,…", help="Write only these stems; none: only --mix.")
     ] = None

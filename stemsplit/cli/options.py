@@ -90,6 +90,12 @@ Model = Annotated[
         help="Model: a name of `stemsplit models list`, or a checkpoint file.",
     ),
 ]
+Ensemble = Annotated[
+    str | None,
+    typer.Option(
+        "--ensemble", metavar="NAME,…", help="The mean of these models, in place of --model."
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(

@@ -36,6 +36,7 @@ MEASURES = {
     "above_16_khz": ">16\nkHz",
     "joins": "\njoins",
 }
+NEAREST = "\nwith"  # title of the column with names in it
 LEGEND = "dB; SDR, ISR, SIR, SAR: BSS Eval v4, median over frames of {window:g} s; - : no answer"
 MEASURES_LEGEND = "without references; peaks in dBFS and dBTP, others in dB; overlap: 0 to 1"
 
@@ -110,7 +111,7 @@ def _score_table(summaries: Iterable[StemSummary]) -> Table:
 def _measures_table(song: SongScores) -> Table:
     from stemsplit.evaluation.report.tables import decibel
 
-    titles = (*MEASURES.values(), "\nclipped", "corre-\nlation", "over-\nlap", "\nwith")
+    titles = (*MEASURES.values(), "\nclipped", "corre-\nlation", "over-\nlap", NEAREST)
     table = _new_table(titles)
     for stem in song.measures:
         figures = [decibel(getattr(stem, measure), 1) for measure in MEASURES]
@@ -124,9 +125,11 @@ def _new_table(titles: Iterable[str]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("\nstem", no_wrap=True, overflow="ellipsis", max_width=LONGEST_NAME)
+    table.add_column("\nstem", overflow="ellipsis", max_width=LONGEST_NAME)
     for title in titles:
-        table.add_column(title, justify="right", no_wrap=True, overflow="ellipsis")
+        # Where there is not room for all, names give way: no figure and no title is cut.
+        names = title == NEAREST
+        table.add_column(title, justify="right", no_wrap=not names, overflow="ellipsis")
     return table
 
 

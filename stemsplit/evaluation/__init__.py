@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         si_sdr,
         si_sir,
     )
-    from stemsplit.evaluation.scoring import score
+    from stemsplit.evaluation.scoring import score, score_batch
     from stemsplit.evaluation.stft_distance import mrstft
     from stemsplit.evaluation.streaming import Scalars, ScalarScores
     from stemsplit.evaluation.weighted_error import log_wmse
@@ -39,6 +39,7 @@ __all__ = [
     "mrstft",
     "projections",
     "score",
+    "score_batch",
     "si_sar",
     "si_sdr",
     "si_sir",
@@ -48,7 +49,7 @@ _MODULES = {
     "bss_eval": ("BssEval", "BssEvalScores", "bss_eval_v3", "bss_eval_v4"),
     "weighted_error": ("log_wmse",),
     "metrics": ("Projections", "global_sdr", "l1", "projections", "si_sar", "si_sdr", "si_sir"),
-    "scoring": ("score",),
+    "scoring": ("score", "score_batch"),
     "stft_distance": ("mrstft",),
     "streaming": ("ScalarScores", "Scalars"),
 }

@@ -109,6 +109,16 @@ def normal(name: str) -> str:
     return re.sub(r"[\W_]+", "_", name.casefold()).strip("_") or name
 
 
+def stem_of(name: str, stems: Sequence[str] = STEMS) -> str:
+    """Return the stem, of ``stems`` and what else is known, that the file ``name`` ends with.
+
+    ``Song - Vocals`` are the ``vocals``; a name that ends with none is one itself, in normal form.
+    """
+    whole = normal(name)
+    endings = sorted({*stems, *ENDINGS}, key=len, reverse=True)
+    return next((end for end in endings if f"_{whole}".endswith(f"_{end}")), whole)
+
+
 def rest_of(name: str) -> str | None:
     """Return the stem that ``name``, in normal form, is everything but; None where it is not so."""
     if name in REST_OF_VOCALS:
@@ -148,14 +158,12 @@ class _Shelf:
                 )
             self._files[stem] = [_File(path) for path in matching]
         taken = {file.path for files in self._files.values() for file in files}
-        endings = sorted({*self.stems, *ENDINGS}, key=len, reverse=True)
         for path in left:
             if path not in taken:
-                whole = normal(path.stem)
-                ends = (name for name in endings if f"_{whole}".endswith(f"_{name}"))
-                name = next(ends, whole)
+                name = stem_of(path.stem, self.stems)
                 if name not in mapped:
-                    self._files.setdefault(name, []).append(_File(path, exact=name == whole))
+                    exact = name == normal(path.stem)
+                    self._files.setdefault(name, []).append(_File(path, exact=exact))
 
     def _fill_from_streams(self, mapped: Mapping[str, str]) -> None:
         if mapped:

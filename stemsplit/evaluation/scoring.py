@@ -16,14 +16,16 @@ from torch import Tensor
 
 from stemsplit.errors import UsageError
 from stemsplit.evaluation.alignment import align
+from stemsplit.evaluation.arrays import Arrays, NamedSong, as_array, by_name
 from stemsplit.evaluation.bss_eval import BssEval
 from stemsplit.evaluation.delay import DelayMeter
 from stemsplit.evaluation.measures import Measurer
-from stemsplit.evaluation.references import find_stems, normal, rest_of
+from stemsplit.evaluation.references import find_stems, normal, rest_of, stem_of
 from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM
 from stemsplit.evaluation.scores import Audio, SongScores, StemScores
 from stemsplit.evaluation.songs import STEM_FILE, SongStems, song_name
 from stemsplit.evaluation.streaming import ScalarScores
+from stemsplit.evaluation.waves import Layout
 from stemsplit.types import Progressed
 
 Block = NDArray[np.float32]
@@ -93,7 +95,7 @@ def _one_stem(
     mapping: Mapping[str, str],
 ) -> Sounds:
     """Return one file as the stem that it is named for, and what it is compared with."""
-    name = normal(estimate.name)
+    name = stem_of(estimate.name)
     true: Mapping[str, Audio] = {}
     remarks: tuple[str, ...] = ()
     if reference is not None and _is_one_stem(reference.path):
@@ -135,40 +137,83 @@ def score_sounds(
 
 
 def score(
-    estimates: str | os.PathLike[str] | Mapping[str, Any],
-    references: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    estimates: str | os.PathLike[str] | Mapping[str, Any] | Any,
     *,
+    references: str | os.PathLike[str] | Mapping[str, Any] | Any = None,
     mixture: Any = None,
-    sample_rate: int | None = None,
+    sample_rate: int = 44_100,
     window: float = 1.0,
     hop: float = 1.0,
+    layout: Layout = "STC",
+    names: Sequence[str] | None = None,
     mapping: Mapping[str, str] | None = None,
 ) -> SongScores:
-    """Return everything that is found about the stems of one song; memory is bounded for files.
+    """Return everything that is found about the stems of one song, with its ``references`` or not.
 
-    ``estimates`` and ``references`` are folders or ``.stem.mp4`` files, as in ``stemsplit
-    evaluate`` (``mapping`` from stems to names of reference files, ``mixture`` a file); or they map
-    stems to arrays or tensors ``(C, T)``, full scale ±1.0, of ``sample_rate`` Hz (44,100 by
-    default), and ``mixture`` is one as well. Without ``references`` there are only measures.
-    ``window`` and ``hop`` of BSS Eval are in seconds. Raises ``UsageError`` for arrays that do not
-    go together, and ``InputError`` for files that cannot be read or do not match.
+    ``estimates`` and ``references`` are both
+
+    - folders or files, as in ``stemsplit evaluate``: with ``mapping`` from stems to names of
+      reference files, and ``mixture`` a file; memory is bounded; or
+    - arrays or tensors ``(S, T, C)`` (or ``(S, C, T)`` with the layout ``"SCT"``) of stems that
+      ``names`` names, with a ``mixture`` ``(T, C)`` (``(C, T)``); or
+    - mappings from stems to arrays or tensors ``(C, T)``, with a ``mixture`` ``(C, T)``.
+
+    Arrays have ``sample_rate`` Hz, full scale ±1.0. ``window`` and ``hop`` of BSS Eval are in
+    seconds. Raises ``UsageError`` for arrays that do not go together, and ``InputError`` for files
+    that cannot be read or do not match.
     """
     framing = Framing(window=window, hop=hop)
-    if isinstance(estimates, Mapping):
-        if references is not None and not isinstance(references, Mapping):
-            raise UsageError("estimates and references are both files, or both arrays")
-        arrays = _Arrays.of(estimates, references or {}, mixture, sample_rate or 44_100)
-        return _drain(_measure(arrays, list(estimates), arrays.scored, framing))
-    if isinstance(references, Mapping):
+    kinds = {_kind(given) for given in (estimates, references) if given is not None}
+    if len(kinds) > 1:
         raise UsageError("estimates and references are both files, or both arrays")
-    pair = [
-        None if place is None else SongStems(song_name(Path(place)), Path(place))
-        for place in (estimates, references)
-    ]
-    assert pair[0] is not None
-    file = None if mixture is None else Path(mixture)
-    sounds = find_sounds(pair[0], pair[1], mixture=file, mapping=mapping)
-    return _drain(score_sounds(sounds, framing))
+    if kinds == {"files"}:
+        pair = [
+            None if place is None else SongStems(song_name(Path(place)), Path(place))
+            for place in (estimates, references)
+        ]
+        assert pair[0] is not None
+        file = None if mixture is None else Path(mixture)
+        sounds = find_sounds(pair[0], pair[1], mixture=file, mapping=mapping)
+        return _drain(score_sounds(sounds, framing))
+    if kinds == {"stems"}:
+        song = NamedSong(estimates, references, mixture)
+    else:
+        batch = [None if each is None else as_array(each)[None] for each in (estimates, references)]
+        mixes = None if mixture is None else as_array(mixture)[None]
+        [song] = by_name(*batch, mixes, layout, names)
+    return _score_song(song, sample_rate, framing)
+
+
+def score_batch(
+    estimates: Any,
+    *,
+    references: Any = None,
+    mixture: Any = None,
+    sample_rate: int = 44_100,
+    window: float = 1.0,
+    hop: float = 1.0,
+    layout: Layout = "STC",
+    names: Sequence[str] | None = None,
+) -> list[SongScores]:
+    """Return what ``score`` does of each song of arrays or tensors ``(B, S, T, C)``.
+
+    With the layout ``"SCT"`` they are ``(B, S, C, T)``; ``mixture`` is ``(B, T, C)`` or ``(B, C,
+    T)``. Raises ``UsageError`` for arrays that do not go together.
+    """
+    framing = Framing(window=window, hop=hop)
+    songs = by_name(estimates, references, mixture, layout, names)
+    return [_score_song(song, sample_rate, framing) for song in songs]
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, str | os.PathLike):
+        return "files"
+    return "stems" if isinstance(given, Mapping) else "arrays"
+
+
+def _score_song(song: NamedSong, sample_rate: int, framing: Framing) -> SongScores:
+    arrays = Arrays.of(song.estimates, song.references or {}, song.mixture, sample_rate)
+    return _drain(_measure(arrays, list(song.estimates), arrays.scored, framing))
 
 
 def _drain(steps: Generator[Progressed, None, SongScores]) -> SongScores:
@@ -285,57 +330,3 @@ class _Tracks(Protocol):
     @property
     def frames(self) -> int: ...
     def blocks(self, block_frames: int | None = None) -> Generator[Block]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrays:
-    """Tracks in memory: references of the ``scored`` stems, all estimates, a mixture if any."""
-
-    tracks: Block  # (S, C, T)
-    scored: list[str]
-    sample_rate: int
-
-    @classmethod
-    def of(
-        cls, estimates: Mapping[str, Any], references: Mapping[str, Any], mixture: Any, rate: int
-    ) -> _Arrays:
-        """Return the tracks; raise ``UsageError`` where they are not of one shape ``(C, T)``."""
-        scored = [name for name in estimates if name in references]
-        if references and not scored:
-            raise UsageError("no estimate has the name of a reference")
-        tracks = {f"reference {name}": references[name] for name in scored}
-        tracks |= {f"estimate {name}": estimates[name] for name in estimates}
-        if mixture is not None:
-            tracks["mixture"] = mixture
-        arrays = {name: _as_array(track) for name, track in tracks.items()}
-        if not arrays:
-            raise UsageError("there are no estimates")
-        first_name, first = next(iter(arrays.items()))
-        for name, array in arrays.items():
-            if array.ndim != 2 or array.shape != first.shape or not array.size:
-                raise UsageError(
-                    f"arrays are all of one shape (C, T): {name} is {array.shape}, "
-                    f"{first_name} is {first.shape}"
-                )
-            if not np.isfinite(array).all():
-                raise UsageError(f"{name} holds values that are no numbers (NaN or infinite)")
-        return cls(np.stack(list(arrays.values())), scored, rate)
-
-    @property
-    def channels(self) -> int:
-        return int(self.tracks.shape[1])
-
-    @property
-    def frames(self) -> int:
-        return int(self.tracks.shape[2])
-
-    def blocks(self, block_frames: int | None = None) -> Generator[Block]:
-        size = block_frames or self.sample_rate
-        for start in range(0, self.frames, size):
-            yield self.tracks[..., start : start + size]
-
-
-def _as_array(track: Any) -> Block:
-    if hasattr(track, "detach"):  # a tensor, which may be on a device and have a gradient
-        track = track.detach().cpu()
-    return np.asarray(track, np.float32)

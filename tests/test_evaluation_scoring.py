@@ -1,0 +1,140 @@
+"""Everything about the stems of one song at once, in memory and from files."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from stemsplit.errors import InputError, UsageError
+from stemsplit.evaluation import bss_eval_v4, global_sdr, score, score_batch
+from stemsplit.evaluation.scores import SongScores
+from stemsplit.evaluation.scoring import find_sounds
+from stemsplit.evaluation.songs import SongStems
+
+RATE = 8_000
+NAMES = ("vocals", "bass")
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return 0.1 * np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+REFERENCES = noise(2, 2, 2 * RATE)  # (S, C, T)
+ESTIMATES = 0.9 * REFERENCES + 0.2 * REFERENCES[::-1]
+
+
+def figures(song: SongScores) -> dict[str, Any]:
+    return {stem.name: (stem.global_sdr, stem.si_sdr, stem.sdr.tolist()) for stem in song.scores}
+
+
+def in_memory(estimates: Any = ESTIMATES, references: Any = REFERENCES, **options: Any) -> Any:
+    options = {"sample_rate": RATE, "layout": "SCT", "names": NAMES} | options
+    return score(estimates, references=references, **options)
+
+
+def test_the_figures_are_those_of_the_metrics() -> None:
+    found = in_memory(mixture=REFERENCES.sum(0))
+    assert [stem.name for stem in found.scores] == list(NAMES)
+    for k, stem in enumerate(found.scores):
+        assert stem.global_sdr == pytest.approx(global_sdr(REFERENCES[k], ESTIMATES[k]), abs=1e-9)
+        # What is missing is a tenth of the one and a fifth of the other.
+        assert stem.global_sdr == pytest.approx(-10 * math.log10(0.01 + 0.04), abs=0.2)
+        wanted = bss_eval_v4(REFERENCES, ESTIMATES, RATE, layout="SCT").sdr[k]
+        assert stem.sdr == pytest.approx(wanted, abs=1e-9)
+    assert found.null_residual == pytest.approx(-20, abs=0.1)  # the sum is 1.1 of the mixture
+    assert (found.sample_rate, found.frames) == (RATE, 2 * RATE)
+
+
+def test_all_ways_to_give_arrays_are_one() -> None:
+    wanted = figures(in_memory())
+    turned = [waves.swapaxes(1, 2) for waves in (ESTIMATES, REFERENCES)]
+    assert figures(score(turned[0], references=turned[1], sample_rate=RATE, names=NAMES)) == wanted
+    tensors = [torch.from_numpy(waves).requires_grad_() for waves in (ESTIMATES, REFERENCES)]
+    assert figures(in_memory(*tensors)) == wanted
+    mappings = [dict(zip(NAMES, waves, strict=True)) for waves in (ESTIMATES, REFERENCES)]
+    assert figures(score(mappings[0], references=mappings[1], sample_rate=RATE)) == wanted
+    assert list(figures(in_memory(names=None))) == ["source 1", "source 2"]
+
+
+def test_without_references_there_are_measures() -> None:
+    found = score(ESTIMATES, sample_rate=RATE, layout="SCT", names=NAMES)
+    assert found.scores == () and found.null_residual is None
+    assert [stem.name for stem in found.measures] == list(NAMES)
+
+
+@pytest.mark.parametrize("layout", ["STC", "SCT"])
+def test_a_batch_is_song_by_song(layout: Any) -> None:
+    estimates, references = np.stack([ESTIMATES, REFERENCES]), np.stack([REFERENCES] * 2)
+    mixture = references.sum(1)
+    options = {"sample_rate": RATE, "layout": layout, "names": NAMES}
+    if layout == "STC":
+        estimates, references, mixture = (
+            each.swapaxes(-1, -2) for each in (estimates, references, mixture)
+        )
+    first, second = score_batch(estimates, references=references, mixture=mixture, **options)
+    assert figures(first) == figures(in_memory())
+    assert second.scores[0].si_sdr == math.inf
+    assert second.null_residual == -math.inf or second.null_residual < -140
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"references": REFERENCES[:1]}, "differ in shape"),
+        ({"references": REFERENCES[..., :-1]}, "differ in shape"),
+        ({"references": {"vocals": REFERENCES[0]}}, "both files, or both arrays"),
+        ({"references": "true"}, "both files, or both arrays"),
+        ({"estimates": ESTIMATES[0]}, "the dimensions are not those of the layout"),
+        ({"names": ["vocals"]}, "1 names do not fit 2 sources"),
+        ({"names": ["vocals", "vocals"]}, "1 names do not fit 2 sources"),
+        ({"layout": "TSC"}, "neither 'STC' nor 'SCT'"),
+        ({"mixture": REFERENCES[0, :, 1:]}, "all of one shape"),
+        ({"estimates": ESTIMATES * np.nan}, "no numbers"),
+        ({"estimates": ESTIMATES[..., :0], "references": None}, "all of one shape"),
+    ],
+)
+def test_arrays_that_do_not_go_together(changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        in_memory(**changed)
+    with pytest.raises(UsageError, match="no estimate has the name of a reference"):
+        score({"vocals": ESTIMATES[0]}, references={"bass": REFERENCES[0]})
+
+
+def write(folder: Path, **stems: np.ndarray) -> Path:
+    folder.mkdir()
+    for name, stem in stems.items():
+        soundfile.write(folder / f"{name}.wav", stem.T, RATE, subtype="FLOAT")
+    return folder
+
+
+def test_files_are_scored_as_arrays_are(tmp_path: Path) -> None:
+    true = write(tmp_path / "true", **dict(zip(NAMES, REFERENCES, strict=True)))
+    made = write(tmp_path / "made", **dict(zip(NAMES, ESTIMATES, strict=True)))
+    found = score(made, references=str(true))
+    assert found.song == "made"
+    assert figures(found) == figures(in_memory())
+    with pytest.raises(InputError, match="no such folder"):
+        score(made, references=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("Song - Vocals.wav", "vocals"),
+        ("02_mix_(Drums).flac", "drums"),
+        ("song_no_vocals.mp3", "no_vocals"),
+        ("Instrumental.wav", "instrumental"),
+        ("Kazoo Solo.wav", "kazoo_solo"),
+    ],
+)
+def test_one_file_is_the_stem_that_it_is_named_for(tmp_path: Path, name: str, stem: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    sounds = find_sounds(SongStems(path.stem, path), None)
+    assert list(sounds.estimates) == [stem]
