@@ -97,8 +97,10 @@ def test_another_run_does_what_is_missing_or_has_changed(data_set: Path, tmp_pat
     assert ages()[0] > before[0] and ages()[1] == before[1]
 
     before = ages()
-    assert "done already" not in evaluate(tmp_path, "--overlap", "0.5").stderr
+    assert "done already" not in evaluate(tmp_path, "--shifts", "2", "--segment", "1").stderr
     assert all(new > old for new, old in zip(ages(), before, strict=True))
+    settings = json.loads(first.read_text())["settings"]
+    assert (settings["shifts"], settings["segment"]) == (2, 1)
 
 
 def test_a_song_that_fails_does_not_stop_the_rest(data_set: Path, tmp_path: Path) -> None:

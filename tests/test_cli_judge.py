@@ -10,6 +10,8 @@ import pytest
 import soundfile
 from command import TINY, files_below, run
 
+from stemsplit.evaluation import global_sdr
+
 RATE = 44_100
 STEMS = ["drums", "bass", "other", "vocals"]
 
@@ -103,10 +105,29 @@ def test_stems_that_could_not_be_scored_are_there_all_the_same(
     assert files_below(tmp_path / "separated") == sorted(f"song/{stem}.wav" for stem in STEMS)
 
 
-def test_a_part_of_a_song_has_no_references(true: Path, song: Path, tmp_path: Path) -> None:
-    result = run(song, "--reference", true, "--start", "1", cwd=tmp_path)
-    assert (result.code, result.stdout) == (2, "")
-    assert "--reference and --report are of whole songs" in result.stderr
+@pytest.mark.parametrize(
+    ("options", "first", "last"),
+    [(("--start", "1.5", "--end", "2.5"), 66_150, 110_250), (("--preview", "1"), 44_100, 88_200)],
+)
+def test_a_part_of_a_song_is_compared_with_the_same_part(
+    true: Path,
+    song: Path,
+    true_stems: dict[str, np.ndarray],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    first: int,
+    last: int,
+) -> None:
+    words = (song, "--reference", true, *options, "--stems", "vocals,bass", "--json")
+    [record] = run(*words, cwd=tmp_path).records
+    assert record["scores"]["frames"] == last - first
+    assert record["scores"]["mixture"]["start"] == first / RATE
+    for stem in record["scores"]["scores"]:
+        estimate, _ = soundfile.read(tmp_path / f"separated/song/{stem['name']}.wav")
+        wanted = global_sdr(true_stems[stem["name"]][:, first:last], estimate.T)
+        assert stem["global_sdr"] == pytest.approx(wanted, abs=1e-6)
+    beyond = run(song, "--reference", true, "--start", "9", "-o", "beyond", cwd=tmp_path)
+    assert (beyond.code, beyond.stdout) == (3, "")
 
 
 def test_a_page_about_the_stems(true: Path, song: Path, tmp_path: Path) -> None:

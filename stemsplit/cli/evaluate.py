@@ -25,6 +25,7 @@ DEFAULT_FOLDER = Path("evaluation")
 @app.command()
 @options.with_groups
 def evaluate(
+    *,
     estimates: Annotated[
         Path | None,
         typer.Argument(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stemsplit.audio.encode import refuse_existing
+from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
+from stemsplit.audio.probe import probe
 from stemsplit.cli.console import Console
 from stemsplit.cli.scoreboard import show_song
 from stemsplit.cli.scoring import follow
@@ -23,13 +25,15 @@ class Judge:
     """Compares stems with those at ``reference``, if that is given, and keeps all scores.
 
     ``reference`` is the folder of the song, a file of several streams, or a folder of songs, by
-    name. ``settings`` are what a ``report`` says of the run.
+    name. ``settings`` are what a ``report`` says of the run. Where only an ``excerpt`` of the songs
+    is split, it is held against the same part of the references.
     """
 
     console: Console
     reference: Path | None
     report: Path | None
     settings: Mapping[str, Any]
+    excerpt: Excerpt = WHOLE
     _truths: dict[Path, SongStems] = field(default_factory=dict, init=False)
     _scores: list[SongScores] = field(default_factory=list, init=False)
 
@@ -58,17 +62,27 @@ class Judge:
         """
         truth = self._truths.get(song)
         found = None if truth is None else find_stems(truth.path, list(stems))
+        part = self._part(song)
+        true = {} if found is None else found.stems
         sounds = Sounds(
             song=song.stem,
             estimates={stem: Audio(paths=(path,)) for stem, path in stems.items()},
-            references={} if found is None else found.stems,
-            mixture=Audio(paths=(song,)),
+            references={stem: replace(audio, excerpt=part) for stem, audio in true.items()},
+            mixture=Audio(paths=(song,), excerpt=part),
             remarks=() if found is None else found.remarks,
         )
         scoring = score_sounds(sounds, Framing(), self.settings)
         scores = follow(self.console, scoring, f"{label}{song.name}")
         self._scores.append(scores)
         return scores
+
+    def _part(self, song: Path) -> Excerpt:
+        """Return the part of ``song`` that is split, by its borders."""
+        if self.excerpt == WHOLE:
+            return WHOLE
+        info = cut(probe(song), self.excerpt)
+        first, last, rate = info.first_frame, info.end_frame, info.sample_rate
+        return Excerpt(start=first / rate, end=None if last is None else last / rate)
 
     def tell(self, scores: SongScores) -> None:
         """Show ``scores`` as a table."""

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from stemsplit.audio.excerpt import WHOLE
 from stemsplit.cli import options
 from stemsplit.cli.groups import Networks, Outputs, Part, Reporting, split_options
 from stemsplit.cli.settings import describe
@@ -120,11 +119,9 @@ def split(
 
     judge = None
     if reference is not None or report is not None:
-        if settings.excerpt != WHOLE:
-            raise UsageError("--reference and --report are of whole songs, not of a part of one")
         from stemsplit.cli.judge import Judge
 
-        judge = Judge(console, reference, report, settings.told())
+        judge = Judge(console, reference, report, settings.told(), settings.excerpt)
     if outputs.to_stdout:
         check_output(
             console,

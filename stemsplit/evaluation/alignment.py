@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stemsplit.audio.blocks import BlockReader, FrameCounter
 from stemsplit.audio.decode import decode
+from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
 from stemsplit.audio.ffmpeg import Block
 from stemsplit.audio.probe import probe
 from stemsplit.audio.resample import fit, resample
@@ -81,8 +82,8 @@ def align(tracks: Sequence[Audio], *, sample_rate: int | None = None) -> Alignme
     end, that hold no frame, or values that are no numbers.
     """
     remarks: list[str] = []
-    counted = {key: _count(*key, remarks) for track in tracks for key in track.parts()}
-    rate = sample_rate or counted[tracks[0].parts()[0]].info.sample_rate
+    counted = {key: _count(*key, remarks) for track in tracks for key in _files(track)}
+    rate = sample_rate or counted[_files(tracks[0])[0]].info.sample_rate
     files = {key: _at_rate(part, rate) for key, part in counted.items()}
     stored = {part.info.sample_rate for part in files.values()} - {rate}
     for other in sorted(stored):
@@ -92,7 +93,7 @@ def align(tracks: Sequence[Audio], *, sample_rate: int | None = None) -> Alignme
     narrow = [_label(part) for part in files.values() if part.info.channels < channels]
     if narrow:
         remarks.append(f"mono, put on both channels: {', '.join(narrow)}")
-    parts = tuple(tuple(files[key] for key in track.parts()) for track in tracks)
+    parts = tuple(tuple(files[key] for key in _files(track)) for track in tracks)
     lengths = [max(part.frames for part in each) for each in parts]
     frames = min(lengths)
     remarks += _remarks_on_lengths(parts, lengths, rate)
@@ -108,14 +109,19 @@ def align(tracks: Sequence[Audio], *, sample_rate: int | None = None) -> Alignme
     )
 
 
-def _count(path: Path, stream: int, remarks: list[str]) -> _Part:
-    info = probe(path, stream)
+def _files(track: Audio) -> list[tuple[Path, int, Excerpt]]:
+    return [(path, stream, track.excerpt) for path, stream in track.parts()]
+
+
+def _count(path: Path, stream: int, excerpt: Excerpt, remarks: list[str]) -> _Part:
+    info = cut(probe(path, stream), excerpt)
     counter = FrameCounter(info)
     with decode(info) as decoder:
         for _ in counter.count(decoder):
             pass
     if counter.frames == 0:
-        raise InputError("holds no audio: 0 frames", path=path)
+        part = "" if excerpt == WHOLE else " in the part that is asked for"
+        raise InputError(f"holds no audio{part}: 0 frames", path=path)
     part = _Part(info, counter.frames)
     remarks += (f"{_label(part)}: {complaint}" for complaint in decoder.warnings)
     if info.stored_channels > info.channels:

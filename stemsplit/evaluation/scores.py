@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemsplit.audio.excerpt import WHOLE, Excerpt
+
 Frames = NDArray[np.float64]
 
 
@@ -18,12 +20,14 @@ class Audio:
     """What stands for one stem or for the mix: the sum of one or more files.
 
     ``streams`` says which audio stream of each file it is, from 0 (none given: the first of each);
-    ``missing`` names stems that the sum should have had besides.
+    ``missing`` names stems that the sum should have had besides; of each file only ``excerpt`` is
+    meant.
     """
 
     paths: tuple[Path, ...]
     streams: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
+    excerpt: Excerpt = WHOLE
 
     def __str__(self) -> str:
         return " + ".join(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from stemsplit.audio.excerpt import WHOLE, Excerpt
 from stemsplit.evaluation.scores import Audio, Frames, SongScores, StemMeasures, StemScores
 
 SCHEMA = 1  # of the records; grows by one when a field changes its meaning or goes
@@ -158,16 +159,24 @@ def _read_measures(record: Mapping[str, Any]) -> StemMeasures:
 
 
 def _audio_record(audio: Audio) -> dict[str, Any]:
-    return {
+    record = {
         "paths": [str(path) for path in audio.paths],
         "streams": list(audio.streams),
         "missing": list(audio.missing),
     }
+    if audio.excerpt == WHOLE:
+        return record
+    return {**record, "start": audio.excerpt.start, "end": audio.excerpt.end}
 
 
 def _read_audio(record: Mapping[str, Any]) -> Audio:
     paths = tuple(Path(path) for path in record["paths"])
-    return Audio(paths=paths, streams=tuple(record["streams"]), missing=tuple(record["missing"]))
+    return Audio(
+        paths=paths,
+        streams=tuple(record["streams"]),
+        missing=tuple(record["missing"]),
+        excerpt=Excerpt(start=record.get("start"), end=record.get("end")),
+    )
 
 
 def _figure(value: float) -> float | str | None:
