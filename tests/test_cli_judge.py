@@ -13,7 +13,9 @@ from command import TINY, files_below, run
 from stemsplit.evaluation import global_sdr
 
 RATE = 44_100
-STEMS = ["drums", "bass", "other", "vocals"]
+STEMS = ["bass", "vocals"]
+#: BSS Eval of four stems takes five times as long.
+TWO = ("--stems", ",".join(STEMS))
 
 
 @pytest.fixture
@@ -32,16 +34,16 @@ def true(
 def test_the_table_goes_to_stderr_and_the_paths_to_stdout(
     true: Path, song: Path, tmp_path: Path
 ) -> None:
-    result = run(song, "--reference", true, cwd=tmp_path)
+    result = run(song, *TWO, "--reference", true, cwd=tmp_path)
     assert result.code == 0
     assert result.lines == [f"separated/song/{stem}.wav" for stem in STEMS]
     rows = [line.split()[0] for line in result.stderr.splitlines() if line.strip()]
-    assert [row for row in rows if row in STEMS][:4] == STEMS
+    assert [row for row in rows if row in STEMS][:2] == STEMS
     assert "SI-SDR" in result.stderr
 
 
 def test_the_record_has_the_scores_of_evaluate(true: Path, song: Path, tmp_path: Path) -> None:
-    [record] = run(song, "--reference", true, "--json", cwd=tmp_path).records
+    [record] = run(song, *TWO, "--reference", true, "--json", cwd=tmp_path).records
     assert record["status"] == "done"
     by_hand = run("evaluate", "separated/song", true, "--mixture", song, "--json", cwd=tmp_path)
     [alone] = by_hand.records
@@ -97,7 +99,7 @@ def test_stems_that_could_not_be_scored_are_there_all_the_same(
     true: Path, song: Path, tmp_path: Path
 ) -> None:
     (true / "bass.wav").write_text("no audio")
-    result = run(song, "--reference", true, "--json", cwd=tmp_path)
+    result = run(song, *TWO, "--reference", true, "--json", cwd=tmp_path)
     assert result.code == 3
     [record] = result.records
     assert (record["status"], record["exit_code"]) == ("done", 3)
@@ -131,7 +133,7 @@ def test_a_part_of_a_song_is_compared_with_the_same_part(
 
 
 def test_a_page_about_the_stems(true: Path, song: Path, tmp_path: Path) -> None:
-    words = (song, "--reference", true, "--report", "pages/song.html")
+    words = (song, *TWO, "--reference", true, "--report", "pages/song.html")
     assert run(*words, cwd=tmp_path).code == 0
     page = (tmp_path / "pages/song.html").read_text()
     assert "<html" in page and "vocals" in page
