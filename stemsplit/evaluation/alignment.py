@@ -120,8 +120,8 @@ def _count(path: Path, stream: int, excerpt: Excerpt, remarks: list[str]) -> _Pa
         for _ in counter.count(decoder):
             pass
     if counter.frames == 0:
-        part = "" if excerpt == WHOLE else " in the part that is asked for"
-        raise InputError(f"holds no audio{part}: 0 frames", path=path)
+        where = "" if excerpt == WHOLE else " in the part that is asked for"
+        raise InputError(f"holds no audio{where}: 0 frames", path=path)
     part = _Part(info, counter.frames)
     remarks += (f"{_label(part)}: {complaint}" for complaint in decoder.warnings)
     if info.stored_channels > info.channels:

@@ -137,9 +137,9 @@ def score_sounds(
 
 
 def score(
-    estimates: str | os.PathLike[str] | Mapping[str, Any] | Any,
+    estimates: Any,
     *,
-    references: str | os.PathLike[str] | Mapping[str, Any] | Any = None,
+    references: Any = None,
     mixture: Any = None,
     sample_rate: int = 44_100,
     window: float = 1.0,
@@ -178,9 +178,11 @@ def score(
     if kinds == {"stems"}:
         song = NamedSong(estimates, references, mixture)
     else:
-        batch = [None if each is None else as_array(each)[None] for each in (estimates, references)]
-        mixes = None if mixture is None else as_array(mixture)[None]
-        [song] = by_name(*batch, mixes, layout, names)
+        guess, truth, mix = (
+            None if each is None else as_array(each)[None]
+            for each in (estimates, references, mixture)
+        )
+        [song] = by_name(guess, truth, mix, layout, names)
     return _score_song(song, sample_rate, framing)
 
 
