@@ -147,7 +147,7 @@ complete -c stemsplit -n '__stemsplit_in "evaluate"' -s n -l model -r -F -a '(__
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l ensemble -r -f -d 'The mean of these models, in place of --model'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'With --dataset: a JSON file for each song goes below it, by model'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l keep-stems -d 'With --dataset: keep the stems there as well'
-complete -c stemsplit -n '__stemsplit_in "evaluate"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu; several share the songs: cuda:0,cuda:1'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l precision -r -f -a 'auto fp32 fp16 bf16' -d 'Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l overlap -r -f -d 'Share of a segment that overlaps the next (0.25 for most models)'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l segment -r -f -d 'How much the network hears at a time'
