@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: Each command and the module whose ``app`` it is. A first word that is no command is a file.
 COMMANDS = {
     "split": "stemsplit.cli.split",
+    "watch": "stemsplit.cli.watch",
     "models": "stemsplit.cli.models",
     "demo": "stemsplit.cli.demo",
     "evaluate": "stemsplit.cli.evaluate",
@@ -31,7 +32,7 @@ COMMANDS = {
 }
 DEFAULT_COMMAND = "split"
 #: Without a word more, these show their help.
-NEED_ARGUMENTS = ("split", "models", "evaluate", "config")
+NEED_ARGUMENTS = ("split", "watch", "models", "evaluate", "config")
 
 
 def load_command(name: str) -> typer.Typer:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stemsplit.cli.console import Console
+from stemsplit.cli.foretelling import foretell
 from stemsplit.cli.inputs import Song, find_songs
 from stemsplit.cli.outcomes import Outcome, exit_code, record, table
 from stemsplit.cli.plans import Orders, SplitOptions, plan_all
@@ -36,16 +37,23 @@ class Batch:
         self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
         self._outcomes: list[Outcome] = []
 
-    def run(self, files: Iterable[str], lists: Iterable[str] = ()) -> ExitCode:
+    def run(
+        self, files: Iterable[str], lists: Iterable[str] = (), *, dry: bool = False
+    ) -> ExitCode:
         """Split ``files``, tell what became of each, and return the exit code of the whole.
 
-        ``lists`` are files that name more. A bad song is told and passed over; after a lack of
-        disk or memory the rest is not tried. Raises ``UsageError`` and ``CheckpointError``, with
-        which no song can be split at all, and ``InputError`` if nothing that was found is audio.
+        ``lists`` are files that name more. A ``dry`` run only tells what there is to do. A bad song
+        is told and passed over; after a lack of disk or memory the rest is not tried. Raises
+        ``UsageError`` and ``CheckpointError``, with which no song can be split at all, and
+        ``InputError`` if nothing that was found is audio.
         """
         songs = list(find_songs(files, self.options.folder, lists))
         self._orders = self._settle(songs)
-        self._split_all(songs)
+        if dry:
+            for outcome in foretell(songs, self._orders, self.splitter):
+                self._tell(outcome)
+        else:
+            self._split_all(songs)
         if not self._outcomes:
             raise InputError("nothing that was found is audio")
         if len(self._outcomes) > 1:
@@ -56,6 +64,22 @@ class Batch:
         if self._unwritable is not None:
             raise self._unwritable
         return exit_code([outcome.error for outcome in self._outcomes])
+
+    def go_on(self, songs: Sequence[Song], among: Sequence[Song]) -> None:
+        """Split those of ``songs`` that need it, and tell what became of each.
+
+        They are some ``among`` all that are there, and their stems are called apart from those of
+        these. Raises ``ResourceError`` after a lack of disk or memory, and what ``run`` does.
+        """
+        self._orders = self._settle(among)
+        self._split_all(songs)
+        for outcome in self._outcomes:
+            if isinstance(outcome.error, ResourceError):
+                raise outcome.error
+
+    def count(self) -> str:
+        """Return how many songs were split, skipped, and failed, as a line."""
+        return next(table(self._outcomes))
 
     def _settle(self, songs: Sequence[Song | InputError]) -> Orders:
         """Return all that can be said of ``songs`` by their names."""
@@ -95,10 +119,12 @@ class Batch:
             self.console.error(outcome.error)
         if outcome.status == "skipped":
             self.console.note(f"{outcome.input}: skipped, its stems are there already")
+        if outcome.status == "would_split":
+            self.console.note(f"{outcome.input}: would be split")
         try:
             if self.console.json:
                 self.console.record(record(outcome, self.options.model))
-            elif outcome.status == "done":
+            elif outcome.status in ("done", "would_split"):
                 for path in outcome.outputs.values():
                     self.console.data(str(path))
         except ResourceError as error:

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from stemsplit.evaluation.scores import SongScores
 
 SCHEMA = 1  # of the records that --json writes
-Status = Literal["done", "skipped", "failed"]
-_STATUSES: tuple[Status, ...] = ("done", "skipped", "failed")
+Status = Literal["would_split", "done", "skipped", "failed"]
+#: How the table calls them.
+_WORDS: dict[Status, str] = {
+    "would_split": "to split",
+    "done": "done",
+    "skipped": "skipped",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +72,14 @@ def table(outcomes: Sequence[Outcome], *, whole: bool = False) -> Iterator[str]:
 
     The ``whole`` table has a line for every input.
     """
-    counts = {status: sum(o.status == status for o in outcomes) for status in _STATUSES}
-    yield ", ".join(f"{count} {status}" for status, count in counts.items())
-    for status in _STATUSES:
+    first: Status = "would_split" if any(o.status == "would_split" for o in outcomes) else "done"
+    statuses: tuple[Status, ...] = (first, "skipped", "failed")
+    counts = {status: sum(o.status == status for o in outcomes) for status in statuses}
+    yield ", ".join(f"{count} {_WORDS[status]}" for status, count in counts.items())
+    for status in statuses:
         for outcome in outcomes:
             if outcome.status == status and (whole or outcome.error is not None):
-                yield f"  {status:<7}  {outcome.error or outcome.input}"
+                yield f"  {_WORDS[status]:<7}  {outcome.error or outcome.input}"
 
 
 def ends_all(outcome: Outcome, *, fail_fast: bool) -> bool:

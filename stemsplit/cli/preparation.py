@@ -59,6 +59,14 @@ class Taken:
     song: Song
 
 
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """A song that would be split, into these ``outputs``."""
+
+    song: Song
+    outputs: dict[str, Path]
+
+
 Prepared = Ready | Skipped | Silent | Taken
 
 
@@ -99,16 +107,9 @@ class Preparation:
         if not todo.outputs and not todo.unsettled:
             self._claims.sweep(plan.manifest, plan.folders)
             return Skipped(song)
-        try:
-            info = cut(probe(song.path), self._options.excerpt)
-        except NoAudioError as error:
-            if song.found:
-                return Silent(song, error.reason)
-            raise
-        except InputError as error:
-            if song.found and not sounds_by_name(song.path.name):
-                return Silent(song, error.reason)
-            raise
+        info = self._look_into(song)
+        if isinstance(info, Silent):
+            return info
         mark = self._claims.take(plan.manifest, plan.folders)
         if mark is None:
             return Taken(song)
@@ -116,6 +117,30 @@ class Preparation:
             return self._claimed(song, plan, info, mark, sample_rate, stop)
         except BaseException:
             self._claims.release(mark)
+            raise
+
+    def foretell(self, song: Song) -> Foretold | Skipped | Silent:
+        """Return what `prepare` would find, and leave everything as it is.
+
+        Raises as that does, but for what only shows when the song is read to its end.
+        """
+        outputs = self._todo(song, self._plans[song.path]).outputs
+        if not outputs:
+            return Skipped(song)
+        info = self._look_into(song)
+        return info if isinstance(info, Silent) else Foretold(song, outputs)
+
+    def _look_into(self, song: Song) -> StreamInfo | Silent:
+        """Return what the file of ``song`` holds. Raises ``InputError``."""
+        try:
+            return cut(probe(song.path), self._options.excerpt)
+        except NoAudioError as error:
+            if song.found:
+                return Silent(song, error.reason)
+            raise
+        except InputError as error:
+            if song.found and not sounds_by_name(song.path.name):
+                return Silent(song, error.reason)
             raise
 
     def _claimed(

@@ -91,6 +91,10 @@ def split(
         Path | None,
         typer.Option(metavar="FILE", help="Write a page (HTML) about the stems, with players."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be done, and do nothing."),
+    ] = False,
     reporting: Reporting,
     version: options.Version = False,
 ) -> int:
@@ -118,7 +122,7 @@ def split(
     from stemsplit.cli.batch import Batch
 
     judge = None
-    if reference is not None or report is not None:
+    if (reference is not None or report is not None) and not dry_run:
         from stemsplit.cli.judge import Judge
 
         judge = Judge(console, reference, report, settings.told(), settings.excerpt)
@@ -131,12 +135,13 @@ def split(
             resume=resume,
             reference=reference,
             report=report,
+            dry_run=dry_run,
         )
     batch = Batch(settings, console, judge)
     with spooled(files or (), input_name, console) as songs:
         if outputs.to_stdout:
             return write_to_stdout(batch.splitter, songs, bare=outputs.format == "raw")
-        return batch.run(songs, files_from or ())
+        return batch.run(songs, files_from or (), dry=dry_run)
 
 
 def choose_existing(**asked: bool) -> Existing | None:

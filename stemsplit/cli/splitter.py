@@ -96,9 +96,14 @@ class Splitter:
         )
 
     @cached_property
-    def recipes(self) -> dict[str, Recipe]:
+    def fetched_recipes(self) -> dict[str, Recipe]:
         """What each stem is made with. The weights are fetched for that: their digest counts."""
         self.fetch()
+        return self.recipes
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """The same; raises ``CheckpointError`` where the weights are not here."""
         model, settings = self.options.model, settings_of(self.options)
         if self.options.encoding.clip == "linked":
             # All stems that are written have one gain, which depends on each of them.

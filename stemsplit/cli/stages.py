@@ -59,7 +59,7 @@ class Stages:
         self._splitter = splitter
         self._console = splitter.console
         self._claims = claims
-        self._preparation = Preparation(orders, claims, lambda: splitter.recipes)
+        self._preparation = Preparation(orders, claims, lambda: splitter.fetched_recipes)
         self._pass_on = tell
         self._patient = patient
         self._given_up = False

@@ -71,8 +71,10 @@ _SPLIT = Page(
     records={
         "With `--json` there is one object a line for each input, in the order of the inputs:": {
             "schema": "The version of this description: 1.",
-            "input": "The path of the song.",
-            "status": "`done`, `skipped` or `failed`.",
+            "input": "The path of the song; `-` is standard input.",
+            "status": (
+                "`done`, `skipped` or `failed`; with `--dry-run` `would_split` in place of `done`."
+            ),
             "model": "The name of the model, or the path of the checkpoint.",
             "stems": "A list of objects with `name` and `path`.",
         },
@@ -111,6 +113,37 @@ _SPLIT = Page(
             "error": "What went wrong; `hint` and `exit_code` as above.",
         },
     },
+)
+
+_WATCH = Page(
+    description=(
+        "For the folder that a DAW exports to, or that songs are dropped into. The options of "
+        "stemsplit(1) that say what is made of a song are options here too.",
+        "A file is complete when its size and its time of change have stayed the same for the time "
+        "that `--settle` gives, and when it can be decoded to the length that it announces. Where "
+        "that cannot be told (a WAV whose header still holds a placeholder, an mp3 that announces "
+        "no length) it is ten times that time. Hidden files, and names that programs give to "
+        "what they are not done with (`.part`, `.crdownload`, `.tmp`), are passed over.",
+        "Manifests tell what is done: after a stop, the same command does only what is missing. "
+        "A song that fails is told once, and tried again when its file changes. Another look costs "
+        "next to nothing. The folder may vanish and come back, as that of a drive does.",
+        "A signal is the only end of a watch that nothing prevents, so that SIGINT, SIGTERM and "
+        "SIGHUP give the exit status 0, whatever became of single songs; a song that was in work "
+        "is done by the next watch. A lack of disk or memory ends it with 5.",
+    ),
+    examples={
+        "Split what is exported to a folder, until Ctrl-C:": "stemsplit watch exports -o stems",
+        "Only what comes from now on, as flac, told as objects:": (
+            "stemsplit watch ~/Downloads --new-only --format flac -q --json"
+        ),
+        "In the unit of a service (systemd), as one line of it:": (
+            "ExecStart=/usr/bin/stemsplit watch /srv/in -o /srv/stems --progress none"
+        ),
+    },
+    output=(
+        "The paths of the stems, one a line, or with `--json` the objects that stemsplit(1) "
+        "describes, as each song is done.",
+    ),
 )
 
 _MODELS = Page(
@@ -322,6 +355,7 @@ _EVALUATE = Page(
 
 PAGES: Mapping[str, Page] = {
     "split": _SPLIT,
+    "watch": _WATCH,
     "models": _MODELS,
     "demo": _DEMO,
     "evaluate": _EVALUATE,

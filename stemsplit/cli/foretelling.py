@@ -1,0 +1,51 @@
+"""What a run would do, without doing it: nothing is fetched, claimed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from stemsplit.cli.inputs import Song
+from stemsplit.cli.outcomes import Outcome
+from stemsplit.cli.plans import Orders
+from stemsplit.cli.preparation import Foretold, Preparation, Skipped
+from stemsplit.cli.splitter import Splitter
+from stemsplit.errors import CheckpointError, InputError, StemsplitError
+from stemsplit.separation.claims import Claims
+from stemsplit.separation.manifest import Recipe
+
+#: How stems are made of weights that are not here: in no way that was ever written down.
+UNKNOWN = Recipe(model="", digest="", parts={}, settings={})
+
+
+def foretell(
+    songs: Iterable[Song | InputError], orders: Orders, splitter: Splitter
+) -> Iterator[Outcome]:
+    """Yield what would become of each of ``songs``, but for what only shows on the way.
+
+    Raises ``CheckpointError`` where weights are missing and may not be fetched.
+    """
+    if orders.options.offline:
+        splitter.fetch()
+
+    def recipes() -> Mapping[str, Recipe]:
+        try:
+            return splitter.recipes
+        except CheckpointError:
+            return dict.fromkeys(splitter.selection.wanted, UNKNOWN)
+
+    # The claims are not entered: nothing is taken, nothing of dead runs is swept.
+    preparation = Preparation(orders, Claims(orders.options.folder), recipes)
+    for song in songs:
+        if isinstance(song, InputError):
+            yield Outcome.failed(song.path, song)
+            continue
+        try:
+            found = preparation.foretell(song)
+        except StemsplitError as error:
+            yield Outcome.failed(song.path, error)
+            continue
+        if isinstance(found, Foretold):
+            yield Outcome(input=song.path, status="would_split", outputs=found.outputs)
+        elif isinstance(found, Skipped):
+            stems = orders.plans[song.path].stems
+            yield Outcome(input=song.path, status="skipped", outputs=stems)
