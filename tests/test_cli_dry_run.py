@@ -1,0 +1,68 @@
+"""--dry-run says what a run would do, with its exit codes, and leaves everything as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from command import TINY, files_below, run
+
+
+@pytest.fixture(autouse=True)
+def library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of two songs and a broken one."""
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    folder = tmp_path / "library"
+    folder.mkdir()
+    for number in range(2):
+        noise = np.random.default_rng(number).normal(0, 0.1, (11_025, 2))
+        soundfile.write(folder / f"{number}.wav", noise, 44_100)
+    (folder / "bad.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    return folder
+
+
+def foretold(*words: str, cwd: Path) -> tuple[int, dict[str, str]]:
+    """Return the exit code of a dry run, and the status that it tells of each song."""
+    before = {path: path.read_bytes() for path in cwd.rglob("*") if path.is_file()}
+    result = run(*words, "--dry-run", "--json", "-q", cwd=cwd)
+    assert {path: path.read_bytes() for path in cwd.rglob("*") if path.is_file()} == before
+    return result.code, {Path(r["input"]).stem: r["status"] for r in result.records}
+
+
+def test_it_tells_what_the_run_then_does(library: Path, tmp_path: Path) -> None:
+    words = ("library", "--stems", "vocals")
+    first = {"0": "would_split", "1": "would_split", "bad": "failed"}
+    assert foretold(*words, cwd=tmp_path) == (6, first)
+    assert not (tmp_path / "separated").exists()
+    dry = run(*words, "--dry-run", cwd=tmp_path)
+    assert dry.stderr.splitlines()[-2] == "2 to split, 0 skipped, 1 failed"
+    real = run(*words, cwd=tmp_path)
+    assert (dry.code, dry.stdout) == (real.code, real.stdout)
+    assert foretold(*words, cwd=tmp_path)[1] == first | {"0": "skipped", "1": "skipped"}
+    (tmp_path / "separated/1/vocals.wav").unlink()
+    assert foretold(*words, cwd=tmp_path)[1] == first | {"0": "skipped"}
+    assert foretold("library", "--stems", "bass", cwd=tmp_path)[1] == first
+    assert foretold("library/0.wav", "--stems", "vocals", cwd=tmp_path) == (3, {"0": "failed"})
+    assert foretold("library/0.wav", "-n", "nosuch", cwd=tmp_path) == (2, {})
+
+
+def test_weights_that_are_not_here_are_not_fetched(library: Path, tmp_path: Path) -> None:
+    words = ("library/0.wav", "-n", "htdemucs")
+    assert foretold(*words, cwd=tmp_path) == (0, {"0": "would_split"})
+    assert foretold(*words, "--offline", cwd=tmp_path) == (4, {})
+    assert files_below(tmp_path / "cache") == []
+
+
+def test_it_loads_no_torch(library: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from stemsplit.cli import main\n"
+        "status = main(['library', '--dry-run', '-qq'])\n"
+        "assert 'torch' not in sys.modules; sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 6, done.stderr
+    assert len(done.stdout.splitlines()) == 8
