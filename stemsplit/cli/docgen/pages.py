@@ -60,13 +60,38 @@ _SPLIT = Page(
         "Compare the stems with the true ones, and write a page to look at:": (
             "stemsplit song.wav --reference true/song --report song.html"
         ),
+        "A song from a pipe, and its vocals into another:": (
+            "cat song.mp3 | stemsplit - --stems vocals -o - | ffplay -"
+        ),
+        "All that find finds, whatever the names, only what is not done yet:": (
+            "find . -name '*.flac' -print0 | xargs -0 stemsplit -q --resume -o stems"
+        ),
+        "See what a run over a folder would do:": "stemsplit --dry-run music -o stems",
+        "In a Makefile, as the recipe of stems/%/vocals.wav from %.mp3:": (
+            "stemsplit -q --force --stems vocals -o stems $<"
+        ),
+        "Every night, from cron; mail comes only if something went wrong:": (
+            "stemsplit -q /srv/music -o /srv/stems >/dev/null"
+        ),
         "Hand the paths of the stems to another program:": (
             "stemsplit -q --json song.mp3 | jq -r '.stems[].path'"
         ),
     },
     output=(
         "Standard output carries the paths of the stems, one a line. Progress, remarks, warnings "
-        "and errors go to standard error, and so does the table of scores.",
+        "and errors go to standard error, and so does the table of scores. With `--quiet` only "
+        "warnings and errors are left there, with `-qq` only errors.",
+        "With `--out -` standard output carries the one stem instead, of one song: the bytes of "
+        "the file that it would be, and no path. `wav`, `aiff` and `raw` go out while they are "
+        "made (but not with `--clip linked`), other formats when they are done. `raw` is "
+        "interleaved little-endian samples of `--depth` (32f by default) at the rate of the song. "
+        "If nobody reads on, the exit status is 0. A song that `-` reads is kept in a temporary "
+        "file (below TMPDIR) while it is split; records and messages call it `-`.",
+        "`--dry-run` prints the paths that would be written. It fetches and writes nothing; its "
+        "exit status is that of the run, but for damage that only shows when a song is read to "
+        "its end, and for `--reference`, which it does not look at.",
+        "Options, exit statuses and the objects of `--json` and `--progress ndjson` are stable "
+        "from this version on; stemsplit-json(5) says what may be added to the objects.",
     ),
     records={
         "With `--json` there is one object a line for each input, in the order of the inputs:": {
