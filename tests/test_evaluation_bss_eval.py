@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemsplit.evaluation import BssEval, bss_eval_v3, bss_eval_v4
+from stemsplit.evaluation.bss_eval import can_keep
 from stemsplit.evaluation.correlations import Correlations
 from stemsplit.evaluation.toeplitz import factorise, solve
 
@@ -103,7 +104,9 @@ def test_singular_references_have_scores(stems: np.ndarray) -> None:
     assert all(np.isfinite(getattr(scores, field)).all() for field in FIELDS)
     twins = np.stack([stems[0], stems[0]])
     scores = score(twins, twins + 0.1 * stems)
-    assert all(np.isfinite(getattr(scores, field)).all() for field in ("sdr", "isr", "sar"))
+    assert scores.sar[0].min() > 100  # all of it is the twin's
+    assert scores.sar[1] == pytest.approx([20.4, 20.4], abs=0.1)
+    assert scores.sir.min() > 100  # neither adds to the other
 
 
 def test_a_single_source_has_no_interference(stems: np.ndarray) -> None:
@@ -142,7 +145,7 @@ def test_batches_layouts_and_tensors_are_the_same(stems: np.ndarray) -> None:
     frames=st.integers(1, 3 * RATE),
     block=st.integers(50, 5_000),
     window=st.sampled_from([0.1, 0.5, 1.0]),
-    hop=st.sampled_from([0.2, 0.5, 1.3]),
+    hop=st.sampled_from([0.2, 0.5, 1.0, 1.3]),
 )
 def test_blocks_give_what_the_whole_gives(
     frames: int, block: int, window: float, hop: float
@@ -155,6 +158,14 @@ def test_blocks_give_what_the_whole_gives(
         for pieces in zip(references.split(block, -1), estimates.split(block, -1), strict=True):
             take(*pieces)
     scores = streamed.result()
+    if can_keep(round(window * RATE), round(hop * RATE)):
+        once = BssEval(2, 1, RATE, window=window, hop=hop, keep=True)
+        for pieces in zip(references.split(block, -1), estimates.split(block, -1), strict=True):
+            once.correlate(*pieces)
+        for field in FIELDS:
+            np.testing.assert_allclose(
+                getattr(once.result(), field), getattr(scores, field), atol=1e-6
+            )
     length, step = round(window * RATE), round(hop * RATE)
     assert scores.sdr.shape[1] == (1 if length >= frames else (frames - length) // step + 1)
     for field in FIELDS:
@@ -196,6 +207,11 @@ def test_bad_options_are_refused(stems: np.ndarray) -> None:
         bss_eval_v3(stems, stems, mode="both")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a sample or more"):
         score(stems, stems, hop=0.0)
+    for window, hop in ((1.0, 0.5), (0.1, 0.1)):
+        with pytest.raises(ValueError, match="cannot be kept"):
+            BssEval(2, 2, RATE, window=window, hop=hop, keep=True)
+    with pytest.raises(ValueError, match="one pass only"):
+        BssEval(1, 1, keep=True).score(torch.ones(1, 1, 9), torch.ones(1, 1, 9))
 
 
 def test_the_second_pass_must_be_as_long_as_the_first() -> None:

@@ -47,3 +47,23 @@ class Correlations:
             past = torch.fft.rfft(piece[: self.delayed])
             self._spectrum.addcmul_(past[:, None], now.conj()[None])
         self._pending = self._pending[:, blocks * self._block :].clone()
+
+
+def correlate(waves: Tensor, delayed: int, lags: int) -> Tensor:
+    """Return the sums of ``Correlations`` for all of ``waves`` ``(channels, T)``."""
+    correlations = Correlations(delayed, waves.shape[0], lags)
+    correlations.add(waves)
+    return correlations.result()
+
+
+def correlate_across(before: Tensor, after: Tensor) -> Tensor:
+    """Return the sums ``(L, delayed, channels)`` that two pieces have together and not alone.
+
+    ``before`` ``(delayed, L − 1)`` ends where ``after`` ``(channels, T)`` begins.
+    """
+    lags = before.shape[-1] + 1
+    # At lag k the sample k − j of ``before``, from its end, meets sample j of ``after``.
+    past = torch.fft.rfft(before, 2 * lags)
+    now = torch.fft.rfft(after[:, : lags - 1], 2 * lags)
+    circular: Tensor = torch.fft.irfft(past[:, None] * now.conj(), 2 * lags)
+    return torch.nn.functional.pad(circular[..., : lags - 1].flip(-1), (1, 0)).movedim(-1, 0)
