@@ -135,6 +135,22 @@ def test_other_settings_other_stems_and_other_formats(library: Path, tmp_path: P
     assert files_below(tmp_path / "separated/0") == ["bass.wav", "vocals.flac", "vocals.wav"]
 
 
+@pytest.mark.parametrize("way", ["--skip-existing", "--resume"])
+def test_linked_stems_are_made_together(way: str, tmp_path: Path) -> None:
+    """One gain for all: those that are there would not have that of one that is made alone."""
+    loud = np.random.default_rng(1).normal(0, 2, (22_050, 2)).clip(-1, 1)
+    soundfile.write(tmp_path / "loud.wav", loud, 44_100)
+    linked = ("loud.wav", "--clip", "linked", "--json", "-q")
+    run(*linked, cwd=tmp_path)
+    before = tree(tmp_path / "separated")
+    (tmp_path / "separated/loud/vocals.wav").unlink()
+    again = run(*linked, way, cwd=tmp_path)
+    assert sorted(stem["name"] for stem in again.records[0]["stems"]) == STEMS
+    assert tree(tmp_path / "separated") == before
+    alone = run(*linked, way, "--stems", "vocals", cwd=tmp_path).records[0]
+    assert alone["status"] == ("skipped" if way == "--skip-existing" else "done")
+
+
 def test_what_another_program_put_there_is_refused(library: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "separated/0/vocals.wav"
     foreign.parent.mkdir(parents=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +75,29 @@ def test_the_evaluations_are_what_they_are_said_to_be(
     assert "<html" in (tmp_path / "report.html").read_text()
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 5
     assert "1 of 1 songs are done already" in result.stderr
+
+
+def test_the_folders_are_split_as_is_said(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    (tmp_path / "music/a").mkdir(parents=True, exist_ok=True)
+    for name in ("music/a/b.flac", "music/a/was live.flac", "party.mp3"):
+        shutil.copy(song, tmp_path / name)  # ffmpeg looks at the content
+    (tmp_path / "party.m3u8").write_text("party.mp3\n")
+    (tmp_path / "last").touch()
+    os.utime(tmp_path / "last", (0, 0))
+    for line in example("folders"):
+        if "|" in line:
+            line = line.replace("stemsplit", f"{sys.executable} -m stemsplit")
+            subprocess.run(line, shell=True, check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
+            continue
+        program, *words = shlex.split(line, comments=True)
+        assert program == "stemsplit"
+        result = run(*words, cwd=tmp_path)
+        assert result.code == 0, f"{line}: {result.stderr}"
+    for name in ("stems/a/b", "separated/a/was live", "separated/party"):
+        assert (tmp_path / name / "vocals.wav").is_file()
 
 
 def test_the_table_names_the_files_that_come_out(song: Path, tmp_path: Path) -> None:

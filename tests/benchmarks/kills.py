@@ -202,7 +202,7 @@ class Night:
     def disturb(self, out: Path, seconds: float) -> bool:
         """Kill a run within ``seconds``; return whether it was still at work."""
         process, log = self.start(out)
-        time.sleep(self.random.uniform(0.01, 0.25) * seconds)
+        time.sleep(self.random.uniform(0.01, 0.12) * seconds)
         if os.waitpid(process, os.WNOHANG)[0]:
             return False
         about, code = kill(process, self.random.choice(SIGNALS), out, log)
