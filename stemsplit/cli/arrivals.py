@@ -11,7 +11,6 @@ from pathlib import Path
 from stemsplit.audio.decode import decode
 from stemsplit.audio.probe import probe
 from stemsplit.errors import InputError
-from stemsplit.separation import manifest
 
 #: How many times as long one waits for a file that looks unfinished: exports pause, copies stall.
 PATIENCE = 10
@@ -40,7 +39,9 @@ class Arrivals:
         self._folder = folder
         self._outputs = outputs
         self._settle = settle
-        self._files: dict[Path, _Watched] = {}
+        self._files: dict[
+            str, _Watched
+        ] = {}  # by path: a Path for each would cost more than the look
 
     def pass_over(self) -> None:
         """Take the files that are there for handled, as they are now."""
@@ -58,7 +59,7 @@ class Arrivals:
             same = known is not None and known.status == status
             self._files[path] = known if known and same else _Watched(status, now)
         return [
-            path
+            Path(path)
             for path, file in self._files.items()
             if not file.handled
             and now - file.since >= self._settle * (PATIENCE if file.doubtful else 1)
@@ -67,7 +68,7 @@ class Arrivals:
     def choose(self, candidates: Iterable[Path], songs: Set[Path]) -> Iterator[Path]:
         """Yield those of ``candidates`` that are ``songs``, and complete: they are handed over."""
         for path in candidates:
-            file = self._files[path]
+            file = self._files[str(path)]
             if path in songs and not file.doubtful and not seems_complete(path):
                 file.doubtful = True
                 continue
@@ -75,7 +76,7 @@ class Arrivals:
             if path in songs:
                 yield path
 
-    def _scan(self) -> Iterator[tuple[Path, tuple[int, int, int]]]:
+    def _scan(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
         """Yield every file that may be a song, with what changes when it is written to."""
         seen = {_identity(self._outputs)} - {_identity(self._folder)}
         waiting = [self._folder]
@@ -90,8 +91,10 @@ class Arrivals:
                         continue
                     if entry.is_dir():
                         waiting.append(Path(entry.path))
-                    elif status := manifest.status_of(Path(entry.path)):
-                        yield Path(entry.path), status
+                        continue
+                    with suppress(OSError):  # gone meanwhile, or a link to nowhere
+                        status = entry.stat()
+                        yield entry.path, (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
