@@ -178,3 +178,12 @@ def test_what_is_not_watched(folder: Path, tmp_path: Path) -> None:
     assert sorted(arrivals.look(1.0)) == [folder / "a/b.ogg", folder / "song.wav"]
     assert run("watch", "nowhere", cwd=tmp_path).code == 3
     assert run("watch", "in", "-o", "-", cwd=tmp_path).code == 2
+
+
+def test_the_current_folder_can_be_watched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_wav(folder / "a.wav", noise(4410))
+    monkeypatch.chdir(folder)
+    song = Path("a.wav")
+    arrivals = Arrivals(Path(), Path("out"), settle=1)
+    assert arrivals.look(0.0) == []
+    assert list(arrivals.choose(arrivals.look(1.0), {song})) == [song]

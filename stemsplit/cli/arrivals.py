@@ -39,9 +39,8 @@ class Arrivals:
         self._folder = folder
         self._outputs = outputs
         self._settle = settle
-        self._files: dict[
-            str, _Watched
-        ] = {}  # by path: a Path for each would cost more than the look
+        # By path as text: a Path for each would cost more than the look itself.
+        self._files: dict[str, _Watched] = {}
 
     def pass_over(self) -> None:
         """Take the files that are there for handled, as they are now."""
@@ -85,6 +84,7 @@ class Arrivals:
             if (identity := _identity(folder)) is None or identity in seen:
                 continue  # gone meanwhile, or a loop of links
             seen.add(identity)
+            place = "" if folder == Path() else str(folder)  # as a Path would write it
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.startswith(".") or entry.name.lower().endswith(UNFINISHED):
@@ -94,7 +94,10 @@ class Arrivals:
                         continue
                     with suppress(OSError):  # gone meanwhile, or a link to nowhere
                         status = entry.stat()
-                        yield entry.path, (status.st_size, status.st_mtime_ns, status.st_ino)
+                        yield (
+                            os.path.join(place, entry.name),
+                            (status.st_size, status.st_mtime_ns, status.st_ino),
+                        )
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
