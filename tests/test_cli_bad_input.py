@@ -172,7 +172,7 @@ def test_an_output_folder_that_is_a_file(song: Path, tmp_path: Path) -> None:
 def test_an_output_folder_that_cannot_be_written(song: Path, tmp_path: Path) -> None:
     result = run(song, "-o", "/proc/stems", cwd=tmp_path)
     assert result.code == 3
-    assert "stemsplit: error: /proc/stems/song: cannot be written" in result.stderr
+    assert "stemsplit: error: /proc/stems: cannot be written" in result.stderr
 
 
 def start(*arguments: str, cwd: Path, **options: object) -> subprocess.Popen[bytes]:
