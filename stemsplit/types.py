@@ -8,13 +8,14 @@ program; full scale is ±1.0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-Format: TypeAlias = Literal["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg"]
+Format: TypeAlias = Literal["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg", "stem.mp4"]
 #: A stream may be samples alone.
 StreamFormat: TypeAlias = Literal[Format, "raw"]
+Codec: TypeAlias = Literal["aac", "alac"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
 Daw: TypeAlias = Literal["reaper", "dawproject"]
 Clip: TypeAlias = Literal["none", "clamp", "linked"]
@@ -60,6 +61,7 @@ class EncodingOptions:
     """How stems are stored. None means the format's own default."""
 
     format: Format = "wav"
+    codec: Codec | None = None  # of stem.mp4
     depth: Depth | None = None
     bitrate: int | None = None  # kbit/s, of lossy formats
     quality: int | None = None  # instead of a bit rate: LAME's V of mp3, Vorbis' q of ogg
@@ -120,12 +122,13 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """All stems of one input stand in their places."""
+    """All stems of one input stand in their places, and the projects made of them."""
 
     stems: dict[str, Path]
     sample_rate: int
     channels: int
     frames: int
+    projects: dict[Daw, Path] = field(default_factory=dict)
 
 
 Event: TypeAlias = Warned | Fetching | Opened | Progressed | Finished

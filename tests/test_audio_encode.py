@@ -29,6 +29,8 @@ from stemsplit.errors import ExitCode, OutputError, ResourceError, StemsplitErro
 from stemsplit.types import EncodingOptions
 
 STEMS = ("vocals", "drums", "bass", "other")
+#: Those with a file for each stem.
+FORMATS = [format for format in RULES if format != "stem.mp4"]
 #: How far a stem may be from what was written: half a step, or the codec's error in dB.
 STEPS = {"16": 2**-16, "24": 2**-24, "32f": 0}
 

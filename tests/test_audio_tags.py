@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutagen._constants import GENRES
 from tagged_files import COVER, FOREIGN, TEXTS, png, store_song, tags_in
-from test_audio_encode import read
+from test_audio_encode import FORMATS, read
 
 from stemsplit.audio import ogg, pcm
 from stemsplit.audio import splice as splicing
@@ -90,7 +90,7 @@ def test_what_other_programs_write_is_read(songs, kind):
     assert tags.broadcast is None
 
 
-@pytest.mark.parametrize("format", RULES)
+@pytest.mark.parametrize("format", FORMATS)
 def test_what_is_written_other_programs_read(tmp_path, songs, format):
     tags = tags_of(songs["mp3"])
     path = write_stem(tmp_path, tags, format)
@@ -108,7 +108,7 @@ def test_what_is_written_other_programs_read(tmp_path, songs, format):
         assert soundfile.info(path).frames == soundfile.info(bare).frames
 
 
-@pytest.mark.parametrize("format", RULES)
+@pytest.mark.parametrize("format", FORMATS)
 def test_ffmpeg_reads_title_tempo_and_cover(tmp_path, format):
     tags = Tags(texts=TEXTS, picture=Picture(mime="image/png", data=COVER))
     path = write_stem(tmp_path, tags, format)
@@ -123,7 +123,7 @@ def test_ffmpeg_reads_title_tempo_and_cover(tmp_path, format):
     assert picture == COVER
 
 
-@pytest.mark.parametrize("format", RULES)
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_song_without_tags_has_stems_without_tags(tmp_path, format):
     path = write_stem(tmp_path, Tags(), format)
     assert tags_of(path) == Tags()
@@ -203,7 +203,7 @@ def test_id3_with_its_wrappings():
 
 
 def test_fractions_of_a_beat_are_kept(tmp_path):
-    for format in RULES:
+    for format in FORMATS:
         path = write_stem(tmp_path, Tags(texts={"bpm": ("127.97",)}), format)
         assert tags_of(path).texts == {"bpm": ("127.97",)}
     assert mutagen.mp4.MP4(tmp_path / "m4a.m4a")["tmpo"] == [128]
@@ -286,7 +286,7 @@ def test_large_covers_and_long_texts(tmp_path):
     """More pages than one, more than 64 KiB, and what is beyond the bounds."""
     texts = {"title": ("t" * 70_000,), "lyrics": ("l\n" * 30_000,)}
     tags = Tags(texts=texts, picture=Picture(mime="image/png", data=png(300_000)))
-    for format in RULES:
+    for format in FORMATS:
         back = tags_of(write_stem(tmp_path, tags, format))
         assert back.picture == tags.picture
         assert len(back.texts["title"][0]) == LONGEST_TEXT

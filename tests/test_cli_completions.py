@@ -114,7 +114,10 @@ def test_bash_offers_the_options_of_each_command(
         (["-n", "htd"], [name for name in MODELS if name.startswith("htd")]),
         (["--model", "=", "htd"], [name for name in MODELS if name.startswith("htd")]),
         (["--model", "="], MODELS),
-        (["--format", ""], ["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg"]),
+        (
+            ["--format", ""],
+            ["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg", "stem.mp4", "raw"],
+        ),
         (["models", ""], ["list", "show", "pull", "verify", "rm", "path", "convert"]),
         (["models", "pull", ""], MODELS),
         (["models", "pull", "htdemucs", "tiny."], [n for n in MODELS if n.startswith("tiny.")]),

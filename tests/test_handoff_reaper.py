@@ -136,6 +136,11 @@ def test_the_song_is_there_where_reaper_can_read_it(tmp_path, name, codec, sourc
         assert tracks[0][2:] == (source, {"FILE": [f"../{name}"]})
 
 
+def test_a_song_that_is_not_kept_has_no_track(tmp_path):
+    session = replace(session_in(tmp_path / "s"), song=None)
+    assert len(read(session, tmp_path / "s" / "x.rpp")[1]) == 4
+
+
 def test_another_audio_stream_of_a_film_is_not_what_reaper_would_play(tmp_path):
     session = session_in(tmp_path / "s")
     second = replace(session, song=replace(session.song, stream=1))

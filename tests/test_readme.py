@@ -100,6 +100,21 @@ def test_the_folders_are_split_as_is_said(
         assert (tmp_path / name / "vocals.wav").is_file()
 
 
+def test_the_files_for_other_programs_are_where_they_are_said_to_be(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    shutil.copy(song, tmp_path / "song.mp3")
+    for line in example("handoff"):
+        command, _, comment = line.partition("#")
+        program, *words = shlex.split(command)
+        assert program == "stemsplit"
+        result = run(*words, cwd=tmp_path)
+        assert result.code == 0, f"{line}: {result.stderr}"
+        assert set(re.findall(r"separated/\S+", comment)) <= set(result.lines)
+    assert (tmp_path / "separated/song.stem.mp4").is_file()
+
+
 def test_the_table_names_the_files_that_come_out(song: Path, tmp_path: Path) -> None:
     listed = set(re.findall(r"^\| `(separated/song/\w+\.wav)` \|", README, re.MULTILINE))
     assert listed == set(run(song, "-n", TINY, cwd=tmp_path).lines)

@@ -63,6 +63,7 @@ class StemWriter:
     ``mark`` of the song, if it has one, in their names.
     Nothing that exists is overwritten unless ``force``, and then only when all is complete.
     ``tags`` are those of the song; each stem gets them with its own title.
+    A file of several ``streams`` (``stem.mp4``) has two of the ``channels`` for each of them.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class StemWriter:
         force: bool = False,
         tags: Tags | None = None,
         mark: str | None = None,
+        streams: tuple[str, ...] = (),
     ) -> None:
         self._paths = dict(paths)
         self._options = options
@@ -85,6 +87,7 @@ class StemWriter:
         self._frames = frames
         self._force = force
         self._mark = mark
+        self._streams = streams
         self._complete = False
         self._tags = tags or Tags()
         self._linked = clip_of(options) == "linked"
@@ -93,6 +96,7 @@ class StemWriter:
         self._encoders: dict[str, Encoder] = {}
         self._made_folders: list[Path] = []
         self._temporaries: list[Path] = []
+        self._added: dict[Path, Path] = {}
         if len({os.path.abspath(path) for path in self._paths.values()}) < len(self._paths):
             raise UsageError("two stems would be written to the same file")
 
@@ -160,6 +164,17 @@ class StemWriter:
         self._complete = True
         return {stem: encoder.stem.temporary for stem, encoder in self._encoders.items()}
 
+    def add(self, target: Path) -> Path:
+        """Return a new empty file, to be filled by the caller, that will stand at ``target``.
+
+        It appears with the stems or not at all. Raises as ``__enter__`` does.
+        """
+        refuse_existing(target, force=self._force)
+        self._make_folder(target.parent)
+        with signals_deferred():
+            self._added[target] = self._reserve(target)
+        return self._added[target]
+
     def commit(self) -> None:
         """Put all files in their places, completing them first where that is still to be done.
 
@@ -169,7 +184,7 @@ class StemWriter:
             self.complete()
         with signals_deferred():
             self._place()
-            for folder in {path.parent for path in self._paths.values()}:
+            for folder in {path.parent for path in (*self._paths.values(), *self._added)}:
                 sync_folder(folder)
             for made in self._made_folders:
                 sync_folder(made.parent)
@@ -185,7 +200,8 @@ class StemWriter:
                 sample_rate=self._sample_rate,
                 channels=self._channels,
                 frames=self._frames,
-                tags=self._tags.of_stem(name),
+                tags=self._tags if self._streams else self._tags.of_stem(name),
+                streams=self._streams,
             )
         )
 
@@ -248,9 +264,10 @@ class StemWriter:
         """
         renamed: list[tuple[Path, Path]] = []
         replaced: list[Path] = []
+        stems = [encoder.stem for encoder in self._encoders.values()]
+        places = {stem.target: stem.temporary for stem in stems} | self._added
         try:
-            for encoder in self._encoders.values():
-                target, temporary = encoder.stem.target, encoder.stem.temporary
+            for target, temporary in places.items():
                 refuse_existing(target, force=self._force)
                 if os.path.lexists(target):
                     aside = self._reserve(target)

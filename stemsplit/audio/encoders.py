@@ -13,7 +13,7 @@ import ffmpeg
 import numpy as np
 import soundfile
 
-from stemsplit.audio import formats, mp3, mp4, ogg, pcm
+from stemsplit.audio import formats, mp3, mp4, ogg, pcm, stem_file
 from stemsplit.audio.ffmpeg import FILE, Block, Process, command
 from stemsplit.audio.quantise import Dither, count_above, quantise
 from stemsplit.audio.resample import conversion
@@ -29,6 +29,8 @@ from stemsplit.types import Depth, EncodingOptions
 #: ffmpeg cannot tell where it starts, and decodes up to 127 frames too many or too few.
 SHORT_FOR_OGG = 3
 ONE_PACKET = 1  # µs of a page
+#: No tags of ffmpeg's own, and the same bytes in every run.
+PLAIN = {"map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Stem:
     channels: int
     frames: int
     tags: Tags
+    streams: tuple[str, ...] = ()  # of a stem file: names; each has two of the channels
 
 
 class Encoder(ABC):
@@ -206,15 +209,21 @@ class _Ffmpeg(Encoder):
         self._kind = {"16": "s16le", "24": "s32le"}.get(self._depth or "", "f32le")
         form = {"format": self._kind, "ar": rate, "ac": stem.channels}
         audio = ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
-        if self._stored_rate != rate:
-            audio = conversion(audio, self._stored_rate)
-            audio = audio.filter("apad", whole_len=self._stored_frames)
-            audio = audio.filter("atrim", end_sample=self._stored_frames)
-        plain = {"map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
-        graph = audio.output(FILE, **self._words(), **plain)
-        words = command(graph, file=stem.temporary)
+        words = command(self._graph(audio), file=stem.temporary)
         self._process = Process(words, file=stem.temporary, feed=True)
         self._process.__enter__()
+
+    def _graph(self, audio: Any) -> Any:
+        """Return what ffmpeg makes of ``audio``, its input."""
+        return self._fitted(audio).output(FILE, **self._words(), **PLAIN)
+
+    def _fitted(self, audio: Any) -> Any:
+        """Return ``audio`` at the stored rate, exactly as long as it is to be."""
+        if self._stored_rate == self.stem.sample_rate:
+            return audio
+        audio = conversion(audio, self._stored_rate)
+        audio = audio.filter("apad", whole_len=self._stored_frames)
+        return audio.filter("atrim", end_sample=self._stored_frames)
 
     @abstractmethod
     def _words(self) -> dict[str, Any]:
@@ -278,10 +287,10 @@ class _Mp4(_Ffmpeg):
 
     def _words(self) -> dict[str, Any]:
         options = self.stem.options
-        if options.format == "alac":
+        if self._depth is not None:
             sample_format = {"16": "s16p", "24": "s32p"}[self._depth or "24"]
             return {"format": "ipod", "acodec": "alac", "sample_fmt": sample_format}
-        bitrate = options.bitrate or formats.RULES["m4a"].bitrate
+        bitrate = options.bitrate or formats.rules_of(options).bitrate
         return {"format": "ipod", "acodec": "aac", "audio_bitrate": f"{bitrate}k"}
 
     def _complete(self) -> None:
@@ -290,6 +299,31 @@ class _Mp4(_Ffmpeg):
             frames=self._stored_frames,
             sample_rate=self._stored_rate,
             tags=atoms.written(self.stem.tags),
+        )
+
+
+class _StemFile(_Mp4):
+    """AAC or ALAC of several stereo streams: the song, then its stems."""
+
+    def _graph(self, audio: Any) -> Any:
+        streams = self.stem.streams
+        copies = audio.filter_multi_output("asplit", len(streams))
+        pairs = (
+            copies[place].filter(
+                "channelmap", map=f"{2 * place}|{2 * place + 1}", channel_layout="stereo"
+            )
+            for place in range(len(streams))
+        )
+        words = self._words() | stem_file.describing(streams) | PLAIN
+        return ffmpeg.output(*map(self._fitted, pairs), FILE, **words)
+
+    def _complete(self) -> None:
+        stem_file.complete(
+            self.stem.temporary,
+            frames=self._stored_frames,
+            sample_rate=self._stored_rate,
+            tags=self.stem.tags,
+            streams=self.stem.streams,
         )
 
 
@@ -323,6 +357,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "mp3": _Mp3,
     "m4a": _Mp4,
     "alac": _Mp4,
+    "stem.mp4": _StemFile,
     "opus": _Ogg,
     "ogg": _Ogg,
 }

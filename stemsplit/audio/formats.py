@@ -18,6 +18,7 @@ AAC_RATES = (
 )
 #: Nominal kbit/s of Vorbis at the qualities -1 … 10, of stereo at 44.1 kHz (libvorbis' own table).
 VORBIS_BITRATES = (45, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
+STEM_FILE_RATES = (44100, 48000)  # Hz, of Native Instruments' stem files
 OPUS_LARGEST_BITRATE = 256  # kbit/s of one channel, in libopus
 
 
@@ -54,12 +55,25 @@ RULES: dict[Format, Rules] = {
         qualities=range(-1, 11),  # of oggenc, best last
         quality=8,
     ),
+    "stem.mp4": Rules(
+        extension="stem.mp4", bitrates=range(32, 513), bitrate=256, rates=STEM_FILE_RATES
+    ),
 }
+#: A stem.mp4 that loses nothing.
+ALAC_STEM_FILE = Rules(extension="stem.mp4", depths=("24", "16"), rates=STEM_FILE_RATES)
+
+
+def rules_of(options: EncodingOptions) -> Rules:
+    """Return what the format of ``options`` takes, with their codec."""
+    return ALAC_STEM_FILE if options.codec == "alac" else RULES[options.format]
 
 
 def check_encoding(options: EncodingOptions) -> None:
     """Raise ``UsageError`` for what the format of ``options`` cannot do."""
-    rules = RULES[options.format]
+    if options.codec is not None and options.format != "stem.mp4":
+        reason = f"{options.format} leaves no choice of codecs"
+        raise UsageError(reason, hint="--codec is for --format stem.mp4")
+    rules = rules_of(options)
     _check_depth(options, rules)
     _check_bitrate(options, rules)
     _check_quality(options, rules)
@@ -76,7 +90,9 @@ def fitting(options: EncodingOptions, asked: Container[str]) -> EncodingOptions:
 
     What is settled once, for all songs, must not stand in the way of another format today.
     """
-    rules = RULES[options.format]
+    if options.format != "stem.mp4" and "codec" not in asked:
+        options = replace(options, codec=None)
+    rules = rules_of(options)
     useless = {
         "depth": not rules.depths,
         "bitrate": not rules.bitrates or "quality" in asked,
@@ -138,7 +154,7 @@ def _listed(values: range | tuple[int, ...]) -> str:
 
 def depth_of(options: EncodingOptions) -> Depth | None:
     """Return how samples are stored; None where the format is lossy, and has no depth."""
-    return options.depth or next(iter(RULES[options.format].depths), None)
+    return options.depth or next(iter(rules_of(options).depths), None)
 
 
 def clip_of(options: EncodingOptions) -> Clip:
@@ -153,7 +169,7 @@ def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
 
     Where the format does not know that rate it is the next higher one, or the highest of all.
     """
-    rates = RULES[options.format].rates
+    rates = rules_of(options).rates
     if not rates:
         return sample_rate
     return next((rate for rate in rates if rate >= sample_rate), rates[-1])

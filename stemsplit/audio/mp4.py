@@ -1,6 +1,6 @@
 """The boxes of an MP4 that ffmpeg wrote: how many frames it says it holds, and its tags.
 
-See ISO 14496-12; the file has one track of sound, and its ``moov`` comes last, so that it can grow.
+See ISO 14496-12; its ``moov`` comes last, so that it can grow. All tracks are of one length.
 """
 
 from __future__ import annotations
@@ -40,9 +40,11 @@ def boxes(
         start += size
 
 
-def find(data: bytes | bytearray, *path: bytes) -> tuple[int, int] | None:
-    """Return start and end of the content of the box at ``path`` below ``data``."""
-    start, end = 0, len(data)
+def find(
+    data: bytes | bytearray, *path: bytes, start: int = 0, end: int | None = None
+) -> tuple[int, int] | None:
+    """Return start and end of the content of the box at ``path`` between ``start`` and ``end``."""
+    end = len(data) if end is None else end
     for name in path:
         inner = next(((s, e) for found, s, e in boxes(data, start, end) if found == name), None)
         if inner is None:
@@ -84,20 +86,34 @@ def complete(path: Path, *, frames: int, sample_rate: int, tags: bytes) -> None:
         start, size = movie
         file.seek(start)
         data = bytearray(file.read(size))
-        for names, place, width, value in (
-            ((b"mvhd",), 12, 4, sample_rate),
-            ((b"mvhd",), 16, 4, frames),
-            ((b"trak", b"tkhd"), 20, 4, frames),
-            ((b"trak", b"edts", b"elst"), 8, 4, frames),
-        ):
-            found = find(data, b"moov", *names)
-            if found is None or data[found[0]] != 0:  # version 1 is for times beyond 2040
-                raise StemsplitError(f"ffmpeg wrote no {names[-1].decode()} box", path=path)
-            at = found[0] + place
-            data[at : at + width] = value.to_bytes(width, "big")
+        for at, value in _lengths(data, frames, sample_rate, path):
+            data[at : at + 4] = value.to_bytes(4, "big")
         data = _without_user_data(data) + box(b"udta", tags) if tags else _without_user_data(data)
         data[:4] = len(data).to_bytes(4, "big")
         splice(file, start, size, bytes(data))
+
+
+def tracks(movie: bytes | bytearray) -> list[tuple[int, int]]:
+    """Return start and end of the content of each track of ``movie``, a box ``moov``."""
+    return [(start, end) for name, start, end in boxes(movie, 8) if name == b"trak"]
+
+
+def _lengths(
+    movie: bytearray, frames: int, sample_rate: int, path: Path
+) -> Iterator[tuple[int, int]]:
+    """Yield the places in ``movie`` where a length or its unit stands, and what is to be there."""
+    whole = (8, len(movie))
+    inside: list[tuple[tuple[int, int], tuple[bytes, ...], int, int]] = [
+        (whole, (b"mvhd",), 12, sample_rate),
+        (whole, (b"mvhd",), 16, frames),
+    ]
+    for track in tracks(movie):
+        inside += [(track, (b"tkhd",), 20, frames), (track, (b"edts", b"elst"), 8, frames)]
+    for (start, end), names, place, value in inside:
+        found = find(movie, *names, start=start, end=end)
+        if found is None or movie[found[0]] != 0:  # version 1 is for times beyond 2040
+            raise StemsplitError(f"ffmpeg wrote no {names[-1].decode()} box", path=path)
+        yield found[0] + place, value
 
 
 def _without_user_data(movie: bytearray) -> bytearray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: How many stems a file of Native Instruments holds, and the order that is usual.
+STEMS = 4
+ORDER = ("drums", "bass", "other", "vocals")
 #: The colours of Okabe and Ito, which people of every colour vision tell apart. The first four are
 #: those that Native Instruments' tools and Mixxx give these stems.
 COLOURS = {

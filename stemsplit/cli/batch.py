@@ -125,7 +125,7 @@ class Batch:
             if self.console.json:
                 self.console.record(record(outcome, self.options.model))
             elif outcome.status in ("done", "would_split"):
-                for path in outcome.outputs.values():
+                for path in (*outcome.outputs.values(), *outcome.projects.values()):
                     self.console.data(str(path))
         except ResourceError as error:
             self._unwritable = error

@@ -70,7 +70,9 @@ class _Stream:
 
     def finished(self, event: Finished) -> None:
         stems = {name: str(path) for name, path in event.stems.items()}
-        self._tell("finished", input=self._input, frames=event.frames, stems=stems)
+        projects = {name: str(path) for name, path in event.projects.items()}
+        further = {"projects": projects} if projects else {}
+        self._tell("finished", input=self._input, frames=event.frames, stems=stems, **further)
 
 
 class _Screen:

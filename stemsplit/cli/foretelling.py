@@ -31,7 +31,7 @@ def foretell(
         try:
             return splitter.recipes
         except CheckpointError:
-            return dict.fromkeys(splitter.selection.wanted, UNKNOWN)
+            return dict.fromkeys((*splitter.selection.wanted, *orders.options.daws), UNKNOWN)
 
     # The claims are not entered: nothing is taken, nothing of dead runs is swept.
     preparation = Preparation(orders, Claims(orders.options.folder), recipes)
@@ -40,12 +40,11 @@ def foretell(
             yield Outcome.failed(song.path, song)
             continue
         try:
-            found = preparation.foretell(song)
+            plan, found = orders.plans[song.path], preparation.foretell(song)
         except StemsplitError as error:
             yield Outcome.failed(song.path, error)
             continue
         if isinstance(found, Foretold):
-            yield Outcome(input=song.path, status="would_split", outputs=found.outputs)
+            yield Outcome.planned(song.path, "would_split", plan.only(found.outputs))
         elif isinstance(found, Skipped):
-            stems = orders.plans[song.path].stems
-            yield Outcome(input=song.path, status="skipped", outputs=stems)
+            yield Outcome.planned(song.path, "skipped", plan)

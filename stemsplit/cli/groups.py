@@ -15,8 +15,16 @@ from stemsplit.cli.console import Console
 from stemsplit.cli.streams import STANDARD
 from stemsplit.errors import UsageError
 from stemsplit.separation.device import parse_devices
-from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE
-from stemsplit.types import Clip, Depth, EncodingOptions, EngineOptions, Existing, StreamFormat
+from stemsplit.separation.naming import DEFAULT_FOLDER, DEFAULT_TEMPLATE, template_for
+from stemsplit.types import (
+    Clip,
+    Codec,
+    Depth,
+    EncodingOptions,
+    EngineOptions,
+    Existing,
+    StreamFormat,
+)
 
 if TYPE_CHECKING:
     from stemsplit.cli.plans import SplitOptions
@@ -76,6 +84,14 @@ class Outputs:
             help="Format of the stems; raw (samples alone) only with --out -.",
         ),
     ] = "wav"
+    codec: Annotated[
+        Codec | None,
+        typer.Option(
+            envvar="STEMSPLIT_CODEC",
+            help="Of stem.mp4: aac (the default), or alac, which loses nothing, but which Traktor "
+            "does not read on Windows.",
+        ),
+    ] = None
     depth: Annotated[
         Depth | None,
         typer.Option(
@@ -118,6 +134,15 @@ class Outputs:
     no_tags: Annotated[
         bool, typer.Option("--no-tags", help="Leave the song's tags and cover behind.")
     ] = False
+    daw: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROGRAM,…",
+            envvar="STEMSPLIT_DAW",
+            help="Write a project with a track for each stem: reaper (.rpp), dawproject (for "
+            "Bitwig, Studio One, Cubase).",
+        ),
+    ] = None
 
     @property
     def to_stdout(self) -> bool:
@@ -129,6 +154,7 @@ class Outputs:
         """How the stems are stored."""
         return EncodingOptions(
             format="wav" if self.format == "raw" else self.format,
+            codec=self.codec,
             depth=self.depth,
             bitrate=self.bitrate,
             quality=self.quality,
@@ -266,14 +292,20 @@ def split_options(
     # Imported here: --help has no need of ffmpeg and the registry.
     from stemsplit.audio.formats import fitting
     from stemsplit.cli.plans import SplitOptions
+    from stemsplit.handoff.programs import fitting_daws, parse_daws
 
+    daws = parse_daws(parse_stems(outputs.daw or ""))
+    if "daw" in asked and outputs.to_stdout:
+        raise UsageError("--out - writes a stem to standard output: it excludes --daw")
+    encoding = fitting(outputs.encoding, asked)
     return SplitOptions(
         model=outputs.ensemble or outputs.model,
         stems=None if outputs.stems is None else parse_stems(outputs.stems),
         two_stems=outputs.two_stems,
         folder=outputs.out,
-        template=outputs.filename,
-        encoding=fitting(outputs.encoding, asked),
+        template=template_for(outputs.filename, encoding.format),
+        encoding=encoding,
+        daws=daws if "daw" in asked else fitting_daws(daws, encoding.format),
         existing=existing,
         fail_fast=fail_fast,
         jobs=jobs,

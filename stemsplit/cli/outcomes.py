@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stemsplit.errors import ExitCode, ResourceError, StemsplitError
-from stemsplit.types import Finished
+from stemsplit.types import Daw, Finished
 
 if TYPE_CHECKING:
+    from stemsplit.cli.plans import Plan
     from stemsplit.evaluation.scores import SongScores
 
 SCHEMA = 1  # of the records that --json writes
@@ -31,10 +32,16 @@ class Outcome:
     input: Path
     status: Status
     outputs: dict[str, Path]
+    projects: dict[Daw, Path] = field(default_factory=dict)
     finished: Finished | None = None
     error: StemsplitError | None = None
     seconds: float = 0.0  # of wall clock
     scores: SongScores | None = None  # of the stems, if they were to be scored
+
+    @classmethod
+    def planned(cls, path: Path, status: Status, plan: Plan) -> Outcome:
+        """Return the outcome of an input of which nothing was written yet, or all is there."""
+        return cls(input=path, status=status, outputs=plan.stems, projects=plan.projects)
 
     @classmethod
     def failed(cls, path: Path | str | None, error: StemsplitError) -> Outcome:
@@ -51,6 +58,9 @@ def record(outcome: Outcome, model: str) -> dict[str, Any]:
         "model": model,
         "stems": [{"name": stem, "path": str(path)} for stem, path in outcome.outputs.items()],
     }
+    if outcome.projects:
+        listed = [{"name": daw, "path": str(path)} for daw, path in outcome.projects.items()]
+        content |= {"projects": listed}
     if finished := outcome.finished:
         content |= {
             "sample_rate": finished.sample_rate,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ from stemsplit.audio.excerpt import WHOLE, Excerpt
 from stemsplit.audio.formats import RULES, depth_of
 from stemsplit.checkpoints import loading
 from stemsplit.cli.inputs import Song
+from stemsplit.handoff.programs import PROGRAMS
 from stemsplit.separation.naming import (
     check_collisions,
     clashes,
     manifest_path,
+    project_path,
     safe_folder,
     stem_paths,
 )
-from stemsplit.types import EncodingOptions, EngineOptions, Existing
+from stemsplit.separation.selection import Selection, as_stem_file, select_stems
+from stemsplit.types import Daw, EncodingOptions, EngineOptions, Existing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class SplitOptions:
     sum_to_mix: str | None = None
     accept_truncated: bool = False
     excerpt: Excerpt = WHOLE
+    daws: tuple[Daw, ...] = ()
     fail_fast: bool = False
     jobs: int = 1
 
@@ -57,7 +61,7 @@ class SplitOptions:
 _WITHOUT_EFFECT = frozenset(
     {
         *("model", "stems", "two_stems", "mixes", "sum_to_mix"),  # each stem has its own of these
-        *("folder", "template", "existing", "fail_fast", "jobs"),
+        *("folder", "template", "daws", "existing", "fail_fast", "jobs"),
         *("offline", "allow_unverified", "accept_truncated"),
     }
 )
@@ -77,15 +81,27 @@ def settings_of(options: SplitOptions) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the stems of a song go, by name, and the manifest that tells of them."""
+    """Where the stems of a song go, by name, its projects, and the manifest that tells of them."""
 
     stems: dict[str, Path]
+    projects: dict[Daw, Path]
     manifest: Path
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """Stems and projects, by name."""
+        return self.stems | dict[str, Path](self.projects.items())
+
+    def only(self, names: Container[str]) -> Plan:
+        """Return the plan with no other outputs than ``names``."""
+        stems = {name: path for name, path in self.stems.items() if name in names}
+        projects = {name: path for name, path in self.projects.items() if name in names}
+        return Plan(stems, projects, self.manifest)
 
     @property
     def files(self) -> list[Path]:
         """All that may be written."""
-        return [*self.stems.values(), self.manifest]
+        return [*self.outputs.values(), self.manifest]
 
     @property
     def folders(self) -> list[Path]:
@@ -104,6 +120,18 @@ class Orders:
     existing: Existing
     plans: Mapping[Path, Plan]
     labels: Mapping[Path, str]
+
+
+def select(options: SplitOptions) -> Selection:
+    """Return what is to be written. Raises ``UsageError`` for what the model does not have."""
+    selection = select_stems(
+        loading.stems_of(options.model),
+        options.stems,
+        options.two_stems,
+        mixes=options.mixes,
+        sum_to_mix=options.sum_to_mix,
+    )
+    return as_stem_file(selection) if options.encoding.format == "stem.mp4" else selection
 
 
 def plan_all(
@@ -137,4 +165,8 @@ def _plan(
         "model": loading.label(options.model),
         "whole_name": whole_name,
     }
-    return Plan(stem_paths(song.path, stems, **names), manifest_path(song.path, **names))
+    return Plan(
+        stem_paths(song.path, stems, **names),
+        {daw: project_path(song.path, PROGRAMS[daw].extension, **names) for daw in options.daws},
+        manifest_path(song.path, **names),
+    )

@@ -26,7 +26,7 @@ from stemsplit.types import SongStatistics, StreamInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A song that is to be split, claimed for this process; ``outputs`` are the stems to write."""
+    """A song that is to be split, claimed for this process; ``outputs`` are the files to write."""
 
     song: Song
     info: StreamInfo
@@ -191,8 +191,8 @@ class Preparation:
             ours = set() if known is None else self._ours(song, plan, known)
         except InputError as error:
             remarks.append(str(error))
-            ours = set(plan.stems.values())
-        outputs = plan.stems
+            ours = set(plan.outputs.values())
+        outputs = plan.outputs
         if self._existing == "skip":
             outputs = {stem: path for stem, path in outputs.items() if not os.path.lexists(path)}
         elif self._existing == "resume" and known is not None:
@@ -209,17 +209,17 @@ class Preparation:
         if known.input.name != song.path.name:
             return set()
         folder = plan.manifest.parent
-        return {path for path in plan.stems.values() if known.tells_of(path, folder)}
+        return {path for path in plan.outputs.values() if known.tells_of(path, folder)}
 
     def _unmade(self, song: Song, plan: Plan, known: Manifest) -> dict[str, Path]:
         """Return the stems that are missing, or made of something else or in another way."""
         folder = plan.manifest.parent
-        if not any(known.tells_of(path, folder) for path in plan.stems.values()):
-            return plan.stems
+        if not any(known.tells_of(path, folder) for path in plan.outputs.values()):
+            return plan.outputs
         source, recipes = self._source(song.path), self._recipes()
         return {
             stem: path
-            for stem, path in plan.stems.items()
+            for stem, path in plan.outputs.items()
             if not manifest.vouches(known, folder, path, source, recipes[stem])
         }
 

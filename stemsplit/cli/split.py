@@ -121,8 +121,12 @@ def split(
     )
     from stemsplit.cli.batch import Batch
 
+    if settings.encoding.codec == "alac":
+        console.warn("Traktor on Windows reads no ALAC; --codec aac is for all")
     judge = None
     if (reference is not None or report is not None) and not dry_run:
+        if settings.encoding.format == "stem.mp4":
+            raise UsageError("--reference and --report are of stems in files of their own")
         from stemsplit.cli.judge import Judge
 
         judge = Judge(console, reference, report, settings.told(), settings.excerpt)

@@ -15,10 +15,11 @@ from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
 from stemsplit.cli.events import show
-from stemsplit.cli.plans import SplitOptions, settings_of
+from stemsplit.cli.plans import SplitOptions, select
+from stemsplit.cli.recipes import recipes_of
+from stemsplit.handoff.programs import check_daws, check_names
 from stemsplit.separation.manifest import Recipe
 from stemsplit.separation.naming import check_template
-from stemsplit.separation.selection import SONG, select_stems
 from stemsplit.types import Finished, StreamInfo
 
 if TYPE_CHECKING:
@@ -38,13 +39,9 @@ class Splitter:
         self.console = console
         self._engine: Engine | Chorus | None = None
         check_encoding(options.encoding)
-        self.selection = select_stems(
-            loading.stems_of(options.model),
-            options.stems,
-            options.two_stems,
-            mixes=options.mixes,
-            sum_to_mix=options.sum_to_mix,
-        )
+        check_daws(options.daws, options.encoding.format)
+        self.selection = select(options)
+        check_names(options.daws, self.selection.wanted)
         check_template(options.template, self.selection.wanted)
 
     @property
@@ -97,26 +94,14 @@ class Splitter:
 
     @cached_property
     def fetched_recipes(self) -> dict[str, Recipe]:
-        """What each stem is made with. The weights are fetched for that: their digest counts."""
+        """What each file is made with. The weights are fetched for that: their digest counts."""
         self.fetch()
         return self.recipes
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
         """The same; raises ``CheckpointError`` where the weights are not here."""
-        model, settings = self.options.model, settings_of(self.options)
-        if self.options.encoding.clip == "linked":
-            # All stems that are written have one gain, which depends on each of them.
-            settings["linked"] = list(self.selection.wanted)
-        return {
-            stem: Recipe(
-                model=loading.label(model),
-                digest=loading.fingerprint(model, stems=[name for name in parts if name != SONG]),
-                parts=dict(parts),
-                settings=settings,
-            )
-            for stem, parts in self.selection.recipes.items()
-        }
+        return recipes_of(self.options, self.selection)
 
     def load(self) -> Engine | Chorus:
         """Return the engine; the first time, fetch and load the model.

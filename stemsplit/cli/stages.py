@@ -145,8 +145,8 @@ class Stages:
             case Ready():
                 return self._separate(found)
             case Skipped():
-                stems = self._orders.plans[found.song.path].stems
-                return Outcome(input=found.song.path, status="skipped", outputs=stems)
+                path = found.song.path
+                return Outcome.planned(path, "skipped", self._orders.plans[path])
             case Silent():
                 self._console.detail(f"{found.song.path}: passed over: {found.reason}")
                 return None
@@ -165,8 +165,13 @@ class Stages:
         from stemsplit.separation.pipeline import separate
         from stemsplit.separation.writing import Writing
 
+        plan = self._orders.plans[path]
+        wanted = plan.only(ready.outputs)
         job = replace(
-            self._splitter.job(ready.info, ready.outputs, ready.replacing),
+            self._splitter.job(ready.info, wanted.stems, ready.replacing),
+            projects=wanted.projects,
+            stems=plan.stems,
+            lasting=str(path) not in self._console.names,
             statistics=ready.statistics,
             ledger=ready.ledger,
         )
@@ -192,12 +197,14 @@ class Stages:
             return
         ready, writing, start = self._ending.ready, self._ending.writing, self._ending.start
         path = ready.song.path
+        written = self._orders.plans[path].only(ready.outputs)
         try:
             finished = show(self._console, writing.events(), self._orders.labels[path], path)
             outcome = Outcome(
                 input=path,
                 status="done",
-                outputs=ready.outputs,
+                outputs=written.stems,
+                projects=written.projects,
                 finished=finished,
                 seconds=time.monotonic() - start,
             )

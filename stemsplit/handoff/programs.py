@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
-from stemsplit.audio.targets import output_error
+from stemsplit.audio.targets import output_error, sync_file
 from stemsplit.errors import UsageError
 from stemsplit.handoff import dawproject, reaper
 from stemsplit.handoff.session import Session
@@ -55,6 +55,20 @@ def check_daws(daws: Sequence[Daw], format: Format) -> None:
             )
 
 
+def fitting_daws(daws: Sequence[Daw], format: Format) -> tuple[Daw, ...]:
+    """Return those of ``daws`` that take stems of ``format``.
+
+    What is settled once, for all songs, must not stand in the way of another format today.
+    """
+    return tuple(daw for daw in daws if format in PROGRAMS[daw].formats)
+
+
+def check_names(daws: Sequence[Daw], stems: Sequence[str]) -> None:
+    """Raise ``UsageError`` where one of ``stems`` has the name of a project."""
+    if same := set(daws) & set(stems):
+        raise UsageError(f"two outputs are called {min(same)}")
+
+
 def write_project(daw: Daw, session: Session, target: Path, temporary: Path) -> None:
     """Write the project of ``session`` for ``daw``, to be moved to ``target``, at ``temporary``.
 
@@ -63,5 +77,6 @@ def write_project(daw: Daw, session: Session, target: Path, temporary: Path) -> 
     try:
         with temporary.open("wb") as file:
             PROGRAMS[daw].write(session, target, file)
+        sync_file(temporary)
     except OSError as exc:
         raise output_error(exc, target) from exc

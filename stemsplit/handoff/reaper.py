@@ -77,8 +77,12 @@ def _project(session: Session, folder: Path) -> Iterator[str]:
 
 
 def _song(session: Session, folder: Path) -> Iterator[str]:
-    source, file = _source_of(session.song), relative(session.song.path, folder)
-    if source is None or _quoted(file) is None:
+    song = session.song
+    source = None if song is None else _source_of(song)
+    if song is None or source is None:
+        return
+    file = relative(song.path, folder)
+    if _quoted(file) is None:
         return
     yield from _track(
         "",
@@ -87,7 +91,7 @@ def _song(session: Session, folder: Path) -> Iterator[str]:
         source=source,
         file=file,
         length=session.seconds,
-        start=session.song.first_frame / session.song.sample_rate,
+        start=song.first_frame / song.sample_rate,
         muted=True,
     )
 

@@ -35,7 +35,7 @@ class Session:
     channels: int
     frames: int  # at that rate
     tags: Tags
-    song: StreamInfo  # what was split
+    song: StreamInfo | None  # what was split, if it is kept
 
     @property
     def seconds(self) -> float:

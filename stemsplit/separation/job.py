@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsplit.separation.manifest import Ledger
 from stemsplit.separation.selection import Selection
-from stemsplit.types import EncodingOptions, SongStatistics, StreamInfo
+from stemsplit.types import Daw, EncodingOptions, SongStatistics, StreamInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,15 @@ class Job:
     selection: Selection
     outputs: dict[str, Path]  # the stems to write; may leave out some of the selection
     encoding: EncodingOptions
+    projects: dict[Daw, Path] = field(default_factory=dict)  # to write beside them
+    stems: dict[str, Path] = field(default_factory=dict)  # that these show: earlier runs' ones too
+    lasting: bool = True  # whether the file of the song is there for those who open a project
     force: bool = False
     accept_truncated: bool = False
     statistics: SongStatistics | None = None  # where the song has been scanned already
     ledger: Ledger | None = None  # where it is written down
+
+    @property
+    def channels(self) -> int:
+        """How many channels a stem has as it is stored: in a stem file they are all stereo."""
+        return 2 if self.selection.streams else self.info.channels

@@ -13,9 +13,12 @@ from pathlib import Path
 
 from stemsplit.errors import UsageError
 from stemsplit.separation.manifest import NAME, name_for
+from stemsplit.types import Format
 
 DEFAULT_FOLDER = Path("separated")
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
+#: Where one file holds all stems of a song, it is called as the song is.
+STEM_FILE_TEMPLATE = "{track}.{ext}"
 VARIABLES = ("track", "trackext", "stem", "ext", "model")
 
 #: Characters that some file system refuses or some shell or player trips over.
@@ -46,6 +49,13 @@ def safe_name(name: str) -> str:
     if not safe or safe.partition(".")[0].lower() in _RESERVED:
         return f"_{safe}"
     return safe
+
+
+def template_for(template: str, format: Format) -> str:
+    """Return ``template``, or what is the default of ``format`` where it is that of all others."""
+    if format == "stem.mp4" and template == DEFAULT_TEMPLATE:
+        return STEM_FILE_TEMPLATE
+    return template
 
 
 def check_template(template: str, stems: Sequence[str]) -> None:
@@ -118,11 +128,34 @@ def manifest_path(
     of the manifest tells the song.
     """
     values = _values(track, extension, model, whole_name)
-    shared = list(takewhile(lambda part: "{stem}" not in part, Path(template).parts[:-1]))
+    shared = _shared(template)
     own = any("{track}" in part for part in shared)
-    return folder.joinpath(
-        *(part.format(**values) for part in shared), NAME if own else name_for(values["track"])
-    )
+    name = NAME if own else name_for(values["track"])
+    return folder.joinpath(*(part.format(**values) for part in shared), name)
+
+
+def project_path(
+    track: Path,
+    suffix: str,
+    *,
+    folder: Path,
+    template: str,
+    extension: str,
+    model: str,
+    whole_name: bool = False,
+) -> Path:
+    """Return where a project with the ending ``suffix`` is, that shows the stems of ``track``.
+
+    As the manifest it is in the folder that all of them share.
+    """
+    values = _values(track, extension, model, whole_name)
+    parts = (part.format(**values) for part in _shared(template))
+    return folder.joinpath(*parts, f"{values['track']}.{suffix}")
+
+
+def _shared(template: str) -> list[str]:
+    """Return the folders of ``template`` that all stems of a song have in common."""
+    return list(takewhile(lambda part: "{stem}" not in part, Path(template).parts[:-1]))
 
 
 def _values(track: Path, extension: str, model: str, whole_name: bool) -> dict[str, str]:

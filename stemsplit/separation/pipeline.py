@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import Protocol
 
@@ -81,7 +81,8 @@ def separate(job: Job, engine: Engine | Chorus, writing: Sink) -> Generator[Even
         with ExitStack() as stack:
             done = 0
             yield Progressed(0, statistics.frames)
-            for stems in _stems(job, engine, statistics, stack):
+            # Where only projects are missing there is nothing to separate.
+            for stems in _stems(job, engine, statistics, stack) if job.outputs else ():
                 while engine.remarks:
                     yield Warned(f"{info.path}: {engine.remarks.pop(0)}")
                 writing.write(stems)
@@ -159,7 +160,16 @@ def _stems(
         stems = block.reshape(len(picked), info.channels, -1)
         named = dict(zip(selection.needed, stems, strict=True))
         song = None if mix is None else mix.take(block.shape[-1])
-        yield selection.combine(named, song, job.outputs)
+        if selection.file is None:
+            yield selection.combine(named, song, job.outputs)
+        else:
+            streams = selection.combine(named, song, selection.streams)
+            yield {selection.file: _side_by_side(streams.values())}
+
+
+def _side_by_side(streams: Iterable[Block]) -> Block:
+    """Return ``streams`` (C, n) as one block with two channels for each, mono ones twice."""
+    return np.concatenate([s if len(s) == 2 else s.repeat(2, axis=0) for s in streams])
 
 
 def widen(mix: Tensor, channels: int) -> Tensor:

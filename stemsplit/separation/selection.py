@@ -9,6 +9,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from stemsplit.audio.palette import ORDER, STEMS
 from stemsplit.checkpoints.registry import require_stems
 from stemsplit.errors import UsageError
 
@@ -24,6 +25,8 @@ SONG = "mix"
 SPREAD = "spread"
 #: What stands for no stem at all, where only mixes are wanted.
 NO_STEM = "none"
+#: What a file of all stems is called, where each file has a name.
+STEM_FILE = "stems"
 
 #: An output as a sum: how much it has of which stem of the model, or of the song.
 Recipe: TypeAlias = Mapping[str, float]
@@ -35,15 +38,43 @@ _TERM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The outputs by name, in order, each with its recipe, and the stems of the model for them."""
+    """The outputs by name, in order, each with its recipe, and the stems of the model for them.
+
+    With a ``file`` they are the streams of one file of that name.
+    """
 
     recipes: Mapping[str, Recipe]
     needed: tuple[str, ...]
+    file: str | None = None
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The names of the outputs."""
-        return tuple(self.recipes)
+        """The names of the files."""
+        return tuple(self.recipes) if self.file is None else (self.file,)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of the streams, where there is one file of all."""
+        return () if self.file is None else tuple(self.recipes)
+
+    def stems_in(self, name: str) -> list[str]:
+        """Return the stems of the model that are in the file ``name``."""
+        if self.file is not None:
+            return list(self.needed)
+        return [stem for stem in self.recipes[name] if stem != SONG]
+
+    def parts(self, name: str) -> dict[str, float]:
+        """Return what is in the file ``name``: how much of which stem of the model, or the song.
+
+        Of the streams of one file, ``STREAM.STEM``.
+        """
+        if self.file is None:
+            return dict(self.recipes[name])
+        return {
+            f"{stream}.{stem}": factor
+            for stream, recipe in self.recipes.items()
+            for stem, factor in recipe.items()
+        }
 
     @property
     def needs_song(self) -> bool:
@@ -99,6 +130,25 @@ def select_stems(
     if not needed:
         raise UsageError("nothing of what is wanted has a stem in it")
     return Selection(recipes, needed)
+
+
+def as_stem_file(selection: Selection) -> Selection:
+    """Return ``selection`` as the streams of one file of Native Instruments: the song comes first.
+
+    Raises ``UsageError`` unless there are four stems, which is what such a file holds.
+    """
+    names = selection.wanted
+    if len(names) != STEMS:
+        raise UsageError(
+            f"a stem.mp4 holds {STEMS} stems, not {len(names)} ({', '.join(names)})",
+            hint=f"name {STEMS} with --stems, or make them with --stems none and --mix",
+        )
+    if SONG in names:
+        raise UsageError(f"two outputs are called {SONG}", hint="it is the first of a stem.mp4")
+    # Others than the usual ones stay as they were asked for.
+    order = ORDER if set(names) == set(ORDER) else names
+    recipes = {SONG: {SONG: 1.0}} | {name: selection.recipes[name] for name in order}
+    return Selection(recipes, selection.needed, file=STEM_FILE)
 
 
 def _chosen(

@@ -18,6 +18,7 @@ from stemsplit.audio.formats import RULES, check_encoding
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
+from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names, parse_daws
 from stemsplit.separation.device import resolve_device
 from stemsplit.separation.engines import load_engine
 from stemsplit.separation.job import Job
@@ -26,14 +27,17 @@ from stemsplit.separation.naming import (
     DEFAULT_TEMPLATE,
     check_collisions,
     check_template,
+    project_path,
     stem_paths,
+    template_for,
 )
 from stemsplit.separation.pipeline import narrow, split, widen
 from stemsplit.separation.resampling import resample_tensor
-from stemsplit.separation.selection import select_stems
+from stemsplit.separation.selection import as_stem_file, select_stems
 from stemsplit.types import (
     Batch,
     Clip,
+    Codec,
     Depth,
     EncodingOptions,
     EngineOptions,
@@ -46,7 +50,18 @@ from stemsplit.types import (
 LOWEST_SAMPLE_RATE = 1_000  # Hz
 #: What `separate` hands to `Separator.separate_file`.
 _OF_FILES = (
-    *("filename", "format", "depth", "bitrate", "quality", "dither", "clip", "tags"),
+    *(
+        "filename",
+        "format",
+        "codec",
+        "depth",
+        "bitrate",
+        "quality",
+        "dither",
+        "clip",
+        "tags",
+        "daw",
+    ),
     *("force", "accept_truncated", "start", "end"),
 )
 
@@ -184,12 +199,14 @@ class Separator:
         *,
         filename: str = DEFAULT_TEMPLATE,
         format: Format = "wav",
+        codec: Codec | None = None,
         depth: Depth | None = None,
         bitrate: int | None = None,
         quality: int | None = None,
         dither: bool = True,
         clip: Clip | None = None,
         tags: bool = True,
+        daw: Sequence[str] = (),
         force: bool = False,
         accept_truncated: bool = False,
         start: float | None = None,
@@ -198,19 +215,24 @@ class Separator:
         """Split the file ``song``, from ``start`` to ``end`` (s), and return its stems by name.
 
         They are below ``out`` by the template ``filename``, exactly as long as the song, at its
-        sample rate and with its channels. Memory does not depend on the length of the song.
-        ``depth``, ``bitrate`` (kbit/s), ``quality``, ``dither``, ``clip`` and ``tags`` are those of
-        ``EncodingOptions``. Raises ``InputError``, ``OutputError``, ``UsageError`` and
-        ``ResourceError``; no file is left then.
+        sample rate and with its channels. Memory does not depend on the length of the song. Of the
+        format ``stem.mp4`` there is one file, called ``stems``, of the song and four stems.
+        ``codec``, ``depth``, ``bitrate`` (kbit/s), ``quality``, ``dither``, ``clip`` and ``tags``
+        are those of ``EncodingOptions``. The projects of the programs ``daw`` ("reaper",
+        "dawproject") stand beside the stems, and are returned with them. Raises ``InputError``,
+        ``OutputError``, ``UsageError`` and ``ResourceError``; no file is left then.
         """
         excerpt = Excerpt(start=start, end=end)
         _check_choice("format", format, Format)
+        if codec is not None:
+            _check_choice("codec", codec, Codec)
         if depth is not None:
             _check_choice("depth", depth, Depth)
         if clip is not None:
             _check_choice("clip", clip, Clip)
         encoding = EncodingOptions(
             format=format,
+            codec=codec,
             depth=depth,
             bitrate=bitrate,
             quality=quality,
@@ -219,30 +241,42 @@ class Separator:
             tags=tags,
         )
         check_encoding(encoding)
-        check_template(filename, self.stems)
+        if isinstance(daw, str):
+            raise UsageError(f"daw is a sequence of names, not {daw!r}")
+        daws = parse_daws(daw)
+        check_daws(daws, format)
+        selection = self._selection
+        if format == "stem.mp4":
+            selection = as_stem_file(selection)
+        template = template_for(filename, format)
+        check_template(template, selection.wanted)
         song = Path(song)
-        outputs = stem_paths(
-            song,
-            self.stems,
-            folder=Path(out),
-            template=filename,
-            extension=RULES[format].extension,
-            model=loading.label(self.model),
-        )
-        check_collisions({song: outputs.values()})
-        for path in outputs.values():
+        names: dict[str, Any] = {
+            "folder": Path(out),
+            "template": template,
+            "extension": RULES[format].extension,
+            "model": loading.label(self.model),
+        }
+        outputs = stem_paths(song, selection.wanted, **names)
+        projects = {name: project_path(song, PROGRAMS[name].extension, **names) for name in daws}
+        files = [*outputs.values(), *projects.values()]
+        check_collisions({song: files})
+        check_names(daws, selection.wanted)
+        for path in files:
             refuse_existing(path, force=force)
         job = Job(
             info=cut(probe(song), excerpt),
-            selection=self._selection,
+            selection=selection,
             outputs=outputs,
             encoding=encoding,
+            projects=projects,
+            stems=outputs,
             force=force,
             accept_truncated=accept_truncated,
         )
         with closing(split(job, self._engine)) as events:
             finished = next(event for event in events if isinstance(event, Finished))
-        return finished.stems
+        return finished.stems | dict[str, Path](finished.projects.items())
 
 
 def _check_choice(name: str, value: str, choices: Any) -> None:

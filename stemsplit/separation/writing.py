@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import log10
+from pathlib import Path
 from queue import Queue
 from threading import Event as Flag
 from threading import Thread
@@ -16,6 +17,9 @@ from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.ffmpeg import Block, signals_deferred
 from stemsplit.audio.formats import clip_of, depth_of, encoded_rate
 from stemsplit.audio.tags.model import Tags
+from stemsplit.handoff.dawproject import TEMPO
+from stemsplit.handoff.programs import write_project
+from stemsplit.handoff.session import Session, Track
 from stemsplit.separation.job import Job
 from stemsplit.separation.manifest import Audio
 from stemsplit.types import EncodingOptions, Event, Finished, Warned
@@ -95,7 +99,9 @@ class Writing:
         for remark in self._remarks:
             yield Warned(f"{info.path}: {remark}")
         rate = encoded_rate(self._job.encoding, info.sample_rate)
-        yield Finished(self._job.outputs, rate, info.channels, self._frames)
+        yield Finished(
+            self._job.outputs, rate, self._job.channels, self._frames, self._job.projects
+        )
 
     def _raise_error(self) -> None:
         if self._error is not None:
@@ -112,7 +118,7 @@ class Writing:
                 all_taken = True
                 if not self._abandoned:
                     self._commit(writer)
-                    self._remarks = list(clipping(self._job.encoding, writer.gain, writer.above))
+                    self._remarks += clipping(self._job.encoding, writer.gain, writer.above)
         except BaseException as exc:  # raised again where the blocks come from
             self._error = exc
         finally:
@@ -121,35 +127,66 @@ class Writing:
                 all_taken = self._blocks.get() is None
 
     def _writer(self) -> StemWriter:
-        job = self._job
+        job, streams = self._job, self._job.selection.streams
         return StemWriter(
             job.outputs,
             options=job.encoding,
             sample_rate=job.info.sample_rate,
-            channels=job.info.channels,
+            channels=job.channels * max(1, len(streams)),
             frames=self._frames,
             force=job.force,
             tags=self._tags,
             mark=None if job.ledger is None else job.ledger.mark,
+            streams=streams,
         )
 
     def _commit(self, writer: StemWriter) -> None:
-        """Put the stems in their places, and write that down where there is a ledger."""
+        """Put stems and projects in their places, and write that down where there is a ledger."""
         job = self._job
-        files = writer.complete()
-        if job.ledger is None:
-            writer.commit()
-            return
         rate = encoded_rate(job.encoding, job.info.sample_rate)
         seconds = self._frames / job.info.sample_rate
         audio = Audio(
             sample_rate=rate,
-            channels=job.info.channels,
+            channels=job.channels,
             frames=round(seconds * rate),
             seconds=round(seconds, 6),
         )
-        with job.ledger.recording(job.outputs, files, audio):
+        files = writer.complete()
+        files |= self._write_projects(writer, files, audio)
+        if job.ledger is None:
             writer.commit()
+            return
+        with job.ledger.recording(job.outputs | job.projects, files, audio):
+            writer.commit()
+
+    def _write_projects(
+        self, writer: StemWriter, files: Mapping[str, Path], audio: Audio
+    ) -> dict[str, Path]:
+        """Write the projects of ``files``, stems that wait for their places; return where they do.
+
+        Stems of earlier runs are in their places.
+        """
+        job = self._job
+        session = Session(
+            name=job.info.path.stem,
+            tracks=tuple(
+                Track(stem=stem, path=path, content=files.get(stem, path))
+                for stem, path in job.stems.items()
+            ),
+            format=job.encoding.format,
+            sample_rate=audio.sample_rate,
+            channels=audio.channels,
+            frames=audio.frames,
+            tags=self._tags,
+            song=job.info if job.lasting else None,
+        )
+        written: dict[str, Path] = {}
+        for daw, target in job.projects.items():
+            written[daw] = writer.add(target)
+            write_project(daw, session, target, written[daw])
+        if "dawproject" in written and session.tempo is None:
+            self._remarks.append(f"no tempo in its tags; the project has {TEMPO:.0f} BPM")
+        return written
 
 
 def clipping(encoding: EncodingOptions, gain: float, above: Mapping[str, int]) -> Iterator[str]:

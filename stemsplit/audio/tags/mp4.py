@@ -75,9 +75,11 @@ def _text(field: str, value: bytes) -> str:
     return f"{number}/{total}" if total else str(number or "")
 
 
-def written(tags: Tags) -> bytes:
-    """Return ``tags`` as the content of ``udta``; nothing where there are none."""
-    items = b"".join(_item(field, tags.texts[field]) for field in FIELDS if field in tags.texts)
+def written(tags: Tags, *more: bytes) -> bytes:
+    """Return ``tags``, and ``more`` items, as the content of ``udta``; nothing where none are."""
+    items = b"".join(more) + b"".join(
+        _item(field, tags.texts[field]) for field in FIELDS if field in tags.texts
+    )
     if picture := tags.picture:
         kind = JPEG if picture.mime == "image/jpeg" else PNG
         items += box(b"covr", _data(kind, picture.data))
@@ -120,6 +122,11 @@ def _free(field: str, data: bytes) -> bytes:
 
 def _atom(field: str) -> bytes:
     return FIELDS[field].mp4[0].encode("mac-roman")
+
+
+def text_item(atom: bytes, text: str) -> bytes:
+    """Return an item called ``atom``."""
+    return box(atom, _data(TEXT, text.encode()))
 
 
 def _data(kind: int, value: bytes) -> bytes:

@@ -101,7 +101,10 @@ _SPLIT = Page(
                 "`done`, `skipped` or `failed`; with `--dry-run` `would_split` in place of `done`."
             ),
             "model": "The name of the model, or the path of the checkpoint.",
-            "stems": "A list of objects with `name` and `path`.",
+            "stems": "A list of objects with `name` and `path`; a stem.mp4 is one, called `stems`.",
+        },
+        "With `--daw`, also:": {
+            "projects": "A list of objects with `name`, that of the program, and `path`.",
         },
         "Of a song that is done, also:": {
             "sample_rate": "Of the song and its stems, in Hz.",
@@ -132,7 +135,8 @@ _SPLIT = Page(
             "codec": "Of a song that was opened; with `sample_rate`, `channels` and `duration` "
             "(in seconds, or null).",
             "frames": "Of a song that is finished: how many samples a channel has.",
-            "stems": "Of a song that is finished: the paths of the stems, by name.",
+            "stems": "Of a song that is finished: the paths of the stems, by name; with `--daw` "
+            "there are `projects` too, by program.",
             "source": "Where weights are fetched from; `model` is the name of the model.",
             "message": "What a note, a detail or a warning says.",
             "error": "What went wrong; `hint` and `exit_code` as above.",
