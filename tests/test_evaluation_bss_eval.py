@@ -214,6 +214,16 @@ def test_bad_options_are_refused(stems: np.ndarray) -> None:
         BssEval(1, 1, keep=True).score(torch.ones(1, 1, 9), torch.ones(1, 1, 9))
 
 
+def test_torch_keeps_its_threads(stems: np.ndarray) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        score(stems, stems)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_second_pass_must_be_as_long_as_the_first() -> None:
     evaluation = BssEval(1, 1, RATE)
     wave = torch.from_numpy(noise(1, 1, 100))

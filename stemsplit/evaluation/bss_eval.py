@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +65,21 @@ class _Piece:
         return cls(correlations, _energies(references, estimates), silent)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Have torch use one thread.
+
+    BSS Eval makes thousands of small steps: more threads wait for each other more than they work,
+    and take ten times as long as one where other programs run as well.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class BssEval:
     """BSS Eval version 4 in bounded memory, over blocks of any length that are read twice.
 
@@ -108,6 +124,7 @@ class BssEval:
         self._frames: list[Tensor] = []
         self._shift = 0.0  # dB, the largest of SIR when sums are rounded otherwise
 
+    @_one_thread()
     def correlate(self, references: Tensor, estimates: Tensor) -> None:
         """Take the next block of the first pass."""
         self._samples[0] += references.shape[-1]
@@ -118,6 +135,7 @@ class BssEval:
         for frame in self._cutter.cut(torch.stack([references, estimates])):
             self._kept.append(self._add(frame))
 
+    @_one_thread()
     def score(self, references: Tensor, estimates: Tensor) -> None:
         """Take the next block of the second pass, which ``keep`` spares."""
         if self.keep:
@@ -126,6 +144,7 @@ class BssEval:
         for frame in self._cutter.cut(torch.stack([references, estimates])):
             self._judge(_Piece.of(frame))
 
+    @_one_thread()
     def result(self) -> BssEvalScores:
         """Return the scores of all frames, each ``(S, N)``."""
         first, second = self._samples
@@ -140,6 +159,7 @@ class BssEval:
         sdr, isr, sir, sar = torch.stack(self._frames, -1).numpy()
         return BssEvalScores(sdr, isr, sir, sar, self._shift <= REPRODUCIBLE)
 
+    @_one_thread()
     def whole(self, mode: Literal["images", "sources"]) -> BssEvalScores:
         """Return the scores of the whole song as one frame, each ``(S, 1)`` (``bss_eval_v3``)."""
         distortion = self._solved  # takes the rest of the song

@@ -60,7 +60,8 @@ def arrange(references: Waves, estimates: Waves, layout: Layout) -> tuple[Tensor
 def _double(waves: Waves) -> Tensor:
     if isinstance(waves, Tensor):
         return waves.double()
-    return torch.from_numpy(np.array(waves, np.float64))
+    # Copied only where it is not what a tensor can stand on.
+    return torch.from_numpy(np.require(waves, np.float64, ["C", "W"]))
 
 
 def blocks(*waves: Tensor, size: int = BLOCK) -> Iterator[tuple[Tensor, ...]]:
