@@ -55,7 +55,8 @@ def session_in(
     )
 
 
-def install(folder: Path, *packages: str) -> None:
-    """Put ``packages`` of the registry, and what they need, into ``folder``."""
+def install(folder: Path, *packages: str, deep: bool = True) -> None:
+    """Put ``packages`` of the registry, and, if ``deep``, what they need, into ``folder``."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
+    packages = packages if deep else ("--no-deps", *packages)
     subprocess.run([*pip, *packages], check=True, capture_output=True)

@@ -1,15 +1,18 @@
 """Native Instruments' stem files: boxes, streams, and what other programs make of them."""
 
 import json
+import os
 import re
+import shutil
 import struct
 import subprocess
+import sys
 
 import mutagen.mp4
 import numpy as np
 import pytest
 from audio_files import decibel, lag, noise, run_ffmpeg
-from handoff import STEMS
+from handoff import STEMS, install
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tagged_files import COVER, png
@@ -96,12 +99,13 @@ def test_five_streams_as_long_as_the_song_and_in_step_with_it(tmp_path, rate, co
     codec=st.sampled_from(["aac", "alac"]),
 )
 @example(frames=1, rate=44100, codec="aac")
+@example(frames=1, rate=96000, codec="aac")
 @example(frames=1024, rate=48000, codec="aac")
 @example(frames=1025, rate=22050, codec="aac")
 def test_every_length_at_every_rate(tmp_path_factory, frames, rate, codec):
     path = write(tmp_path_factory.mktemp("len"), five(frames), rate, codec=codec)
     stored = {8000: 44100, 22050: 44100, 96000: 48000}.get(rate, rate)
-    length = round(frames * stored / rate)
+    length = max(1, round(frames * stored / rate))
     assert {read(path, stream).shape for stream in range(5)} == {(2, length)}
     assert probe(path).sample_rate == stored
 
@@ -280,3 +284,24 @@ def test_ffmpeg_sees_five_streams_and_plays_the_first(tmp_path):
     assert re.findall(r"handler_name\s*: (\w+)", report) == [
         *("Mix", "Drums", "Bass", "Other", "Vocals")
     ]
+
+
+@pytest.mark.network
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="stempeg reads with ffprobe")
+def test_stempeg_reads_it(tmp_path):
+    """In a process of its own: it looks for its programs when it is imported."""
+    packages = tmp_path / "packages"
+    install(packages, "stempeg==0.2.6", deep=False)
+    (packages / "ffmpeg-bin").mkdir()
+    (packages / "ffmpeg-bin" / "ffmpeg").symlink_to(find_ffmpeg())
+    path = write(tmp_path, five(100_003))
+    code = "import stempeg, sys; x, rate = stempeg.read_stems(sys.argv[1]); print(x.shape, rate)"
+    search = os.pathsep.join([str(packages / "ffmpeg-bin"), os.environ["PATH"]])
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, path],
+        env=os.environ | {"PATH": search, "PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert told == "(5, 100003, 2) 44100\n"

@@ -205,7 +205,7 @@ class _Ffmpeg(Encoder):
         super().__init__(stem)
         rate = stem.sample_rate
         self._stored_rate = formats.encoded_rate(stem.options, rate)
-        self._stored_frames = round(stem.frames * self._stored_rate / rate)
+        self._stored_frames = formats.encoded_frames(stem.options, stem.frames, rate)
         self._kind = {"16": "s16le", "24": "s32le"}.get(self._depth or "", "f32le")
         form = {"format": self._kind, "ar": rate, "ac": stem.channels}
         audio = ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)

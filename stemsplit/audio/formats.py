@@ -90,7 +90,7 @@ def fitting(options: EncodingOptions, asked: Container[str]) -> EncodingOptions:
 
     What is settled once, for all songs, must not stand in the way of another format today.
     """
-    if options.format != "stem.mp4" and "codec" not in asked:
+    if "codec" not in asked and (options.format != "stem.mp4" or "bitrate" in asked):
         options = replace(options, codec=None)
     rules = rules_of(options)
     useless = {
@@ -173,6 +173,12 @@ def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
     if not rates:
         return sample_rate
     return next((rate for rate in rates if rate >= sample_rate), rates[-1])
+
+
+def encoded_frames(options: EncodingOptions, frames: int, sample_rate: int) -> int:
+    """Return how many frames are stored of ``frames`` at ``sample_rate``: at least one of any."""
+    stored = round(frames * encoded_rate(options, sample_rate) / sample_rate)
+    return max(stored, min(frames, 1))
 
 
 def vorbis_quality(options: EncodingOptions) -> float:

@@ -15,7 +15,7 @@ from threading import Thread
 
 from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.ffmpeg import Block, signals_deferred
-from stemsplit.audio.formats import clip_of, depth_of, encoded_rate
+from stemsplit.audio.formats import clip_of, depth_of, encoded_frames, encoded_rate
 from stemsplit.audio.tags.model import Tags
 from stemsplit.handoff.dawproject import TEMPO
 from stemsplit.handoff.programs import write_project
@@ -148,7 +148,7 @@ class Writing:
         audio = Audio(
             sample_rate=rate,
             channels=job.channels,
-            frames=round(seconds * rate),
+            frames=encoded_frames(job.encoding, self._frames, job.info.sample_rate),
             seconds=round(seconds, 6),
         )
         files = writer.complete()
