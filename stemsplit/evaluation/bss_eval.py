@@ -58,11 +58,10 @@ class _Piece:
     @classmethod
     def of(cls, waves: Tensor) -> _Piece:
         """Return the sums of references and estimates, ``waves`` ``(2, S, C, T)``."""
-        references, estimates = waves
         channels = waves.flatten(0, 2)
         correlations = correlate(channels, channels.shape[0] // 2, TAPS)
         silent = bool((waves.sum(2) == 0).all(-1).any())
-        return cls(correlations, _energies(references, estimates), silent)
+        return cls(correlations, _energies(*waves), silent)
 
 
 @contextmanager
@@ -128,8 +127,8 @@ class BssEval:
     def correlate(self, references: Tensor, estimates: Tensor) -> None:
         """Take the next block of the first pass."""
         self._samples[0] += references.shape[-1]
-        self._energies += _energies(references, estimates)
         if not self.keep:
+            self._energies += _energies(references, estimates)
             self._whole.add(torch.cat([references, estimates]).flatten(0, 1))
             return
         for frame in self._cutter.cut(torch.stack([references, estimates])):
@@ -176,6 +175,7 @@ class BssEval:
         piece = _Piece.of(waves)
         channels = waves.flatten(0, 2)
         self._total += piece.correlations + correlate_across(self._before, channels)
+        self._energies += piece.energies
         self._before = channels[: len(self._before), 1 - TAPS :]
         return piece
 
@@ -214,7 +214,9 @@ class Cutter:
 
     def cut(self, waves: Tensor) -> Iterator[Tensor]:
         """Yield the frames ``(…, length)`` that a block ``(…, T)`` completes."""
-        pending = waves if self._pending is None else torch.cat([self._pending, waves], -1)
+        if self._pending is not None and self._pending.shape[-1]:
+            waves = torch.cat([self._pending, waves], -1)
+        pending = waves
         while pending.shape[-1] >= self.length + self._skip:
             yield pending[..., self._skip : self._skip + self.length]
             self._skip += self.hop
@@ -312,5 +314,5 @@ def _stack(truth: Tensor, scores: list[BssEvalScores]) -> BssEvalScores:
 
 def _energies(references: Tensor, estimates: Tensor) -> Tensor:
     """Return the energies ``(3, S)`` of references, estimates and errors, each ``(S, C, T)``."""
-    waves = torch.stack([references, estimates, estimates - references])
-    return waves.square().sum((2, 3))
+    waves = (references, estimates, estimates - references)
+    return torch.stack([torch.linalg.vecdot(w.flatten(1), w.flatten(1)) for w in waves])

@@ -52,10 +52,9 @@ def factorise(blocks: Tensor) -> Tensor:
             torch.stack([identity - back @ turn, identity - turn @ back])
         )
         stretch = torch.linalg.solve_triangular(shrink, identity.expand_as(shrink), upper=False)
-        upper = torch.cat([stretch[0], -stretch[0] @ back], -1) @ torch.cat([upper, lower], 1)
+        upper = torch.baddbmm(stretch[0] @ upper, stretch[0] @ back, lower, alpha=-1)
         # From the new upper row, not the old one: this form of the rotation is the stable one.
-        lower = torch.cat([-stretch[1] @ turn @ shrink[0], shrink[1].mT], -1) @ torch.cat(
-            [upper, lower], 1
-        )
+        mix = stretch[1] @ turn @ shrink[0]
+        lower = torch.baddbmm(shrink[1].mT @ lower, mix, upper, alpha=-1)
         factor[:, start : start + size, start:] = upper
     return factor
