@@ -241,11 +241,12 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path.write_text("old")
     html.write_report(path, songs)
     assert path.read_text(encoding="utf-8") == html.render(songs)
-    with pytest.raises(OutputError, match="cannot be written"):
-        html.write_report(tmp_path / "missing" / "report.html", songs)
-    (tmp_path / "folder").mkdir()
+    html.write_report(tmp_path / "folder" / "report.html", songs)
+    assert (tmp_path / "folder" / "report.html").read_bytes() == path.read_bytes()
     with pytest.raises(OutputError, match="cannot be written"):
         html.write_report(tmp_path / "folder", songs)
+    with pytest.raises(OutputError, match="cannot be written"):
+        html.write_report(path / "report.html", songs)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "report.html"]
     with pytest.raises(ValueError, match="needs a song"):
         html.render([])
