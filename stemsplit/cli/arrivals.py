@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stemsplit.audio.decode import decode
 from stemsplit.audio.probe import probe
+from stemsplit.cli.inputs import identity_of
 from stemsplit.errors import InputError
 
 #: How many times as long one waits for a file that looks unfinished: exports pause, copies stall.
@@ -77,11 +78,11 @@ class Arrivals:
 
     def _scan(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
         """Yield every file that may be a song, with what changes when it is written to."""
-        seen = {_identity(self._outputs)} - {_identity(self._folder)}
+        seen = {identity_of(self._outputs)} - {identity_of(self._folder)}
         waiting = [self._folder]
         while waiting:
             folder = waiting.pop()
-            if (identity := _identity(folder)) is None or identity in seen:
+            if (identity := identity_of(folder)) is None or identity in seen:
                 continue  # gone meanwhile, or a loop of links
             seen.add(identity)
             place = "" if folder == Path() else str(folder)  # as a Path would write it
@@ -98,15 +99,6 @@ class Arrivals:
                             os.path.join(place, entry.name),
                             (status.st_size, status.st_mtime_ns, status.st_ino),
                         )
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Return what stays the same of a folder, whatever path leads to it; None if there is none."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def seems_complete(path: Path) -> bool:

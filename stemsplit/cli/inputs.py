@@ -136,13 +136,13 @@ def _walk(folder: Path, outputs: Path) -> Iterator[Path | InputError]:
 
     A folder that cannot be read gives an ``InputError``.
     """
-    seen = {_identity(outputs)} - {_identity(folder)}
+    seen = {identity_of(outputs)} - {identity_of(folder)}
     waiting, links = [folder], list[Path]()
     while waiting or links:
         parent = waiting.pop() if waiting else links.pop(0)
         try:
             names = sorted(os.listdir(parent))
-            identity = _identity(parent)
+            identity = identity_of(parent)
         except OSError as exc:
             yield _unreadable(exc, parent)
             continue
@@ -156,11 +156,11 @@ def _walk(folder: Path, outputs: Path) -> Iterator[Path | InputError]:
         links += [path for path in folders if path.is_symlink()]
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def identity_of(folder: Path) -> tuple[int, int] | None:
     """Return what stays the same of a folder, whatever path leads to it; None if there is none."""
     try:
         status = folder.stat()
-    except FileNotFoundError:
+    except OSError:  # gone meanwhile, or behind a folder that may not be entered
         return None
     return status.st_dev, status.st_ino
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -68,3 +69,24 @@ class Framer:
             samples = samples[..., self._hop :]
         # A copy, so that a small rest does not keep a large block in memory.
         self._kept, self._length = [samples.copy()], samples.shape[-1]
+
+
+class Meter(ABC):
+    """Measures a stream of blocks piece by piece, as its ``framer`` cuts it."""
+
+    def __init__(self, framer: Framer) -> None:
+        self._framer = framer
+
+    def add(self, block: Samples) -> None:
+        """Measure ``block``."""
+        for piece in self._framer.add(block):
+            self._measure(piece)
+
+    def end(self) -> None:
+        """Measure what is left; nothing can be added afterwards."""
+        for piece in self._framer.end():
+            self._measure(piece)
+
+    @abstractmethod
+    def _measure(self, piece: Piece) -> None:
+        """Measure the valid samples of ``piece``."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.evaluation.framing import Framer, Piece, Samples
+from stemsplit.evaluation.framing import Framer, Meter, Piece, Samples
 
 #: Samples on each side of a place that its bend is compared with: 6 ms at 44.1 kHz, a power of two.
 REACH = 256
@@ -38,7 +38,7 @@ class Borders:
         return found[(found >= max(1, start)) & (found < end)]
 
 
-class JoinMeter:
+class JoinMeter(Meter):
     """The most that a wave ``(..., C, n)`` stands out by a jump, in dB.
 
     The bend of a wave is its second difference |x[t−1] − 2 x[t] + x[t+1]|, which a step or a kink
@@ -50,25 +50,19 @@ class JoinMeter:
     def __init__(self, borders: Borders | None = None) -> None:
         self._borders = borders
         margin = REACH + NEAR + 1
-        self._framer = Framer(PIECE, before=margin, after=margin)
+        super().__init__(Framer(PIECE, before=margin, after=margin))
         self._most: Samples | None = None
-
-    def add(self, block: Samples) -> None:
-        """Look at ``block``."""
-        for piece in self._framer.add(block):
-            self._measure(piece, self._framer.frames)
 
     def result(self) -> NDArray[np.float64]:
         """Return the largest jump ``(...)`` of all blocks in dB; ``-inf`` where there is none."""
-        for piece in self._framer.end():
-            self._measure(piece, self._framer.frames)
+        self.end()
         if self._most is None:
             return np.array(-np.inf)
         with np.errstate(divide="ignore"):
             return 20 * np.log10(self._most.astype(np.float64))
 
-    def _measure(self, piece: Piece, frames: int) -> None:
-        margin = REACH + NEAR + 1
+    def _measure(self, piece: Piece) -> None:
+        frames, margin = self._framer.frames, REACH + NEAR + 1
         samples = piece.samples
         bend = np.abs(samples[..., :-2] - 2 * samples[..., 1:-1] + samples[..., 2:])
         # bend[..., k] is that of the place ``first + k``; what lies outside of the song is silence,

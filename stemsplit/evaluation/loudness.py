@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stemsplit.evaluation.framing import Framer, Piece, Samples
+from stemsplit.evaluation.framing import Framer, Meter, Piece, Samples
 
 #: The two filters of K-weighting at 48 kHz, numerator and denominator in powers of z⁻¹: a shelf
 #: that stands for the head, and a high-pass (BS.1770-5, annex 1, tables 1 and 2).
@@ -37,7 +37,7 @@ KAISER = 8.0
 PIECE = 65_536  # samples that are filtered at a time
 
 
-class LoudnessMeter:
+class LoudnessMeter(Meter):
     """Integrated loudness of blocks ``(..., C, n)``, one or two channels, in LUFS.
 
     The K-weighting is the standard's at 48 kHz, carried over to ``sample_rate`` by the bilinear
@@ -49,24 +49,18 @@ class LoudnessMeter:
         self._step = STEP * sample_rate
         taps = math.ceil(RINGING * sample_rate)
         size = 1 << (PIECE + taps).bit_length() - 1
-        self._framer = Framer(size - taps, before=taps)
+        super().__init__(Framer(size - taps, before=taps))
         self._taps = taps
         self._response = _k_weighting(sample_rate, size, taps)
         self._energy: list[NDArray[np.float64]] = []  # (...) of each complete step
         self._open: NDArray[np.float64] | None = None  # of the step that is not complete
-
-    def add(self, block: Samples) -> None:
-        """Listen to ``block``."""
-        for piece in self._framer.add(block):
-            self._weigh(piece)
 
     def result(self) -> NDArray[np.float64]:
         """Return the loudness ``(...)`` of all blocks; ``-inf`` where nothing passes the gates.
 
         What is shorter than 0.4 s is measured as a whole.
         """
-        for piece in self._framer.end():
-            self._weigh(piece)
+        self.end()
         if self._open is None:
             return np.array(-np.inf)
         energy = np.stack([*self._energy, self._open], axis=-1)
@@ -80,7 +74,7 @@ class LoudnessMeter:
             power = (sums[..., STEPS:] - sums[..., :-STEPS]) / (places[STEPS:] - places[:-STEPS])
         return _gated(np.maximum(power, 0.0))
 
-    def _weigh(self, piece: Piece) -> None:
+    def _measure(self, piece: Piece) -> None:
         """Add the energy of the weighted samples of ``piece`` to the steps that they are in."""
         spectrum = np.fft.rfft(piece.samples) * self._response
         size = piece.samples.shape[-1]
@@ -105,7 +99,7 @@ def integrated_loudness(audio: Samples, sample_rate: int) -> float:
     return float(meter.result())
 
 
-class TruePeakMeter:
+class TruePeakMeter(Meter):
     """The highest value between and at the samples of blocks ``(..., C, n)``; full scale is 1."""
 
     def __init__(self, sample_rate: int) -> None:
@@ -113,18 +107,12 @@ class TruePeakMeter:
         self._kernels = torch.from_numpy(kernels)
         #: No value between samples is higher than the highest sample near it by this factor.
         self._most = float(np.abs(kernels).sum(axis=-1).max())
-        self._framer = Framer(PIECE // 4, before=REACH - 1, after=REACH)
+        super().__init__(Framer(PIECE // 4, before=REACH - 1, after=REACH))
         self._peak: NDArray[np.float32] | None = None
-
-    def add(self, block: Samples) -> None:
-        """Listen to ``block``."""
-        for piece in self._framer.add(block):
-            self._measure(piece)
 
     def result(self) -> NDArray[np.float32]:
         """Return the highest value ``(...)`` of all blocks, over the channels."""
-        for piece in self._framer.end():
-            self._measure(piece)
+        self.end()
         return np.zeros((), np.float32) if self._peak is None else self._peak
 
     def _measure(self, piece: Piece) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stemsplit.evaluation.framing import Framer, Piece, Samples
+from stemsplit.evaluation.framing import Framer, Meter, Piece, Samples
 from stemsplit.evaluation.joins import Borders, JoinMeter
 from stemsplit.evaluation.loudness import LoudnessMeter, TruePeakMeter
 from stemsplit.evaluation.scores import StemMeasures
@@ -70,8 +70,8 @@ class Measurer:
         """Return the measures of all blocks; nothing can be added afterwards."""
         loudness, true_peak = self._loudness.result(), self._true_peak.result()
         joins = self._joins.result()
-        self._samples.finish()
-        self._spectrum.finish()
+        self._samples.end()
+        self._spectrum.end()
         shares, overlap = self._spectrum.shares(), self._spectrum.overlap()
         correlation = self._samples.correlation()
         count = len(self._names)
@@ -112,22 +112,14 @@ def measure(
     return measurer.result()
 
 
-class _SampleMeter:
+class _SampleMeter(Meter):
     """Peaks, clipped samples, and the correlation of stems without delay."""
 
     def __init__(self, count: int) -> None:
         self.peak = np.zeros(count)
         self.clipped = np.zeros(count, np.int64)
         self._products = np.zeros((count, count))
-        self._framer = Framer(PIECE, before=CLIPPED_RUN - 1, after=CLIPPED_RUN - 1)
-
-    def add(self, stems: Samples) -> None:
-        for piece in self._framer.add(stems):
-            self._measure(piece)
-
-    def finish(self) -> None:
-        for piece in self._framer.end():
-            self._measure(piece)
+        super().__init__(Framer(PIECE, before=CLIPPED_RUN - 1, after=CLIPPED_RUN - 1))
 
     def correlation(self) -> NDArray[np.float64]:
         """Return ``(S, S)``: the sum of products over all channels and samples, normalised."""
@@ -160,7 +152,7 @@ class _SampleMeter:
         self.clipped += covered[..., margin : margin + piece.valid].sum(axis=(1, 2))
 
 
-class _SpectrumMeter:
+class _SpectrumMeter(Meter):
     """Energy above frequencies, and energy that two stems have at one time and frequency."""
 
     def __init__(self, count: int, sample_rate: int) -> None:
@@ -173,15 +165,7 @@ class _SpectrumMeter:
         self._energy = np.zeros((count, size // 2 + 1))
         self._common = np.zeros((count, count))
         piece = max(1, PIECE // 2 // hop) * hop
-        self._framer = Framer(piece, before=size - hop)
-
-    def add(self, stems: Samples) -> None:
-        for piece in self._framer.add(stems):
-            self._measure(piece)
-
-    def finish(self) -> None:
-        for piece in self._framer.end():
-            self._measure(piece)
+        super().__init__(Framer(piece, before=size - hop))
 
     def shares(self) -> NDArray[np.float64]:
         """Return ``(2, S)``: the energy above each of ``BANDS`` against all energy."""
@@ -223,21 +207,16 @@ class _SpectrumMeter:
                 self._common[b, a] += common
 
 
-class _ResidualMeter:
-    """What the mix has that the stems do not have together."""
+class _ResidualMeter(Meter):
+    """What the mix, the last of each block, has that the stems before it lack together."""
 
     def __init__(self) -> None:
         self._mix = self._difference = 0.0
-        self._framer = Framer(PIECE)
-
-    def add(self, stems_and_mix: Samples) -> None:
-        for piece in self._framer.add(stems_and_mix):
-            self._measure(piece)
+        super().__init__(Framer(PIECE))
 
     def result(self) -> float:
         """Return the energy of the difference against that of the mix, in dB."""
-        for piece in self._framer.end():
-            self._measure(piece)
+        self.end()
         if self._mix == 0:
             return -math.inf if self._difference == 0 else math.inf
         return _decibel(self._difference / self._mix)
