@@ -1,5 +1,6 @@
 """Tags: read from what other programs write, written so that other programs read them."""
 
+import io
 import struct
 import time
 import zlib
@@ -36,6 +37,7 @@ from stemsplit.audio.tags.model import (
     pair,
 )
 from stemsplit.audio.tags.reading import read_tags
+from stemsplit.audio.tags.riff import read_wav
 from stemsplit.types import EncodingOptions, StreamInfo
 
 SOURCES = ("mp3", "wav", "aiff", "flac", "ogg", "opus", "m4a", "alac.m4a")
@@ -257,6 +259,20 @@ def test_the_place_of_a_part_and_at_another_rate(tmp_path):
     assert tags.broadcast.time_reference == 2**33 + 5 + 441
     assert BROADCAST.at(88200).time_reference == 2**34 + 10
     assert BROADCAST.at(48000).time_reference == round((2**33 + 5) * 48000 / 44100)
+
+
+@pytest.mark.parametrize("size", range(4))
+def test_a_list_too_short_for_its_name_is_passed_over(tmp_path, size):
+    """Its size, less that of the name, would be below zero: that means all of the file."""
+    chunks = b"LIST" + struct.pack("<I", size) + b"INFO"
+    data = b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+    class Counting(io.BytesIO):
+        def read(self, count=-1, /):
+            assert count >= 0
+            return super().read(count)
+
+    read_wav(Counting(data), Collector())
 
 
 def test_a_wav_with_info_only(tmp_path):

@@ -319,3 +319,15 @@ def test_ctrl_c_leaves_a_folder_that_can_be_gone_on_with(library: Path, tmp_path
     for record in (tmp_path / "separated").rglob(manifest.NAME):
         assert len(list(record.parent.iterdir())) == 5
     shutil.rmtree(tmp_path / "separated")
+
+
+def test_a_folder_in_the_place_of_the_manifest_is_told(library: Path, tmp_path: Path) -> None:
+    song = next(path for path in sorted(library.iterdir()) if path.is_file())
+    first = run(song, cwd=tmp_path)
+    [place] = (tmp_path / "separated").rglob(manifest.NAME)
+    place.unlink()
+    place.mkdir()
+    failed = run(song, "--force", cwd=tmp_path)
+    assert (first.code, failed.code) == (0, 3)
+    assert f"{place.relative_to(tmp_path)}: " in failed.stderr
+    assert "Is a directory" in failed.stderr

@@ -180,3 +180,15 @@ def test_quiet_is_quiet(folder: Path) -> None:
     assert said("six.wav", "-q").startswith("stemsplit: warning: six.wav: 6 channels are")
     assert said("six.wav", "-qq") == ""
     assert said("none.wav", "-qq") == "stemsplit: error: none.wav: no such file\n"
+
+
+def test_the_name_of_a_mix_is_no_path_on_the_way_to_stdout(song: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    words = ["--stems", "none", "--mix", f"{outside}=drums+bass", "--format", "flac"]
+    done = subprocess.run(
+        [sys.executable, "-m", "stemsplit", "-q", "-n", TINY, str(song), "-o", "-", *words],
+        capture_output=True,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout[:4]) == (0, b"fLaC")
+    assert not outside.exists()

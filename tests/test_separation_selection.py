@@ -96,6 +96,8 @@ def test_the_rest_is_the_song_without_the_stem_even_if_that_sums_to_the_mix() ->
         ({"mixes": ["a=drums+"]}, r"no sum of stems: '\+'"),
         ({"mixes": ["a=drums*2"]}, r"no sum of stems: '\*2'"),
         ({"mixes": ["a=2x*drums"]}, "has no stem '2x'"),
+        ({"mixes": ["a=drums-drums"]}, "nothing is left of a"),
+        ({"mixes": ["a=0*mix"]}, "nothing is left of a"),
         ({"stems": ["none"], "mixes": ["a=mix"]}, "has a stem in it"),
         ({"stems": ["none"], "mixes": ["a=mix-drums+drums"]}, "has a stem in it"),
     ],

@@ -109,6 +109,7 @@ def write_to_stdout(splitter: Splitter, files: Sequence[str], *, bare: bool) -> 
     ``UsageError`` for more than one stem or song.
     """
     from stemsplit.audio.encoders import can_stream
+    from stemsplit.separation.naming import safe_name
     from stemsplit.separation.streaming import ReaderGone
 
     stem = _only_one("stem", splitter.selection.wanted, "--stems vocals")
@@ -120,7 +121,7 @@ def write_to_stdout(splitter: Splitter, files: Sequence[str], *, bare: bool) -> 
             splitter.stream(song, {stem: Path(STANDARD)}, to, bare=bare)
             return ExitCode.DONE
         with _private_folder() as folder:
-            path = folder / stem
+            path = folder / safe_name(stem)
             splitter.split(song, {stem: path}, "")
             with path.open("rb") as file:
                 shutil.copyfileobj(file, to, PIECE)

@@ -16,7 +16,6 @@ class Correlations:
     def __init__(self, delayed: int, channels: int, lags: int) -> None:
         self.delayed = delayed
         self.lags = lags
-        self.frames = 0
         self._transform = 4 * lags  # fits a core's cache, which is faster than fewer blocks
         self._block = self._transform - (lags - 1)
         self._pending = torch.zeros(channels, lags - 1, dtype=torch.float64)
@@ -25,7 +24,6 @@ class Correlations:
 
     def add(self, waves: Tensor) -> None:
         """Add the next samples of all channels, ``(channels, T)`` of any ``T``, float64."""
-        self.frames += waves.shape[-1]
         self._pending = torch.cat([self._pending, waves], -1)
         self._consume((self._pending.shape[-1] - (self.lags - 1)) // self._block)
 

@@ -113,7 +113,7 @@ def global_sdr(reference: Waves, estimate: Waves) -> Number:
     perfect estimate is as far above as the reference is above ε. Raises ``ValueError`` where the
     two are not of one shape, have no samples, or NaN among them.
     """
-    sums = Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+    sums = _sums_of_one(reference, estimate)
     return answer(global_sdr_of(sums).squeeze(-1), reference, estimate)
 
 
@@ -125,7 +125,7 @@ def si_sdr(reference: Waves, estimate: Waves) -> Number:
     estimate with nothing of the reference in it, silence as well, is ``-inf``; where the reference
     is silent there is no answer: ``nan``. Raises ``ValueError`` as ``global_sdr`` does.
     """
-    sums = Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+    sums = _sums_of_one(reference, estimate)
     return answer(si_sdr_of(Parts.of(sums)).squeeze(-1), reference, estimate)
 
 
@@ -150,12 +150,17 @@ def si_sar(references: Waves, estimates: Waves) -> Number:
     return answer(si_sar_of(Parts.of(sums)), references, estimates)
 
 
+def _sums_of_one(reference: Waves, estimate: Waves) -> Sums:
+    """Return the sums of waves ``(…, C, T)`` as those of a single source."""
+    return Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+
+
 def l1(reference: Waves, estimate: Waves) -> Number:
     """Return the mean absolute difference ``(…)`` of waves ``(…, C, T)``, full scale being 1.
 
     Lower is better. Raises ``ValueError`` as ``global_sdr`` does.
     """
-    sums = Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+    sums = _sums_of_one(reference, estimate)
     return answer(l1_of(sums).squeeze(-1), reference, estimate)
 
 

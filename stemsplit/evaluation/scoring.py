@@ -240,10 +240,10 @@ def _measure(
     measurer = Measurer(names, tracks.sample_rate)
     comparison = _Comparison(scored, tracks, framing) if scored else None
     total = tracks.frames * (2 if scored else 1)
-    done = 0
+    done, add_up = 0, _add_up(names)
     for block in _blocks(tracks):
         mixture = block[-1] if len(block) > all_.stop else None
-        measurer.add(block[all_], mixture if _add_up(names) else None)
+        measurer.add(block[all_], mixture if add_up else None)
         if comparison is not None:
             comparison.hear(block[: len(scored)], block[held], mixture)
         done += block.shape[-1]
@@ -292,8 +292,9 @@ class _Comparison:
     def hear(self, references: Block, estimates: Block, mixture: Block | None) -> None:
         """Take the next block of the first pass, with that of the mixture if there is one."""
         self._delays.add(references, estimates)
-        self._scalars.add(references, estimates, mixture)
-        self._bss_eval.correlate(_double(references), _double(estimates))
+        truth, guess = _double(references), _double(estimates)
+        self._scalars.add(truth, guess, mixture)
+        self._bss_eval.correlate(truth, guess)
 
     def hear_again(self, references: Block, estimates: Block) -> None:
         """Take the next block of the second pass."""

@@ -198,7 +198,7 @@ class Ledger:
         if status_of(self._song) != self._source.status:
             raise InputError("was changed while it was split", path=self._song)
         manifest = self._foretell(targets, files, audio)
-        before = self.path.read_bytes() if self.path.exists() else None
+        before = self._stored()
         _write(self.path, replace(manifest, complete=False), self.mark)
         try:
             yield
@@ -206,6 +206,15 @@ class Ledger:
             self._restore(before)
             raise
         _write(self.path, manifest, self.mark)
+
+    def _stored(self) -> bytes | None:
+        """Return what stands in the place of the manifest, whatever it is; None: nothing."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise output_error(exc, self.path) from exc
 
     def _foretell(
         self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: Audio

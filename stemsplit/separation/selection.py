@@ -129,6 +129,9 @@ def select_stems(
     needed = tuple(name for name in available if name in used)
     if not needed:
         raise UsageError("nothing of what is wanted has a stem in it")
+    for name, recipe in recipes.items():
+        if not recipe:
+            raise UsageError(f"nothing is left of {name}: its parts cancel out")
     return Selection(recipes, needed)
 
 

@@ -63,9 +63,9 @@ def read_version_1(data: bytes, found: Collector) -> None:
         ("artist", 33, 30),
         ("album", 63, 30),
         ("date", 93, 4),
+        ("comment", 97, 30),
     ):
         found.add(name, [data[start : start + size].split(b"\0")[0].decode("latin-1")])
-    found.add("comment", [data[97:127].split(b"\0")[0].decode("latin-1")])
     if data[125] == 0 and data[126]:
         found.add("track", [str(data[126])])
     if data[127] < len(GENRES):

@@ -28,7 +28,7 @@ def read_wav(file: BinaryIO, found: Collector) -> None:
             rate = int.from_bytes(file.read(16)[4:8], "little")
         elif name == b"bext" and size >= BEXT.size:
             broadcast = file.read(min(size, BEXT.size + LARGEST_HISTORY))
-        elif name == b"LIST" and size <= id3.LARGEST_TAG and file.read(4) == b"INFO":
+        elif name == b"LIST" and 4 <= size <= id3.LARGEST_TAG and file.read(4) == b"INFO":
             info = file.read(size - 4)
         elif name in ID3_NAMES:
             _read_id3(file.read(min(size, id3.LARGEST_TAG)), found)

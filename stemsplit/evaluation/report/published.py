@@ -41,7 +41,9 @@ def published_scores(metric: Metric) -> list[Published]:
 
 
 def _read_papers() -> list[Published]:
-    table = tomllib.loads(resources.files(__package__).joinpath("published.toml").read_text())
+    table = tomllib.loads(
+        resources.files(__package__).joinpath("published.toml").read_text("utf-8")
+    )
     return [
         Published(
             method=f"{method['name']}{', more songs' if method.get('more') else ''}",
