@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,7 +20,16 @@ import soundfile
 from audio_files import run_ffmpeg
 from command import TINY, files_below, run
 
+from stemsplit.cli.console import Console
+from stemsplit.cli.inputs import Song
+from stemsplit.cli.outcomes import Outcome
+from stemsplit.cli.plans import Orders, SplitOptions, plan_all
+from stemsplit.cli.splitter import Splitter
+from stemsplit.cli.stages import Stages
+from stemsplit.errors import ResourceError
 from stemsplit.separation import claims, manifest
+from stemsplit.separation.naming import DEFAULT_TEMPLATE
+from stemsplit.types import EncodingOptions, EngineOptions
 
 STEMS = ["bass", "drums", "other", "vocals"]
 
@@ -302,6 +313,42 @@ def test_a_claim_is_free_when_its_process_is_dead(tmp_path: Path) -> None:
         assert not part.exists()
         assert free.take(*song) == mark
     assert files_below(tmp_path / "out") == []
+
+
+def test_a_song_that_cannot_be_claimed_is_free(tmp_path: Path) -> None:
+    song = (tmp_path / "out/song/m", [tmp_path / "out/song"])
+    with claims.Claims(tmp_path / "out") as mine, claims.Claims(tmp_path / "out") as other:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        try:
+            with pytest.raises(ResourceError, match="the disk is full"):
+                mine.take(*song)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert other.take(*song) is not None
+    assert files_below(tmp_path) == []
+
+
+def test_a_song_whose_model_cannot_be_loaded_is_free(library: Path, tmp_path: Path) -> None:
+    options = SplitOptions(
+        model=TINY,
+        folder=tmp_path / "out",
+        template=DEFAULT_TEMPLATE,
+        encoding=EncodingOptions(),
+        existing="resume",
+        offline=True,
+        allow_unverified=False,
+        engine=EngineOptions(device="cuda:99"),
+    )
+    song = Song(library / "0.wav")
+    splitter = Splitter(options, Console(io.StringIO(), io.StringIO()))
+    plans = plan_all([song], splitter.selection.wanted, options)
+    orders = Orders(options=options, existing="resume", plans=plans, labels={song.path: "0"})
+    told: list[Outcome] = []
+    with claims.Claims(options.folder) as mine, claims.Claims(options.folder) as other:
+        Stages(orders, splitter, mine, told.append).split_all([song])
+        assert other.take(plans[song.path].manifest, [])
+    assert [str(outcome.error) for outcome in told] == ["no device 'cuda:99' on this machine"]
 
 
 def test_ctrl_c_leaves_a_folder_that_can_be_gone_on_with(library: Path, tmp_path: Path) -> None:

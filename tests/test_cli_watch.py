@@ -161,6 +161,25 @@ def test_a_stream_of_flac_announces_no_length(tmp_path: Path) -> None:
     assert not seems_complete(streamed)
 
 
+def test_records_that_nobody_gets_end_the_watch(folder: Path, tmp_path: Path) -> None:
+    store_noise(folder / "one.wav", 1)
+    words = ["watch", "in", "--settle", "0.1", "--interval", "0.1", "--stems", "vocals", "--json"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "stemsplit", *words, "-q"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    assert (ended.returncode, ended.stderr) == (
+        5,
+        "stemsplit: error: standard output cannot be written: No space left on device\n",
+    )
+    assert files_below(tmp_path / "separated") == ["one/vocals.wav"]
+
+
 def test_what_is_not_watched(folder: Path, tmp_path: Path) -> None:
     for name in (
         "song.wav",

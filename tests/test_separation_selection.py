@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemsplit.errors import UsageError
-from stemsplit.separation.selection import parse_mix, select_stems
+from stemsplit.separation.selection import as_stem_file, parse_mix, select_stems
 
 STEMS = ("drums", "bass", "other", "vocals")
 SONG = np.arange(8, dtype=np.float32).reshape(2, 4)
@@ -49,7 +49,14 @@ def test_a_mix_is_the_sum_that_it_says(mix: str, factor: float) -> None:
     selection = select_stems(STEMS, ["none"], mixes=[mix])
     made = selection.combine(PARTS, SONG, ["a"])["a"]
     np.testing.assert_allclose(made, SONG * factor, rtol=1e-6)
-    assert selection.needs_song == ("mix" in selection.recipes["a"])
+    assert selection.needs_song(["a"]) == ("mix" in selection.recipes["a"])
+
+
+def test_the_song_is_needed_for_what_it_is_part_of() -> None:
+    selection = select_stems(STEMS, two_stems="vocals")
+    assert not selection.needs_song(["vocals"])
+    assert selection.needs_song(["no_vocals"])
+    assert as_stem_file(select_stems(STEMS)).needs_song(["stems"])
 
 
 @given(st.sampled_from([*STEMS, "spread"]), st.randoms())

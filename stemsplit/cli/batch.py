@@ -69,13 +69,16 @@ class Batch:
         """Split those of ``songs`` that need it, and tell what became of each.
 
         They are some ``among`` all that are there, and their stems are called apart from those of
-        these. Raises ``ResourceError`` after a lack of disk or memory, and what ``run`` does.
+        these. Raises ``ResourceError`` after a lack of disk or memory, or if nobody can be told on
+        stdout what became of a song, and what ``run`` does.
         """
         self._orders = self._settle(among)
         self._split_all(songs)
         for outcome in self._outcomes:
             if isinstance(outcome.error, ResourceError):
                 raise outcome.error
+        if self._unwritable is not None:
+            raise self._unwritable
 
     def count(self) -> str:
         """Return how many songs were split, skipped, and failed, as a line."""

@@ -56,14 +56,11 @@ class Silent:
 class Taken:
     """A song that another process has in work."""
 
-    song: Song
-
 
 @dataclass(frozen=True, slots=True)
 class Foretold:
     """A song that would be split, into these ``outputs``."""
 
-    song: Song
     outputs: dict[str, Path]
 
 
@@ -112,7 +109,7 @@ class Preparation:
             return info
         mark = self._claims.take(plan.manifest, plan.folders)
         if mark is None:
-            return Taken(song)
+            return Taken()
         try:
             return self._claimed(song, plan, info, mark, sample_rate, stop)
         except BaseException:
@@ -128,7 +125,7 @@ class Preparation:
         if not outputs:
             return Skipped(song)
         info = self._look_into(song)
-        return info if isinstance(info, Silent) else Foretold(song, outputs)
+        return info if isinstance(info, Silent) else Foretold(outputs)
 
     def _look_into(self, song: Song) -> StreamInfo | Silent:
         """Return what the file of ``song`` holds. Raises ``InputError``."""

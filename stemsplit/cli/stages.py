@@ -130,7 +130,7 @@ class Stages:
         try:
             found = self._preparation.prepare(song, self._splitter.sample_rate, stop)
             if isinstance(found, Ready):
-                self._splitter.load()
+                self._load_for(found)
         except StemsplitError as error:
             if self._splitter.sample_rate is None and isinstance(
                 error, UsageError | CheckpointError
@@ -138,6 +138,14 @@ class Stages:
                 raise  # there is no model, for this song or any other
             return error
         return found
+
+    def _load_for(self, ready: Ready) -> None:
+        """Load the model; if that fails, the song is free for others."""
+        try:
+            self._splitter.load()
+        except BaseException:
+            self._claims.release(ready.ledger.mark)
+            raise
 
     def _begin(self, song: Song | InputError, found: _Found) -> Outcome | _Ending | None:
         """Separate a song that is ready; of others, return what became of them, if anything."""

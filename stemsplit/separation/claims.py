@@ -70,6 +70,8 @@ class Claims:
             listed = [os.path.relpath(folder, self.root) for folder in folders]
             self._path(mark).write_text(json.dumps(listed))
         except OSError as exc:
+            if mark in self._held:
+                self.release(mark)
             raise output_error(exc, self.root) from exc
         _sweep((self.root / folder for folder in listed), mark)
         return mark

@@ -149,7 +149,7 @@ def _stems(
             )
         )
     )
-    mix = BlockReader(opened()) if selection.needs_song else None
+    mix = BlockReader(opened()) if selection.needs_song(job.outputs) else None
     whole = fit(
         back,
         statistics.frames,

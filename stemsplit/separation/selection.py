@@ -76,10 +76,9 @@ class Selection:
             for stem, factor in recipe.items()
         }
 
-    @property
-    def needs_song(self) -> bool:
-        """Whether the song itself is part of an output."""
-        return any(SONG in recipe for recipe in self.recipes.values())
+    def needs_song(self, outputs: Iterable[str]) -> bool:
+        """Return whether the song itself is part of one of the files ``outputs``."""
+        return any(SONG in self.recipes[name] for name in self.streams or outputs)
 
     def combine(
         self, stems: Mapping[str, Audio], song: Audio | None, outputs: Iterable[str]
