@@ -171,8 +171,9 @@ def test_choices_limits_defaults_and_variables_are_read() -> None:
     assert options["--format"].value.words == get_args(StreamFormat)
     assert options["--format"].default == "wav"
     assert options["--format"].envvar == "STEMSPLIT_FORMAT"
-    assert options["--bitrate"].value is not None
-    assert (options["--bitrate"].value.minimum, options["--bitrate"].value.maximum) == (8, 512)
+    assert options["--shifts"].value is not None
+    limits = options["--shifts"].value
+    assert (limits.minimum, limits.maximum) == (1, 99)
     assert options["--force"].value is None
     assert options["-q"].repeats
     assert options["-q"].default is None

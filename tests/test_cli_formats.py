@@ -32,6 +32,13 @@ def test_what_a_format_cannot_do_is_wrong_usage(tmp_path):
         (("--format", "flac", "--quality", "5"), "flac has no quality"),
         (("--format", "mp3", "--bitrate", "256", "--quality", "0"), "exclude each other"),
         (("--format", "m4a", "--depth", "24"), "m4a has no depth"),
+        (("--format", "mp3", "--bitrate", "320000"), "'320000' is no bit rate"),
+        (("--format", "mp3", "--bitrate", "300k"), "mp3 has no bit rate of 300 kbit/s"),
+        (("--format", "mp3", "--quality", "best"), "'best' is no quality"),
+        (("--format", "mp3", "--quality", "V10"), "mp3 has no quality 10"),
+        (("--format", "mp3", "--quality", "q8"), "q8 is a quality of ogg, not of mp3"),
+        (("--format", "ogg", "--quality", "V0"), "V0 is a quality of mp3, not of ogg"),
+        (("--format", "opus", "--quality", "V0"), "opus has no quality"),
         (("--depth", "16", "--clip", "none"), "wav of 16 bits holds nothing above full scale"),
     ):
         result = run("song.wav", "-n", TINY, *words, cwd=tmp_path)
@@ -39,6 +46,25 @@ def test_what_a_format_cannot_do_is_wrong_usage(tmp_path):
         assert f"stemsplit: error: {reason}" in result.stderr or reason in result.stderr
         assert "Traceback" not in result.stderr
     assert files_below(tmp_path) == ["song.wav"]
+
+
+def test_bit_rates_and_qualities_as_people_write_them(tmp_path, monkeypatch):
+    store(tmp_path / "song.wav", noise(9000), 44100)
+    for format, pairs in {
+        "mp3": (("--bitrate", "192"), ("--bitrate", "192k"), ("--bitrate", "192 kbps")),
+        "ogg": (("--quality", "3"), ("--quality", "q3"), ("--quality", "Q3")),
+    }.items():
+        contents = set()
+        for number, words in enumerate(pairs):
+            place = ("-o", f"{format}{number}", "--format", format, "--stems", "bass")
+            result = run("song.wav", "-n", TINY, *place, *words, cwd=tmp_path)
+            assert result.code == 0, result.stderr
+            contents.add((tmp_path / result.lines[0]).read_bytes())
+        assert len(contents) == 1
+    monkeypatch.setenv("STEMSPLIT_QUALITY", "V2")
+    settled = run("song.wav", "-n", TINY, "-o", "v", "--format", "mp3", cwd=tmp_path)
+    assert settled.code == 0, settled.stderr
+    assert b"Xing" in (tmp_path / settled.lines[0]).read_bytes()[:2000]
 
 
 def test_a_bit_rate_of_the_environment_is_for_the_formats_that_have_one(tmp_path, monkeypatch):

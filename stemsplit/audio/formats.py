@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -20,6 +21,10 @@ AAC_RATES = (
 VORBIS_BITRATES = (45, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 STEM_FILE_RATES = (44100, 48000)  # Hz, of Native Instruments' stem files
 OPUS_LARGEST_BITRATE = 256  # kbit/s of one channel, in libopus
+#: As people write them: 320, 320k, 320 kbps; and V0 of LAME, q8 of oggenc.
+BITRATE = re.compile(r"(\d{1,4})\s*(?:k|kbps|kbit/s)?", re.IGNORECASE)
+QUALITY = re.compile(r"([vq]?)(-?\d{1,2})", re.IGNORECASE)
+LETTERS: dict[str, Format] = {"v": "mp3", "q": "ogg"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,35 @@ ALAC_STEM_FILE = Rules(extension="stem.mp4", depths=("24", "16"), rates=STEM_FIL
 def rules_of(options: EncodingOptions) -> Rules:
     """Return what the format of ``options`` takes, with their codec."""
     return ALAC_STEM_FILE if options.codec == "alac" else RULES[options.format]
+
+
+def parse_bitrate(text: str | None) -> int | None:
+    """Return the kbit/s that ``text`` says: 320, 320k or 320 kbps.
+
+    Raises ``UsageError`` for anything else.
+    """
+    if text is None:
+        return None
+    if (match := BITRATE.fullmatch(text.strip())) is None:
+        raise UsageError(f"{text!r} is no bit rate", hint="write kbit/s: 320 or 320k")
+    return int(match[1])
+
+
+def parse_quality(text: str | None, format: Format) -> int | None:
+    """Return the quality of ``format`` that ``text`` says: 0, V0 of mp3 or q8 of ogg.
+
+    The best of one is among the worst of the other: raises ``UsageError`` for the letter of another
+    format, as for what is no quality.
+    """
+    if text is None:
+        return None
+    if (match := QUALITY.fullmatch(text.strip())) is None:
+        raise UsageError(f"{text!r} is no quality", hint="mp3 has 0 (or V0) to 9, ogg -1 to 10")
+    owner = LETTERS.get(match[1].lower(), format)
+    if owner != format and RULES[format].qualities:
+        hint = f"it has: {_listed(RULES[format].qualities)}"
+        raise UsageError(f"{text} is a quality of {owner}, not of {format}", hint=hint)
+    return int(match[2])
 
 
 def check_encoding(options: EncodingOptions) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stemsplit.audio.excerpt import Excerpt, parse_time
+from stemsplit.audio.formats import parse_bitrate, parse_quality
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.streams import STANDARD
@@ -23,6 +24,7 @@ from stemsplit.types import (
     EncodingOptions,
     EngineOptions,
     Existing,
+    Format,
     StreamFormat,
 )
 
@@ -100,24 +102,20 @@ class Outputs:
         ),
     ] = None
     bitrate: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             metavar="KBIT/S",
             envvar="STEMSPLIT_BITRATE",
-            min=8,
-            max=512,
-            help="Bit rate: 320 for mp3, 256 for m4a, 192 for opus by default.",
+            help="Bit rate, as 320 or 320k: 320 for mp3, 256 for m4a, 192 for opus by default.",
         ),
     ] = None
     quality: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             metavar="N",
             envvar="STEMSPLIT_QUALITY",
-            min=-1,
-            max=10,
-            help="Quality instead of a bit rate: mp3 0 (best) to 9, as LAME's V; ogg -1 to 10 "
-            "(best), 8 by default.",
+            help="Quality instead of a bit rate: mp3 0 (best) to 9, or V0 to V9, as LAME says; "
+            "ogg -1 to 10 (best), or q-1 to q10, 8 by default.",
         ),
     ] = None
     no_dither: Annotated[
@@ -152,12 +150,13 @@ class Outputs:
     @property
     def encoding(self) -> EncodingOptions:
         """How the stems are stored."""
+        format: Format = "wav" if self.format == "raw" else self.format
         return EncodingOptions(
-            format="wav" if self.format == "raw" else self.format,
+            format=format,
             codec=self.codec,
             depth=self.depth,
-            bitrate=self.bitrate,
-            quality=self.quality,
+            bitrate=parse_bitrate(self.bitrate),
+            quality=parse_quality(self.quality, format),
             dither=not self.no_dither,
             clip=self.clip,
             tags=not self.no_tags,
