@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from oracles import signal_to_difference
 from torch import Tensor
 
 from stemsplit.checkpoints import loading
-from stemsplit.errors import CheckpointError, MemoryShortage, ResourceError, UsageError
+from stemsplit.errors import CheckpointError, InputError, MemoryShortage, ResourceError, UsageError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.device import (
     memory_explained,
@@ -114,11 +114,100 @@ def test_batches_change_nothing_but_the_number_of_runs(mixture: np.ndarray) -> N
     assert signal_to_difference(one, four) > 90
 
 
-def test_segments_are_batched_and_the_last_batch_is_smaller() -> None:
+def test_segments_are_batched_and_the_last_batch_is_filled_up() -> None:
     model = Halves(HalvesConfig())
-    out = joined(Engine(model, device="cpu", overlap=0.0, batch=3), torch.randn(1, 450))
+    audio = torch.randn(1, 450)
+    out = joined(Engine(model, device="cpu", overlap=0.0, batch=3), audio)
     assert out.shape == (2, 1, 450)
-    assert model.batches == [3, 2]
+    assert (out[0] - audio / 2).abs().max() < 1e-6
+    assert model.batches == [3, 3]
+
+
+def waiting(engine: Engine, songs: list[Tensor]) -> list[Generator[Tensor]]:
+    return [engine.separate(blocks(song)) for song in songs]
+
+
+def test_short_songs_share_a_batch() -> None:
+    model = Halves(HalvesConfig())
+    engine = Engine(model, device="cpu", overlap=0.0, batch=4)
+    songs = [torch.randn(1, frames) for frames in (99, 150, 7, 230, 100)]  # 1, 2, 1, 3, 1 segments
+    for song, stems in zip(songs, waiting(engine, songs), strict=True):
+        assert (torch.cat(list(stems), -1)[0] - song / 2).abs().max() < 1e-6
+    assert model.batches == [4, 4]
+
+
+def test_a_song_has_the_same_stems_in_any_company() -> None:
+    """To the bit: what is split in a folder is what is split alone, or after an interruption."""
+    engine = Engine(loading.load(TINY), device="cpu", batch=4)
+    songs = [torch.randn(2, frames) for frames in (44_100, 200_000, 30_000, 90_000)]
+    alone = [joined(engine, song) for song in songs]
+    together = [torch.cat(list(stems), -1) for stems in waiting(engine, songs)]
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_song_that_cannot_be_read_fails_in_its_own_turn() -> None:
+    def broken() -> Iterator[Tensor]:
+        yield torch.ones(1, 130)
+        raise InputError("the disk is gone")
+
+    engine = Engine(Halves(HalvesConfig()), device="cpu", overlap=0.0, batch=8)
+    first, second, third = (
+        engine.separate(each) for each in ([torch.ones(1, 90)], broken(), [torch.ones(1, 60)])
+    )
+    assert sum(block.shape[-1] for block in first) == 90
+    assert next(second).shape[-1] == 100
+    with pytest.raises(InputError, match="the disk is gone"):
+        list(second)
+    assert sum(block.shape[-1] for block in third) == 60
+
+
+def test_a_song_that_fails_gives_back_what_it_took_along() -> None:
+    model = Hungry(HalvesConfig())
+    model.allowed, model.fits = torch.float32, 0
+    engine = Engine(model, device="cpu", overlap=0.0, batch=2)
+    songs = [torch.randn(1, 90), torch.randn(1, 180)]
+    first, second = waiting(engine, songs)
+    with pytest.raises(MemoryShortage):
+        list(first)
+    model.fits = 1
+    assert (torch.cat(list(second), -1)[0] - songs[1] / 2).abs().max() < 1e-6
+
+
+def test_a_song_that_is_given_up_waits_no_more() -> None:
+    model = Halves(HalvesConfig())
+    engine = Engine(model, device="cpu", overlap=0.0, batch=2)
+    read = []
+
+    def given_up() -> Iterator[Tensor]:
+        read.append(1)
+        yield torch.ones(1, 100)
+
+    first, second = engine.separate([torch.ones(1, 100)]), engine.separate(given_up())
+    second.close()
+    assert len(list(first)) == 1
+    assert not read
+
+
+def test_mono_and_stereo_songs_go_apart_through_a_network_for_mono() -> None:
+    model = Halves(HalvesConfig())
+    engine = Engine(model, device="cpu", overlap=0.0, batch=2)
+    songs = [torch.randn(channels, 100) for channels in (1, 2, 1)]
+    for song, stems in zip(songs, waiting(engine, songs), strict=True):
+        assert (torch.cat(list(stems), -1)[0] - song / 2).abs().max() < 1e-6
+    assert model.batches == [2, 4]
+
+
+def test_how_much_of_a_batch_a_song_fills() -> None:
+    engine = Engine(Halves(HalvesConfig()), device="cpu", overlap=0.0, batch=4)
+    assert [engine.fills(frames / 8_000) for frames in (0, 1, 100, 101, 1_000)] == [
+        0.25,
+        0.25,
+        0.25,
+        0.5,
+        2.5,
+    ]
+    assert Engine(AnyLength(HalvesConfig()), device="cpu", batch=4).fills(0.001) == 1
 
 
 def test_a_network_of_any_length_hears_the_end_of_a_song_as_it_is() -> None:

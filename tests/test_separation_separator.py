@@ -66,6 +66,16 @@ def test_a_batch_is_its_songs_one_by_one(separator: Separator, mix: torch.Tensor
         assert torch.equal(together[stem][1], alone[stem])
 
 
+def test_songs_of_a_batch_share_runs_of_the_network(mix: torch.Tensor) -> None:
+    separator = Separator(TINY, batch=3)
+    runs: list[int] = []
+    network = separator._engine.model  # type: ignore[union-attr]
+    network.register_forward_pre_hook(lambda _, inputs: runs.append(len(inputs[0])))
+    songs = torch.stack([mix[:, :20_000] * gain for gain in (1.0, 0.5, 0.1)])
+    separator.separate(songs)
+    assert runs == [3]
+
+
 def test_mono_stays_mono(separator: Separator, mix: torch.Tensor) -> None:
     assert separator.separate(mix[:1])["bass"].shape == (1, mix.shape[-1])
 

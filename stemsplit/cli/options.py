@@ -129,7 +129,8 @@ BatchSize = Annotated[
     typer.Option(
         "--batch",
         metavar="N|auto",
-        help="Segments in one run of the network (4 on CUDA); auto: as many as fit.",
+        help="Segments in one run of the network, of one song or of several short ones "
+        "(4 on CUDA); auto: as many as fit.",
     ),
 ]
 Offline = Annotated[

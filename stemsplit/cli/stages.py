@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,7 +20,7 @@ from stemsplit.cli.preparation import Preparation, Prepared, Ready, Silent, Skip
 from stemsplit.cli.splitter import Splitter
 from stemsplit.errors import CheckpointError, InputError, StemsplitError, UsageError
 from stemsplit.separation.claims import Claims
-from stemsplit.types import Event
+from stemsplit.types import Event, Progressed
 
 if TYPE_CHECKING:
     from stemsplit.separation.writing import Writing
@@ -28,6 +29,17 @@ if TYPE_CHECKING:
 _Found: TypeAlias = Prepared | StemsplitError
 #: How long to wait (s) before asking again whether another process has finished a song.
 _POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A song that waits for the network, and how many ``batches`` of it are its own."""
+
+    ready: Ready
+    writing: Writing
+    seen: list[Event]
+    events: Generator[Event]
+    batches: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +54,9 @@ class _Ending:
 class Stages:
     """The way of songs through preparation, separation and writing, on one device.
 
-    While one is separated, the next are read and the one before is written. ``tell`` is given what
-    became of each; if ``patient``, only between two separations.
+    While one is separated, the next are read and the one before is written; those too short for a
+    batch of their own share one. ``tell`` is given what became of each; if ``patient``, only
+    between two separations.
     """
 
     def __init__(
@@ -63,6 +76,7 @@ class Stages:
         self._pass_on = tell
         self._patient = patient
         self._given_up = False
+        self._line: deque[_Waiting | Outcome] = deque()  # in front of the network
         self._ending: _Ending | None = None
 
     def split_all(self, songs: Iterable[Song | InputError]) -> None:
@@ -74,16 +88,38 @@ class Stages:
         try:
             with closing(self._prepared(songs)) as prepared:
                 for song, found in prepared:
-                    following = self._begin(song, found)
-                    self._finish()
-                    if isinstance(following, Outcome):
-                        self._tell(following)
-                    else:
-                        self._ending = following
+                    self._line.extend(self._begin(song, found))
+                    # Another process may wait for songs of ours, as we do for its.
+                    waits = isinstance(found, Taken)
+                    while self._line and (waits or self._full):
+                        self._go_on(self._line.popleft())
+                    if waits:
+                        self._finish()
+            while self._line:
+                self._go_on(self._line.popleft())
             self._finish()
         finally:
+            for waiting in self._line:
+                if isinstance(waiting, _Waiting):
+                    waiting.events.close()
             if self._ending is not None:  # an interruption: what is separated is still written
                 self._ending.writing.close()
+
+    @property
+    def _full(self) -> bool:
+        """Whether the songs in the line fill a batch, so that there is nothing to wait for."""
+        first = self._line[0]
+        waiting = [song for song in self._line if isinstance(song, _Waiting)]
+        return isinstance(first, Outcome) or sum(song.batches for song in waiting) >= 1
+
+    def _go_on(self, song: _Waiting | Outcome) -> None:
+        """Separate a song that waits; tell what became of another, after those before it."""
+        following = song if isinstance(song, Outcome) else self._separate(song)
+        self._finish()
+        if isinstance(following, Outcome):
+            self._tell(following)
+        else:
+            self._ending = following
 
     def _prepared(
         self, songs: Iterable[Song | InputError]
@@ -147,32 +183,25 @@ class Stages:
             self._claims.release(ready.ledger.mark)
             raise
 
-    def _begin(self, song: Song | InputError, found: _Found) -> Outcome | _Ending | None:
-        """Separate a song that is ready; of others, return what became of them, if anything."""
+    def _begin(self, song: Song | InputError, found: _Found) -> Iterator[_Waiting | Outcome]:
+        """Yield a song that is ready for the line; of others, what became of them, if anything."""
         match found:
             case Ready():
-                return self._separate(found)
+                yield self._line_up(found)
             case Skipped():
                 path = found.song.path
-                return Outcome.planned(path, "skipped", self._orders.plans[path])
+                yield Outcome.planned(path, "skipped", self._orders.plans[path])
             case Silent():
                 self._console.detail(f"{found.song.path}: passed over: {found.reason}")
-                return None
             case StemsplitError():
-                return Outcome.failed(song.path, found)
-            case _:
-                return None
+                yield Outcome.failed(song.path, found)
 
-    def _separate(self, ready: Ready) -> Outcome | _Ending:
-        path, start = ready.song.path, time.monotonic()
-        if self._given_up:
-            self._claims.release(ready.ledger.mark)
-            return Outcome.failed(path, not_tried(path))
-        for remark in ready.remarks:
-            self._console.warn(remark)
+    def _line_up(self, ready: Ready) -> _Waiting | Outcome:
+        """Bring a song before the network."""
         from stemsplit.separation.pipeline import separate
         from stemsplit.separation.writing import Writing
 
+        path, engine = ready.song.path, self._splitter.load()
         plan = self._orders.plans[path]
         wanted = plan.only(ready.outputs)
         job = replace(
@@ -184,13 +213,34 @@ class Stages:
             ledger=ready.ledger,
         )
         writing = Writing(job)
+        events = separate(job, engine, writing)
+        seen: list[Event] = []
         try:
-            with closing(separate(job, self._splitter.load(), writing)) as events:
-                show(self._console, self._meanwhile(events), self._orders.labels[path], path)
+            for event in events:
+                seen.append(event)
+                if isinstance(event, Progressed):
+                    seconds = event.total / ready.info.sample_rate
+                    return _Waiting(ready, writing, seen, events, engine.fills(seconds))
         except StemsplitError as error:
             self._claims.release(ready.ledger.mark)
             return Outcome.failed(path, error)
-        return _Ending(ready, writing, start)
+        raise AssertionError("a song waits before it ends")
+
+    def _separate(self, waiting: _Waiting) -> Outcome | _Ending:
+        ready, start = waiting.ready, time.monotonic()
+        path = ready.song.path
+        try:
+            with closing(waiting.events) as events:
+                if self._given_up:
+                    raise not_tried(path)
+                for remark in ready.remarks:
+                    self._console.warn(remark)
+                shown = self._meanwhile(chain(waiting.seen, events))
+                show(self._console, shown, self._orders.labels[path], path)
+        except StemsplitError as error:
+            self._claims.release(ready.ledger.mark)
+            return Outcome.failed(path, error)
+        return _Ending(ready, waiting.writing, start)
 
     def _meanwhile(self, events: Iterable[Event]) -> Iterator[Event]:
         """Pass ``events`` on; tell of the song before as soon as it is in its place."""

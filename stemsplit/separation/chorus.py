@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import tee
 
 import torch
@@ -51,7 +51,7 @@ class Chorus:
 
     def separate(
         self, blocks: Iterable[Tensor], *, mean: float = 0.0, deviation: float = 1.0
-    ) -> Iterator[Tensor]:
+    ) -> Generator[Tensor]:
         """Yield blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)``, as an engine does."""
         passes = [(engine, delay) for engine in self.engines for delay in self._delays]
         copies = tee(blocks, len(passes))
@@ -67,8 +67,17 @@ class Chorus:
             )
             for (engine, delay), copy in zip(passes, copies, strict=True)
         ]
+        return self._averages([engine for engine, _ in passes], streams)
+
+    def fills(self, seconds: float) -> float:
+        """Return how many batches a song of ``seconds`` fills, as an engine does."""
+        return len(self._delays) * min(engine.fills(seconds) for engine in self.engines)
+
+    def _averages(
+        self, engines: Sequence[Engine], streams: Sequence[Iterator[Tensor]]
+    ) -> Generator[Tensor]:
         for parts in _side_by_side(streams):
-            yield self._average([engine for engine, _ in passes], parts)
+            yield self._average(engines, parts)
 
     def _average(self, engines: Sequence[Engine], parts: Sequence[Tensor]) -> Tensor:
         stems = []

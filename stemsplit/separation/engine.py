@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
-from itertools import count, groupby, islice
+from itertools import count
+from math import ceil
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from stemsplit.errors import CheckpointError, MemoryShortage, UsageError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
 from stemsplit.separation.device import memory_explained, return_freed_memory
+from stemsplit.separation.passage import Passage, Run, gather
 from stemsplit.separation.setup import Setup, choose_setup, fitting_batch, smaller
 from stemsplit.types import Batch, Precision
 
@@ -45,6 +48,12 @@ class Engine:
         self.setup = choose_setup(device, precision, batch)
         self._measures = batch == "auto" and self.setup.device.type == "cuda"
         self._left: Setup | None = None  # where the CPU has taken over from, during a song
+        # A network of any length hears each song to its very end, which no other song fits to.
+        self._shares = not model.any_length
+        # Songs that wait. Who gives one up lets go of it, and it is gone from here.
+        self._songs: WeakValueDictionary[int, Passage] = WeakValueDictionary()
+        self._numbers = count()
+        self._runs = 0
         self.remarks: list[str] = []  # what a person should know; whoever tells it takes it out
         self.segment = _segment_frames(model, segment)
         self.hop = hop_frames(self.segment, model.overlap if overlap is None else overlap)
@@ -61,30 +70,41 @@ class Engine:
 
     def separate(
         self, blocks: Iterable[Tensor], *, mean: float = 0.0, deviation: float = 1.0
-    ) -> Iterator[Tensor]:
+    ) -> Generator[Tensor]:
         """Yield blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)`` at the model's rate.
 
-        As many frames come out as went in, as float32 on the device of ``blocks``. ``mean`` and
-        ``deviation`` are those of the whole song, used by models that ask for it. Raises
-        ``MemoryShortage`` when no setup is small enough, and ``CheckpointError`` when
-        the network gives values that are no numbers.
+        From this call on the song waits for the network: where a song before it leaves a batch
+        unfilled, segments of this one fill it up. As many frames come out as went in, as float32 on
+        the device of ``blocks``. ``mean`` and ``deviation`` are those of the whole song, used by
+        models that ask for it. Raises ``MemoryShortage`` when no setup is small enough, and
+        ``CheckpointError`` when the network gives values that are no numbers.
         """
         if not self.model.standardised:
             mean, deviation = 0.0, 1.0
         scale = deviation + DEVIATION_FLOOR if self.model.standardised else 1.0
-        size = self.segment
         standardised = ((block - mean) / scale for block in blocks)
         stream = segments(
             standardised,
-            size,
+            self.segment,
             self.hop,
             padded=not self.model.any_length,
             alignment=self.model.alignment,
         )
-        outputs = self._run(stream)
+        song = Passage(stream)
+        self._songs[next(self._numbers)] = song
+        return self._stems(song, mean, scale)
+
+    def fills(self, seconds: float) -> float:
+        """Return how many batches a song of ``seconds`` fills; if below 1, it shares one."""
+        if not self._shares:
+            return 1.0
+        return max(1, ceil(seconds * self.sample_rate / self.hop)) / self.setup.batch
+
+    def _stems(self, song: Passage, mean: float, scale: float) -> Generator[Tensor]:
+        outputs = self._outputs(song)
         if self.model.clusters:
             outputs = self._align(outputs)
-        for stems in overlap_add(outputs, size, self.hop, self.model.window):
+        for stems in overlap_add(outputs, self.segment, self.hop, self.model.window):
             yield stems * scale + mean
 
     def _align(self, outputs: Iterator[tuple[Segment, Tensor]]) -> Iterator[tuple[Segment, Tensor]]:
@@ -101,37 +121,44 @@ class Engine:
             before = stems[..., asked][..., self.hop :]
             yield segment, stems
 
-    def _run(self, stream: Iterator[Segment]) -> Iterator[tuple[Segment, Tensor]]:
+    def _outputs(self, song: Passage) -> Iterator[tuple[Segment, Tensor]]:
+        """Yield the segments of ``song`` with their stems."""
         try:
-            for run in count(1):
-                if not (batch := list(islice(stream, self.setup.batch))):
-                    return
-                if run % RUNS_BEFORE_TIDYING == 0:
-                    return_freed_memory()
-                # The end of a song may be shorter than what goes before it.
-                for _, alike in groupby(batch, key=lambda segment: segment.audio.shape[-1]):
-                    yield from self._run_alike(list(alike))
+            while song.outputs or song.next is not None:
+                if not song.outputs:
+                    self._hear(gather(song, self._others(song), self.setup.batch))
+                yield song.outputs.popleft()
+            song.raise_error()
         finally:
             if self._left is not None:
                 # Memory may be free again for the next song.
                 self.setup, self._left = self._left, None
                 self.model.to(self.setup.device)
 
-    def _run_alike(self, waiting: list[Segment]) -> Iterator[tuple[Segment, Tensor]]:
-        """Yield the stems of segments of one length, with less memory where there is too little."""
-        while waiting:
-            batch = waiting[: self.setup.batch]
-            shortage: MemoryShortage | None = None
-            try:
-                stems = self._run_batch(batch)
-            except MemoryShortage as error:
-                shortage = error
-            # Out of the handler, which would keep what failed in memory.
-            if shortage is not None:
-                self._retreat(shortage)
-            else:
-                waiting = waiting[len(batch) :]
-                yield from zip(batch, stems, strict=True)
+    def _others(self, song: Passage) -> list[Passage]:
+        """Return the songs that wait behind ``song`` and may share a batch with it."""
+        return [each for each in self._songs.values() if each is not song and self._shares]
+
+    def _hear(self, waiting: Run) -> None:
+        """Give its stems to each segment, with less memory where there is too little."""
+        try:
+            while waiting:
+                run = waiting[: self.setup.batch]
+                shortage: MemoryShortage | None = None
+                try:
+                    stems = self._run([segment.audio for _, segment in run])
+                except MemoryShortage as error:
+                    shortage = error
+                # Out of the handler, which would keep what failed in memory.
+                if shortage is not None:
+                    self._retreat(shortage)
+                    continue
+                waiting = waiting[len(run) :]
+                for (song, segment), of_it in zip(run, stems, strict=False):
+                    song.outputs.append((segment, of_it))
+        finally:
+            for song, segment in reversed(waiting):  # it is the song before them that fails
+                song.put_back(segment)
 
     def _retreat(self, shortage: MemoryShortage) -> None:
         """Change to a setup that needs less memory; raise ``shortage`` if there is none."""
@@ -147,11 +174,20 @@ class Engine:
             self.model.to(less.device)
         self.setup = less
 
-    def _run_batch(self, batch: list[Segment]) -> Tensor:
-        """Return the stems ``(B, S, C, T)`` of the segments, on the device these came on."""
+    def _run(self, audio: list[Tensor]) -> Tensor:
+        """Return the stems ``(B, S, C, T)`` of ``audio``, each ``(C, T)``, on its own device.
+
+        A batch that is shared is filled up, since the last bits of what comes out depend on its
+        size: a song has the same stems in any company. The stems asked for are the first then.
+        """
+        self._runs += 1
+        if self._runs % RUNS_BEFORE_TIDYING == 0:
+            return_freed_memory()
         device = self.setup.device
+        if self._shares:
+            audio = audio + audio[-1:] * (self.setup.batch - len(audio))
         with memory_explained(device), torch.inference_mode():
-            mix = torch.stack([segment.audio for segment in batch])
+            mix = torch.stack(audio)
             if not self._measures:
                 return self._compute(mix.to(device)).to(mix.device)
             self._measures = False
@@ -167,20 +203,26 @@ class Engine:
     def _compute(self, mix: Tensor) -> Tensor:
         """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, finite and fp32.
 
-        What overflows in half precision is computed again in full.
+        Those that overflow in half precision are computed again in full.
         """
-        setup = self.setup
-        for dtype in dict.fromkeys((setup.dtype, torch.float32)):
-            with torch.autocast(setup.device.type, dtype, enabled=dtype != torch.float32):
-                stems = self._forward(mix).float()
-            if bool(stems.isfinite().all()):
-                return stems
-        raise CheckpointError(
-            "the network gave values that are no numbers: its weights are damaged",
-            hint="stemsplit models verify tells whether the weights are what was fetched",
-        )
+        stems = self._forward(mix, self.setup.dtype)
+        overflown = ~_finite(stems)
+        if self.setup.dtype != torch.float32 and bool(overflown.any()):
+            stems[overflown] = self._forward(mix, torch.float32)[overflown]
+            overflown = ~_finite(stems)
+        if bool(overflown.any()):
+            raise CheckpointError(
+                "the network gave values that are no numbers: its weights are damaged",
+                hint="stemsplit models verify tells whether the weights are what was fetched",
+            )
+        return stems
 
-    def _forward(self, mix: Tensor) -> Tensor:
+    def _forward(self, mix: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the stems ``(B, S, C, T)`` in fp32 of ``mix`` ``(B, C, T)`` heard as ``dtype``."""
+        with torch.autocast(self.setup.device.type, dtype, enabled=dtype != torch.float32):
+            return self._separate(mix).float()
+
+    def _separate(self, mix: Tensor) -> Tensor:
         """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``.
 
         A network for mono hears the channels one by one.
@@ -192,6 +234,11 @@ class Engine:
         one_by_one: Tensor = self.model(mix.flatten(0, 1)[:, None])
         shape = (len(mix), channels, len(self.model.sources), mix.shape[-1])
         return one_by_one.view(shape).transpose(1, 2)
+
+
+def _finite(stems: Tensor) -> Tensor:
+    """Return which of ``stems`` ``(B, S, C, T)`` hold numbers alone: ``(B,)``."""
+    return stems.isfinite().flatten(1).all(1)
 
 
 def _segment_frames(model: SeparationModel, seconds: float | None) -> int:

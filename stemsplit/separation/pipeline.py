@@ -63,6 +63,8 @@ class Sink(Protocol):
 def separate(job: Job, engine: Engine | Chorus, writing: Sink) -> Generator[Event, None, None]:
     """Hand the stems of ``job`` to ``writing`` and yield what happens, but how the writing ends.
 
+    From the first ``Progressed`` on the song waits for the network, and shares batches with others
+    that do; ``writing`` is opened when it goes on.
     Raises as ``split`` does; then, and if the generator is closed early, ``writing`` is abandoned.
     """
     info = job.info
@@ -77,12 +79,13 @@ def separate(job: Job, engine: Engine | Chorus, writing: Sink) -> Generator[Even
     for complaint in complaints:
         yield Warned(f"{info.path}: {complaint}")
     try:
-        writing.open(statistics.frames, tags)
         with ExitStack() as stack:
             done = 0
-            yield Progressed(0, statistics.frames)
             # Where only projects are missing there is nothing to separate.
-            for stems in _stems(job, engine, statistics, stack) if job.outputs else ():
+            separated = _stems(job, engine, statistics, stack) if job.outputs else ()
+            yield Progressed(0, statistics.frames)
+            writing.open(statistics.frames, tags)
+            for stems in separated:
                 while engine.remarks:
                     yield Warned(f"{info.path}: {engine.remarks.pop(0)}")
                 writing.write(stems)
@@ -117,9 +120,9 @@ def _remarks(job: Job, model_rate: int) -> Iterator[str]:
 def _stems(
     job: Job, engine: Engine | Chorus, statistics: SongStatistics, stack: ExitStack
 ) -> Iterator[dict[str, Block]]:
-    """Yield the wanted stems ``(C, n)`` by name, at the song's own rate and with its channels.
+    """Return an iterator of the wanted stems ``(C, n)`` by name, with the song's rate and channels.
 
-    What is opened on the way is closed by ``stack``.
+    The song waits for the network from now on. What is opened on the way is closed by ``stack``.
     """
     info, selection = job.info, job.selection
     model_rate = engine.sample_rate
@@ -136,7 +139,9 @@ def _stems(
         )
     )
     widened = (widen(torch.from_numpy(block), engine.channels) for block in heard)
-    separated = engine.separate(widened, mean=statistics.mean, deviation=statistics.deviation)
+    separated = stack.enter_context(
+        closing(engine.separate(widened, mean=statistics.mean, deviation=statistics.deviation))
+    )
     picked = [engine.sources.index(name) for name in selection.needed]
     narrowed = (narrow(stems[picked], info.channels).flatten(0, 1).numpy() for stems in separated)
     back = stack.enter_context(
@@ -156,8 +161,16 @@ def _stems(
         channels=len(picked) * info.channels,
         sample_rate=info.sample_rate,
     )
-    for block in whole:
-        stems = block.reshape(len(picked), info.channels, -1)
+    return _combined(job, whole, mix)
+
+
+def _combined(
+    job: Job, needed: Iterable[Block], mix: BlockReader | None
+) -> Iterator[dict[str, Block]]:
+    """Yield the wanted stems by name, of blocks (S·C, n) of the ``needed`` ones and the ``mix``."""
+    info, selection = job.info, job.selection
+    for block in needed:
+        stems = block.reshape(len(selection.needed), info.channels, -1)
         named = dict(zip(selection.needed, stems, strict=True))
         song = None if mix is None else mix.take(block.shape[-1])
         if selection.file is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args, overload
@@ -171,20 +171,27 @@ class Separator:
             raise UsageError("the mix holds values that are no numbers (NaN or infinite)")
         songs = mix if mix.ndim == 3 else mix[None]
         rate = self.sample_rate if sample_rate is None else sample_rate
-        separated = torch.stack([self._separate_song(song, rate) for song in songs])
+        waiting = [self._hear(song, rate) for song in songs]  # short ones share batches
+        separated = torch.stack(
+            [self._finish(stems, song, rate) for stems, song in zip(waiting, songs, strict=True)]
+        )
         stems = separated if mix.ndim == 3 else separated[0]
         named = dict(zip(self._selection.needed, stems.unbind(-3), strict=True))
         return self._selection.combine(named, mix, self.stems)
 
-    def _separate_song(self, song: Tensor, sample_rate: int) -> Tensor:
-        """Return the needed stems ``(S, C, T)`` of ``song`` ``(C, T)``."""
+    def _hear(self, song: Tensor, sample_rate: int) -> Iterator[Tensor]:
+        """Return blocks of the stems of ``song`` ``(C, T)`` as the model gives them."""
         engine = self._engine
         heard = resample_tensor(song, sample_rate, engine.sample_rate)
         mono = heard.double().mean(dim=0)
         deviation = float(mono.std()) if len(mono) > 1 else 0.0
-        blocks = engine.separate(
+        return engine.separate(
             [widen(heard, engine.channels)], mean=float(mono.mean()), deviation=deviation
         )
+
+    def _finish(self, blocks: Iterator[Tensor], song: Tensor, sample_rate: int) -> Tensor:
+        """Return the needed stems ``(S, C, T)`` of ``song`` ``(C, T)``."""
+        engine = self._engine
         picked = [engine.sources.index(name) for name in self._selection.needed]
         stems = narrow(torch.cat(list(blocks), -1)[picked], len(song))
         back = resample_tensor(stems.flatten(0, 1), engine.sample_rate, sample_rate)
