@@ -269,11 +269,10 @@ def test_where_memory_runs_out_the_batch_halves_and_stays_small() -> None:
     assert (out[0] - audio / 2).abs().max() < 1e-6
     assert model.batches == [2, 2, 2, 2, 2]
     assert engine.remarks == [
-        "out of memory on cpu: going on with cpu, float32, 4 segments at a time",
-        "out of memory on cpu: going on with cpu, float32, 2 segments at a time",
+        "out of memory on cpu: going on with cpu, float32, 2 segments at a time"
     ]
     joined(engine, audio)
-    assert len(engine.remarks) == 2
+    assert len(engine.remarks) == 1
 
 
 def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
@@ -298,6 +297,32 @@ def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
     with pytest.raises(MemoryShortage, match="out of memory"):
         joined(engine, torch.ones(1, 250))
     assert engine.setup == small
+
+
+def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another program has taken the memory of the GPU while the CPU was at work."""
+    model = Halves(HalvesConfig())
+    here = Setup(device=torch.device("cpu"), dtype=torch.float32, batch=1)
+    full = Setup(device=torch.device("cpu:0"), dtype=torch.float32, batch=1)
+    monkeypatch.setattr("stemsplit.separation.engine.smaller", {full: here}.__getitem__)
+    engine = Engine(model, device="cpu")
+    engine.setup = full
+
+    def move(device: torch.device) -> Halves:
+        if device == full.device:
+            raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
+        return model
+
+    monkeypatch.setattr(model, "to", move)
+    for _song in range(2):
+        audio = torch.randn(1, 150)
+        assert (joined(engine, audio)[0] - audio / 2).abs().max() < 1e-6
+        assert engine.remarks.pop().endswith(
+            "on cpu:0: going on with cpu, float32, 1 segment at a time"
+        )
+        assert engine.setup == full
 
 
 CUDA = torch.device("cuda")

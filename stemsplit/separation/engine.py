@@ -64,6 +64,7 @@ class Engine:
             torch.backends.cudnn.deterministic = True
         with memory_explained(self.setup.device):
             self.model = model.to(self.setup.device).eval()
+        self._place = self.setup.device  # where the network is
         self.sources = model.sources
         self.sample_rate = model.sample_rate
         self.channels = model.channels
@@ -133,7 +134,6 @@ class Engine:
             if self._left is not None:
                 # Memory may be free again for the next song.
                 self.setup, self._left = self._left, None
-                self.model.to(self.setup.device)
 
     def _others(self, song: Passage) -> list[Passage]:
         """Return the songs that wait behind ``song`` and may share a batch with it."""
@@ -141,6 +141,8 @@ class Engine:
 
     def _hear(self, waiting: Run) -> None:
         """Give its stems to each segment, with less memory where there is too little."""
+        before = self.setup
+        retreated = False
         try:
             while waiting:
                 run = waiting[: self.setup.batch]
@@ -152,6 +154,7 @@ class Engine:
                 # Out of the handler, which would keep what failed in memory.
                 if shortage is not None:
                     self._retreat(shortage)
+                    retreated = True
                     continue
                 waiting = waiting[len(run) :]
                 for (song, segment), of_it in zip(run, stems, strict=False):
@@ -159,19 +162,19 @@ class Engine:
         finally:
             for song, segment in reversed(waiting):  # it is the song before them that fails
                 song.put_back(segment)
+        if retreated:
+            self.remarks.append(f"out of memory on {before.device}: going on with {self.setup}")
 
     def _retreat(self, shortage: MemoryShortage) -> None:
         """Change to a setup that needs less memory; raise ``shortage`` if there is none."""
         less = smaller(self.setup)
         if less is None:
             raise shortage
-        self.remarks.append(f"out of memory on {self.setup.device}: going on with {less}")
         shortage.__traceback__ = shortage.__cause__ = shortage.__context__ = None
         if self.setup.device.type == "cuda":
             torch.cuda.empty_cache()
         if less.device != self.setup.device:
             self._left = self.setup
-            self.model.to(less.device)
         self.setup = less
 
     def _run(self, audio: list[Tensor]) -> Tensor:
@@ -187,6 +190,9 @@ class Engine:
         if self._shares:
             audio = audio + audio[-1:] * (self.setup.batch - len(audio))
         with memory_explained(device), torch.inference_mode():
+            if self._place != device:
+                self.model.to(device)
+                self._place = device
             mix = torch.stack(audio)
             if not self._measures:
                 return self._compute(mix.to(device)).to(mix.device)
