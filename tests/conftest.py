@@ -8,6 +8,7 @@ import os
 # and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hashlib
 import importlib
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -84,6 +86,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     state = dict(network.state_dict())
     weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
     return path.read_bytes()
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files whose SHA-256 is taken while a test runs, one entry each time."""
+    found: list[Path] = []
+    original = hashlib.file_digest
+
+    def file_digest(file: BinaryIO, name: str) -> object:
+        found.append(Path(file.name))
+        return original(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", file_digest)
+    return found
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from conftest import FETCHED
 from oracles import randomise, reference_htdemucs, signal_to_difference
 from torch import Tensor
 
-from stemsplit.checkpoints import sources
+from stemsplit.checkpoints import loading, sources
 from stemsplit.checkpoints.convert import FORMATS, convert, read_pickle, sniff
 from stemsplit.checkpoints.htdemucs_onnx import collect_parameters, module_path
 from stemsplit.checkpoints.registry import list_models
@@ -303,6 +303,14 @@ def test_formats_are_told_by_content(official: Path, tmp_path: Path) -> None:
     assert sniff(tmp_path / "ours") == "safetensors"
     onnx.save(export(MATRIX), tmp_path / "graph")
     assert sniff(tmp_path / "graph") == "htdemucs.onnx"
+
+
+def test_a_foreign_file_is_hashed_once(official: Path, hashed: list[Path]) -> None:
+    digest = hashlib.sha256(official.read_bytes()).hexdigest()
+    for stem in loading.stems_of(str(official)):
+        assert loading.fingerprint(str(official), stems=[stem]) == digest
+    assert loading.load(str(official)).sources == SMALL.sources
+    assert hashed.count(official) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF\x00\x00\x00\x00WAVE", b"\x08\x01", b"\x80\x02}."])

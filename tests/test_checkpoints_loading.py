@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -285,3 +286,26 @@ def test_the_fingerprint_tells_networks_apart() -> None:
     assert loading.fingerprint("tiny.htdemucs") == prints["tiny.htdemucs"]
     with pytest.raises(CheckpointError, match="not in the cache"):
         loading.fingerprint("htdemucs")
+
+
+def test_a_checkpoint_file_is_hashed_once_as_long_as_it_stays_as_it_is(
+    tmp_path: Path, hashed: list[Path]
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    network = loading.load("tiny.htdemucs")
+
+    def write(scale: float) -> str:
+        state = {name: tensor * scale for name, tensor in network.state_dict().items()}
+        weights.save(Weights("htdemucs:HTDemucs", network.config, state, "a test"), path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    digest = write(1.0)
+    stems = loading.stems_of(str(path))
+    assert [loading.fingerprint(str(path), stems=[stem]) for stem in stems] == [digest] * 4
+    assert hashed == [path]
+    facts = path.stat()
+    changed = write(2.0)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # neither age nor size tells
+    assert path.stat().st_size == facts.st_size
+    assert loading.fingerprint(str(path)) == changed != digest
+    assert hashed == [path, path]

@@ -30,6 +30,7 @@ from stemsplit.checkpoints.folders import (
     cache_dir,
     digest_of,
     filling,
+    known_digest_of,
     read_origin,
 )
 from stemsplit.checkpoints.registry import list_models, members_for, resolve
@@ -237,7 +238,7 @@ def adopt(path: Path, *, format: str) -> Path:
     """
     from stemsplit.checkpoints.convert import convert
 
-    digest = digest_of(path)
+    digest = known_digest_of(path)
     folder = cache_dir() / "files" / digest
     if read_origin(folder) is None:
         with filling("files", digest) as target:

@@ -7,7 +7,6 @@ against the network it claims to be for before it goes out.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
 import json
 import os
@@ -17,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemsplit.checkpoints.folders import known_digest_of
 from stemsplit.checkpoints.weights import BARE_HINT
 from stemsplit.errors import CheckpointError, UsageError
 
@@ -91,7 +91,7 @@ def convert(
         weights = read(*files, **network)
         origin = weights.origin
         if format != "safetensors":
-            origin = " ".join([origin, *(f"sha256:{_digest(path)}" for path in files)])
+            origin = " ".join([origin, *(f"sha256:{known_digest_of(path)}" for path in files)])
     except OSError as exc:
         path = exc.filename or files[0]
         raise CheckpointError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
@@ -110,11 +110,6 @@ def reconfigure(weights: Weights, config: Mapping[str, Any], path: Path) -> Weig
     changed = dataclasses.replace(weights, config=weights.config | dict(config))
     config = assemble(changed, path).config
     return dataclasses.replace(changed, config=json.loads(json.dumps(config)))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sniff(path: str | os.PathLike[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stemsplit.checkpoints import cache, registry
 from stemsplit.checkpoints.entries import Model
-from stemsplit.checkpoints.folders import digest_of
+from stemsplit.checkpoints.folders import known_digest_of
 from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching, Warned, Window
 
@@ -101,7 +101,7 @@ def fingerprint(name: str, *, stems: Sequence[str] | None = None) -> str:
     """Return the SHA-256, in hex, of all that decides what the `members` give for ``stems``.
 
     That is the network, its configuration and its weights, which must be here; their bytes are not
-    read again, but for a checkpoint file. Raises as `load` does.
+    read again, but for a checkpoint file, once. Raises as `load` does.
     """
     parts = [_fingerprint_of_one(each, own) for each, own in shares(name, stems).items()]
     return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -110,7 +110,7 @@ def fingerprint(name: str, *, stems: Sequence[str] | None = None) -> str:
 def _fingerprint_of_one(name: str, stems: Sequence[str]) -> str:
     path = registry.local_file(name)
     if path is not None:
-        return digest_of(path)
+        return known_digest_of(path)
     model = registry.resolve(name)
     parts = [f"{model.stems} {model.overlap} {model.window} {model.weights}"]
     for network in cache.networks(model, stems):
