@@ -170,6 +170,7 @@ def test_old_networks_hear_zeros_and_come_back_late() -> None:
         ({"norm_groups": 5}, "768 channels do not divide into 5 groups"),
         ({"dconv_mode": 7}, "dconv_mode must be 0, 1, 2 or 3, not 7"),
         ({"dconv_comp": 49}, "dconv_comp of 49 is not 1 to 48"),
+        ({"channels_time": 24, "dconv_comp": 30}, "dconv_comp of 30 is not 1 to 24"),
         ({"channels": 12, "dconv_attn": 0}, "branches of layer 0 have no 4 heads"),
         ({"multi_freqs": (0.5, 0.4)}, "multi_freqs must rise between 0 and 1"),
         ({"multi_freqs": (0.5,), "multi_freqs_depth": 5}, "multi_freqs_depth must be 1 to 4"),

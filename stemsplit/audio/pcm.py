@@ -23,6 +23,7 @@ BYTES_PER_SAMPLE: dict[Depth, int] = {"16": 2, "24": 3, "32f": 4}
 MOST_DATA = 2**32 - 2**26
 PCM, FLOAT = 1, 3  # format tags; players refuse the extensible one, 0xFFFE
 UNCOUNTED = 0xFFFFFFFF  # a 32-bit size in RF64: the true one stands in ds64
+DS64 = 36  # bytes of that chunk
 
 
 def chunk(name: bytes, body: bytes, order: Order = "<") -> bytes:
@@ -54,12 +55,11 @@ def wav_start(
     if tag == FLOAT:  # a format that is not PCM counts its frames
         chunks += chunk(b"fact", struct.pack("<I", UNCOUNTED if large else frames))
     chunks += before
+    whole = 4 + len(chunks) + 8 + data + data % 2 + after
     if not large:
-        whole = 4 + len(chunks) + 8 + data + data % 2 + after
         head = struct.pack("<4sI4s", b"RIFF", whole, b"WAVE")
         return head + chunks + struct.pack("<4sI", b"data", data)
-    whole = 4 + 36 + len(chunks) + 8 + data + data % 2 + after
-    sizes = chunk(b"ds64", struct.pack("<QQQI", whole, data, frames, 0))
+    sizes = chunk(b"ds64", struct.pack("<QQQI", whole + DS64, data, frames, 0))
     head = struct.pack("<4sI4s", b"RF64", UNCOUNTED, b"WAVE")
     return head + sizes + chunks + struct.pack("<4sI", b"data", UNCOUNTED)
 

@@ -136,12 +136,14 @@ def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:
     model = registry.resolve(name)
     registry.check_stems(model, stems or ())
     network = _load_ensemble(model, stems) if model.members else _load_network(model)
-    network.overlap, network.window = conventions(model)
+    if model.overlap is not None:
+        network.overlap = model.overlap
+    network.window = model.window or network.window
     return network
 
 
 def conventions(model: Model) -> tuple[float, Window]:
-    """Return the overlap (share of a segment) and the window that the segments of ``model`` have.
+    """Return the overlap (share of a segment) and the window that ``model`` has once it is loaded.
 
     What the registry leaves open is up to the weights, if they are here and say so, and then to the
     architecture, which is imported for that. Raises ``CheckpointError`` for damaged weights.
@@ -171,7 +173,9 @@ def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel
 
     chosen = registry.members_for(model, stems)
     covered = [
-        column for column in range(len(model.stems)) if _rows_of(model, column) <= set(chosen)
+        column
+        for column, stem in enumerate(model.stems)
+        if set(registry.members_for(model, [stem])) <= set(chosen)
     ]
     config = EnsembleConfig(
         sources=tuple(model.stems[column] for column in covered),
@@ -179,10 +183,6 @@ def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel
     )
     members = [_load_network(registry.resolve(model.members[row])) for row in chosen]
     return Ensemble(config, members).eval()
-
-
-def _rows_of(model: Model, column: int) -> set[int]:
-    return {row for row, weights in enumerate(model.weights) if weights[column] != 0}
 
 
 def _own_format(path: Path) -> Path:

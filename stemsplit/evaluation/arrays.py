@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemsplit.audio.ffmpeg import Block
 from stemsplit.errors import UsageError
 from stemsplit.evaluation.waves import Layout
-
-Block = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

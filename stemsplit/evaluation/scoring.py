@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from stemsplit.audio.ffmpeg import Block
 from stemsplit.errors import UsageError
 from stemsplit.evaluation.alignment import align
 from stemsplit.evaluation.arrays import Arrays, NamedSong, as_array, by_name
@@ -27,8 +27,6 @@ from stemsplit.evaluation.songs import STEM_FILE, SongStems, song_name
 from stemsplit.evaluation.streaming import ScalarScores
 from stemsplit.evaluation.waves import Layout
 from stemsplit.types import Progressed
-
-Block = NDArray[np.float32]
 
 BLOCK = 16_384  # samples that are measured at a time: what they become fits into few megabytes
 

@@ -108,10 +108,15 @@ class HDemucsConfig:
                     )
             if not self.dconv_mode:
                 continue
-            if not 1 <= self.dconv_comp <= min(self.widths(index)):
-                raise ValueError(f"dconv_comp of {self.dconv_comp} is not 1 to {channels}")
+            narrowest = min(self.widths(index))
+            if not 1 <= self.dconv_comp <= narrowest:
+                raise ValueError(f"dconv_comp of {self.dconv_comp} is not 1 to {narrowest}")
             if index >= self.dconv_attn and channels // self.dconv_comp % ATTENTION_HEADS:
                 raise ValueError(f"branches of layer {index} have no {ATTENTION_HEADS} heads")
+
+    def norm_groups_of(self, index: int) -> int:
+        """Return the number of groups in the norms of layer ``index``; 0 where it has no norms."""
+        return self.norm_groups if index >= self.norm_starts else 0
 
     @property
     def meeting(self) -> int:
@@ -278,7 +283,7 @@ def _frequency_layers(config: HDemucsConfig, index: int) -> tuple[nn.Module, nn.
             frequency=index <= config.meeting,
             dconv=_branches(config, index, channels, encoder=True),
             padding=padding,
-            norm_groups=config.norm_groups if index >= config.norm_starts else 0,
+            norm_groups=config.norm_groups_of(index),
         )
 
     def decoder(padding: int | None = padding, last: bool = index == 0) -> DecoderLayer:
@@ -291,7 +296,7 @@ def _frequency_layers(config: HDemucsConfig, index: int) -> tuple[nn.Module, nn.
             last=last,
             dconv=_branches(config, index, channels, encoder=False),
             padding=padding,
-            norm_groups=config.norm_groups if index >= config.norm_starts else 0,
+            norm_groups=config.norm_groups_of(index),
             row_context=not banded,
         )
 
@@ -308,7 +313,7 @@ def _time_layers(config: HDemucsConfig, index: int) -> tuple[nn.Module, nn.Modul
     channels = config.widths(index)[1]
     above = config.widths(index - 1)[1] if index else config.audio_channels
     outputs = above if index else config.audio_channels * len(config.sources)
-    norm_groups = config.norm_groups if index >= config.norm_starts else 0
+    norm_groups = config.norm_groups_of(index)
     if index == config.meeting:
         joining = JoiningLayer(above, channels, config.meeting_stride)
         return joining, PartingLayer(channels, outputs, config.meeting_stride, norm_groups)
