@@ -94,3 +94,8 @@ class ResourceError(StemsplitError):
 
 class MemoryShortage(ResourceError):
     """The memory of a device does not suffice for what was tried."""
+
+
+def disk_full(words: str, path: str | os.PathLike[str], *, hint: str) -> ResourceError:
+    """Return the error for a place that takes no more, with the system's own ``words`` for it."""
+    return ResourceError(f"the disk is full ({words})", path=path, hint=hint)

@@ -418,7 +418,7 @@ def test_a_full_disk_leaves_no_entry(register: Register) -> None:
     process = start(limit + SCRIPT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 5, output
-    assert "the disk is full" in output
+    assert "the disk is full (File too large)" in output
     assert cache.find(model) is None
     pull(model)
     assert tree() == WHOLE

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from stemsplit.checkpoints.weights import Weights, describe, load, read, save
-from stemsplit.errors import CheckpointError, ExitCode, ResourceError
+from stemsplit.errors import CheckpointError, ExitCode
 from stemsplit.models import build
 from stemsplit.models.htdemucs import HTDemucs
 
@@ -152,15 +152,14 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     before = stored.read_bytes()
     # The name of the temporary file leads to a device on which every write fails for lack of space.
     (tmp_path / f".{stored.name}.{os.getpid()}.part").symlink_to("/dev/full")
-    with pytest.raises(ResourceError, match="the disk is full") as caught:
+    with pytest.raises(OSError, match="No space left on device"):
         save(small, stored)
-    assert caught.value.exit_code == ExitCode.ENVIRONMENT == 5
     assert stored.read_bytes() == before
     assert list(tmp_path.iterdir()) == [stored]
 
 
 def test_a_folder_that_is_not_there_is_no_place_to_save(small: Weights, tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="cannot be written: No such file"):
+    with pytest.raises(FileNotFoundError):
         save(small, tmp_path / "missing" / "small.safetensors")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,24 @@ def test_the_input_is_not_replaced_either(folder: Path) -> None:
     assert result.code == 3
     assert "net.ckpt: is the input" in result.stderr
     assert run("models", "convert", "net.ckpt", *SCNET, "-o", ".", "-f", cwd=folder).code == 3
+
+
+def test_a_place_that_takes_nothing(folder: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    before = sorted(folder.iterdir())
+    # The name of the temporary file leads to a device on which every write fails for lack of space.
+    (folder / f".out.safetensors.{os.getpid()}.part").symlink_to("/dev/full")
+    result = run("models", "convert", "net.ckpt", *SCNET, "-o", "out.safetensors", cwd=folder)
+    assert result.code == 5
+    assert result.stderr.splitlines() == [
+        "stemsplit: error: out.safetensors: the disk is full (No space left on device)",
+        "hint: make room, or name another place with --out",
+    ]
+    assert sorted(folder.iterdir()) == before
+    result = run("models", "convert", "net.ckpt", *SCNET, "-o", "no/out.safetensors", cwd=folder)
+    assert result.code == 3
+    assert "no/out.safetensors: cannot be written: No such file or directory" in result.stderr
 
 
 class Hostile:

@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from stemsplit.errors import DISK_FULL, OutputError, ResourceError, StemsplitError
+from stemsplit.errors import DISK_FULL, OutputError, StemsplitError, disk_full
 
 ROOM = "make room, or choose another folder, --format flac or mp3"
 
@@ -38,11 +38,11 @@ def why_unwritable(path: Path) -> OSError | None:
     return None
 
 
-def output_error(exc: OSError | ValueError, path: Path) -> StemsplitError:
-    """Return the error that tells why ``path`` cannot be written."""
+def output_error(exc: OSError | ValueError, path: Path, *, room: str = ROOM) -> StemsplitError:
+    """Return the error that tells why ``path`` cannot be written; ``room``: what helps a full disk."""
     number, text = getattr(exc, "errno", None), getattr(exc, "strerror", None) or str(exc)
     if number in DISK_FULL:
-        return ResourceError(f"the disk is full ({text})", path=path, hint=ROOM)
+        return disk_full(text, path, hint=room)
     if number == errno.ENOTDIR:
         return OutputError("its folder is in fact a file", path=path)
     return OutputError(f"cannot be written: {text}", path=path)

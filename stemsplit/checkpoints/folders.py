@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError
+from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError, disk_full
 from stemsplit.types import Fetching
 
 if TYPE_CHECKING:
@@ -78,15 +78,18 @@ def _reading_explained(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _folder_explained() -> Iterator[None]:
+def writing_explained(place: Path | None = None) -> Iterator[None]:
+    """Raise ``ResourceError`` where the cache, or ``place`` in it, cannot be written."""
     try:
         yield
     except OSError as exc:
-        full = exc.errno in DISK_FULL
+        path = place or exc.filename or cache_dir()
+        if exc.errno in DISK_FULL:
+            raise disk_full(exc.strerror or str(exc), path, hint=DISK_HINT) from exc
         raise ResourceError(
-            "the disk is full" if full else f"the cache cannot be written: {exc.strerror}",
-            path=exc.filename or cache_dir(),
-            hint=DISK_HINT if full else "set STEMSPLIT_CACHE_DIR to a folder of your own",
+            f"the cache cannot be written: {exc.strerror}",
+            path=path,
+            hint="set STEMSPLIT_CACHE_DIR to a folder of your own",
         ) from exc
 
 
@@ -136,7 +139,7 @@ class Filling:
 
     def wait(self, name: str) -> Iterator[Fetching]:
         """Take the lock; as long as another process holds it, yield that ``name`` comes from it."""
-        with _folder_explained():
+        with writing_explained():
             self.target.parent.mkdir(parents=True, exist_ok=True)
             while not self._lock.take():
                 yield Fetching(name, "another process (waiting for it)", None, None)
@@ -160,13 +163,13 @@ class Filling:
         from stemsplit.checkpoints.weights import save
 
         new = self.partial / "new"
-        with _folder_explained():
+        with writing_explained():
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir()
-        save(weights, new / WEIGHTS)
+            save(weights, new / WEIGHTS)
         size = (new / WEIGHTS).stat().st_size
         origin |= {"weights": {"sha256": digest_of(new / WEIGHTS), "size": size}}
-        with _folder_explained():
+        with writing_explained():
             text = json.dumps(origin, indent=2, sort_keys=True) + "\n"
             (new / ORIGIN).write_text(text, encoding="utf-8")
             self.discard_old()

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import IO
 
 from stemsplit.checkpoints.entries import PACKAGE_ADDRESS
-from stemsplit.errors import CheckpointError, ResourceError
+from stemsplit.checkpoints.folders import DISK_HINT
+from stemsplit.errors import CheckpointError, disk_full
 
 #: A package that is there answers within a second or two; a blocked registry never does.
 PROBE_SECONDS = 10.0
@@ -147,7 +148,7 @@ def _run(command: list[str], folder: Path, *, first: float, later: float) -> Ite
     if status != 0:
         reason = _last_words(log.read_text(errors="replace")) or f"exit status {status}"
         if "No space left on device" in reason or "ENOSPC" in reason:
-            raise ResourceError("the disk is full", path=folder)
+            raise disk_full(reason, folder, hint=DISK_HINT)
         raise CheckpointError(reason)
 
 

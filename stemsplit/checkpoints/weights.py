@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError
+from stemsplit.errors import CheckpointError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,8 +59,8 @@ class Header:
 def save(weights: Weights, path: str | os.PathLike[str]) -> None:
     """Write ``weights`` to ``path`` as safetensors, floating point as fp32.
 
-    The same weights give the same bytes. The file appears whole or not at all. Raises
-    ``ResourceError`` where it cannot be written.
+    The same weights give the same bytes. The file appears whole or not at all. Raises ``OSError``
+    where it cannot be written.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -68,13 +68,6 @@ def save(weights: Weights, path: str | os.PathLike[str]) -> None:
         with part.open("wb") as file:
             _write(weights, file)
         os.replace(part, path)
-    except OSError as exc:
-        full = exc.errno in DISK_FULL
-        raise ResourceError(
-            "the disk is full" if full else f"cannot be written: {exc.strerror or exc}",
-            path=path,
-            hint="free some space, or set STEMSPLIT_CACHE_DIR to another disk" if full else None,
-        ) from exc
     finally:
         part.unlink(missing_ok=True)
 

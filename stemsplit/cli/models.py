@@ -201,6 +201,7 @@ def convert(
     Files of Demucs say what they are. What the community publishes needs --architecture and
     --config. No code in a file is ever run.
     """
+    from stemsplit.audio.targets import output_error
     from stemsplit.checkpoints import weights
 
     console = Console(sys.stdout, sys.stderr, quiet=quiet)
@@ -213,7 +214,11 @@ def convert(
             hint = "--force replaces it, --out names another file"
             raise OutputError("exists already", path=target, hint=hint)
     converted = _convert(file, architecture, config)
-    weights.save(converted, target)
+    try:
+        weights.save(converted, target)
+    except OSError as exc:
+        room = "make room, or name another place with --out"
+        raise output_error(exc, target, room=room) from exc
     console.data(str(target))
     console.note(f"a {converted.architecture} of {', '.join(converted.config['sources'])}")
     if converted.overlap is not None:
