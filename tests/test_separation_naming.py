@@ -9,19 +9,20 @@ from hypothesis import strategies as st
 from stemsplit.errors import UsageError
 from stemsplit.separation.naming import (
     DEFAULT_TEMPLATE,
+    Names,
     check_collisions,
     check_template,
     safe_name,
-    stem_paths,
 )
 
 STEMS = ("drums", "bass", "other", "vocals")
 
 
 def paths(track: str, template: str = DEFAULT_TEMPLATE) -> dict[str, Path]:
-    return stem_paths(
-        Path(track), STEMS, folder=Path("out"), template=template, extension="wav", model="htdemucs"
+    names = Names(
+        track=Path(track), folder=Path("out"), template=template, extension="wav", model="htdemucs"
     )
+    return names.of_stems(STEMS)
 
 
 def test_the_default_template() -> None:

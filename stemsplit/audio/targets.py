@@ -39,7 +39,7 @@ def why_unwritable(path: Path) -> OSError | None:
 
 
 def output_error(exc: OSError | ValueError, path: Path, *, room: str = ROOM) -> StemsplitError:
-    """Return the error that tells why ``path`` cannot be written; ``room``: what helps a full disk."""
+    """Return the error that tells why ``path`` cannot be written; ``room`` helps a full disk."""
     number, text = getattr(exc, "errno", None), getattr(exc, "strerror", None) or str(exc)
     if number in DISK_FULL:
         return disk_full(text, path, hint=room)

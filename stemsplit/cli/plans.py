@@ -11,16 +11,9 @@ from stemsplit.audio.excerpt import WHOLE, Excerpt
 from stemsplit.audio.formats import RULES, depth_of
 from stemsplit.checkpoints import loading
 from stemsplit.cli.inputs import Song
-from stemsplit.handoff.programs import PROGRAMS
-from stemsplit.separation.naming import (
-    check_collisions,
-    clashes,
-    manifest_path,
-    project_path,
-    safe_folder,
-    stem_paths,
-)
-from stemsplit.separation.selection import Selection, as_stem_file, select_stems
+from stemsplit.separation.delivery import as_files, project_paths
+from stemsplit.separation.naming import Names, check_collisions, clashes, safe_folder
+from stemsplit.separation.selection import Selection, select_stems
 from stemsplit.types import Daw, EncodingOptions, EngineOptions, Existing
 
 
@@ -123,7 +116,10 @@ class Orders:
 
 
 def select(options: SplitOptions) -> Selection:
-    """Return what is to be written. Raises ``UsageError`` for what the model does not have."""
+    """Return what is to be written.
+
+    Raises ``UsageError`` for options that contradict each other or the model.
+    """
     selection = select_stems(
         loading.stems_of(options.model),
         options.stems,
@@ -131,7 +127,7 @@ def select(options: SplitOptions) -> Selection:
         mixes=options.mixes,
         sum_to_mix=options.sum_to_mix,
     )
-    return as_stem_file(selection) if options.encoding.format == "stem.mp4" else selection
+    return as_files(selection, options.encoding, options.template, options.daws)
 
 
 def plan_all(
@@ -158,15 +154,13 @@ def plan_all(
 def _plan(
     song: Song, stems: Sequence[str], options: SplitOptions, *, whole_name: bool = False
 ) -> Plan:
-    names: dict[str, Any] = {
-        "folder": options.folder / safe_folder(song.below),
-        "template": options.template,
-        "extension": RULES[options.encoding.format].extension,
-        "model": loading.label(options.model),
-        "whole_name": whole_name,
-    }
-    return Plan(
-        stem_paths(song.path, stems, **names),
-        {daw: project_path(song.path, PROGRAMS[daw].extension, **names) for daw in options.daws},
-        manifest_path(song.path, **names),
+    names = Names(
+        track=song.path,
+        folder=options.folder / safe_folder(song.below),
+        template=options.template,
+        extension=RULES[options.encoding.format].extension,
+        model=loading.label(options.model),
+        whole_name=whole_name,
     )
+    projects = project_paths(names, options.daws)
+    return Plan(names.of_stems(stems), projects, names.of_manifest())

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import cut
-from stemsplit.audio.formats import check_encoding
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console
 from stemsplit.cli.events import show
 from stemsplit.cli.plans import SplitOptions, select
 from stemsplit.cli.recipes import recipes_of
-from stemsplit.handoff.programs import check_daws, check_names
 from stemsplit.separation.manifest import Recipe
-from stemsplit.separation.naming import check_template
 from stemsplit.types import Finished, StreamInfo
 
 if TYPE_CHECKING:
@@ -38,11 +35,7 @@ class Splitter:
         self.options = options
         self.console = console
         self._engine: Engine | Chorus | None = None
-        check_encoding(options.encoding)
-        check_daws(options.daws, options.encoding.format)
         self.selection = select(options)
-        check_names(options.daws, self.selection.wanted)
-        check_template(options.template, self.selection.wanted)
 
     @property
     def sample_rate(self) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import string
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
@@ -90,81 +91,62 @@ def check_template(template: str, stems: Sequence[str]) -> None:
         )
 
 
-def stem_paths(
-    track: Path,
-    stems: Sequence[str],
-    *,
-    folder: Path,
-    template: str,
-    extension: str,
-    model: str,
-    whole_name: bool = False,
-) -> dict[str, Path]:
-    """Return the path of each of ``stems`` of the input ``track``, by a checked ``template``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the files of the input ``track`` are called below ``folder``, by a checked ``template``.
 
-    With ``whole_name``, ``{track}`` keeps the ending of the input's name. Raises ``UsageError`` for
-    a name that is longer than file systems take.
+    With ``whole_name``, ``{track}`` keeps the ending of the input's name.
     """
-    values = _values(track, extension, model, whole_name)
-    names = {stem: template.format(stem=safe_name(stem), **values) for stem in stems}
-    for name in names.values():
-        if any(len(os.fsencode(part)) > LONGEST_COMPONENT for part in Path(name).parts):
-            raise UsageError(f"template {template!r} makes a name that is too long: {name}")
-    return {stem: folder / name for stem, name in names.items()}
 
+    track: Path
+    folder: Path
+    template: str
+    extension: str
+    model: str
+    whole_name: bool = False
 
-def manifest_path(
-    track: Path,
-    *,
-    folder: Path,
-    template: str,
-    extension: str,
-    model: str,
-    whole_name: bool = False,
-) -> Path:
-    """Return where the manifest of the input ``track`` is, whichever of its stems are wanted.
+    def of_stems(self, stems: Sequence[str]) -> dict[str, Path]:
+        """Return the path of each of ``stems``.
 
-    It is in the folder that all of them share; if the song does not have that to itself, the name
-    of the manifest tells the song.
-    """
-    values = _values(track, extension, model, whole_name)
-    shared = _shared(template)
-    own = any("{track}" in part for part in shared)
-    name = NAME if own else name_for(values["track"])
-    return folder.joinpath(*(part.format(**values) for part in shared), name)
+        Raises ``UsageError`` for a name that is longer than file systems take.
+        """
+        values = self._values
+        names = {stem: self.template.format(stem=safe_name(stem), **values) for stem in stems}
+        for name in names.values():
+            if any(len(os.fsencode(part)) > LONGEST_COMPONENT for part in Path(name).parts):
+                raise UsageError(
+                    f"template {self.template!r} makes a name that is too long: {name}"
+                )
+        return {stem: self.folder / name for stem, name in names.items()}
 
+    def of_manifest(self) -> Path:
+        """Return where the manifest is, whichever stems are wanted: in the `_shared` folder.
 
-def project_path(
-    track: Path,
-    suffix: str,
-    *,
-    folder: Path,
-    template: str,
-    extension: str,
-    model: str,
-    whole_name: bool = False,
-) -> Path:
-    """Return where a project with the ending ``suffix`` is, that shows the stems of ``track``.
+        If the song does not have that to itself, the name of the manifest tells the song.
+        """
+        own = any("{track}" in part for part in self._shared)
+        return self._beside(NAME if own else name_for(self._values["track"]))
 
-    As the manifest it is in the folder that all of them share.
-    """
-    values = _values(track, extension, model, whole_name)
-    parts = (part.format(**values) for part in _shared(template))
-    return folder.joinpath(*parts, f"{values['track']}.{suffix}")
+    def of_project(self, suffix: str) -> Path:
+        """Return where a project with the ending ``suffix`` is, that shows the stems."""
+        return self._beside(f"{self._values['track']}.{suffix}")
 
+    def _beside(self, name: str) -> Path:
+        return self.folder.joinpath(*(part.format(**self._values) for part in self._shared), name)
 
-def _shared(template: str) -> list[str]:
-    """Return the folders of ``template`` that all stems of a song have in common."""
-    return list(takewhile(lambda part: "{stem}" not in part, Path(template).parts[:-1]))
+    @property
+    def _shared(self) -> list[str]:
+        """The folders of the template that all stems of a song have in common."""
+        return list(takewhile(lambda part: "{stem}" not in part, Path(self.template).parts[:-1]))
 
-
-def _values(track: Path, extension: str, model: str, whole_name: bool) -> dict[str, str]:
-    return {
-        "track": safe_name(track.name if whole_name else track.stem),
-        "trackext": safe_name(track.suffix.lstrip(".")),
-        "ext": extension,
-        "model": safe_name(model),
-    }
+    @property
+    def _values(self) -> dict[str, str]:
+        return {
+            "track": safe_name(self.track.name if self.whole_name else self.track.stem),
+            "trackext": safe_name(self.track.suffix.lstrip(".")),
+            "ext": self.extension,
+            "model": safe_name(self.model),
+        }
 
 
 def safe_folder(folder: Path) -> Path:

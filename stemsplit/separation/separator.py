@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -14,26 +15,25 @@ from torch.nn.functional import pad
 
 from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import Excerpt, cut
-from stemsplit.audio.formats import RULES, check_encoding
+from stemsplit.audio.formats import RULES
 from stemsplit.audio.probe import probe
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
-from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names, parse_daws
+from stemsplit.handoff.programs import parse_daws
+from stemsplit.separation.delivery import as_files, project_paths
 from stemsplit.separation.device import resolve_device
 from stemsplit.separation.engines import load_engine
 from stemsplit.separation.job import Job
 from stemsplit.separation.naming import (
     DEFAULT_FOLDER,
     DEFAULT_TEMPLATE,
+    Names,
     check_collisions,
-    check_template,
-    project_path,
-    stem_paths,
     template_for,
 )
 from stemsplit.separation.pipeline import narrow, split, widen
 from stemsplit.separation.resampling import resample_tensor
-from stemsplit.separation.selection import as_stem_file, select_stems
+from stemsplit.separation.selection import select_stems
 from stemsplit.types import (
     Batch,
     Clip,
@@ -48,22 +48,6 @@ from stemsplit.types import (
 
 #: Below this, nothing that is called music is left, and resampling takes for ever.
 LOWEST_SAMPLE_RATE = 1_000  # Hz
-#: What `separate` hands to `Separator.separate_file`.
-_OF_FILES = (
-    *(
-        "filename",
-        "format",
-        "codec",
-        "depth",
-        "bitrate",
-        "quality",
-        "dither",
-        "clip",
-        "tags",
-        "daw",
-    ),
-    *("force", "accept_truncated", "start", "end"),
-)
 
 
 class Separator:
@@ -247,28 +231,23 @@ class Separator:
             clip=clip,
             tags=tags,
         )
-        check_encoding(encoding)
         if isinstance(daw, str):
             raise UsageError(f"daw is a sequence of names, not {daw!r}")
         daws = parse_daws(daw)
-        check_daws(daws, format)
-        selection = self._selection
-        if format == "stem.mp4":
-            selection = as_stem_file(selection)
         template = template_for(filename, format)
-        check_template(template, selection.wanted)
+        selection = as_files(self._selection, encoding, template, daws)
         song = Path(song)
-        names: dict[str, Any] = {
-            "folder": Path(out),
-            "template": template,
-            "extension": RULES[format].extension,
-            "model": loading.label(self.model),
-        }
-        outputs = stem_paths(song, selection.wanted, **names)
-        projects = {name: project_path(song, PROGRAMS[name].extension, **names) for name in daws}
+        names = Names(
+            track=song,
+            folder=Path(out),
+            template=template,
+            extension=RULES[format].extension,
+            model=loading.label(self.model),
+        )
+        outputs = names.of_stems(selection.wanted)
+        projects = project_paths(names, daws)
         files = [*outputs.values(), *projects.values()]
         check_collisions({song: files})
-        check_names(daws, selection.wanted)
         for path in files:
             refuse_existing(path, force=force)
         job = Job(
@@ -293,6 +272,12 @@ def _check_choice(name: str, value: str, choices: Any) -> None:
         raise UsageError(f"unknown {name} {value!r}", hint=f"it is one of: {known}")
 
 
+def _only_of_files() -> list[str]:
+    """Return the options that `separate` hands to `Separator.separate_file`."""
+    parameters = inspect.signature(Separator.separate_file).parameters.values()
+    return [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+
+
 @overload
 def separate(song: Tensor, model: str = ..., **options: Any) -> dict[str, Tensor]: ...
 @overload
@@ -311,7 +296,7 @@ def separate(
     below ``out``. ``options`` are those of ``Separator`` and, for a file, those of
     ``Separator.separate_file``. Use ``Separator`` for more than one song. Raises what these raise.
     """
-    of_files = {name: options.pop(name) for name in _OF_FILES if name in options}
+    of_files = {name: options.pop(name) for name in _only_of_files() if name in options}
     if isinstance(song, Tensor):
         if of_files or out is not None:
             raise UsageError(f"{', '.join(of_files) or 'out'} is for files, not for tensors")
