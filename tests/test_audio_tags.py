@@ -147,6 +147,13 @@ def test_tags_of_ffmpeg_are_read(tmp_path, version):
     assert found == {name: (value,) for name, value in expected.items()}
 
 
+def test_after_the_last_frame_there_is_room_for_another():
+    """ExifTool 12 calls a size invalid where there is not."""
+    data = id3.written(Tags(texts=TEXTS, picture=Picture(mime="image/png", data=COVER)))
+    assert id3.size_of(data[:10]) == len(data)
+    assert data.endswith(COVER + bytes(10))
+
+
 def test_old_versions_of_id3(tmp_path):
     song = store(
         tmp_path / "a.mp3", noise(5000), 44100, "-c:a", "libmp3lame", "-id3v2_version", "0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,10 +20,24 @@ MOST_BLOCKS = 1000
 def read(file: BinaryIO, found: Collector) -> None:
     """Add what the blocks of ``file``, after the magic, hold to ``found``."""
     for kind, data in _blocks(file, wanted={COMMENT, PICTURE}):
-        if kind == COMMENT:
-            vorbis.read(data, found)
-        else:
-            vorbis.read_picture(data, found)
+        _read_block(kind, data, found)
+
+
+def read_packets(packets: Iterator[bytes], found: Collector) -> None:
+    """Add what the blocks hold that Ogg has, each in a packet of its own, to ``found``."""
+    for packet in islice(packets, MOST_BLOCKS):
+        if packet[:1] in (b"", b"\xff"):  # a frame of audio
+            return
+        _read_block(packet[0] & ~LAST, packet[4:], found)
+        if packet[0] & LAST:
+            return
+
+
+def _read_block(kind: int, data: bytes, found: Collector) -> None:
+    if kind == COMMENT:
+        vorbis.read(data, found)
+    elif kind == PICTURE:
+        vorbis.read_picture(data, found)
 
 
 def _blocks(file: BinaryIO, wanted: set[int] | None = None) -> Iterator[tuple[int, bytes]]:

@@ -27,6 +27,8 @@ NUMBERED_GENRE = re.compile(r"\((\d{1,3})\)\s*(.*)", re.DOTALL)
 #: Comments that programs leave for themselves (iTunNORM, iTunSMPB …) have such descriptions.
 PRIVATE_COMMENTS = ("itun", "songs-db")
 PICTURES = {"APIC", "PIC"}
+#: Some readers (ExifTool) believe the size of a frame only where there is room for another.
+PADDING = bytes(HEADER_SIZE)
 LANGUAGE = b"eng"  # most programs show comments and lyrics of this language only
 
 
@@ -244,7 +246,7 @@ def written(tags: Tags) -> bytes:
         frames += _framed("APIC", start + picture.data)
     if not frames:
         return b""
-    return b"ID3\4\0\0" + _synchsafe_bytes(len(frames)) + frames
+    return b"ID3\4\0\0" + _synchsafe_bytes(len(frames + PADDING)) + frames + PADDING
 
 
 def _frame(field: str, values: tuple[str, ...]) -> bytes:

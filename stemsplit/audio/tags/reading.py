@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from stemsplit.audio import ogg
-from stemsplit.audio.tags import flac, id3, mp4, riff, vorbis
+from stemsplit.audio.tags import flac, foreign, id3, mp4, riff, vorbis
 from stemsplit.audio.tags.model import Collector, Tags
 from stemsplit.types import StreamInfo
 
@@ -22,7 +22,9 @@ def read_tags(info: StreamInfo) -> tuple[Tags, list[str]]:
     found = Collector()
     try:
         with info.path.open("rb") as file:
-            _read(file, found)
+            known = _read(file, found)
+        if not known:
+            foreign.read(info, found)
     except (ValueError, struct.error, OSError) as exc:
         found.warnings.append(f"its tags are damaged ({exc}); the stems have what could be read")
     tags = found.tags()
@@ -31,7 +33,8 @@ def read_tags(info: StreamInfo) -> tuple[Tags, list[str]]:
     return tags, found.warnings
 
 
-def _read(file: BinaryIO, found: Collector) -> None:
+def _read(file: BinaryIO, found: Collector) -> bool:
+    """Add the tags of ``file`` to ``found``; return whether these are all that there may be."""
     start = file.read(12)
     if start[:3] == b"ID3":  # before MPEG audio, but some programs put it before others too
         size = id3.size_of(start)
@@ -48,23 +51,27 @@ def _read(file: BinaryIO, found: Collector) -> None:
         file.seek(place + 4)
         flac.read(file, found)
     elif start[:4] == ogg.MAGIC:
-        _read_ogg(file, found)
+        return _read_ogg(file, found)
     elif start[:4] in (b"RIFF", b"RF64", b"BW64") and start[8:] == b"WAVE":
         riff.read_wav(file, found)
     elif start[:4] == b"FORM" and start[8:] in (b"AIFF", b"AIFC"):
         riff.read_aiff(file, found)
     elif start[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip"):
         mp4.read(file, found)
+        return bool(found.texts)  # QuickTime has ways of its own to store them
     else:
         file.seek(max(place, file.seek(0, 2) - 128))
         id3.read_version_1(file.read(128), found)
+        return bool(found.texts)
+    return True
 
 
-def _read_ogg(file: BinaryIO, found: Collector) -> None:
+def _read_ogg(file: BinaryIO, found: Collector) -> bool:
     packets = ogg.audio_packets(file)
     first = next(packets, b"")
-    for kind, (before, _after) in ogg.WRAPPINGS.items():
-        if first.startswith(kind):
-            comments = next(packets, b"")
-            # In Ogg FLAC the packet is a block of FLAC, with a header.
-            vorbis.read(comments[4 if kind == ogg.FLAC else len(before) :], found)
+    kind = next((kind for kind in ogg.WRAPPINGS if first.startswith(kind)), None)
+    if kind == ogg.FLAC:
+        flac.read_packets(packets, found)
+    elif kind is not None:
+        vorbis.read(next(packets, b"")[len(ogg.WRAPPINGS[kind][0]) :], found)
+    return kind is not None

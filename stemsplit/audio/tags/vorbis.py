@@ -31,10 +31,15 @@ def read(data: bytes, found: Collector) -> None:
             else:
                 values.setdefault(key, []).append(value.decode("utf-8", "replace"))
     finally:  # what came before the damage is kept
-        for total_names, field in ((TOTALS[name], name) for name in TOTALS):
-            _join_total(values, FIELDS[field].vorbis, total_names)
-        for key in BY_VORBIS:  # in this order, and not in that of the file
-            found.add(BY_VORBIS[key], values.get(key, ()))
+        keep(values, found)
+
+
+def keep(values: dict[str, list[str]], found: Collector) -> None:
+    """Add ``values``, by the names of comments in lower case, to ``found``."""
+    for total_names, field in ((TOTALS[name], name) for name in TOTALS):
+        _join_total(values, FIELDS[field].vorbis, total_names)
+    for key in BY_VORBIS:  # in this order, and not in that of the file
+        found.add(BY_VORBIS[key], values.get(key, ()))
 
 
 def _join_total(

@@ -1,0 +1,83 @@
+"""Tags of all the containers that are not read here (Matroska, ASF, APE, CAF, AVI …): by ffmpeg.
+
+It knows them all, but not well: of several values it keeps one, and it has no name for some.
+"""
+
+from __future__ import annotations
+
+import re
+
+import ffmpeg
+
+from stemsplit.audio.ffmpeg import FILE, Process, command
+from stemsplit.audio.tags import vorbis
+from stemsplit.audio.tags.model import LARGEST_PICTURE, Collector
+from stemsplit.types import StreamInfo
+
+LARGEST_TEXTS = 2**24  # bytes
+#: ffmpeg's own form: sections, and names and values in which a backslash stands before =;#\ and
+#: the ends of lines (https://ffmpeg.org/ffmpeg-formats.html#Metadata-2).
+LINE = re.compile(
+    r"\[(?P<section>STREAM|CHAPTER)\]\n"
+    r"|(?P<name>(?:[^\\=\n]|\\.)*)=(?P<value>(?:[^\\\n]|\\.)*)\n"
+    r"|[^\n]*\n",
+    re.DOTALL,
+)
+ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+PICTURE = re.compile(
+    r"^\[info\]   Stream #0:(\d+)\S*: Video: .*\(attached pic\)$", re.MULTILINE | re.IGNORECASE
+)
+#: What Microsoft, Matroska and RIFF call what has another name among the comments of Vorbis.
+NAMES = {
+    "wm/beatsperminute": "bpm",
+    "wm/initialkey": "initialkey",
+    "initial_key": "initialkey",
+    "wm/isrc": "isrc",
+    "wm/lyrics": "lyrics",
+    "wm/contentgroupdescription": "grouping",
+    "wm/year": "date",
+    "date_released": "date",
+    "part_number": "track",
+    "product": "album",
+}
+LYRICS = "lyrics-"  # with a language, as ffmpeg has them from ID3
+
+
+def read(info: StreamInfo, found: Collector) -> None:
+    """Add what ffmpeg finds in the file of ``info`` to ``found``; where it fails, nothing."""
+    source = ffmpeg.input(FILE, protocol_whitelist="file")[f"a:{info.stream}"]
+    graph = source.output("pipe:1", format="ffmetadata", c="copy", t=0, map_chapters=-1)
+    with Process(command(graph, file=info.path, level="info"), file=info.path) as process:
+        text = process.stdout.read(LARGEST_TEXTS).decode("utf-8", "replace")
+        if process.stdout.read(1) or process.finish() != 0:
+            return
+        report = process.report
+    whole, stream = _sections(text)
+    vorbis.keep(whole, found)
+    # In Ogg they are the stream's. Elsewhere it may have a title such as "Stereo", and no more.
+    if not found.texts and {"artist", "album"} & stream.keys():
+        vorbis.keep(stream, found)
+    if match := PICTURE.search(report):
+        _read_picture(info, int(match[1]), found)
+
+
+def _sections(text: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return what is told of the file, and of the stream, by the names of Vorbis comments."""
+    told: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
+    current = told[0]
+    for match in LINE.finditer(text):
+        if match["section"]:
+            current = told[1]
+        elif match["name"] is not None:
+            name = ESCAPED.sub(r"\1", match["name"]).lower()
+            name = "lyrics" if name.startswith(LYRICS) else NAMES.get(name, name)
+            if name != "encoder":  # ffmpeg's own word
+                current.setdefault(name, []).append(ESCAPED.sub(r"\1", match["value"]))
+    return told
+
+
+def _read_picture(info: StreamInfo, stream: int, found: Collector) -> None:
+    source = ffmpeg.input(FILE, protocol_whitelist="file")[str(stream)]
+    graph = source.output("pipe:1", format="image2pipe", c="copy", **{"frames:v": 1})
+    with Process(command(graph, file=info.path), file=info.path) as process:
+        found.add_picture(0, process.stdout.read(LARGEST_PICTURE + 1))
