@@ -67,6 +67,25 @@ def test_every_format_is_known_by_its_first_bytes(tmp_path: Path, suffix: str) -
     assert may_be_audio(path.rename(tmp_path / "song"))
 
 
+@pytest.mark.parametrize(
+    ("codec", "container"),
+    [
+        *(("pcm_s16le", form) for form in ("nut", "ircam", "w64", "caf", "voc")),
+        *(("aac", form) for form in ("latm", "adts", "mpegts", "flv", "3gp", "matroska")),
+        *(("libmp3lame", form) for form in ("avi", "mpegts -mpegts_m2ts_mode 1")),
+        *(("truehd", "truehd"), ("mlp", "mlp"), ("dca", "dts"), ("ac3", "ac3"), ("eac3", "eac3")),
+        *(("tta", "tta"), ("wavpack", "wv"), ("wmav2", "asf"), ("pcm_s16be", "au")),
+    ],
+)
+def test_rarer_formats_are_known_by_their_first_bytes(
+    codec: str, container: str, tmp_path: Path
+) -> None:
+    words = (*("-strict", "-2", "-c:a", codec), "-f", *container.split())
+    path = tmp_path / "song"
+    run_ffmpeg("-f", "lavfi", "-i", "sine=duration=1:sample_rate=48000", *words, str(path))
+    assert may_be_audio(path)
+
+
 def test_an_mp3_without_tags_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     words = (*ENCODERS["mp3"], "-id3v2_version", "0", "-write_xing", "0")
     path = store(tmp_path / "song.mp3", noise(44_100), 44_100, *words)

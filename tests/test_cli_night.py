@@ -230,6 +230,9 @@ def test_what_has_nothing_to_hear_is_passed_over(library: Path, tmp_path: Path) 
     film = str(library / "film.mp4")
     run_ffmpeg("-f", "lavfi", "-i", "color=size=16x16:duration=1", "-c:v", "mpeg4", film)
     assert statuses(cwd=tmp_path) == ALL_DONE
+    shutil.move(film, library / "film.mp3")  # that is no film by its name
+    assert statuses(cwd=tmp_path) == ALL_SKIPPED | {"film": "failed"}
+    shutil.move(library / "film.mp3", film)
     named = run("library/film.mp4", cwd=tmp_path)
     assert (named.code, named.stdout) == (3, "")
     assert "film.mp4: has no audio stream" in named.stderr

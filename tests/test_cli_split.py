@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -183,12 +184,52 @@ def test_the_same_song_twice_is_one(song: Path, tmp_path: Path) -> None:
     assert (result.code, len(result.lines)) == (0, 1)
 
 
-def test_two_songs_for_one_name_are_refused_before_any_work(song: Path, tmp_path: Path) -> None:
-    shutil.copy(song, tmp_path / "song.wav")
-    result = run(song, "song.wav", cwd=tmp_path)
+def test_two_songs_for_one_file_are_refused_before_any_work(song: Path, tmp_path: Path) -> None:
+    shutil.copy(song, song.with_name("other.wav"))
+    result = run("music", "--filename", "all/{stem}.{ext}", cwd=tmp_path)
     assert result.code == 2
-    assert "would both write separated/song.wav/drums.wav" in result.stderr
+    assert "would both write separated/all/drums.wav" in result.stderr
     assert not (tmp_path / "separated").exists()
+
+
+def test_songs_of_one_name_are_told_apart_by_their_folders(song: Path, tmp_path: Path) -> None:
+    for name in ("a/01.wav", "b/01.wav", "c/01.wav", "c/01.flac", "c/02.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(song, tmp_path / name)
+    names = [str(path) for path in sorted(tmp_path.glob("?/0*"))]
+    result = run(*names, "--stems", "vocals", cwd=tmp_path)
+    assert (result.code, result.lines) == (
+        0,
+        [f"separated/{name}/vocals.wav" for name in ("a/01", "b/01", "01.flac", "c/01", "02")],
+    )
+
+
+def test_names_that_differ_in_nothing_but_what_is_refused_are_told_apart(
+    song: Path, tmp_path: Path
+) -> None:
+    """Not one of them may stop the others; and which is which does not depend on its folder."""
+    names = [
+        "what*.wav",
+        "what?.wav",
+        "a\tb.wav",
+        "a\nb.wav",
+        *(f"{'l' * 250}{c}.wav" for c in "xy"),
+    ]
+    for folder in ("here", "there"):
+        (tmp_path / folder / "songs/below").mkdir(parents=True)
+        for name in names:
+            shutil.copy(song, tmp_path / folder / "songs/below" / name)
+        result = run("songs", "--stems", "vocals", cwd=tmp_path / folder)
+        assert (result.code, len(set(result.lines))) == (0, 6)
+        again = run("songs", "--stems", "vocals", "--json", cwd=tmp_path / folder)
+        assert [record["status"] for record in again.records] == ["skipped"] * 6
+    made = [files_below(tmp_path / folder / "separated") for folder in ("here", "there")]
+    assert made[0] == made[1]
+    assert [re.sub("[0-9a-f]{8}/", "#/", name) for name in made[0]] == [
+        *["below/a_b.wav #/vocals.wav"] * 2,
+        *[f"below/{'l' * 180} #/vocals.wav"] * 2,
+        *["below/what_.wav #/vocals.wav"] * 2,
+    ]
 
 
 def test_songs_that_differ_in_their_endings_keep_them(song: Path, tmp_path: Path) -> None:

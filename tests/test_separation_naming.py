@@ -10,6 +10,7 @@ from stemsplit.errors import UsageError
 from stemsplit.separation.naming import (
     DEFAULT_TEMPLATE,
     Names,
+    Places,
     check_collisions,
     check_template,
     safe_name,
@@ -103,10 +104,23 @@ def test_a_name_that_is_too_long_is_refused() -> None:
 def test_two_inputs_for_one_output_are_refused() -> None:
     plans = {Path(name): paths(name).values() for name in ("a/song.mp3", "b/song.flac")}
     with pytest.raises(UsageError, match=r"a/song.mp3 and b/song.flac would both write"):
-        check_collisions(plans)
+        check_collisions(plans, Places())
 
 
 def test_an_output_on_an_input_is_refused(tmp_path: Path) -> None:
     song = tmp_path / "vocals.wav"
     with pytest.raises(UsageError, match="would overwrite the input"):
-        check_collisions({song: [tmp_path / "x" / ".." / "vocals.wav"]})
+        check_collisions({song: [tmp_path / "x" / ".." / "vocals.wav"]}, Places())
+
+
+def test_an_output_is_on_its_input_whatever_links_lead_there(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/song.wav").touch()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "linked.wav").symlink_to("real/song.wav")
+    for song in (tmp_path / "real/song.wav", tmp_path / "linked.wav"):
+        with pytest.raises(UsageError, match="would overwrite the input"):
+            check_collisions({song: [tmp_path / "link/song.wav"]}, Places())
+    # A link in the place of a stem is replaced, not followed.
+    (tmp_path / "stem.wav").symlink_to("real/song.wav")
+    check_collisions({tmp_path / "real/song.wav": [tmp_path / "stem.wav"]}, Places())

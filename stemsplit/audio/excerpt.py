@@ -61,7 +61,8 @@ def cut(info: StreamInfo, excerpt: Excerpt) -> StreamInfo:
     if excerpt.preview is not None:
         start = max(0.0, ((info.duration or 0.0) - excerpt.preview) / 2)
         end = start + excerpt.preview
-    if info.duration is not None and start >= info.duration:
+    # What is declared is rounded: a song of a few samples has a length of 0.00 s.
+    if start > 0 and info.duration is not None and start >= info.duration:
         raise InputError(f"ends at {info.duration:.1f} s, before {start:g} s", path=info.path)
     first = round(start * info.sample_rate)
     # A part that is shorter than a frame is one frame.

@@ -7,13 +7,19 @@ from pathlib import Path
 
 #: What programs for DJs make: a song and its stems in one file, which is split already.
 STEM_SUFFIXES = (".stem.mp4", ".stem.m4a")
-_HEAD = 64  # bytes that the patterns look at
+_HEAD = 200  # bytes that the patterns look at
 #: How files begin that may hold audio. Pictures that share a container are told apart by brand.
+#: One file too many does no harm: ffmpeg finds nothing in it.
 _MAGIC = re.compile(
-    rb"(?:RIFF|RF64|BW64|RIFX)....WAVE"
-    rb"|FORM....AIF[FC]"
+    rb"(?:RIFF|RF64|BW64|RIFX)....(?:WAVE|XWMA)"
+    rb"|FORM....(?:AIF[FC]|8SVX)|FRM8........DSD |DSD \x1c\x00\x00\x00|NIST_1A|nut/multimedia"
     rb"|fLaC|OggS|ID3[\x02-\x04]|wvpk|MAC |TTA[12]|caff\x00\x01|\.snd|MPCK|MP\+|\.ra\xfd|\.RMF"
-    rb"|Creative Voice File\x1a|#!AMR|\x0b\x77|\x7f\xfe\x80\x01|riff\x2e\x91\xcf\x11"
+    rb"|tBaK|ajkg|ea3\x03|APETAGEX|....\xf8\x72\x6f[\xba\xbb]"  # the last: TrueHD and MLP
+    rb"|\x64\xa3[\x01-\x04]\x00|\x00[\x01-\x04]\xa3\x64"  # IRCAM
+    rb"|Creative Voice File\x1a|#!AMR|\x0b\x77|riff\x2e\x91\xcf\x11"
+    rb"|DTSHDHDR|\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\x00|\xff\x1f\x00\xe8"
+    rb"|\x47.{187}\x47|.{4}\x47.{191}\x47"  # MPEG transport streams, without and with times
+    rb"|\x56[\xe0-\xff]"  # AAC in LATM
     rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11"  # ASF: wma, wmv
     rb"|\x1a\x45\xdf\xa3"  # EBML: mka, mkv, webm
     rb"|RIFF....AVI |FLV\x01|\x00\x00\x01\xba"

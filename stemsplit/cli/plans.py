@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+import hashlib
+import os
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,14 @@ from stemsplit.audio.formats import RULES, depth_of
 from stemsplit.checkpoints import loading
 from stemsplit.cli.inputs import Song
 from stemsplit.separation.delivery import as_files, project_paths
-from stemsplit.separation.naming import Names, check_collisions, clashes, safe_folder
+from stemsplit.separation.naming import (
+    Names,
+    Places,
+    check_collisions,
+    clashes,
+    safe_folder,
+    safe_name,
+)
 from stemsplit.separation.selection import Selection, select_stems
 from stemsplit.types import Daw, EncodingOptions, EngineOptions, Existing
 
@@ -61,6 +70,8 @@ _WITHOUT_EFFECT = frozenset(
 #: So do these of the engine, on a CPU. On a GPU they move the last bits of a sample, which is no
 #: reason to do a night again on another machine or with another batch.
 _WITHOUT_SOUND = ("device", "batch")
+#: Of a digest, where only that tells two songs apart.
+_DIGITS = 8
 
 
 def settings_of(options: SplitOptions) -> dict[str, Any]:
@@ -133,34 +144,54 @@ def select(options: SplitOptions) -> Selection:
 def plan_all(
     songs: Sequence[Song], stems: Sequence[str], options: SplitOptions
 ) -> dict[Path, Plan]:
-    """Return the plan of each of ``songs`` by its path; names that clash keep their endings.
+    """Return the plan of each of ``songs`` by its path; where names clash they say more.
 
     Raises ``UsageError`` where that does not help.
     """
-    plans = {song.path: _plan(song, stems, options) for song in songs}
-    while clashing := clashes({path: plan.files for path, plan in plans.items()}):
-        again = {
-            song.path: _plan(song, stems, options, whole_name=True)
-            for song in songs
-            if song.path in clashing
+    places = Places()
+    by_path = {song.path: song for song in songs}
+    names = {path: _names(song) for path, song in by_path.items()}
+    plans: dict[Path, Plan] = {}
+    clashing = set(by_path)
+    while clashing:
+        again = {path: next(names[path], None) for path in by_path if path in clashing}
+        changed = {
+            path: _plan(by_path[path], *name, stems, options)
+            for path, name in again.items()
+            if name is not None
         }
-        if all(plans[path] == plan for path, plan in again.items()):
+        if not changed:
             break
-        plans |= again
-    check_collisions({path: plan.files for path, plan in plans.items()})
+        plans |= changed
+        clashing = clashes({path: plan.files for path, plan in plans.items()}, places)
+    check_collisions({path: plan.files for path, plan in plans.items()}, places)
     return plans
 
 
-def _plan(
-    song: Song, stems: Sequence[str], options: SplitOptions, *, whole_name: bool = False
-) -> Plan:
+def _names(song: Song) -> Iterator[tuple[Path, str]]:
+    """Yield where below the output folder, and by what name, the stems of ``song`` may be.
+
+    Each is less likely than the one before to be that of another song too. The last ones are for
+    names that differ in nothing that every file system takes, or in an end too long for it.
+    """
+    path, below = song.path, song.below
+    mirrored = below if below.parts else Path(path.absolute().parent.name)
+    for folder in (below, mirrored):
+        yield folder, safe_name(path.stem)
+        yield folder, safe_name(path.name)
+    for whole in (below / path.name, path.absolute()):
+        digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:_DIGITS]
+        yield below, f"{safe_name(path.name)} {digest}"
+
+
+def _plan(song: Song, below: Path, name: str, stems: Sequence[str], options: SplitOptions) -> Plan:
     names = Names(
         track=song.path,
-        folder=options.folder / safe_folder(song.below),
+        folder=options.folder / safe_folder(below),
         template=options.template,
         extension=RULES[options.encoding.format].extension,
         model=loading.label(options.model),
-        whole_name=whole_name,
+        name=name,
     )
     projects = project_paths(names, options.daws)
     return Plan(names.of_stems(stems), projects, names.of_manifest())

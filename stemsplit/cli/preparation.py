@@ -13,7 +13,7 @@ from threading import Event
 
 from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import cut
-from stemsplit.audio.names import sounds_by_name
+from stemsplit.audio.names import promises_sound, sounds_by_name
 from stemsplit.audio.probe import probe, refuse_unreadable
 from stemsplit.cli.inputs import Song
 from stemsplit.cli.plans import Orders, Plan
@@ -132,7 +132,7 @@ class Preparation:
         try:
             return cut(probe(song.path), self._options.excerpt)
         except NoAudioError as error:
-            if song.found:
+            if song.found and not promises_sound(song.path.name):
                 return Silent(song, error.reason)
             raise
         except InputError as error:

@@ -95,7 +95,7 @@ def check_template(template: str, stems: Sequence[str]) -> None:
 class Names:
     """What the files of the input ``track`` are called below ``folder``, by a checked ``template``.
 
-    With ``whole_name``, ``{track}`` keeps the ending of the input's name.
+    ``{track}`` is the input's name without its ending, or ``name``, a safe one.
     """
 
     track: Path
@@ -103,7 +103,7 @@ class Names:
     template: str
     extension: str
     model: str
-    whole_name: bool = False
+    name: str | None = None
 
     def of_stems(self, stems: Sequence[str]) -> dict[str, Path]:
         """Return the path of each of ``stems``.
@@ -142,7 +142,7 @@ class Names:
     @property
     def _values(self) -> dict[str, str]:
         return {
-            "track": safe_name(self.track.name if self.whole_name else self.track.stem),
+            "track": safe_name(self.track.stem) if self.name is None else self.name,
             "trackext": safe_name(self.track.suffix.lstrip(".")),
             "ext": self.extension,
             "model": safe_name(self.model),
@@ -154,32 +154,46 @@ def safe_folder(folder: Path) -> Path:
     return Path(*(safe_name(part) for part in folder.parts))
 
 
-def clashes(plans: Mapping[Path, Iterable[Path]]) -> set[Path]:
+class Places:
+    """Where files are, whatever links lead to their folders; each folder is looked at once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, Path] = {}
+
+    def of(self, path: Path) -> Path:
+        """Return the one path of the file at ``path``; if that is a link, it is not followed."""
+        folder = path.parent
+        if folder not in self._folders:
+            self._folders[folder] = folder.resolve()
+        return self._folders[folder] / path.name
+
+
+def clashes(plans: Mapping[Path, Iterable[Path]], places: Places) -> set[Path]:
     """Return the inputs of ``plans`` of which another one would write the same file."""
     writers: dict[Path, set[Path]] = {}
     for source, outputs in plans.items():
         for output in outputs:
-            writers.setdefault(output.resolve(), set()).add(source)
+            writers.setdefault(places.of(output), set()).add(source)
     return {source for sources in writers.values() if len(sources) > 1 for source in sources}
 
 
-def check_collisions(plans: Mapping[Path, Iterable[Path]]) -> None:
+def check_collisions(plans: Mapping[Path, Iterable[Path]], places: Places) -> None:
     """Raise ``UsageError`` if two inputs would write one file, or one would overwrite an input.
 
     ``plans`` maps each input to the files that it will write.
     """
-    inputs = {path.resolve(): path for path in plans}
+    inputs = {place: path for path in plans for place in (places.of(path), path.resolve())}
     owner: dict[Path, Path] = {}
     for source, outputs in plans.items():
         for output in outputs:
-            target = output.resolve()
-            if target in inputs:
+            place = places.of(output)
+            if place in inputs:
                 raise UsageError(
-                    f"{output}: the output would overwrite the input {inputs[target]}",
+                    f"{output}: the output would overwrite the input {inputs[place]}",
                     hint="choose another folder with --out",
                 )
-            if owner.setdefault(target, source) != source:
+            if owner.setdefault(place, source) != source:
                 raise UsageError(
-                    f"{owner[target]} and {source} would both write {output}",
-                    hint="name them apart, as with --filename '{track}.{trackext}/{stem}.{ext}'",
+                    f"{owner[place]} and {source} would both write {output}",
+                    hint="tell them apart by {track}, as in --filename '{track}/{stem}.{ext}'",
                 )

@@ -28,6 +28,7 @@ from stemsplit.separation.naming import (
     DEFAULT_FOLDER,
     DEFAULT_TEMPLATE,
     Names,
+    Places,
     check_collisions,
     template_for,
 )
@@ -247,7 +248,7 @@ class Separator:
         outputs = names.of_stems(selection.wanted)
         projects = project_paths(names, daws)
         files = [*outputs.values(), *projects.values()]
-        check_collisions({song: files})
+        check_collisions({song: files}, Places())
         for path in files:
             refuse_existing(path, force=force)
         job = Job(
