@@ -20,6 +20,8 @@ import soundfile
 from audio_files import run_ffmpeg
 from command import TINY, files_below, run
 
+from stemsplit.audio.tags.model import Tags
+from stemsplit.audio.tags.reading import read_tags
 from stemsplit.cli.console import Console
 from stemsplit.cli.inputs import Song
 from stemsplit.cli.outcomes import Outcome
@@ -27,9 +29,9 @@ from stemsplit.cli.plans import Orders, SplitOptions, plan_all
 from stemsplit.cli.splitter import Splitter
 from stemsplit.cli.stages import Stages
 from stemsplit.errors import ResourceError
-from stemsplit.separation import claims, manifest
+from stemsplit.separation import claims, manifest, pipeline
 from stemsplit.separation.naming import DEFAULT_TEMPLATE
-from stemsplit.types import EncodingOptions, EngineOptions
+from stemsplit.types import EncodingOptions, EngineOptions, StreamInfo
 
 STEMS = ["bass", "drums", "other", "vocals"]
 
@@ -356,6 +358,30 @@ def test_a_song_whose_model_cannot_be_loaded_is_free(library: Path, tmp_path: Pa
         Stages(orders, splitter, mine, told.append).split_all([song])
         assert other.take(plans[song.path].manifest, [])
     assert [str(outcome.error) for outcome in told] == ["no device 'cuda:99' on this machine"]
+
+
+def test_a_defect_of_ours_costs_one_song(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(info: StreamInfo) -> tuple[Tags, list[str]]:
+        if info.path.name == "1.wav":
+            raise KeyError("a tag")
+        return read_tags(info)
+
+    monkeypatch.setattr(pipeline, "read_tags", stumble)
+    result = run("library", "--json", "--debug", cwd=tmp_path)
+    records = {Path(record["input"]).stem: record for record in result.records}
+    assert {name: record["status"] for name, record in records.items()} == ALL_DONE | {
+        "1": "failed"
+    }
+    assert (result.code, records["1"]["exit_code"]) == (6, 1)
+    assert records["1"]["error"].startswith("KeyError: 'a tag' (test_cli_night.py:")
+    assert "in stumble" in result.stderr  # where it comes from
+    assert "please report it" in result.stderr
+    assert [name for name in files_below(tmp_path / "separated") if "/1/" in name] == []
+    monkeypatch.undo()
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    assert statuses(cwd=tmp_path) == ALL_SKIPPED | {"1": "done"}
 
 
 def test_ctrl_c_leaves_a_folder_that_can_be_gone_on_with(library: Path, tmp_path: Path) -> None:

@@ -89,14 +89,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _flush(sys.stdout, sys.stderr)
 
 
+def told(exc: Exception) -> StemsplitError:
+    """Return what a person is told of ``exc``."""
+    return exc if isinstance(exc, StemsplitError) else defect(exc)
+
+
 def defect(exc: Exception) -> StemsplitError:
     """Return what a person is told of ``exc``, which nobody has foreseen."""
     last = traceback.extract_tb(exc.__traceback__)[-1]
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
-    return StemsplitError(
+    error = StemsplitError(
         f"{type(exc).__name__}: {exc} ({place})",
         hint="this is a defect of stemsplit; please report it with the output of --debug",
     )
+    error.__cause__ = exc
+    return error
 
 
 def _style(arguments: Sequence[str]) -> ProgressStyle:

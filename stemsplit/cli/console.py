@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
-from stemsplit.errors import ResourceError, StemsplitError, printable
+from stemsplit.errors import ExitCode, ResourceError, StemsplitError, printable
 from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ class Console:
     """Two streams and how much is said on the second.
 
     ``quiet`` 1 hides progress and remarks, 2 hides warnings too; errors are always shown.
-    ``verbose`` 1 says what is done and how long it took. ``style`` "ndjson" makes every line on
-    stderr an object, for programs.
+    ``verbose`` 1 says what is done and how long it took. ``debug`` shows where an error that nobody
+    has foreseen comes from. ``style`` "ndjson" makes every line on stderr an object, for programs.
     """
 
     stdout: TextIO
@@ -34,6 +35,7 @@ class Console:
     verbose: int = 0
     json: bool = False
     style: ProgressStyle = "auto"
+    debug: bool = False
     #: What is said in place of a path: that of a temporary file means nothing to anybody.
     names: dict[str, str] = field(default_factory=dict)
     _bar: Bar | None = field(default=None, init=False)
@@ -64,6 +66,9 @@ class Console:
 
     def error(self, error: StemsplitError) -> None:
         """Say what went wrong in one line, and what to do about it in another."""
+        if self.debug and error.exit_code == ExitCode.DEFECT:
+            for line in traceback.format_exception(error):
+                self._say(line.rstrip())
         if self.style == "ndjson":
             code = error.exit_code.value
             self.event("error", error=str(error), hint=error.hint, exit_code=code)

@@ -263,6 +263,7 @@ class Reporting:
             verbose=self.verbose,
             json=self.json,
             style=self.progress,
+            debug=self.debug,
         )
 
 

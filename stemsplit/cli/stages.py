@@ -12,6 +12,7 @@ from itertools import chain
 from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeAlias
 
+from stemsplit.cli.app import told
 from stemsplit.cli.events import show
 from stemsplit.cli.inputs import Song
 from stemsplit.cli.outcomes import Outcome, ends_all, not_tried
@@ -82,7 +83,8 @@ class Stages:
     def split_all(self, songs: Iterable[Song | InputError]) -> None:
         """Split ``songs`` and tell what became of each.
 
-        After a lack of disk or memory the rest is not tried. Raises ``UsageError`` and
+        Whatever a song comes to, even by a defect of ours, the others are split; but after a lack
+        of disk or memory the rest is not tried. Raises ``UsageError`` and
         ``CheckpointError``, with which no song can be split at all.
         """
         try:
@@ -167,12 +169,10 @@ class Stages:
             found = self._preparation.prepare(song, self._splitter.sample_rate, stop)
             if isinstance(found, Ready):
                 self._load_for(found)
-        except StemsplitError as error:
-            if self._splitter.sample_rate is None and isinstance(
-                error, UsageError | CheckpointError
-            ):
+        except Exception as exc:
+            if not self._loaded and isinstance(exc, UsageError | CheckpointError):
                 raise  # there is no model, for this song or any other
-            return error
+            return told(exc)
         return found
 
     def _load_for(self, ready: Ready) -> None:
@@ -221,9 +221,9 @@ class Stages:
                 if isinstance(event, Progressed):
                     seconds = event.total / ready.info.sample_rate
                     return _Waiting(ready, writing, seen, events, engine.fills(seconds))
-        except StemsplitError as error:
+        except Exception as exc:
             self._claims.release(ready.ledger.mark)
-            return Outcome.failed(path, error)
+            return Outcome.failed(path, told(exc))
         raise AssertionError("a song waits before it ends")
 
     def _separate(self, waiting: _Waiting) -> Outcome | _Ending:
@@ -237,9 +237,9 @@ class Stages:
                     self._console.warn(remark)
                 shown = self._meanwhile(chain(waiting.seen, events))
                 show(self._console, shown, self._orders.labels[path], path)
-        except StemsplitError as error:
+        except Exception as exc:
             self._claims.release(ready.ledger.mark)
-            return Outcome.failed(path, error)
+            return Outcome.failed(path, told(exc))
         return _Ending(ready, waiting.writing, start)
 
     def _meanwhile(self, events: Iterable[Event]) -> Iterator[Event]:
@@ -266,8 +266,8 @@ class Stages:
                 finished=finished,
                 seconds=time.monotonic() - start,
             )
-        except StemsplitError as error:
-            outcome = Outcome.failed(path, error)
+        except Exception as exc:
+            outcome = Outcome.failed(path, told(exc))
         self._ending = None
         self._claims.release(ready.ledger.mark)
         self._tell(outcome)
