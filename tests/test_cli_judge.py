@@ -141,3 +141,38 @@ def test_a_page_about_the_stems(true: Path, song: Path, tmp_path: Path) -> None:
     assert (refused.code, refused.stdout) == (3, "")
     assert "pages/song.html: exists already" in refused.stderr
     assert not (tmp_path / "again").exists()
+
+
+def test_the_stems_of_a_stem_file_are_compared_too(true: Path, song: Path, tmp_path: Path) -> None:
+    form = ("--format", "stem.mp4", "--codec", "alac", "--depth", "24")
+    words = (song, *form, "--reference", true, "--report", "song.html", "--json")
+    result = run(*words, cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    [record] = result.records
+    assert files_below(tmp_path / "separated") == ["song.stem.mp4"]
+    files = run(song, "-o", "files", "--reference", true, "--json", cwd=tmp_path)
+    [alone] = files.records
+    pairs = zip(sorted_stems(record["scores"]), sorted_stems(alone["scores"]), strict=True)
+    for one, other in pairs:
+        assert one["name"] == other["name"]
+        assert one["global_sdr"] == pytest.approx(other["global_sdr"], abs=1e-3)
+    assert "song.stem.mp4 (stream 2)" in (tmp_path / "song.html").read_text()
+
+
+def test_what_is_left_of_a_truncated_song_is_scored(song: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(song.read_bytes()[: song.stat().st_size * 2 // 3])
+    words = (cut, *TWO, "-n", TINY, "--report", "cut.html", "--json")
+    refused = run(*words, cwd=tmp_path)
+    assert (refused.code, (tmp_path / "cut.html").exists()) == (3, False)
+    result = run(*words, "--accept-truncated", cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    [record] = result.records
+    assert record["scores"]["frames"] == record["frames"]
+    assert any("truncated" in remark for remark in record["scores"]["remarks"])
+    assert (tmp_path / "cut.html").exists()
+
+
+def test_a_song_is_named_once_while_it_is_scored(true: Path, song: Path, tmp_path: Path) -> None:
+    result = run(song, *TWO, "--reference", true, cwd=tmp_path)
+    assert f"scoring {song.name}\n" in result.stderr

@@ -91,7 +91,8 @@ class Batch:
         wanted = self.splitter.selection.wanted
         plans = plan_all(named, wanted, options)
         if self.judge is not None:
-            self.judge.prepare(list(plans), wanted, force=options.existing == "force")
+            replacing = options.existing == "force"
+            self.judge.prepare(list(plans), self.splitter.selection, force=replacing)
         labels = {}
         for number, song in enumerate(named, 1):
             place = f"[{number}/{len(named)}] " if len(songs) > 1 else ""
@@ -139,8 +140,8 @@ class Batch:
         """Return ``outcome`` with the scores of its stems, or with what went wrong with these."""
         path = outcome.input
         try:
-            stems = self._orders.plans[path].stems
-            scores = judge.score(path, stems, self._orders.labels[path])
+            files = self._orders.plans[path].stems
+            scores = judge.score(path, files, self._orders.labels[path])
         except StemsplitError as error:
             return replace(outcome, error=error)
         return replace(outcome, scores=scores)

@@ -125,11 +125,16 @@ def split(
         console.warn("Traktor on Windows reads no ALAC; --codec aac is for all")
     judge = None
     if (reference is not None or report is not None) and not dry_run:
-        if settings.encoding.format == "stem.mp4":
-            raise UsageError("--reference and --report are of stems in files of their own")
         from stemsplit.cli.judge import Judge
 
-        judge = Judge(console, reference, report, settings.told(), settings.excerpt)
+        judge = Judge(
+            console,
+            reference,
+            report,
+            settings.told(),
+            excerpt=settings.excerpt,
+            accept_truncated=settings.accept_truncated,
+        )
     if outputs.to_stdout:
         check_output(
             console,

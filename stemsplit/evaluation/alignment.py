@@ -73,16 +73,19 @@ class Alignment:
         yield from repeat(np.zeros((channels, self.sample_rate), np.float32))
 
 
-def align(tracks: Sequence[Audio], *, sample_rate: int | None = None) -> Alignment:
+def align(
+    tracks: Sequence[Audio], *, sample_rate: int | None = None, accept_truncated: bool = False
+) -> Alignment:
     """Return ``tracks`` side by side, at ``sample_rate`` Hz (None: that of the first file).
 
     Every file is decoded once to count its frames. Stems are cut to the shortest; of the files of a
     sum, the shorter ones end in silence. Delays and polarity are left as they are: see
     ``stemsplit.evaluation.delay``. Raises ``InputError`` for files that cannot be read to their
-    end, that hold no frame, or values that are no numbers.
+    end (unless ``accept_truncated``), that hold no frame, or values that are no numbers.
     """
     remarks: list[str] = []
-    counted = {key: _count(*key, remarks) for track in tracks for key in _files(track)}
+    keys = dict.fromkeys(key for track in tracks for key in _files(track))
+    counted = {key: _count(*key, remarks, accept_truncated=accept_truncated) for key in keys}
     rate = sample_rate or counted[_files(tracks[0])[0]].info.sample_rate
     files = {key: _at_rate(part, rate) for key, part in counted.items()}
     stored = {part.info.sample_rate for part in files.values()} - {rate}
@@ -113,10 +116,12 @@ def _files(track: Audio) -> list[tuple[Path, int, Excerpt]]:
     return [(path, stream, track.excerpt) for path, stream in track.parts()]
 
 
-def _count(path: Path, stream: int, excerpt: Excerpt, remarks: list[str]) -> _Part:
+def _count(
+    path: Path, stream: int, excerpt: Excerpt, remarks: list[str], *, accept_truncated: bool
+) -> _Part:
     info = cut(probe(path, stream), excerpt)
     counter = FrameCounter(info)
-    with decode(info) as decoder:
+    with decode(info, accept_truncated=accept_truncated) as decoder:
         for _ in counter.count(decoder):
             pass
     if counter.frames == 0:

@@ -41,13 +41,17 @@ class Framing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sounds:
-    """What is compared with what, by stem. Without ``references`` there are only measures."""
+    """What is compared with what, by stem. Without ``references`` there are only measures.
+
+    What is left of truncated files counts only where that is ``accept_truncated``.
+    """
 
     song: str
     estimates: Mapping[str, Audio]
     references: Mapping[str, Audio] = field(default_factory=dict)
     mixture: Audio | None = None
     remarks: tuple[str, ...] = ()
+    accept_truncated: bool = False
 
 
 def find_sounds(
@@ -121,7 +125,8 @@ def score_sounds(
     scored = [name for name in sounds.estimates if name in sounds.references]
     true = [sounds.references[name] for name in scored]
     mixtures = [] if sounds.mixture is None else [sounds.mixture]
-    aligned = align([*true, *sounds.estimates.values(), *mixtures])
+    tracks = [*true, *sounds.estimates.values(), *mixtures]
+    aligned = align(tracks, accept_truncated=sounds.accept_truncated)
     scores = yield from _measure(aligned, list(sounds.estimates), scored, framing)
     return replace(
         scores,

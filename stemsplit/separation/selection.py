@@ -53,6 +53,11 @@ class Selection:
         return tuple(self.recipes) if self.file is None else (self.file,)
 
     @property
+    def stems(self) -> tuple[str, ...]:
+        """The names of all outputs but the song, whether each is a file or a stream."""
+        return self.wanted if self.file is None else tuple(n for n in self.recipes if n != SONG)
+
+    @property
     def streams(self) -> tuple[str, ...]:
         """The names of the streams, where there is one file of all."""
         return () if self.file is None else tuple(self.recipes)
