@@ -80,6 +80,19 @@ def test_songs_are_compared_by_name(true: Path, song: Path, tmp_path: Path) -> N
     assert [stem["name"] for stem in two["scores"]["scores"]] == ["bass"]
 
 
+def test_a_mixture_is_called_as_its_folder_is(true: Path, song: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(true, tmp_path / "set" / name)
+        shutil.copy(song, tmp_path / "set" / name / "mixture.wav")
+    words = ("set/two/mixture.wav", "--stems", "bass", "--reference", "set", "--json")
+    result = run(*words, "--report", "two.html", cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    [record] = result.records
+    assert record["scores"]["song"] == "two"
+    assert record["scores"]["references"]["bass"]["paths"] == ["set/two/bass.wav"]
+    assert "<title>two – stemsplit</title>" in (tmp_path / "two.html").read_text()
+
+
 def test_references_that_are_not_there_stop_it_before_the_work(
     true: Path, song: Path, tmp_path: Path
 ) -> None:

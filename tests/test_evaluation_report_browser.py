@@ -232,6 +232,13 @@ def test_the_slider_and_pictures_move_the_position(page: Page) -> None:
     assert page.evaluate("players[0].position") == pytest.approx(SECONDS / 2, abs=0.05)
 
 
+def test_the_lowest_place_of_a_stem_is_played_from_there(page: Page) -> None:
+    assert page.evaluate("document.querySelector('.go').textContent") == "0:02"
+    page.click(".go")
+    page.wait_for("players[0].playing")
+    assert 2 <= page.evaluate("players[0].position") < 4
+
+
 def test_at_its_end_it_stops_and_is_back_at_the_start(page: Page) -> None:
     play(page)
     page.evaluate(f"players[0].seek({SECONDS} - 0.2)")

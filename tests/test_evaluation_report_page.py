@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 from audio_files import Samples, noise, run_ffmpeg, tones
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from song_scores import NAN, song_scores, stem_scores
 
@@ -162,6 +164,50 @@ def test_curves_have_gaps_and_borders_and_the_colours_of_the_page() -> None:
         drawn = re.findall(r"(?:stroke|fill): ?#[0-9a-f]{6}", svg)
         assert not drawn, drawn
         assert "0:02" in svg and "font-family" not in svg and "http" not in svg.split(">", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most", "marks"),
+    [
+        (0.5, 10, [0]),
+        (2, 10, [0, 1, 2]),
+        (30, 5, [0, 10, 20, 30]),
+        (236, 10, [0, 30, 60, 90, 120, 150, 180, 210]),
+        (3_600, 10, [0, 600, 1_200, 1_800, 2_400, 3_000, 3_600]),
+    ],
+)
+def test_marks_of_time_are_those_of_clocks(seconds: float, most: int, marks: list[int]) -> None:
+    assert charts.time_ticks(seconds, most) == marks
+
+
+@given(st.floats(0.01, 14_000), st.integers(4, 12))
+def test_marks_of_time_are_few_and_within_the_song(seconds: float, most: int) -> None:
+    marks = charts.time_ticks(seconds, most)
+    assert marks[0] == 0
+    assert marks[-1] <= seconds
+    assert len(marks) <= most + 1
+
+
+def test_a_page_says_what_is_wrong_with_each_stem() -> None:
+    bleeding = stem_scores("vocals", (7.0, NAN, -3.5, 2.0), si_sir=10.0, si_sar=20.0)
+    late = stem_scores("drums", (1.0,), delay=441, inverted=True)
+    page = html.render([song_scores(bleeding, late)])
+    text = " ".join(re.sub(r"<[^>]*>", "", page).split())
+    # 10 dB below the target are ten parts, and 20 dB one: ten of eleven.
+    assert "Of the error 91 % is sound of other stems, the rest was lost or made up." in text
+    assert "Lowest at 0:02: SDR −3.5 dB." in text
+    assert "none in 1 of 4 frames" in text
+    assert "441 samples (10.0 ms) too late, and left so." in text
+    assert "Its polarity is flipped, and left so." in text
+    assert text.count("Of the error") == 1  # what a delay makes of the error tells nothing
+
+
+def test_settings_are_in_words_and_without_what_tells_runs_apart() -> None:
+    settings = {"overlap": None, "map": {}, "files": {"bass.wav": [1, 2]}, "offline": True}
+    page = html.render([song_scores(stem_scores("vocals"), settings=settings)])
+    assert "<dt>overlap</dt><dd>the model&#39;s own</dd>" in page
+    assert "<dt>offline</dt><dd>yes</dd>" in page
+    assert "<dt>map" not in page and "<dt>files" not in page
 
 
 def test_limits_are_tens_that_hold_what_is_found() -> None:

@@ -13,7 +13,7 @@ from stemsplit.audio.probe import probe
 from stemsplit.cli.console import Console
 from stemsplit.cli.scoreboard import show_song
 from stemsplit.cli.scoring import follow
-from stemsplit.evaluation.references import find_stems
+from stemsplit.evaluation.references import find_stems, title_of
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.scores import Audio, SongScores
 from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
@@ -52,7 +52,7 @@ class Judge:
             refuse_existing(self.report, force=force)
         if self.reference is None or not songs:
             return
-        named = [SongStems(song.stem, song) for song in songs]
+        named = [SongStems(title_of(song), song) for song in songs]
         for split, truth in pair_songs(named, find_songs(self.reference)):
             find_stems(truth.path, selection.stems)
             self._truths[split.path] = truth
@@ -71,7 +71,7 @@ class Judge:
         part = self._part(song)
         true = {} if found is None else found.stems
         sounds = Sounds(
-            song=song.stem,
+            song=title_of(song),
             estimates=stems,
             references={stem: replace(audio, excerpt=part) for stem, audio in true.items()},
             mixture=Audio(paths=(song,), excerpt=part),

@@ -46,6 +46,7 @@ def show_song(song: SongScores, *, colour: bool = False) -> str:
 
     Scores where there are references, measures where there are any, then remarks.
     """
+    from stemsplit.evaluation.report.findings import describe_song
     from stemsplit.evaluation.report.tables import song_values
 
     parts: list[Table | str] = [printable(song.song)]
@@ -54,9 +55,8 @@ def show_song(song: SongScores, *, colour: bool = False) -> str:
         parts += [_score_table(song_values(song)), legend]
     if song.measures:
         parts += ["", _measures_table(song), MEASURES_LEGEND]
-    remarks = remarks_of(song)
-    if remarks:
-        parts += ["", *(f"* {printable(remark)}" for remark in remarks)]
+    if remarks := [f"* {printable(remark)}" for remark in describe_song(song)]:
+        parts += ["", *remarks]
     return _render(parts, colour)
 
 
@@ -76,26 +76,6 @@ def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
             said = ", ".join(f"{metric} of {count}" for metric, count in missing.items())
             parts.append(f"* {printable(stem.name)}: no answer in {stem.songs} songs: {said}")
     return _render(parts, colour)
-
-
-def remarks_of(song: SongScores) -> list[str]:
-    """Return what a reader of the scores should know, one line each."""
-    found = list(song.remarks)
-    if song.null_residual is not None:
-        found.append(f"mix - sum of stems: {song.null_residual:.1f} dB of the mix")
-    for stem in song.scores:
-        if stem.delay:
-            late = "late" if stem.delay > 0 else "early"
-            shift = 1000 * abs(stem.delay) / song.sample_rate
-            found.append(f"{stem.name}: {abs(stem.delay)} samples ({shift:.1f} ms) too {late}")
-        if stem.inverted:
-            found.append(f"{stem.name}: its polarity is flipped")
-        silent = sum(value != value for value in stem.sdr)
-        if silent:
-            found.append(f"{stem.name}: {silent} of {stem.sdr.size} frames silent, not scored")
-    if song.scores and not song.sir_reproducible:
-        found.append("SIR is not determined: the references are band-limited")
-    return found
 
 
 def _score_table(summaries: Iterable[StemSummary]) -> Table:

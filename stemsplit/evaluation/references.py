@@ -109,6 +109,14 @@ def normal(name: str) -> str:
     return re.sub(r"[\W_]+", "_", name.casefold()).strip("_") or name
 
 
+def title_of(mixture: Path) -> str:
+    """Return the name of the song in the file ``mixture``.
+
+    That is its own, or where it tells no more than what it is, the folder's: ``Song/mixture.wav``.
+    """
+    return mixture.resolve().parent.name if normal(mixture.stem) in MIXTURES else mixture.stem
+
+
 def stem_of(name: str, stems: Sequence[str] = STEMS) -> str:
     """Return the stem, of ``stems`` and what else is known, that the file ``name`` ends with.
 

@@ -35,6 +35,9 @@ STYLE = {
 #: Width and height of a chart in CSS pixels, for wide and for narrow pages.
 WIDE, NARROW = (860, 150), (330, 140)
 FIELD_WIDTH = 350
+#: Marks on the time axis of a wide chart, and the seconds that may lie between two.
+TICKS = 10
+CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600)
 #: Curves of BSS Eval: metric, name, dashes, width.
 CURVES = (
     ("sir", "SIR", (1, 2), 1.0),
@@ -65,6 +68,7 @@ def draw_frames(
     without an answer are gaps.
     """
     times = np.arange(stem.sdr.size) * hop + window / 2
+    end = float(times[-1] + window / 2)
     drawn = []
     for size in (WIDE, NARROW):
         figure, axes = _new_chart(size, 32)
@@ -81,8 +85,9 @@ def draw_frames(
                 line.set_dashes(dashes)
             elif stem.sdr.size < 90:
                 line.set(marker="o", markersize=3.5)
-        axes.set(xlim=(0, times[-1] + window / 2), ylim=limits)
-        axes.xaxis.set_major_formatter(_clock_formatter())
+        axes.set(xlim=(0, end), ylim=limits)
+        ticks = time_ticks(end, TICKS if size == WIDE else TICKS // 2)
+        axes.set_xticks(ticks, [_clock(tick) for tick in ticks])
         drawn.append(_tidy(figure))
     return drawn[0], drawn[1]
 
@@ -206,10 +211,14 @@ def _new_chart(size: tuple[int, int], left: int) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _clock_formatter() -> Any:
-    from matplotlib.ticker import FuncFormatter
+def time_ticks(seconds: float, most: int) -> list[int]:
+    """Return seconds to be marked from 0 to ``seconds``, as clocks count: ``most`` or one more."""
+    step = next((step for step in CLOCK_STEPS if seconds / step <= most), CLOCK_STEPS[-1])
+    return list(range(0, int(seconds) + 1, step))
 
-    return FuncFormatter(lambda second, _: f"{int(second) // 60}:{int(second) % 60:02}")
+
+def _clock(second: int) -> str:
+    return f"{second // 60}:{second % 60:02}"
 
 
 def _tidy(figure: Figure) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,12 @@ from stemsplit.audio.targets import write_text
 from stemsplit.errors import printable
 from stemsplit.evaluation.report import charts, excerpt
 from stemsplit.evaluation.report.explanations import GROUPS, MEASURES, METRICS, Explained
+from stemsplit.evaluation.report.findings import (
+    describe_error,
+    describe_faults,
+    describe_song,
+    find_lowest,
+)
 from stemsplit.evaluation.report.published import METRICS as PUBLISHED_METRICS
 from stemsplit.evaluation.report.published import Metric, published_scores
 from stemsplit.evaluation.report.tables import (
@@ -26,7 +32,7 @@ from stemsplit.evaluation.report.tables import (
     song_values,
     summarise,
 )
-from stemsplit.evaluation.scores import SongScores, StemMeasures
+from stemsplit.evaluation.scores import Audio, SongScores, StemMeasures, StemScores
 
 SECONDS = 30.0
 #: Seconds of sound in a page, over all songs, stems and versions: 7.7 MB at 128 kbit/s, and 10 MB
@@ -34,6 +40,8 @@ SECONDS = 30.0
 MOST_SOUND = 480.0
 #: Of many songs, those with the worst scores can be seen over time and heard: so many.
 SHOWN_SONGS = 3
+#: Settings that tell runs apart, which a page says more clearly or not at all.
+UNSEEN = ("files", "window", "hop")
 #: Which figure of ours is what others publish.
 OWN: Mapping[Metric, str] = {"cSDR": "sdr", "uSDR": "global_sdr"}
 
@@ -56,6 +64,7 @@ def render(songs: Sequence[SongScores], *, seconds: float = SECONDS) -> str:
     if not songs:
         raise ValueError("a report needs a song")
     shown, seconds = choose_shown(songs, seconds)
+    summaries = summarise(songs)
     style, script = (_asset(f"page.{ending}") for ending in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = jinja2.Environment(
@@ -73,8 +82,8 @@ def render(songs: Sequence[SongScores], *, seconds: float = SECONDS) -> str:
             _show_song(song, seconds if any(song is one for one in shown) else None)
             for song in songs
         ],
-        overview=_score_table(summarise(songs)) if len(songs) > 1 else None,
-        field=[f for metric in PUBLISHED_METRICS if (f := _show_field(metric, songs))],
+        overview=_score_table(summaries) if len(songs) > 1 else None,
+        field=[f for metric in PUBLISHED_METRICS if (f := _show_field(metric, summaries))],
         groups=GROUPS,
         metrics=METRICS,
         measures=MEASURES,
@@ -141,14 +150,15 @@ def _show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
                 "frames": own.frames if own else 0,
                 "charts": drawn,
                 "sounds": sounds.get(name),
-                "estimate": printable(song.estimates.get(name, "")),
-                "reference": printable(song.references.get(name, "")),
+                "estimate": _place(song.estimates.get(name)),
+                "reference": _place(song.references.get(name)),
+                "reading": None if scores is None else _read(scores, song, first, length),
             }
         )
     return {
         "name": printable(song.song),
         "song": song,
-        "remarks": [printable(remark) for remark in _remarks(song)],
+        "remarks": [printable(remark) for remark in describe_song(song, figure)],
         "length": song.frames / song.sample_rate,
         "table": _score_table(values) if values else None,
         "lede": [(printable(stem.name), stem.values["global_sdr"]) for stem in values],
@@ -162,9 +172,34 @@ def _show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
         "heard": bool(cut),
         "shown": seconds is not None,
         "measures": _measures_table(song.measures),
-        "mixture": printable(song.mixture) if song.mixture else "",
-        "settings": {printable(k): printable(_setting(v)) for k, v in song.settings.items()},
+        "mixture": _place(song.mixture),
+        "settings": {
+            printable(name): printable(_setting(value))
+            for name, value in song.settings.items()
+            if name not in UNSEEN and value not in ({}, [])
+        },
     }
+
+
+def _read(stem: StemScores, song: SongScores, first: float, length: float) -> dict[str, Any]:
+    """Return what is wrong with ``stem`` in words, and where; the sound begins at ``first`` s."""
+    lowest = find_lowest(stem)
+    second = 0.0 if lowest is None else lowest * song.hop
+    return {
+        "faults": list(describe_faults(stem, song.sample_rate)),
+        "lowest": None if lowest is None else float(stem.sdr[lowest]),
+        "second": second,
+        "heard": second - first if first <= second < first + length else None,
+        "error": describe_error(stem),
+    }
+
+
+def _place(audio: Audio | None) -> str:
+    """Return the names of the files of ``audio``, with the folder that they are in."""
+    if audio is None:
+        return ""
+    folders = {path.absolute().parent.name for path in audio.paths}
+    return printable(f"{folders.pop()}/{audio}" if len(folders) == 1 else audio)
 
 
 def _show_sounds(cut: excerpt.Excerpt, sample_rate: int) -> dict[str, dict[str, Any]]:
@@ -186,11 +221,11 @@ def _show_sounds(cut: excerpt.Excerpt, sample_rate: int) -> dict[str, dict[str, 
     return shown
 
 
-def _show_field(metric: Metric, songs: Sequence[SongScores]) -> dict[str, Any] | None:
+def _show_field(metric: Metric, summaries: Sequence[StemSummary]) -> dict[str, Any] | None:
     """Return what is published in ``metric`` about our stems, with our own row; None for none."""
     own = {
         stem.name: stem.values[OWN[metric]]
-        for stem in summarise(songs)
+        for stem in summaries
         if math.isfinite(stem.values[OWN[metric]])
     }
     entries = [entry for entry in published_scores(metric) if own.keys() & entry.values.keys()]
@@ -269,24 +304,11 @@ def _measure(stem: StemMeasures, measure: Explained) -> str:
     return str(value) if isinstance(value, int) else figure(value, 1)
 
 
-def _remarks(song: SongScores) -> Iterable[str]:
-    yield from song.remarks
-    if song.null_residual is not None:
-        yield f"The mix less the sum of the stems: {figure(song.null_residual, 1)} dB of the mix."
-    for stem in song.scores:
-        if stem.delay:
-            late = "late" if stem.delay > 0 else "early"
-            yield (
-                f"{stem.name}: the estimate is {abs(stem.delay)} samples "
-                f"({1000 * abs(stem.delay) / song.sample_rate:.1f} ms) {late}; it was not moved."
-            )
-        if stem.inverted:
-            yield f"{stem.name}: the polarity of the estimate is flipped; it was left as it is."
-    if song.scores and not song.sir_reproducible:
-        yield "SIR is not determined here: the references are band-limited."
-
-
 def _setting(value: Any) -> str:
+    if value is None:
+        return "the model's own"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_setting(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):

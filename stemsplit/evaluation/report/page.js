@@ -35,6 +35,9 @@ class Player {
     on(".solo", () => this.set(stem, "solo", !stem.solo));
     on(".mute", () => this.set(stem, "mute", !stem.mute));
     on(".alone", () => this.playAlone(stem));
+    for (const button of element.querySelectorAll(".go")) {
+      button.addEventListener("click", () => this.playFrom(Number(button.dataset.to)));
+    }
     for (const radio of element.querySelectorAll(".switch input")) {
       radio.addEventListener("change", () => this.choose(radio.value, stem));
     }
@@ -152,6 +155,11 @@ class Player {
     for (const other of this.stems) other.solo = other === stem;
     stem.mute = false;
     this.update();
+    await this.play();
+  }
+
+  async playFrom(position) {
+    this.seek(position);
     await this.play();
   }
 

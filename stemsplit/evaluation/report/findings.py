@@ -1,0 +1,64 @@
+"""What a person should know of a song besides its figures, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from stemsplit.evaluation.report.tables import decibel
+from stemsplit.evaluation.scores import SongScores, StemScores
+
+#: How a figure is printed, with so many decimals.
+Show = Callable[[float, int], str]
+
+
+def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
+    """Yield what was done to make the files of ``song`` alike, and what is wrong or unsure."""
+    yield from song.remarks
+    if song.null_residual is not None:
+        residual = show(song.null_residual, 1)
+        yield f"the mix less the sum of the stems: {residual} dB of the mix"
+    for stem in song.scores:
+        for fault in describe_faults(stem, song.sample_rate):
+            yield f"{stem.name}: {fault}"
+        silent = int(np.count_nonzero(np.isnan(stem.sdr)))
+        if silent:
+            yield (
+                f"{stem.name}: {silent} of {stem.sdr.size} frames not scored, "
+                "a stem or its estimate is silent there"
+            )
+    if song.scores and not song.sir_reproducible:
+        yield "SIR is not determined: the references are band-limited"
+
+
+def describe_faults(stem: StemScores, sample_rate: int) -> Iterator[str]:
+    """Yield what makes ``stem`` score badly however good it sounds."""
+    if stem.delay:
+        late = "late" if stem.delay > 0 else "early"
+        shift = 1000 * abs(stem.delay) / sample_rate
+        yield f"{abs(stem.delay)} samples ({shift:.1f} ms) too {late}, and left so"
+    if stem.inverted:
+        yield "its polarity is flipped, and left so"
+
+
+def find_lowest(stem: StemScores) -> int | None:
+    """Return the frame of the lowest SDR; None where fewer than two have one."""
+    answered = np.isfinite(stem.sdr)
+    if np.count_nonzero(answered) < 2:
+        return None
+    return int(np.argmin(np.where(answered, stem.sdr, np.inf)))
+
+
+def describe_error(stem: StemScores) -> str | None:
+    """Return what the error of ``stem`` is made of; None where one cannot tell, as with a delay.
+
+    SI-SIR and SI-SAR are of one target, so that the energies of what they hold against it add up.
+    """
+    if stem.delay or not (math.isfinite(stem.si_sir) and math.isfinite(stem.si_sar)):
+        return None
+    bleed, rest = 10 ** (-stem.si_sir / 10), 10 ** (-stem.si_sar / 10)
+    share = 100 * bleed / (bleed + rest)
+    part = f"{share:.0f} %" if share >= 1 else "less than 1 %"
+    return f"Of the error {part} is sound of other stems, the rest was lost or made up."
