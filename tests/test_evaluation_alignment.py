@@ -9,6 +9,7 @@ from audio_files import noise, store_stem_file, store_wav
 from stemsplit.audio.decode import decode, read
 from stemsplit.audio.probe import probe
 from stemsplit.errors import ExitCode, InputError
+from stemsplit.evaluation import alignment as alignment_module
 from stemsplit.evaluation.alignment import align
 from stemsplit.evaluation.scores import Audio
 
@@ -41,6 +42,18 @@ def test_blocks_of_any_size_hold_the_same_frames_twice(place, block_frames):
         np.testing.assert_array_equal(joined(alignment, block_frames), np.stack(stems))
     sizes = {block.shape[-1] for block in alignment.blocks(block_frames)}
     assert max(sizes) == min(frames, block_frames or 44_100)
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 20])
+def test_what_is_too_long_to_be_kept_is_decoded_again(place, monkeypatch, kept):
+    monkeypatch.setattr(alignment_module, "KEPT", kept)
+    short, long = noise(50_001), noise(150_000, seed=2)  # 0.4 and 1.2 MB
+    alignment = align([place("a.wav", short), place("b.wav", long)])
+    for _ in range(2):
+        np.testing.assert_array_equal(joined(alignment), np.stack([short, long[:, :50_001]]))
+    place("a.wav", -short)
+    heard = joined(alignment)[0]
+    np.testing.assert_array_equal(heard, short if kept else -short)
 
 
 def test_the_longer_stems_are_cut_and_it_is_said(place):
@@ -128,7 +141,8 @@ def test_what_cannot_be_read(tmp_path, place):
         align([good, place("none.wav", np.zeros((2, 0), np.float32))])
 
 
-def test_closing_early_leaves_no_process(place):
+def test_closing_early_leaves_no_process(place, monkeypatch):
+    monkeypatch.setattr(alignment_module, "KEPT", 0)
     alignment = align([place(f"{k}.wav", noise(500_000)) for k in range(3)])
     blocks = alignment.blocks(1_000)
     next(blocks)

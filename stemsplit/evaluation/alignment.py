@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +22,24 @@ from stemsplit.errors import InputError
 from stemsplit.evaluation.scores import Audio
 from stemsplit.types import StreamInfo
 
+_File: TypeAlias = tuple[Path, int, Excerpt]
+
+#: Bytes of decoded files that are kept: short songs, nine stereo files of 40 s, are decoded once.
+KEPT = 1 << 27
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One file of a sum: what it is, and its length at the common rate."""
+    """One file of a sum: what it is, its length at the common rate, and what was kept of it."""
 
     info: StreamInfo
     frames: int
+    kept: tuple[Block, ...] | None  # all its blocks, or none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """Stems that can be read side by side, as often as one likes, in memory of a second each.
+    """Stems that can be read side by side, as often as one likes, in bounded memory.
 
     ``remarks`` tell what was done to make them alike: each was resampled to ``sample_rate``, mono
     was put on both channels, more than two channels were mixed down, and the longer stems are cut.
@@ -60,10 +67,13 @@ class Alignment:
                 yield block
 
     def _read(self, part: _Part, stack: ExitStack) -> BlockReader:
-        # What is wrong with the file has been told when it was counted.
-        decoder = stack.enter_context(decode(part.info, accept_truncated=True))
+        decoded: Iterator[Block]
+        if part.kept is not None:
+            decoded = iter(part.kept)
+        else:  # what is wrong with the file has been told when it was counted
+            decoded = stack.enter_context(decode(part.info, accept_truncated=True))
         rates = {"from_rate": part.info.sample_rate, "to_rate": self.sample_rate}
-        blocks = resample(decoder, channels=part.info.channels, **rates)
+        blocks = resample(decoded, channels=part.info.channels, **rates)
         return BlockReader(self._end(stack.enter_context(closing(blocks)), part))
 
     def _end(self, blocks: Iterator[Block], part: _Part) -> Iterator[Block]:
@@ -78,14 +88,18 @@ def align(
 ) -> Alignment:
     """Return ``tracks`` side by side, at ``sample_rate`` Hz (None: that of the first file).
 
-    Every file is decoded once to count its frames. Stems are cut to the shortest; of the files of a
-    sum, the shorter ones end in silence. Delays and polarity are left as they are: see
-    ``stemsplit.evaluation.delay``. Raises ``InputError`` for files that cannot be read to their
-    end (unless ``accept_truncated``), that hold no frame, or values that are no numbers.
+    Every file is decoded once to count its frames; short ones are kept. Stems are cut to the
+    shortest; of the files of a sum, the shorter ones end in silence. Delays and polarity are left
+    as they are: see ``stemsplit.evaluation.delay``. Raises ``InputError`` for files that cannot be
+    read to their end (unless ``accept_truncated``), that hold no frame, or values that are no
+    numbers.
     """
     remarks: list[str] = []
-    keys = dict.fromkeys(key for track in tracks for key in _files(track))
-    counted = {key: _count(*key, remarks, accept_truncated=accept_truncated) for key in keys}
+    counted: dict[_File, _Part] = {}
+    room = KEPT
+    for file in dict.fromkeys(file for track in tracks for file in _files(track)):
+        counted[file] = _count(file, remarks, room, accept_truncated=accept_truncated)
+        room -= sum(block.nbytes for block in counted[file].kept or ())
     rate = sample_rate or counted[_files(tracks[0])[0]].info.sample_rate
     files = {key: _at_rate(part, rate) for key, part in counted.items()}
     stored = {part.info.sample_rate for part in files.values()} - {rate}
@@ -112,22 +126,27 @@ def align(
     )
 
 
-def _files(track: Audio) -> list[tuple[Path, int, Excerpt]]:
+def _files(track: Audio) -> list[_File]:
     return [(path, stream, track.excerpt) for path, stream in track.parts()]
 
 
-def _count(
-    path: Path, stream: int, excerpt: Excerpt, remarks: list[str], *, accept_truncated: bool
-) -> _Part:
+def _count(file: _File, remarks: list[str], room: int, *, accept_truncated: bool) -> _Part:
+    """Return how long ``file`` is, and its blocks where they are not more than ``room`` bytes."""
+    path, stream, excerpt = file
     info = cut(probe(path, stream), excerpt)
     counter = FrameCounter(info)
+    kept: list[Block] = []
     with decode(info, accept_truncated=accept_truncated) as decoder:
-        for _ in counter.count(decoder):
-            pass
+        for block in counter.count(decoder):
+            room -= block.nbytes
+            if room >= 0:
+                kept.append(block)
+            else:
+                kept.clear()
     if counter.frames == 0:
         where = "" if excerpt == WHOLE else " in the part that is asked for"
         raise InputError(f"holds no audio{where}: 0 frames", path=path)
-    part = _Part(info, counter.frames)
+    part = _Part(info, counter.frames, tuple(kept) if room >= 0 else None)
     remarks += (f"{_label(part)}: {complaint}" for complaint in decoder.warnings)
     if info.stored_channels > info.channels:
         mixed = f"{info.stored_channels} channels are mixed down to {info.channels}"
@@ -136,7 +155,7 @@ def _count(
 
 
 def _at_rate(part: _Part, rate: int) -> _Part:
-    return _Part(part.info, round(part.frames * rate / part.info.sample_rate))
+    return replace(part, frames=round(part.frames * rate / part.info.sample_rate))
 
 
 def _remarks_on_lengths(
