@@ -224,6 +224,9 @@ class Stages:
         except Exception as exc:
             self._claims.release(ready.ledger.mark)
             return Outcome.failed(path, told(exc))
+        except BaseException:
+            events.close()
+            raise
         raise AssertionError("a song waits before it ends")
 
     def _separate(self, waiting: _Waiting) -> Outcome | _Ending:
