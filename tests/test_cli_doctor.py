@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from command import run
+from command import TINY, run
 
 from stemsplit import __version__
+from stemsplit.audio import ffmpeg
 from stemsplit.audio.ffmpeg import find_ffmpeg, list_encoders, version
+from stemsplit.cli.doctor import _without_password
 
 
 def findings(tmp_path: Path) -> dict[str, dict[str, str]]:
@@ -77,3 +82,97 @@ def test_passwords_of_proxies_are_left_out(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("no_proxy", "localhost")
     detail = findings(tmp_path)["proxy"]["detail"]
     assert detail == "HTTPS_PROXY=http://…@studio:3128, no_proxy=localhost"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("me:secret@studio:3128", "…@studio:3128"),
+        ("http://me:sec/re@t@studio:3128/", "http://…@studio:3128/"),
+        ("socks5h://token@studio", "socks5h://…@studio"),
+        ("http://studio:3128/?key=secret", "http://studio:3128/"),
+        ("http://[me:secret@studio", "http://…@studio"),
+        ("studio:3128", "studio:3128"),
+    ],
+)
+def test_an_address_is_shown_without_what_nobody_else_may_know(address: str, shown: str) -> None:
+    assert _without_password(address) == shown
+
+
+def test_a_torch_that_cannot_be_loaded_is_a_finding_and_for_a_split_a_lack_of_the_machine(
+    song: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("raise ImportError('libfoo.so: no such file')\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    told, split = (
+        subprocess.run(
+            [sys.executable, "-m", "stemsplit", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        for arguments in (["doctor"], ["-n", TINY, str(song)])
+    )
+    assert (told.returncode, told.stderr) == (5, "")
+    marked = [line for line in told.stdout.splitlines() if line.startswith("!")]
+    assert marked == ["! torch        cannot be imported: libfoo.so: no such file"]
+    assert "\n  proxy " in told.stdout
+    assert (split.returncode, split.stdout) == (5, "")
+    assert "a library cannot be loaded: libfoo.so: no such file" in split.stderr
+    assert "stemsplit doctor" in split.stderr
+
+
+def test_an_ffmpeg_that_hangs_is_ended_with_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "ffmpeg"
+    slow.write_text("#!/bin/sh\nsleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", str(slow))
+    monkeypatch.setattr(ffmpeg, "ANSWER_SECONDS", 0.5)
+    start = time.monotonic()
+    finding = findings(tmp_path)["ffmpeg"]
+    assert time.monotonic() - start < 20
+    assert finding["status"] == "missing"
+    assert finding["detail"] == f"{slow}: ffmpeg does not work: no answer in 0.5 s"
+
+
+def test_a_cache_that_cannot_be_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STEMSPLIT_CACHE_DIR", str(tmp_path / "file/cache"))
+    found = findings(tmp_path)["cache disk"]
+    assert found["status"] == "missing"
+    assert found["detail"].endswith(f"cannot be made, {tmp_path / 'file'} is no folder")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("foo = 1", "unknown setting: foo"),
+        ("[watch]\nfoo = 1", "unknown setting: [watch] foo"),
+        ('format = "wave"', "'wave' is not one of 'wav'"),
+        ('model = "nosuch"', "no model 'nosuch'"),
+    ],
+)
+def test_settings_that_no_split_would_take_are_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+) -> None:
+    (tmp_path / "wrong.toml").write_text(text)
+    monkeypatch.setenv("STEMSPLIT_CONFIG", str(tmp_path / "wrong.toml"))
+    finding = findings(tmp_path)["settings"]
+    assert (finding["status"], reason in finding["detail"]) == ("missing", True)
+
+
+def test_a_wrong_variable_is_told_and_what_an_unknown_one_holds_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMSPLIT_JOBS", "many")
+    monkeypatch.setenv("STEMSPLIT_TOKEN", "secret")
+    done = run("doctor", cwd=tmp_path)
+    assert done.code == 5
+    assert "! settings     Invalid value for '--jobs'" in done.stdout
+    assert "STEMSPLIT_JOBS=many" in done.stdout
+    assert "- environment  no variables of stemsplit: STEMSPLIT_TOKEN" in done.stdout
+    assert "secret" not in done.stdout

@@ -27,6 +27,8 @@ VARIABLE = "STEMSPLIT_FFMPEG"
 FILE = "file:<FILE>"
 #: Lines of ffmpeg's report that are kept; of a badly damaged file it writes one per packet.
 KEPT_LINES = 10_000
+#: How long a question about itself may take (s): what takes longer hangs.
+ANSWER_SECONDS = 30
 #: ``[mp3 @ 0x55…] [error] text``: any number of contexts, then the level that ``level+`` asks for.
 LINE = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)")
 
@@ -74,8 +76,23 @@ def list_encoders() -> frozenset[str]:
 def _ask(option: str) -> str:
     """Return what ffmpeg answers to ``option``."""
     with Process([find_ffmpeg(), "-hide_banner", option]) as process:
-        answer: bytes = process.stdout.read()
-        if process.finish() != 0:
+        hangs = threading.Event()
+
+        def give_up() -> None:
+            hangs.set()
+            process.kill()
+
+        alarm = threading.Timer(ANSWER_SECONDS, give_up)
+        alarm.start()
+        try:
+            answer: bytes = process.stdout.read()
+            status = process.finish()
+        finally:
+            alarm.cancel()
+        if hangs.is_set():
+            reason = f"ffmpeg does not work: no answer in {ANSWER_SECONDS} s"
+            raise ResourceError(reason, path=find_ffmpeg())
+        if status != 0:
             raise ResourceError(f"ffmpeg does not work: {process.reason}", path=find_ffmpeg())
     return answer.decode(errors="replace")
 
@@ -156,8 +173,14 @@ class Process:
                     pipe.close()
 
     def kill(self) -> None:
-        """End it now; nothing happens when it has ended already."""
-        self._process.kill()
+        """End it now, with what it started; nothing happens when it has ended already."""
+        if self._process.poll() is None:
+            if hasattr(os, "killpg"):
+                # It has a session of its own, and may be a script around the true ffmpeg.
+                with contextlib.suppress(OSError):  # it has ended at this moment
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
         self._process.wait()
         self._listener.join()
 

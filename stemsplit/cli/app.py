@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from stemsplit.cli.console import Console
-from stemsplit.errors import ExitCode, StemsplitError, UsageError
+from stemsplit.errors import ExitCode, ResourceError, StemsplitError, UsageError
 from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
@@ -67,11 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(sys.stdout, sys.stderr, style=_style(rest))
     try:
         return _run(name, rest, console)
-    except StemsplitError as error:
-        if "--debug" in rest:
-            traceback.print_exc()
-        console.error(error)
-        return error.exit_code
     except KeyboardInterrupt:
         console.error(StemsplitError("interrupted"))
         return ExitCode.INTERRUPTED
@@ -83,8 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as exc:
         if "--debug" in rest:
             traceback.print_exc()
-        console.error(defect(exc))
-        return ExitCode.DEFECT
+        error = told(exc)
+        console.error(error)
+        return error.exit_code
     finally:
         _flush(sys.stdout, sys.stderr)
 
@@ -95,7 +91,14 @@ def told(exc: Exception) -> StemsplitError:
 
 
 def defect(exc: Exception) -> StemsplitError:
-    """Return what a person is told of ``exc``, which nobody has foreseen."""
+    """Return what a person is told of ``exc``, which nobody has foreseen.
+
+    A library that cannot be loaded is a lack of the machine, not a defect.
+    """
+    if isinstance(exc, ImportError) and not (exc.name or "").startswith("stemsplit"):
+        reason = str(exc).partition("\n")[0]
+        hint = "install stemsplit anew; stemsplit doctor shows what else is missing"
+        return ResourceError(f"a library cannot be loaded: {reason}", hint=hint)
     last = traceback.extract_tb(exc.__traceback__)[-1]
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
     error = StemsplitError(
@@ -128,7 +131,7 @@ def _run(name: str, arguments: list[str], console: Console) -> int:
         defaults = _defaults(name, command, arguments)
         status = command(arguments, prog_name=program, standalone_mode=False, default_map=defaults)
     except typer.TyperException as error:
-        raise _usage_error(error, program) from error
+        raise usage_error(error, program) from error
     if status == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this
         raise KeyboardInterrupt
     return status or ExitCode.DONE
@@ -150,7 +153,7 @@ def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, An
     return defaults_for(settings, name, command, main_command)
 
 
-def _usage_error(error: Any, program: str) -> UsageError:
+def usage_error(error: Any, program: str) -> UsageError:
     """Return Typer's ``error`` as ours; what the configuration file says is told as such."""
     # The words "Value error" are those of the library that checks choices.
     reason = error.format_message().replace("Value error, ", "")

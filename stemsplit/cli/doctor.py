@@ -6,20 +6,22 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
+
+import typer
 
 from stemsplit import __version__
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.cli.settings import config_path, read_settings
-from stemsplit.errors import ExitCode, StemsplitError
+from stemsplit.cli.settings import config_path, defaults_for, read_settings
+from stemsplit.errors import ExitCode, StemsplitError, printable
 
 app = options.new_app()
 
@@ -81,9 +83,10 @@ def _explained(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     """Yield what ``check`` finds; that it fails is a finding too."""
     try:
         yield from check()
-    except StemsplitError as error:
+    except (StemsplitError, ImportError, OSError) as error:
         name = check.__name__.removeprefix("_check_")
-        yield Finding(name=name, status="missing", detail=str(error), hint=error.hint)
+        hint = error.hint if isinstance(error, StemsplitError) else None
+        yield Finding(name=name, status="missing", detail=printable(error), hint=hint)
 
 
 def _check_program() -> Iterator[Finding]:
@@ -94,8 +97,25 @@ def _check_program() -> Iterator[Finding]:
     yield Finding(
         name="system", detail=f"{platform.platform()}, {platform.machine()}, {cores} CPUs"
     )
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
-    yield Finding(name="libraries", detail=versions)
+    yield from _check_libraries()
+
+
+def _check_libraries() -> Iterator[Finding]:
+    found = {name: version for name in LIBRARIES if (version := _version(name))}
+    versions = ", ".join(f"{name} {version}" for name, version in found.items())
+    if lacking := [name for name in LIBRARIES if name not in found]:
+        detail = f"missing: {', '.join(lacking)}"
+        hint = "install stemsplit anew: pip install --force-reinstall stemsplit"
+        yield Finding(name="libraries", status="missing", detail=detail, hint=hint)
+    else:
+        yield Finding(name="libraries", detail=versions)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _check_torch() -> Iterator[Finding]:
@@ -120,9 +140,10 @@ def _check_torch() -> Iterator[Finding]:
 
 
 def _check_torchaudio() -> Iterator[Finding]:
-    from stemsplit.separation.resampling import import_torchaudio
-
     try:
+        # This too fails where torch does not work.
+        from stemsplit.separation.resampling import import_torchaudio
+
         import_torchaudio()
     except (ImportError, OSError) as exc:
         reason = str(exc).partition("\n")[0]
@@ -170,12 +191,19 @@ def _check_cache() -> Iterator[Finding]:
     models = f": {', '.join(sorted(here))}" if here else ""
     detail = f"{cache_dir()}, {len(here)} models, {size / 1e6:.0f} MB{models}"
     yield Finding(name="cache", detail=detail)
-    yield from _space("cache disk", cache_dir())
+    for finding in _space("cache disk", cache_dir()):
+        # Where nothing can be kept, weights that are there can be used all the same.
+        yield replace(finding, status="note") if here and finding.status != "ok" else finding
 
 
-def _check_output() -> Iterator[Finding]:
-    yield from _space("this folder", Path.cwd())
-    yield from _space("temporary", Path(tempfile.gettempdir()))
+def _check_folders() -> Iterator[Finding]:
+    for name, folder in (("this folder", os.getcwd), ("temporary", tempfile.gettempdir)):
+        try:
+            (finding,) = _space(name, Path(folder()))
+        except OSError as exc:
+            finding = Finding(name=name, status="missing", detail=printable(exc))
+        # Stems can go elsewhere.
+        yield finding if finding.status == "ok" else replace(finding, status="note")
 
 
 def _space(name: str, folder: Path) -> Iterator[Finding]:
@@ -183,8 +211,11 @@ def _space(name: str, folder: Path) -> Iterator[Finding]:
     there = next(each for each in (folder, *folder.parents) if each.exists())
     free = shutil.disk_usage(there).free
     detail = f"{folder}, {free / 1e9:.1f} GB free"
-    if not os.access(there, os.W_OK):
-        yield Finding(name=name, status="note", detail=f"{detail}, may not be written to")
+    if not there.is_dir():
+        detail = f"{folder}: cannot be made, {there} is no folder"
+        yield Finding(name=name, status="missing", detail=detail)
+    elif not os.access(there, os.W_OK):
+        yield Finding(name=name, status="missing", detail=f"{detail}, may not be written to")
     elif free < LITTLE_SPACE:
         yield Finding(name=name, status="note", detail=detail, hint="free some space")
     else:
@@ -192,12 +223,49 @@ def _space(name: str, folder: Path) -> Iterator[Finding]:
 
 
 def _check_settings() -> Iterator[Finding]:
-    path = config_path()
-    settings = ", ".join(read_settings()) or ("empty" if path.exists() else "not there")
-    yield Finding(name="settings", detail=f"{path}: {settings}")
-    own = [name for name in sorted(os.environ) if name.startswith("STEMSPLIT_")]
-    variables = ", ".join(f"{name}={os.environ[name]}" for name in own)
-    yield Finding(name="environment", detail=variables or "no STEMSPLIT_* variables")
+    from stemsplit.checkpoints.registry import resolve
+    from stemsplit.cli.app import COMMANDS, DEFAULT_COMMAND, load_command, usage_error
+
+    path, settings = config_path(), read_settings()
+    commands = {name: typer.main.get_command(load_command(name)) for name in COMMANDS}
+    defaults = {
+        name: defaults_for(settings, name, command, commands[DEFAULT_COMMAND])
+        for name, command in commands.items()
+    }
+    # What splitting would refuse, be it from the file or from a variable.
+    try:
+        asked = commands[DEFAULT_COMMAND].make_context(
+            DEFAULT_COMMAND, [], default_map=defaults[DEFAULT_COMMAND]
+        )
+    except typer.TyperException as error:
+        raise usage_error(error, "stemsplit") from error
+    resolve(asked.params["ensemble"] or asked.params["model"])
+    told = ", ".join(settings) or ("empty" if path.exists() else "not there")
+    yield Finding(name="settings", detail=f"{path}: {told}")
+
+
+def _check_environment() -> Iterator[Finding]:
+    set_here = [name for name in sorted(os.environ) if name.startswith("STEMSPLIT_")]
+    known = _variables()
+    values = ", ".join(f"{name}={os.environ[name]}" for name in set_here if name in known)
+    yield Finding(name="environment", detail=values or "no STEMSPLIT_* variables")
+    if unknown := [name for name in set_here if name not in known]:
+        # What they hold is not shown: nobody knows what it is.
+        detail = f"no variables of stemsplit: {', '.join(unknown)}"
+        yield Finding(name="environment", status="note", detail=detail)
+
+
+def _variables() -> set[str]:
+    """Return the variables that mean something to the program."""
+    from stemsplit.cli.app import COMMANDS, load_command
+    from stemsplit.cli.docgen.pages import ENVIRONMENT
+
+    found: set[str] = set(ENVIRONMENT)
+    commands: list[Any] = [typer.main.get_command(load_command(n)) for n in COMMANDS]
+    for command in commands:
+        found |= {option.envvar for option in command.params if option.envvar}
+        commands += getattr(command, "commands", {}).values()
+    return found
 
 
 def _check_proxy() -> Iterator[Finding]:
@@ -207,9 +275,11 @@ def _check_proxy() -> Iterator[Finding]:
 
 
 def _without_password(address: str) -> str:
-    """Return ``address`` in a form that may be shown to others."""
-    user, at, _host = urlsplit(address).netloc.rpartition("@")
-    return address.replace(f"{user}@", "…@", 1) if at else address
+    """Return ``address``, which need not be a whole one, in a form that may be shown to others."""
+    match = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", address)
+    scheme = match[0] if match else ""
+    _user, at, host = address.removeprefix(scheme).rpartition("@")
+    return f"{scheme}{'…@' if at else ''}{host.partition('?')[0]}"
 
 
 CHECKS = (
@@ -219,7 +289,8 @@ CHECKS = (
     _check_ffmpeg,
     _check_soundfile,
     _check_cache,
-    _check_output,
+    _check_folders,
     _check_settings,
+    _check_environment,
     _check_proxy,
 )
