@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from audio_files import run_ffmpeg
 from command import TINY, files_below, run
+from filelock import FileLock
 
 RATE = 44_100
 STEMS = ("vocals", "drums", "bass", "other")
@@ -101,6 +102,29 @@ def test_another_run_does_what_is_missing_or_has_changed(data_set: Path, tmp_pat
     assert all(new > old for new, old in zip(ages(), before, strict=True))
     settings = json.loads(first.read_text())["settings"]
     assert (settings["shifts"], settings["segment"]) == (2, 1)
+
+
+def test_what_a_killed_run_left_goes_but_nothing_of_a_living_one(
+    data_set: Path, tmp_path: Path
+) -> None:
+    found = tmp_path / "found" / TINY
+    for name in ("dead", "living"):
+        (found / f".stemsplit-{name}/estimates").mkdir(parents=True)
+        (found / f".stemsplit-{name}/estimates/vocals.wav").write_bytes(b"half a stem")
+    with FileLock(found / ".stemsplit-living/lock"):
+        assert evaluate(tmp_path, "--keep-stems").code == 0
+    assert [path.name for path in found.glob(".stemsplit-*")] == [".stemsplit-living"]
+    assert (found / ".stemsplit-living/estimates/vocals.wav").exists()
+    assert files_below(found / "test/Second") == sorted(f"{stem}.wav" for stem in STEMS)
+
+
+def test_remarks_name_no_temporary_folder(data_set: Path, tmp_path: Path) -> None:
+    bass = data_set / "test/Second/bass.wav"
+    samples, _ = soundfile.read(bass)
+    soundfile.write(bass, samples[:-100], RATE)
+    [record] = [r for r in evaluate(tmp_path, "--json").records if r.get("song") == "test/Second"]
+    assert any(remark.startswith("estimates/vocals.wav: ") for remark in record["remarks"])
+    assert ".stemsplit" not in json.dumps(record)
 
 
 def test_a_song_that_fails_does_not_stop_the_rest(data_set: Path, tmp_path: Path) -> None:

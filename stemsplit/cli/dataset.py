@@ -6,14 +6,18 @@ options, versions and files of the song. So it goes on where an earlier one was 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from stemsplit import __version__
 from stemsplit.audio.encode import StemWriter
@@ -31,6 +35,8 @@ from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
 from stemsplit.evaluation.songs import SongStems, find_songs
 from stemsplit.types import EncodingOptions
 
+#: How folders for temporary files begin, and what locks them.
+SCRATCH, LOCK = ".stemsplit-", "lock"
 #: Together they are the song, whatever stems there are.
 WHOLE = ("vocals", "no_vocals")
 
@@ -53,6 +59,7 @@ class DataSet:
         ``ResourceError`` where there is no model: without that no song can be scored.
         """
         songs = find_songs(self.root)
+        _sweep(self.folder)
         reports.refuse_existing([song.name for song in songs])
         self.splitter.fetch()
         circumstances = self._circumstances()
@@ -101,15 +108,10 @@ class DataSet:
         console, wanted = self.splitter.console, self.splitter.selection.wanted
         found = find_stems(song.path, wanted, mapping=self.mapping)
         mixture, remarks = _mixture(song, found, self.mapping)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            scratch = tempfile.TemporaryDirectory(prefix=".stemsplit-", dir=self.folder)
-        except OSError as exc:
-            raise output_error(exc, self.folder) from exc
-        with scratch as name:
-            stems = self.folder / song.name if self.keep_stems else Path(name)
-            outputs = {stem: stems / f"{stem}.wav" for stem in wanted}
-            self.splitter.split(_as_file(mixture, Path(name)), outputs, f"{label}: ")
+        with _scratch(self.folder) as scratch:
+            # Remarks name this folder, so that the stems are told from the true ones.
+            outputs = {stem: scratch / "estimates" / f"{stem}.wav" for stem in wanted}
+            self.splitter.split(_as_file(mixture, scratch), outputs, f"{label}: ")
             sounds = Sounds(
                 song=song.name,
                 estimates={stem: Audio(paths=(path,)) for stem, path in outputs.items()},
@@ -118,10 +120,42 @@ class DataSet:
                 remarks=(*found.remarks, *remarks),
             )
             scores = follow(console, score_sounds(sounds, self.framing, settings), label)
-        if not self.keep_stems:
-            scores = replace(scores, estimates={})
+            kept = _move(outputs, self.folder / song.name) if self.keep_stems else {}
+        scores = replace(scores, estimates=kept)
         write_text(self._record(song), json.dumps(to_json(scores), allow_nan=False))
         return scores
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Make a hidden folder in ``folder`` for temporary files; it is locked until it goes."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        made = tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder)
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
+    with made as name, FileLock(Path(name) / LOCK):
+        yield Path(name)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files that killed runs left in ``folder``: no process locks them."""
+    for scratch in folder.glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError, Timeout):
+            with FileLock(scratch / LOCK, blocking=False):
+                pass
+            shutil.rmtree(scratch)
+
+
+def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, Audio]:
+    """Move the files ``stems`` to ``folder``, and return where they are."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return {
+            name: Audio(paths=(path.replace(folder / path.name),)) for name, path in stems.items()
+        }
+    except OSError as exc:
+        raise output_error(exc, folder) from exc
 
 
 def _again(kept: SongScores, _label: str) -> SongScores:
