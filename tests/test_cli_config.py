@@ -51,6 +51,65 @@ def test_what_is_shown_is_a_configuration_file(config: Path, tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "arguments", "given_way"),
+    [
+        ('stems = "bass"', ["--two-stems", "vocals"], "stems"),
+        ('two-stems = "bass"', ["--stems", "vocals"], "two-stems"),
+        ('ensemble = "tiny.htdemucs,tiny.demucs"', ["-n", TINY], "ensemble"),
+        ("skip-existing = true", ["--force"], "skip-existing"),
+        ("force = true", ["--resume"], "force"),
+        ('preview = "0:02"', ["--start", "1"], "preview"),
+        ("end = 30", ["--duration", "1"], "end"),
+        ("start = 1\nend = 2", ["--preview", "1"], "start"),
+        ("quality = 2", ["--format", "mp3", "--bitrate", "192"], "quality"),
+        ("[split]\nforce = true", ["--skip-existing"], "force"),
+    ],
+)
+def test_a_setting_gives_way_to_another_option_that_excludes_it(
+    config: Path,
+    song: Path,
+    tmp_path: Path,
+    text: str,
+    arguments: list[str],
+    given_way: str,
+) -> None:
+    config.write_text(f"{text}\n")
+    shown = run("--print-config", *arguments, song, cwd=tmp_path)
+    line = next(line for line in shown.lines if line.lstrip("# ").startswith(f"{given_way} "))
+    assert line.endswith(("# not set", "# default"))
+    assert run("--dry-run", "-n", TINY, *arguments, song, cwd=tmp_path).code == 0
+    with_variable = run("config", "show", cwd=tmp_path).lines
+    line = next(line for line in with_variable if line.startswith(f"{given_way} "))
+    assert line.endswith(f"# {config}")
+
+
+def test_a_variable_and_a_table_go_before_rivals_of_the_file(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text('ensemble = "a,b"\nstems = "bass"\n[split]\ntwo-stems = "vocals"\n')
+    shown = run("config", "show", cwd=tmp_path).lines
+    assert origin_of("ensemble", shown) == ('"a,b"', str(config))
+    assert origin_of("stems", shown)[1] == "not set"
+    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    assert origin_of("ensemble", run("config", "show", cwd=tmp_path).lines)[1] == "not set"
+
+
+def test_lists_are_written_as_toml_has_them_or_as_on_the_command_line(
+    config: Path, song: Path, tmp_path: Path
+) -> None:
+    config.write_text(
+        f'model = "{TINY}"\nstems = ["bass", "drums"]\nmix = "k=mix-vocals"\ndaw = ["reaper"]\n'
+    )
+    done = run("--dry-run", song, cwd=tmp_path)
+    names = [Path(line).name for line in done.lines]
+    assert names == ["bass.wav", "drums.wav", "k.wav", f"{song.stem}.rpp"]
+    config.write_text('format = ["wav"]\n')
+    failed = run(song, cwd=tmp_path)
+    assert failed.code == 2
+    assert failed.stderr == f"stemsplit: error: {config}: format takes one value, no list\n"
+
+
 def test_settings_are_used(config: Path, song: Path, tmp_path: Path) -> None:
     config.write_text(f'model = "{TINY}"\nstems = "bass"\nformat = "flac"\nout = "stems"\n')
     done = run(song, cwd=tmp_path)

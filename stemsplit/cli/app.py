@@ -142,7 +142,7 @@ def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, An
     # What helps to mend the file must not need it.
     if name in ("config", "doctor") or {"--help", "-h", "--version"} & set(arguments):
         return {}
-    from stemsplit.cli.settings import defaults_for, read_settings
+    from stemsplit.cli.settings import defaults_for, read_settings, without_outranked
 
     if not (settings := read_settings()):
         return {}
@@ -150,7 +150,9 @@ def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, An
 
     default = name == DEFAULT_COMMAND
     main_command = command if default else typer.main.get_command(load_command(DEFAULT_COMMAND))
-    return defaults_for(settings, name, command, main_command)
+    return without_outranked(
+        defaults_for(settings, name, command, main_command), command, arguments
+    )
 
 
 def usage_error(error: Any, program: str) -> UsageError:

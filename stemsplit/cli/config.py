@@ -9,7 +9,13 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.cli.settings import config_path, defaults_for, describe, read_settings
+from stemsplit.cli.settings import (
+    config_path,
+    defaults_for,
+    describe,
+    read_settings,
+    without_outranked,
+)
 from stemsplit.errors import ExitCode, UsageError
 
 app = options.new_app(help="The configuration file, and what holds in the end.")
@@ -42,6 +48,7 @@ def show(
     if commands := getattr(chosen, "commands", {}):
         names = ", ".join(f"{command}.{name}" for name in commands)
         raise UsageError(f"{command} has no options of its own", hint=f"one of: {names}")
+    defaults = without_outranked(defaults, chosen, [])
     console = Console(sys.stdout, sys.stderr)
     # Without its arguments a command cannot run, but its options can be read.
     context = chosen.make_context(command, [], resilient_parsing=True, default_map=defaults)

@@ -286,6 +286,8 @@ def split_options(
         raise UsageError(
             "raw samples tell nothing of themselves: they go to a pipe only", hint=hint
         )
+    if outputs.stems is not None and outputs.two_stems is not None:
+        raise UsageError("--stems and --two-stems exclude each other")
     sources = {name: context.get_parameter_source(name) for name in context.params}
     asked = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
     engine = networks.engine

@@ -8,7 +8,7 @@ too; a table ``[NAME]`` is for the command of that name and goes before them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,17 @@ from stemsplit.errors import UsageError
 VARIABLE = "STEMSPLIT_CONFIG"
 #: What is asked of the program once, not settled.
 NOT_SETTINGS = ("version", "help", "print-config")
+#: How the placeholder of an option ends that takes several values with commas between them.
+LIST = ",…"
+#: Options of which only one can hold: what the nearer place says takes the others' place.
+RIVALS = (
+    {"stems", "two_stems"},
+    {"model", "ensemble"},
+    {"bitrate", "quality"},
+    {"force", "skip_existing", "resume"},
+    {"end", "duration"},
+    *({"preview", name} for name in ("start", "end", "duration")),
+)
 
 # Typer keeps Click's classes in a private module, so commands and contexts have no type to name.
 
@@ -67,13 +78,39 @@ def defaults_for(settings: Mapping[str, Any], name: str, command: Any, main: Any
     _refuse_unknown(at_top, _options(main))
     shared = _by_parameter(at_top, _options(main))
     if command is main:
-        return shared | _own(settings.get(name, {}), command, name)
+        own = _own(settings.get(name, {}), command, name)
+        return _yielding(shared, own) | own
     variables = {
         option.envvar: shared[option.name]
         for option in _options(main).values()
         if option.name in shared and option.envvar
     }
     return _defaults_below(settings.get(name, {}), command, name, variables)
+
+
+def without_outranked(
+    defaults: dict[str, Any], command: Any, arguments: Sequence[str]
+) -> dict[str, Any]:
+    """Return ``defaults`` without what ``arguments`` or variables settle by a rival option."""
+    if getattr(command, "commands", {}):
+        return defaults
+    # Wrong arguments are told when they are parsed in earnest.
+    context = command.make_context("", list(arguments), resilient_parsing=True)
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    nearer = {
+        name
+        for name, source in sources.items()
+        if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+    }
+    return _yielding(defaults, nearer)
+
+
+def _yielding(settings: Mapping[str, Any], nearer: Collection[str]) -> dict[str, Any]:
+    """Return those of ``settings`` that have no rival among ``nearer``."""
+    outranked = {
+        name for rivals in RIVALS for name in rivals if not (rivals - {name}).isdisjoint(nearer)
+    }
+    return {name: value for name, value in settings.items() if name not in outranked}
 
 
 def _defaults_below(
@@ -87,7 +124,8 @@ def _defaults_below(
             for option in _options(command).values()
             if option.envvar in variables
         }
-        return known | _own(table, command, place)
+        own = _own(table, command, place)
+        return _yielding(known, own) | own
     if unknown := [key for key in table if key not in below]:
         raise _unknown(f"[{place}] {unknown[0]}", unknown[0], below)
     return {
@@ -115,7 +153,22 @@ def _options(command: Any) -> dict[str, Any]:
 
 
 def _by_parameter(table: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    return {options[_as_option(key)].name: value for key, value in table.items()}
+    found = {}
+    for key, value in table.items():
+        option = options[_as_option(key)]
+        found[option.name] = _as_typed(value, option, key)
+    return found
+
+
+def _as_typed(value: Any, option: Any, key: str) -> Any:
+    """Return ``value`` as ``option`` takes it: a list of names with commas between them, say."""
+    if option.multiple:
+        return value if isinstance(value, list) else [value]
+    if not isinstance(value, list):
+        return value
+    if not (option.metavar or "").endswith(LIST):
+        raise UsageError(f"{key} takes one value, no list", path=config_path())
+    return ",".join(str(each) for each in value)
 
 
 def _as_option(key: str) -> str:
