@@ -296,6 +296,17 @@ def test_a_full_disk_ends_the_batch_and_every_song_is_accounted_for(
     assert "not tried" in records[1]["error"]
 
 
+def test_the_table_names_the_song_whatever_is_in_its_way(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "separated/other").mkdir(parents=True)
+    (tmp_path / "separated/other/vocals.wav").write_bytes(b"precious")
+    shutil.copy(song, tmp_path / "other.wav")
+    result = run(song, "other.wav", "--stems", "vocals", cwd=tmp_path)
+    assert result.code == 6
+    assert result.stderr.splitlines()[-1] == (
+        "  failed   other.wav: separated/other/vocals.wav: exists already"
+    )
+
+
 def test_damaged_weights_are_told_and_leave_no_stems(song: Path, tmp_path: Path) -> None:
     model = loading.load(TINY)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}

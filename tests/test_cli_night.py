@@ -375,7 +375,9 @@ def test_a_defect_of_ours_costs_one_song(
         "1": "failed"
     }
     assert (result.code, records["1"]["exit_code"]) == (6, 1)
-    assert records["1"]["error"].startswith("KeyError: 'a tag' (test_cli_night.py:")
+    assert records["1"]["error"].startswith(
+        "library/album/1.wav: KeyError: 'a tag' (test_cli_night.py:"
+    )
     assert "in stumble" in result.stderr  # where it comes from
     assert "please report it" in result.stderr
     assert [name for name in files_below(tmp_path / "separated") if "/1/" in name] == []

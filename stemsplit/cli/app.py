@@ -85,12 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _flush(sys.stdout, sys.stderr)
 
 
-def told(exc: Exception) -> StemsplitError:
-    """Return what a person is told of ``exc``."""
-    return exc if isinstance(exc, StemsplitError) else defect(exc)
+def told(exc: Exception, song: os.PathLike[str]) -> StemsplitError:
+    """Return what a person is told of ``exc``, which came of a ``song``."""
+    return exc if isinstance(exc, StemsplitError) else defect(exc, song)
 
 
-def defect(exc: Exception) -> StemsplitError:
+def defect(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError:
     """Return what a person is told of ``exc``, which nobody has foreseen.
 
     A library that cannot be loaded is a lack of the machine, not a defect.
@@ -103,6 +103,7 @@ def defect(exc: Exception) -> StemsplitError:
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
     error = StemsplitError(
         f"{type(exc).__name__}: {exc} ({place})",
+        path=song,
         hint="this is a defect of stemsplit; please report it with the output of --debug",
     )
     error.__cause__ = exc

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stemsplit.errors import ExitCode, ResourceError, StemsplitError
+from stemsplit.errors import ExitCode, ResourceError, StemsplitError, printable
 from stemsplit.types import Daw, Finished
 
 if TYPE_CHECKING:
@@ -89,7 +89,15 @@ def table(outcomes: Sequence[Outcome], *, whole: bool = False) -> Iterator[str]:
     for status in statuses:
         for outcome in outcomes:
             if outcome.status == status and (whole or outcome.error is not None):
-                yield f"  {_WORDS[status]:<7}  {outcome.error or outcome.input}"
+                yield f"  {_WORDS[status]:<7}  {_told(outcome)}"
+
+
+def _told(outcome: Outcome) -> str:
+    """Return the input of ``outcome``, and its error, which may be that of another file."""
+    song, error = printable(outcome.input), outcome.error
+    if error is None:
+        return song
+    return str(error) if error.path in (None, str(outcome.input)) else f"{song}: {error}"
 
 
 def ends_all(outcome: Outcome, *, fail_fast: bool) -> bool:

@@ -172,7 +172,7 @@ class Stages:
         except Exception as exc:
             if not self._loaded and isinstance(exc, UsageError | CheckpointError):
                 raise  # there is no model, for this song or any other
-            return told(exc)
+            return told(exc, song.path)
         return found
 
     def _load_for(self, ready: Ready) -> None:
@@ -223,7 +223,7 @@ class Stages:
                     return _Waiting(ready, writing, seen, events, engine.fills(seconds))
         except Exception as exc:
             self._claims.release(ready.ledger.mark)
-            return Outcome.failed(path, told(exc))
+            return Outcome.failed(path, told(exc, path))
         except BaseException:
             events.close()
             raise
@@ -242,7 +242,7 @@ class Stages:
                 show(self._console, shown, self._orders.labels[path], path)
         except Exception as exc:
             self._claims.release(ready.ledger.mark)
-            return Outcome.failed(path, told(exc))
+            return Outcome.failed(path, told(exc, path))
         return _Ending(ready, waiting.writing, start)
 
     def _meanwhile(self, events: Iterable[Event]) -> Iterator[Event]:
@@ -270,7 +270,7 @@ class Stages:
                 seconds=time.monotonic() - start,
             )
         except Exception as exc:
-            outcome = Outcome.failed(path, told(exc))
+            outcome = Outcome.failed(path, told(exc, path))
         self._ending = None
         self._claims.release(ready.ledger.mark)
         self._tell(outcome)
