@@ -85,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _flush(sys.stdout, sys.stderr)
 
 
-def told(exc: Exception, song: os.PathLike[str]) -> StemsplitError:
-    """Return what a person is told of ``exc``, which came of a ``song``."""
+def told(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError:
+    """Return what a person is told of ``exc``, and of the ``song`` that it came of."""
     return exc if isinstance(exc, StemsplitError) else defect(exc, song)
 
 
