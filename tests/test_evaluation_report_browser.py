@@ -376,6 +376,38 @@ def test_it_fits_and_can_be_read(page: Page, width: int, dark: bool) -> None:
     assert page.evaluate(chart.format("wide")) == (width == 1440)
 
 
+@pytest.mark.parametrize("width", [360, 1440])
+def test_many_stems_and_long_names_fit_as_well(browser: Page, tmp_path: Path, width: int) -> None:
+    names = [f"{'a_very_long_name_without_a_break' if k == 5 else 'stem'}_{k}" for k in range(12)]
+    overlap = dict.fromkeys(names, 0.5)
+    song = song_scores(
+        *(stem_scores(name) for name in names),
+        song="A song " + "without_any_break_at_all" * 4,
+        measures=tuple(
+            stem_measures(name, overlap={n: v for n, v in overlap.items() if n != name})
+            for name in names
+        ),
+    )
+    write_report(tmp_path / "many.html", [song])
+    browser.show(width)
+    browser.open(tmp_path / "many.html")
+    assert browser.evaluate(STICKING_OUT) == []
+    rows = "Math.max(...[...document.querySelectorAll('tr')].map((row) => row.offsetHeight))"
+    assert 20 < browser.evaluate(rows) < 100
+    narrowest = (
+        "Math.min(...[...document.querySelectorAll('.beside > *')].map((e) => e.offsetWidth))"
+    )
+    assert browser.evaluate(narrowest) >= 300
+
+
+def test_one_stem_has_no_average(browser: Page, tmp_path: Path) -> None:
+    write_report(tmp_path / "one.html", [song_scores(stem_scores("piano"))])
+    browser.open(tmp_path / "one.html")
+    text = browser.evaluate("document.body.textContent")
+    assert "· 1 stem" in text and "1 stems" not in text
+    assert "average" not in text
+
+
 def test_colours_of_stems_stand_out_from_the_page(page: Page) -> None:
     """Graphics need a contrast of 3 (WCAG 2.1, 1.4.11)."""
     for dark in (False, True):

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from audio_files import Samples, noise, run_ffmpeg, tones
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from song_scores import NAN, song_scores, stem_scores
+from song_scores import NAN, song_scores, stem_measures, stem_scores
 
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.errors import InputError, OutputError
@@ -189,17 +190,40 @@ def test_marks_of_time_are_few_and_within_the_song(seconds: float, most: int) ->
 
 
 def test_a_page_says_what_is_wrong_with_each_stem() -> None:
-    bleeding = stem_scores("vocals", (7.0, NAN, -3.5, 2.0), si_sir=10.0, si_sar=20.0)
-    late = stem_scores("drums", (1.0,), delay=441, inverted=True)
-    page = html.render([song_scores(bleeding, late)])
-    text = " ".join(re.sub(r"<[^>]*>", "", page).split())
-    # 10 dB below the target are ten parts, and 20 dB one: ten of eleven.
-    assert "Of the error 91 % is sound of other stems, the rest was lost or made up." in text
-    assert "Lowest at 0:02: SDR −3.5 dB." in text
-    assert "none in 1 of 4 frames" in text
-    assert "441 samples (10.0 ms) too late, and left so." in text
-    assert "Its polarity is flipped, and left so." in text
-    assert text.count("Of the error") == 1  # what a delay makes of the error tells nothing
+    far, near = np.full(4, 20.0), np.full(4, 5.0)
+    songs = [
+        song_scores(stem_scores("vocals", (7.0, NAN, -3.5, 2.0)), song="alike"),
+        song_scores(replace(stem_scores("vocals"), sir=near, sar=far), song="bleed"),
+        song_scores(replace(stem_scores("vocals"), sir=far, sar=near), song="artifacts"),
+        song_scores(stem_scores("vocals", (1.0,), delay=441, inverted=True), song="late"),
+        song_scores(stem_scores("vocals"), song="low", sir_reproducible=False),
+    ]
+    alike, bleed, artifacts, late, low = (
+        " ".join(re.sub(r"<[^>]*>", "", html.render([song])).split()) for song in songs
+    )
+    assert "As much bleed from other stems as artifacts: SIR 4.0 dB, SAR 5.0 dB." in alike
+    assert "Lowest at 0:02: SDR −3.5 dB." in alike
+    assert "none in 1 of 4 frames" in alike
+    assert "More bleed from other stems than artifacts: SIR 5.0 dB, SAR 20.0 dB." in bleed
+    assert "More artifacts than bleed from other stems: SIR 20.0 dB, SAR 5.0 dB." in artifacts
+    assert "441 samples (10.0 ms) too late, and left so." in late
+    assert "Its polarity is flipped, and left so." in late
+    # What a delay makes of them, and a SIR that is not determined, tell nothing.
+    assert "bleed from" not in late and "bleed from" not in low
+
+
+def test_pairs_of_stems_begin_with_the_most_alike() -> None:
+    names = [f"stem {k}" for k in range(6)]
+    shares = {name: k / 10 for k, name in enumerate(names)}
+    measures = tuple(
+        stem_measures(name, overlap={n: shares[n] for n in names if n != name}) for name in names
+    )
+    page = html.render([song_scores(measures=measures)])
+    rows = re.findall(r"<th scope=.row.>(stem \d), (stem \d)</th><td>–</td><td>(.*?)</td>", page)
+    assert len(rows) == 15
+    assert rows[0] == ("stem 0", "stem 5", "0.50")  # the larger of the two shares
+    assert [row[2] for row in rows] == sorted((row[2] for row in rows), reverse=True)
+    assert f"{15 - html.SHOWN_PAIRS} more pairs" in page
 
 
 def test_settings_are_in_words_and_without_what_tells_runs_apart() -> None:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from stemsplit.evaluation.report.records import median
 from stemsplit.evaluation.report.tables import decibel
 from stemsplit.evaluation.scores import SongScores, StemScores
 
+#: dB: bleed and artifacts that differ by less than a factor of two weigh the same.
+ALIKE = 3.0
 #: How a figure is printed, with so many decimals.
 Show = Callable[[float, int], str]
 
@@ -51,14 +54,17 @@ def find_lowest(stem: StemScores) -> int | None:
     return int(np.argmin(np.where(answered, stem.sdr, np.inf)))
 
 
-def describe_error(stem: StemScores) -> str | None:
-    """Return what the error of ``stem`` is made of; None where one cannot tell, as with a delay.
+def describe_error(stem: StemScores, show: Show = decibel) -> str | None:
+    """Return what there is most of in the error of ``stem``; None where there is no telling.
 
-    SI-SIR and SI-SAR are of one target, so that the energies of what they hold against it add up.
+    A delay makes artifacts of everything, so that there is none then.
     """
-    if stem.delay or not (math.isfinite(stem.si_sir) and math.isfinite(stem.si_sar)):
+    bleed, artifacts = median(stem.sir), median(stem.sar)
+    if stem.delay or not (math.isfinite(bleed) and math.isfinite(artifacts)):
         return None
-    bleed, rest = 10 ** (-stem.si_sir / 10), 10 ** (-stem.si_sar / 10)
-    share = 100 * bleed / (bleed + rest)
-    part = f"{share:.0f} %" if share >= 1 else "less than 1 %"
-    return f"Of the error {part} is sound of other stems, the rest was lost or made up."
+    figures = f"SIR {show(bleed, 1)} dB, SAR {show(artifacts, 1)} dB"
+    if abs(bleed - artifacts) < ALIKE:
+        return f"As much bleed from other stems as artifacts: {figures}."
+    if bleed < artifacts:
+        return f"More bleed from other stems than artifacts: {figures}."
+    return f"More artifacts than bleed from other stems: {figures}."

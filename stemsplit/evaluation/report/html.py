@@ -12,6 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stemsplit import __version__
 from stemsplit.audio.targets import write_text
 from stemsplit.errors import printable
@@ -40,6 +42,8 @@ SECONDS = 30.0
 MOST_SOUND = 480.0
 #: Of many songs, those with the worst scores can be seen over time and heard: so many.
 SHOWN_SONGS = 3
+#: Pairs of stems that are seen at once: all those of four stems, and of more the most alike.
+SHOWN_PAIRS = 8
 #: Settings that tell runs apart, which a page says more clearly or not at all.
 UNSEEN = ("files", "window", "hop")
 #: Which figure of ours is what others publish.
@@ -90,6 +94,7 @@ def render(songs: Sequence[SongScores], *, seconds: float = SECONDS) -> str:
         scale=_data_url("image/png", charts.draw_scale()),
         bitrate=excerpt.BITRATE,
         most=SHOWN_SONGS,
+        most_pairs=SHOWN_PAIRS,
         scored=any(song.scores for song in songs),
         measured=any(song.measures for song in songs),
     )
@@ -190,7 +195,7 @@ def _read(stem: StemScores, song: SongScores, first: float, length: float) -> di
         "lowest": None if lowest is None else float(stem.sdr[lowest]),
         "second": second,
         "heard": second - first if first <= second < first + length else None,
-        "error": describe_error(stem),
+        "error": describe_error(stem, figure) if song.sir_reproducible else None,
     }
 
 
@@ -285,15 +290,19 @@ def _score_table(summaries: Sequence[StemSummary]) -> dict[str, Any]:
 def _measures_table(stems: Sequence[StemMeasures]) -> dict[str, Any] | None:
     if not stems:
         return None
-    names = [stem.name for stem in stems]
     pairs = [
-        (printable(a.name), printable(b), a.correlation.get(b, math.nan), a.overlap[b])
-        for i, a in enumerate(stems)
-        for b in names[i + 1 :]
-        if b in a.overlap
+        (
+            printable(a.name),
+            printable(b.name),
+            a.correlation.get(b.name, math.nan),
+            np.fmax(a.overlap[b.name], b.overlap[a.name]),
+        )
+        for a, b in itertools.combinations(stems, 2)
+        if b.name in a.overlap
     ]
+    pairs.sort(key=lambda pair: -np.nan_to_num(pair[-1], nan=-1.0))
     return {
-        "stems": [printable(name) for name in names],
+        "stems": [printable(stem.name) for stem in stems],
         "rows": [(measure, [_measure(stem, measure) for stem in stems]) for measure in MEASURES],
         "pairs": pairs,
     }
