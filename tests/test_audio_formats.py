@@ -1,5 +1,6 @@
 """Every format of stems: length, place and level, what each refuses, dither and clipping."""
 
+import struct
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ from test_audio_encode import FORMATS, STEMS, names, read, write
 from stemsplit.audio import encoders, formats
 from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.formats import RULES, check_encoding, encoded_rate, fitting, vorbis_quality
+from stemsplit.audio.mp4 import find
 from stemsplit.audio.probe import probe
 from stemsplit.audio.quantise import Dither, quantise
 from stemsplit.errors import ResourceError, UsageError
@@ -80,6 +82,22 @@ def test_every_length_at_every_rate(tmp_path_factory, frames, format, rate):
     assert read(paths["a"]).shape == (1, length)
     if format in OTHER_READER:
         assert soundfile.info(paths["a"]).frames == length
+
+
+@pytest.mark.parametrize("frames", [1024, 1025, 2047, 44101, 50_000])
+def test_aac_ends_with_a_packet(tmp_path, frames):
+    """Readers that cut off whole packets only at the end (ffmpeg 5, PyAV) have nothing to cut."""
+    paths, _ = write(tmp_path, {"a": noise(frames)}, format="m4a")
+    data = paths["a"].read_bytes()
+    edit, _ = find(data, b"moov", b"trak", b"edts", b"elst")
+    version, count, length, start = struct.unpack_from(">IIIi", data, edit)
+    assert (version, count, length) == (0, 1, frames)
+    assert 1024 <= start < 2048
+    sizes, _ = find(data, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz")
+    packets = struct.unpack_from(">I", data, sizes + 8)[0]
+    assert 1024 * packets == start + frames
+    assert read(paths["a"]).shape == (2, frames)
+    assert lag(noise(frames), read(paths["a"])) == 0
 
 
 @pytest.mark.parametrize("seconds", [2.9, 3.1])

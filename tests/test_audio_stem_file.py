@@ -134,7 +134,7 @@ def test_the_order_of_the_boxes_and_their_contents(tmp_path):
         assert int.from_bytes(data[place + 20 : place + 24], "big") == 30_000
         assert data[place + 34 : place + 36] == bytes(2)  # no alternative to another
         place = find(data, b"edts", b"elst", start=start, end=end)[0]
-        assert struct.unpack_from(">IIiI", data, place + 4) == (1, 30_000, 1024, 0x10000)
+        assert struct.unpack_from(">IIiI", data, place + 4) == (1, 30_000, 1024 + 720, 0x10000)
         place, last = find(data, b"mdia", b"hdlr", start=start, end=end)
         shown = ("Mix", "Drums", "Bass", "Other", "Vocals")[number]
         assert data[place + 24 : last].rstrip(b"\0") == shown.encode()
@@ -188,7 +188,9 @@ def test_moving_the_tables_changes_no_sound(tmp_path):
     run_ffmpeg(*words, *maps, *coder, f"file:{path}", data=song.T.tobytes())
     before = [read(path, stream)[:, :90_000] for stream in (0, 4)]
     tags = Tags(texts={"title": ("A",)}, picture=Picture.of(png(300)))
-    stem_file.complete(path, frames=90_000, sample_rate=44100, tags=tags, streams=STREAMS)
+    stem_file.complete(
+        path, frames=90_000, silence=0, sample_rate=44100, tags=tags, streams=STREAMS
+    )
     for stream, samples in zip((0, 4), before, strict=True):
         assert np.array_equal(read(path, stream), samples)
 
@@ -221,7 +223,7 @@ def test_a_file_of_another_make_is_refused(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(box(b"ftyp", b"M4A ") + box(b"mdat", b""))
     with pytest.raises(StemsplitError, match="wrote no movie box"):
-        stem_file.complete(path, frames=1, sample_rate=1, tags=Tags(), streams=STREAMS)
+        stem_file.complete(path, frames=1, silence=0, sample_rate=1, tags=Tags(), streams=STREAMS)
 
 
 def test_tags_and_cover_are_those_of_the_song(tmp_path):
@@ -242,7 +244,8 @@ def test_tags_and_cover_are_those_of_the_song(tmp_path):
     assert other["tmpo"] == [128]
     assert bytes(other["covr"][0]) == COVER
     assert other["TAUT"] == [b"STEM"] or other["TAUT"] == ["STEM"]
-    assert other.info.length == pytest.approx(3000 / 44100, abs=1024 / 44100)
+    # All packets: 1024 frames that the encoder adds, 72 of silence, and the song.
+    assert other.info.length == pytest.approx(4096 / 44100)
 
 
 def test_the_box_survives_another_tagger(tmp_path):

@@ -285,6 +285,15 @@ class _Mp3(_Ffmpeg):
 class _Mp4(_Ffmpeg):
     """AAC or ALAC; the edit list says which frames are the song's."""
 
+    @property
+    def _silence(self) -> int:
+        return mp4.silence_before(self._stored_frames) if self._depth is None else 0
+
+    def _fitted(self, audio: Any) -> Any:
+        fitted = super()._fitted(audio)
+        delay = self._silence
+        return fitted.filter("adelay", delays=f"{delay}S", all=1) if delay else fitted
+
     def _words(self) -> dict[str, Any]:
         options = self.stem.options
         if self._depth is not None:
@@ -297,6 +306,7 @@ class _Mp4(_Ffmpeg):
         mp4.complete(
             self.stem.temporary,
             frames=self._stored_frames,
+            silence=self._silence,
             sample_rate=self._stored_rate,
             tags=atoms.written(self.stem.tags),
         )
@@ -321,6 +331,7 @@ class _StemFile(_Mp4):
         stem_file.complete(
             self.stem.temporary,
             frames=self._stored_frames,
+            silence=self._silence,
             sample_rate=self._stored_rate,
             tags=self.stem.tags,
             streams=self.stem.streams,

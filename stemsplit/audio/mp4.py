@@ -14,6 +14,7 @@ from stemsplit.errors import StemsplitError
 
 #: Boxes that hold nothing but boxes.
 PARENTS = (b"moov", b"trak", b"mdia", b"edts", b"udta")
+AAC_PACKET = 1024  # frames
 
 
 def box(name: bytes, *parts: bytes) -> bytes:
@@ -72,12 +73,23 @@ def find_movie(file: BinaryIO) -> tuple[int, int] | None:
     return None
 
 
-def complete(path: Path, *, frames: int, sample_rate: int, tags: bytes) -> None:
+def silence_before(frames: int) -> int:
+    """Return how many frames of silence before ``frames`` of AAC make these end with a packet.
+
+    Many readers (ffmpeg 5, PyAV 18) cut off all that an edit list leaves out before the sound, but
+    of what it leaves out at the end whole packets only: there is to be nothing. Not of less than a
+    packet: of one in which the sound both starts and ends the same readers make nothing at all.
+    """
+    return -frames % AAC_PACKET if frames >= AAC_PACKET else 0
+
+
+def complete(path: Path, *, frames: int, silence: int, sample_rate: int, tags: bytes) -> None:
     """Make the MP4 at ``path`` say that it holds exactly ``frames`` of audio, and give it ``tags``.
 
-    Older ffmpegs count the length of the edit list, which cuts off what encoder and format added,
-    in milliseconds: the stem would be up to 47 frames too short. Here it is counted in frames.
-    ``tags`` are the content of ``udta``. Raises ``StemsplitError`` where ffmpeg wrote another file.
+    They come after what the encoder added and after ``silence``, frames that ffmpeg was given
+    before them: the edit list cuts off both. Older ffmpegs count its length in milliseconds: the
+    stem would be up to 47 frames too short. Here it is counted in frames. ``tags`` are the content
+    of ``udta``. Raises ``StemsplitError`` where ffmpeg wrote another file.
     """
     with path.open("r+b") as file:
         movie = find_movie(file)
@@ -86,7 +98,7 @@ def complete(path: Path, *, frames: int, sample_rate: int, tags: bytes) -> None:
         start, size = movie
         file.seek(start)
         data = bytearray(file.read(size))
-        for at, value in _lengths(data, frames, sample_rate, path):
+        for at, value in _numbers(data, frames, silence, sample_rate, path):
             data[at : at + 4] = value.to_bytes(4, "big")
         data = _without_user_data(data) + box(b"udta", tags) if tags else _without_user_data(data)
         data[:4] = len(data).to_bytes(4, "big")
@@ -98,22 +110,30 @@ def tracks(movie: bytes | bytearray) -> list[tuple[int, int]]:
     return [(start, end) for name, start, end in boxes(movie, 8) if name == b"trak"]
 
 
-def _lengths(
-    movie: bytearray, frames: int, sample_rate: int, path: Path
+def _numbers(
+    movie: bytearray, frames: int, silence: int, sample_rate: int, path: Path
 ) -> Iterator[tuple[int, int]]:
-    """Yield the places in ``movie`` where a length or its unit stands, and what is to be there."""
+    """Yield the places in ``movie`` of lengths, their unit and starts, and what is to be there."""
     whole = (8, len(movie))
-    inside: list[tuple[tuple[int, int], tuple[bytes, ...], int, int]] = [
-        (whole, (b"mvhd",), 12, sample_rate),
-        (whole, (b"mvhd",), 16, frames),
-    ]
+    header = _content(movie, whole, (b"mvhd",), path)
+    yield header + 12, sample_rate
+    yield header + 16, frames
     for track in tracks(movie):
-        inside += [(track, (b"tkhd",), 20, frames), (track, (b"edts", b"elst"), 8, frames)]
-    for (start, end), names, place, value in inside:
-        found = find(movie, *names, start=start, end=end)
-        if found is None or movie[found[0]] != 0:  # version 1 is for times beyond 2040
-            raise StemsplitError(f"ffmpeg wrote no {names[-1].decode()} box", path=path)
-        yield found[0] + place, value
+        yield _content(movie, track, (b"tkhd",), path) + 20, frames
+        edit = _content(movie, track, (b"edts", b"elst"), path)
+        yield edit + 8, frames
+        added = int.from_bytes(movie[edit + 12 : edit + 16], "big")
+        yield edit + 12, added + silence
+
+
+def _content(
+    movie: bytearray, inside: tuple[int, int], names: tuple[bytes, ...], path: Path
+) -> int:
+    start, end = inside
+    found = find(movie, *names, start=start, end=end)
+    if found is None or movie[found[0]] != 0:  # version 1 is for times beyond 2040
+        raise StemsplitError(f"ffmpeg wrote no {names[-1].decode()} box", path=path)
+    return found[0]
 
 
 def _without_user_data(movie: bytearray) -> bytearray:

@@ -53,17 +53,19 @@ def describing(streams: Sequence[str]) -> dict[str, Any]:
 
 
 def complete(
-    path: Path, *, frames: int, sample_rate: int, tags: Tags, streams: Sequence[str]
+    path: Path, *, frames: int, silence: int, sample_rate: int, tags: Tags, streams: Sequence[str]
 ) -> None:
     """Make a stem file of the MP4 at ``path``, the song and stems called ``streams``.
 
-    Each stream says that it holds exactly ``frames``. Raises ``StemsplitError`` where ffmpeg wrote
-    another file.
+    Each stream says that it holds exactly ``frames``, after ``silence`` frames. Raises
+    ``StemsplitError`` where ffmpeg wrote another file.
     """
     described = box(b"stem", description(streams[1:]))
     # An item of the tags that NI's own files have.
     meta = atoms.written(tags, atoms.text_item(b"TAUT", "STEM"))
-    mp4.complete(path, frames=frames, sample_rate=sample_rate, tags=meta + described)
+    mp4.complete(
+        path, frames=frames, silence=silence, sample_rate=sample_rate, tags=meta + described
+    )
     _move_to_front(path)
 
 
