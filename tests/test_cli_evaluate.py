@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -98,6 +99,32 @@ def test_a_delay_and_a_flip_are_told_and_not_mended(
     table = run("evaluate", "est", "true", cwd=tmp_path)
     assert "vocals: 100 samples (2.3 ms) too late" in table.stdout
     assert "bass: its polarity is flipped" in table.stdout
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_sir_that_is_not_determined_is_told_everywhere(tmp_path: Path, limited: bool) -> None:
+    """The references have nothing above a fifth of their band, so that filters are free there."""
+    rng = np.random.default_rng(0)
+    spectra = np.fft.rfft(rng.standard_normal((2, 2, 2 * RATE)))
+    if limited:
+        spectra[..., spectra.shape[-1] // 5 :] = 0
+    stems = 0.1 * np.fft.irfft(spectra)
+    estimates = 0.9 * stems + 0.1 * stems[::-1] + 0.001 * rng.standard_normal(stems.shape)
+    write_stems(tmp_path / "true", dict(zip(STEMS, stems, strict=True)))
+    write_stems(tmp_path / "est", dict(zip(STEMS, estimates, strict=True)))
+    reports = ("--html", "page.html", "--csv", "scores.csv")
+    table = run("evaluate", "est", "true", *reports, cwd=tmp_path)
+    assert table.code == 0
+    told = [line for line in table.lines if line.startswith("* ") and "SIR" in line]
+    page = (tmp_path / "page.html").read_text()
+    shown = [line for line in re.findall("<li>(.*?)</li>", page) if "SIR" in line]
+    assert (len(told), len(shown)) == ((1, 1) if limited else (0, 0))
+    [row] = re.findall('<th scope="row">SIR (.*?)</th>', page)
+    assert ("not determined" in row) == limited
+    with (tmp_path / "scores.csv").open() as file:
+        assert {row["sir_reproducible"] for row in csv.DictReader(file)} == {str(int(not limited))}
+    [record] = run("evaluate", "est", "true", "--json", cwd=tmp_path).records
+    assert record["sir_reproducible"] is not limited
 
 
 def test_a_missing_stem_is_left_out_and_said_so(true: Path, tmp_path: Path) -> None:

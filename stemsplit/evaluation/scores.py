@@ -83,7 +83,7 @@ class StemMeasures:
     clipped: int  # samples at or beyond full scale in runs of at least three
     above_11_khz: float  # energy above it against all energy, dB
     above_16_khz: float
-    joins: float  # the most that a jump at a border of segments stands out of the wave there, dB
+    joins: float  # the most that a jump, as where segments do not meet, stands out of its wave, dB
     correlation: Mapping[str, float]  # with each other stem, -1 … 1
     overlap: Mapping[str, float]  # Σ min(|A|², |B|²) / Σ |A|² in time and frequency, 0 … 1
 

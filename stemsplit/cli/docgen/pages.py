@@ -359,8 +359,8 @@ _EVALUATE = Page(
             "measures": (
                 "A list of objects, one for each stem: `name`; `loudness` in LUFS; `peak` in dBFS; "
                 "`true_peak` in dBTP; `clipped`, a count of samples; `above_11_khz` and "
-                "`above_16_khz`, energy in dB of all; `joins`, the largest jump between segments "
-                "in dB of the usual one; `correlation` and `overlap` with each other stem."
+                "`above_16_khz`, energy in dB of all; `joins`, the largest jump of the wave "
+                "against those around it, in dB; `correlation` and `overlap` with each other stem."
             ),
             "null_residual": "What the stems leave of the mixture, in dB of it; null without one.",
             "sir_reproducible": "False where the references are band-limited: SIR means nothing.",

@@ -86,7 +86,7 @@ def render(songs: Sequence[SongScores], *, seconds: float = SECONDS) -> str:
             _show_song(song, seconds if any(song is one for one in shown) else None)
             for song in songs
         ],
-        overview=_score_table(summaries) if len(songs) > 1 else None,
+        overview=_score_table(summaries, _unsure(songs)) if len(songs) > 1 else None,
         field=[f for metric in PUBLISHED_METRICS if (f := _show_field(metric, summaries))],
         groups=GROUPS,
         metrics=METRICS,
@@ -165,7 +165,7 @@ def _show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
         "song": song,
         "remarks": [printable(remark) for remark in describe_song(song, figure)],
         "length": song.frames / song.sample_rate,
-        "table": _score_table(values) if values else None,
+        "table": _score_table(values, _unsure([song])) if values else None,
         "lede": [(printable(stem.name), stem.values["global_sdr"]) for stem in values],
         "stems": stems,
         "first": first,
@@ -265,9 +265,15 @@ def _field_row(
     }
 
 
-def _score_table(summaries: Sequence[StemSummary]) -> dict[str, Any]:
+def _unsure(songs: Sequence[SongScores]) -> list[str]:
+    """Return the metrics that are not determined in one of ``songs``."""
+    return [] if all(song.sir_reproducible for song in songs) else ["sir"]
+
+
+def _score_table(summaries: Sequence[StemSummary], unsure: Sequence[str]) -> dict[str, Any]:
     """Return rows of figures by metric, a column for each stem and one for their average."""
     return {
+        "unsure": unsure,
         "stems": [printable(stem.name) for stem in summaries],
         "groups": [
             (
