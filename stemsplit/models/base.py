@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from stemsplit.types import Window
 
 
-class SeparationModel(nn.Module, ABC):
+class SeparationModel(nn.Module):
     """A network from a mixture to its sources, waveform to waveform.
 
     STFT, masks and post-filters are inside. A subclass has a frozen dataclass as ``Config`` whose
@@ -76,9 +75,12 @@ class SeparationModel(nn.Module, ABC):
         self.channels = config.channels if channels is None else channels
         self.segment = config.segment if segment is None else segment
 
-    @abstractmethod
     def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``.
+
+        A network says how in here or, if training needs more than them, in `training_outputs`.
+        """
+        return self.training_outputs(mix)["sources"]
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return what training needs of ``mix`` ``(B, C, T)``, at least ``sources``: `forward`."""

@@ -83,10 +83,6 @@ class DeepClustering(RecurrentSeparator):
         own = torch.arange(dimensions) % count == torch.arange(count)[:, None]
         self.register_buffer("prototypes", functional.normalize(own.float(), dim=1))
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
-        return self.training_outputs(mix)["sources"]
-
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
 

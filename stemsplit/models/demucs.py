@@ -21,10 +21,9 @@ from stemsplit.models.demucs_layers import (
     ATTENTION_HEADS,
     EPSILON,
     BidirectionalLSTM,
-    LocalAttention,
-    ResidualLSTM,
     centre_trim,
     resample,
+    residual_branches,
 )
 from stemsplit.models.layers import DConv, rescale_convolutions
 
@@ -298,7 +297,7 @@ def _encoder_layer(config: DemucsV3Config, index: int, above: int, channels: int
         nn.Conv1d(above, channels, KERNEL_SIZE, STRIDE),
         _norm(config, index, channels),
         nn.GELU() if config.gelu else nn.ReLU(),
-        *([_branches(config, index, channels)] if config.dconv_mode & 1 else []),
+        *_branches(config, index, channels, encoder=True),
         nn.Conv1d(channels, 2 * channels, 1),
         _norm(config, index, 2 * channels),
         nn.GLU(dim=1),
@@ -310,7 +309,7 @@ def _decoder_layer(config: DemucsV3Config, index: int, channels: int, above: int
         nn.Conv1d(channels, 2 * channels, 1 + 2 * CONTEXT, padding=CONTEXT),
         _norm(config, index, 2 * channels),
         nn.GLU(dim=1),
-        *([_branches(config, index, channels)] if config.dconv_mode & 2 else []),
+        *_branches(config, index, channels, encoder=False),
         nn.ConvTranspose1d(channels, above, KERNEL_SIZE, STRIDE),
     )
     if index:
@@ -324,16 +323,6 @@ def _norm(config: DemucsV3Config, index: int, channels: int) -> nn.Module:
     return nn.GroupNorm(config.norm_groups, channels) if normalised else nn.Identity()
 
 
-def _branches(config: DemucsV3Config, index: int, channels: int) -> DConv:
-    def inside(hidden: int) -> list[nn.Module]:
-        lstm = [ResidualLSTM(hidden)] if index >= config.dconv_lstm else []
-        attention = [LocalAttention(hidden)] if index >= config.dconv_attn else []
-        return [*lstm, *attention]
-
-    return DConv(
-        channels,
-        depth=config.dconv_depth,
-        compression=config.dconv_comp,
-        init=DCONV_INIT,
-        inside=inside,
-    )
+def _branches(config: DemucsV3Config, index: int, channels: int, *, encoder: bool) -> list[DConv]:
+    has_them = config.dconv_mode & (1 if encoder else 2)
+    return [residual_branches(config, index, channels, DCONV_INIT)] if has_them else []

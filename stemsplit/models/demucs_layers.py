@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from stemsplit.models.layers import DConv
 
 EPSILON = 1e-5
 FREQUENCY_EMBEDDING_WEIGHT = 0.2
@@ -185,3 +188,36 @@ def _sinc_kernels(from_rate: int, to_rate: int, device: torch.device) -> Tensor:
     window = torch.cos(crossing * math.pi / ZERO_CROSSINGS / 2) ** 2
     kernels = torch.sinc(crossing) * window
     return (kernels / kernels.sum(1, keepdim=True)).float()[:, None].to(device)
+
+
+class _Branching(Protocol):
+    """What a configuration says of its residual branches."""
+
+    @property
+    def dconv_depth(self) -> int: ...
+    @property
+    def dconv_comp(self) -> int: ...
+    @property
+    def dconv_attn(self) -> int: ...
+    @property
+    def dconv_lstm(self) -> int: ...
+
+
+def residual_branches(config: _Branching, index: int, channels: int, init: float) -> DConv:
+    """Return the residual branches of layer ``index``, with memory and attention in deep layers.
+
+    ``init`` is the scale that they start at.
+    """
+
+    def inside(hidden: int) -> list[nn.Module]:
+        lstm = [ResidualLSTM(hidden)] if index >= config.dconv_lstm else []
+        attention = [LocalAttention(hidden)] if index >= config.dconv_attn else []
+        return [*lstm, *attention]
+
+    return DConv(
+        channels,
+        depth=config.dconv_depth,
+        compression=config.dconv_comp,
+        init=init,
+        inside=inside,
+    )

@@ -18,13 +18,11 @@ from stemsplit.models.base import SeparationModel
 from stemsplit.models.demucs_layers import (
     ATTENTION_HEADS,
     FrequencyEmbedding,
-    LocalAttention,
-    ResidualLSTM,
+    residual_branches,
     standardise,
 )
 from stemsplit.models.layers import (
     ComplexAsChannels,
-    DConv,
     DecoderLayer,
     EncoderLayer,
     pad_to_multiple,
@@ -341,19 +339,7 @@ def _time_layers(config: HDemucsConfig, index: int) -> tuple[nn.Module, nn.Modul
 def _branches(config: HDemucsConfig, index: int, channels: int, *, encoder: bool) -> nn.Module:
     if not config.dconv_mode & (1 if encoder else 2):
         return nn.Identity()
-
-    def inside(hidden: int) -> list[nn.Module]:
-        lstm = [ResidualLSTM(hidden)] if index >= config.dconv_lstm else []
-        attention = [LocalAttention(hidden)] if index >= config.dconv_attn else []
-        return [*lstm, *attention]
-
-    return DConv(
-        channels,
-        depth=config.dconv_depth,
-        compression=config.dconv_comp,
-        init=DCONV_INIT,
-        inside=inside,
-    )
+    return residual_branches(config, index, channels, DCONV_INIT)
 
 
 class JoiningLayer(nn.Module):

@@ -29,10 +29,6 @@ class MaskInference(RecurrentSeparator):
         super().__init__(config)
         self.mask = MaskHead(config, self.states, self.bins)
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
-        return self.training_outputs(mix)["sources"]
-
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
 

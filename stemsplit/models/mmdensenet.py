@@ -332,10 +332,6 @@ class MMDenseNet(SeparationModel):
         self.settings = config
         self.networks = nn.ModuleList(Source(config) for _ in config.sources)
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``, any."""
-        return self.training_outputs(mix)["sources"]
-
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and the ``magnitudes`` (B, S, C, F, N) behind them.
 

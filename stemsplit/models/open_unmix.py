@@ -129,10 +129,6 @@ class OpenUnmix(SeparationModel):
         count = len(config.sources) - config.residual
         self.targets = nn.ModuleList(Target(config) for _ in range(count))
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``, any."""
-        return self.training_outputs(mix)["sources"]
-
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and ``magnitudes`` (B, S, C, F, N) of the targets.
 

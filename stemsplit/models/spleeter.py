@@ -109,10 +109,6 @@ class Spleeter(SeparationModel):
         self.settings = config
         self.networks = nn.ModuleList(UNet(config) for _ in config.sources)
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
-        return self.training_outputs(mix)["sources"]
-
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and the ``magnitudes`` (B, S, C, F, N) behind them.
 
