@@ -26,6 +26,11 @@ class Result:
     stderr: str
 
     @property
+    def data(self) -> bytes:
+        """What went to stdout, as bytes."""
+        return self.stdout.encode("utf-8", "surrogateescape")
+
+    @property
     def lines(self) -> list[str]:
         return self.stdout.splitlines()
 
@@ -34,18 +39,18 @@ class Result:
         return [json.loads(line) for line in self.lines]
 
 
-def run(*arguments: object, cwd: Path) -> Result:
-    """Run ``stemsplit arguments`` in the folder ``cwd``."""
-    streams = sys.stdout, sys.stderr
+def run(*arguments: object, cwd: Path, stdin: bytes = b"") -> Result:
+    """Run ``stemsplit arguments`` in the folder ``cwd``, with ``stdin`` to read."""
+    streams = sys.stdin, sys.stdout, sys.stderr
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     before = Path.cwd()
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     os.chdir(cwd)
-    sys.stdout, sys.stderr = out, err
+    sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO(stdin), "utf-8"), out, err
     try:
         code = main([os.fspath(a) if isinstance(a, Path) else str(a) for a in arguments])
     finally:
-        sys.stdout, sys.stderr = streams
+        sys.stdin, sys.stdout, sys.stderr = streams
         os.chdir(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -29,7 +29,7 @@ from stemsplit.evaluation.song import render
 # A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SECONDS = 3.0
+SECONDS = 2.0
 SAMPLE_RATE = 44_100
 
 #: Weights that were fetched once serve all runs of the tests that ask for them.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fetching import BODY, failure, left_in, run, source
+from full_disk import limited_files
 from loopback import Loopback
 
 from stemsplit.checkpoints.sources import describe, fetch
@@ -183,15 +184,10 @@ def test_a_file_of_this_machine(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told(server: Loopback, tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
     wanted = source(server.serve("/w.th", BODY))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(ResourceError, match=r"the disk is full \(File too large\)") as caught:
-            run(wanted, tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    message = r"the disk is full \(File too large\)"
+    with limited_files(100_000), pytest.raises(ResourceError, match=message) as caught:
+        run(wanted, tmp_path)
     assert caught.value.exit_code == 5
     assert "STEMSPLIT_CACHE_DIR" in str(caught.value.hint)
     paths, _ = run(wanted, tmp_path)  # with space again, it goes on

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from command import TINY, files_below, run
+from full_disk import limited_files
 
 from stemsplit.checkpoints import loading, weights
 
@@ -182,21 +182,10 @@ def start(*arguments: str, cwd: Path, **options: object) -> subprocess.Popen[byt
 
 
 def test_a_full_disk(song: Path, tmp_path: Path) -> None:
-    """A limit on the size of files stands in for a disk: both fail the same write."""
-    limited = (
-        "import resource, signal, sys; from stemsplit.cli import main\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "sys.exit(main(sys.argv[1:]))"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", limited, str(song), "-q"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 5
-    assert process.stderr.startswith("stemsplit: error: ")
+    with limited_files(200_000):
+        result = run(song, "-q", cwd=tmp_path)
+    assert result.code == 5
+    assert result.stderr.startswith("stemsplit: error: ")
     assert not (tmp_path / "separated").exists()
 
 
@@ -275,25 +264,14 @@ def test_a_full_disk_ends_the_batch_and_every_song_is_accounted_for(
     song: Path, tmp_path: Path
 ) -> None:
     shutil.copy(song, tmp_path / "second.wav")
-    limited = (
-        "import resource, signal, sys; from stemsplit.cli import main\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "sys.exit(main(sys.argv[1:]))"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", limited, str(song), "second.wav", "-q", "--json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    records = [json.loads(line) for line in process.stdout.splitlines()]
-    assert process.returncode == 5
-    assert [(r["input"], r["status"], r["exit_code"]) for r in records] == [
+    with limited_files(200_000):
+        result = run(song, "second.wav", "-q", "--json", cwd=tmp_path)
+    assert result.code == 5
+    assert [(r["input"], r["status"], r["exit_code"]) for r in result.records] == [
         (str(song), "failed", 5),
         ("second.wav", "failed", 5),
     ]
-    assert "not tried" in records[1]["error"]
+    assert "not tried" in result.records[1]["error"]
 
 
 def test_the_table_names_the_song_whatever_is_in_its_way(song: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 import soundfile
 from audio_files import run_ffmpeg
 from command import TINY, files_below, run
+from full_disk import limited_files
 
 from stemsplit.audio.tags.model import Tags
 from stemsplit.audio.tags.reading import read_tags
@@ -327,13 +327,8 @@ def test_a_claim_is_free_when_its_process_is_dead(tmp_path: Path) -> None:
 def test_a_song_that_cannot_be_claimed_is_free(tmp_path: Path) -> None:
     song = (tmp_path / "out/song/m", [tmp_path / "out/song"])
     with claims.Claims(tmp_path / "out") as mine, claims.Claims(tmp_path / "out") as other:
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-        try:
-            with pytest.raises(ResourceError, match="the disk is full"):
-                mine.take(*song)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with limited_files(0), pytest.raises(ResourceError, match="the disk is full"):
+            mine.take(*song)
         assert other.take(*song) is not None
     assert files_below(tmp_path) == []
 

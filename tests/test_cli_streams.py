@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with one short song, a folder for temporary files in it, and the small model."""
     monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what it has been so far in this process
     (tmp_path / "tmp").mkdir()
     noise = np.random.default_rng(1).normal(0, 0.1, (11_025, 2))
     soundfile.write(tmp_path / "song.wav", noise, 44_100)
@@ -32,9 +34,9 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def pipe(data: bytes, *words: str, folder: Path) -> tuple[int, bytes, str]:
     """Run with ``data`` on standard input; return the exit code, stdout, and stderr."""
-    done = subprocess.run([*PROGRAM, *words], input=data, capture_output=True, cwd=folder)
+    done = run(*words, cwd=folder, stdin=data)
     assert files_below(folder / "tmp") == []
-    return done.returncode, done.stdout, done.stderr.decode()
+    return done.code, done.data, done.stderr
 
 
 @pytest.mark.parametrize("form", [("wav",), ("wav", "--depth", "16"), ("flac",)])
@@ -45,6 +47,19 @@ def test_the_stem_on_stdout_is_the_file_to_the_byte(form: tuple[str, ...], folde
     song = (folder / "song.wav").read_bytes()
     assert pipe(song, "-", *words, "-o", "-", folder=folder) == (0, file.read_bytes(), "")
     assert files_below(folder / "separated") == [f"song/{file.name}"]
+
+
+def test_so_it_is_between_processes(folder: Path) -> None:
+    assert run("song.wav", *VOCALS, cwd=folder).code == 0
+    stored = (folder / "separated/song/vocals.wav").read_bytes()
+    done = subprocess.run(
+        [*PROGRAM, "-", *VOCALS, "-o", "-"],
+        input=(folder / "song.wav").read_bytes(),
+        capture_output=True,
+        cwd=folder,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, stored, b"")
+    assert files_below(folder / "tmp") == []
 
 
 def test_raw_is_the_samples_alone(folder: Path) -> None:
@@ -165,18 +180,18 @@ def test_quiet_is_quiet(folder: Path) -> None:
     environment = os.environ | {"PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"}
     environment.pop("PYTHONWARNINGS", None)
 
-    def said(*words: str) -> str:
-        done = subprocess.run(
-            [*PROGRAM, *words, "--force", "--stems", "vocals"],
-            cwd=folder,
-            env=environment,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        return done.stderr
+    done = subprocess.run(
+        [*PROGRAM, "song.wav", "song.wav", *VOCALS],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("separated/song/vocals.wav\n", "")
 
-    assert said("song.wav", "song.wav", "-q") == ""
+    def said(*words: str) -> str:
+        return run(*words, "--force", "--stems", "vocals", cwd=folder).stderr
+
     assert said("six.wav", "-q").startswith("stemsplit: warning: six.wav: 6 channels are")
     assert said("six.wav", "-qq") == ""
     assert said("none.wav", "-qq") == "stemsplit: error: none.wav: no such file\n"
@@ -185,10 +200,6 @@ def test_quiet_is_quiet(folder: Path) -> None:
 def test_the_name_of_a_mix_is_no_path_on_the_way_to_stdout(song: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     words = ["--stems", "none", "--mix", f"{outside}=drums+bass", "--format", "flac"]
-    done = subprocess.run(
-        [sys.executable, "-m", "stemsplit", "-q", "-n", TINY, str(song), "-o", "-", *words],
-        capture_output=True,
-        cwd=tmp_path,
-    )
-    assert (done.returncode, done.stdout[:4]) == (0, b"fLaC")
+    done = run("-q", song, "-o", "-", *words, cwd=tmp_path)
+    assert (done.code, done.data[:4]) == (0, b"fLaC")
     assert not outside.exists()

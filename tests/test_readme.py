@@ -59,11 +59,14 @@ def test_the_evaluations_are_what_they_are_said_to_be(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
+    # BSS Eval of two stems takes a fifth of what it takes of four.
+    monkeypatch.setenv("STEMSPLIT_MODEL", "tiny.unet")
     shutil.copy(song, tmp_path / "song.mp3")
-    for folder in ("true", "separated/song", "musdb18hq/test/A song"):
+    two = {name: true_stems[name] for name in ("vocals", "bass")}
+    stems = {"true": two, "separated/song": two, "musdb18hq/test/A song": true_stems}
+    for folder, tracks in stems.items():
         (tmp_path / folder).mkdir(parents=True)
-        for name, stem in true_stems.items():
+        for name, stem in tracks.items():
             soundfile.write(tmp_path / folder / f"{name}.wav", stem.T[:22_050], 44_100)
     for line in example("evaluate"):
         program, *words = shlex.split(line, comments=True)
@@ -73,7 +76,7 @@ def test_the_evaluations_are_what_they_are_said_to_be(
         assert result.stdout
     assert (tmp_path / "new/song/vocals.wav").is_file()
     assert "<html" in (tmp_path / "report.html").read_text()
-    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 5
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 3
     assert "1 of 1 songs are done already" in result.stderr
 
 
