@@ -20,7 +20,9 @@ LAME_LOWEST_VOLUME = 0.95  # of all others; below 32 kHz no higher rate exists
 MARKS = (b"Info", b"Xing")  # constant and variable bit rate
 LONGEST_FRAME = 1441  # bytes, at 320 kbit/s and 32 kHz
 #: From the mark of the tag on, in bytes.
-FRAMES, DELAY_AND_PADDING, CHECKSUM = 8, 141, 154
+FRAMES, MAKER, DELAY_AND_PADDING, CHECKSUM = 8, 120, 141, 154
+#: ffmpeg writes its own name there, but some readers (mutagen) believe the delays of LAME alone.
+LAME = b"LAME3.100"
 #: Bits 3 and 4 of the second byte of a frame: MPEG-1, whose frames hold 1152 samples, not 576.
 MPEG_1 = 0x18
 
@@ -33,7 +35,7 @@ def lame_volume(bitrate: int, sample_rate: int) -> float:
 
 
 def correct_padding(path: Path, frames: int) -> None:
-    """Make the tag of the MP3 at ``path`` say that it holds exactly ``frames`` of audio.
+    """Make the tag of the MP3 at ``path`` say that it holds exactly ``frames`` of audio, by LAME.
 
     ffmpeg cannot declare more than one frame of the format as padding. After 1 to 46 frames more
     than a multiple of 1152 two would be needed, and up to 46 frames of silence would remain.
@@ -51,6 +53,7 @@ def correct_padding(path: Path, frames: int) -> None:
         padding = held - delay - frames
         if not 0 <= padding < 1 << 12:
             raise StemsplitError(f"the mp3 holds {held - delay} frames, not {frames}", path=path)
+        head[mark + MAKER : mark + MAKER + len(LAME)] = LAME
         head[place : place + 3] = (delay << 12 | padding).to_bytes(3, "big")
         place = mark + CHECKSUM
         head[place : place + 2] = checksum(head[:place]).to_bytes(2, "big")
