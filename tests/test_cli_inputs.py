@@ -153,6 +153,16 @@ def test_a_list_of_files(library: Path) -> None:
     assert found(lists=("nosuch",)) == ["! nosuch: cannot be read: No such file or directory"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_of_windows_begin_with_a_mark(library: Path, encoding: str) -> None:
+    """Without a look at it, the list in UTF-16 would mean every song on this machine, below "/"."""
+    put("m/a/ü 1.wav", "m/b.wav")
+    Path("list").write_bytes("m/a/ü 1.wav\r\nm/b.wav\r\n".encode(encoding))
+    assert found(lists=("list",)) == ["m/a/ü 1.wav -> m/a", "m/b.wav -> m"]
+    Path("m/p.m3u8").write_bytes("#EXTM3U\r\na\\ü 1.wav\r\nb.wav\r\n".encode(encoding))
+    assert found("m/p.m3u8") == ["m/a/ü 1.wav -> a", "m/b.wav -> ."]
+
+
 def test_names_between_nuls(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = b"two\nlines \xff.wav"
     data = io.TextIOWrapper(io.BytesIO(name + b"\0b.wav\0"))
@@ -161,7 +171,7 @@ def test_names_between_nuls(library: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_playlists(library: Path) -> None:
-    put("lists/a/1.wav", "lists/ü.wav", "2 3.wav")
+    put("lists/a/1.wav", "lists/ü.wav", "2 3.wav", "lists/100%25.wav", "lists/b/4 ü.wav")
     Path("lists/é.wav".encode().decode()).write_bytes(b"")
     text = [
         "\ufeff#EXTM3U".encode(),
@@ -173,6 +183,8 @@ def test_playlists(library: Path) -> None:
         (library / "2 3.wav").as_uri().encode(),
         b"http://example.org/live.mp3",
         b"more.m3u",
+        b"100%25.wav",
+        b"b/4%20%C3%BC.wav",
         b"nosuch.wav",
     ]
     Path("lists/p.m3u8").write_bytes(b"\n".join(text))
@@ -183,6 +195,8 @@ def test_playlists(library: Path) -> None:
         "lists/../2 3.wav -> .",
         "! http://example.org/live.mp3: is an address in a network; only files are split",
         "! lists/more.m3u: is a playlist in a playlist",
+        "lists/100%25.wav -> .",
+        "lists/b/4 ü.wav -> b",
         "lists/nosuch.wav -> .",
     ]
 

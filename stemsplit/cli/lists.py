@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterator
@@ -48,8 +49,20 @@ def read_names(source: str) -> list[str]:
         data = standard_input().read() if source == STANDARD else Path(source).read_bytes()
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=source) from exc
+    data = _unmarked(data)
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def _unmarked(data: bytes) -> bytes:
+    """Return ``data`` without the mark that programs of Windows begin a text with.
+
+    If that says UTF-16, as PowerShell writes it, names are those of this system then: read as they
+    are, a list would be one of single letters between NULs, and "/" one of its folders.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return os.fsencode(data.decode("utf-16", "replace"))
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def read_playlist(path: Path) -> Iterator[Path | InputError]:
@@ -59,7 +72,7 @@ def read_playlist(path: Path) -> Iterator[Path | InputError]:
     playlist that cannot be read, that is one of pieces of a stream, or that names nothing.
     """
     try:
-        data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        data = _unmarked(path.read_bytes())
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=path) from exc
     if _STREAMED in data:
@@ -79,10 +92,10 @@ def _entry(line: bytes, playlist: Path) -> Path:
     """Return the song that a line means, read in the way that gives a file that exists.
 
     A playlist does not say how it is encoded: UTF-8, the bytes of the file system, or what Windows
-    uses in western Europe; and Windows writes backslashes.
+    uses in western Europe; and Windows writes backslashes, VLC a part of an address (``%20``).
     """
     own, western = os.fsdecode(line), line.decode("cp1252", "replace")
-    readings = [own, western, own.replace("\\", "/"), western.replace("\\", "/")]
+    readings = [own, western, own.replace("\\", "/"), western.replace("\\", "/"), unquote(own)]
     paths = [playlist.parent / local_path(text) for text in dict.fromkeys(readings)]
     entry = next((path for path in paths if os.path.lexists(path)), paths[0])
     if is_playlist(entry):
