@@ -127,6 +127,18 @@ def test_a_sir_that_is_not_determined_is_told_everywhere(tmp_path: Path, limited
     assert record["sir_reproducible"] is not limited
 
 
+def test_a_name_that_is_no_stem_is_told_with_the_way_out(true: Path, tmp_path: Path) -> None:
+    shutil.copytree(true, tmp_path / "est")
+    (true / "bass.wav").rename(true / "bassline.wav")
+    result = run("evaluate", "est", "true", "--json", cwd=tmp_path)
+    assert list(scores(result)) == ["vocals"]
+    told = [remark for remark in result.records[0]["remarks"] if "bassline.wav" in remark]
+    assert len(told) == 1 and "--map bass=" in told[0]
+    mapped = run("evaluate", "est", "true", "--map", "bass=bassline.wav", "--json", cwd=tmp_path)
+    assert list(scores(mapped)) == list(STEMS)
+    assert not any("not known" in remark for remark in mapped.records[0]["remarks"])
+
+
 def test_a_missing_stem_is_left_out_and_said_so(true: Path, tmp_path: Path) -> None:
     shutil.copytree(true, tmp_path / "est")
     (true / "bass.wav").unlink()

@@ -6,7 +6,7 @@ import pytest
 from audio_files import noise, store, store_stem_file
 
 from stemsplit.errors import ExitCode, InputError, UsageError
-from stemsplit.evaluation.references import find_stems
+from stemsplit.evaluation.references import MAP, find_stems
 from stemsplit.evaluation.scores import Audio
 
 FOUR = ("vocals", "drums", "bass", "other")
@@ -185,7 +185,7 @@ def test_what_cannot_be_found(folder, tmp_path):
     (place / "song.wav").write_bytes(b"x")
     with pytest.raises(InputError, match="holds none of the stems vocals, drums") as raised:
         find_stems(place, FOUR)
-    assert raised.value.hint == "there is song.wav; say which file is which stem"
+    assert raised.value.hint == f"there is song.wav; {MAP}"
 
 
 def test_a_file_of_five_streams(tmp_path):

@@ -29,6 +29,8 @@ STEMS = (
     *("guitar", "piano", "keys", "keyboards", "strings", "synth", "synths", "organ"),
     *("brass", "winds", "woodwinds", "percussion", "choir"),
 )
+#: What helps where names do not.
+MAP = "say which file is which stem, as evaluate's --map bass=bassline.wav does"
 #: Parts of a stem, besides those that are named ``STEM_PART``.
 PARTS = {
     "lead_vocals": "vocals",
@@ -94,8 +96,10 @@ def find_stems(
         raise InputError(
             f"holds none of the stems {', '.join(names)}" if names else "holds no stems",
             path=place,
-            hint=f"there is {', '.join(shelf.files())}; say which file is which stem",
+            hint=f"there is {', '.join(shelf.files())}; {MAP}",
         )
+    if len(stems) < len(found) and (strange := shelf.unknown()):
+        finder.remarks.append(f"not known as stems: {', '.join(strange)}; {MAP}")
     mixture = next((file for name in MIXTURES if (file := shelf.find(name))), None)
     return FoundStems(
         stems=stems,
@@ -201,7 +205,7 @@ class _Shelf:
             raise InputError(
                 f"{files[0].path.name} and {files[1].path.name} could both be the {name}",
                 path=self.place,
-                hint="remove one of them, or say which file is which stem",
+                hint=f"remove one of them, or {MAP}",
             )
         return files[0] if files else None
 
