@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_audio_encode import FORMATS, STEMS, names, read, write
 
-from stemsplit.audio import encoders, formats
+from stemsplit.audio import encoders, formats, ogg
 from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.formats import RULES, check_encoding, encoded_rate, fitting, vorbis_quality
 from stemsplit.audio.mp4 import find
@@ -98,6 +98,17 @@ def test_aac_ends_with_a_packet(tmp_path, frames):
     assert 1024 * packets == start + frames
     assert read(paths["a"]).shape == (2, frames)
     assert lag(noise(frames), read(paths["a"])) == 0
+
+
+@pytest.mark.parametrize("format", ["ogg", "opus"])
+def test_streams_of_ogg_have_numbers_of_their_own(tmp_path, format):
+    paths, _ = write(tmp_path, {stem: noise(20_000) for stem in STEMS}, format=format)
+    serials = set()
+    for path in paths.values():
+        with path.open("rb") as file:
+            serials |= {page.serial for page in ogg.pages(file)}
+    assert len(serials) == len(STEMS)
+    assert 0 not in serials
 
 
 @pytest.mark.parametrize("seconds", [2.9, 3.1])

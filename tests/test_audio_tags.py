@@ -292,6 +292,13 @@ def test_a_wav_with_info_only(tmp_path):
     assert tags_of(path).texts["title"] == ("A é",)
 
 
+@pytest.mark.parametrize("name", [b"IPRT", b"ITRK"])
+def test_the_number_of_a_track_in_a_wav(tmp_path, name):
+    path = store(tmp_path / "a.wav", noise(1000), 44100, "-metadata", "track=7")
+    path.write_bytes(path.read_bytes().replace(b"IPRT", name))
+    assert tags_of(path).texts == {"track": ("7",)}
+
+
 def test_an_aiff_with_texts_only(tmp_path):
     coder = ("-c:a", "pcm_s16be", "-metadata", "title=A", "-metadata", "author=B")
     path = store(tmp_path / "a.aiff", noise(1000), 44100, *coder)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
+from zlib import crc32
 
 import ffmpeg
 import numpy as np
@@ -345,6 +346,8 @@ class _Ogg(_Ffmpeg):
         options = self.stem.options
         short = self._stored_frames < SHORT_FOR_OGG * self._stored_rate
         pages = {"page_duration": ONE_PACKET} if short else {}
+        # The stems may come to be in one file; and some tools have trouble with number 0.
+        pages["serial_offset"] = crc32(self.stem.name.encode("utf-8", "surrogatepass")) >> 1 or 1
         if options.format == "ogg":
             quality = formats.vorbis_quality(options)
             return {"format": "ogg", "acodec": "libvorbis", "q:a": quality, **pages}

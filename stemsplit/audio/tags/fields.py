@@ -50,6 +50,7 @@ BY_ID3 = {name: field for field, names in FIELDS.items() for name in names.id3}
 BY_VORBIS = {name: field for field, names in FIELDS.items() for name in names.vorbis}
 BY_MP4 = {atom: field for field, names in FIELDS.items() for atom in names.mp4 if atom != "----"}
 BY_INFO = {names.info: field for field, names in FIELDS.items() if names.info}
+BY_INFO["ITRK"] = "track"  # so Winamp, foobar2000 and Mp3tag; IPRT is ffmpeg's
 BY_AIFF = {names.aiff: field for field, names in FIELDS.items() if names.aiff}
 
 _GENRES = """
