@@ -198,8 +198,12 @@ def test_every_exit_code_is_in_every_page() -> None:
     for name in PAGE_OF:
         section = page(name).partition(".SH EXIT STATUS\n")[2].partition(".SH")[0]
         found = re.findall(r"^\.TP\n\\fB(\d+)\\fR\n(.+)", section, re.MULTILINE)
-        assert [int(code) for code, _ in found] == [code.value for code in ExitCode]
-        assert found[0][1] == EXIT_STATUS[ExitCode.DONE] == "Every input is done."
+        meanings = {**EXIT_STATUS, **PAGES[name].exit_status}
+        expected = [(code, text) for code, text in meanings.items() if text is not None]
+        assert [int(code) for code, _ in found] == [code.value for code, _ in expected]
+        assert found[0][1] == expected[0][1]
+    assert list(EXIT_STATUS) == list(ExitCode)
+    assert "A signal ended it." in page("watch")
 
 
 def test_every_key_of_the_json_records_is_in_the_page() -> None:
@@ -303,8 +307,8 @@ def test_every_key_of_a_record_stands_on_the_page_of_the_json() -> None:
     text = (ROOT / "man/man5/stemsplit-json.5").read_text()
     for each in PAGES.values():
         for fields in (*each.records.values(), *each.events.values()):
-            for key in fields:
-                assert f".TP\n\\fB{key}\\fR\n" in text
+            for key, (kind, _) in fields.items():
+                assert f".TP\n\\fB{key}\\fR ({kind})\n" in text
 
 
 EXAMPLES = [line for each in PAGES.values() for line in each.examples.values()]

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from stemsplit.cli.console import Console
 from stemsplit.cli.foretelling import foretell
 from stemsplit.cli.inputs import Song, find_songs
-from stemsplit.cli.outcomes import Outcome, exit_code, record, table
+from stemsplit.cli.outcomes import (
+    NotTried,
+    Outcome,
+    ends_all,
+    exit_code,
+    record,
+    table,
+)
 from stemsplit.cli.plans import Orders, SplitOptions, plan_all
 from stemsplit.cli.splitter import Splitter
 from stemsplit.cli.stages import Stages
@@ -36,6 +43,7 @@ class Batch:
         self.splitter = Splitter(options.on(self.devices[0]), console)
         self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
         self._outcomes: list[Outcome] = []
+        self._end: StemsplitError | None = None  # after which nothing is tried
 
     def run(
         self, files: Iterable[str], lists: Iterable[str] = (), *, dry: bool = False
@@ -118,9 +126,10 @@ class Batch:
     def _tell(self, outcome: Outcome) -> None:
         if self.judge is not None and outcome.error is None:
             outcome = self._score(self.judge, outcome)
+        outcome = self._with_reason(outcome)
         self._outcomes.append(outcome)
         if outcome.error is not None:
-            self.console.error(outcome.error)
+            self.console.error(outcome.error, outcome.input)
         if outcome.status == "skipped":
             self.console.note(f"{outcome.input}: skipped, its stems are there already")
         if outcome.status == "would_split":
@@ -135,6 +144,15 @@ class Batch:
             self._unwritable = error
         if self.judge is not None and outcome.scores is not None:
             self.judge.tell(outcome.scores)
+
+    def _with_reason(self, outcome: Outcome) -> Outcome:
+        """Return ``outcome``; if the song was not tried, with the failure that was the end."""
+        if self._end is None:
+            if ends_all(outcome, fail_fast=self.options.fail_fast):
+                self._end = outcome.error
+        elif isinstance(outcome.error, NotTried):
+            return replace(outcome, error=NotTried.because_of(self._end, outcome.input))
+        return outcome
 
     def _score(self, judge: Judge, outcome: Outcome) -> Outcome:
         """Return ``outcome`` with the scores of its stems, or with what went wrong with these."""

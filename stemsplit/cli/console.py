@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from stemsplit.errors import ExitCode, ResourceError, StemsplitError, printable
@@ -64,23 +65,23 @@ class Console:
         """Write one object as a line of JSON."""
         self.data(json.dumps(self._renamed(values)))
 
-    def error(self, error: StemsplitError) -> None:
-        """Say what went wrong in one line, and what to do about it in another."""
+    def error(self, error: StemsplitError, song: Path | None = None) -> None:
+        """Say what went wrong, if with one ``song``, and in another line what to do about it."""
         if self.debug and error.exit_code == ExitCode.DEFECT:
             for line in traceback.format_exception(error):
                 self._say(line.rstrip())
         if self.style == "ndjson":
             code = error.exit_code.value
-            self.event("error", error=str(error), hint=error.hint, exit_code=code)
+            self.event("error", **_of(song), error=str(error), hint=error.hint, exit_code=code)
             return
         self._say(f"stemsplit: error: {self._renamed(str(error))}")
         if error.hint:
             self._say(f"hint: {printable(error.hint)}")
 
-    def warn(self, message: str) -> None:
-        """Say something that a person should know, in one line."""
+    def warn(self, message: str, song: Path | None = None) -> None:
+        """Say something that a person should know, if about one ``song``, in one line."""
         if self.quiet < 2:
-            self._remark("warning", message, "stemsplit: warning: ")
+            self._remark("warning", message, "stemsplit: warning: ", **_of(song))
 
     def note(self, message: str) -> None:
         """Say how things go, in one line."""
@@ -100,9 +101,9 @@ class Console:
         """Write a line that another process of ours would have written to its own stderr."""
         self._say(line)
 
-    def _remark(self, kind: str, message: str, prefix: str = "") -> None:
+    def _remark(self, kind: str, message: str, prefix: str = "", **facts: Any) -> None:
         if self.style == "ndjson":
-            self.event(kind, message=message)
+            self.event(kind, **facts, message=message)
         else:
             self._say(f"{prefix}{self._renamed(printable(message))}")
 
@@ -151,6 +152,11 @@ class Console:
             with contextlib.suppress(OSError):
                 self.stderr.write(line + "\n")
                 self.stderr.flush()
+
+
+def _of(song: Path | None) -> dict[str, str]:
+    """Return the key of an event that says which song it is about, if it is about one."""
+    return {} if song is None else {"input": str(song)}
 
 
 class Meter:

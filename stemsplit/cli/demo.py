@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,6 +103,11 @@ def _write(folder: Path, sounds: Mapping[str, NDArray[np.float32]]) -> None:
         writer.commit()
 
 
+def _figure(decibel: float) -> float | None:
+    """Return ``decibel`` as JSON has it: it knows no infinity, which silence gives."""
+    return round(decibel, 3) if math.isfinite(decibel) else None
+
+
 def _score(
     console: Console,
     folder: Path,
@@ -125,7 +131,7 @@ def _score(
             {
                 "schema": 1,
                 "scores": [
-                    {"stem": stem, "sdr": round(sdr, 3), "sdr_of_the_song": round(unsplit, 3)}
+                    {"stem": stem, "sdr": _figure(sdr), "sdr_of_the_song": _figure(unsplit)}
                     for stem, (sdr, unsplit) in scores.items()
                 ],
             }

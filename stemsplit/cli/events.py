@@ -22,7 +22,7 @@ def show(
         for event in events:
             match event:
                 case Warned(message):
-                    console.warn(message)
+                    console.warn(message, song)
                 case Fetching(name, source, done, total):
                     screen.fetching(name, source, done, total)
                 case Opened(info):

@@ -108,9 +108,21 @@ def ends_all(outcome: Outcome, *, fail_fast: bool) -> bool:
     return isinstance(outcome.error, ResourceError) or (fail_fast and outcome.error is not None)
 
 
-def not_tried(song: Path) -> ResourceError:
-    """Return what is told of a ``song`` that comes after such an end."""
-    return ResourceError("not tried after that", path=song)
+class NotTried(ResourceError):
+    """What is told of a song that comes after such an end."""
+
+    @classmethod
+    def because_of(cls, cause: StemsplitError, song: Path) -> NotTried:
+        """Return what is told of a ``song`` that ``cause`` left no chance, with its exit code."""
+        failed = f"{cause.path} failed" if cause.path else "of a failure before it"
+        error = cls(f"not tried, because {failed}", path=song)
+        error.exit_code = cause.exit_code
+        return error
+
+
+def not_tried(song: Path) -> NotTried:
+    """Return what is told of a ``song`` that comes after such an end, by who does not know why."""
+    return NotTried("not tried after that", path=song)
 
 
 def exit_code(outcomes: Sequence[StemsplitError | None]) -> ExitCode:

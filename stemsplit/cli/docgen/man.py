@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from stemsplit import __version__
 from stemsplit.cli.docgen.pages import ENVIRONMENT, EXIT_STATUS, FILES, PAGES, Page
+from stemsplit.cli.docgen.records import Fields
 from stemsplit.cli.docgen.tree import PROGRAM, ArgumentEntry, CommandEntry, OptionEntry
-from stemsplit.errors import ExitCode
 
 #: Of the version above; the pages must not change with the day they are made on.
 RELEASE_DATE = "2026-11-21"
@@ -118,15 +118,15 @@ def _reference(command: CommandEntry, page: Page) -> Iterator[str]:
     """Yield the sections from EXAMPLES to EXIT STATUS."""
     if page.examples:
         yield ".SH EXAMPLES"
-        for number, (what, line) in enumerate(page.examples.items()):
+        for number, (what, text) in enumerate(page.examples.items()):
             yield from (".PP",) if number else ()
-            yield from example(what, (line,))
+            yield from example(what, text.split("\n"))
     if page.output:
         yield ".SH OUTPUT"
         yield from paragraphs(page.output)
         for introduction, fields in (*page.records.items(), *page.events.items()):
             yield from (".PP", prose(introduction))
-            yield from definitions(fields)
+            yield from keys(fields)
     yield ".SH ENVIRONMENT"
     yield from _environment(command)
     if command.is_default:
@@ -134,8 +134,9 @@ def _reference(command: CommandEntry, page: Page) -> Iterator[str]:
         for path, text in FILES.items():
             yield from entry(italic(path), prose(text))
     yield ".SH EXIT STATUS"
-    for code in ExitCode:
-        yield from entry(bold(str(code.value)), prose(EXIT_STATUS[code]))
+    for code, meaning in {**EXIT_STATUS, **page.exit_status}.items():
+        if meaning is not None:
+            yield from entry(bold(str(code.value)), prose(meaning))
 
 
 def _synopsis(command: CommandEntry) -> Iterator[str]:
@@ -199,7 +200,8 @@ def _environment(command: CommandEntry) -> Iterator[str]:
         for option in each.options
         if option.envvar is not None
     }
-    yield "An option on the command line goes before its variable."
+    if options:
+        yield "An option on the command line goes before its variable."
     for variable, option in options.items():
         long = option.names[-1]
         text = f"The same as `{long}`." if option.value else f"If it is 1, the same as `{long}`."
@@ -207,13 +209,20 @@ def _environment(command: CommandEntry) -> Iterator[str]:
     if command.is_default:
         yield from definitions(ENVIRONMENT)
     else:
-        yield from (".PP", prose(f"The others are described in {PROGRAM}(1)."))
+        what = "The others" if options else "Variables"
+        yield from (*([".PP"] if options else []), prose(f"{what} are described in {PROGRAM}(1)."))
 
 
 def definitions(texts: Mapping[str, str]) -> Iterator[str]:
     """Yield each term with what it means."""
     for term, text in texts.items():
         yield from entry(bold(term), prose(text))
+
+
+def keys(fields: Fields) -> Iterator[str]:
+    """Yield each key of an object with what JSON has there and what that means."""
+    for key, (kind, text) in fields.items():
+        yield from entry(f"{bold(key)} ({escape(kind)})", prose(text))
 
 
 def entry(head: str, text: str) -> tuple[str, ...]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from stemsplit.cli.docgen.man import (
     bold,
-    definitions,
     entry,
     escape,
     example,
     italic,
+    keys,
     option_text,
     paragraphs,
     preamble,
@@ -23,8 +23,9 @@ from stemsplit.cli.settings import NOT_SETTINGS
 _CONFIG_DESCRIPTION = (
     "The configuration file holds what a person would otherwise say each time. It is a TOML file: "
     'a setting is the long name of an option without its dashes, as in `format = "flac"`. A flag '
-    "is `true` or `false`, an option that can be given several times is a list, and one that "
-    "counts is a number.",
+    "is `true` or `false`, and an option that counts is a number. What takes names with commas "
+    "between them takes a list of names as well, and what can be given several times is a list "
+    "(a single one may stand without it).",
     "Settings at the top are for `stemsplit FILE` and, where another command has an option with "
     "the same environment variable, for that one too. A table such as `[demo]` or `[models.pull]` "
     "is for that command alone, and goes before those at the top.",
@@ -32,11 +33,17 @@ _CONFIG_DESCRIPTION = (
     "and this file before the defaults: those of the model, then those of the program. "
     "`stemsplit config show` shows what holds and where each value comes from. A setting that no "
     "option has is an error.",
+    "A setting gives way to an option that excludes it: `stems` to `--two-stems`, `model` to "
+    "`--ensemble`, `skip-existing` to `--force`, `preview` to `--start`, and the other way round. "
+    "A flag that is `true` here cannot be taken back on the command line; with "
+    "`STEMSPLIT_CONFIG=/dev/null` nothing of this file holds.",
 )
+_QUOTE = '"'
 _CONFIG_EXAMPLE = (
     'model = "htdemucs_ft"',
     'out = "/home/me/stems"',
     'format = "flac"',
+    'mix = ["karaoke=mix-0.9*vocals", "band=mix-vocals"]',
     "",
     "[demo]",
     'model = "htdemucs"',
@@ -93,7 +100,10 @@ def _head(option: OptionEntry) -> str:
         return f"{name} = " + (italic("NUMBER") if option.repeats else italic("true|false"))
     if option.value.kind == "choice":
         return f"{name} = " + "|".join(bold(f'"{word}"') for word in option.value.words)
-    return f"{name} = {italic(option.value.metavar)}"
+    placeholder = italic(option.value.metavar)
+    if option.value.minimum is None:  # no number
+        placeholder = f"{bold(_QUOTE)}{placeholder}{bold(_QUOTE)}"
+    return f"{name} = " + (f"[{placeholder}, ...]" if option.repeats else placeholder)
 
 
 def _json(commands: list[CommandEntry]) -> Iterator[str]:
@@ -108,5 +118,5 @@ def _json(commands: list[CommandEntry]) -> Iterator[str]:
             for number, (introduction, fields) in enumerate(objects):
                 yield from (".PP",) if number else ()
                 yield prose(introduction)
-                yield from definitions(fields)
+                yield from keys(fields)
     yield from (".SH SEE ALSO", f"{bold(PROGRAM)}(1), {bold(f'{PROGRAM}-config')}(5)")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stemsplit.cli.docgen import records
+from stemsplit.cli.docgen.records import Objects
 from stemsplit.errors import ExitCode
 
 
@@ -15,10 +17,10 @@ class Page:
     description: tuple[str, ...] = ()
     examples: Mapping[str, str] = field(default_factory=dict)  # what it does -> what to type
     output: tuple[str, ...] = ()
-    #: Of the objects that --json writes: an introduction -> the keys, and what each holds.
-    records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    #: The same of those that --progress ndjson writes.
-    events: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    records: Objects = field(default_factory=dict)  # that --json writes
+    events: Objects = field(default_factory=dict)  # that --progress ndjson writes
+    #: What a status means here, where it is not what it means elsewhere; None: it does not occur.
+    exit_status: Mapping[ExitCode, str | None] = field(default_factory=dict)
 
 
 _SPLIT = Page(
@@ -26,12 +28,28 @@ _SPLIT = Page(
         "Stems have the sample rate and the channels of the song. They appear together when the "
         "song is done, or not at all.",
         "A file may be anything that ffmpeg decodes, a video too. A folder stands for the audio "
-        "files below it. A song that fails is reported, and the others are split all the same.",
+        "files below it, whatever they are called, but hidden ones and what earlier runs wrote; "
+        "its tree is kept: `stemsplit music -o stems` makes of music/live/song.mp3 "
+        "stems/live/song/vocals.wav and so on. Songs of one name that are named one by one are "
+        "told apart by their folders. Patterns (`'music/**/*.mp3'`) and playlists (.m3u, .m3u8) "
+        "stand for what they name. A song that fails is reported, and the others are split all "
+        "the same.",
+        "Names in a list of `--files-from` stand as they are, from the current folder; if the list "
+        "has NUL bytes, these are between them, as `find -print0` writes it.",
         "The first time a model is used its weights are fetched, verified and kept; "
         "`stemsplit models pull` does it beforehand.",
         "Stems that are there already are not replaced, unless `--force` is given; "
-        "`--skip-existing` leaves them and writes what is missing. A file that has the name of a "
-        "command is written with its folder: `stemsplit ./models`.",
+        "`--skip-existing` leaves them and writes what is missing. With several songs, or a "
+        "folder, `--resume` is the default: it leaves what was made in this way of this song, and "
+        "makes the rest anew. A file that has the name of a command is written with its folder: "
+        "`stemsplit ./models`.",
+        "`--two-stems vocals` writes `vocals` and `no_vocals`. In `--mix NAME=SUM` the name is "
+        "that of the file; the sum is of stems of the model and of `mix`, the song, with `+` and "
+        "`-` between them and, if need be, a gain before each: `0.5*drums`. Spaces do not matter. "
+        "`--mix` can be given several times, as `--files-from` can; of other options the last one "
+        "holds.",
+        "Times are seconds, minutes and seconds, or hours, minutes and seconds: 90.5, 1:30.5, "
+        "1:02:03. An end after that of the song is that of the song.",
     ),
     examples={
         "Split a song; the stems go to separated/song/:": "stemsplit song.mp3",
@@ -67,20 +85,22 @@ _SPLIT = Page(
             "find . -name '*.flac' -print0 | xargs -0 stemsplit -q --resume -o stems"
         ),
         "See what a run over a folder would do:": "stemsplit --dry-run music -o stems",
-        "In a Makefile, as the recipe of stems/%/vocals.wav from %.mp3:": (
-            "stemsplit -q --force --stems vocals -o stems $<"
+        "As a rule of a Makefile, for all songs beside it:": (
+            "stems/%/vocals.wav: %.mp3\n\tstemsplit -q --force --stems vocals -o stems $<\n"
+            "all: $(patsubst %.mp3,stems/%/vocals.wav,$(wildcard *.mp3))"
         ),
-        "Every night, from cron; mail comes only if something went wrong:": (
-            "stemsplit -q /srv/music -o /srv/stems >/dev/null"
+        "Every night at three, from cron; mail comes only if something went wrong:": (
+            "0 3 * * * /usr/local/bin/stemsplit -q /srv/music -o /srv/stems >/dev/null"
         ),
         "Hand the paths of the stems to another program:": (
             "stemsplit -q --json song.mp3 | jq -r '.stems[].path'"
         ),
     },
     output=(
-        "Standard output carries the paths of the stems, one a line. Progress, remarks, warnings "
-        "and errors go to standard error, and so does the table of scores. With `--quiet` only "
-        "warnings and errors are left there, with `-qq` only errors.",
+        "Standard output carries the paths of the stems that were written, one a line; of a song "
+        "that is skipped it carries none. Progress, remarks, warnings and errors go to standard "
+        "error, and so does the table of scores. With `--quiet` only warnings and errors are left "
+        "there, with `-qq` only errors, whatever `--progress` says.",
         "With `--out -` standard output carries the one stem instead, of one song: the bytes of "
         "the file that it would be, and no path. `wav`, `aiff` and `raw` go out while they are "
         "made (but not with `--clip linked`), other formats when they are done. `raw` is "
@@ -90,58 +110,14 @@ _SPLIT = Page(
         "`--dry-run` prints the paths that would be written. It fetches and writes nothing; its "
         "exit status is that of the run, but for damage that only shows when a song is read to "
         "its end, and for `--reference`, which it does not look at.",
+        "What concerns all songs, a wrong option or a model that cannot be had, ends the run "
+        "before the first: it is told on standard error and by the exit status, and there are no "
+        "objects.",
         "Options, exit statuses and the objects of `--json` and `--progress ndjson` are stable "
         "from this version on; stemsplit-json(5) says what may be added to the objects.",
     ),
-    records={
-        "With `--json` there is one object a line for each input, in the order of the inputs:": {
-            "schema": "The version of this description: 1.",
-            "input": "The path of the song; `-` is standard input.",
-            "status": (
-                "`done`, `skipped` or `failed`; with `--dry-run` `would_split` in place of `done`."
-            ),
-            "model": "The name of the model, or the path of the checkpoint.",
-            "stems": "A list of objects with `name` and `path`; a stem.mp4 is one, called `stems`.",
-        },
-        "With `--daw`, also:": {
-            "projects": "A list of objects with `name`, that of the program, and `path`.",
-        },
-        "Of a song that is done, also:": {
-            "sample_rate": "Of the song and its stems, in Hz.",
-            "channels": "Of the song and its stems.",
-            "frames": "How many samples a channel has.",
-            "seconds": "How long it took.",
-        },
-        "With `--reference` or `--report`, also:": {
-            "scores": "The object that stemsplit-evaluate(1) describes.",
-        },
-        "Of a song that failed, also (with the status `done`, if only its scoring failed):": {
-            "error": "What went wrong.",
-            "hint": "What to do about it, or null.",
-            "exit_code": "The exit status that this failure alone would give.",
-        },
-    },
-    events={
-        "With `--progress ndjson` every line on standard error is an object that tells of an "
-        "event:": {
-            "schema": "The version of this description: 1.",
-            "event": (
-                "`fetching`, `opened`, `separated` or `finished`; `note`, `detail`, `warning` or "
-                "`error`."
-            ),
-            "input": "The song that was opened, that is being separated or that is finished.",
-            "done": "What is done: of separating in frames of the song, of fetching in bytes.",
-            "total": "What there is to do, in the same unit; of fetching it may be null.",
-            "codec": "Of a song that was opened; with `sample_rate`, `channels` and `duration` "
-            "(in seconds, or null).",
-            "frames": "Of a song that is finished: how many samples a channel has.",
-            "stems": "Of a song that is finished: the paths of the stems, by name; with `--daw` "
-            "there are `projects` too, by program.",
-            "source": "Where weights are fetched from; `model` is the name of the model.",
-            "message": "What a note, a detail or a warning says.",
-            "error": "What went wrong; `hint` and `exit_code` as above.",
-        },
-    },
+    records=records.SPLIT,
+    events=records.EVENTS,
 )
 
 _WATCH = Page(
@@ -171,8 +147,16 @@ _WATCH = Page(
     },
     output=(
         "The paths of the stems, one a line, or with `--json` the objects that stemsplit(1) "
-        "describes, as each song is done.",
+        "describes, as each song is done. Songs that an earlier run has done are `skipped`, each "
+        "once.",
     ),
+    exit_status={
+        ExitCode.DONE: "A signal ended it.",
+        ExitCode.FILE: "FOLDER is no folder.",
+        ExitCode.PARTLY: None,
+        ExitCode.INTERRUPTED: "Interrupted (SIGINT) before it began.",
+        ExitCode.TERMINATED: "Terminated (SIGTERM) before it began.",
+    },
 )
 
 _MODELS = Page(
@@ -197,42 +181,7 @@ _MODELS = Page(
     output=(
         "Lists, facts and paths go to standard output, progress and errors to standard error.",
     ),
-    records={
-        "With `--json`, `list` writes one object a line for each model, and `show` writes one. "
-        "What a model does not have is null or empty.": {
-            "schema": "The version of this description: 1.",
-            "name": "The name.",
-            "description": "What it is, in a few words.",
-            "stems": "The names of the stems that it gives, in its own order.",
-            "sample_rate": "The rate that it works at, in Hz. Stems have that of the song.",
-            "channels": "The channels that it works with.",
-            "segment": "How many samples of a channel it takes at a time.",
-            "licence": "The licence of the weights.",
-            "licence_note": "What is shown before the weights are fetched for the first time.",
-            "training_data": "What it was trained with.",
-            "paper": "The address of the paper that describes it.",
-            "scores": (
-                "A list of published scores: objects with `metric`, `dataset`, `source`, and "
-                "`values`, in dB by stem."
-            ),
-            "overlap": "The share of a segment that overlaps the next, if not the network's own.",
-            "window": "How overlapping segments are weighted, if not the network's own way.",
-            "without_weights": "Whether it needs no weights at all.",
-            "architecture": "The network, of one that is no ensemble.",
-            "config": "What differs from the usual configuration of the network.",
-            "seed": "Where its random weights start from, of a network for testing.",
-            "sources": (
-                "Where the weights come from, in the order in which it is tried: objects with "
-                "`format` and `files`; a file has `address`, `sha256` (or null, and perhaps "
-                "`sha256_prefix`, where its content cannot be verified) and `size`."
-            ),
-            "members": "The models of which an ensemble is the weighted mean.",
-            "weights": "Of an ensemble: for each member a list with a weight for each stem.",
-            "group": "The heading below which `list` shows it.",
-            "here": "Whether it can be used without a network.",
-            "verifiable": "Whether its weights are, or would be, compared with a known SHA-256.",
-        },
-    },
+    records=records.MODELS,
 )
 
 _DEMO = Page(
@@ -245,11 +194,8 @@ _DEMO = Page(
             "stemsplit demo -n tiny.htdemucs --seconds 4"
         ),
     },
-    output=(
-        "The paths of the stems, one a line, and a table of the scores. With `--json` there is the "
-        "record that stemsplit(1) describes, and then an object with `schema` and `scores`: a list "
-        "of objects with `stem`, `sdr`, and `sdr_of_the_song`, both in dB.",
-    ),
+    output=("The paths of the stems, one a line, and a table of the scores, on standard output.",),
+    records=records.DEMO,
 )
 
 _CONFIG = Page(
@@ -260,17 +206,25 @@ _CONFIG = Page(
     examples={
         "See what holds, and why:": "stemsplit config show",
         "See it for another command:": "stemsplit config show models.pull",
-        "See what is no default:": "stemsplit config show | grep -v default",
+        "See what is no default:": "stemsplit config show | grep -v -e 'default$' -e 'not set$'",
         "Edit it:": '"$EDITOR" "$(stemsplit config path)"',
     },
     output=("Settings and paths go to standard output.",),
+    exit_status={
+        ExitCode.DONE: "It is shown.",
+        ExitCode.FILE: None,
+        ExitCode.CHECKPOINT: None,
+        ExitCode.ENVIRONMENT: None,
+        ExitCode.PARTLY: None,
+    },
 )
 
 _DOCTOR = Page(
     description=(
         "It looks at Python, torch, CUDA and MPS, torchaudio, ffmpeg and its encoders, the cache, "
-        "the space on the disks, the settings and the proxy. Passwords in the addresses of proxies "
-        "are left out.",
+        "the space on the disks, the settings and the proxy. Who or what is named in the addresses "
+        "of proxies beside the host is left out, and so is what variables hold that the program "
+        "does not know.",
     ),
     examples={
         "Make a file for a bug report:": "stemsplit doctor | tee report.txt",
@@ -280,14 +234,13 @@ _DOCTOR = Page(
         "A line for each thing that was looked at, on standard output. What is needed and does not "
         "work begins with `!`, what is good to know with `-`.",
     ),
-    records={
-        "With `--json` there is one object:": {
-            "schema": "The version of this description: 1.",
-            "findings": (
-                "A list of objects with `name`, `status` (`ok`, `note`, or `missing` of what is "
-                "needed), `detail` and `hint` (or null)."
-            ),
-        },
+    records=records.DOCTOR,
+    exit_status={
+        ExitCode.DONE: "All that is needed is there.",
+        ExitCode.FILE: None,
+        ExitCode.CHECKPOINT: None,
+        ExitCode.ENVIRONMENT: "Something that is needed is not there, or does not work.",
+        ExitCode.PARTLY: None,
     },
 )
 
@@ -339,47 +292,7 @@ _EVALUATE = Page(
         "that of the Music Demixing Challenges, also called uSDR or SDR over the whole song. All "
         "are in dB; higher is better.",
     ),
-    records={
-        "With `--json` there is one object a line for each song. A figure that has no answer is "
-        'null; infinity is the string "inf" or "-inf":': {
-            "schema": "The version of this description: 1.",
-            "song": "The name of the song; in a folder of songs, the way from there.",
-            "sample_rate": "At which everything was measured, in Hz.",
-            "frames": "How many samples a channel has.",
-            "seconds": "How long the song is.",
-            "window": "The length of a frame of BSS Eval, in seconds.",
-            "hop": "From one frame to the next, in seconds.",
-            "scores": (
-                "A list of objects, one for each stem that has a reference: `name`; `median` and "
-                "`frames` with `sdr`, `isr`, `sir` and `sar`; `global_sdr`, `si_sdr`, `si_sir`, "
-                "`si_sar` and `log_wmse` in dB; `l1`, the mean absolute difference; `mrstft`, the "
-                "distance of spectra; `delay`, in samples that the estimate comes later; "
-                "`inverted`, whether its polarity is flipped."
-            ),
-            "measures": (
-                "A list of objects, one for each stem: `name`; `loudness` in LUFS; `peak` in dBFS; "
-                "`true_peak` in dBTP; `clipped`, a count of samples; `above_11_khz` and "
-                "`above_16_khz`, energy in dB of all; `joins`, the largest jump of the wave "
-                "against those around it, in dB; `correlation` and `overlap` with each other stem."
-            ),
-            "null_residual": "What the stems leave of the mixture, in dB of it; null without one.",
-            "sir_reproducible": "False where the references are band-limited: SIR means nothing.",
-            "remarks": "A list of what was aligned, resampled, summed or left out.",
-            "estimates": "The files of each stem: objects with `paths`, `streams` and `missing`.",
-            "references": "Likewise, of the true stems.",
-            "mixture": "Likewise, or null.",
-            "settings": "The model and its options, where a model was run.",
-        },
-        "Of a song that failed there are `schema`, `song`, and:": {
-            "error": "What went wrong.",
-            "hint": "What to do about it, or null.",
-            "exit_code": "The exit status that this failure alone would give.",
-        },
-        "Of several songs, a last object has `schema` and:": {
-            "summary": "A list of objects, one for each stem: `name`, `songs` and the figures.",
-            "average": "The mean over the stems of `sdr` and `global_sdr`.",
-        },
-    },
+    records=records.EVALUATE,
 )
 
 PAGES: Mapping[str, Page] = {
@@ -401,6 +314,11 @@ ENVIRONMENT: Mapping[str, str] = {
     ),
     "STEMSPLIT_CONFIG": "A configuration file to read in place of the usual one.",
     "STEMSPLIT_FFMPEG": "The ffmpeg program to use.",
+    "http_proxy, https_proxy, all_proxy, no_proxy": (
+        "The proxy that weights are fetched through, and the hosts for which there is none."
+    ),
+    "TMPDIR": "The folder for temporary files: a song from standard input.",
+    "XDG_CONFIG_HOME, XDG_CACHE_HOME": "On Linux, the folders in place of ~/.config and ~/.cache.",
     "NO_COLOR": "If it is not empty, the progress bar has no colours.",
     "TERM": "If it is `dumb`, there are lines instead of a progress bar.",
 }
@@ -424,7 +342,7 @@ FILES: Mapping[str, str] = {
 }
 
 EXIT_STATUS: Mapping[ExitCode, str] = {
-    ExitCode.DONE: "Every input is done.",
+    ExitCode.DONE: "Every input is done, or was done before.",
     ExitCode.DEFECT: "A defect of stemsplit; `--debug` shows where.",
     ExitCode.USAGE: "Wrong usage, wrong configuration, or an unknown name.",
     ExitCode.FILE: "An input cannot be read, or an output cannot be written or is there already.",
