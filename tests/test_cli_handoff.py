@@ -76,7 +76,6 @@ def test_a_mono_song_gives_stereo_streams(mixture, tmp_path):
         (("--depth", "24"), "stem.mp4 has no depth", "--bitrate"),
         (("--codec", "alac", "--bitrate", "128"), "stem.mp4 has no bit rate", "--depth"),
         (("--format", "wav", "--codec", "aac"), "wav leaves no choice of codecs", "stem.mp4"),
-        (("--report", "a.html"), "--reference and --report are of stems", ""),
     ],
 )
 def test_what_a_stem_file_cannot_hold(song, tmp_path, arguments, message, hint):
