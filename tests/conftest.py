@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 import soundfile
 from loopback import Loopback
+from registered import OwnRegistry
 
 from stemsplit.evaluation.song import render
 
@@ -86,6 +87,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     state = dict(network.state_dict())
     weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
     return path.read_bytes()
+
+
+@pytest.fixture
+def own_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
+    """A registry of this test's own, with nothing in it."""
+    return OwnRegistry(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -1,13 +1,20 @@
-"""Tables for a registry of a test's own."""
+"""A registry of a test's own: tables for it, the file they stand in, and pulls of its models."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
+import pytest
 from command import TINY
 
-from stemsplit.checkpoints import registry
+from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.sources import Patience
+from stemsplit.types import Fetching, Warned
+
+SHORT = Patience(answer=1.0, body=1.0)
 
 
 def table(name: str, sources: Sequence[str], more: str = "") -> str:
@@ -38,3 +45,38 @@ format = "safetensors"
 files = [{{ {facts} }}]
 """
     return text
+
+
+class OwnRegistry:
+    """The file that ``STEMSPLIT_REGISTRY`` names: another one each time, as each is read once."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        self._monkeypatch = monkeypatch
+        self._written = 0
+        self.path = folder / "none.toml"
+
+    def write(self, text: str) -> None:
+        self._written += 1
+        self.path = self._folder / f"registry{self._written}.toml"
+        self.path.write_text(text)
+        self._monkeypatch.setenv("STEMSPLIT_REGISTRY", str(self.path))
+
+    def edit(self, old: str, new: str) -> None:
+        """Write it again with ``new`` for ``old``."""
+        text = self.path.read_text()
+        assert old in text
+        self.write(text.replace(old, new))
+
+
+def pull(
+    model: Model,
+    *,
+    stems: Sequence[str] | None = None,
+    offline: bool = False,
+    unverified: bool = False,
+) -> list[Fetching | Warned]:
+    """Return all that is told while ``model`` is fetched, with short patience."""
+    return list(
+        cache.pull(model, stems=stems, offline=offline, allow_unverified=unverified, patience=SHORT)
+    )

@@ -14,25 +14,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from full_disk import limited_files
 from loopback import Loopback
-from registered import table
+from registered import SHORT, OwnRegistry, pull, table
 
 from stemsplit.checkpoints import cache, registry
 from stemsplit.checkpoints.entries import Model
-from stemsplit.checkpoints.sources import Patience
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Warned
-
-SHORT = Patience(answer=1.0, body=1.0)
-
 
 Register = Callable[..., Model]
 
 
 @pytest.fixture
-def register(
-    server: Loopback, checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Register:
+def register(server: Loopback, checkpoint: bytes, own_registry: OwnRegistry) -> Register:
     """Return a function that enters models ``names`` into an own registry; it returns the first.
 
     Their weights come from ``/NAME-0``, then ``/NAME-1`` and so on of the server; ``size`` is what
@@ -48,16 +43,10 @@ def register(
             sources = [f'address = "{place}", {facts}' for place in places]
             text += table(name, sources, f'licence_note = "{name}: for tests only"')
             server.serve(f"/{name}-{addresses - 1}", checkpoint)
-        path = tmp_path / "extra.toml"
-        path.write_text(text)
-        monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+        own_registry.write(text)
         return registry.resolve(names[0])
 
     return enter
-
-
-def pull(model: Model, **how: object) -> list[Fetching | Warned]:
-    return list(cache.pull(model, patience=SHORT, **how))  # type: ignore[arg-type]
 
 
 def tree() -> list[str]:
@@ -127,27 +116,22 @@ def test_each_source_tells_why_it_failed(register: Register, server: Loopback) -
 
 
 def test_a_file_that_cannot_be_converted(
-    register: Register, server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    register: Register, own_registry: OwnRegistry, server: Loopback
 ) -> None:
     digest = register("mine").sources[0].files[0].sha256
     server.serve("/mine-0", b"not safetensors")
     other = server.files["/mine-0"].sha256
-    path = tmp_path / "wrong.toml"
-    path.write_text((tmp_path / "extra.toml").read_text().replace(digest, other))
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    own_registry.edit(digest, other)
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         pull(registry.resolve("mine"))
     assert not [path for path in tree() if path.startswith("models")]
 
 
 def test_weights_of_another_network_are_refused(
-    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    register: Register, own_registry: OwnRegistry
 ) -> None:
     register("mine")
-    path = tmp_path / "wrong.toml"
-    text = (tmp_path / "extra.toml").read_text()
-    path.write_text(text.replace('"drums", "bass"', '"bass", "drums"'))
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    own_registry.edit('"drums", "bass"', '"bass", "drums"')
     with pytest.raises(CheckpointError, match="of drums, bass, other, vocals, not a") as caught:
         pull(registry.resolve("mine"))
     assert caught.value.exit_code == 4
@@ -155,17 +139,15 @@ def test_weights_of_another_network_are_refused(
 
 
 def test_settings_make_no_second_download(
-    register: Register, server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    register: Register, own_registry: OwnRegistry, server: Loopback
 ) -> None:
     """Two entries of the same files: the settings of each count, and the files come once."""
     from stemsplit.checkpoints import loading
 
     register("mine")
-    path = tmp_path / "two.toml"
-    text = (tmp_path / "extra.toml").read_text()
+    text = own_registry.path.read_text()
     other = text.replace('"mine"', '"other"').replace("segment = 44100", "segment = 22050")
-    path.write_text(text + other)
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    own_registry.write(text + other)
     mine, other_model = registry.resolve("mine"), registry.resolve("other")
     with pytest.raises(CheckpointError, match="not in the cache"):
         pull(other_model, offline=True)
@@ -185,14 +167,9 @@ def test_settings_make_no_second_download(
     assert loading.load("mine").segment == 44_100
 
 
-def test_settings_have_to_fit_the_weights(
-    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_have_to_fit_the_weights(register: Register, own_registry: OwnRegistry) -> None:
     register("mine")
-    path = tmp_path / "other.toml"
-    text = (tmp_path / "extra.toml").read_text()
-    path.write_text(text.replace("t_layers = 3", "t_layers = 1"))
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    own_registry.edit("t_layers = 3", "t_layers = 1")
     with pytest.raises(CheckpointError, match="does not fit htdemucs:HTDemucs"):
         pull(registry.resolve("mine"))
 
@@ -210,29 +187,22 @@ def test_offline_asks_nobody(register: Register, server: Loopback) -> None:
 
 
 def test_other_weights_in_the_registry_mean_another_pull(
-    register: Register, server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    register: Register, own_registry: OwnRegistry, server: Loopback
 ) -> None:
     model = register("mine")
     pull(model)
-    path = tmp_path / "newer.toml"
-    digest = model.sources[0].files[0].sha256
-    path.write_text((tmp_path / "extra.toml").read_text().replace(digest, "0" * 64))
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    own_registry.edit(model.sources[0].files[0].sha256, "0" * 64)
     assert cache.find(registry.resolve("mine")) is None
 
 
 @pytest.mark.parametrize("other", ["t_heads = 2", ""], ids=["changed", "left out"])
 def test_another_configuration_in_the_registry_means_another_pull(
-    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+    register: Register, own_registry: OwnRegistry, other: str
 ) -> None:
     """The converted file holds the configuration of that time, and would be run with it."""
     model = register("mine")
     pull(model)
-    path = tmp_path / "newer.toml"
-    text = (tmp_path / "extra.toml").read_text()
-    assert "t_heads = 4, " in text
-    path.write_text(text.replace("t_heads = 4, ", f"{other}, " if other else ""))
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    own_registry.edit("t_heads = 4, ", f"{other}, " if other else "")
     assert cache.find(registry.resolve("mine")) is None
 
 
@@ -412,13 +382,11 @@ def test_who_comes_second_waits_and_says_so(
 
 
 def test_a_full_disk_leaves_no_entry(register: Register) -> None:
-    pytest.importorskip("resource")
     model = register("mine")
-    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-    process = start(limit + SCRIPT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 5, output
-    assert "the disk is full (File too large)" in output
+    message = r"the disk is full \(File too large\)"
+    with limited_files(100_000), pytest.raises(ResourceError, match=message) as caught:
+        pull(model)
+    assert caught.value.exit_code == 5
     assert cache.find(model) is None
     pull(model)
     assert tree() == WHOLE

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registered import table
+from registered import OwnRegistry, table
 
 from stemsplit.checkpoints import cache, loading, registry, weights
 from stemsplit.checkpoints.folders import digest_of
@@ -231,35 +231,27 @@ def test_of_an_ensemble_only_what_the_stems_need_is_loaded() -> None:
     assert loading.load("tiny.htdemucs_ft", stems=["vocals"]).sources == STEMS
 
 
-def test_the_registry_may_set_overlap_and_window(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_registry_may_set_overlap_and_window(own_registry: OwnRegistry) -> None:
     assert (loading.load("tiny.htdemucs").overlap, loading.load("tiny.htdemucs").window) == (
         0.25,
         "triangle",
     )
     own = Path(registry.__file__).with_name("registry.toml").read_text()
     table = own.partition('[models."tiny.htdemucs"]')[2].partition("\n\n")[0]
-    path = tmp_path / "extra.toml"
-    path.write_text(f'[models.mine]\noverlap = 0.5\nwindow = "fade"{table}\n')
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    own_registry.write(f'[models.mine]\noverlap = 0.5\nwindow = "fade"{table}\n')
     network = loading.load("mine")
     assert (network.overlap, network.window) == (0.5, "fade")
 
 
 def test_an_overlap_in_the_weights_counts_where_the_registry_names_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, own_registry: OwnRegistry
 ) -> None:
     network = loading.load("tiny.htdemucs")
     path = tmp_path / "own.safetensors"
     state = dict(network.state_dict())
     weights.save(Weights("htdemucs:HTDemucs", network.config, state, "a test", 0.75), path)
     facts = [f'address = "{path.as_uri()}", sha256 = "{digest_of(path)}"']
-    (tmp_path / "extra.toml").write_text(
-        table("theirs", facts) + table("mine", facts, "overlap = 0.5")
-    )
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(tmp_path / "extra.toml"))
-    monkeypatch.setenv("STEMSPLIT_CACHE_DIR", str(tmp_path / "cache"))
+    own_registry.write(table("theirs", facts) + table("mine", facts, "overlap = 0.5"))
     assert loading.conventions(registry.resolve("theirs")) == (0.25, "triangle")  # not here yet
     for name, overlap in [("theirs", 0.75), ("mine", 0.5)]:
         for _ in loading.prepare(name):

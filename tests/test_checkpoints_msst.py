@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 from oracles import signal_to_difference
+from registered import OwnRegistry, pull
 from roformers import fill, noise
 from torch import Tensor
 
-from stemsplit.checkpoints import cache, loading, registry
+from stemsplit.checkpoints import loading, registry
 from stemsplit.checkpoints.convert import convert, sniff
 from stemsplit.checkpoints.weights import assemble, save
 from stemsplit.errors import CheckpointError, UsageError
@@ -151,12 +152,12 @@ def test_the_network_must_be_told(network: Roformer, tmp_path: Path) -> None:
 
 
 def test_the_registry_tells_the_network(
-    network: Roformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: Roformer, tmp_path: Path, own_registry: OwnRegistry
 ) -> None:
     path = tmp_path / "m.ckpt"
     torch.save(published(network), path)
     config = ", ".join(f"{key} = {json.dumps(value)}" for key, value in CONFIG.items())
-    (tmp_path / "extra.toml").write_text(f"""
+    own_registry.write(f"""
 [models.mine]
 description = "d"
 architecture = "{ARCHITECTURE}"
@@ -174,8 +175,7 @@ format = "msst"
 address = "{path.as_uri()}"
 sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"
 """)
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(tmp_path / "extra.toml"))
-    list(cache.pull(registry.resolve("mine")))
+    pull(registry.resolve("mine"))
     model = loading.load("mine")
     assert (model.overlap, model.window, model.segment) == (0.75, "fade", 8192)
     with torch.no_grad():

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from registered import OwnRegistry
 
 from stemsplit.checkpoints import entries, registry
 from stemsplit.checkpoints.entries import Model
@@ -35,10 +36,8 @@ files = [{{ address = "https://example.org/a.th", sha256 = "{"0" * 64}" }}]
 """
 
 
-def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> dict[str, Model]:
-    path = tmp_path / "extra.toml"
-    path.write_text(text)
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+def read(own_registry: OwnRegistry, text: str) -> dict[str, Model]:
+    own_registry.write(text)
     return {model.name: model for model in registry.list_models()}
 
 
@@ -131,11 +130,10 @@ def test_every_model_is_in_a_group() -> None:
     ]
 
 
-def test_an_own_registry_has_own_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_own_registry_has_own_groups(own_registry: OwnRegistry) -> None:
     own = (NETWORK + SOURCE).replace("htdemucs:HTDemucs", "mynet:Net")
-    assert registry.group_of(read(monkeypatch, tmp_path, own)["mine"]) == "Others"
-    (tmp_path / "b").mkdir()
-    models = read(monkeypatch, tmp_path / "b", '[groups]\nOurs = ["mynet"]\n' + own)
+    assert registry.group_of(read(own_registry, own)["mine"]) == "Others"
+    models = read(own_registry, '[groups]\nOurs = ["mynet"]\n' + own)
     assert registry.group_of(models["mine"]) == "Ours"
     assert registry.group_of(models["htdemucs"]) == "Hybrid"
 
@@ -198,9 +196,9 @@ def test_members_that_count() -> None:
     assert registry.members_for(registry.resolve("tiny.htdemucs_ft"), ["other"]) == [0, 1]
 
 
-def test_an_own_registry_adds_and_replaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_own_registry_adds_and_replaces(own_registry: OwnRegistry) -> None:
     text = (NETWORK + SOURCE).replace("mine", "htdemucs") + NETWORK + SOURCE
-    models = read(monkeypatch, tmp_path, text)
+    models = read(own_registry, text)
     assert models["mine"].stems == ("vocals", "rest")
     assert models["htdemucs"].sources[0].files[0].address == "https://example.org/a.th"
     assert "htdemucs_6s" in models
@@ -250,13 +248,11 @@ def test_an_own_registry_adds_and_replaces(monkeypatch: pytest.MonkeyPatch, tmp_
         ("[models", "registry: not TOML"),
     ],
 )
-def test_what_is_wrong_is_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, told: str
-) -> None:
+def test_what_is_wrong_is_told(own_registry: OwnRegistry, text: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        read(monkeypatch, tmp_path, text)
+        read(own_registry, text)
     assert told in str(caught.value)
-    assert str(caught.value).startswith(str(tmp_path / "extra.toml"))
+    assert str(caught.value).startswith(str(own_registry.path))
 
 
 ENSEMBLE = """
@@ -286,12 +282,11 @@ training_data = "none"
     ],
 )
 def test_what_is_wrong_with_an_ensemble_is_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, old: str, new: str, told: str
+    own_registry: OwnRegistry, old: str, new: str, told: str
 ) -> None:
-    assert "pair" in read(monkeypatch, tmp_path, ENSEMBLE)
-    (tmp_path / "wrong").mkdir()
+    assert "pair" in read(own_registry, ENSEMBLE)
     with pytest.raises(UsageError) as caught:
-        read(monkeypatch, tmp_path / "wrong", ENSEMBLE.replace(old, new))
+        read(own_registry, ENSEMBLE.replace(old, new))
     assert told in str(caught.value)
 
 

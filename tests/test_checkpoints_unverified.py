@@ -12,36 +12,25 @@ from pathlib import Path
 import pytest
 from command import TINY, run
 from loopback import Loopback
-from registered import table
+from registered import OwnRegistry, pull, table
 
 from stemsplit.checkpoints import cache, loading, registry, weights
 from stemsplit.checkpoints.entries import Model
-from stemsplit.checkpoints.sources import Patience
 from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching, Warned
-
-SHORT = Patience(answer=1.0, body=1.0)
-
 
 Register = Callable[..., Model]
 
 
 @pytest.fixture
-def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Register:
+def register(own_registry: OwnRegistry) -> Register:
     """Return a function that enters a model ``mine``: a source for each line of facts of a file."""
-    number = iter(range(9))
 
     def enter(*sources: str) -> Model:
-        path = tmp_path / f"extra{next(number)}.toml"
-        path.write_text(table("mine", sources))
-        monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+        own_registry.write(table("mine", sources))
         return registry.resolve("mine")
 
     return enter
-
-
-def pull(model: Model, **how: bool) -> list[Fetching | Warned]:
-    return list(cache.pull(model, patience=SHORT, **how))
 
 
 def warnings(events: list[Fetching | Warned]) -> list[str]:
@@ -61,9 +50,7 @@ def test_it_takes_the_permission(register: Register, server: Loopback, checkpoin
     assert "stemsplit models pull mine --allow-unverified" in str(caught.value.hint)
     assert server.requests == []
     host = server.root.removeprefix("http://")
-    assert warnings(pull(model, allow_unverified=True)) == [
-        f"mine is unverified: {host} was trusted"
-    ]
+    assert warnings(pull(model, unverified=True)) == [f"mine is unverified: {host} was trusted"]
     origin = json.loads((cache.folder_of(model) / "origin.json").read_text())
     assert origin["files"][0]["sha256"] == digest_of(checkpoint)
     # Once here, it is used like any other, and compared with what was fetched.
@@ -89,10 +76,10 @@ def test_the_known_digits_are_checked_but_are_no_permission(
     with pytest.raises(CheckpointError, match="cannot be verified"):
         pull(model)
     with pytest.raises(CheckpointError) as caught:
-        pull(model, allow_unverified=True)
+        pull(model, unverified=True)
     assert f"w has SHA-256 {digest_of(checkpoint)[:12]}…, not {wrong}…" in str(caught.value)
     model = register(f'address = "{address}", sha256_prefix = "{right}"')
-    pull(model, allow_unverified=True)
+    pull(model, unverified=True)
     assert cache.find(model) is not None
     assert cache.find(register(f'address = "{address}", sha256_prefix = "{wrong}"')) is None
 
@@ -101,7 +88,7 @@ def test_what_was_fetched_counts_once_its_digest_is_known(
     register: Register, server: Loopback, checkpoint: bytes
 ) -> None:
     address = server.serve("/w", checkpoint)
-    pull(register(f'address = "{address}"'), allow_unverified=True)
+    pull(register(f'address = "{address}"'), unverified=True)
     known = register(f'address = "{address}", sha256 = "{digest_of(checkpoint)}"')
     assert cache.find(known) is not None
     assert cache.is_verifiable(known)
@@ -123,7 +110,7 @@ def test_a_mirror_that_can_be_verified_needs_no_permission(
     assert cache.is_verifiable(model)
     cache.remove(model)
     # With the permission the official address comes first, and gives what the mirror would have.
-    assert warnings(pull(model, allow_unverified=True)) == []
+    assert warnings(pull(model, unverified=True)) == []
     assert [path for path, _ in server.requests] == ["/mirror", "/official"]
     cache.remove(model)
     network = loading.load(TINY).requires_grad_(False)
@@ -132,7 +119,7 @@ def test_a_mirror_that_can_be_verified_needs_no_permission(
     path = tmp_path / "other.safetensors"
     weights.save(weights.Weights("htdemucs:HTDemucs", network.config, state, "test"), path)
     server.serve("/official", path.read_bytes())
-    [told] = warnings(pull(model, allow_unverified=True))
+    [told] = warnings(pull(model, unverified=True))
     assert told.startswith("mine is unverified")
     assert not cache.is_verifiable(model)
 
@@ -144,10 +131,10 @@ def test_half_a_file_of_another_run_is_not_gone_on_with(
     server.serve("/w", bytes(len(checkpoint)), stall_after=len(checkpoint) // 2)
     model = register(f'address = "{server.root}/w"')
     with pytest.raises(CheckpointError, match="stalled"):
-        pull(model, allow_unverified=True)
+        pull(model, unverified=True)
     server.serve("/w", checkpoint)
     server.requests.clear()
-    pull(model, allow_unverified=True)
+    pull(model, unverified=True)
     assert server.requests == [("/w", None)]
     cache.verify(model)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import run
-from registered import table
+from registered import OwnRegistry, table
 
 SCORES = """
 licence_note = "mine: not for sale"
@@ -23,11 +23,9 @@ ADDRESS = 'address = "https://example.org/w", size = 12_300_000'
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def mine(own_registry: OwnRegistry) -> None:
     """Enter a model ``mine`` with all there is to tell of one."""
-    path = tmp_path / "extra.toml"
-    path.write_text(table("mine", [ADDRESS], SCORES))
-    monkeypatch.setenv("STEMSPLIT_REGISTRY", str(path))
+    own_registry.write(table("mine", [ADDRESS], SCORES))
 
 
 def show(name: str) -> dict[str, list[str]]:
