@@ -26,12 +26,13 @@ def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
     for stem in song.scores:
         for fault in describe_faults(stem, song.sample_rate):
             yield f"{stem.name}: {fault}"
-        silent = int(np.count_nonzero(np.isnan(stem.sdr)))
-        if silent:
-            yield (
-                f"{stem.name}: {silent} of {stem.sdr.size} frames not scored, "
-                "a stem or its estimate is silent there"
-            )
+    unscored: dict[str, list[str]] = {}
+    for stem in song.scores:
+        if silent := int(np.count_nonzero(np.isnan(stem.sdr))):
+            unscored.setdefault(f"{silent} of {stem.sdr.size}", []).append(stem.name)
+    for frames, names in unscored.items():
+        stems = ", ".join(names)
+        yield f"{stems}: {frames} frames not scored, some stem or estimate is silent there"
     if song.scores and not song.sir_reproducible:
         yield "SIR is not determined: the references are band-limited"
 

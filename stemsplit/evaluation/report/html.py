@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ def render(songs: Sequence[SongScores], *, seconds: float = SECONDS) -> str:
         script=Markup(script),
         digest=digest,
         version=__version__,
+        below=[f"{name} {metadata.version(name)}" for name in ("torch", "numpy", "matplotlib")],
         songs=[
             _show_song(song, seconds if any(song is one for one in shown) else None)
             for song in songs
