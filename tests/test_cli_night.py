@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -322,6 +323,29 @@ def test_a_claim_is_free_when_its_process_is_dead(tmp_path: Path) -> None:
         assert not part.exists()
         assert free.take(*song) == mark
     assert files_below(tmp_path / "out") == []
+
+
+def test_it_says_that_it_waits_for_another_process(library: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "separated/album/2"
+    words = [sys.executable, "-m", "stemsplit", "library", "--stems", "vocals"]
+    with (
+        claims.Claims(tmp_path / "separated") as other,
+        subprocess.Popen(
+            words, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as process,
+    ):
+        guard = threading.Timer(120, process.kill)
+        guard.start()
+        mark = other.take(folder / manifest.NAME, [folder])
+        assert process.stderr and mark
+        for line in process.stderr:
+            if "waiting" in line:
+                assert line == "another process has library/album/2.wav in work; waiting for it\n"
+                other.release(mark)
+        guard.cancel()
+    assert process.returncode == 0
+    assert (folder / "vocals.wav").is_file()
+    assert line == "3 done, 0 skipped, 0 failed\n"
 
 
 def test_a_song_that_cannot_be_claimed_is_free(tmp_path: Path) -> None:

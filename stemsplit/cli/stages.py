@@ -147,6 +147,9 @@ class Stages:
                         yield from _unless_taken(waiting, taken)
                 while waiting:
                     yield from _unless_taken(waiting, taken)
+                if taken:
+                    count = f"{len(taken)} songs" if len(taken) > 1 else taken[0].path
+                    self._console.note(f"another process has {count} in work; waiting for it")
                 for song in taken:
                     while isinstance(found := self._prepare(song, stop), Taken):
                         yield song, found
