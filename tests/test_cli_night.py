@@ -165,6 +165,20 @@ def test_linked_stems_are_made_together(way: str, tmp_path: Path) -> None:
     assert alone["status"] == ("skipped" if way == "--skip-existing" else "done")
 
 
+def test_projects_of_linked_stems_are_written_once(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "song.wav", np.full((22_050, 2), 0.1), 44_100)
+    words = ("song.wav", "--clip", "linked", "--daw", "reaper", "--resume", "--json", "-q")
+    project = tmp_path / "separated/song/song.rpp"
+    for expected in ("done", "skipped"):
+        assert [record["status"] for record in run(*words, cwd=tmp_path).records] == [expected]
+        assert project.is_file()
+    before = tree(tmp_path / "separated")
+    project.unlink()
+    [record] = run(*words, cwd=tmp_path).records
+    assert (record["stems"], len(record["projects"])) == ([], 1)
+    assert tree(tmp_path / "separated") == before
+
+
 def test_what_another_program_put_there_is_refused(library: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "separated/0/vocals.wav"
     foreign.parent.mkdir(parents=True)

@@ -194,8 +194,8 @@ class Preparation:
             outputs = {stem: path for stem, path in outputs.items() if not os.path.lexists(path)}
         elif self._existing == "resume" and known is not None:
             outputs = self._unmade(song, plan, known)
-        if outputs and self._options.encoding.clip == "linked":
-            outputs = plan.stems  # one gain for all, so that they still sum
+        if self._options.encoding.clip == "linked" and outputs.keys() & plan.stems.keys():
+            outputs = plan.stems | outputs  # one gain for all, so that they still sum
         for path in outputs.values():
             replaceable = self._existing in ("resume", "skip") and path in ours
             refuse_existing(path, force=self._existing == "force" or replaceable)
