@@ -1,4 +1,4 @@
-"""What the tests of both RoFormers share: weights that hide nothing, masks by hand, the oracle."""
+"""What the tests of both RoFormers share: a small network, checks of both, the oracle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import noise, on_meta, run, waves
 from torch import Tensor, nn
 
+from stemsplit.checkpoints import registry
 from stemsplit.models.roformer import Roformer
 
 #: The package whose networks have the names of the published checkpoints, and what it imports.
@@ -36,6 +38,18 @@ BANDS = """
 304-347 325-371 348-397 372-425 398-454 426-486 455-520 487-557 521-596 558-637 597-682 638-730
 683-781 731-835 782-894 836-957 895-1024
 """
+#: A small network of either kind, but for its bands.
+SMALL: dict[str, Any] = {
+    "sources": ["vocals", "rest"],
+    "segment": 8192,
+    "dim": 16,
+    "depth": 2,
+    "heads": 2,
+    "dim_head": 8,
+    "n_fft": 512,
+    "hop_length": 128,
+    "mask_expansion": 2,
+}
 #: The reference keeps two vectors of 32 rotary frequencies as parameters, which we compute.
 ROTARY = 64
 
@@ -44,16 +58,12 @@ def fill(model: nn.Module) -> None:
     """Give ``model`` weights that are the same everywhere and hide no norm, gate or bias."""
     with torch.no_grad():
         for number, weight in enumerate(model.parameters()):
-            waves = torch.sin(1 + number + 1.7 * torch.arange(weight.numel()).double())
+            values = waves(number, weight)
             if weight.dim() == 2:  # as loud out as in
-                waves = waves * (2 / weight.shape[1]) ** 0.5
+                values = values * (2 / weight.shape[1]) ** 0.5
             elif number % 2:
-                waves = 1 + 0.5 * waves
-            weight.copy_(waves.view_as(weight))
-
-
-def noise(samples: int, batch: int = 1) -> Tensor:
-    return 0.1 * torch.randn(batch, 2, samples, generator=torch.Generator().manual_seed(1))
+                values = 1 + 0.5 * values
+            weight.copy_(values.view_as(weight))
 
 
 def set_masks(model: Roformer, mask_of: Callable[[int, int, int], complex]) -> None:
@@ -88,6 +98,53 @@ def mel_filters(*, sr: int, n_fft: int, n_mels: int) -> np.ndarray:
     for row, (first, last) in zip(filters, published_bands(), strict=True):
         row[first : last + 1] = 1
     return filters
+
+
+def check_settings(name: str, segment: int, hop_length: int) -> None:
+    """Assert what a published network of the registry shares with the others of its kind, and not.
+
+    ``segment`` and ``hop_length`` are its own.
+    """
+    entry = registry.resolve(name)
+    model = on_meta(entry.architecture, **entry.config)
+    assert isinstance(model, Roformer)
+    config = model.settings
+    assert (config.segment, config.n_fft, config.hop_length) == (segment, 2048, hop_length)
+    assert (config.heads, config.dim_head, config.zero_dc) == (8, 64, True)
+    assert (config.time_transformer_depth, config.freq_transformer_depth) == (1, 1)
+    assert not model.standardised
+
+
+def check_stored_values(model: Roformer, stored: Sequence[Sequence[float]]) -> None:
+    """Assert that two tones give five samples of the left channel of each source."""
+    stems = run(model, tone(1000, 4096) + 0.5 * tone(3000, 4096, phase=1))
+    found = stems[0, :, 0, 1000:3001:500]
+    torch.testing.assert_close(found, torch.tensor(stored), rtol=1e-4, atol=1e-4)
+
+
+def check_mask_of_one(model: Roformer, samples: int) -> None:
+    """Assert that the first of two sources is the mixture where its masks are 1, others 0."""
+    set_masks(model, lambda source, band, channel: 1 if source == 0 else 0)
+    mix = noise(samples)
+    vocals, rest = run(model, mix)[0]
+    torch.testing.assert_close(vocals, mix[0], atol=2e-6, rtol=0)
+    assert not rest.any()
+
+
+def reference_arguments(config: Any) -> dict[str, Any]:
+    """Return what the networks of the reference are built with, for one of ``config``."""
+    return {
+        "dim": config.dim,
+        "depth": config.depth,
+        "stereo": config.audio_channels == 2,
+        "num_stems": len(config.sources),
+        "time_transformer_depth": config.time_transformer_depth,
+        "freq_transformer_depth": config.freq_transformer_depth,
+        "heads": config.heads,
+        "dim_head": config.dim_head,
+        "stft_hop_length": config.hop_length,
+        "flash_attn": False,
+    }
 
 
 @contextmanager

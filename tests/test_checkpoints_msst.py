@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from networks import noise
 from oracles import signal_to_difference
 from registered import OwnRegistry, pull
-from roformers import fill, noise
+from roformers import SMALL, fill
 from torch import Tensor
 
 from stemsplit.checkpoints import loading, registry
@@ -23,17 +24,7 @@ from stemsplit.models import build
 from stemsplit.models.roformer import Roformer, rotary_frequencies
 
 ARCHITECTURE = "mel_band_roformer:MelBandRoformer"
-CONFIG: dict[str, Any] = {
-    "sources": ["vocals", "rest"],
-    "segment": 8192,
-    "dim": 16,
-    "depth": 2,
-    "heads": 2,
-    "dim_head": 8,
-    "n_fft": 512,
-    "hop_length": 128,
-    "num_bands": 8,
-}
+CONFIG: dict[str, Any] = SMALL | {"num_bands": 8}
 
 
 @pytest.fixture(scope="module")

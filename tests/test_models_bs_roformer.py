@@ -10,11 +10,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import noise, on_meta, run
 from oracles import signal_to_difference
 from roformers import (
     ROTARY,
+    SMALL,
+    check_mask_of_one,
+    check_settings,
+    check_stored_values,
     fill,
-    noise,
+    reference_arguments,
     reference_package,
     separate,
     set_masks,
@@ -28,32 +33,17 @@ from stemsplit.models import build
 from stemsplit.models.bs_roformer import FREQS_PER_BANDS, BSRoformer, BSRoformerConfig
 from stemsplit.models.roformer import FeedForward, rotary_frequencies, rotate
 
-TINY: dict[str, Any] = {
-    "sources": ["vocals", "rest"],
-    "segment": 8192,
-    "dim": 16,
-    "depth": 2,
-    "heads": 2,
-    "dim_head": 8,
-    "n_fft": 512,
-    "hop_length": 128,
-    "freqs_per_bands": [16, 16, 32, 64, 129],
-    "mask_expansion": 2,
-}
+ARCHITECTURE = "bs_roformer:BSRoformer"
+TINY: dict[str, Any] = SMALL | {"freqs_per_bands": [16, 16, 32, 64, 129]}
 PUBLISHED = [model for model in list_models() if model.name.startswith("bs_roformer.")]
 
 
 def tiny(**fields: Any) -> BSRoformer:
     torch.manual_seed(0)
-    model = build("bs_roformer:BSRoformer", TINY | fields)
+    model = build(ARCHITECTURE, TINY | fields)
     assert isinstance(model, BSRoformer)
     fill(model)
     return model.eval()
-
-
-def run(model: BSRoformer, mix: torch.Tensor) -> torch.Tensor:
-    with torch.inference_mode():
-        return model(mix)
 
 
 # --- Counts --------------------------------------------------------------------------------------
@@ -64,11 +54,6 @@ def test_bands() -> None:
     assert sum(FREQS_PER_BANDS) == 1025
     assert FREQS_PER_BANDS[23:25] == (2, 4)
     assert FREQS_PER_BANDS[-3:] == (48, 128, 129)
-
-
-def on_meta(**fields: Any) -> BSRoformer:
-    with torch.device("meta"):
-        return BSRoformer(BSRoformerConfig(**fields))
 
 
 @pytest.mark.parametrize(
@@ -85,20 +70,21 @@ def on_meta(**fields: Any) -> BSRoformer:
     ],
 )
 def test_counts_are_the_published_ones(fields: dict[str, Any], parameters: int) -> None:
-    assert sum(p.numel() for p in on_meta(**fields).parameters()) == parameters - ROTARY
+    assert (
+        sum(p.numel() for p in on_meta(ARCHITECTURE, **fields).parameters()) == parameters - ROTARY
+    )
 
 
 def test_as_many_tensors_as_published() -> None:
     """A published file stores its rotary frequencies with each of 24, 16 and 24 attentions."""
-    assert len(on_meta().state_dict()) == 699 - 24
-    assert len(on_meta(depth=8, sources=(*"abcd",)).state_dict()) == 1355 - 16
-    assert len(on_meta(sources=(*"abcdef",)).state_dict()) == 1939 - 24
+    assert len(on_meta(ARCHITECTURE).state_dict()) == 699 - 24
+    assert len(on_meta(ARCHITECTURE, depth=8, sources=(*"abcd",)).state_dict()) == 1355 - 16
+    assert len(on_meta(ARCHITECTURE, sources=(*"abcdef",)).state_dict()) == 1939 - 24
 
 
 @pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
 def test_published_files_are_as_large_as_their_network(entry: Model) -> None:
-    with torch.device("meta"):
-        model = build(entry.architecture, entry.config)
+    model = on_meta(entry.architecture, **entry.config)
     size = entry.sources[0].files[0].size
     assert size is not None
     weights = 4 * sum(p.numel() for p in model.parameters())
@@ -112,15 +98,7 @@ def test_published_files_are_as_large_as_their_network(entry: Model) -> None:
     [("viperx_1297", 352_800, 441), ("viperx_1053", 131_584, 512), ("musdb18", 485_100, 441)],
 )
 def test_settings_of_published_networks(name: str, segment: int, hop_length: int) -> None:
-    entry = next(model for model in PUBLISHED if model.name == f"bs_roformer.{name}")
-    with torch.device("meta"):
-        model = build(entry.architecture, entry.config)
-    assert isinstance(model, BSRoformer)
-    config = model.settings
-    assert (config.segment, config.n_fft, config.hop_length) == (segment, 2048, hop_length)
-    assert (config.heads, config.dim_head, config.zero_dc) == (8, 64, True)
-    assert (config.time_transformer_depth, config.freq_transformer_depth) == (1, 1)
-    assert not model.standardised
+    check_settings(f"bs_roformer.{name}", segment, hop_length)
 
 
 def test_names_of_the_published_weights() -> None:
@@ -144,9 +122,7 @@ def test_names_of_the_published_weights() -> None:
 
 def test_stored_values() -> None:
     """Computed by this network when it agreed with the oracle to 125 dB."""
-    stems = run(tiny(zero_dc=False), tone(1000, 4096) + 0.5 * tone(3000, 4096, phase=1))
-    stored = torch.tensor(STORED)
-    torch.testing.assert_close(stems[0, :, 0, 1000:3001:500], stored, rtol=1e-4, atol=1e-4)
+    check_stored_values(tiny(zero_dc=False), STORED)
 
 
 STORED = [
@@ -158,12 +134,7 @@ STORED = [
 @settings(max_examples=25, deadline=None)
 @given(samples=st.integers(1, 6000))
 def test_a_mask_of_one_gives_the_mixture(samples: int) -> None:
-    model = tiny(zero_dc=False)
-    set_masks(model, lambda source, band, channel: 1 if source == 0 else 0)
-    mix = noise(samples)
-    vocals, rest = run(model, mix)[0]
-    torch.testing.assert_close(vocals, mix[0], atol=2e-6, rtol=0)
-    assert not rest.any()
+    check_mask_of_one(tiny(zero_dc=False), samples)
 
 
 def test_the_lowest_bin_is_silent() -> None:
@@ -263,7 +234,7 @@ def test_dropout_only_in_training() -> None:
 )
 def test_impossible_values(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        build("bs_roformer:BSRoformer", TINY | fields)
+        build(ARCHITECTURE, TINY | fields)
 
 
 # --- The oracle ----------------------------------------------------------------------------------
@@ -292,17 +263,8 @@ def test_the_numbers_are_those_of_the_oracle(
     config = BSRoformerConfig(zero_dc=False, **fields)
     model = BSRoformer(config).eval()
     reference = package.BSRoformer(
-        dim=config.dim,
-        depth=config.depth,
-        stereo=config.audio_channels == 2,
-        num_stems=len(config.sources),
-        time_transformer_depth=config.time_transformer_depth,
-        freq_transformer_depth=config.freq_transformer_depth,
-        heads=config.heads,
-        dim_head=config.dim_head,
-        stft_hop_length=config.hop_length,
+        **reference_arguments(config),
         mask_estimator_depth=config.mask_layers,
-        flash_attn=False,
     )
     share_weights(reference, model)
     mix = noise(config.hop_length * frames, batch=2)[:, : config.audio_channels]

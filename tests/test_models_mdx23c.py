@@ -11,13 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msst_reference import reference_modules, share_weights
+from networks import noise, on_meta, run, waves
 from oracles import randomise, signal_to_difference
-from torch import Tensor
 
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.models import build
-from stemsplit.models.mdx23c import MDX23C, MDX23CConfig
+from stemsplit.models.mdx23c import MDX23C
 
 TINY: dict[str, Any] = {
     "sources": ["vocals", "rest"],
@@ -43,33 +43,22 @@ def fill(model: torch.nn.Module) -> None:
     """Give ``model`` weights that are the same everywhere, norms near 1."""
     with torch.no_grad():
         for number, weight in enumerate(model.parameters()):
-            waves = torch.sin(1 + number + 1.7 * torch.arange(weight.numel()).double())
+            values = waves(number, weight)
             norm = weight.dim() == 1
-            waves = 1 + 0.3 * waves if norm else waves * (2 / weight[0].numel()) ** 0.5
-            weight.copy_(waves.view_as(weight))
-
-
-def noise(samples: int, batch: int = 1) -> Tensor:
-    return 0.1 * torch.randn(batch, 2, samples, generator=torch.Generator().manual_seed(1))
-
-
-def run(model: MDX23C, mix: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return model(mix)
+            values = 1 + 0.3 * values if norm else values * (2 / weight[0].numel()) ** 0.5
+            weight.copy_(values.view_as(weight))
 
 
 @pytest.mark.parametrize(("stems", "parameters"), [(2, 111_990_272), (4, 111_994_368)])
 def test_counts_are_the_published_ones(stems: int, parameters: int) -> None:
-    with torch.device("meta"):
-        state = MDX23C(MDX23CConfig(sources=tuple("abcd"[:stems]))).state_dict()
+    state = on_meta("mdx23c:MDX23C", sources=tuple("abcd"[:stems])).state_dict()
     assert sum(tensor.numel() for tensor in state.values()) == parameters
     assert len(state) == 319
 
 
 @pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
 def test_published_files_are_as_large_as_their_networks(entry: Model) -> None:
-    with torch.device("meta"):
-        state = build(entry.architecture, entry.config).state_dict()
+    state = on_meta(entry.architecture, **entry.config).state_dict()
     size = entry.sources[0].files[0].size
     if size is None:
         pytest.skip("nobody has published the size of this file")
@@ -80,8 +69,7 @@ def test_published_files_are_as_large_as_their_networks(entry: Model) -> None:
 @pytest.mark.parametrize("name", ["mdx23c.instvoc_hq", "mdx23c.musdb"])
 def test_settings_of_the_published_networks(name: str) -> None:
     entry = next(model for model in PUBLISHED if model.name == name)
-    with torch.device("meta"):
-        model = build(entry.architecture, entry.config)
+    model = on_meta(entry.architecture, **entry.config)
     assert isinstance(model, MDX23C)
     config = model.settings
     assert (config.n_fft, config.hop_length, config.bins) == (8192, 1024, 4096)

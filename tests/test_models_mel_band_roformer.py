@@ -9,12 +9,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import noise, on_meta, run
 from oracles import signal_to_difference
 from roformers import (
     ROTARY,
+    SMALL,
+    check_mask_of_one,
+    check_settings,
+    check_stored_values,
     fill,
-    noise,
     published_bands,
+    reference_arguments,
     reference_package,
     separate,
     set_masks,
@@ -31,37 +36,17 @@ from stemsplit.models.mel_band_roformer import (
     mel_bands,
 )
 
-TINY: dict[str, Any] = {
-    "sources": ["vocals", "rest"],
-    "segment": 8192,
-    "dim": 16,
-    "depth": 2,
-    "heads": 2,
-    "dim_head": 8,
-    "n_fft": 512,
-    "hop_length": 128,
-    "num_bands": 8,
-    "mask_expansion": 2,
-}
+ARCHITECTURE = "mel_band_roformer:MelBandRoformer"
+TINY: dict[str, Any] = SMALL | {"num_bands": 8}
 PUBLISHED = [model for model in list_models() if model.name.startswith("mel_band_roformer.")]
 
 
 def tiny(**fields: Any) -> MelBandRoformer:
     torch.manual_seed(0)
-    model = build("mel_band_roformer:MelBandRoformer", TINY | fields)
+    model = build(ARCHITECTURE, TINY | fields)
     assert isinstance(model, MelBandRoformer)
     fill(model)
     return model.eval()
-
-
-def run(model: MelBandRoformer, mix: torch.Tensor) -> torch.Tensor:
-    with torch.inference_mode():
-        return model(mix)
-
-
-def on_meta(**fields: Any) -> MelBandRoformer:
-    with torch.device("meta"):
-        return MelBandRoformer(MelBandRoformerConfig(**fields))
 
 
 # --- Bands and counts ----------------------------------------------------------------------------
@@ -69,7 +54,7 @@ def on_meta(**fields: Any) -> MelBandRoformer:
 
 def test_bands_are_the_published_ones() -> None:
     assert [(start, stop - 1) for start, stop in mel_bands(60, 2048, 44_100)] == published_bands()
-    counts = on_meta().bands_of_bin
+    counts = on_meta(ARCHITECTURE).bands_of_bin
     assert counts.shape == (1025,)
     counts = MelBandRoformer(MelBandRoformerConfig(dim=2, depth=1)).bands_of_bin
     assert (counts == 1).sum() == 71
@@ -112,19 +97,20 @@ def test_every_bin_is_in_a_band(count: int, n_fft: int, rate: int) -> None:
     ],
 )
 def test_counts_are_the_published_ones(fields: dict[str, Any], parameters: int) -> None:
-    assert sum(p.numel() for p in on_meta(**fields).parameters()) == parameters - ROTARY
+    assert (
+        sum(p.numel() for p in on_meta(ARCHITECTURE, **fields).parameters()) == parameters - ROTARY
+    )
 
 
 def test_as_many_tensors_as_published() -> None:
     """A published file stores its rotary frequencies with each of 12 and 24 attentions."""
-    assert len(on_meta().state_dict()) == 684 - 12
-    assert len(on_meta(depth=12).state_dict()) == 828 - 24
+    assert len(on_meta(ARCHITECTURE).state_dict()) == 684 - 12
+    assert len(on_meta(ARCHITECTURE, depth=12).state_dict()) == 828 - 24
 
 
 @pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
 def test_published_files_are_as_large_as_their_network(entry: Model) -> None:
-    with torch.device("meta"):
-        model = build(entry.architecture, entry.config)
+    model = on_meta(entry.architecture, **entry.config)
     assert model.segment % model.config["hop_length"] == 0
     assert (entry.window or model.window, model.overlap) == ("fade", 0.5)
     size = entry.sources[0].files[0].size
@@ -141,15 +127,7 @@ def test_published_files_are_as_large_as_their_network(entry: Model) -> None:
     [("kim", 352_800, 441), ("deux", 573_300, 441), ("big_beta6x", 529_200, 441)],
 )
 def test_settings_of_published_networks(name: str, segment: int, hop_length: int) -> None:
-    entry = next(model for model in PUBLISHED if model.name == f"mel_band_roformer.{name}")
-    with torch.device("meta"):
-        model = build(entry.architecture, entry.config)
-    assert isinstance(model, MelBandRoformer)
-    config = model.settings
-    assert (config.segment, config.n_fft, config.hop_length) == (segment, 2048, hop_length)
-    assert (config.heads, config.dim_head, config.zero_dc) == (8, 64, True)
-    assert (config.time_transformer_depth, config.freq_transformer_depth) == (1, 1)
-    assert not model.standardised
+    check_settings(f"mel_band_roformer.{name}", segment, hop_length)
 
 
 def test_names_of_the_published_weights() -> None:
@@ -166,9 +144,7 @@ def test_names_of_the_published_weights() -> None:
 
 def test_stored_values() -> None:
     """Computed by this network when it agreed with the oracle to 125 dB."""
-    stems = run(tiny(zero_dc=False), tone(1000, 4096) + 0.5 * tone(3000, 4096, phase=1))
-    stored = torch.tensor(STORED)
-    torch.testing.assert_close(stems[0, :, 0, 1000:3001:500], stored, rtol=1e-4, atol=1e-4)
+    check_stored_values(tiny(zero_dc=False), STORED)
 
 
 STORED = [
@@ -180,12 +156,7 @@ STORED = [
 @settings(max_examples=25, deadline=None)
 @given(samples=st.integers(1, 6000))
 def test_a_mask_of_one_gives_the_mixture(samples: int) -> None:
-    model = tiny(zero_dc=False)
-    set_masks(model, lambda source, band, channel: 1 if source == 0 else 0)
-    mix = noise(samples)
-    vocals, rest = run(model, mix)[0]
-    torch.testing.assert_close(vocals, mix[0], atol=2e-6, rtol=0)
-    assert not rest.any()
+    check_mask_of_one(tiny(zero_dc=False), samples)
 
 
 def test_what_two_bands_share_gets_the_mean_of_their_masks() -> None:
@@ -212,7 +183,7 @@ def test_what_two_bands_share_gets_the_mean_of_their_masks() -> None:
 )
 def test_impossible_values(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        build("mel_band_roformer:MelBandRoformer", TINY | fields)
+        build(ARCHITECTURE, TINY | fields)
 
 
 # --- The oracle ----------------------------------------------------------------------------------
@@ -241,17 +212,8 @@ def test_the_numbers_are_those_of_the_oracle(
     config = MelBandRoformerConfig(zero_dc=False, **fields)
     model = MelBandRoformer(config).eval()
     reference = package.MelBandRoformer(
-        dim=config.dim,
-        depth=config.depth,
-        stereo=config.audio_channels == 2,
-        num_stems=len(config.sources),
-        time_transformer_depth=config.time_transformer_depth,
-        freq_transformer_depth=config.freq_transformer_depth,
-        heads=config.heads,
-        dim_head=config.dim_head,
-        stft_hop_length=config.hop_length,
+        **reference_arguments(config),
         mask_estimator_depth=config.mask_layers - 1,  # it counts the hidden ones
-        flash_attn=False,
         match_input_audio_length=True,
     )
     share_weights(reference, model)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import run, waves
 from oracles import signal_to_difference
 from torch import Tensor, nn
 from torch.nn import functional
@@ -59,16 +60,16 @@ def fill(model: nn.Module) -> None:
         for number, (name, weight) in enumerate(model.state_dict().items()):
             if not weight.is_floating_point():
                 continue
-            waves = torch.sin(1 + number + 1.7 * torch.arange(weight.numel()).double())
+            values = waves(number, weight)
             if weight.dim() > 1:
-                waves = waves * (2 / weight[0].numel()) ** 0.5
+                values = values * (2 / weight[0].numel()) ** 0.5
             elif name.endswith(("weight", "scale", "running_var")):
-                waves = 1 + 0.5 * waves
+                values = 1 + 0.5 * values
             elif name.endswith("output_mean"):
-                waves = 1 + waves
+                values = 1 + values
             else:
-                waves = 0.1 * waves
-            weight.copy_(waves.view_as(weight))
+                values = 0.1 * values
+            weight.copy_(values.view_as(weight))
 
 
 def chord(samples: int) -> Tensor:
@@ -81,12 +82,6 @@ def chord(samples: int) -> Tensor:
 
 def noise(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-
-
-def run(model: nn.Module, *inputs: Tensor) -> Tensor:
-    with torch.inference_mode():
-        output: Tensor = model(*inputs)
-    return output
 
 
 # --- Sizes ---------------------------------------------------------------------------------------

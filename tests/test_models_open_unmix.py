@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import run
 from openunmix_package import reference_package
 from oracles import lstm_in_numpy, signal_to_difference
 from torch import Tensor
@@ -57,12 +58,6 @@ def fill(model: OpenUnmix) -> OpenUnmix:
 
 def noise(*shape: int) -> Tensor:
     return 0.3 * torch.randn(*shape, generator=torch.Generator().manual_seed(1))
-
-
-def run(model: OpenUnmix, mix: Tensor) -> Tensor:
-    with torch.inference_mode():
-        stems: Tensor = model(mix)
-    return stems
 
 
 # --- Sizes ---------------------------------------------------------------------------------------

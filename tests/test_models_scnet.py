@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msst_reference import reference_modules, share_weights
+from networks import noise, on_meta, run, waves
 from oracles import randomise, signal_to_difference
-from torch import Tensor
 
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models
@@ -47,18 +47,9 @@ def fill(model: torch.nn.Module) -> None:
     """Give ``model`` weights that are the same everywhere."""
     with torch.no_grad():
         for number, weight in enumerate(model.parameters()):
-            waves = torch.sin(1 + number + 1.7 * torch.arange(weight.numel()).double())
+            values = waves(number, weight)
             scale = 0.3 if weight.dim() == 1 else (2 / weight[0].numel()) ** 0.5
-            weight.copy_((scale * waves).view_as(weight))
-
-
-def noise(samples: int, batch: int = 1) -> Tensor:
-    return 0.1 * torch.randn(batch, 2, samples, generator=torch.Generator().manual_seed(1))
-
-
-def run(model: SCNet, mix: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return model(mix)
+            weight.copy_((scale * values).view_as(weight))
 
 
 @pytest.mark.parametrize(
@@ -73,16 +64,14 @@ def run(model: SCNet, mix: Tensor) -> Tensor:
 def test_counts_are_the_published_ones(
     fields: dict[str, Any], parameters: int, tensors: int
 ) -> None:
-    with torch.device("meta"):
-        state = SCNet(SCNetConfig(**fields)).state_dict()
+    state = on_meta("scnet:SCNet", **fields).state_dict()
     assert sum(tensor.numel() for tensor in state.values()) == parameters
     assert len(state) == tensors
 
 
 @pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
 def test_published_files_are_as_large_as_their_networks(entry: Model) -> None:
-    with torch.device("meta"):
-        state = build(entry.architecture, entry.config).state_dict()
+    state = on_meta(entry.architecture, **entry.config).state_dict()
     size = entry.sources[0].files[0].size
     assert size is not None
     overhead = size - 4 * sum(tensor.numel() for tensor in state.values())
@@ -91,8 +80,7 @@ def test_published_files_are_as_large_as_their_networks(entry: Model) -> None:
 
 def test_settings_of_the_published_networks() -> None:
     for entry in PUBLISHED:
-        with torch.device("meta"):
-            model = build(entry.architecture, entry.config)
+        model = on_meta(entry.architecture, **entry.config)
         assert isinstance(model, SCNet)
         config = model.settings
         assert (config.n_fft, config.hop_length, config.normalized) == (4096, 1024, True)
