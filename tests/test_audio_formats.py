@@ -100,6 +100,18 @@ def test_aac_ends_with_a_packet(tmp_path, frames):
     assert lag(noise(frames), read(paths["a"])) == 0
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_rates_beyond_all_that_is_usual(tmp_path, format):
+    """384 kHz of the largest sound cards, and a rate that no lossy format but Vorbis can name."""
+    for rate, frames in ((384_000, 40_000), (37_800, 5000)):
+        paths, _ = write(tmp_path, {"a": noise(frames)}, rate, format=format, force=True)
+        stored = encoded_rate(EncodingOptions(format=format), rate)
+        assert probe(paths["a"]).sample_rate == stored
+        assert read(paths["a"]).shape == (2, round(frames * stored / rate))
+        if format == "ogg":
+            assert stored == min(rate, 192_000)
+
+
 @pytest.mark.parametrize("format", ["ogg", "opus"])
 def test_streams_of_ogg_have_numbers_of_their_own(tmp_path, format):
     paths, _ = write(tmp_path, {stem: noise(20_000) for stem in STEMS}, format=format)

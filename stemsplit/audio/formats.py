@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -37,7 +38,7 @@ class Rules:
     bitrate: int | None = None  # the default
     qualities: range = range(0)
     quality: int | None = None  # the default, where the quality leads
-    rates: tuple[int, ...] = ()  # Hz; nothing: any
+    rates: range | tuple[int, ...] = ()  # Hz; nothing: any
 
 
 RULES: dict[Format, Rules] = {
@@ -59,6 +60,7 @@ RULES: dict[Format, Rules] = {
         bitrates=range(VORBIS_BITRATES[0], VORBIS_BITRATES[-1] + 1),
         qualities=range(-1, 11),  # of oggenc, best last
         quality=8,
+        rates=range(1, 192_001),  # libvorbis has no tables above 200 kHz
     ),
     "stem.mp4": Rules(
         extension="stem.mp4", bitrates=range(32, 513), bitrate=256, rates=STEM_FILE_RATES
@@ -206,7 +208,7 @@ def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
     rates = rules_of(options).rates
     if not rates:
         return sample_rate
-    return next((rate for rate in rates if rate >= sample_rate), rates[-1])
+    return rates[min(bisect_left(rates, sample_rate), len(rates) - 1)]
 
 
 def encoded_frames(options: EncodingOptions, frames: int, sample_rate: int) -> int:
