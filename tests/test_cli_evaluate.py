@@ -122,9 +122,10 @@ def test_a_sir_that_is_not_determined_is_told_everywhere(tmp_path: Path, limited
     [row] = re.findall('<th scope="row">SIR (.*?)</th>', page)
     assert ("not determined" in row) == limited
     with (tmp_path / "scores.csv").open() as file:
-        assert {row["sir_reproducible"] for row in csv.DictReader(file)} == {str(int(not limited))}
+        [unreproducible] = {row["unreproducible"] for row in csv.DictReader(file)}
     [record] = run("evaluate", "est", "true", "--json", cwd=tmp_path).records
-    assert record["sir_reproducible"] is not limited
+    assert " ".join(record["unreproducible"]) == unreproducible
+    assert ("sir" in record["unreproducible"], record["replicated"]) == (limited, limited)
 
 
 def test_a_name_that_is_no_stem_is_told_with_the_way_out(true: Path, tmp_path: Path) -> None:

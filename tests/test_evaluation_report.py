@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -44,7 +45,8 @@ def full_song() -> SongScores:
             stem_measures("drums", clipped=7, correlation={"vocals": 0.25}),
         ),
         null_residual=-INF,
-        sir_reproducible=False,
+        unreproducible=("sir", "sar"),
+        replicated=True,
         remarks=("resampled",),
         estimates={"vocals": Audio(paths=(Path("a/v.wav"),))},
         references={"vocals": Audio(paths=(Path("l.wav"), Path("b.wav")), missing=("choir",))},
@@ -69,16 +71,18 @@ def test_a_record_is_valid_json_and_is_read_back() -> None:
     assert again.measures == song.measures
     assert (again.estimates, again.references) == (song.estimates, song.references)
     assert (again.mixture, again.settings) == (song.mixture, song.settings)
+    assert (again.unreproducible, again.replicated) == (("sir", "sar"), True)
 
 
 def test_what_json_cannot_say_is_null_or_a_word() -> None:
     record = to_json(full_song())
     vocals = record["scores"][0]
-    assert record["schema"] == 1 and record["seconds"] == 4.0
+    assert record["schema"] == 2 and record["seconds"] == 4.0
     assert (vocals["log_wmse"], vocals["si_sdr"], vocals["delay"]) == (None, "-inf", None)
     assert vocals["frames"]["sdr"] == [1.0, 2.5, None, 11.25]
     assert vocals["median"] == {"sdr": 2.5, "isr": 3.5, "sir": 4.5, "sar": 5.5}
     assert record["null_residual"] == "-inf"
+    assert (record["unreproducible"], record["replicated"]) == (["sir", "sar"], True)
 
 
 @given(values=st.lists(st.floats(allow_nan=True, width=32), max_size=8))
@@ -89,7 +93,7 @@ def test_any_frames_survive_a_record(values: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [{}, {"schema": 2}, {"schema": 1}, {"schema": 1, "null_residual": 0, "mixture": 3}]
+    "record", [{}, {"schema": 1}, {"schema": 2}, {"schema": 2, "null_residual": 0, "mixture": 3}]
 )
 def test_what_is_no_record_is_refused(record: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"schema|no record"):
@@ -234,7 +238,7 @@ def test_the_table_of_a_song_has_all_figures_in_80_columns() -> None:
         stem_scores("a stem of many words", (-100.5,), inverted=True),
         measures=(stem_measures("vocals", overlap={"x": 0.25, "y": 0.5}, correlation={"y": -0.5}),),
         null_residual=-41.25,
-        sir_reproducible=False,
+        unreproducible=("sir", "sar"),
         remarks=("references are at 48000 Hz, estimates at 44100 Hz: resampled to 44100 Hz " * 2,),
     )
     shown = show_song(song)
@@ -250,7 +254,11 @@ def test_the_table_of_a_song_has_all_figures_in_80_columns() -> None:
     assert "* vocals: 1 of 4 frames not scored, some stem or estimate is silent there" in lines
     assert "* a stem of many words: its polarity is flipped, and left so" in lines
     assert "* the mix less the sum of the stems: -41.2 dB of the mix" in lines
-    assert "* SIR is not determined: the references are band-limited" in lines
+    told = "* SIR, SAR: rounding decides some frames, as the references have empty bands"
+    assert f"{told}; museval differs there, and from itself" in " ".join(lines)
+    steps = dataclasses.replace(song, replicated=True)
+    assert f"{told}; computed in museval's own steps" in " ".join(show_song(steps).splitlines())
+    assert "rounding" not in show_song(dataclasses.replace(song, unreproducible=()))
     assert "* references are at 48000 Hz" in shown
     assert shown.isascii()
 

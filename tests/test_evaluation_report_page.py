@@ -196,7 +196,7 @@ def test_a_page_says_what_is_wrong_with_each_stem() -> None:
         song_scores(replace(stem_scores("vocals"), sir=near, sar=far), song="bleed"),
         song_scores(replace(stem_scores("vocals"), sir=far, sar=near), song="artifacts"),
         song_scores(stem_scores("vocals", (1.0,), delay=441, inverted=True), song="late"),
-        song_scores(stem_scores("vocals"), song="low", sir_reproducible=False),
+        song_scores(stem_scores("vocals"), song="low", unreproducible=("sir",)),
     ]
     alike, bleed, artifacts, late, low = (
         " ".join(re.sub(r"<[^>]*>", "", html.render([song])).split()) for song in songs

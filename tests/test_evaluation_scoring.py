@@ -51,6 +51,24 @@ def test_the_figures_are_those_of_the_metrics() -> None:
     assert (found.sample_rate, found.frames) == (RATE, 2 * RATE)
 
 
+def test_what_rounding_decides_is_computed_as_the_metrics_do(tmp_path: Path) -> None:
+    spectrum = np.fft.rfft(noise(2, 2, 4 * RATE))
+    spectrum[..., spectrum.shape[-1] // 2 :] = 0
+    references = np.fft.irfft(spectrum).astype(np.float32)  # of a band as a lossy format leaves it
+    estimates = references + 0.2 * noise(*references.shape, seed=1)
+    wanted = bss_eval_v4(references, estimates, RATE, layout="SCT")
+    assert "sir" in wanted.unreproducible and wanted.replicated
+    folders = [
+        write(tmp_path / name, **dict(zip(NAMES, waves, strict=True)))
+        for name, waves in (("estimates", estimates), ("true", references))
+    ]
+    for found in (in_memory(estimates, references), score(folders[0], references=folders[1])):
+        assert (found.unreproducible, found.replicated) == (wanted.unreproducible, True)
+        for k, stem in enumerate(found.scores):
+            for metric in ("sdr", "isr", "sir", "sar"):
+                np.testing.assert_array_equal(getattr(stem, metric), getattr(wanted, metric)[k])
+
+
 def test_all_ways_to_give_arrays_are_one() -> None:
     wanted = figures(in_memory())
     turned = [waves.swapaxes(1, 2) for waves in (ESTIMATES, REFERENCES)]

@@ -100,7 +100,8 @@ class SongScores:
     scores: tuple[StemScores, ...]  # empty without references
     measures: tuple[StemMeasures, ...]
     null_residual: float | None  # mix − sum of stems against the mix, dB; None without a mix
-    sir_reproducible: bool = True  # False: the references are band-limited, SIR is not determined
+    unreproducible: tuple[str, ...] = ()  # metrics of BSS Eval that rounding decides in some frame
+    replicated: bool = False  # whether these are rounded as museval rounds
     remarks: tuple[str, ...] = ()  # what was aligned, resampled, summed or left out
     estimates: Mapping[str, Audio] = field(default_factory=dict)
     references: Mapping[str, Audio] = field(default_factory=dict)

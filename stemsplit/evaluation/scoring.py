@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from stemsplit.audio.ffmpeg import Block
 from stemsplit.errors import UsageError
 from stemsplit.evaluation.alignment import align
 from stemsplit.evaluation.arrays import Arrays, NamedSong, as_array, by_name
-from stemsplit.evaluation.bss_eval import BssEval
+from stemsplit.evaluation.bss_eval import BssEval, BssEvalScores, can_replicate, replicate
 from stemsplit.evaluation.delay import DelayMeter
 from stemsplit.evaluation.measures import Measurer
 from stemsplit.evaluation.references import find_stems, normal, rest_of, stem_of
@@ -119,8 +120,9 @@ def score_sounds(
 ) -> Generator[Progressed, None, SongScores]:
     """Yield how far it is with ``sounds``, and return what is found about them.
 
-    Memory does not depend on their length: all files are read twice, side by side. ``settings`` go
-    into the result as they are. Raises ``InputError`` for files that cannot be read.
+    Memory does not depend on their length: all files are read twice, side by side. Only a song with
+    scores that rounding decides is held, if it is not too long (``rounding.LIMIT``). ``settings``
+    go into the result as they are. Raises ``InputError`` for files that cannot be read.
     """
     scored = [name for name in sounds.estimates if name in sounds.references]
     true = [sounds.references[name] for name in scored]
@@ -236,7 +238,8 @@ def _measure(
     """Yield how far it is, and return what is found about ``tracks``.
 
     These are the references of the ``scored`` stems, the stems ``names`` and, perhaps, the mixture.
-    The first pass hears everything, the second is for the frames of BSS Eval alone.
+    The first pass hears everything, the second is for the frames of BSS Eval alone. A third holds
+    the song, where its scores depend on rounding and it is not too long for that.
     """
     held = [len(scored) + names.index(name) for name in scored]  # the estimates that are compared
     all_ = slice(len(scored), len(scored) + len(names))
@@ -256,8 +259,13 @@ def _measure(
             comparison.hear_again(block[: len(scored)], block[held])
             done += block.shape[-1]
             yield Progressed(done, total)
+        if comparison.must_hold:
+            for block in _blocks(tracks):
+                comparison.hold(block[: len(scored)], block[held])
+                done += block.shape[-1]
+                yield Progressed(done, total + tracks.frames)
     measures = measurer.result()
-    scores, reproducible = ((), True) if comparison is None else comparison.result()
+    scores, frames = ((), None) if comparison is None else comparison.result()
     return SongScores(
         song="",
         sample_rate=tracks.sample_rate,
@@ -267,7 +275,8 @@ def _measure(
         scores=scores,
         measures=measures.stems,
         null_residual=measures.null_residual,
-        sir_reproducible=reproducible,
+        unreproducible=() if frames is None else frames.unreproducible,
+        replicated=frames is not None and frames.replicated,
     )
 
 
@@ -278,10 +287,14 @@ def _blocks(tracks: _Tracks) -> Generator[Block]:
 
 
 class _Comparison:
-    """Everything that needs references, over blocks ``(S, C, n)`` that are heard twice."""
+    """Everything that needs references, over blocks ``(S, C, n)`` that are heard twice.
+
+    A third time, to be held, they are wanted if ``must_hold``.
+    """
 
     def __init__(self, names: Sequence[str], tracks: _Tracks, framing: Framing) -> None:
         self._names = names
+        self._shape = (len(names), tracks.channels, tracks.frames)
         self._bss_eval = BssEval(
             len(names),
             tracks.channels,
@@ -291,6 +304,8 @@ class _Comparison:
         )
         self._scalars = ScalarScores(tracks.sample_rate)
         self._delays = DelayMeter(tracks.sample_rate)
+        self._held: Tensor | None = None  # (2, S, C, T)
+        self._frames_held = 0
 
     def hear(self, references: Block, estimates: Block, mixture: Block | None) -> None:
         """Take the next block of the first pass, with that of the mixture if there is one."""
@@ -303,16 +318,38 @@ class _Comparison:
         """Take the next block of the second pass."""
         self._bss_eval.score(_double(references), _double(estimates))
 
-    def result(self) -> tuple[tuple[StemScores, ...], bool]:
-        """Return the scores of each stem, and whether SIR is determined."""
-        frames, scalars = self._bss_eval.result(), self._scalars.result()
+    @cached_property
+    def _frames(self) -> BssEvalScores:
+        return self._bss_eval.result()
+
+    @property
+    def must_hold(self) -> bool:
+        """Whether, after the second pass, scores depend on rounding and the song can be held."""
+        return can_replicate(self._frames, *self._shape)
+
+    def hold(self, references: Block, estimates: Block) -> None:
+        """Take the next block of the third pass."""
+        if self._held is None:
+            self._held = torch.empty(2, *self._shape)
+        start, end = self._frames_held, self._frames_held + references.shape[-1]
+        for held, block in zip(self._held, (references, estimates), strict=True):
+            held[..., start:end] = torch.from_numpy(block)
+        self._frames_held = end
+
+    def result(self) -> tuple[tuple[StemScores, ...], BssEvalScores]:
+        """Return the scores of each stem, and those of BSS Eval with what they depend on."""
+        frames, scalars = self._frames, self._scalars.result()
+        if self._held is not None:
+            references, estimates = self._held
+            window, hop = self._bss_eval.window, self._bss_eval.hop
+            frames = replicate(frames, references, estimates, window, hop)
         scores = []
         for k, (delay, inverted) in enumerate(self._delays.result()):
             figures: dict[str, Any] = {key: getattr(frames, key)[k] for key in BSS_EVAL}
             figures |= {key: float(getattr(scalars, key)[k]) for key in WHOLE_STEM}
             name = self._names[k]
             scores.append(StemScores(name=name, delay=delay, inverted=inverted, **figures))
-        return tuple(scores), frames.sir_reproducible
+        return tuple(scores), frames
 
 
 def _double(block: Block) -> Tensor:

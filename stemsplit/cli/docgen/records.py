@@ -179,7 +179,7 @@ EVALUATE: Objects = {
         "With `--json` there is one object a line for each song. A figure that has no "
         'answer is null; infinity is the string "inf" or "-inf":'
     ): {
-        "schema": ("integer", "The version of this description: 1."),
+        "schema": ("integer", "The version of this description: 2."),
         "song": ("string", "The name of the song; in a folder of songs, the way from there."),
         "sample_rate": ("integer", "At which everything was measured, in Hz."),
         "frames": ("integer", "How many samples a channel has."),
@@ -205,9 +205,15 @@ EVALUATE: Objects = {
             "number, string or null",
             "What the stems leave of the mixture, in dB of it; null without one.",
         ),
-        "sir_reproducible": (
+        "unreproducible": (
+            "list",
+            "Those of `isr`, `sir` and `sar` that rounding decides in some frame, by more than "
+            "0.01 dB, as the references have bands without any sound.",
+        ),
+        "replicated": (
             "boolean",
-            "False where the references are band-limited: SIR means nothing.",
+            "Whether these are computed in museval's own steps: the same as museval's where NumPy, "
+            "its number of threads and the order of the stems are the same.",
         ),
         "remarks": ("list", "A list of what was aligned, resampled, summed or left out."),
         "estimates": (

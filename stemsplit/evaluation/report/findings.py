@@ -33,8 +33,11 @@ def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
     for frames, names in unscored.items():
         stems = ", ".join(names)
         yield f"{stems}: {frames} frames not scored, some stem or estimate is silent there"
-    if song.scores and not song.sir_reproducible:
-        yield "SIR is not determined: the references are band-limited"
+    if song.unreproducible:
+        metrics = ", ".join(metric.upper() for metric in song.unreproducible)
+        steps = "computed in museval's own steps"
+        end = steps if song.replicated else "museval differs there, and from itself"
+        yield f"{metrics}: rounding decides some frames, as the references have empty bands; {end}"
 
 
 def describe_faults(stem: StemScores, sample_rate: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,7 @@ def _read(stem: StemScores, song: SongScores, first: float, length: float) -> di
         "lowest": None if lowest is None else float(stem.sdr[lowest]),
         "second": second,
         "heard": second - first if first <= second < first + length else None,
-        "error": describe_error(stem, figure) if song.sir_reproducible else None,
+        "error": None if {"sir", "sar"} & {*song.unreproducible} else describe_error(stem, figure),
     }
 
 
@@ -266,12 +266,12 @@ def _field_row(
     }
 
 
-def _unsure(songs: Sequence[SongScores]) -> list[str]:
+def _unsure(songs: Sequence[SongScores]) -> set[str]:
     """Return the metrics that are not determined in one of ``songs``."""
-    return [] if all(song.sir_reproducible for song in songs) else ["sir"]
+    return {metric for song in songs for metric in song.unreproducible}
 
 
-def _score_table(summaries: Sequence[StemSummary], unsure: Sequence[str]) -> dict[str, Any]:
+def _score_table(summaries: Sequence[StemSummary], unsure: Collection[str]) -> dict[str, Any]:
     """Return rows of figures by metric, a column for each stem and one for their average."""
     return {
         "unsure": unsure,

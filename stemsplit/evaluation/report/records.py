@@ -16,7 +16,7 @@ import numpy as np
 from stemsplit.audio.excerpt import WHOLE, Excerpt
 from stemsplit.evaluation.scores import Audio, Frames, SongScores, StemMeasures, StemScores
 
-SCHEMA = 1  # of the records; grows by one when a field changes its meaning or goes
+SCHEMA = 2  # of the records; grows by one when a field changes its meaning or goes
 #: The version of museval whose records `to_museval` writes, and whose numbers these are.
 MUSEVAL_VERSION = "0.4.1"
 #: Decimals that museval keeps.
@@ -43,7 +43,8 @@ def to_json(song: SongScores) -> dict[str, Any]:
         "scores": [_scores_record(scores) for scores in song.scores],
         "measures": [_measures_record(measures) for measures in song.measures],
         "null_residual": None if song.null_residual is None else _figure(song.null_residual),
-        "sir_reproducible": song.sir_reproducible,
+        "unreproducible": list(song.unreproducible),
+        "replicated": song.replicated,
         "remarks": list(song.remarks),
         "estimates": {name: _audio_record(audio) for name, audio in song.estimates.items()},
         "references": {name: _audio_record(audio) for name, audio in song.references.items()},
@@ -71,7 +72,8 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
             scores=tuple(_read_scores(stem) for stem in record["scores"]),
             measures=tuple(_read_measures(stem) for stem in record["measures"]),
             null_residual=None if residual is None else float(residual),
-            sir_reproducible=record["sir_reproducible"],
+            unreproducible=tuple(record["unreproducible"]),
+            replicated=record["replicated"],
             remarks=tuple(record["remarks"]),
             estimates={name: _read_audio(audio) for name, audio in record["estimates"].items()},
             references={name: _read_audio(audio) for name, audio in record["references"].items()},

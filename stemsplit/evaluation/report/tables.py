@@ -17,7 +17,7 @@ from stemsplit.evaluation.scores import Frames, SongScores
 #: Columns of the CSV, one line for each stem of each song.
 COLUMNS = (
     "song", "stem", *BSS_EVAL, *WHOLE_STEM,
-    "frames", "silent_frames", "delay", "inverted", "sir_reproducible",
+    "frames", "silent_frames", "delay", "inverted", "unreproducible",
 )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def to_csv(songs: Sequence[SongScores]) -> str:
     """Return a table with `COLUMNS`: one line for each stem of each song, after a line of names.
 
     Names are on one line. BSS Eval is the median over frames. NaN is an empty field, ±∞ are
-    ``inf`` and ``-inf``.
+    ``inf`` and ``-inf``; metrics that rounding decides are named with spaces between.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -87,7 +87,7 @@ def to_csv(songs: Sequence[SongScores]) -> str:
             figures = ["" if math.isnan(v) else repr(v) for v in summary.values.values()]
             delay = "" if stem.delay is None else stem.delay
             names = printable(song.song), printable(stem.name)
-            facts = (delay, int(stem.inverted), int(song.sir_reproducible))
+            facts = (delay, int(stem.inverted), " ".join(song.unreproducible))
             row = (*names, *figures, summary.frames, summary.silent_frames, *facts)
             writer.writerow(row)
     return text.getvalue()
