@@ -128,6 +128,21 @@ def test_a_sir_that_is_not_determined_is_told_everywhere(tmp_path: Path, limited
     assert ("sir" in record["unreproducible"], record["replicated"]) == (limited, limited)
 
 
+@pytest.mark.parametrize("option", ["--window", "--hop"])
+@pytest.mark.parametrize("value", ["inf", "nan", "0", "-1"])
+def test_frames_have_a_length(true: Path, tmp_path: Path, option: str, value: str) -> None:
+    result = run("evaluate", "true", "true", option, value, cwd=tmp_path)
+    assert (result.code, result.stdout) == (2, "")
+
+
+def test_a_report_in_the_way_is_told_with_what_helps_here(true: Path, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("mine")
+    result = run("evaluate", "true", "true", "--html", "page.html", cwd=tmp_path)
+    assert result.code == 3
+    assert "hint: --force replaces it\n" in result.stderr
+    assert (tmp_path / "page.html").read_text() == "mine"
+
+
 def test_a_name_that_is_no_stem_is_told_with_the_way_out(true: Path, tmp_path: Path) -> None:
     shutil.copytree(true, tmp_path / "est")
     (true / "bass.wav").rename(true / "bassline.wav")

@@ -34,8 +34,12 @@ JUST_BELOW = 1 - 2**-20
 PIECE = 2**16
 
 
-def refuse_existing(path: Path, *, force: bool = False) -> None:
-    """Raise ``OutputError`` if something is at ``path`` that may not be replaced.
+#: What to do about a stem that is there already.
+WAYS_OUT = "--force replaces it, --skip-existing leaves it, --out names another folder"
+
+
+def refuse_existing(path: Path, *, force: bool = False, hint: str = WAYS_OUT) -> None:
+    """Raise ``OutputError``, with a ``hint``, if something is at ``path`` that must stay.
 
     With ``force`` a file may be replaced, a folder never. Nor can there be a new file where its
     folder cannot be made or written to.
@@ -50,7 +54,6 @@ def refuse_existing(path: Path, *, force: bool = False) -> None:
     if stat.S_ISDIR(mode):
         raise OutputError("is a folder", path=path)
     if not force:
-        hint = "--force replaces it, --skip-existing leaves it, --out names another folder"
         raise OutputError("exists already", path=path, hint=hint)
     refuse_folder_of(path)
 

@@ -49,7 +49,7 @@ class Judge:
         """
         self._selection = selection
         if self.report is not None:
-            refuse_existing(self.report, force=force)
+            refuse_existing(self.report, force=force, hint="give --report another name")
         if self.reference is None or not songs:
             return
         named = [SongStems(title_of(song), song) for song in songs]

@@ -57,7 +57,7 @@ class Reports:
         files = [self.csv, self.html, *(self._museval_file(song) for song in songs)]
         for path in files:
             if path is not None:
-                refuse_existing(path, force=self.force)
+                refuse_existing(path, force=self.force, hint="--force replaces it")
 
     def tell(self, song: SongScores, *, alone: bool) -> None:
         """Show ``song`` at once, unless it is ``alone``: then a table comes, with its remarks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -34,10 +35,15 @@ BLOCK = 16_384  # samples that are measured at a time: what they become fits int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framing:
-    """The frames of BSS Eval, in seconds."""
+    """The frames of BSS Eval, in seconds. Raises ``UsageError`` for what is no length of time."""
 
     window: float = 1.0
     hop: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, seconds in (("window", self.window), ("hop", self.hop)):
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise UsageError(f"a {name} of {seconds:g} s is no length of time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
