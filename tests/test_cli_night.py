@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from audio_files import run_ffmpeg
 from command import TINY, files_below, run
 from full_disk import limited_files
 
+from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.tags.model import Tags
 from stemsplit.audio.tags.reading import read_tags
 from stemsplit.cli.console import Console
@@ -417,6 +419,34 @@ def test_a_defect_of_ours_costs_one_song(
     monkeypatch.undo()
     monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
     assert statuses(cwd=tmp_path) == ALL_SKIPPED | {"1": "done"}
+
+
+@pytest.mark.parametrize("words", [(), ("--clip", "linked"), ("--format", "flac")])
+@pytest.mark.parametrize("method", ["write", "complete"])
+def test_an_output_folder_that_is_removed_meanwhile_costs_the_song_in_work(
+    library: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    method: str,
+) -> None:
+    honest = getattr(StemWriter, method)
+
+    def meddled(writer: StemWriter, *arguments: Any) -> Any:
+        result = honest(writer, *arguments)
+        shutil.rmtree(tmp_path / "separated/0", ignore_errors=True)
+        return result
+
+    monkeypatch.setattr(StemWriter, method, meddled)
+    result = run("library", "--json", *words, cwd=tmp_path)
+    records = {Path(record["input"]).stem: record for record in result.records}
+    assert {name: record["status"] for name, record in records.items()} == ALL_DONE | {
+        "0": "failed"
+    }
+    assert (result.code, records["0"]["exit_code"]) == (6, 3)
+    assert "cannot be written: " in records["0"]["error"]
+    monkeypatch.setattr(StemWriter, method, honest)
+    assert statuses(*words, cwd=tmp_path) == ALL_SKIPPED | {"0": "done"}
 
 
 def test_ctrl_c_leaves_a_folder_that_can_be_gone_on_with(library: Path, tmp_path: Path) -> None:

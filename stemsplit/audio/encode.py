@@ -215,7 +215,8 @@ class StemWriter:
         for block in spool.blocks(self._channels):
             encoder.write(block * np.float32(self.gain))
         spool.close()
-        spool.path.unlink()
+        with contextlib.suppress(OSError):  # somebody else has removed it
+            spool.path.unlink()
 
     def _reserve(self, target: Path) -> Path:
         """Return a new empty file beside ``target``; signals wait while this is called."""

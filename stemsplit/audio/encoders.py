@@ -151,9 +151,10 @@ class _Pcm(Encoder):
         try:
             self._file.write(bytes(padding) + self._after)
             self._file.close()
+            stored = self.stem.temporary.stat().st_size if self._into_file else self._size
         except OSError as exc:
             raise output_error(exc, self.stem.target) from exc
-        if self._into_file and (stored := self.stem.temporary.stat().st_size) != self._size:
+        if stored != self._size:
             raise self._failure(f"{stored} of {self._size} bytes arrived in the file")
 
     def abandon(self) -> None:

@@ -222,11 +222,12 @@ class Ledger:
         folder = self.path.parent
         outputs = self._still_true(folder)
         for stem, file in files.items():
+            try:
+                size, digest = file.stat().st_size, _digest(file)
+            except OSError as exc:  # somebody has removed it
+                raise output_error(exc, targets[stem]) from exc
             outputs[_relative(targets[stem], folder)] = Output(
-                stem=stem,
-                size=file.stat().st_size,
-                sha256=_digest(file),
-                recipe=self._recipes[stem],
+                stem=stem, size=size, sha256=digest, recipe=self._recipes[stem]
             )
         return Manifest(input=self._source, audio=audio, outputs=dict(sorted(outputs.items())))
 
