@@ -299,6 +299,17 @@ def test_the_number_of_a_track_in_a_wav(tmp_path, name):
     assert tags_of(path).texts == {"track": ("7",)}
 
 
+def test_libsndfile_reads_the_texts_of_wav_and_aiff(tmp_path):
+    """It knows no ID3. Those of AIFF are ASCII, so there are none for what is not."""
+    tags = Tags(texts={**TEXTS, "artist": ("One",)})
+    with soundfile.SoundFile(write_stem(tmp_path, tags, "wav")) as file:
+        assert (file.title, file.artist, file.album) == ("Größe (vocals)", "One", "An album")
+        assert (file.tracknumber, file.date, file.genre) == ("3/12", "2021-03-04", "Drum & Bass")
+    with soundfile.SoundFile(write_stem(tmp_path, tags, "aiff")) as file:
+        assert (file.title, file.artist, file.copyright) == ("", "One", "2021 Somebody")
+        assert file.comment == "first line\nsecond line"
+
+
 def test_an_aiff_with_texts_only(tmp_path):
     coder = ("-c:a", "pcm_s16be", "-metadata", "title=A", "-metadata", "author=B")
     path = store(tmp_path / "a.aiff", noise(1000), 44100, *coder)

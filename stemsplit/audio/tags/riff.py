@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from stemsplit.audio.pcm import Order, chunk
 from stemsplit.audio.tags import id3
-from stemsplit.audio.tags.fields import BY_AIFF, BY_INFO, FIELDS
+from stemsplit.audio.tags.fields import BY_AIFF, BY_INFO
 from stemsplit.audio.tags.model import Broadcast, Collector, Tags
 
 #: The fixed part of bext (EBU Tech 3285 v2): texts, place, version, UMID, loudness, reserved.
@@ -136,17 +136,25 @@ def wav_before(tags: Tags, sample_rate: int) -> bytes:
 def wav_after(tags: Tags) -> bytes:
     """Return the chunks that stand after the samples: INFO for many readers, ID3 for the rest."""
     texts = b"".join(
-        chunk(names.info.encode(), tags.texts[field][0].encode() + b"\0")
-        for field, names in FIELDS.items()
-        if names.info and field in tags.texts
+        chunk(name.encode(), tags.texts[field][0].encode() + b"\0")
+        for name, field in BY_INFO.items()
+        if field in tags.texts
     )
     info = chunk(b"LIST", b"INFO" + texts) if texts else b""
     return info + _id3_chunk(tags, b"id3 ", "<")
 
 
 def aiff_after(tags: Tags) -> bytes:
-    """Return the chunk that stands after the samples of an AIFF."""
-    return _id3_chunk(tags, b"ID3 ", ">")
+    """Return the chunks that stand after the samples of an AIFF: its own texts, and ID3.
+
+    Its own are ASCII; of others every reader thinks something else.
+    """
+    texts = b"".join(
+        chunk(name.encode(), tags.texts[field][0].encode(), ">")
+        for name, field in BY_AIFF.items()
+        if field in tags.texts and tags.texts[field][0].isascii()
+    )
+    return texts + _id3_chunk(tags, b"ID3 ", ">")
 
 
 def _id3_chunk(tags: Tags, name: bytes, order: Order) -> bytes:
