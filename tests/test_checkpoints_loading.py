@@ -107,6 +107,15 @@ def test_a_file_works_wherever_a_name_does(saved: Path) -> None:
     assert not cache.cache_dir().exists()
 
 
+def test_files_and_names_stand_in_one_list(saved: Path, tmp_path: Path) -> None:
+    assert loading.members(f"tiny.demucs,{saved}") == ("tiny.demucs", str(saved))
+    assert loading.members(f"{saved},tiny.demucs") == (str(saved), "tiny.demucs")
+    odd = tmp_path / "a,b.safetensors"
+    odd.touch()
+    assert loading.members(str(odd)) == (str(odd),)
+    assert set(loading.shares(f"tiny.demucs,{saved}")) == {"tiny.demucs", str(saved)}
+
+
 def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "song.th").write_bytes(b"RIFF" * 100)
     with pytest.raises(CheckpointError, match="not a checkpoint of a known format"):

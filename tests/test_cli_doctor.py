@@ -154,6 +154,8 @@ def test_a_cache_that_cannot_be_is_missing(tmp_path: Path, monkeypatch: pytest.M
         ("[watch]\nfoo = 1", "unknown setting: [watch] foo"),
         ('format = "wave"', "'wave' is not one of 'wav'"),
         ('model = "nosuch"', "no model 'nosuch'"),
+        ('ensemble = "htdemucs,nosuch"', "no model 'nosuch'"),
+        ('model = "gone.th"', "gone.th: no such checkpoint file"),
     ],
 )
 def test_settings_that_no_split_would_take_are_a_finding(
@@ -163,6 +165,17 @@ def test_settings_that_no_split_would_take_are_a_finding(
     monkeypatch.setenv("STEMSPLIT_CONFIG", str(tmp_path / "wrong.toml"))
     finding = findings(tmp_path)["settings"]
     assert (finding["status"], reason in finding["detail"]) == ("missing", True)
+
+
+def test_settings_that_a_split_takes_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my.th").touch()
+    (tmp_path / "good.toml").write_text('ensemble = ["htdemucs", "my.th"]\n[demo]\nseed = 2\n')
+    monkeypatch.setenv("STEMSPLIT_CONFIG", str(tmp_path / "good.toml"))
+    finding = findings(tmp_path)["settings"]
+    assert finding["status"] == "ok"
+    assert finding["detail"] == f"{tmp_path / 'good.toml'}: ensemble, demo"
 
 
 def test_a_wrong_variable_is_told_and_what_an_unknown_one_holds_is_not(

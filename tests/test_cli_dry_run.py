@@ -33,6 +33,18 @@ def foretold(*words: str, cwd: Path) -> tuple[int, dict[str, str]]:
     return result.code, {Path(r["input"]).stem: r["status"] for r in result.records}
 
 
+def test_models_that_do_not_go_together_are_told_before_anything_is_done(
+    song: Path, tmp_path: Path
+) -> None:
+    wrong = ("--ensemble", "tiny.demucs,tiny.conv_tasnet_speech", song)
+    for dry in ((), ("--dry-run",)):
+        refused = run(*wrong, *dry, cwd=tmp_path)
+        assert (refused.code, refused.stdout) == (2, "")
+        assert "work at different rates: 44100 Hz, 8000 Hz" in refused.stderr
+    # Where the stems that are asked for come from one of them, there is nothing to be told.
+    assert run(*wrong, "--dry-run", "--stems", "bass", cwd=tmp_path).code == 0
+
+
 def test_it_tells_what_the_run_then_does(library: Path, tmp_path: Path) -> None:
     words = ("library", "--stems", "vocals")
     first = {"0": "would_split", "1": "would_split", "bad": "failed"}

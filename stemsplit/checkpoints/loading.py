@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stemsplit.checkpoints import cache, registry
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.folders import known_digest_of
-from stemsplit.errors import CheckpointError
+from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.types import Fetching, Warned, Window
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def members(name: str) -> tuple[str, ...]:
     """Return the models or checkpoint files that ``name`` names, with commas between them."""
-    if registry.local_file(name) is not None or "," not in name:
+    # A list may end like a checkpoint file, or begin like a path.
+    if "," not in name or Path(name).is_file():
         return (name,)
     return tuple(dict.fromkeys(part.strip() for part in name.split(",") if part.strip()))
 
@@ -36,6 +37,18 @@ def shares(name: str, stems: Sequence[str] | None = None) -> dict[str, tuple[str
     registry.require_stems(name, available, stems)
     chosen = {each: tuple(s for s in stems if s in own) for each, own in given.items()}
     return {each: own for each, own in chosen.items() if own}
+
+
+def require_one_rate(name: str, stems: Sequence[str]) -> None:
+    """Raise ``UsageError`` where `members` that give ``stems`` work at different rates.
+
+    What the registry does not know, that of checkpoint files, shows when these are loaded.
+    """
+    named = [each for each in shares(name, stems) if registry.local_file(each) is None]
+    rates = [registry.resolve(each).sample_rate for each in named]
+    if len(set(rates)) > 1:
+        listed = ", ".join(f"{rate} Hz" for rate in rates)
+        raise UsageError(f"the models of an ensemble work at different rates: {listed}")
 
 
 def prepare(

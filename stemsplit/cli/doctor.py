@@ -223,7 +223,8 @@ def _space(name: str, folder: Path) -> Iterator[Finding]:
 
 
 def _check_settings() -> Iterator[Finding]:
-    from stemsplit.checkpoints.registry import resolve
+    from stemsplit.checkpoints.loading import members
+    from stemsplit.checkpoints.registry import local_file, resolve
     from stemsplit.cli.app import COMMANDS, DEFAULT_COMMAND, load_command, usage_error
 
     path, settings = config_path(), read_settings()
@@ -239,7 +240,9 @@ def _check_settings() -> Iterator[Finding]:
         )
     except typer.TyperException as error:
         raise usage_error(error, "stemsplit") from error
-    resolve(asked.params["ensemble"] or asked.params["model"])
+    for each in members(asked.params["ensemble"] or asked.params["model"]):
+        if local_file(each) is None:
+            resolve(each)
     told = ", ".join(settings) or ("empty" if path.exists() else "not there")
     yield Finding(name="settings", detail=f"{path}: {told}")
 

@@ -138,6 +138,7 @@ def select(options: SplitOptions) -> Selection:
         mixes=options.mixes,
         sum_to_mix=options.sum_to_mix,
     )
+    loading.require_one_rate(options.model, selection.needed)
     return as_files(selection, options.encoding, options.template, options.daws)
 
 

@@ -48,6 +48,9 @@ _SPLIT = Page(
         "`-` between them and, if need be, a gain before each: `0.5*drums`. Spaces do not matter. "
         "`--mix` can be given several times, as `--files-from` can; of other options the last one "
         "holds.",
+        "With `--sum-to-mix` the stems sum to the song but for what their format rounds: nothing "
+        "that counts in 24 bits and 32f (below -140 dBFS and -160 dBFS), about -90 dBFS, the "
+        "dither of all stems, in 16 bits. Lossy formats do not sum.",
         "Times are seconds, minutes and seconds, or hours, minutes and seconds: 90.5, 1:30.5, "
         "1:02:03. An end after that of the song is that of the song.",
     ),
@@ -108,8 +111,9 @@ _SPLIT = Page(
         "If nobody reads on, the exit status is 0. A song that `-` reads is kept in a temporary "
         "file (below TMPDIR) while it is split; records and messages call it `-`.",
         "`--dry-run` prints the paths that would be written. It fetches and writes nothing; its "
-        "exit status is that of the run, but for damage that only shows when a song is read to "
-        "its end, and for `--reference`, which it does not look at.",
+        "exit status is that of the run, but for what only shows on the way: damage further on in "
+        "a song, a device, memory, space or a permission that is lacking, a setting that the "
+        "network does not take. It does not look at `--reference` and `--report`.",
         "What concerns all songs, a wrong option or a model that cannot be had, ends the run "
         "before the first: it is told on standard error and by the exit status, and there are no "
         "objects.",
