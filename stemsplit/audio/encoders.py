@@ -348,7 +348,8 @@ class _Ogg(_Ffmpeg):
         short = self._stored_frames < SHORT_FOR_OGG * self._stored_rate
         pages = {"page_duration": ONE_PACKET} if short else {}
         # The stems may come to be in one file; and some tools have trouble with number 0.
-        pages["serial_offset"] = crc32(self.stem.name.encode("utf-8", "surrogatepass")) >> 1 or 1
+        known = f"{self.stem.name} {self._stored_frames}".encode("utf-8", "surrogatepass")
+        pages["serial_offset"] = crc32(known) >> 1 or 1
         if options.format == "ogg":
             quality = formats.vorbis_quality(options)
             return {"format": "ogg", "acodec": "libvorbis", "q:a": quality, **pages}
