@@ -240,7 +240,8 @@ def _check_settings() -> Iterator[Finding]:
         )
     except typer.TyperException as error:
         raise usage_error(error, "stemsplit") from error
-    for each in members(asked.params["ensemble"] or asked.params["model"]):
+    model = options.choose_model(asked.params["model"], asked.params["ensemble"])
+    for each in members(model):
         if local_file(each) is None:
             resolve(each)
     told = ", ".join(settings) or ("empty" if path.exists() else "not there")

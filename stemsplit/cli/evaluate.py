@@ -134,7 +134,7 @@ def evaluate(
     from stemsplit.cli.plans import SplitOptions
     from stemsplit.cli.splitter import Splitter
 
-    model = ensemble or model
+    model = options.choose_model(model, ensemble)
     folder = out / loading.label(model)
     separating = SplitOptions(
         model=model,

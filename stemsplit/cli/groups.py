@@ -301,7 +301,7 @@ def split_options(
         raise UsageError("--out - writes a stem to standard output: it excludes --daw")
     encoding = fitting(outputs.encoding, asked)
     return SplitOptions(
-        model=outputs.ensemble or outputs.model,
+        model=options.choose_model(outputs.model, outputs.ensemble),
         stems=None if outputs.stems is None else parse_stems(outputs.stems),
         two_stems=outputs.two_stems,
         folder=outputs.out,

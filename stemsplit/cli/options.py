@@ -180,6 +180,15 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, one object a line.")]
 
 
+def choose_model(model: str, ensemble: str | None) -> str:
+    """Return what is to be run; raises ``UsageError`` for an ensemble of nothing."""
+    if ensemble is None:
+        return model
+    if not ensemble.strip(" ,"):
+        raise UsageError("--ensemble names no model")
+    return ensemble
+
+
 def parse_batch(text: str | None) -> Batch:
     """Return the number that ``text`` is, "auto", or None for what is usual."""
     if text is None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from math import isinf
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -166,7 +167,9 @@ def _chosen(
         stems = (two_stems,)
     if stems is None:
         return tuple(available)
-    if mixed and tuple(stems) == (NO_STEM,):
+    if tuple(stems) == (NO_STEM,) and NO_STEM not in available:
+        if not mixed:
+            raise UsageError("--stems none leaves only --mix, and there is none")
         return ()
     if not stems:
         raise UsageError("--stems names no stem", hint=f"the stems are: {', '.join(available)}")
@@ -214,9 +217,12 @@ def parse_mix(text: str, available: Sequence[str]) -> tuple[str, list[tuple[str,
         match = _TERM.match(formula, position)
         if match is None or (terms and not match["sign"]):
             raise UsageError(f"no sum of stems: {formula[position:].strip()!r}", hint=hint)
-        if match["name"] != SONG:
-            require_stems("the model", available, (match["name"],))
-        sign = -1 if match["sign"] == "-" else 1
-        terms.append((match["name"], sign * float(match["factor"] or 1)))
+        if match["name"] not in (SONG, *available):
+            parts = f"a sum is of: {', '.join((SONG, *available))}"
+            raise UsageError(f"the model has no stem {match['name']!r}", hint=parts)
+        factor = float(match["factor"] or 1)
+        if isinf(factor):
+            raise UsageError(f"too much of {match['name']}: {match['factor']}")
+        terms.append((match["name"], -factor if match["sign"] == "-" else factor))
         position = match.end()
     return name, terms
