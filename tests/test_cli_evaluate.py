@@ -120,7 +120,7 @@ def test_a_sir_that_is_not_determined_is_told_everywhere(tmp_path: Path, limited
     shown = [line for line in re.findall("<li>(.*?)</li>", page) if "SIR" in line]
     assert (len(told), len(shown)) == ((1, 1) if limited else (0, 0))
     [row] = re.findall('<th scope="row">SIR (.*?)</th>', page)
-    assert ("not determined" in row) == limited
+    assert ("decided by rounding" in row) == limited
     with (tmp_path / "scores.csv").open() as file:
         [unreproducible] = {row["unreproducible"] for row in csv.DictReader(file)}
     [record] = run("evaluate", "est", "true", "--json", cwd=tmp_path).records

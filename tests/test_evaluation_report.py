@@ -20,7 +20,7 @@ from song_scores import NAN, song_scores, stem_measures, stem_scores
 
 from stemsplit.audio.ffmpeg import find_ffmpeg
 from stemsplit.cli.scoreboard import show_song, show_summary
-from stemsplit.evaluation.report.findings import describe_song
+from stemsplit.evaluation.report.findings import describe_song, find_lowest
 from stemsplit.evaluation.report.records import from_json, median, to_json, to_museval
 from stemsplit.evaluation.report.tables import (
     COLUMNS,
@@ -53,6 +53,13 @@ def full_song() -> SongScores:
         mixture=Audio(paths=(Path("mix.stem.mp4"),), streams=(2,)),
         settings={"model": "htdemucs", "overlap": 0.25, "shifts": 0, "offline": True},
     )
+
+
+def test_the_lowest_frame_of_a_part() -> None:
+    stem = stem_scores("a", (-9.0, 4.0, NAN, 2.0, 3.0, -7.0))
+    assert find_lowest(stem) == 0
+    assert find_lowest(stem, 1, 5) == 3
+    assert find_lowest(stem, 1, 3) is None  # one alone is no lowest
 
 
 def test_frames_that_no_stem_has_are_told_once() -> None:

@@ -212,6 +212,18 @@ def test_a_page_says_what_is_wrong_with_each_stem() -> None:
     assert "bleed from" not in late and "bleed from" not in low
 
 
+def test_the_lowest_place_is_one_that_can_be_heard(tmp_path: Path) -> None:
+    reference = noise(8 * RATE, 2)
+    estimate = reference.copy()
+    estimate[:, 4 * RATE : 6 * RATE] *= -1  # the loudest error
+    song = song_of(tmp_path, {"vocals": estimate}, {"vocals": reference})
+    scored = stem_scores("vocals", (-50.0, 9.0, 9.0, 9.0, 1.0, -2.0, 9.0, 9.0))
+    page = html.render([replace(song, scores=(scored,))], seconds=2)
+    text = " ".join(re.sub(r"<[^>]*>", "", page).split())
+    assert "Lowest of what is heard here at 0:05: SDR −2.0 dB." in text
+    assert re.findall('data-to="(.*?)"', page) == ["1.0"]
+
+
 def test_pairs_of_stems_begin_with_the_most_alike() -> None:
     names = [f"stem {k}" for k in range(6)]
     shares = {name: k / 10 for k, name in enumerate(names)}

@@ -50,12 +50,16 @@ def describe_faults(stem: StemScores, sample_rate: int) -> Iterator[str]:
         yield "its polarity is flipped, and left so"
 
 
-def find_lowest(stem: StemScores) -> int | None:
-    """Return the frame of the lowest SDR; None where fewer than two have one."""
-    answered = np.isfinite(stem.sdr)
+def find_lowest(stem: StemScores, first: int = 0, last: int | None = None) -> int | None:
+    """Return the frame of the lowest SDR from ``first`` up to ``last`` (None: the end).
+
+    None where fewer than two of these have one.
+    """
+    part = stem.sdr[first:last]
+    answered = np.isfinite(part)
     if np.count_nonzero(answered) < 2:
         return None
-    return int(np.argmin(np.where(answered, stem.sdr, np.inf)))
+    return first + int(np.argmin(np.where(answered, part, np.inf)))
 
 
 def describe_error(stem: StemScores, show: Show = decibel) -> str | None:

@@ -188,14 +188,19 @@ def _show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
 
 
 def _read(stem: StemScores, song: SongScores, first: float, length: float) -> dict[str, Any]:
-    """Return what is wrong with ``stem`` in words, and where; the sound begins at ``first`` s."""
-    lowest = find_lowest(stem)
+    """Return what is wrong with ``stem`` in words, and where.
+
+    That is a place in the part that is heard, ``length`` s from ``first`` on: the errors are loud
+    there, while the lowest SDR of a song is often that of a stem that hardly plays.
+    """
+    begin, end = math.ceil(first / song.hop), math.ceil((first + length) / song.hop)
+    lowest = find_lowest(stem, begin, end) if length else find_lowest(stem)
     second = 0.0 if lowest is None else lowest * song.hop
     return {
         "faults": list(describe_faults(stem, song.sample_rate)),
         "lowest": None if lowest is None else float(stem.sdr[lowest]),
         "second": second,
-        "heard": second - first if first <= second < first + length else None,
+        "heard": second - first if length else None,
         "error": None if {"sir", "sar"} & {*song.unreproducible} else describe_error(stem, figure),
     }
 
@@ -267,7 +272,7 @@ def _field_row(
 
 
 def _unsure(songs: Sequence[SongScores]) -> set[str]:
-    """Return the metrics that are not determined in one of ``songs``."""
+    """Return the metrics that rounding decides in one of ``songs``."""
     return {metric for song in songs for metric in song.unreproducible}
 
 
