@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from audio_files import ENCODERS, cut, noise, run_ffmpeg, store, store_film, store_wav
 
+from stemsplit.audio.decode import decode
 from stemsplit.audio.probe import has_other_streams, probe
 from stemsplit.errors import ExitCode, InputError, ResourceError
 
@@ -51,6 +53,33 @@ def test_rate_channels_duration_and_codec_of_every_format(tmp_path, ending):
         assert info.duration is None
     else:
         assert info.duration == pytest.approx(2, abs=0.07)
+
+
+@pytest.mark.parametrize("form", ["w64", "caf"])
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "pcm_f32le"])
+def test_what_the_headers_of_w64_and_caf_promise(tmp_path, form, codec):
+    words = ["-f", "lavfi", "-i", "sine=duration=2:sample_rate=48000", "-c:a", codec, "-f", form]
+    run_ffmpeg(*words, str(tmp_path / "whole"))
+    assert probe(tmp_path / "whole").duration == pytest.approx(2, abs=1e-9)
+    if form == "caf":  # ffmpeg does not read a W64 whose writer did not know how long it is
+        (tmp_path / "piped").write_bytes(run_ffmpeg(*words, "pipe:1"))
+        assert probe(tmp_path / "piped").duration is None
+    data = (tmp_path / "whole").read_bytes()
+    (tmp_path / "cut").write_bytes(data[: len(data) // 2])
+    with (
+        pytest.raises(InputError, match=r"truncated: [01]\.\d s of 2\.0 s"),
+        decode(probe(tmp_path / "cut")) as blocks,
+    ):
+        list(blocks)
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("W64", "PCM_24"), ("CAF", "FLOAT")])
+def test_w64_and_caf_of_libsndfile(tmp_path, form, subtype):
+    soundfile.write(tmp_path / "a", np.zeros((44_100, 2)), 44_100, format=form, subtype=subtype)
+    info = probe(tmp_path / "a")
+    assert info.duration in (None, 1)
+    with decode(info) as blocks:
+        assert sum(block.shape[1] for block in blocks) == 44_100
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44100, 1), (96000, 2), (192000, 2)])

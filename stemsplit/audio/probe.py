@@ -111,9 +111,10 @@ def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
 def _declared_duration(path: Path, report: str) -> float | None:
     """Return the seconds that the container declares; None where it does not, or nobody can say."""
     containers = set(CONTAINER.findall(report))
-    if containers == {"wav"}:
-        with path.open("rb") as file:
-            return _declared_wav_duration(file)
+    for name, read in HEADERS.items():
+        if containers == {name}:
+            with path.open("rb") as file:
+                return read(file)
     if ESTIMATED.search(report) or containers & UNDECLARED:
         return None
     times = set(DURATION.findall(report))
@@ -146,3 +147,48 @@ def _declared_wav_duration(file: BinaryIO) -> float | None:
             (long_size,) = struct.unpack("<Q", body[8:])
         file.seek(size - len(body) + size % 2, 1)
     return None
+
+
+def _declared_w64_duration(file: BinaryIO) -> float | None:
+    """Return the seconds that the header of a Wave64 file promises, or None."""
+    bytes_per_second = 0
+    file.seek(40)
+    while len(head := file.read(24)) == 24:
+        name, size = struct.unpack("<4s12xQ", head)
+        if name == b"data":
+            known = bytes_per_second and len(head) < size < 2**62  # else its writer knew no end
+            return (size - len(head)) / bytes_per_second if known else None
+        body = file.read(14) if name == b"fmt " else b""
+        if len(body) == 14:
+            tag, _channels, rate, _bytes_per_second, block_size = struct.unpack("<HHIIH", body)
+            bytes_per_second = rate * block_size if tag in WAV_PCM_TAGS else 0
+        file.seek(max(0, size - len(head)) + -size % 8 - len(body), 1)
+    return None
+
+
+def _declared_caf_duration(file: BinaryIO) -> float | None:
+    """Return the seconds that the header of a CAF file of samples promises, or None."""
+    bytes_per_second = 0.0
+    file.seek(8)
+    while len(head := file.read(12)) == 12:
+        name, size = struct.unpack(">4sq", head)
+        if name == b"data":
+            known = bytes_per_second and size > 4  # -1: up to the end of the file
+            return (size - 4) / bytes_per_second if known else None  # an edit count comes first
+        body = file.read(24) if name == b"desc" else b""
+        if len(body) == 24:
+            rate, _form, _flags, packet_bytes, packet_frames = struct.unpack(">d4s3I", body)
+            bytes_per_second = rate * packet_bytes / packet_frames if packet_frames else 0
+        if size < len(body):
+            return None
+        file.seek(size - len(body), 1)
+    return None
+
+
+#: Containers, as ffmpeg calls them, whose headers are read here. Of a file that was cut off it says
+#: how long it is, or nothing.
+HEADERS = {
+    "wav": _declared_wav_duration,
+    "w64": _declared_w64_duration,
+    "caf": _declared_caf_duration,
+}
