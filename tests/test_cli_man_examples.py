@@ -59,7 +59,8 @@ def test_the_rule_of_a_makefile(song: Path, tmp_path: Path, shell: dict[str, str
     # Content tells what is a song: the rule is of names alone.
     for name in ("one.mp3", "two.mp3"):
         shutil.copy(song, songs / name)
-    (songs / "Makefile").write_text(f"{example('wildcard')}\n")
+    # As it is copied from the screen, where a tab is spaces.
+    (songs / "Makefile").write_text(f"{example('wildcard')}\n".expandtabs())
     made = type_in("make -j2 all", songs, shell)
     assert made.returncode == 0, made.stderr
     assert files_below(songs / "stems") == ["one/vocals.wav", "two/vocals.wav"]

@@ -89,7 +89,7 @@ _SPLIT = Page(
         ),
         "See what a run over a folder would do:": "stemsplit --dry-run music -o stems",
         "As a rule of a Makefile, for all songs beside it:": (
-            "stems/%/vocals.wav: %.mp3\n\tstemsplit -q --force --stems vocals -o stems $<\n"
+            "stems/%/vocals.wav: %.mp3 ; stemsplit -q --force --stems vocals -o stems $<\n"
             "all: $(patsubst %.mp3,stems/%/vocals.wav,$(wildcard *.mp3))"
         ),
         "Every night at three, from cron; mail comes only if something went wrong:": (

@@ -56,7 +56,8 @@ SPLIT: Objects = {
 
 EVENTS: Objects = {
     (
-        "With `--progress ndjson` every line on standard error is an object that tells of an event:"
+        "With `--progress ndjson` every line on standard error is an object that tells of an "
+        "event (but for the tracebacks of `--debug`):"
     ): {
         "schema": ("integer", "The version of this description: 1."),
         "event": (
