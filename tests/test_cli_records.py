@@ -13,6 +13,7 @@ from command import TINY, run
 
 from stemsplit.cli.docgen import records
 from stemsplit.cli.docgen.records import Objects
+from stemsplit.evaluation.report.records import SCHEMA
 
 KINDS: Mapping[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -36,13 +37,13 @@ def keys(objects: Objects, *introductions: str) -> dict[str, str]:
     return found
 
 
-def hold(record: Mapping[str, Any], fields: Mapping[str, str]) -> None:
+def hold(record: Mapping[str, Any], fields: Mapping[str, str], version: int = 1) -> None:
     """Assert that ``record`` has these keys, with what they are said to hold."""
     assert set(record) == set(fields)
     for key, kind in fields.items():
         allowed = [each for name in kind.replace(" or ", ", ").split(", ") for each in KINDS[name]]
         assert type(record[key]) in allowed, (key, record[key], kind)
-    assert record["schema"] == 1
+    assert record["schema"] == version
 
 
 def hold_song(record: Mapping[str, Any], *also: str) -> None:
@@ -114,10 +115,12 @@ def test_records_of_scores(song: Path, tmp_path: Path) -> None:
     result = run("--json", "-q", "-n", TINY, "--report", "page.html", song, cwd=tmp_path)
     hold_song(result.records[0], DONE, SCORED)
     evaluated = keys(records.EVALUATE, "one object a line for each song")
-    hold(result.records[0]["scores"], evaluated)
+    _, said = next(iter(records.EVALUATE.values()))["schema"]
+    assert said.startswith(f"The version of this description: {SCHEMA};")
+    hold(result.records[0]["scores"], evaluated, SCHEMA)
     stems = tmp_path / "separated"
     one = run("evaluate", "--json", "-q", stems / song.stem, stems / song.stem, cwd=tmp_path)
-    hold(one.records[0], evaluated)
+    hold(one.records[0], evaluated, SCHEMA)
     shutil.copytree(stems / song.stem, tmp_path / "twice/1")
     shutil.copytree(stems / song.stem, tmp_path / "twice/2")
     shutil.copytree(stems / song.stem, tmp_path / "twice/3")
@@ -126,7 +129,7 @@ def test_records_of_scores(song: Path, tmp_path: Path) -> None:
     assert several.code == 6
     good, _, failed, last = several.records
     common = {"schema": "integer", "song": "string"}
-    hold(good, evaluated)
+    hold(good, evaluated, SCHEMA)
     hold(failed, common | keys(records.EVALUATE, "song that failed"))
     hold(last, {"schema": "integer"} | keys(records.EVALUATE, "Of several songs that were scored"))
 

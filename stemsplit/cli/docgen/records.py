@@ -180,7 +180,7 @@ EVALUATE: Objects = {
         "With `--json` there is one object a line for each song. A figure that has no "
         'answer is null; infinity is the string "inf" or "-inf":'
     ): {
-        "schema": ("integer", "The version of this description: 2."),
+        "schema": ("integer", "The version of this description: 2; of the objects below it is 1."),
         "song": ("string", "The name of the song; in a folder of songs, the way from there."),
         "sample_rate": ("integer", "At which everything was measured, in Hz."),
         "frames": ("integer", "How many samples a channel has."),
