@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from audio_files import Samples, store_wav
 from command import run
 from safetensors.torch import save_file
 
@@ -77,8 +78,9 @@ def test_from_a_checkpoint_to_stems(folder: Path, network: SCNet, song: Path) ->
     torch.testing.assert_close(torch.from_numpy(found.T[:, : NETWORK.segment]), expected)
 
 
-def test_the_overlap_of_the_configuration_is_kept_and_used(folder: Path, song: Path) -> None:
+def test_the_overlap_of_the_configuration_is_kept_and_used(folder: Path, mixture: Samples) -> None:
     """A sixteenth hears every sample sixteen times, which shows in the samples themselves."""
+    song = store_wav(folder / "short.wav", mixture[:, :30_000])
     text = CONFIG.replace("num_overlap: 2", "num_overlap: 16")
     (folder / "net.yaml").write_text(text)
     assert run("models", "convert", "net.ckpt", *SCNET, cwd=folder).code == 0
