@@ -154,6 +154,8 @@ def test_a_song_that_is_too_long_to_hold_is_scored_and_told(
     assert np.isfinite(scores.sar).all()
     monkeypatch.setattr(rounding, "LIMIT", 2 * 2 * 16384)
     assert score(limited, estimates).replicated
+    monkeypatch.setattr(rounding, "FILTERS", 4**2 * 4096)  # a frame of 4,000 and a filter want 8192
+    assert not score(limited, estimates).replicated
 
 
 def test_two_ways_to_the_filters_are_one_where_rounding_decides_nothing(stems: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from stemsplit.evaluation.correlations import Correlations, correlate, correlate_across
 from stemsplit.evaluation.distortion import Distortion, fit
-from stemsplit.evaluation.rounding import Replica, can_hold
+from stemsplit.evaluation.rounding import Replica, Size, can_hold
 from stemsplit.evaluation.waves import Layout, Waves, arrange, blocks
 
 TAPS = 512
@@ -273,15 +273,15 @@ def bss_eval_v4(
             for block in blocks(*song, size=evaluation.window):
                 take(*block)
         found = evaluation.result()
-        if can_replicate(found, *song[0].shape):
+        if can_replicate(found, song[0].shape, evaluation.window):
             found = replicate(found, *song, evaluation.window, evaluation.hop)
         scores.append(found)
     return _stack(truth, scores)
 
 
-def can_replicate(scores: BssEvalScores, sources: int, channels: int, frames: int) -> bool:
-    """Tell whether ``replicate`` would change ``scores``, and a song of this shape can be held."""
-    return bool(scores.unreproducible) and can_hold(sources, channels, frames, TAPS)
+def can_replicate(scores: BssEvalScores, size: Size, window: int) -> bool:
+    """Tell whether ``replicate`` would change ``scores`` of a song of ``size`` ``(S, C, T)``."""
+    return bool(scores.unreproducible) and can_hold(size, window, TAPS)
 
 
 @_one_thread()

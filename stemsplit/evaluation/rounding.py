@@ -18,14 +18,20 @@ from torch import Tensor
 from stemsplit.evaluation.distortion import decibels
 
 Spectrum: TypeAlias = NDArray[np.complex128]
+Size: TypeAlias = tuple[int, int, int] | torch.Size
 #: Samples of transforms of all references that are held in memory: four stereo stems of six minutes
-#: at 44.1 kHz, with which it takes 3 GB.
+#: at 44.1 kHz, with which it takes 4 GB.
 LIMIT = 1 << 27
+#: Likewise of the filters between all channels, 1 GB: eight stereo stems in frames of a second.
+FILTERS = 1 << 25
 
 
-def can_hold(sources: int, channels: int, frames: int, taps: int) -> bool:
-    """Tell whether references of this shape are short enough to be solved for here."""
-    return sources * channels * _transform(frames, taps) <= LIMIT
+def can_hold(references: Size, window: int, taps: int) -> bool:
+    """Tell whether memory is enough for ``references`` ``(S, C, T)`` of this size."""
+    sources, channels, frames = references
+    inputs = sources * channels
+    between = inputs**2 * _transform(min(window, frames), taps)
+    return inputs * _transform(frames, taps) <= LIMIT and between <= FILTERS
 
 
 class Replica:

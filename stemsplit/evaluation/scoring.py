@@ -331,7 +331,7 @@ class _Comparison:
     @property
     def must_hold(self) -> bool:
         """Whether, after the second pass, scores depend on rounding and the song can be held."""
-        return can_replicate(self._frames, *self._shape)
+        return can_replicate(self._frames, self._shape, self._bss_eval.window)
 
     def hold(self, references: Block, estimates: Block) -> None:
         """Take the next block of the third pass."""
