@@ -259,7 +259,7 @@ def bss_eval_v4(
     silent in a frame (its channels add up to 0 at each sample, so a channel and its inverse are
     silent too) all sources of the frame are NaN. Ratios to nothing are ``inf``, or above 130 dB,
     which rounding decides. Where it decides others as well (see ``BssEvalScores``) songs of up to
-    six minutes of four stereo stems are computed in `museval`'s own steps, in a third of its time.
+    six minutes of four stereo stems are computed in `museval`'s own steps, in half its time.
 
     Raises ``ValueError`` where the two are not of one shape, have no samples, or NaN among them.
     """
