@@ -25,7 +25,7 @@ from stemsplit.audio.encode import StemWriter, refuse_existing
 from stemsplit.audio.formats import RULES, encoded_rate
 from stemsplit.audio.mp3 import BITRATES, checksum, correct_padding
 from stemsplit.audio.probe import probe
-from stemsplit.audio.quantise import quantise
+from stemsplit.audio.quantise import Remainder, quantise
 from stemsplit.errors import ExitCode, OutputError, ResourceError, StemsplitError, UsageError
 from stemsplit.types import EncodingOptions
 
@@ -299,6 +299,13 @@ def test_what_is_no_number_becomes_silence_and_infinity_full_scale(depth):
     assert steps[:, 0].tolist() == [0, top, -full, top, full // 2]
     assert clipped == 3
     assert np.array_equal(block, before, equal_nan=True)
+
+
+def test_what_is_clipped_is_no_remainder() -> None:
+    """Another stem would be damaged by it, and would clip in its turn."""
+    stems = {"a": np.float32([[0.25, 1.5, -3.0]]), "b": np.float32([[0.3 / 2**15, 0.0, 0.0]])}
+    lost = Remainder(["a", "b"], dithered=False).take(stems)
+    assert (lost * 2**15 == np.float32([[0.3, 0.0, 0.0]])).all()
 
 
 def test_refusals_before_anything_is_made(tmp_path):

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -66,6 +67,7 @@ class StemWriter:
     ``mark`` of the song, if it has one, in their names.
     Nothing that exists is overwritten unless ``force``, and then only when all is complete.
     ``tags`` are those of the song; each stem gets them with its own title.
+    The ``closing`` stem has the dither of others in it, and gets none of its own.
     A file of several ``streams`` (``stem.mp4``) has two of the ``channels`` for each of them.
     """
 
@@ -81,6 +83,7 @@ class StemWriter:
         tags: Tags | None = None,
         mark: str | None = None,
         streams: tuple[str, ...] = (),
+        closing: str | None = None,
     ) -> None:
         self._paths = dict(paths)
         self._options = options
@@ -91,6 +94,7 @@ class StemWriter:
         self._force = force
         self._mark = mark
         self._streams = streams
+        self._closing = closing
         self._complete = False
         self._tags = tags or Tags()
         self._linked = clip_of(options) == "linked"
@@ -194,12 +198,14 @@ class StemWriter:
             self._made_folders.clear()
 
     def _open(self, name: str, target: Path) -> Encoder:
+        dithered = self._options.dither and name != self._closing
+        options = replace(self._options, dither=dithered)
         return open_encoder(
             Stem(
                 name=name,
                 target=target,
                 temporary=self._reserve(target),
-                options=self._options,
+                options=options,
                 sample_rate=self._sample_rate,
                 channels=self._channels,
                 frames=self._frames,

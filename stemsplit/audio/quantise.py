@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 from zlib import crc32
 
@@ -47,6 +48,27 @@ def quantise(
     if depth == "16":
         return steps.astype(np.int16, order="C"), clipped
     return steps.astype(np.int32, order="C") << 8, clipped
+
+
+class Remainder:
+    """What rounding to 16 bits takes from some stems, for the one that makes their sum whole."""
+
+    def __init__(self, stems: Sequence[str], *, dithered: bool) -> None:
+        """``stems`` are rounded as their encoders do, ``dithered`` or not."""
+        self._dithers = {stem: Dither(stem) if dithered else None for stem in stems}
+
+    def take(self, stems: Mapping[str, Block]) -> Block:
+        """Return the sum (C, n) of what is lost of the next blocks of ``stems``, which may be more.
+
+        What is beyond full scale is lost to clipping: no other stem should be given that.
+        """
+        lost = []
+        for stem, dither in self._dithers.items():
+            samples, _ = quantise(stems[stem], "16", dither)
+            difference = stems[stem] - samples.T.astype(np.float32) / np.float32(2**15)
+            lost.append(np.where(np.abs(stems[stem]) > 1, np.float32(0), difference))
+        total: Block = np.sum(lost, axis=0)
+        return total
 
 
 def count_above(block: Block) -> int:

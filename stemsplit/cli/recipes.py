@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from stemsplit.checkpoints import loading
 from stemsplit.cli.plans import SplitOptions, settings_of
@@ -22,7 +23,7 @@ def recipes_of(options: SplitOptions, selection: Selection) -> dict[str, Recipe]
             model=model,
             digest=loading.fingerprint(options.model, stems=selection.stems_in(name)),
             parts=selection.parts(name),
-            settings=settings,
+            settings=settings | _of_sum(name, selection),
         )
         for name in selection.wanted
     }
@@ -37,3 +38,8 @@ def recipes_of(options: SplitOptions, selection: Selection) -> dict[str, Recipe]
             settings=settings | {"template": options.template},
         )
     return recipes
+
+
+def _of_sum(name: str, selection: Selection) -> dict[str, Any]:
+    """Return what else decides the bytes of the stem that makes a sum whole."""
+    return {"sums": list(selection.sums)} if selection.sums[-1:] == (name,) else {}

@@ -240,7 +240,7 @@ class Stages:
                 if self._given_up:
                     raise not_tried(path)
                 for remark in ready.remarks:
-                    self._console.warn(remark)
+                    self._console.warn(remark, path)
                 shown = self._meanwhile(chain(waiting.seen, events))
                 show(self._console, shown, self._orders.labels[path], path)
         except Exception as exc:

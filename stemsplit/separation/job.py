@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from stemsplit.audio.formats import clip_of, depth_of
 from stemsplit.separation.manifest import Ledger
 from stemsplit.separation.selection import Selection
 from stemsplit.types import Daw, EncodingOptions, SongStatistics, StreamInfo
@@ -30,3 +31,17 @@ class Job:
     def channels(self) -> int:
         """How many channels a stem has as it is stored: in a stem file they are all stereo."""
         return 2 if self.selection.streams else self.info.channels
+
+    @property
+    def closing(self) -> str | None:
+        """The stem that is given what rounding takes from others, so that they sum as before it.
+
+        It has their dither in it and needs none of its own.
+        """
+        *_, last = self.selection.sums or ("",)
+        rounded = depth_of(self.encoding) == "16" and clip_of(self.encoding) != "linked"
+        return last if rounded and last in self.outputs else None
+
+    def encoding_of(self, stem: str) -> EncodingOptions:
+        """Return how ``stem`` is encoded."""
+        return replace(self.encoding, dither=False) if stem == self.closing else self.encoding

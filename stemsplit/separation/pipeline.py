@@ -14,6 +14,7 @@ from torch import Tensor
 from stemsplit.audio.blocks import BlockReader
 from stemsplit.audio.decode import decode
 from stemsplit.audio.formats import encoded_rate
+from stemsplit.audio.quantise import Remainder
 from stemsplit.audio.resample import fit, has_soxr, resample
 from stemsplit.audio.tags.model import Tags
 from stemsplit.audio.tags.reading import read_tags
@@ -168,13 +169,18 @@ def _combined(
     job: Job, needed: Iterable[Block], mix: BlockReader | None
 ) -> Iterator[dict[str, Block]]:
     """Yield the wanted stems by name, of blocks (S·C, n) of the ``needed`` ones and the ``mix``."""
-    info, selection = job.info, job.selection
+    info, selection, closing = job.info, job.selection, job.closing
+    outputs = list(dict.fromkeys((*job.outputs, *(selection.sums if closing else ()))))
+    remainder = Remainder(selection.sums[:-1], dithered=job.encoding.dither)
     for block in needed:
         stems = block.reshape(len(selection.needed), info.channels, -1)
         named = dict(zip(selection.needed, stems, strict=True))
         song = None if mix is None else mix.take(block.shape[-1])
         if selection.file is None:
-            yield selection.combine(named, song, job.outputs)
+            made = selection.combine(named, song, outputs)
+            if closing is not None:
+                made[closing] = made[closing] + remainder.take(made)
+            yield {name: made[name] for name in job.outputs}
         else:
             streams = selection.combine(named, song, selection.streams)
             yield {selection.file: _side_by_side(streams.values())}

@@ -41,12 +41,14 @@ _TERM = re.compile(
 class Selection:
     """The outputs by name, in order, each with its recipe, and the stems of the model for them.
 
-    With a ``file`` they are the streams of one file of that name.
+    With a ``file`` they are the streams of one file of that name. ``sums`` are those that are asked
+    to sum to the song; what rounding takes from the others is given to the last.
     """
 
     recipes: Mapping[str, Recipe]
     needed: tuple[str, ...]
     file: str | None = None
+    sums: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -137,7 +139,8 @@ def select_stems(
     for name, recipe in recipes.items():
         if not recipe:
             raise UsageError(f"nothing is left of {name}: its parts cancel out")
-    return Selection(recipes, needed)
+    sums = () if sum_to_mix is None else _sums(available, two_stems, sum_to_mix)
+    return Selection(recipes, needed, sums=sums if recipes.keys() >= set(sums) else ())
 
 
 def as_stem_file(selection: Selection) -> Selection:
@@ -175,6 +178,13 @@ def _chosen(
         raise UsageError("--stems names no stem", hint=f"the stems are: {', '.join(available)}")
     require_stems("the model", available, stems)
     return tuple(dict.fromkeys(stems))  # asked twice is asked once
+
+
+def _sums(available: Sequence[str], two_stems: str | None, sum_to_mix: str) -> tuple[str, ...]:
+    """Return the outputs that sum to the song, last the one that makes them do so."""
+    if two_stems is not None:
+        return (two_stems, f"no_{two_stems}")
+    return tuple(sorted(available, key=sum_to_mix.__eq__))
 
 
 def _whole(name: str, available: Sequence[str], sum_to_mix: str | None) -> Recipe:

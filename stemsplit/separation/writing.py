@@ -138,6 +138,7 @@ class Writing:
             tags=self._tags,
             mark=None if job.ledger is None else job.ledger.mark,
             streams=streams,
+            closing=job.closing,
         )
 
     def _commit(self, writer: StemWriter) -> None:

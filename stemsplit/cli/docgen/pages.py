@@ -48,9 +48,10 @@ _SPLIT = Page(
         "`-` between them and, if need be, a gain before each: `0.5*drums`. Spaces do not matter. "
         "`--mix` can be given several times, as `--files-from` can; of other options the last one "
         "holds.",
-        "With `--sum-to-mix` the stems sum to the song but for what their format rounds: nothing "
-        "that counts in 24 bits and 32f (below -140 dBFS and -160 dBFS), about -90 dBFS, the "
-        "dither of all stems, in 16 bits. Lossy formats do not sum.",
+        "With `--sum-to-mix` the stems sum to the song: below -140 dBFS in 24 bits, -160 dBFS in "
+        "32f. In 16 bits one stem (with `spread` the last) takes what rounding takes from the "
+        "others, so that they sum to a song of 16 bits exactly, and to another one to its own last "
+        "bit; not with `--clip linked`. Lossy formats do not sum.",
         "Times are seconds, minutes and seconds, or hours, minutes and seconds: 90.5, 1:30.5, "
         "1:02:03. An end after that of the song is that of the song.",
     ),
