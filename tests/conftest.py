@@ -27,8 +27,10 @@ from registered import OwnRegistry
 
 from stemsplit.evaluation.song import render
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
+# A shell that runs the tests in the background has them ignore Ctrl-C, and nohup a hang-up; some of
+# them send these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SECONDS = 2.0
 SAMPLE_RATE = 44_100
