@@ -94,6 +94,12 @@ def test_another_run_does_what_is_missing_or_has_changed(data_set: Path, tmp_pat
     assert "1 of 2 songs are done already" in evaluate(tmp_path).stderr
     assert ages()[0] == before[0] and json.loads(second.read_text())["song"] == "test/Second"
 
+    record = json.loads(second.read_text())
+    record["settings"]["versions"]["numpy"] = "1.0"  # found by another NumPy
+    second.write_text(json.dumps(record))
+    assert "1 of 2 songs are done already" in evaluate(tmp_path).stderr
+    assert json.loads(second.read_text())["settings"]["versions"]["numpy"] == np.__version__
+
     vocals = data_set / "test/First - Song/vocals.wav"
     os.utime(vocals, ns=(1, 1))
     before = ages()

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,11 @@ import pytest
 import soundfile
 from audio_files import store
 from command import TINY, Result, files_below, run
+
+from stemsplit.cli import scoring
+from stemsplit.evaluation.scores import SongScores
+from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
+from stemsplit.types import Progressed
 
 RATE = 44_100
 STEMS = ("vocals", "bass")
@@ -270,6 +276,46 @@ def test_a_bad_song_does_not_stop_the_others(true: Path, tmp_path: Path) -> None
     assert (failed["song"], failed["exit_code"]) == ("bad", 3)
     assert good["song"] == "good"
     assert "ref/bad/bass.wav: not an audio file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("cause", "alone", "words", "tried"),
+    [
+        (ZeroDivisionError("of ours"), 1, "bad: ZeroDivisionError: of ours (", ["good"]),
+        (MemoryError(), 5, "bad: out of memory\nhint: close other programs\n", []),
+    ],
+)
+def test_what_nobody_has_foreseen_loses_no_scores(
+    true: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cause: Exception,
+    alone: int,
+    words: str,
+    tried: list[str],
+) -> None:
+    """It costs its song, of which it is told; without memory the songs after it are not tried."""
+    for song in ("already", "bad", "good"):
+        shutil.copytree(true, tmp_path / "est" / song)
+        shutil.copytree(true, tmp_path / "ref" / song)
+
+    def fail_in_one(sounds: Sounds, framing: Framing) -> Generator[Progressed, None, SongScores]:
+        if sounds.song == "bad":
+            raise cause
+        return score_sounds(sounds, framing)
+
+    monkeypatch.setattr(scoring, "score_sounds", fail_in_one)
+    result = run("evaluate", "est", "ref", "--json", "--csv", "scores.csv", cwd=tmp_path)
+    assert result.code == 6
+    assert f"stemsplit: error: {words}" in result.stderr
+    failures = {each["song"]: each["exit_code"] for each in result.records if "error" in each}
+    assert failures == {"bad": alone} | {name: 5 for name in ("good",) if name not in tried}
+    with (tmp_path / "scores.csv").open() as lines:
+        assert list(dict.fromkeys(row["song"] for row in csv.DictReader(lines))) == [
+            "already",
+            *tried,
+        ]
+    assert run("evaluate", "est/bad", "ref/bad", cwd=tmp_path).code == alone
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from command import TINY, files_below, run
 
+from stemsplit.cli.judge import Judge
 from stemsplit.evaluation import global_sdr
+from stemsplit.evaluation.scores import SongScores
 
 RATE = 44_100
 STEMS = ["bass", "vocals"]
@@ -118,6 +121,29 @@ def test_stems_that_could_not_be_scored_are_there_all_the_same(
     assert (record["status"], record["exit_code"]) == ("done", 3)
     assert "true/bass.wav: not an audio file" in record["error"]
     assert files_below(tmp_path / "separated") == sorted(f"song/{stem}.wav" for stem in STEMS)
+
+
+def test_a_defect_in_scoring_costs_one_song_its_scores(
+    true: Path, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        shutil.copy(song, tmp_path / f"{name}.wav")
+        shutil.copytree(true, tmp_path / "ref" / name)
+    really = Judge.score
+
+    def fail_in_one(judge: Judge, path: Path, *rest: Any) -> SongScores:
+        if path.stem == "one":
+            raise ZeroDivisionError("of ours")
+        return really(judge, path, *rest)
+
+    monkeypatch.setattr(Judge, "score", fail_in_one)
+    result = run("one.wav", "two.wav", *TWO, "--reference", "ref", "--json", cwd=tmp_path)
+    assert result.code == 6
+    one, two = result.records
+    assert (one["status"], one["exit_code"], "scores" in one) == ("done", 1, False)
+    assert one["error"].startswith("one.wav: ZeroDivisionError: of ours (")
+    assert sorted(stem["name"] for stem in two["scores"]["scores"]) == STEMS
+    assert "exit_code" not in two
 
 
 @pytest.mark.parametrize(

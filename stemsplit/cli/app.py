@@ -14,7 +14,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from stemsplit.cli.console import Console
-from stemsplit.errors import ExitCode, ResourceError, StemsplitError, UsageError
+from stemsplit.errors import (
+    ExitCode,
+    MemoryShortage,
+    ResourceError,
+    StemsplitError,
+    UsageError,
+)
 from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
@@ -93,8 +99,10 @@ def told(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError
 def defect(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError:
     """Return what a person is told of ``exc``, which nobody has foreseen.
 
-    A library that cannot be loaded is a lack of the machine, not a defect.
+    Too little memory, or a library that cannot be loaded, is a lack of the machine, not a defect.
     """
+    if isinstance(exc, MemoryError):
+        return MemoryShortage("out of memory", path=song, hint="close other programs")
     if isinstance(exc, ImportError) and not (exc.name or "").startswith("stemsplit"):
         reason = str(exc).partition("\n")[0]
         hint = "install stemsplit anew; stemsplit doctor shows what else is missing"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stemsplit.cli.app import told
 from stemsplit.cli.console import Console
 from stemsplit.cli.foretelling import foretell
 from stemsplit.cli.inputs import Song, find_songs
@@ -160,6 +161,6 @@ class Batch:
         try:
             files = self._orders.plans[path].stems
             scores = judge.score(path, files, self._orders.labels[path])
-        except StemsplitError as error:
-            return replace(outcome, error=error)
+        except Exception as exc:
+            return replace(outcome, error=told(exc, path))
         return replace(outcome, scores=scores)

@@ -86,7 +86,11 @@ class DataSet:
             "window": self.framing.window,
             "hop": self.framing.hop,
             "map": dict(self.mapping),
-            "versions": {"stemsplit": __version__, "torch": version("torch")},
+            "versions": {
+                "stemsplit": __version__,
+                "torch": version("torch"),
+                "numpy": version("numpy"),
+            },
         }
 
     def _record(self, song: SongStems) -> Path:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.targets import write_text
+from stemsplit.cli.app import told
 from stemsplit.cli.console import Console, Meter
 from stemsplit.cli.outcomes import exit_code
 from stemsplit.cli.scoreboard import show_song, show_summary
@@ -134,9 +135,10 @@ def run(tasks: Sequence[Task], reports: Reports, label: str) -> ExitCode:
             if outcomes and isinstance(outcomes[-1], ResourceError):
                 raise ResourceError("not tried after that", path=name)
             found.append(work(heading))
-            outcomes.append(None)
             reports.tell(found[-1], alone=len(tasks) == 1)
-        except StemsplitError as error:
+            outcomes.append(None)
+        except Exception as exc:
+            error = told(exc, Path(name))
             console.error(error)
             outcomes.append(error)
             if console.json:
