@@ -315,7 +315,8 @@ def test_what_nobody_has_foreseen_loses_no_scores(
             "already",
             *tried,
         ]
-    assert run("evaluate", "est/bad", "ref/bad", cwd=tmp_path).code == alone
+    single = run("evaluate", "est/bad", "ref/bad", "--debug", cwd=tmp_path)
+    assert (single.code, "in fail_in_one" in single.stderr) == (alone, alone == 1)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,13 @@ def demo(
     from stemsplit.cli.plans import SplitOptions
 
     console = Console(
-        sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, style=progress
+        sys.stdout,
+        sys.stderr,
+        quiet=quiet,
+        verbose=verbose,
+        json=json,
+        style=progress,
+        debug=debug,
     )
     batch = Batch(
         SplitOptions(

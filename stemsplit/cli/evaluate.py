@@ -106,7 +106,7 @@ def evaluate(
 
     The table goes to stdout, progress and remarks to stderr.
     """
-    console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json)
+    console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, debug=debug)
     engine = networks.engine
     mapping = parse_mapping(mapped or [])
     asked = {
