@@ -187,6 +187,10 @@ _MODELS = Page(
         "Lists, facts and paths go to standard output, progress and errors to standard error.",
     ),
     records=records.MODELS,
+    exit_status={
+        ExitCode.DONE: "What was asked for is done.",
+        ExitCode.PARTLY: None,
+    },
 )
 
 _DEMO = Page(
@@ -201,6 +205,10 @@ _DEMO = Page(
     },
     output=("The paths of the stems, one a line, and a table of the scores, on standard output.",),
     records=records.DEMO,
+    exit_status={
+        ExitCode.DONE: "The song is split and scored.",
+        ExitCode.PARTLY: None,
+    },
 )
 
 _CONFIG = Page(
@@ -219,7 +227,7 @@ _CONFIG = Page(
         ExitCode.DONE: "It is shown.",
         ExitCode.FILE: None,
         ExitCode.CHECKPOINT: None,
-        ExitCode.ENVIRONMENT: None,
+        ExitCode.ENVIRONMENT: "Standard output cannot be written, as on a full disk.",
         ExitCode.PARTLY: None,
     },
 )
