@@ -94,8 +94,9 @@ def test_the_line_of_a_crontab(song: Path, tmp_path: Path, shell: dict[str, str]
     assert failed.stderr.startswith("stemsplit: error: ")
 
 
-def test_the_lines_with_other_programs(song: Path, tmp_path: Path, shell: dict[str, str]) -> None:
-    needs("xargs")
+def test_the_lines_with_programs_of_every_system(
+    song: Path, tmp_path: Path, shell: dict[str, str]
+) -> None:
     music = tmp_path / "found"
     (music / "with spaces").mkdir(parents=True)
     for name in ("with spaces/a\nb.flac", "c.flac"):
@@ -113,8 +114,12 @@ def test_the_lines_with_other_programs(song: Path, tmp_path: Path, shell: dict[s
     assert type_in(example("^!"), music, shell).stdout == ""
     settled = type_in(example("not set"), music, shell).stdout.splitlines()
     assert [line.split(" ")[0] for line in settled] == ["model"]
+
+
+def test_the_line_with_jq(song: Path, tmp_path: Path, shell: dict[str, str]) -> None:
     needs("jq")
-    paths = type_in(example("jq"), music, shell).stdout.splitlines()
+    shutil.copy(song, tmp_path / "song.mp3")
+    paths = type_in(example("jq"), tmp_path, shell).stdout.splitlines()
     assert [Path(path).name for path in paths] == [
         f"{stem}.wav" for stem in ("drums", "bass", "other", "vocals")
     ]

@@ -155,9 +155,10 @@ def test_autocast_stays_close(model: SeparationModel, precision: torch.dtype, fl
             with torch.autocast("cpu", precision):
                 rounded = model(mix)
         except RuntimeError as error:
-            if "primitive descriptor" not in str(error):
+            # Some processors have no such layer in float16; in bfloat16 all do.
+            if precision != torch.float16 or "primitive descriptor" not in str(error):
                 raise
-            pytest.skip(f"oneDNN cannot do this layer in {precision} here")
+            pytest.skip("oneDNN cannot do this layer in float16 here")
     assert rounded.dtype == torch.float32
     assert floor < signal_to_difference(exact, rounded) < 100
 
