@@ -30,7 +30,8 @@ METRICS = ("sdr", "isr", "sir", "sar")
 #: Scores that move further, in dB, when sums are rounded otherwise are not reproducible: with all
 #: that `museval` rounds besides, it moved up to a thousand times as far where this was measured.
 REPRODUCIBLE = 1e-5
-#: From here on, in dB, there is no interference and so on, whatever the number.
+#: From here on, in dB, there is no interference and so on, whatever the number; and below its
+#: negative nothing else.
 CLEAN = 100.0
 
 
@@ -38,11 +39,12 @@ CLEAN = 100.0
 class BssEvalScores:
     """Ratios in dB, each ``(S, N)`` for N frames, or ``(B, S, N)``; NaN is "no answer".
 
-    ``unreproducible`` names those that depend on rounding in some frame, by more than 0.01 dB:
-    references with bands that hold nothing, not even the noise of 16 bits, as decoding a lossy
-    format to floats leaves them. There `museval` differs from itself, by decibels, between numbers
-    of threads, orders of the stems, or when the song is a little louder. With ``replicated`` they
-    are what its own steps give: the same numbers with the same NumPy, threads and order of stems.
+    ``unreproducible`` names those that depend on rounding in some frame, as far as can be told, by
+    more than 0.01 dB: references with bands that hold nothing, not even the noise of 16 bits, as
+    decoding a lossy format to floats leaves them. There `museval` differs from itself, by decibels,
+    between numbers of threads, orders of the stems, or when the song is a little louder. With
+    ``replicated`` they are what its own steps give: the same numbers with the same NumPy, threads
+    and order of stems.
     """
 
     sdr: NDArray[np.float64]
@@ -194,7 +196,9 @@ class BssEval:
             self._frames.append(torch.full((4, self.sources), math.nan, dtype=torch.float64))
             return
         found, moved = (fit.measure(piece.correlations, piece.energies)[:4] for fit in self._solved)
-        shift = (found.clamp(max=CLEAN) - moved.clamp(max=CLEAN)).abs().amax(-1)
+        # Both ends, as the difference of two infinities is no number.
+        pair = (scores.clamp(-CLEAN, CLEAN) for scores in (found, moved))
+        shift = torch.sub(*pair).abs().amax(-1)
         self._shift = torch.maximum(self._shift, shift)
         self._frames.append(found)
 

@@ -24,6 +24,9 @@ Size: TypeAlias = tuple[int, int, int] | torch.Size
 LIMIT = 1 << 27
 #: Likewise of the filters between all channels, 1 GB: eight stereo stems in frames of a second.
 FILTERS = 1 << 25
+#: Transforms from here on are multiplied by halves. NumPy writes a product over one of its factors
+#: from 256 KiB on, which the whole of the next shorter one has and its half has not.
+HALVED = 1 << 15
 
 
 def can_hold(references: Size, window: int, taps: int) -> bool:
@@ -116,8 +119,18 @@ def _products(first: Spectrum, second: Spectrum, size: int, taps: int) -> NDArra
     By the transform of a complex wave though it is a real one, and by this expression: NumPy rounds
     a product of complex numbers otherwise where it is written to another place.
     """
-    whole = np.empty(size, np.complex128)
-    whole[: len(first)] = first * second.conj()
-    np.conjugate(whole[size // 2 - 1 : 0 : -1], out=whole[len(first) :])
+    if size < HALVED:
+        one, other = _mirrored(first, size), _mirrored(second, size)
+        whole = one * other.conj()
+    else:
+        whole = _mirrored(first * second.conj(), size)
     products = np.fft.ifft(whole).real
     return np.concatenate([products[1 - taps :], products[:taps]])
+
+
+def _mirrored(half: Spectrum, size: int) -> Spectrum:
+    """Return the ``size`` bins of a real wave's spectrum of which ``half`` are the first."""
+    whole = np.empty(size, np.complex128)
+    whole[: len(half)] = half
+    np.conjugate(whole[size // 2 - 1 : 0 : -1], out=whole[len(half) :])
+    return whole

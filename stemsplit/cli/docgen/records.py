@@ -208,8 +208,8 @@ EVALUATE: Objects = {
         ),
         "unreproducible": (
             "list",
-            "Those of `isr`, `sir` and `sar` that rounding decides in some frame, by more than "
-            "0.01 dB, as the references have bands without any sound.",
+            "Those of `isr`, `sir` and `sar` that rounding decides in some frame, as far as can be "
+            "told, by more than 0.01 dB, as the references have bands without any sound.",
         ),
         "replicated": (
             "boolean",
