@@ -73,6 +73,27 @@ def test_what_the_headers_of_w64_and_caf_promise(tmp_path, form, codec):
         list(blocks)
 
 
+@pytest.mark.parametrize(
+    ("form", "codec", "cut_off"),
+    [
+        ("caf", "alac", "not an audio file"),  # its table of packets is at the end
+        ("w64", "adpcm_ms", "truncated: 1"),
+        ("wav", "adpcm_ms", "truncated: 1"),
+        ("wav", "pcm_mulaw", "truncated: 1"),
+    ],
+)
+def test_what_is_compressed_lasts_as_long_as_ffmpeg_says(tmp_path, form, codec, cut_off):
+    words = ["-f", "lavfi", "-i", "sine=duration=3:sample_rate=48000", "-c:a", codec, "-f", form]
+    whole = tmp_path / f"a.{form}"
+    run_ffmpeg(*words, str(whole))
+    assert probe(whole).duration == pytest.approx(3, abs=0.01)
+    with pytest.raises(InputError, match=cut_off), decode(probe(cut(whole, 0.6))) as blocks:
+        list(blocks)
+    if form == "wav":
+        (tmp_path / "piped").write_bytes(run_ffmpeg(*words, "pipe:1"))
+        assert probe(tmp_path / "piped").duration is None
+
+
 @pytest.mark.parametrize(("form", "subtype"), [("W64", "PCM_24"), ("CAF", "FLOAT")])
 def test_w64_and_caf_of_libsndfile(tmp_path, form, subtype):
     soundfile.write(tmp_path / "a", np.zeros((44_100, 2)), 44_100, format=form, subtype=subtype)

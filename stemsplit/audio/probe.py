@@ -6,7 +6,7 @@ import re
 import stat
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import ffmpeg
 
@@ -29,6 +29,9 @@ UNDECLARED = {"mpeg", "mpegts"}
 #: (less a header), or just below 2 GiB (sox, arecord).
 PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 0x100000000))
 WAV_PCM_TAGS = (1, 3, 0xFFFE)
+#: The bytes of a second, 0 where that is not settled (all but PCM), and of the samples, None where
+#: their writer did not know.
+Promise: TypeAlias = tuple[float, int | None]
 
 
 def probe(path: Path, stream: int = 0) -> StreamInfo:
@@ -114,7 +117,11 @@ def _declared_duration(path: Path, report: str) -> float | None:
     for name, read in HEADERS.items():
         if containers == {name}:
             with path.open("rb") as file:
-                return read(file)
+                bytes_per_second, size = read(file)
+            if size is None:
+                return None
+            if bytes_per_second:
+                return size / bytes_per_second
     if ESTIMATED.search(report) or containers & UNDECLARED:
         return None
     times = set(DURATION.findall(report))
@@ -124,8 +131,8 @@ def _declared_duration(path: Path, report: str) -> float | None:
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds) if hours else None
 
 
-def _declared_wav_duration(file: BinaryIO) -> float | None:
-    """Return the seconds that the header of a RIFF or RF64 file promises.
+def _wav_promise(file: BinaryIO) -> Promise:
+    """Return what the header of a RIFF or RF64 file promises.
 
     ffmpeg reports what the file is long enough for instead, which hides that it was cut off.
     """
@@ -136,9 +143,8 @@ def _declared_wav_duration(file: BinaryIO) -> float | None:
         name, size = struct.unpack("<4sI", head)
         if name == b"data":
             if long_size is None and any(size in sizes for sizes in PLACEHOLDER_SIZES):
-                return None
-            promised = size if long_size is None else long_size
-            return promised / bytes_per_second if bytes_per_second else None
+                return bytes_per_second, None
+            return bytes_per_second, size if long_size is None else long_size
         body = file.read(min(size, 16)) if name in (b"fmt ", b"ds64") else b""
         if name == b"fmt " and len(body) == 16:
             tag, _channels, rate, _bytes_per_second, block_size = struct.unpack("<HHIIH", body[:14])
@@ -146,49 +152,49 @@ def _declared_wav_duration(file: BinaryIO) -> float | None:
         elif name == b"ds64" and len(body) == 16:
             (long_size,) = struct.unpack("<Q", body[8:])
         file.seek(size - len(body) + size % 2, 1)
-    return None
+    return bytes_per_second, None
 
 
-def _declared_w64_duration(file: BinaryIO) -> float | None:
-    """Return the seconds that the header of a Wave64 file promises, or None."""
+def _w64_promise(file: BinaryIO) -> Promise:
+    """Return what the header of a Wave64 file promises."""
     bytes_per_second = 0
     file.seek(40)
     while len(head := file.read(24)) == 24:
         name, size = struct.unpack("<4s12xQ", head)
         if name == b"data":
-            known = bytes_per_second and len(head) < size < 2**62  # else its writer knew no end
-            return (size - len(head)) / bytes_per_second if known else None
+            known = len(head) < size < 2**62  # else its writer knew no end
+            return bytes_per_second, size - len(head) if known else None
         body = file.read(14) if name == b"fmt " else b""
         if len(body) == 14:
             tag, _channels, rate, _bytes_per_second, block_size = struct.unpack("<HHIIH", body)
             bytes_per_second = rate * block_size if tag in WAV_PCM_TAGS else 0
         file.seek(max(0, size - len(head)) + -size % 8 - len(body), 1)
-    return None
+    return bytes_per_second, None
 
 
-def _declared_caf_duration(file: BinaryIO) -> float | None:
-    """Return the seconds that the header of a CAF file of samples promises, or None."""
+def _caf_promise(file: BinaryIO) -> Promise:
+    """Return what the header of a CAF file promises."""
     bytes_per_second = 0.0
     file.seek(8)
     while len(head := file.read(12)) == 12:
         name, size = struct.unpack(">4sq", head)
-        if name == b"data":
-            known = bytes_per_second and size > 4  # -1: up to the end of the file
-            return (size - 4) / bytes_per_second if known else None  # an edit count comes first
+        if name == b"data":  # an edit count comes first; -1: up to the end of the file
+            # What is compressed has a table of its packets, which tells where it ends.
+            return bytes_per_second, size - 4 if size > 4 or not bytes_per_second else None
         body = file.read(24) if name == b"desc" else b""
         if len(body) == 24:
             rate, _form, _flags, packet_bytes, packet_frames = struct.unpack(">d4s3I", body)
             bytes_per_second = rate * packet_bytes / packet_frames if packet_frames else 0
         if size < len(body):
-            return None
+            break
         file.seek(size - len(body), 1)
-    return None
+    return bytes_per_second, None
 
 
 #: Containers, as ffmpeg calls them, whose headers are read here. Of a file that was cut off it says
 #: how long it is, or nothing.
 HEADERS = {
-    "wav": _declared_wav_duration,
-    "w64": _declared_w64_duration,
-    "caf": _declared_caf_duration,
+    "wav": _wav_promise,
+    "w64": _w64_promise,
+    "caf": _caf_promise,
 }
