@@ -31,7 +31,10 @@ def local_path(text: str) -> Path:
     """
     if not _ADDRESS.match(text) or os.path.lexists(text):
         return Path(text)
-    address = urlsplit(text)
+    try:
+        address = urlsplit(text)
+    except ValueError as exc:  # a bracket that is not closed, for one
+        raise InputError(f"is no valid address ({exc})", path=text) from exc
     if address.scheme.lower() != "file" or address.netloc not in ("", "localhost"):
         reason = "is an address in a network; only files are split"
         raise InputError(reason, path=text, hint="fetch the song first, then name its file")
