@@ -1,5 +1,6 @@
 """Tags of containers that ffmpeg reads for us."""
 
+import shlex
 import struct
 
 import mutagen.apev2
@@ -10,6 +11,7 @@ from audio_files import noise, run_ffmpeg, store
 from tagged_files import COVER, TEXTS, store_song
 
 from stemsplit.audio import ogg
+from stemsplit.audio.ffmpeg import find_ffmpeg
 from stemsplit.audio.probe import probe
 from stemsplit.audio.tags import vorbis
 from stemsplit.audio.tags.model import Picture, Tags
@@ -62,6 +64,25 @@ def test_a_cover_attached_to_matroska(tmp_path, song):
     attached = ("-attach", str(picture), "-metadata:s:t", "mimetype=image/png")
     run_ffmpeg("-i", str(song), "-map", "0:a", "-c", "copy", *attached, str(tmp_path / "a.mka"))
     assert read(tmp_path / "a.mka").picture == Picture(mime="image/png", data=COVER)
+
+
+def test_a_cover_that_breaks_off_is_none(tmp_path, song, monkeypatch):
+    (tmp_path / "cover.png").write_bytes(COVER + bytes(100_000))
+    attached = ("-attach", str(tmp_path / "cover.png"), "-metadata:s:t", "mimetype=image/png")
+    run_ffmpeg("-i", str(song), "-map", "0:a", "-c", "copy", *attached, str(tmp_path / "a.mka"))
+    dying = tmp_path / "dying"
+    real = shlex.quote(find_ffmpeg())
+    dying.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *image2pipe*) {real} "$@" | head -c 50000; kill -9 $$;; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    dying.chmod(0o755)
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", str(dying))
+    tags, warnings = read_tags(probe(tmp_path / "a.mka"))
+    assert tags.texts == JOINED
+    assert tags.picture is None
+    assert warnings == ["its cover could not be read; the stems have none"]
 
 
 def test_windows_media(tmp_path):

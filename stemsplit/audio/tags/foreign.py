@@ -80,4 +80,9 @@ def _read_picture(info: StreamInfo, stream: int, found: Collector) -> None:
     source = ffmpeg.input(FILE, protocol_whitelist="file")[str(stream)]
     graph = source.output("pipe:1", format="image2pipe", c="copy", **{"frames:v": 1})
     with Process(command(graph, file=info.path), file=info.path) as process:
-        found.add_picture(0, process.stdout.read(LARGEST_PICTURE + 1))
+        picture = process.stdout.read(LARGEST_PICTURE + 1)
+        # More than that is refused, and told, by its size; ffmpeg need not come to its end.
+        if len(picture) > LARGEST_PICTURE or process.finish() == 0:
+            found.add_picture(0, picture)
+        else:
+            found.warnings.append("its cover could not be read; the stems have none")
