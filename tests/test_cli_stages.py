@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import torch
 from command import TINY, files_below, run
 from test_cli_night import make_library, tree
 
+from stemsplit.cli.preparation import Preparation
 from stemsplit.models.htdemucs import HTDemucs
+from stemsplit.separation.writing import Writing
+from stemsplit.types import Event
 
 
 @pytest.fixture
@@ -98,3 +102,36 @@ def test_an_interruption_leaves_nothing_of_what_waits(
     monkeypatch.setattr(HTDemucs, "forward", interrupted)
     assert run("library", *SHARED, cwd=tmp_path).code in (1, 130)
     assert files_below(tmp_path) == [f"library/{name}" for name in files_below(library)]
+
+
+def test_an_interruption_at_the_end_of_a_song_loses_none_that_is_separated(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Writing) -> Iterator[Event]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Writing, "events", interrupted)
+    assert run("library", *SHARED, cwd=tmp_path).code == 130
+    whole = ["bass.wav", "drums.wav", "other.wav", "vocals.wav"]
+    done = [name for name in files_below(tmp_path / "separated") if not name.startswith(".")]
+    assert done == sorted(f"{song}/{stem}" for song in ("0", "album/1") for stem in whole)
+
+
+def test_many_that_are_done_do_not_wait_for_one_that_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[int]
+) -> None:
+    make_library(tmp_path / "library", 14, seconds=0.1)
+    assert run("library", *SHARED, cwd=tmp_path).code == 0
+    shutil.rmtree(tmp_path / "separated/0")
+    runs.clear()
+    read: list[int] = []
+    prepare = Preparation.prepare
+
+    def count(*arguments: object) -> object:
+        read.append(len(runs))
+        return prepare(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Preparation, "prepare", count)
+    assert run("library", *SHARED, "--jobs", "1", cwd=tmp_path).code == 0
+    assert len(read) == 14
+    assert read[-1] == 1  # the last ones were looked at when the first one was separated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from stemsplit.separation.device import (
     resolve_precision,
 )
 from stemsplit.separation.engine import Engine
+from stemsplit.separation.passage import Line, Stems
 from stemsplit.separation.setup import Setup, fitting_batch, smaller
 
 
@@ -123,8 +124,9 @@ def test_segments_are_batched_and_the_last_batch_is_filled_up() -> None:
     assert model.batches == [3, 3]
 
 
-def waiting(engine: Engine, songs: list[Tensor]) -> list[Generator[Tensor]]:
-    return [engine.separate(blocks(song)) for song in songs]
+def waiting(engine: Engine, songs: list[Tensor]) -> list[Stems]:
+    line = Line()
+    return [engine.separate(blocks(song), line=line) for song in songs]
 
 
 def test_short_songs_share_a_batch() -> None:
@@ -151,9 +153,10 @@ def test_a_song_that_cannot_be_read_fails_in_its_own_turn() -> None:
         yield torch.ones(1, 130)
         raise InputError("the disk is gone")
 
-    engine = Engine(Halves(HalvesConfig()), device="cpu", overlap=0.0, batch=8)
+    engine, line = Engine(Halves(HalvesConfig()), device="cpu", overlap=0.0, batch=8), Line()
     first, second, third = (
-        engine.separate(each) for each in ([torch.ones(1, 90)], broken(), [torch.ones(1, 60)])
+        engine.separate(each, line=line)
+        for each in ([torch.ones(1, 90)], broken(), [torch.ones(1, 60)])
     )
     assert sum(block.shape[-1] for block in first) == 90
     assert next(second).shape[-1] == 100
@@ -176,17 +179,57 @@ def test_a_song_that_fails_gives_back_what_it_took_along() -> None:
 
 def test_a_song_that_is_given_up_waits_no_more() -> None:
     model = Halves(HalvesConfig())
-    engine = Engine(model, device="cpu", overlap=0.0, batch=2)
+    engine, line = Engine(model, device="cpu", overlap=0.0, batch=2), Line()
     read = []
 
     def given_up() -> Iterator[Tensor]:
         read.append(1)
         yield torch.ones(1, 100)
 
-    first, second = engine.separate([torch.ones(1, 100)]), engine.separate(given_up())
+    first, second = (
+        engine.separate(each, line=line) for each in ([torch.ones(1, 100)], given_up())
+    )
     second.close()
     assert len(list(first)) == 1
     assert not read
+
+
+def test_songs_of_different_lines_know_nothing_of_each_other() -> None:
+    """Threads that share an engine would otherwise take segments out of each other's hands."""
+    model = Halves(HalvesConfig())
+    engine = Engine(model, device="cpu", overlap=0.0, batch=4)
+    read = []
+
+    def other() -> Iterator[Tensor]:
+        read.append(1)
+        yield torch.ones(1, 100)
+
+    first, second = engine.separate([torch.ones(1, 100)]), engine.separate(other())
+    assert len(list(first)) == 1
+    assert not read
+    assert len(list(second)) == 1
+
+
+class Frail(Halves):
+    """A network whose numbers overflow for loud songs."""
+
+    def forward(self, mix: Tensor) -> Tensor:
+        loud = (mix.abs().amax((1, 2)) > 10)[:, None, None, None]
+        return super().forward(mix).masked_fill(loud, torch.inf)
+
+
+def test_only_the_song_that_overflows_fails() -> None:
+    model = Frail(HalvesConfig())
+    engine = Engine(model, device="cpu", overlap=0.0, batch=4)
+    songs = [
+        torch.full((1, frames), value) for frames, value in ((90, 1.0), (250, 99.0), (80, 2.0))
+    ]
+    first, bad, last = waiting(engine, songs)
+    assert torch.equal(torch.cat(list(first), -1)[0], songs[0] / 2)
+    with pytest.raises(CheckpointError, match="no numbers"):
+        list(bad)
+    assert torch.equal(torch.cat(list(last), -1)[0], songs[2] / 2)
+    assert model.batches == [4, 4]
 
 
 def test_mono_and_stereo_songs_go_apart_through_a_network_for_mono() -> None:
@@ -310,7 +353,10 @@ def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
     engine = Engine(model, device="cpu")
     engine.setup = full
 
+    moves = []
+
     def move(device: torch.device) -> Halves:
+        moves.append(device)  # some of it has got there before memory runs out
         if device == full.device:
             raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
         return model
@@ -323,6 +369,7 @@ def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
             "on cpu:0: going on with cpu, float32, 1 segment at a time"
         )
         assert engine.setup == full
+    assert moves == [full.device, here.device] * 2
 
 
 CUDA = torch.device("cuda")

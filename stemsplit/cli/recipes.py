@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from stemsplit.checkpoints import loading
 from stemsplit.cli.plans import SplitOptions, settings_of
+from stemsplit.separation.job import closing_stem
 from stemsplit.separation.manifest import Recipe
 from stemsplit.separation.selection import Selection
 
@@ -17,13 +17,14 @@ def recipes_of(options: SplitOptions, selection: Selection) -> dict[str, Recipe]
     if options.encoding.clip == "linked":
         # All stems that are written have one gain, which depends on each of them.
         settings["linked"] = list(selection.wanted)
+    closing, whole = closing_stem(selection, options.encoding), {"sums": list(selection.sums)}
     model = loading.label(options.model)
     recipes = {
         name: Recipe(
             model=model,
             digest=loading.fingerprint(options.model, stems=selection.stems_in(name)),
             parts=selection.parts(name),
-            settings=settings | _of_sum(name, selection),
+            settings=settings | (whole if name == closing else {}),
         )
         for name in selection.wanted
     }
@@ -38,8 +39,3 @@ def recipes_of(options: SplitOptions, selection: Selection) -> dict[str, Recipe]
             settings=settings | {"template": options.template},
         )
     return recipes
-
-
-def _of_sum(name: str, selection: Selection) -> dict[str, Any]:
-    """Return what else decides the bytes of the stem that makes a sum whole."""
-    return {"sums": list(selection.sums)} if selection.sums[-1:] == (name,) else {}

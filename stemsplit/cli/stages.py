@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,17 +21,22 @@ from stemsplit.cli.outcomes import Outcome, ends_all, not_tried
 from stemsplit.cli.plans import Orders
 from stemsplit.cli.preparation import Preparation, Prepared, Ready, Silent, Skipped, Taken
 from stemsplit.cli.splitter import Splitter
-from stemsplit.errors import CheckpointError, InputError, StemsplitError, UsageError
+from stemsplit.errors import CheckpointError, ExitCode, InputError, StemsplitError, UsageError
 from stemsplit.separation.claims import Claims
 from stemsplit.types import Event, Progressed
 
 if TYPE_CHECKING:
+    from stemsplit.separation.passage import Line
     from stemsplit.separation.writing import Writing
 
 #: What came of preparing a song.
 _Found: TypeAlias = Prepared | StemsplitError
 #: How long to wait (s) before asking again whether another process has finished a song.
 _POLL_SECONDS = 0.2
+#: How long (s) songs wait in the line for one more, which may take long to read.
+_PATIENCE_SECONDS = 1.0
+#: How many songs that need no network may be told late, since one before them waits in the line.
+_MOST_UNTOLD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ class Stages:
         self._patient = patient
         self._given_up = False
         self._line: deque[_Waiting | Outcome] = deque()  # in front of the network
-        self._ending: _Ending | None = None
+        self._endings: deque[_Ending] = deque()
 
     def split_all(self, songs: Iterable[Song | InputError]) -> None:
         """Split ``songs`` and tell what became of each.
@@ -91,45 +98,56 @@ class Stages:
             with closing(self._prepared(songs)) as prepared:
                 for song, found in prepared:
                     self._line.extend(self._begin(song, found))
-                    # Another process may wait for songs of ours, as we do for its.
-                    waits = isinstance(found, Taken)
-                    while self._line and (waits or self._full):
+                    while self._line and (found is None or self._full):
                         self._go_on(self._line.popleft())
-                    if waits:
-                        self._finish()
+                    if found is None:  # another process may wait for songs of ours, as we for its
+                        self._finish_all()
             while self._line:
                 self._go_on(self._line.popleft())
-            self._finish()
+            self._finish_all()
         finally:
             for waiting in self._line:
                 if isinstance(waiting, _Waiting):
                     waiting.events.close()
-            if self._ending is not None:  # an interruption: what is separated is still written
-                self._ending.writing.close()
+            for ending in self._endings:  # an interruption: what is separated is still written
+                ending.writing.close()
+
+    @cached_property
+    def _shared(self) -> Line:
+        """Where songs wait that may share runs of the network."""
+        from stemsplit.separation.passage import Line
+
+        return Line()
 
     @property
     def _full(self) -> bool:
-        """Whether the songs in the line fill a batch, so that there is nothing to wait for."""
-        first = self._line[0]
+        """Whether the songs in the line fill a batch, or there is much to tell behind them."""
         waiting = [song for song in self._line if isinstance(song, _Waiting)]
-        return isinstance(first, Outcome) or sum(song.batches for song in waiting) >= 1
+        told = len(self._line) - len(waiting)
+        return (
+            isinstance(self._line[0], Outcome)
+            or sum(song.batches for song in waiting) >= 1
+            or told >= _MOST_UNTOLD
+        )
 
     def _go_on(self, song: _Waiting | Outcome) -> None:
         """Separate a song that waits; tell what became of another, after those before it."""
         following = song if isinstance(song, Outcome) else self._separate(song)
-        self._finish()
         if isinstance(following, Outcome):
+            self._finish_all()
             self._tell(following)
-        else:
-            self._ending = following
+            return
+        self._endings.append(following)
+        while len(self._endings) > 1:
+            self._finish()
 
     def _prepared(
         self, songs: Iterable[Song | InputError]
-    ) -> Generator[tuple[Song | InputError, _Found]]:
+    ) -> Generator[tuple[Song | InputError, _Found | None]]:
         """Yield ``songs``, prepared in threads ahead of their turn, with what was found.
 
-        Until the model is there, they are prepared one by one here. Those that another process has
-        in work come last, again and again until it is done with them.
+        Nothing is found yet of one that has to be waited for. Until the model is there, they are
+        prepared one by one here. Those that another process has in work come last.
         """
         stop, jobs = Flag(), self._orders.options.jobs
         waiting: deque[tuple[Song | InputError, Future[_Found]]] = deque()
@@ -152,7 +170,7 @@ class Stages:
                     self._console.note(f"another process has {count} in work; waiting for it")
                 for song in taken:
                     while isinstance(found := self._prepare(song, stop), Taken):
-                        yield song, found
+                        yield song, None
                         time.sleep(_POLL_SECONDS)
                     yield song, found
             finally:
@@ -186,7 +204,7 @@ class Stages:
             self._claims.release(ready.ledger.mark)
             raise
 
-    def _begin(self, song: Song | InputError, found: _Found) -> Iterator[_Waiting | Outcome]:
+    def _begin(self, song: Song | InputError, found: _Found | None) -> Iterator[_Waiting | Outcome]:
         """Yield a song that is ready for the line; of others, what became of them, if anything."""
         match found:
             case Ready():
@@ -216,17 +234,18 @@ class Stages:
             ledger=ready.ledger,
         )
         writing = Writing(job)
-        events = separate(job, engine, writing)
+        events = separate(job, engine, writing, self._shared)
         seen: list[Event] = []
         try:
             for event in events:
                 seen.append(event)
                 if isinstance(event, Progressed):
                     seconds = event.total / ready.info.sample_rate
-                    return _Waiting(ready, writing, seen, events, engine.fills(seconds))
+                    batches = engine.fills(seconds) if job.outputs else 0.0
+                    return _Waiting(ready, writing, seen, events, batches)
         except Exception as exc:
             self._claims.release(ready.ledger.mark)
-            return Outcome.failed(path, told(exc, path))
+            return _failed(path, exc)
         except BaseException:
             events.close()
             raise
@@ -245,21 +264,24 @@ class Stages:
                 show(self._console, shown, self._orders.labels[path], path)
         except Exception as exc:
             self._claims.release(ready.ledger.mark)
-            return Outcome.failed(path, told(exc, path))
+            return _failed(path, exc)
         return _Ending(ready, waiting.writing, start)
 
     def _meanwhile(self, events: Iterable[Event]) -> Iterator[Event]:
         """Pass ``events`` on; tell of the song before as soon as it is in its place."""
         for event in events:
-            if self._ending is not None and self._ending.writing.done and not self._patient:
+            if self._endings and self._endings[0].writing.done and not self._patient:
                 self._finish()
             yield event
 
+    def _finish_all(self) -> None:
+        while self._endings:
+            self._finish()
+
     def _finish(self) -> None:
-        """Wait for the song that is being written, if there is one, and tell what became of it."""
-        if self._ending is None:
-            return
-        ready, writing, start = self._ending.ready, self._ending.writing, self._ending.start
+        """Wait for the first song that is being written, and tell what became of it."""
+        ending = self._endings[0]
+        ready, writing, start = ending.ready, ending.writing, ending.start
         path = ready.song.path
         written = self._orders.plans[path].only(ready.outputs)
         try:
@@ -273,8 +295,8 @@ class Stages:
                 seconds=time.monotonic() - start,
             )
         except Exception as exc:
-            outcome = Outcome.failed(path, told(exc, path))
-        self._ending = None
+            outcome = _failed(path, exc)
+        self._endings.popleft()
         self._claims.release(ready.ledger.mark)
         self._tell(outcome)
 
@@ -283,11 +305,21 @@ class Stages:
         self._pass_on(outcome)
 
 
+def _failed(path: Path, exc: Exception) -> Outcome:
+    """Return that the song ``path`` failed; of its stems the error shall hold nothing."""
+    error = told(exc, path)
+    if error.exit_code != ExitCode.DEFECT:
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+    return Outcome.failed(path, error)
+
+
 def _unless_taken(
     waiting: deque[tuple[Song | InputError, Future[_Found]]], taken: list[Song | InputError]
-) -> Iterator[tuple[Song | InputError, _Found]]:
+) -> Iterator[tuple[Song | InputError, _Found | None]]:
     """Yield the first of ``waiting``; if another process has it, note it as ``taken`` instead."""
     song, future = waiting.popleft()
+    if not wait([future], _PATIENCE_SECONDS).done:
+        yield song, None
     found = future.result()
     if isinstance(found, Taken):
         taken.append(song)

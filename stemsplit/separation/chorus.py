@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stemsplit.errors import UsageError
 from stemsplit.separation.engine import Engine
+from stemsplit.separation.passage import Line, Stems
 from stemsplit.separation.setup import Setup
 
 #: The longest shift, in seconds: that of Demucs.
@@ -50,24 +51,36 @@ class Chorus:
         return self.engines[0].setup
 
     def separate(
-        self, blocks: Iterable[Tensor], *, mean: float = 0.0, deviation: float = 1.0
-    ) -> Generator[Tensor]:
+        self,
+        blocks: Iterable[Tensor],
+        *,
+        mean: float = 0.0,
+        deviation: float = 1.0,
+        line: Line | None = None,
+    ) -> Stems:
         """Yield blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)``, as an engine does."""
         passes = [(engine, delay) for engine in self.engines for delay in self._delays]
         copies = tee(blocks, len(passes))
-        streams = [
-            _skipped(
-                engine.separate(
-                    # What a network that asks for it hears as silence is the mean of the song.
-                    _delayed(copy, delay, mean if engine.model.standardised else 0.0),
-                    mean=mean,
-                    deviation=deviation,
-                ),
-                delay,
+        line = Line() if line is None else line
+        separated = [
+            engine.separate(
+                # What a network that asks for it hears as silence is the mean of the song.
+                _delayed(copy, delay, mean if engine.model.standardised else 0.0),
+                mean=mean,
+                deviation=deviation,
+                line=line,
             )
             for (engine, delay), copy in zip(passes, copies, strict=True)
         ]
-        return self._averages([engine for engine, _ in passes], streams)
+        streams = [
+            _skipped(stems, delay) for stems, (_, delay) in zip(separated, passes, strict=True)
+        ]
+
+        def leave() -> None:
+            for stems in separated:
+                stems.close()
+
+        return Stems(self._averages([engine for engine, _ in passes], streams), leave)
 
     def fills(self, seconds: float) -> float:
         """Return how many batches a song of ``seconds`` fills, as an engine does."""

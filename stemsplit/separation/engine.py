@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
-from itertools import count
+from functools import partial
 from math import ceil
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from stemsplit.errors import CheckpointError, MemoryShortage, UsageError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
 from stemsplit.separation.device import memory_explained, return_freed_memory
-from stemsplit.separation.passage import Passage, Run, gather
+from stemsplit.separation.passage import Line, Passage, Run, Stems, gather
 from stemsplit.separation.setup import Setup, choose_setup, fitting_batch, smaller
 from stemsplit.types import Batch, Precision
 
@@ -50,9 +49,8 @@ class Engine:
         self._left: Setup | None = None  # where the CPU has taken over from, during a song
         # A network of any length hears each song to its very end, which no other song fits to.
         self._shares = not model.any_length
-        # Songs that wait. Who gives one up lets go of it, and it is gone from here.
-        self._songs: WeakValueDictionary[int, Passage] = WeakValueDictionary()
-        self._numbers = count()
+        # As many segments as there is memory for are another number in every run anyway.
+        self._fills_up = self._shares and batch != "auto"
         self._runs = 0
         self.remarks: list[str] = []  # what a person should know; whoever tells it takes it out
         self.segment = _segment_frames(model, segment)
@@ -64,17 +62,22 @@ class Engine:
             torch.backends.cudnn.deterministic = True
         with memory_explained(self.setup.device):
             self.model = model.to(self.setup.device).eval()
-        self._place = self.setup.device  # where the network is
+        self._place: torch.device | None = self.setup.device  # where the network is
         self.sources = model.sources
         self.sample_rate = model.sample_rate
         self.channels = model.channels
 
     def separate(
-        self, blocks: Iterable[Tensor], *, mean: float = 0.0, deviation: float = 1.0
-    ) -> Generator[Tensor]:
+        self,
+        blocks: Iterable[Tensor],
+        *,
+        mean: float = 0.0,
+        deviation: float = 1.0,
+        line: Line | None = None,
+    ) -> Stems:
         """Yield blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)`` at the model's rate.
 
-        From this call on the song waits for the network: where a song before it leaves a batch
+        From this call on the song waits in ``line``: where a song before it leaves a batch
         unfilled, segments of this one fill it up. As many frames come out as went in, as float32 on
         the device of ``blocks``. ``mean`` and ``deviation`` are those of the whole song, used by
         models that ask for it. Raises ``MemoryShortage`` when no setup is small enough, and
@@ -92,8 +95,9 @@ class Engine:
             alignment=self.model.alignment,
         )
         song = Passage(stream)
-        self._songs[next(self._numbers)] = song
-        return self._stems(song, mean, scale)
+        line = Line() if line is None else line
+        line.join(self, song)
+        return Stems(self._stems(song, line, mean, scale), partial(line.leave, self, song))
 
     def fills(self, seconds: float) -> float:
         """Return how many batches a song of ``seconds`` fills; if below 1, it shares one."""
@@ -101,8 +105,8 @@ class Engine:
             return 1.0
         return max(1, ceil(seconds * self.sample_rate / self.hop)) / self.setup.batch
 
-    def _stems(self, song: Passage, mean: float, scale: float) -> Generator[Tensor]:
-        outputs = self._outputs(song)
+    def _stems(self, song: Passage, line: Line, mean: float, scale: float) -> Generator[Tensor]:
+        outputs = self._outputs(song, line)
         if self.model.clusters:
             outputs = self._align(outputs)
         for stems in overlap_add(outputs, self.segment, self.hop, self.model.window):
@@ -122,22 +126,20 @@ class Engine:
             before = stems[..., asked][..., self.hop :]
             yield segment, stems
 
-    def _outputs(self, song: Passage) -> Iterator[tuple[Segment, Tensor]]:
+    def _outputs(self, song: Passage, line: Line) -> Iterator[tuple[Segment, Tensor]]:
         """Yield the segments of ``song`` with their stems."""
         try:
             while song.outputs or song.next is not None:
                 if not song.outputs:
-                    self._hear(gather(song, self._others(song), self.setup.batch))
-                yield song.outputs.popleft()
+                    others = line.others(self, song) if self._shares else []
+                    self._hear(gather(song, others, self.setup.batch))
+                while song.outputs:
+                    yield song.outputs.popleft()
             song.raise_error()
         finally:
             if self._left is not None:
                 # Memory may be free again for the next song.
                 self.setup, self._left = self._left, None
-
-    def _others(self, song: Passage) -> list[Passage]:
-        """Return the songs that wait behind ``song`` and may share a batch with it."""
-        return [each for each in self._songs.values() if each is not song and self._shares]
 
     def _hear(self, waiting: Run) -> None:
         """Give its stems to each segment, with less memory where there is too little."""
@@ -157,8 +159,11 @@ class Engine:
                     retreated = True
                     continue
                 waiting = waiting[len(run) :]
-                for (song, segment), of_it in zip(run, stems, strict=False):
-                    song.outputs.append((segment, of_it))
+                for (song, segment), of_it, whole in zip(run, stems, _finite(stems), strict=False):
+                    if whole:
+                        song.outputs.append((segment, of_it))
+                    else:
+                        song.fail(_no_numbers())
         finally:
             for song, segment in reversed(waiting):  # it is the song before them that fails
                 song.put_back(segment)
@@ -187,10 +192,11 @@ class Engine:
         if self._runs % RUNS_BEFORE_TIDYING == 0:
             return_freed_memory()
         device = self.setup.device
-        if self._shares:
+        if self._fills_up:
             audio = audio + audio[-1:] * (self.setup.batch - len(audio))
         with memory_explained(device), torch.inference_mode():
             if self._place != device:
+                self._place = None  # if memory runs out half-way, it is partly here, partly there
                 self.model.to(device)
                 self._place = device
             mix = torch.stack(audio)
@@ -207,7 +213,7 @@ class Engine:
             return stems
 
     def _compute(self, mix: Tensor) -> Tensor:
-        """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, finite and fp32.
+        """Return the stems ``(B, S, C, T)`` of ``mix`` ``(B, C, T)`` in fp32.
 
         Those that overflow in half precision are computed again in full.
         """
@@ -215,12 +221,6 @@ class Engine:
         overflown = ~_finite(stems)
         if self.setup.dtype != torch.float32 and bool(overflown.any()):
             stems[overflown] = self._forward(mix, torch.float32)[overflown]
-            overflown = ~_finite(stems)
-        if bool(overflown.any()):
-            raise CheckpointError(
-                "the network gave values that are no numbers: its weights are damaged",
-                hint="stemsplit models verify tells whether the weights are what was fetched",
-            )
         return stems
 
     def _forward(self, mix: Tensor, dtype: torch.dtype) -> Tensor:
@@ -245,6 +245,13 @@ class Engine:
 def _finite(stems: Tensor) -> Tensor:
     """Return which of ``stems`` ``(B, S, C, T)`` hold numbers alone: ``(B,)``."""
     return stems.isfinite().flatten(1).all(1)
+
+
+def _no_numbers() -> CheckpointError:
+    return CheckpointError(
+        "the network gave values that are no numbers: its weights are damaged",
+        hint="stemsplit models verify tells whether the weights are what was fetched",
+    )
 
 
 def _segment_frames(model: SeparationModel, seconds: float | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsplit.audio.formats import clip_of, depth_of
@@ -34,14 +34,15 @@ class Job:
 
     @property
     def closing(self) -> str | None:
-        """The stem that is given what rounding takes from others, so that they sum as before it.
+        """The stem to write that makes the sum of files whole."""
+        closing = closing_stem(self.selection, self.encoding)
+        return closing if closing in self.outputs else None
 
-        It has their dither in it and needs none of its own.
-        """
-        *_, last = self.selection.sums or ("",)
-        rounded = depth_of(self.encoding) == "16" and clip_of(self.encoding) != "linked"
-        return last if rounded and last in self.outputs else None
 
-    def encoding_of(self, stem: str) -> EncodingOptions:
-        """Return how ``stem`` is encoded."""
-        return replace(self.encoding, dither=False) if stem == self.closing else self.encoding
+def closing_stem(selection: Selection, encoding: EncodingOptions) -> str | None:
+    """Return the stem that is given what rounding to 16 bits takes from others, if one is.
+
+    It has their dither in it and needs none of its own.
+    """
+    rounded = depth_of(encoding) == "16" and clip_of(encoding) != "linked"
+    return selection.sums[-1] if selection.sums and rounded else None

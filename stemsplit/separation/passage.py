@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from typing import TypeAlias
 
@@ -43,6 +43,11 @@ class Passage:
         """Put back the ``segment`` that was taken last."""
         self._read.appendleft(segment)
 
+    def fail(self, error: Exception) -> None:
+        """Give the song up: there are no more segments, and in its turn it will raise ``error``."""
+        self._read.clear()
+        self._error = error
+
     def raise_error(self) -> None:
         """Raise what went wrong while segments were read, if anything did."""
         if self._error is not None:
@@ -51,6 +56,55 @@ class Passage:
 
 #: Segments of one shape that the network hears in one run, and the songs that they are of.
 Run: TypeAlias = list[tuple[Passage, Segment]]
+
+
+class Line:
+    """Songs that wait in front of networks, which may take segments of several in one run.
+
+    For one thread: whoever separates beside it has a line of its own.
+    """
+
+    def __init__(self) -> None:
+        self._songs: dict[object, list[Passage]] = {}
+
+    def join(self, network: object, song: Passage) -> None:
+        """Let ``song`` wait for ``network``."""
+        self._songs.setdefault(network, []).append(song)
+
+    def leave(self, network: object, song: Passage) -> None:
+        """Let ``song`` wait no more, if it does."""
+        if song in (waiting := self._songs.get(network, [])):
+            waiting.remove(song)
+
+    def others(self, network: object, song: Passage) -> list[Passage]:
+        """Return what waits for ``network`` besides ``song``."""
+        return [each for each in self._songs.get(network, []) if each is not song]
+
+
+class Stems:
+    """An iterator of blocks of stems; it takes ``leave`` when it is done, fails or is closed.
+
+    A generator would not, if it is closed before it has begun.
+    """
+
+    def __init__(self, blocks: Generator[Tensor], leave: Callable[[], None]) -> None:
+        self._blocks = blocks
+        self._leave = leave
+
+    def __iter__(self) -> Stems:
+        return self
+
+    def __next__(self) -> Tensor:
+        try:
+            return next(self._blocks)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give up what is left."""
+        self._blocks.close()
+        self._leave()
 
 
 def gather(first: Passage, others: Iterable[Passage], most: int) -> Run:

@@ -21,6 +21,7 @@ from stemsplit.audio.tags.reading import read_tags
 from stemsplit.separation.chorus import Chorus
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.job import Job
+from stemsplit.separation.passage import Line
 from stemsplit.separation.statistics import scan
 from stemsplit.separation.writing import Writing
 from stemsplit.types import (
@@ -61,11 +62,13 @@ class Sink(Protocol):
         """Take everything back, if that can be done."""
 
 
-def separate(job: Job, engine: Engine | Chorus, writing: Sink) -> Generator[Event, None, None]:
+def separate(
+    job: Job, engine: Engine | Chorus, writing: Sink, line: Line | None = None
+) -> Generator[Event, None, None]:
     """Hand the stems of ``job`` to ``writing`` and yield what happens, but how the writing ends.
 
-    From the first ``Progressed`` on the song waits for the network, and shares batches with others
-    that do; ``writing`` is opened when it goes on.
+    From the first ``Progressed`` on the song waits in ``line`` for the network, and shares batches
+    with others that do; ``writing`` is opened when it goes on.
     Raises as ``split`` does; then, and if the generator is closed early, ``writing`` is abandoned.
     """
     info = job.info
@@ -83,7 +86,7 @@ def separate(job: Job, engine: Engine | Chorus, writing: Sink) -> Generator[Even
         with ExitStack() as stack:
             done = 0
             # Where only projects are missing there is nothing to separate.
-            separated = _stems(job, engine, statistics, stack) if job.outputs else ()
+            separated = _stems(job, engine, statistics, stack, line) if job.outputs else ()
             yield Progressed(0, statistics.frames)
             writing.open(statistics.frames, tags)
             for stems in separated:
@@ -119,11 +122,15 @@ def _remarks(job: Job, model_rate: int) -> Iterator[str]:
 
 
 def _stems(
-    job: Job, engine: Engine | Chorus, statistics: SongStatistics, stack: ExitStack
+    job: Job,
+    engine: Engine | Chorus,
+    statistics: SongStatistics,
+    stack: ExitStack,
+    line: Line | None,
 ) -> Iterator[dict[str, Block]]:
     """Return an iterator of the wanted stems ``(C, n)`` by name, with the song's rate and channels.
 
-    The song waits for the network from now on. What is opened on the way is closed by ``stack``.
+    The song waits in ``line`` from now on. What is opened on the way is closed by ``stack``.
     """
     info, selection = job.info, job.selection
     model_rate = engine.sample_rate
@@ -141,7 +148,11 @@ def _stems(
     )
     widened = (widen(torch.from_numpy(block), engine.channels) for block in heard)
     separated = stack.enter_context(
-        closing(engine.separate(widened, mean=statistics.mean, deviation=statistics.deviation))
+        closing(
+            engine.separate(
+                widened, mean=statistics.mean, deviation=statistics.deviation, line=line
+            )
+        )
     )
     picked = [engine.sources.index(name) for name in selection.needed]
     narrowed = (narrow(stems[picked], info.channels).flatten(0, 1).numpy() for stems in separated)

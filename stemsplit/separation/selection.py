@@ -139,7 +139,7 @@ def select_stems(
     for name, recipe in recipes.items():
         if not recipe:
             raise UsageError(f"nothing is left of {name}: its parts cancel out")
-    sums = () if sum_to_mix is None else _sums(available, two_stems, sum_to_mix)
+    sums = _sums(available, two_stems, sum_to_mix)
     return Selection(recipes, needed, sums=sums if recipes.keys() >= set(sums) else ())
 
 
@@ -180,8 +180,12 @@ def _chosen(
     return tuple(dict.fromkeys(stems))  # asked twice is asked once
 
 
-def _sums(available: Sequence[str], two_stems: str | None, sum_to_mix: str) -> tuple[str, ...]:
-    """Return the outputs that sum to the song, last the one that makes them do so."""
+def _sums(
+    available: Sequence[str], two_stems: str | None, sum_to_mix: str | None
+) -> tuple[str, ...]:
+    """Return the outputs that are asked to sum to the song, last the one that makes them do so."""
+    if sum_to_mix is None or len(available) == 1:
+        return ()
     if two_stems is not None:
         return (two_stems, f"no_{two_stems}")
     return tuple(sorted(available, key=sum_to_mix.__eq__))

@@ -32,6 +32,7 @@ from stemsplit.separation.naming import (
     check_collisions,
     template_for,
 )
+from stemsplit.separation.passage import Line
 from stemsplit.separation.pipeline import narrow, split, widen
 from stemsplit.separation.resampling import resample_tensor
 from stemsplit.separation.selection import select_stems
@@ -156,7 +157,8 @@ class Separator:
             raise UsageError("the mix holds values that are no numbers (NaN or infinite)")
         songs = mix if mix.ndim == 3 else mix[None]
         rate = self.sample_rate if sample_rate is None else sample_rate
-        waiting = [self._hear(song, rate) for song in songs]  # short ones share batches
+        line = Line()  # short ones share batches
+        waiting = [self._hear(song, rate, line) for song in songs]
         separated = torch.stack(
             [self._finish(stems, song, rate) for stems, song in zip(waiting, songs, strict=True)]
         )
@@ -164,14 +166,17 @@ class Separator:
         named = dict(zip(self._selection.needed, stems.unbind(-3), strict=True))
         return self._selection.combine(named, mix, self.stems)
 
-    def _hear(self, song: Tensor, sample_rate: int) -> Iterator[Tensor]:
+    def _hear(self, song: Tensor, sample_rate: int, line: Line) -> Iterator[Tensor]:
         """Return blocks of the stems of ``song`` ``(C, T)`` as the model gives them."""
         engine = self._engine
         heard = resample_tensor(song, sample_rate, engine.sample_rate)
         mono = heard.double().mean(dim=0)
         deviation = float(mono.std()) if len(mono) > 1 else 0.0
         return engine.separate(
-            [widen(heard, engine.channels)], mean=float(mono.mean()), deviation=deviation
+            [widen(heard, engine.channels)],
+            mean=float(mono.mean()),
+            deviation=deviation,
+            line=line,
         )
 
     def _finish(self, blocks: Iterator[Tensor], song: Tensor, sample_rate: int) -> Tensor:

@@ -64,7 +64,7 @@ class Streaming:
                 name=self._name,
                 target=self._target,
                 temporary=self._target,
-                options=self._job.encoding_of(self._name),
+                options=self._job.encoding,
                 sample_rate=info.sample_rate,
                 channels=info.channels,
                 frames=frames,
