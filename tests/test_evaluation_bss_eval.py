@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stemsplit.evaluation import BssEval, bss_eval_v3, bss_eval_v4, rounding
 from stemsplit.evaluation.bss_eval import can_keep, replicate
 from stemsplit.evaluation.correlations import Correlations
+from stemsplit.evaluation.progress import drain
 from stemsplit.evaluation.toeplitz import factorise, solve
 
 RATE = 4_000
@@ -147,15 +148,60 @@ def test_a_song_that_is_too_long_to_hold_is_scored_and_told(
     limited = limit(stems)
     estimates = limited + 0.1 * noise(*limited.shape, seed=4)
     held = score(limited, estimates)
-    monkeypatch.setattr(rounding, "LIMIT", 2 * 2 * 8192)  # samples of transforms: one is too many
+    monkeypatch.setattr(rounding, "LIMIT", 107_000_000)  # it takes 107.2 MB, mostly to solve
     scores = score(limited, estimates)
     assert scores.unreproducible == held.unreproducible
     assert not scores.replicated
     assert np.isfinite(scores.sar).all()
-    monkeypatch.setattr(rounding, "LIMIT", 2 * 2 * 16384)
+    monkeypatch.setattr(rounding, "LIMIT", 108_000_000)
     assert score(limited, estimates).replicated
-    monkeypatch.setattr(rounding, "FILTERS", 4**2 * 4096)  # a frame of 4,000 and a filter want 8192
+    monkeypatch.setattr(rounding, "FRAMES", 1)
     assert not score(limited, estimates).replicated
+    monkeypatch.setattr(rounding, "FRAMES", 2)
+    monkeypatch.setattr(rounding, "_available", lambda: 1e8)
+    assert not score(limited, estimates).replicated
+
+
+@pytest.mark.parametrize(
+    ("stems", "channels", "minutes", "held"),
+    [
+        (4, 2, 6, True),  # 3.9 GB
+        (4, 2, 7, False),
+        (1, 1, 12, True),  # 3.8 GB
+        (1, 1, 13, False),  # twice that, by a transform of twice the length
+        (8, 2, 3, True),  # 3.5 GB
+        (8, 2, 4, False),
+        (60, 2, 0.1, False),  # not for its length, but for its filters
+    ],
+)
+def test_what_is_held_is_bounded_in_bytes(
+    stems: int, channels: int, minutes: float, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounding, "_available", lambda: 5e9)
+    size = stems, channels, round(minutes * 60 * 44_100)
+    assert rounding.can_hold(size, 44_100, 44_100, 512) == held
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes")],
+)
+def test_a_lack_of_memory_costs_no_scores(
+    stems: np.ndarray, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = limit(stems)
+    estimates = limited + 0.1 * noise(*limited.shape, seed=4)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(rounding, "_products", fail)
+    scores = score(limited, estimates)
+    assert scores.unreproducible and not scores.replicated
+    assert np.isfinite(scores.sar).all()
+    monkeypatch.setattr(rounding, "_products", lambda *_: 1 / 0)  # which no memory would mend
+    with pytest.raises(ZeroDivisionError):
+        score(limited, estimates)
 
 
 def test_two_ways_to_the_filters_are_one_where_rounding_decides_nothing(stems: np.ndarray) -> None:
@@ -164,7 +210,7 @@ def test_two_ways_to_the_filters_are_one_where_rounding_decides_nothing(stems: n
         fast = score(stems, estimates, window=window)
         size = round(window * RATE)
         waves = torch.from_numpy(stems), torch.from_numpy(estimates)
-        slow = replicate(fast, *waves, size, RATE)
+        slow = drain(replicate(fast, *waves, size, RATE))
         assert slow.replicated and not fast.replicated
         for field in FIELDS:
             np.testing.assert_allclose(getattr(slow, field), getattr(fast, field), atol=1e-8)
@@ -183,7 +229,7 @@ def test_products_are_rounded_as_musevals_are(size: int) -> None:
         return np.real(np.fft.ifft(spectrum))
 
     references, estimates = torch.from_numpy(waves)
-    gram, right = rounding._correlate(references, estimates, taps)
+    gram, right = drain(rounding._correlate(references, estimates, taps))
     rows, columns = np.mgrid[:taps, :taps]
     blocks, delays = np.empty((2, taps, 2, taps)), np.empty((2, taps, 2))
     for i, j in ((0, 0), (0, 1), (1, 1)):
@@ -213,7 +259,7 @@ def test_what_museval_has_no_solution_for_keeps_its_scores() -> None:
     clicks = torch.zeros(2, 1, 2 * RATE, dtype=torch.float64)
     clicks[:, :, 0] = 4.0  # two equal stems, and no rounding that tells them apart
     scores = score(clicks.numpy(), 0.5 * clicks.numpy())
-    assert replicate(scores, clicks, 0.5 * clicks, RATE, RATE) is scores
+    assert drain(replicate(scores, clicks, 0.5 * clicks, RATE, RATE)) is scores
 
 
 def test_batches_layouts_and_tensors_are_the_same(stems: np.ndarray) -> None:
@@ -250,7 +296,7 @@ def test_blocks_give_what_the_whole_gives(
     scores = streamed.result()
     if whole.replicated:  # a stream does what arrays do where it has the whole
         pair = references, estimates
-        scores = replicate(scores, *pair, streamed.window, streamed.hop)
+        scores = drain(replicate(scores, *pair, streamed.window, streamed.hop))
     elif can_keep(round(window * RATE), round(hop * RATE)):
         once = BssEval(2, 1, RATE, window=window, hop=hop, keep=True)
         for pieces in zip(references.split(block, -1), estimates.split(block, -1), strict=True):

@@ -14,7 +14,7 @@ import torch
 from stemsplit.errors import InputError, UsageError
 from stemsplit.evaluation import bss_eval_v4, global_sdr, score, score_batch
 from stemsplit.evaluation.scores import SongScores
-from stemsplit.evaluation.scoring import find_sounds
+from stemsplit.evaluation.scoring import BLOCK, find_sounds, score_sounds
 from stemsplit.evaluation.songs import SongStems
 
 RATE = 8_000
@@ -51,22 +51,71 @@ def test_the_figures_are_those_of_the_metrics() -> None:
     assert (found.sample_rate, found.frames) == (RATE, 2 * RATE)
 
 
-def test_what_rounding_decides_is_computed_as_the_metrics_do(tmp_path: Path) -> None:
-    spectrum = np.fft.rfft(noise(2, 2, 4 * RATE))
+def limited_pair(frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return references of half a band, as a lossy format leaves it, and estimates of them."""
+    spectrum = np.fft.rfft(noise(2, 2, frames))
     spectrum[..., spectrum.shape[-1] // 2 :] = 0
-    references = np.fft.irfft(spectrum).astype(np.float32)  # of a band as a lossy format leaves it
-    estimates = references + 0.2 * noise(*references.shape, seed=1)
+    references = np.fft.irfft(spectrum).astype(np.float32)
+    return references, references + 0.2 * noise(*references.shape, seed=1)
+
+
+def write_pair(folder: Path, references: np.ndarray, estimates: np.ndarray) -> list[Path]:
+    return [
+        write(folder / name, **dict(zip(NAMES, waves, strict=True)))
+        for name, waves in (("true", references), ("estimates", estimates))
+    ]
+
+
+def test_what_rounding_decides_is_computed_as_the_metrics_do(tmp_path: Path) -> None:
+    references, estimates = limited_pair(4 * RATE)
     wanted = bss_eval_v4(references, estimates, RATE, layout="SCT")
     assert "sir" in wanted.unreproducible and wanted.replicated
-    folders = [
-        write(tmp_path / name, **dict(zip(NAMES, waves, strict=True)))
-        for name, waves in (("estimates", estimates), ("true", references))
-    ]
-    for found in (in_memory(estimates, references), score(folders[0], references=folders[1])):
+    true, guess = write_pair(tmp_path, references, estimates)
+    for found in (in_memory(estimates, references), score(guess, references=true)):
         assert (found.unreproducible, found.replicated) == (wanted.unreproducible, True)
         for k, stem in enumerate(found.scores):
             for metric in ("sdr", "isr", "sir", "sar"):
                 np.testing.assert_array_equal(getattr(stem, metric), getattr(wanted, metric)[k])
+
+
+@pytest.mark.parametrize("frames", [RATE // 2, 6 * RATE])
+@pytest.mark.parametrize("enough", [True, False])
+def test_how_far_it_is_never_falls(
+    frames: int, enough: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true, guess = write_pair(tmp_path, *limited_pair(frames))
+    if not enough:
+        monkeypatch.setattr("stemsplit.evaluation.rounding._products", out_of_memory)
+    sounds = find_sounds(SongStems("a", guess), SongStems("a", true))
+    steps = score_sounds(sounds)
+    events = []
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as end:
+            assert end.value.replicated == enough
+            break
+    shares = [event.done / event.total for event in events]
+    assert shares == sorted(shares)
+    assert all(event.done < event.total for event in events[:-1])
+    assert events[-1].done == events[-1].total
+    if enough:  # four channels: 10 products among the references, 16 with estimates, and frames
+        blocks = 3 * -(-frames // BLOCK)
+        assert len(events) == blocks + 10 + 16 + max(1, frames // RATE)
+
+
+def out_of_memory(*_: object) -> None:
+    raise MemoryError
+
+
+def test_a_lack_of_memory_for_the_song_costs_no_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    references, estimates = limited_pair(2 * RATE)
+    monkeypatch.setattr("stemsplit.evaluation.scoring.torch.empty", out_of_memory)
+    found = in_memory(estimates, references)
+    assert found.unreproducible and not found.replicated
+    assert all(np.isfinite(stem.sar).all() for stem in found.scores)
 
 
 def test_all_ways_to_give_arrays_are_one() -> None:

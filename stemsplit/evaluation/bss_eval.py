@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,9 @@ from torch import Tensor
 
 from stemsplit.evaluation.correlations import Correlations, correlate, correlate_across
 from stemsplit.evaluation.distortion import Distortion, fit
-from stemsplit.evaluation.rounding import Replica, Size, can_hold
+from stemsplit.evaluation.progress import drain
+from stemsplit.evaluation.rounding import Replica, Size, can_hold, count_work, lacks_memory
+from stemsplit.evaluation.rounding import fit as fit_replica
 from stemsplit.evaluation.waves import Layout, Waves, arrange, blocks
 
 TAPS = 512
@@ -165,9 +167,12 @@ class BssEval:
         if not self._frames:
             self._judge(_Piece.of(self._cutter.rest))
         sdr, isr, sir, sar = torch.stack(self._frames, -1).numpy()
-        moved = (self._shift > REPRODUCIBLE).tolist()
-        unreproducible = tuple(itertools.compress(METRICS, moved))
-        return BssEvalScores(sdr, isr, sir, sar, unreproducible)
+        return BssEvalScores(sdr, isr, sir, sar, self.unreproducible)
+
+    @property
+    def unreproducible(self) -> tuple[str, ...]:
+        """The metrics that depend on rounding in a frame that has been scored so far."""
+        return tuple(itertools.compress(METRICS, (self._shift > REPRODUCIBLE).tolist()))
 
     @_one_thread()
     def whole(self, mode: Literal["images", "sources"]) -> BssEvalScores:
@@ -277,37 +282,59 @@ def bss_eval_v4(
             for block in blocks(*song, size=evaluation.window):
                 take(*block)
         found = evaluation.result()
-        if can_replicate(found, song[0].shape, evaluation.window):
-            found = replicate(found, *song, evaluation.window, evaluation.hop)
+        lengths = evaluation.window, evaluation.hop
+        if found.unreproducible and can_replicate(song[0].shape, *lengths):
+            found = drain(replicate(found, *song, *lengths))
         scores.append(found)
     return _stack(truth, scores)
 
 
-def can_replicate(scores: BssEvalScores, size: Size, window: int) -> bool:
-    """Tell whether ``replicate`` would change ``scores`` of a song of ``size`` ``(S, C, T)``."""
-    return bool(scores.unreproducible) and can_hold(size, window, TAPS)
+def can_replicate(size: Size, window: int, hop: int) -> bool:
+    """Tell whether memory and time are enough to ``replicate`` a song of ``size`` ``(S, C, T)``."""
+    return can_hold(size, window, hop, TAPS)
 
 
-@_one_thread()
+def replication(size: Size, window: int, hop: int) -> int:
+    """Return the sum of what ``replicate`` yields for a song of ``size`` ``(S, C, T)``."""
+    return count_work(size, window, hop, TAPS)
+
+
 def replicate(
     scores: BssEvalScores, references: Tensor, estimates: Tensor, window: int, hop: int
-) -> BssEvalScores:
+) -> Generator[int, None, BssEvalScores]:
     """Return ``scores`` of a song as `museval`'s own steps round them: the same numbers.
 
     References and estimates are the whole song, ``(S, C, T)``; ``window`` and ``hop`` are in
-    samples. Where `museval` fails for want of a solution, ``scores`` stay as they are.
+    samples. Yields how much each step was, in samples. Where `museval` fails for want of a
+    solution, or memory is not enough, ``scores`` stay as they are.
     """
     cutter = Cutter(window, hop)
     pairs = map(torch.stack, blocks(references, estimates, size=window))
     frames = itertools.chain.from_iterable(cutter.cut(pair.double()) for pair in pairs)
+    length = min(window, references.shape[-1])
+    found = []
     try:
-        replica = Replica(references, estimates, TAPS, min(window, references.shape[-1]))
+        replica = yield from fit_replica(references, estimates, TAPS, length)
+        for frame in frames:
+            found.append(_measure(replica, frame))
+            yield length
+        if not found:
+            found.append(_measure(replica, cutter.rest))
+            yield length
     except np.linalg.LinAlgError:
         return scores
-    found = [replica.measure(frame) for frame in frames] or [replica.measure(cutter.rest)]
+    except (MemoryError, RuntimeError) as exc:
+        if not lacks_memory(exc):
+            raise
+        return scores
     silent = np.isnan(scores.sdr)
     sdr, isr, sir, sar = np.where(silent, math.nan, torch.stack(found, -1).numpy())
     return BssEvalScores(sdr, isr, sir, sar, scores.unreproducible, replicated=True)
+
+
+@_one_thread()
+def _measure(replica: Replica, frame: Tensor) -> Tensor:
+    return replica.measure(frame)
 
 
 def bss_eval_v3(

@@ -8,6 +8,8 @@ the same numbers, in the same order; all else can be done faster (`distortion`).
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -18,46 +20,103 @@ from torch import Tensor
 from stemsplit.evaluation.distortion import decibels
 
 Spectrum: TypeAlias = NDArray[np.complex128]
+Filters: TypeAlias = NDArray[np.floating]
 Size: TypeAlias = tuple[int, int, int] | torch.Size
-#: Samples of transforms of all references that are held in memory: four stereo stems of six minutes
-#: at 44.1 kHz, with which it takes 4 GB.
-LIMIT = 1 << 27
-#: Likewise of the filters between all channels, 1 GB: eight stereo stems in frames of a second.
-FILTERS = 1 << 25
+#: Bytes that it takes at most: those of four stereo stems of six minutes at 44.1 kHz.
+LIMIT = 4_000_000_000
+#: Frames at most: what each takes is bounded by memory, their number only by the hop.
+FRAMES = 10_000
+#: Shares of the work: a product of transforms is an eighth of what a pass over the song takes.
+PRODUCTS_A_PASS = 8
 #: Transforms from here on are multiplied by halves. NumPy writes a product over one of its factors
 #: from 256 KiB on, which the whole of the next shorter one has and its half has not.
 HALVED = 1 << 15
 
 
-def can_hold(references: Size, window: int, taps: int) -> bool:
+def can_hold(references: Size, window: int, hop: int, taps: int) -> bool:
     """Tell whether memory is enough for ``references`` ``(S, C, T)`` of this size."""
+    frames = _count_frames(references[-1], window, hop)
+    return frames <= FRAMES and _memory(references, window, taps) <= min(LIMIT, _available())
+
+
+def count_work(references: Size, window: int, hop: int, taps: int) -> int:
+    """Return the sum of what ``fit`` and the caller's frames of ``window`` samples are worth."""
     sources, channels, frames = references
     inputs = sources * channels
-    between = inputs**2 * _transform(min(window, frames), taps)
-    return inputs * _transform(frames, taps) <= LIMIT and between <= FILTERS
+    products = inputs * (inputs + 1) // 2 + inputs**2
+    measured = _count_frames(frames, window, hop) * min(window, frames)
+    return products * _worth(frames) + measured
+
+
+def _count_frames(frames: int, window: int, hop: int) -> int:
+    return max(frames - window, 0) // hop + 1
+
+
+def _worth(frames: int) -> int:
+    """Return what a product counts for, in samples that are heard."""
+    return -(-frames // PRODUCTS_A_PASS)
+
+
+def _memory(references: Size, window: int, taps: int) -> int:
+    """Return the bytes that it takes with the song, measured where each part decides."""
+    sources, channels, frames = references
+    inputs, size = sources * channels, _transform(frames, taps)
+    system = 8 * (inputs * taps) ** 2
+    # A transform and a product need 96 bytes a sample; a channel 8, and as many its transform.
+    correlating = size * (96 + 16 * inputs) + system
+    # Filters between all channels, jointly and not, and a frame's way through them.
+    filters = 2 * 3 * 8 * inputs**2 * _transform(min(window, frames), taps)
+    return max(correlating, 8 * inputs * frames + 3 * system + filters)
+
+
+def _available() -> float:
+    """Return the bytes of memory that are free or can be freed, infinity where nothing tells it.
+
+    Free memory alone would not do: where files were read, most of the rest holds copies of them.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return float("inf")
+    kibibytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * float(kibibytes[0]) if kibibytes else float("inf")
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Tell whether ``error`` says that memory ran out: torch has no type of its own for that."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def fit(
+    references: Tensor, estimates: Tensor, taps: int, length: int
+) -> Generator[int, None, Replica]:
+    """Return the filters of a song, and yield what each product was worth (see ``count_work``).
+
+    References and estimates are ``(S, C, T)`` of the whole song, ``length`` that of the frames.
+    Raises ``numpy.linalg.LinAlgError`` where `museval` has no solution.
+    """
+    channels, inputs = references.shape[1], references.shape[0] * references.shape[1]
+    shape = (inputs, taps, inputs)
+    gram, right = yield from _correlate(references, estimates, taps)
+    gram[np.diag_indices(len(gram))] += np.finfo(np.float64).eps
+    # One elimination for all right sides: each is rounded as it is alone.
+    joint = np.linalg.solve(gram, right).reshape(shape)
+    own = np.zeros(shape)
+    for start in range(0, inputs, channels):
+        part = slice(start, start + channels)
+        rows = slice(start * taps, part.stop * taps)
+        own[part, :, part] = np.linalg.solve(
+            np.ascontiguousarray(gram[rows, rows]), np.ascontiguousarray(right[rows, part])
+        ).reshape(channels, taps, channels)
+    return Replica(joint, own, length)
 
 
 class Replica:
     """The filters of ``taps`` that `museval` fits to a song, and what it says of its frames."""
 
-    def __init__(self, references: Tensor, estimates: Tensor, taps: int, length: int) -> None:
-        """Both are ``(S, C, T)`` of the whole song, ``length`` that of the frames.
-
-        Raises ``numpy.linalg.LinAlgError`` where `museval` has no solution.
-        """
-        channels, inputs = references.shape[1], references.shape[0] * references.shape[1]
-        shape = (inputs, taps, inputs)
-        gram, right = _correlate(references, estimates, taps)
-        gram[np.diag_indices(len(gram))] += np.finfo(np.float64).eps
-        # One elimination for all right sides: each is rounded as it is alone.
-        joint = np.linalg.solve(gram, right).reshape(shape)
-        own = np.zeros(shape)
-        for start in range(0, inputs, channels):
-            part = slice(start, start + channels)
-            rows = slice(start * taps, part.stop * taps)
-            own[part, :, part] = np.linalg.solve(
-                np.ascontiguousarray(gram[rows, rows]), np.ascontiguousarray(right[rows, part])
-            ).reshape(channels, taps, channels)
+    def __init__(self, joint: Filters, own: Filters, length: int) -> None:
+        """``joint`` and ``own`` are ``(A, taps, A)``, frames have ``length`` samples."""
+        taps = joint.shape[1]
         self._length = length + taps - 1
         self._size = _transform(length, taps)
         filters = torch.from_numpy(np.stack([joint, own])).movedim(2, 3)
@@ -82,14 +141,14 @@ class Replica:
 
 def _correlate(
     references: Tensor, estimates: Tensor, taps: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> Generator[int, None, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return the products ``(A·L, A·L)`` of delayed references, and those with estimates.
 
-    The latter are ``(A·L, A)``; of each channel all delays come together.
+    The latter are ``(A·L, A)``; of each channel all delays come together. Yields what each counts.
     """
     size = _transform(references.shape[-1], taps)
     spectra = [_transformed(channel, size) for channel in references.flatten(0, 1)]
-    inputs = len(spectra)
+    inputs, worth = len(spectra), _worth(references.shape[-1])
     gram = np.empty((inputs, taps, inputs, taps))
     right = np.empty((inputs, taps, inputs))
     for k, spectrum in enumerate(spectra):
@@ -97,10 +156,12 @@ def _correlate(
             products = _products(spectrum, spectra[j], size, taps)
             block = np.lib.stride_tricks.sliding_window_view(products, taps)[::-1]
             gram[k, :, j], gram[j, :, k] = block, block.T
+            yield worth
     for k, channel in enumerate(estimates.flatten(0, 1)):
         guess = _transformed(channel, size)
         for j, spectrum in enumerate(spectra):
             right[j, :, k] = _products(spectrum, guess, size, taps)[taps - 1 :: -1]
+            yield worth
     return gram.reshape(inputs * taps, -1), right.reshape(inputs * taps, inputs)
 
 

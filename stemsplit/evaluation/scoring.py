@@ -19,11 +19,19 @@ from stemsplit.audio.ffmpeg import Block
 from stemsplit.errors import UsageError
 from stemsplit.evaluation.alignment import align
 from stemsplit.evaluation.arrays import Arrays, NamedSong, as_array, by_name
-from stemsplit.evaluation.bss_eval import BssEval, BssEvalScores, can_replicate, replicate
+from stemsplit.evaluation.bss_eval import (
+    BssEval,
+    BssEvalScores,
+    can_replicate,
+    replicate,
+    replication,
+)
 from stemsplit.evaluation.delay import DelayMeter
 from stemsplit.evaluation.measures import Measurer
+from stemsplit.evaluation.progress import Progress, drain
 from stemsplit.evaluation.references import find_stems, normal, rest_of, stem_of
 from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM
+from stemsplit.evaluation.rounding import lacks_memory
 from stemsplit.evaluation.scores import Audio, SongScores, StemScores
 from stemsplit.evaluation.songs import STEM_FILE, SongStems, song_name
 from stemsplit.evaluation.streaming import ScalarScores
@@ -185,7 +193,7 @@ def score(
         assert pair[0] is not None
         file = None if mixture is None else Path(mixture)
         sounds = find_sounds(pair[0], pair[1], mixture=file, mapping=mapping)
-        return _drain(score_sounds(sounds, framing))
+        return drain(score_sounds(sounds, framing))
     if kinds == {"stems"}:
         song = NamedSong(estimates, references, mixture)
     else:
@@ -226,16 +234,7 @@ def _kind(given: Any) -> str:
 
 def _score_song(song: NamedSong, sample_rate: int, framing: Framing) -> SongScores:
     arrays = Arrays.of(song.estimates, song.references or {}, song.mixture, sample_rate)
-    return _drain(_measure(arrays, list(song.estimates), arrays.scored, framing))
-
-
-def _drain(steps: Generator[Progressed, None, SongScores]) -> SongScores:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            scores: SongScores = end.value
-            return scores
+    return drain(_measure(arrays, list(song.estimates), arrays.scored, framing))
 
 
 def _measure(
@@ -251,25 +250,16 @@ def _measure(
     all_ = slice(len(scored), len(scored) + len(names))
     measurer = Measurer(names, tracks.sample_rate)
     comparison = _Comparison(scored, tracks, framing) if scored else None
-    total = tracks.frames * (2 if scored else 1)
-    done, add_up = 0, _add_up(names)
+    progress = Progress(tracks.frames * (2 if scored else 1))
+    add_up = _add_up(names)
     for block in _blocks(tracks):
         mixture = block[-1] if len(block) > all_.stop else None
         measurer.add(block[all_], mixture if add_up else None)
         if comparison is not None:
             comparison.hear(block[: len(scored)], block[held], mixture)
-        done += block.shape[-1]
-        yield Progressed(done, total)
+        yield progress.advance(block.shape[-1])
     if comparison is not None:
-        for block in _blocks(tracks):
-            comparison.hear_again(block[: len(scored)], block[held])
-            done += block.shape[-1]
-            yield Progressed(done, total)
-        if comparison.must_hold:
-            for block in _blocks(tracks):
-                comparison.hold(block[: len(scored)], block[held])
-                done += block.shape[-1]
-                yield Progressed(done, total + tracks.frames)
+        yield from comparison.go_on(tracks, held, progress)
     measures = measurer.result()
     scores, frames = ((), None) if comparison is None else comparison.result()
     return SongScores(
@@ -295,7 +285,7 @@ def _blocks(tracks: _Tracks) -> Generator[Block]:
 class _Comparison:
     """Everything that needs references, over blocks ``(S, C, n)`` that are heard twice.
 
-    A third time, to be held, they are wanted if ``must_hold``.
+    A third time they are heard to be held, where scores depend on rounding.
     """
 
     def __init__(self, names: Sequence[str], tracks: _Tracks, framing: Framing) -> None:
@@ -310,8 +300,7 @@ class _Comparison:
         )
         self._scalars = ScalarScores(tracks.sample_rate)
         self._delays = DelayMeter(tracks.sample_rate)
-        self._held: Tensor | None = None  # (2, S, C, T)
-        self._frames_held = 0
+        self._replicated: BssEvalScores | None = None
 
     def hear(self, references: Block, estimates: Block, mixture: Block | None) -> None:
         """Take the next block of the first pass, with that of the mixture if there is one."""
@@ -320,35 +309,62 @@ class _Comparison:
         self._scalars.add(truth, guess, mixture)
         self._bss_eval.correlate(truth, guess)
 
-    def hear_again(self, references: Block, estimates: Block) -> None:
-        """Take the next block of the second pass."""
-        self._bss_eval.score(_double(references), _double(estimates))
+    def go_on(
+        self, tracks: _Tracks, held: Sequence[int], progress: Progress
+    ) -> Generator[Progressed]:
+        """Hear ``tracks`` the second time, and the third if need be; yield how far it is.
+
+        The references are the first of them, the estimates those of the numbers ``held``.
+        """
+        must_hold, left = False, tracks.frames
+        for block in _blocks(tracks):
+            self._bss_eval.score(_double(block[: len(held)]), _double(block[held]))
+            left -= block.shape[-1]
+            if not must_hold and self._must_hold(ended=not left):
+                # As early as it is known, so that much of the way is left for it.
+                must_hold = True
+                progress.expect(tracks.frames + replication(self._shape, *self._lengths))
+            yield progress.advance(block.shape[-1])
+        if must_hold:
+            try:
+                yield from self._replicate(tracks, held, progress)
+            except (MemoryError, RuntimeError) as exc:
+                if not lacks_memory(exc):
+                    raise
+        if progress.remaining:  # memory was not enough, or there is no solution
+            yield progress.advance(progress.remaining)
 
     @cached_property
     def _frames(self) -> BssEvalScores:
         return self._bss_eval.result()
 
     @property
-    def must_hold(self) -> bool:
-        """Whether, after the second pass, scores depend on rounding and the song can be held."""
-        return can_replicate(self._frames, self._shape, self._bss_eval.window)
+    def _lengths(self) -> tuple[int, int]:
+        return self._bss_eval.window, self._bss_eval.hop
 
-    def hold(self, references: Block, estimates: Block) -> None:
-        """Take the next block of the third pass."""
-        if self._held is None:
-            self._held = torch.empty(2, *self._shape)
-        start, end = self._frames_held, self._frames_held + references.shape[-1]
-        for held, block in zip(self._held, (references, estimates), strict=True):
-            held[..., start:end] = torch.from_numpy(block)
-        self._frames_held = end
+    def _must_hold(self, *, ended: bool) -> bool:
+        """Tell whether scores depend on rounding, as far as is known, and the song can be held."""
+        known = self._frames if ended else self._bss_eval
+        return bool(known.unreproducible) and can_replicate(self._shape, *self._lengths)
+
+    def _replicate(
+        self, tracks: _Tracks, held: Sequence[int], progress: Progress
+    ) -> Generator[Progressed]:
+        """Hold the whole of ``tracks``, and compute their scores in `museval`'s own steps."""
+        song, start = torch.empty(2, *self._shape), 0
+        for block in _blocks(tracks):
+            end = start + block.shape[-1]
+            for waves, part in zip(song, (block[: len(held)], block[held]), strict=True):
+                waves[..., start:end] = torch.from_numpy(part)
+            start = end
+            yield progress.advance(block.shape[-1])
+        steps = replicate(self._frames, song[0], song[1], *self._lengths)
+        self._replicated = yield from progress.follow(steps)
 
     def result(self) -> tuple[tuple[StemScores, ...], BssEvalScores]:
         """Return the scores of each stem, and those of BSS Eval with what they depend on."""
-        frames, scalars = self._frames, self._scalars.result()
-        if self._held is not None:
-            references, estimates = self._held
-            window, hop = self._bss_eval.window, self._bss_eval.hop
-            frames = replicate(frames, references, estimates, window, hop)
+        frames = self._replicated or self._frames
+        scalars = self._scalars.result()
         scores = []
         for k, (delay, inverted) in enumerate(self._delays.result()):
             figures: dict[str, Any] = {key: getattr(frames, key)[k] for key in BSS_EVAL}
