@@ -134,6 +134,33 @@ def test_a_sir_that_is_not_determined_is_told_everywhere(tmp_path: Path, limited
     assert ("sir" in record["unreproducible"], record["replicated"]) == (limited, limited)
 
 
+def test_no_memory_for_what_rounding_decides_costs_neither_song(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spectra = np.fft.rfft(np.random.default_rng(0).standard_normal((2, 2, 2 * RATE)))
+    spectra[..., spectra.shape[-1] // 5 :] = 0
+    stems = 0.1 * np.fft.irfft(spectra)
+    noisy = stems + 0.001 * np.random.default_rng(1).standard_normal(stems.shape)
+    for song in ("one", "two"):
+        write_stems(tmp_path / "true" / song, dict(zip(STEMS, stems, strict=True)))
+        write_stems(tmp_path / "est" / song, dict(zip(STEMS, noisy, strict=True)))
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("stemsplit.evaluation.rounding._products", fail)
+    result = run("evaluate", "est", "true", "--json", "--csv", "scores.csv", cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    songs = [record for record in result.records if "song" in record]
+    assert [(song["song"], song["replicated"]) for song in songs] == [
+        ("one", False),
+        ("two", False),
+    ]
+    assert all("sir" in song["unreproducible"] for song in songs)
+    with (tmp_path / "scores.csv").open() as file:
+        assert {row["song"] for row in csv.DictReader(file)} == {"one", "two"}
+
+
 @pytest.mark.parametrize("option", ["--window", "--hop"])
 @pytest.mark.parametrize("value", ["inf", "nan", "0", "-1"])
 def test_frames_have_a_length(true: Path, tmp_path: Path, option: str, value: str) -> None:

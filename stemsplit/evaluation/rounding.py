@@ -58,7 +58,7 @@ def _worth(frames: int) -> int:
 
 
 def _memory(references: Size, window: int, taps: int) -> int:
-    """Return the bytes that it takes with the song, measured where each part decides."""
+    """Return bytes that are enough for it and the song: it took less where it was measured."""
     sources, channels, frames = references
     inputs, size = sources * channels, _transform(frames, taps)
     system = 8 * (inputs * taps) ** 2
