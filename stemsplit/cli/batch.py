@@ -21,7 +21,7 @@ from stemsplit.cli.outcomes import (
 from stemsplit.cli.plans import Orders, SplitOptions, plan_all
 from stemsplit.cli.splitter import Splitter
 from stemsplit.cli.stages import Stages
-from stemsplit.errors import ExitCode, InputError, ResourceError, StemsplitError
+from stemsplit.errors import ExitCode, InputError, ResourceError
 from stemsplit.separation.claims import Claims
 from stemsplit.separation.device import parse_devices
 
@@ -44,7 +44,7 @@ class Batch:
         self.splitter = Splitter(options.on(self.devices[0]), console)
         self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
         self._outcomes: list[Outcome] = []
-        self._end: StemsplitError | None = None  # after which nothing is tried
+        self._end: Outcome | None = None  # after which nothing is tried
 
     def run(
         self, files: Iterable[str], lists: Iterable[str] = (), *, dry: bool = False
@@ -150,7 +150,7 @@ class Batch:
         """Return ``outcome``; if the song was not tried, with the failure that was the end."""
         if self._end is None:
             if ends_all(outcome, fail_fast=self.options.fail_fast):
-                self._end = outcome.error
+                self._end = outcome
         elif isinstance(outcome.error, NotTried):
             return replace(outcome, error=NotTried.because_of(self._end, outcome.input))
         return outcome

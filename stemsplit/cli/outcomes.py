@@ -112,11 +112,12 @@ class NotTried(ResourceError):
     """What is told of a song that comes after such an end."""
 
     @classmethod
-    def because_of(cls, cause: StemsplitError, song: Path) -> NotTried:
+    def because_of(cls, cause: Outcome, song: Path) -> NotTried:
         """Return what is told of a ``song`` that ``cause`` left no chance, with its exit code."""
-        failed = f"{cause.path} failed" if cause.path else "of a failure before it"
+        failed = "of a failure before it" if cause.input == Path() else f"{cause.input} failed"
         error = cls(f"not tried, because {failed}", path=song)
-        error.exit_code = cause.exit_code
+        if cause.error is not None:
+            error.exit_code = cause.error.exit_code
         return error
 
 
