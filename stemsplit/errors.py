@@ -37,7 +37,11 @@ def printable(text: object) -> str:
 
 
 class StemsplitError(Exception):
-    """Something a person can be told in one line: ``PATH: reason``, and what to do about it."""
+    """Something a person can be told in one line: ``PATH: reason``, and what to do about it.
+
+    ``trace`` is where it comes from, for those who mend it: as text, which may go from one process
+    to another.
+    """
 
     exit_code = ExitCode.DEFECT
 
@@ -51,6 +55,7 @@ class StemsplitError(Exception):
         self.reason = reason
         self.path = None if path is None else os.fspath(path)
         self.hint = hint
+        self.trace: str | None = None
         super().__init__(reason)
 
     def __str__(self) -> str:

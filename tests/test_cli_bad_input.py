@@ -285,13 +285,31 @@ def test_the_table_names_the_song_whatever_is_in_its_way(song: Path, tmp_path: P
     )
 
 
+def test_what_was_not_tried_is_told_the_song_that_failed(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "separated/other").mkdir(parents=True)
+    (tmp_path / "separated/other/vocals.wav").write_bytes(b"precious")
+    shutil.copy(song, tmp_path / "other.wav")
+    words = ("--stems", "vocals", "--fail-fast", "--json", "-q")
+    result = run("other.wav", song, *words, cwd=tmp_path)
+    assert [record["error"] for record in result.records] == [
+        "separated/other/vocals.wav: exists already",
+        f"{song}: not tried, because other.wav failed",
+    ]
+
+
 def test_damaged_weights_are_told_and_leave_no_stems(song: Path, tmp_path: Path) -> None:
     model = loading.load(TINY)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state["tdecoder.0.conv_tr.weight"][0, 0, 0] = float("nan")
     bad = weights.Weights("htdemucs:HTDemucs", model.config, state, "a test")
     weights.save(bad, tmp_path / "bad.safetensors")
-    result = run(song, "-n", "bad.safetensors", cwd=tmp_path)
+    shutil.copy(song, tmp_path / "other.wav")
+    result = run(song, "other.wav", "-n", "bad.safetensors", "--json", cwd=tmp_path)
     assert result.code == 4
-    assert "the network gave values that are no numbers" in result.stderr
+    reason = "the network gave values that are no numbers: its weights are damaged"
+    named = [f"{path}: {reason}" for path in (song, "other.wav")]
+    assert [record["error"] for record in result.records] == named
+    lines = result.stderr.splitlines()
+    assert [f"stemsplit: error: {text}" in lines for text in named] == [True, True]
+    assert [f"  failed   {text}" in lines for text in named] == [True, True]
     assert not (tmp_path / "separated").exists()

@@ -91,6 +91,25 @@ def test_one_song_needs_one_device(tmp_path: Path) -> None:
     assert (result.code, len(result.lines)) == (0, 4)
 
 
+def test_a_defect_in_a_process_is_shown_with_where_it_comes_from(tmp_path: Path) -> None:
+    make_library(tmp_path / "library", 2)
+    (tmp_path / "sitecustomize.py").write_text(
+        "from stemsplit.cli.preparation import Preparation\n"
+        "def prepare_badly(*_): raise ValueError('out of tune')\n"
+        "Preparation.prepare = prepare_badly\n"
+    )
+    folders = (tmp_path, *sys.path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+    command = (sys.executable, "-m", "stemsplit", "library", "--device", "cpu,cpu")
+    for option, shown in (("--json", 0), ("--debug", 2)):
+        ended = subprocess.run(
+            [*command, option], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert ended.returncode == 1
+        assert ended.stderr.count("in prepare_badly\n") == shown, ended.stderr
+        assert ended.stderr.count("error: library/") == 2
+
+
 def test_after_a_failure_the_rest_is_not_tried_if_asked(tmp_path: Path) -> None:
     make_library(tmp_path / "library", 2)
     result = run("library", "nosuch\0file", "--device", "cpu,cpu", "--fail-fast", cwd=tmp_path)

@@ -392,7 +392,9 @@ def test_a_song_whose_model_cannot_be_loaded_is_free(library: Path, tmp_path: Pa
     with claims.Claims(options.folder) as mine, claims.Claims(options.folder) as other:
         Stages(orders, splitter, mine, told.append).split_all([song])
         assert other.take(plans[song.path].manifest, [])
-    assert [str(outcome.error) for outcome in told] == ["no device 'cuda:99' on this machine"]
+    assert [str(outcome.error) for outcome in told] == [
+        f"{song.path}: no device 'cuda:99' on this machine"
+    ]
 
 
 def test_a_defect_of_ours_costs_one_song(

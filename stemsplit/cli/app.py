@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import os
 import signal
@@ -82,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ExitCode.TERMINATED
         return ExitCode.DONE  # Typer's way out when nobody reads the help to its end
     except Exception as exc:
-        if "--debug" in rest:
-            traceback.print_exc()
         error = told(exc)
+        if "--debug" in rest:
+            sys.stderr.write(error.trace or "".join(traceback.format_exception(exc)))
         console.error(error)
         return error.exit_code
     finally:
@@ -93,7 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def told(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError:
     """Return what a person is told of ``exc``, and of the ``song`` that it came of."""
-    return exc if isinstance(exc, StemsplitError) else defect(exc, song)
+    if not isinstance(exc, StemsplitError):
+        return defect(exc, song)
+    if exc.exit_code == ExitCode.DEFECT and exc.trace is None:
+        exc.trace = "".join(traceback.format_exception(exc))
+    if song is None or exc.path is not None:
+        return exc
+    error = copy.copy(exc)  # other songs may have come to the same one
+    error.path = os.fspath(song)
+    return error
 
 
 def defect(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError:
@@ -114,7 +123,7 @@ def defect(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitErr
         path=song,
         hint="this is a defect of stemsplit; please report it with the output of --debug",
     )
-    error.__cause__ = exc
+    error.trace = "".join(traceback.format_exception(exc))
     return error
 
 

@@ -6,13 +6,12 @@ import contextlib
 import json
 import os
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from stemsplit.errors import ExitCode, ResourceError, StemsplitError, printable
+from stemsplit.errors import ResourceError, StemsplitError, printable
 from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
@@ -67,9 +66,8 @@ class Console:
 
     def error(self, error: StemsplitError, song: Path | None = None) -> None:
         """Say what went wrong, if with one ``song``, and in another line what to do about it."""
-        if self.debug and error.exit_code == ExitCode.DEFECT:
-            for line in traceback.format_exception(error):
-                self._say(line.rstrip())
+        if self.debug and error.trace:
+            self._say(error.trace.rstrip())
         if self.style == "ndjson":
             code = error.exit_code.value
             self.event("error", **_of(song), error=str(error), hint=error.hint, exit_code=code)

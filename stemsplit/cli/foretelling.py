@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from stemsplit.cli.app import told
 from stemsplit.cli.inputs import Song
 from stemsplit.cli.outcomes import Outcome
 from stemsplit.cli.plans import Orders
@@ -42,7 +43,7 @@ def foretell(
         try:
             plan, found = orders.plans[song.path], preparation.foretell(song)
         except StemsplitError as error:
-            yield Outcome.failed(song.path, error)
+            yield Outcome.failed(song.path, told(error, song.path))
             continue
         if isinstance(found, Foretold):
             yield Outcome.planned(song.path, "would_split", plan.only(found.outputs))
