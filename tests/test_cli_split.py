@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,37 @@ def test_songs_that_differ_in_their_endings_keep_them(song: Path, tmp_path: Path
     assert result.lines == [
         f"separated/{name}/vocals.wav" for name in ("other", "song.flac", "song.wav")
     ]
+
+
+def test_songs_that_differ_in_case_or_accents_alone_have_folders_of_their_own(
+    song: Path, tmp_path: Path
+) -> None:
+    """To macOS and Windows these names are one, and the folders are the same on all systems."""
+    for name in ("Song.wav", "caf\u00e9.wav", "cafe\u0301.wav", "One.wav", "one.WAV", "two.wav"):
+        shutil.copy(song, song.with_name(name))
+    shutil.copy(song, song.with_name("ONE.flac"))
+    assert run("music", "--stems", "vocals", "-q", cwd=tmp_path).code == 0
+    folders = sorted(path.name for path in (tmp_path / "separated").iterdir())
+    assert len({unicodedata.normalize("NFC", name).lower() for name in folders}) == 8
+    assert [re.sub(" [0-9a-f]{8}$", " #", name) for name in folders] == [
+        "ONE.flac",
+        "One.wav #",
+        "Song.wav #",
+        "cafe\u0301.wav #",
+        "caf\u00e9.wav #",
+        "one.WAV #",
+        "song.wav #",
+        "two",
+    ]
+
+
+def test_an_input_is_not_overwritten_where_case_counts_for_nothing(
+    song: Path, tmp_path: Path
+) -> None:
+    shutil.copy(song, tmp_path / "VOCALS.wav")
+    result = run("VOCALS.wav", "-o", ".", "--filename", "{stem}.{ext}", cwd=tmp_path)
+    assert (result.code, result.stdout) == (2, "")
+    assert "vocals.wav: the output would overwrite the input VOCALS.wav" in result.stderr
 
 
 def test_quiet_says_nothing_and_progress_is_lines_elsewhere(song: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import string
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -160,17 +161,22 @@ class Places:
     def __init__(self) -> None:
         self._folders: dict[Path, Path] = {}
 
-    def of(self, path: Path) -> Path:
-        """Return the one path of the file at ``path``; if that is a link, it is not followed."""
+    def of(self, path: Path) -> str:
+        """Return what is the same for all paths of one file; if it is a link, it is not followed.
+
+        So it is for names that differ in upper and lower case alone, or in how an accent is
+        written: to macOS and Windows they are one, and where stems are must not depend on that.
+        """
         folder = path.parent
         if folder not in self._folders:
             self._folders[folder] = folder.resolve()
-        return self._folders[folder] / path.name
+        text = unicodedata.normalize("NFD", str(self._folders[folder] / path.name))
+        return unicodedata.normalize("NFC", text.casefold())
 
 
 def clashes(plans: Mapping[Path, Iterable[Path]], places: Places) -> set[Path]:
     """Return the inputs of ``plans`` of which another one would write the same file."""
-    writers: dict[Path, set[Path]] = {}
+    writers: dict[str, set[Path]] = {}
     for source, outputs in plans.items():
         for output in outputs:
             writers.setdefault(places.of(output), set()).add(source)
@@ -182,8 +188,8 @@ def check_collisions(plans: Mapping[Path, Iterable[Path]], places: Places) -> No
 
     ``plans`` maps each input to the files that it will write.
     """
-    inputs = {place: path for path in plans for place in (places.of(path), path.resolve())}
-    owner: dict[Path, Path] = {}
+    inputs = {places.of(place): path for path in plans for place in (path, path.resolve())}
+    owner: dict[str, Path] = {}
     for source, outputs in plans.items():
         for output in outputs:
             place = places.of(output)
