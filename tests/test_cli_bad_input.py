@@ -285,6 +285,15 @@ def test_the_table_names_the_song_whatever_is_in_its_way(song: Path, tmp_path: P
     )
 
 
+def test_the_table_has_an_address_once(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.m3u8").write_text("http://example.org/live.mp3\nnosuch.wav\n")
+    result = run("p.m3u8", cwd=tmp_path)
+    assert result.stderr.splitlines()[-2:] == [
+        "  failed   http://example.org/live.mp3: is an address in a network; only files are split",
+        "  failed   nosuch.wav: no such file",
+    ]
+
+
 def test_what_was_not_tried_is_told_the_song_that_failed(song: Path, tmp_path: Path) -> None:
     (tmp_path / "separated/other").mkdir(parents=True)
     (tmp_path / "separated/other/vocals.wav").write_bytes(b"precious")

@@ -97,7 +97,9 @@ def _told(outcome: Outcome) -> str:
     song, error = printable(outcome.input), outcome.error
     if error is None:
         return song
-    return str(error) if error.path in (None, str(outcome.input)) else f"{song}: {error}"
+    # As a path, an address has one slash where it has two.
+    own = error.path is None or Path(error.path) == outcome.input
+    return str(error) if own else f"{song}: {error}"
 
 
 def ends_all(outcome: Outcome, *, fail_fast: bool) -> bool:
