@@ -322,3 +322,11 @@ def test_damaged_weights_are_told_and_leave_no_stems(song: Path, tmp_path: Path)
     assert [f"stemsplit: error: {text}" in lines for text in named] == [True, True]
     assert [f"  failed   {text}" in lines for text in named] == [True, True]
     assert not (tmp_path / "separated").exists()
+
+
+def test_help_that_finds_no_room_says_so() -> None:
+    for words in ("--help", "--version", "demo --help"):
+        command = f'"{sys.executable}" -m stemsplit {words} >/dev/full'
+        process = subprocess.run(command, shell=True, capture_output=True, text=True)
+        assert process.returncode == 5
+        assert process.stderr == "stemsplit: error: No space left on device\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import errno
 import importlib
 import os
 import signal
@@ -108,8 +109,11 @@ def told(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError
 def defect(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError:
     """Return what a person is told of ``exc``, which nobody has foreseen.
 
-    Too little memory, or a library that cannot be loaded, is a lack of the machine, not a defect.
+    Too little memory or room, or a library that cannot be loaded, is a lack of the machine, not a
+    defect.
     """
+    if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:  # as under `--help >/dev/full`
+        return ResourceError(exc.strerror or "no space left", path=exc.filename or song)
     if isinstance(exc, MemoryError):
         return MemoryShortage("out of memory", path=song, hint="close other programs")
     if isinstance(exc, ImportError) and not (exc.name or "").startswith("stemsplit"):
