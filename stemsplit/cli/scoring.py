@@ -17,6 +17,7 @@ from stemsplit.cli.console import Console, Meter
 from stemsplit.cli.outcomes import exit_code
 from stemsplit.cli.scoreboard import show_song, show_summary
 from stemsplit.errors import ExitCode, ResourceError, StemsplitError, UsageError
+from stemsplit.evaluation.progress import Work
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.report.records import to_json, to_museval
 from stemsplit.evaluation.report.tables import (
@@ -165,13 +166,10 @@ def follow(
     if not console.on_terminal:
         console.note(f"scoring {label}")
     with console.progress(f"scoring {label}") if console.on_terminal else Meter() as meter:
-        while True:
-            try:
-                step = next(scoring)
-            except StopIteration as end:
-                scores: SongScores = end.value
-                return scores
+        work = Work(scoring)
+        for step in work:
             meter.update(step.done, step.total)
+        return work.result
 
 
 def score_folders(

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, TypeVar
+from collections.abc import Generator, Iterator
+from typing import Any, Generic, TypeVar
 
 from stemsplit.types import Progressed
 
+Step = TypeVar("Step")
 Result = TypeVar("Result")
+
+
+class Work(Generic[Step, Result]):
+    """Steps to go through one by one, and what they ``result`` in when they are done."""
+
+    result: Result
+
+    def __init__(self, steps: Generator[Step, None, Result]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[Step]:
+        self.result = yield from self._steps
 
 
 class Progress:
@@ -28,13 +41,10 @@ class Progress:
 
     def follow(self, steps: Generator[int, None, Result]) -> Generator[Progressed, None, Result]:
         """Return what ``steps`` return, and yield how far it is after the amount of each."""
-        while True:
-            try:
-                amount = next(steps)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
+        work = Work(steps)
+        for amount in work:
             yield self.advance(amount)
+        return work.result
 
     def expect(self, more: int) -> None:
         """Let ``more`` be done in what was left of the way, while something is left of it."""
@@ -45,9 +55,7 @@ class Progress:
 
 def drain(steps: Generator[Any, None, Result]) -> Result:
     """Return what ``steps`` return, whatever they yield."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+    work = Work(steps)
+    for _ in work:
+        pass
+    return work.result

@@ -49,7 +49,7 @@ class Passage:
         self._error = error
 
     def raise_error(self) -> None:
-        """Raise what went wrong while segments were read, if anything did."""
+        """Raise what went wrong with the song, if anything did."""
         if self._error is not None:
             raise self._error
 
