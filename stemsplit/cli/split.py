@@ -17,8 +17,9 @@ from stemsplit.types import Existing
 app = options.new_app()
 
 EPILOG = """\
-Other commands: `stemsplit models` (the models and their weights), `stemsplit demo` (a song of its
-own, split and scored). Each has its own --help.
+Other commands: `stemsplit evaluate` (how good stems are), `watch` (split what appears in a folder),
+`models` (and their weights), `config` (what holds, and why), `doctor` (for bug reports), `demo` (a
+song of its own, split and scored). Each has its own --help.
 """
 
 
