@@ -18,8 +18,8 @@ from stemsplit.errors import (
 )
 
 if TYPE_CHECKING:
+    from stemsplit.batch.separator import Separator, separate
     from stemsplit.checkpoints.registry import list_models
-    from stemsplit.separation.separator import Separator, separate
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("Separator", "separate"):
-        from stemsplit.separation import separator
+        from stemsplit.batch import separator
 
         return getattr(separator, name)
     if name == "list_models":

@@ -42,7 +42,7 @@ class StreamInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SongStatistics:
+class ScanResult:
     """What only a whole decode tells.
 
     ``mean`` and ``deviation`` (unbiased) are of the average of the channels, at the rate and with

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsplit.cli import main
-from stemsplit.separation import manifest
+from stemsplit.outputs import manifest
 
 TINY = "tiny.htdemucs"  # seeded weights: every command works without a network
 

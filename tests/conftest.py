@@ -25,7 +25,7 @@ import soundfile
 from loopback import Loopback
 from registered import OwnRegistry
 
-from stemsplit.evaluation.song import render
+from stemsplit.data.synthetic import render
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and nohup a hang-up; some of
 # them send these.

@@ -18,7 +18,7 @@ from stemsplit.checkpoints.folders import digest_of
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.ensemble import Ensemble, EnsembleConfig
+from stemsplit.models.weighted_mean import WeightedMean, WeightedMeanConfig
 
 STEMS = ("drums", "bass", "other", "vocals")
 TINY = [model.name for model in registry.list_models() if model.name.startswith("tiny.")]
@@ -160,10 +160,10 @@ class Gain(SeparationModel):
 
 
 def test_an_ensemble_is_the_weighted_mean_stem_by_stem() -> None:
-    config = EnsembleConfig(sources=("a", "b"), weights=((1.0, 0.0), (3.0, 2.0)))
+    config = WeightedMeanConfig(sources=("a", "b"), weights=((1.0, 0.0), (3.0, 2.0)))
     # The second member has its sources in another order, and one that the ensemble lacks.
     members = [Gain(("a", "b"), [1.0, 100.0]), Gain(("c", "b", "a"), [7.0, 5.0, 2.0])]
-    ensemble = Ensemble(config, members)
+    ensemble = WeightedMean(config, members)
     mix = torch.randn(3, 2, 50)
     expected = torch.stack([mix * (1 * 1 + 3 * 2) / 4, mix * 5], dim=1)
     torch.testing.assert_close(ensemble(mix), expected)
@@ -175,15 +175,15 @@ def test_an_ensemble_is_the_weighted_mean_stem_by_stem() -> None:
 
 def test_an_ensemble_is_run_as_its_members_are() -> None:
     """The end of a song comes to mdx as it comes to each of its members."""
-    config = EnsembleConfig(sources=("a",), weights=((1.0,), (1.0,)))
+    config = WeightedMeanConfig(sources=("a",), weights=((1.0,), (1.0,)))
     members = [Gain(("a",), [1.0]), Gain(("a",), [2.0])]
     for member in members:
         member.any_length, member.alignment = True, 7
-    ensemble = Ensemble(config, members)
+    ensemble = WeightedMean(config, members)
     assert (ensemble.any_length, ensemble.alignment) == (True, 7)
     members[1].any_length = False
     with pytest.raises(ValueError, match="differ in any_length"):
-        Ensemble(config, members)
+        WeightedMean(config, members)
 
 
 @given(
@@ -196,23 +196,23 @@ def test_an_ensemble_is_run_as_its_members_are() -> None:
 def test_equal_members_make_an_ensemble_equal_to_each(rows: list[list[float]], frames: int) -> None:
     weights = tuple(map(tuple, rows))
     members = [Gain(("a", "b"), [0.5, -2.0]) for _ in rows]
-    config = EnsembleConfig(sources=("a", "b"), weights=weights)
+    config = WeightedMeanConfig(sources=("a", "b"), weights=weights)
     if not all(sum(column) > 0 for column in zip(*weights, strict=True)):
         with pytest.raises(ValueError, match="each source needs a member"):
-            Ensemble(config, members)
+            WeightedMean(config, members)
         return
     mix = torch.randn(1, 2, frames)
-    torch.testing.assert_close(Ensemble(config, members)(mix), members[0](mix))
+    torch.testing.assert_close(WeightedMean(config, members)(mix), members[0](mix))
 
 
 def test_members_must_agree() -> None:
-    config = EnsembleConfig(sources=("a",), weights=((1.0,), (1.0,)))
+    config = WeightedMeanConfig(sources=("a",), weights=((1.0,), (1.0,)))
     other = Gain(("a",), [1.0])
     other.segment = 99
     with pytest.raises(ValueError, match="differ in segment"):
-        Ensemble(config, [Gain(("a",), [1.0]), other])
+        WeightedMean(config, [Gain(("a",), [1.0]), other])
     with pytest.raises(ValueError, match="a row per member"):
-        Ensemble(config, [Gain(("a",), [1.0])])
+        WeightedMean(config, [Gain(("a",), [1.0])])
 
 
 def test_the_tiny_ensemble_gives_what_its_table_says() -> None:
@@ -231,7 +231,7 @@ def test_the_tiny_ensemble_gives_what_its_table_says() -> None:
 
 def test_of_an_ensemble_only_what_the_stems_need_is_loaded() -> None:
     ensemble = loading.load("tiny.htdemucs_ft", stems=["drums"])
-    assert isinstance(ensemble, Ensemble)
+    assert isinstance(ensemble, WeightedMean)
     assert len(ensemble.members) == 1
     assert ensemble.sources == ("drums",)
     mix = torch.randn(1, 2, 4000)

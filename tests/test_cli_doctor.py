@@ -12,10 +12,10 @@ import pytest
 import torch
 from command import TINY, run
 
-from stemsplit import __version__
 from stemsplit.audio import ffmpeg
 from stemsplit.audio.ffmpeg import find_ffmpeg, list_encoders, version
 from stemsplit.cli.doctor import _without_password
+from stemsplit.version import __version__
 
 
 def findings(tmp_path: Path) -> dict[str, dict[str, str]]:

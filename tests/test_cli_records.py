@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from command import TINY, run
 
-from stemsplit.cli.docgen import records
-from stemsplit.cli.docgen.records import Objects
+from stemsplit.docgen import json_objects as records
+from stemsplit.docgen.json_objects import Objects
 from stemsplit.evaluation.report.records import SCHEMA
 
 KINDS: Mapping[str, tuple[type, ...]] = {

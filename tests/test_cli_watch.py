@@ -20,7 +20,7 @@ import soundfile
 from audio_files import noise, run_ffmpeg, store, store_wav
 from command import TINY, files_below, run
 
-from stemsplit.cli.arrivals import PATIENCE, Arrivals, seems_complete
+from stemsplit.batch.settled_files import PATIENCE, Arrivals, seems_complete
 
 
 @pytest.fixture(autouse=True)

@@ -23,8 +23,8 @@ from song_scores import NAN, song_scores, stem_measures, stem_scores
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.errors import InputError, OutputError
 from stemsplit.evaluation.report import charts, html
-from stemsplit.evaluation.report.excerpt import cut_excerpt, encode_opus
 from stemsplit.evaluation.report.published import published_scores
+from stemsplit.evaluation.report.sample import cut_excerpt, encode_opus
 from stemsplit.evaluation.scores import Audio, SongScores
 
 RATE = 8_000

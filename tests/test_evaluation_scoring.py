@@ -11,11 +11,11 @@ import pytest
 import soundfile
 import torch
 
+from stemsplit.data.layouts import SongStems
 from stemsplit.errors import InputError, UsageError
 from stemsplit.evaluation import bss_eval_v4, global_sdr, score, score_batch
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import BLOCK, find_sounds, score_sounds
-from stemsplit.evaluation.songs import SongStems
 
 RATE = 8_000
 NAMES = ("vocals", "bass")

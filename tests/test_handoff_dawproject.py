@@ -11,11 +11,11 @@ import pytest
 import soundfile
 from handoff import STEMS, session_in
 
-from stemsplit import __version__
 from stemsplit.errors import ResourceError, UsageError
 from stemsplit.handoff import dawproject
 from stemsplit.handoff.programs import PROGRAMS, check_daws, parse_daws, write_project
 from stemsplit.handoff.session import Track
+from stemsplit.version import __version__
 
 NUMBER = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
 ID = r"[A-Za-z_][\w.-]*"

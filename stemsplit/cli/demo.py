@@ -52,8 +52,8 @@ def demo(
     ratio (SDR) in dB over the whole song: higher is better; beside it stands what the unsplit song
     would score as that stem.
     """
-    from stemsplit.cli.batch import Batch
-    from stemsplit.cli.plans import SplitOptions
+    from stemsplit.batch.plan import SplitOptions
+    from stemsplit.batch.run import Batch
 
     console = Console(
         sys.stdout,
@@ -77,7 +77,7 @@ def demo(
         ),
         console,
     )
-    from stemsplit.evaluation.song import render
+    from stemsplit.data.synthetic import render
 
     batch.splitter.load()  # what can fail fails before there is anything to clean up
     console.note(f"rendering a song of {seconds:g} s (seed {seed})")

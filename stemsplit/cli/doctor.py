@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 import typer
 
-from stemsplit import __version__
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.settings import config_path, defaults_for, read_settings
 from stemsplit.errors import ExitCode, StemsplitError, printable
+from stemsplit.version import __version__
 
 app = options.new_app()
 
@@ -142,7 +142,7 @@ def _check_torch() -> Iterator[Finding]:
 def _check_torchaudio() -> Iterator[Finding]:
     try:
         # This too fails where torch does not work.
-        from stemsplit.separation.resampling import import_torchaudio
+        from stemsplit.separation.tensor_resample import import_torchaudio
 
         import_torchaudio()
     except (ImportError, OSError) as exc:
@@ -262,7 +262,7 @@ def _check_environment() -> Iterator[Finding]:
 def _variables() -> set[str]:
     """Return the variables that mean something to the program."""
     from stemsplit.cli.app import COMMANDS, load_command
-    from stemsplit.cli.docgen.pages import ENVIRONMENT
+    from stemsplit.docgen.pages import ENVIRONMENT
 
     found: set[str] = set(ENVIRONMENT)
     commands: list[Any] = [typer.main.get_command(load_command(n)) for n in COMMANDS]

@@ -11,9 +11,9 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.cli.groups import Networks
+from stemsplit.cli.split_options import Networks
 from stemsplit.errors import UsageError
-from stemsplit.separation.naming import DEFAULT_TEMPLATE
+from stemsplit.outputs.naming import DEFAULT_TEMPLATE
 from stemsplit.types import EncodingOptions
 
 app = options.new_app()
@@ -129,10 +129,10 @@ def evaluate(
             reports, estimates, references, mixture=mixture, mapping=mapping, framing=framing
         )
     assert dataset is not None
+    from stemsplit.batch.dataset import DataSet
+    from stemsplit.batch.engine_cache import Splitter
+    from stemsplit.batch.plan import SplitOptions
     from stemsplit.checkpoints import loading
-    from stemsplit.cli.dataset import DataSet
-    from stemsplit.cli.plans import SplitOptions
-    from stemsplit.cli.splitter import Splitter
 
     model = options.choose_model(model, ensemble)
     folder = out / loading.label(model)

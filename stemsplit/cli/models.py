@@ -12,7 +12,7 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.cli.events import show
+from stemsplit.cli.render import show
 from stemsplit.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def convert(
     Files of Demucs say what they are. What the community publishes needs --architecture and
     --config. No code in a file is ever run.
     """
-    from stemsplit.audio.targets import output_error
+    from stemsplit.audio.atomic import output_error
     from stemsplit.checkpoints import weights
 
     console = Console(sys.stdout, sys.stderr, quiet=quiet)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from stemsplit import __version__
 from stemsplit.errors import UsageError
 from stemsplit.types import Batch, Precision, ProgressStyle
+from stemsplit.version import __version__
 
 DEFAULT_MODEL = "htdemucs"
 

@@ -10,12 +10,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from stemsplit.audio.atomic import write_text
 from stemsplit.audio.encode import refuse_existing
-from stemsplit.audio.targets import write_text
+from stemsplit.batch.results import exit_code
 from stemsplit.cli.app import told
 from stemsplit.cli.console import Console, Meter
-from stemsplit.cli.outcomes import exit_code
 from stemsplit.cli.scoreboard import show_song, show_summary
+from stemsplit.data.layouts import SongStems, find_songs, pair_songs, song_name
 from stemsplit.errors import ExitCode, ResourceError, StemsplitError, UsageError
 from stemsplit.evaluation.progress import Work
 from stemsplit.evaluation.report.html import write_report
@@ -30,7 +31,6 @@ from stemsplit.evaluation.report.tables import (
 )
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import Framing, find_sounds, score_sounds
-from stemsplit.evaluation.songs import SongStems, find_songs, pair_songs, song_name
 from stemsplit.separation.device import keep_freed_memory
 from stemsplit.types import Progressed
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from stemsplit.cli import options
-from stemsplit.cli.groups import Networks, Outputs, Part, Reporting, split_options
 from stemsplit.cli.settings import describe
-from stemsplit.cli.streams import check_input, check_output, spooled, write_to_stdout
+from stemsplit.cli.split_options import Networks, Outputs, Part, Reporting, split_options
+from stemsplit.cli.standard_streams import check_input, check_output, spooled, write_to_stdout
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.types import Existing
 
@@ -120,15 +120,15 @@ def split(
         fail_fast=fail_fast,
         jobs=jobs,
     )
-    from stemsplit.cli.batch import Batch
+    from stemsplit.batch.run import Batch
 
     if settings.encoding.codec == "alac":
         console.warn("Traktor on Windows reads no ALAC; --codec aac is for all")
     judge = None
     if (reference is not None or report is not None) and not dry_run:
-        from stemsplit.cli.judge import Judge
+        from stemsplit.batch.scorer import ReferenceScorer
 
-        judge = Judge(
+        judge = ReferenceScorer(
             console,
             reference,
             report,

@@ -10,12 +10,12 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.cli.groups import Networks, Outputs, Part, Reporting, split_options
 from stemsplit.cli.settings import describe
+from stemsplit.cli.split_options import Networks, Outputs, Part, Reporting, split_options
 from stemsplit.errors import ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
-    from stemsplit.cli.batch import Batch
+    from stemsplit.batch.run import Batch
 
 app = options.new_app()
 
@@ -64,7 +64,7 @@ def watch(
     if not folder.is_dir():
         raise InputError("is no folder", path=folder)
     settings = split_options(context, outputs, part, networks, existing="resume")
-    from stemsplit.cli.batch import Batch
+    from stemsplit.batch.run import Batch
 
     batch = Batch(settings, console)
     try:
@@ -88,8 +88,8 @@ def _watch(
     Raises ``CheckpointError`` before the first look, and ``ResourceError`` after a lack of disk or
     memory.
     """
-    from stemsplit.cli.arrivals import Arrivals
-    from stemsplit.cli.inputs import Song, find_songs
+    from stemsplit.batch.discover import Song, find_songs
+    from stemsplit.batch.settled_files import Arrivals
 
     arrivals = Arrivals(folder, batch.options.folder, settle=settle)
     if new_only:

@@ -25,7 +25,7 @@ from stemsplit.evaluation.distortion import Distortion, fit
 from stemsplit.evaluation.progress import drain
 from stemsplit.evaluation.rounding import Replica, Size, can_hold, count_work, lacks_memory
 from stemsplit.evaluation.rounding import fit as fit_replica
-from stemsplit.evaluation.waves import Layout, Waves, arrange, blocks
+from stemsplit.evaluation.shapes import Layout, Waves, arrange, blocks
 
 TAPS = 512
 METRICS = ("sdr", "isr", "sir", "sar")

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stemsplit.evaluation.waves import Waves, answer, pair, sources_of
+from stemsplit.evaluation.shapes import Waves, answer, pair, sources_of
 
 #: Added to both energies, as the challenges of 2021 and 2023 do (see ``global_sdr``).
 EPSILON = 1e-7

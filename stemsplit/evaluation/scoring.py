@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from stemsplit.audio.ffmpeg import Block
+from stemsplit.data.alignment import align
+from stemsplit.data.layouts import STEM_FILE, SongStems, song_name
+from stemsplit.data.references import find_stems, normal, rest_of, stem_of
 from stemsplit.errors import UsageError
-from stemsplit.evaluation.alignment import align
-from stemsplit.evaluation.arrays import Arrays, NamedSong, as_array, by_name
 from stemsplit.evaluation.bss_eval import (
     BssEval,
     BssEvalScores,
@@ -27,15 +28,14 @@ from stemsplit.evaluation.bss_eval import (
     replication,
 )
 from stemsplit.evaluation.delay import DelayMeter
+from stemsplit.evaluation.in_memory import Arrays, NamedSong, as_array, by_name
 from stemsplit.evaluation.measures import Measurer
 from stemsplit.evaluation.progress import Progress, drain
-from stemsplit.evaluation.references import find_stems, normal, rest_of, stem_of
 from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM
 from stemsplit.evaluation.rounding import lacks_memory
 from stemsplit.evaluation.scores import Audio, SongScores, StemScores
-from stemsplit.evaluation.songs import STEM_FILE, SongStems, song_name
+from stemsplit.evaluation.shapes import Layout
 from stemsplit.evaluation.streaming import ScalarScores
-from stemsplit.evaluation.waves import Layout
 from stemsplit.types import Progressed
 
 BLOCK = 16_384  # samples that are measured at a time: what they become fits into few megabytes

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stemsplit.evaluation.metrics import Number
-from stemsplit.evaluation.waves import Waves, answer, blocks, pair
+from stemsplit.evaluation.shapes import Waves, answer, blocks, pair
 
 #: Transform, hop and window in samples: R. Yamamoto, E. Song and J.-M. Kim, "Parallel WaveGAN",
 #: ICASSP 2020, table 1, in the order of its reference program.

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from stemsplit.evaluation import metrics
 from stemsplit.evaluation.metrics import Parts, Sums
+from stemsplit.evaluation.shapes import Waves, pair, sources_of
 from stemsplit.evaluation.stft_distance import StftDistance
-from stemsplit.evaluation.waves import Waves, pair, sources_of
 from stemsplit.evaluation.weighted_error import LogWmse
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stemsplit.evaluation.metrics import Number
-from stemsplit.evaluation.waves import Waves, answer, blocks, pair, sources_of
+from stemsplit.evaluation.shapes import Waves, answer, blocks, pair, sources_of
 
 #: How sensitive hearing is, (Hz, dB), as measured on the filter of `torch-log-wmse` 1.1.0.
 SENSITIVITY = (

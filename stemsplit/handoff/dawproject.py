@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from stemsplit import __version__
 from stemsplit.audio.formats import RULES
-from stemsplit.audio.palette import shown_name
 from stemsplit.handoff.session import Session, Track, decimal
+from stemsplit.stem_names import shown_name
 from stemsplit.types import Format
+from stemsplit.version import __version__
 
 #: What all of its readers take; lossy ones bring their own delays with them.
 FORMATS: tuple[Format, ...] = ("wav", "aiff", "flac")

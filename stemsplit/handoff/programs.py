@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
-from stemsplit.audio.targets import output_error, sync_file
+from stemsplit.audio.atomic import output_error, sync_file
 from stemsplit.errors import UsageError
 from stemsplit.handoff import dawproject, reaper
 from stemsplit.handoff.session import Session

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid5
 
-from stemsplit.audio.palette import shown_name
 from stemsplit.errors import OutputError
 from stemsplit.handoff.session import Session, decimal, relative
+from stemsplit.stem_names import shown_name
 from stemsplit.types import Format, StreamInfo
 
 #: What Reaper calls the readers of the formats that it has one of its own for.

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsplit.audio.palette import colours_of
 from stemsplit.audio.tags.model import Tags
+from stemsplit.stem_names import colours_of
 from stemsplit.types import Format, StreamInfo
 
 TEMPO = re.compile(r"\s*(\d{2,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from stemsplit.audio.formats import check_encoding
 from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names
-from stemsplit.separation.naming import Names, check_template
-from stemsplit.separation.selection import Selection, as_stem_file
+from stemsplit.outputs.naming import Names, check_template
+from stemsplit.outputs.selection import Selection, as_stem_file
 from stemsplit.types import Daw, EncodingOptions
 
 

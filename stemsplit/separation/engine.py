@@ -14,8 +14,8 @@ from stemsplit.errors import CheckpointError, MemoryShortage, UsageError
 from stemsplit.models.base import SeparationModel
 from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
 from stemsplit.separation.device import memory_explained, return_freed_memory
-from stemsplit.separation.passage import Line, Passage, Run, Stems, gather
-from stemsplit.separation.setup import Setup, choose_setup, fitting_batch, smaller
+from stemsplit.separation.execution import Execution, choose_execution, degrade, fitting_batch
+from stemsplit.separation.queue import QueuedSong, Run, SegmentQueue, StemIterator, fill_batch
 from stemsplit.types import Batch, Precision
 
 #: Added to the deviation of the song, so that digital silence is not divided by 0 (Demucs >= 4.1).
@@ -44,9 +44,9 @@ class Engine:
         segment: float | None = None,
         batch: Batch = None,
     ) -> None:
-        self.setup = choose_setup(device, precision, batch)
+        self.setup = choose_execution(device, precision, batch)
         self._measures = batch == "auto" and self.setup.device.type == "cuda"
-        self._left: Setup | None = None  # where the CPU has taken over from, during a song
+        self._left: Execution | None = None  # where the CPU has taken over from, during a song
         # A network of any length hears each song to its very end, which no other song fits to.
         self._shares = not model.any_length
         # As many segments as there is memory for are another number in every run anyway.
@@ -73,8 +73,8 @@ class Engine:
         *,
         mean: float = 0.0,
         deviation: float = 1.0,
-        line: Line | None = None,
-    ) -> Stems:
+        line: SegmentQueue | None = None,
+    ) -> StemIterator:
         """Yield blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)`` at the model's rate.
 
         From this call on the song waits in ``line``: where a song before it leaves a batch
@@ -94,10 +94,10 @@ class Engine:
             padded=not self.model.any_length,
             alignment=self.model.alignment,
         )
-        song = Passage(stream)
-        line = Line() if line is None else line
+        song = QueuedSong(stream)
+        line = SegmentQueue() if line is None else line
         line.join(self, song)
-        return Stems(self._stems(song, line, mean, scale), partial(line.leave, self, song))
+        return StemIterator(self._stems(song, line, mean, scale), partial(line.leave, self, song))
 
     def fills(self, seconds: float) -> float:
         """Return how many batches a song of ``seconds`` fills; if below 1, it shares one."""
@@ -105,7 +105,9 @@ class Engine:
             return 1.0
         return max(1, ceil(seconds * self.sample_rate / self.hop)) / self.setup.batch
 
-    def _stems(self, song: Passage, line: Line, mean: float, scale: float) -> Generator[Tensor]:
+    def _stems(
+        self, song: QueuedSong, line: SegmentQueue, mean: float, scale: float
+    ) -> Generator[Tensor]:
         outputs = self._outputs(song, line)
         if self.model.clusters:
             outputs = self._align(outputs)
@@ -126,13 +128,13 @@ class Engine:
             before = stems[..., asked][..., self.hop :]
             yield segment, stems
 
-    def _outputs(self, song: Passage, line: Line) -> Iterator[tuple[Segment, Tensor]]:
+    def _outputs(self, song: QueuedSong, line: SegmentQueue) -> Iterator[tuple[Segment, Tensor]]:
         """Yield the segments of ``song`` with their stems."""
         try:
             while song.outputs or song.next is not None:
                 if not song.outputs:
                     others = line.others(self, song) if self._shares else []
-                    self._hear(gather(song, others, self.setup.batch))
+                    self._hear(fill_batch(song, others, self.setup.batch))
                 while song.outputs:
                     yield song.outputs.popleft()
             song.raise_error()
@@ -172,7 +174,7 @@ class Engine:
 
     def _retreat(self, shortage: MemoryShortage) -> None:
         """Change to a setup that needs less memory; raise ``shortage`` if there is none."""
-        less = smaller(self.setup)
+        less = degrade(self.setup)
         if less is None:
             raise shortage
         shortage.__traceback__ = shortage.__cause__ = shortage.__context__ = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stemsplit.checkpoints import loading
-from stemsplit.separation.chorus import Chorus
 from stemsplit.separation.device import memory_explained, resolve_device
 from stemsplit.separation.engine import Engine
+from stemsplit.separation.ensemble import EnsembleEngine
 from stemsplit.types import EngineOptions
 
 
-def load_engine(name: str, stems: Sequence[str], options: EngineOptions) -> Engine | Chorus:
+def load_engine(name: str, stems: Sequence[str], options: EngineOptions) -> Engine | EnsembleEngine:
     """Return an engine that gives ``stems`` of ``name``: a model, a checkpoint file, or several.
 
     The weights must be here: `loading.prepare` sees to that. Raises ``UsageError`` for settings
@@ -34,4 +34,4 @@ def load_engine(name: str, stems: Sequence[str], options: EngineOptions) -> Engi
         )
     if len(engines) == options.shifts == 1:
         return engines[0]
-    return Chorus(engines, shifts=options.shifts, seed=options.seed)
+    return EnsembleEngine(engines, shifts=options.shifts, seed=options.seed)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsplit.audio.formats import clip_of, depth_of
-from stemsplit.separation.manifest import Ledger
-from stemsplit.separation.selection import Selection
-from stemsplit.types import Daw, EncodingOptions, SongStatistics, StreamInfo
+from stemsplit.outputs.manifest import ManifestWriter
+from stemsplit.outputs.selection import Selection
+from stemsplit.types import Daw, EncodingOptions, ScanResult, StreamInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ class Job:
     lasting: bool = True  # whether the file of the song is there for those who open a project
     force: bool = False
     accept_truncated: bool = False
-    statistics: SongStatistics | None = None  # where the song has been scanned already
-    ledger: Ledger | None = None  # where it is written down
+    statistics: ScanResult | None = None  # where the song has been scanned already
+    ledger: ManifestWriter | None = None  # where it is written down
 
     @property
     def channels(self) -> int:

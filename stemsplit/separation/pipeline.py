@@ -18,30 +18,30 @@ from stemsplit.audio.quantise import Remainder
 from stemsplit.audio.resample import fit, has_soxr, resample
 from stemsplit.audio.tags.model import Tags
 from stemsplit.audio.tags.reading import read_tags
-from stemsplit.separation.chorus import Chorus
+from stemsplit.outputs.writer import BackgroundWriter
 from stemsplit.separation.engine import Engine
+from stemsplit.separation.ensemble import EnsembleEngine
 from stemsplit.separation.job import Job
-from stemsplit.separation.passage import Line
-from stemsplit.separation.statistics import scan
-from stemsplit.separation.writing import Writing
+from stemsplit.separation.queue import SegmentQueue
+from stemsplit.separation.scan import scan
 from stemsplit.types import (
     Event,
     Opened,
     Progressed,
-    SongStatistics,
+    ScanResult,
     Warned,
 )
 
 Block = NDArray[np.float32]
 
 
-def split(job: Job, engine: Engine | Chorus) -> Generator[Event, None, None]:
+def split(job: Job, engine: Engine | EnsembleEngine) -> Generator[Event, None, None]:
     """Separate the song of ``job`` and yield what happens; the stems appear together at the end.
 
     Memory does not depend on the length of the song. If the generator is closed early or an error
     comes up, no file is left. Raises ``InputError``, ``OutputError`` and ``ResourceError``.
     """
-    with Writing(job) as writing:
+    with BackgroundWriter(job) as writing:
         yield from separate(job, engine, writing)
         yield from writing.events()
 
@@ -63,7 +63,7 @@ class Sink(Protocol):
 
 
 def separate(
-    job: Job, engine: Engine | Chorus, writing: Sink, line: Line | None = None
+    job: Job, engine: Engine | EnsembleEngine, writing: Sink, line: SegmentQueue | None = None
 ) -> Generator[Event, None, None]:
     """Hand the stems of ``job`` to ``writing`` and yield what happens, but how the writing ends.
 
@@ -123,10 +123,10 @@ def _remarks(job: Job, model_rate: int) -> Iterator[str]:
 
 def _stems(
     job: Job,
-    engine: Engine | Chorus,
-    statistics: SongStatistics,
+    engine: Engine | EnsembleEngine,
+    statistics: ScanResult,
     stack: ExitStack,
-    line: Line | None,
+    line: SegmentQueue | None,
 ) -> Iterator[dict[str, Block]]:
     """Return an iterator of the wanted stems ``(C, n)`` by name, with the song's rate and channels.
 

@@ -22,8 +22,8 @@ from processes import Cost, describe_machine, measure, spread
 
 from stemsplit.audio.decode import read
 from stemsplit.checkpoints import loading
+from stemsplit.data.synthetic import render
 from stemsplit.evaluation.metrics import global_sdr
-from stemsplit.evaluation.song import render
 
 SIGNATURE = "955717e8"
 

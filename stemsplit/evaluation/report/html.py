@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from stemsplit import __version__
-from stemsplit.audio.targets import write_text
+from stemsplit.audio.atomic import write_text
 from stemsplit.errors import printable
-from stemsplit.evaluation.report import charts, excerpt
+from stemsplit.evaluation.report import charts
+from stemsplit.evaluation.report import sample as excerpt
 from stemsplit.evaluation.report.explanations import GROUPS, MEASURES, METRICS, Explained
 from stemsplit.evaluation.report.findings import (
     describe_error,
@@ -35,6 +35,7 @@ from stemsplit.evaluation.report.tables import (
     summarise,
 )
 from stemsplit.evaluation.scores import Audio, SongScores, StemMeasures, StemScores
+from stemsplit.version import __version__
 
 SECONDS = 30.0
 #: Seconds of sound in a page, over all songs, stems and versions: 7.7 MB at 128 kbit/s, and 10 MB

@@ -1,0 +1,1 @@
+"""From inputs and options to results: discovery, planning, scheduling, workers, locks."""

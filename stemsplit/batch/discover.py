@@ -1,0 +1,214 @@
+"""From arguments to songs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from stemsplit.audio.detect import STEM_SUFFIXES, may_be_audio, sounds_by_name
+from stemsplit.batch.playlists import is_playlist, local_path, read_names, read_playlist
+from stemsplit.errors import InputError
+from stemsplit.outputs import manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """A file to split.
+
+    ``below`` is the folder, relative to the output folder, that its stems go to: where the song was
+    below the folder that a person named. What was only ``found`` there may turn out to be no audio.
+    """
+
+    path: Path
+    below: Path = Path()
+    found: bool = False
+
+
+def find_songs(
+    arguments: Iterable[str], outputs: Path, lists: Iterable[str] = ()
+) -> Iterator[Song | InputError]:
+    """Yield the songs that ``arguments`` and the files of names ``lists`` mean, each once.
+
+    An argument is a file, a folder (all audio below it), a playlist or a pattern. Stems of earlier
+    runs are no songs: what is below ``outputs``, and what a manifest tells of, is left out. What
+    cannot be read gives an ``InputError``, to be told when its turn comes. Whether a file that is
+    named exists and is audio is not looked at here.
+    """
+    seen: set[Path] = set()
+    for song in _all(arguments, outputs, lists):
+        try:
+            if isinstance(song, InputError):
+                yield song
+            elif (identity := song.path.resolve()) not in seen:
+                seen.add(identity)
+                yield song
+        except (OSError, RuntimeError, ValueError) as exc:  # RuntimeError: a loop of symlinks
+            yield _unreadable(exc, song.path if isinstance(song, Song) else None)
+
+
+def _unreadable(exc: Exception, path: Path | str | None) -> InputError:
+    return InputError(f"cannot be read: {getattr(exc, 'strerror', None) or exc}", path=path)
+
+
+def _all(
+    arguments: Iterable[str], outputs: Path, lists: Iterable[str]
+) -> Iterator[Song | InputError]:
+    for argument in arguments:
+        yield from _explained(argument, _expand(argument, outputs, patterns=True))
+    for source in lists:
+        try:
+            names = read_names(source)
+        except InputError as error:
+            yield error
+            continue
+        for name in names:
+            for song in _explained(name, _expand(name, outputs)):
+                if isinstance(song, Song) and song.path == Path(name):
+                    yield Song(song.path, _folder_within(song.path, Path()))
+                else:
+                    yield song
+
+
+def _explained(name: str, songs: Iterator[Song | InputError]) -> Iterator[Song | InputError]:
+    """Yield ``songs``; what goes wrong with ``name`` itself ends them with an ``InputError``."""
+    try:
+        yield from songs
+    except InputError as error:
+        yield error
+    except (OSError, ValueError) as exc:
+        yield _unreadable(exc, name)
+
+
+def _expand(name: str, outputs: Path, *, patterns: bool = False) -> Iterator[Song | InputError]:
+    """Yield the song ``name``, or those of the folder, the playlist or the pattern that it is."""
+    if not name:  # an unset variable in quotes; Path takes it for the current folder
+        raise InputError("no such file: the name is empty")
+    path = local_path(name)
+    if path.is_dir():
+        yield from _required(_below(path, path, outputs), path)
+    elif is_playlist(path):
+        for entry in read_playlist(path):
+            if isinstance(entry, InputError):
+                yield entry
+            else:
+                yield Song(entry, _folder_within(entry, path.parent))
+    elif patterns and not os.path.lexists(path) and any(char in name for char in "*?["):
+        yield from _matching(path, outputs)
+    else:
+        yield Song(path)
+
+
+def _folder_within(path: Path, base: Path) -> Path:
+    """Return the folder of ``path`` relative to ``base``; where it is not below, nothing."""
+    relative = Path(os.path.relpath(path.parent, base))
+    return Path() if ".." in relative.parts else relative
+
+
+def _required(songs: Iterator[Song | InputError], folder: Path) -> Iterator[Song | InputError]:
+    """Yield ``songs``; raise ``InputError`` if there are none."""
+    first = next(songs, None)
+    if first is None:
+        raise InputError("this folder holds no audio files", path=folder)
+    yield first
+    yield from songs
+
+
+def _below(folder: Path, base: Path, outputs: Path) -> Iterator[Song | InputError]:
+    """Yield the songs in and below ``folder`` in a stable order, relative to ``base``."""
+    for parent in _walk(folder, outputs):
+        if isinstance(parent, InputError):
+            yield parent
+            continue
+        names = sorted(os.listdir(parent))
+        stems = manifest.outputs_in(parent, names)
+        for name in names:
+            path = parent / name
+            if _is_song(path) and path not in stems:
+                yield Song(path, _folder_within(path, base), found=True)
+
+
+def _walk(folder: Path, outputs: Path) -> Iterator[Path | InputError]:
+    """Yield ``folder`` and those below it that may hold songs, each once, links to folders last.
+
+    A folder that cannot be read gives an ``InputError``.
+    """
+    seen = {identity_of(outputs)} - {identity_of(folder)}
+    waiting, links = [folder], list[Path]()
+    while waiting or links:
+        parent = waiting.pop() if waiting else links.pop(0)
+        try:
+            names = sorted(os.listdir(parent))
+            identity = identity_of(parent)
+        except OSError as exc:
+            yield _unreadable(exc, parent)
+            continue
+        if identity in seen or manifest.NAME in names:
+            continue
+        seen.add(identity)
+        yield parent
+        visible = [parent / name for name in names if not name.startswith(".")]
+        folders = [path for path in visible if os.path.isdir(path)]
+        waiting += [path for path in reversed(folders) if not path.is_symlink()]
+        links += [path for path in folders if path.is_symlink()]
+
+
+def identity_of(folder: Path) -> tuple[int, int] | None:
+    """Return what stays the same of a folder, whatever path leads to it; None if there is none."""
+    try:
+        status = folder.stat()
+    except OSError:  # gone meanwhile, or behind a folder that may not be entered
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_song(path: Path) -> bool:
+    """Return whether a file that nobody named is to be split, or told if that cannot be done."""
+    name = path.name
+    if name.startswith(".") or name.lower().endswith(STEM_SUFFIXES):
+        return False
+    if not os.path.isfile(path):
+        return sounds_by_name(name) and path.is_symlink() and not os.path.exists(path)
+    return sounds_by_name(name) or may_be_audio(path)
+
+
+def _matching(pattern: Path, outputs: Path) -> Iterator[Song | InputError]:
+    """Yield the songs that ``pattern`` matches, or that are below folders that it matches.
+
+    As in a shell, but ``**`` is any number of folders. Mirrored is what is below the last folder
+    that is written out.
+    """
+    parts = pattern.parts
+    literal = next(i for i, part in enumerate(parts) if any(char in part for char in "*?["))
+    base = Path(*parts[:literal])
+    matched = False
+    for path in _glob(base, parts[literal:], outputs):
+        if path.is_dir():
+            songs = list(_below(path, base, outputs))
+        else:
+            songs = [Song(path, _folder_within(path, base), found=True)] if _is_song(path) else []
+        matched = matched or bool(songs)
+        yield from songs
+    if not matched:
+        raise InputError("no such file, and no audio file that this pattern matches", path=pattern)
+
+
+def _glob(base: Path, parts: Sequence[str], outputs: Path) -> Iterator[Path]:
+    if not parts:
+        yield base
+        return
+    if parts[0] == "**":
+        if len(parts) == 1:
+            yield base
+            return
+        for folder in _walk(base, outputs):
+            if isinstance(folder, Path):
+                yield from _glob(folder, parts[1:], outputs)
+        return
+    with os.scandir(base) as entries:
+        names = sorted(entry.name for entry in entries if fnmatch(entry.name, parts[0]))
+    for path in (base / name for name in names if not name.startswith(".")):
+        if len(parts) == 1 or path.is_dir():
+            yield from _glob(path, parts[1:], outputs)

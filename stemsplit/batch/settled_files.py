@@ -1,0 +1,118 @@
+"""Which files in a folder are complete, and have not been handed over: by looking now and then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsplit.audio.decode import decode
+from stemsplit.audio.probe import probe
+from stemsplit.batch.discover import identity_of
+from stemsplit.errors import InputError
+
+#: How many times as long one waits for a file that looks unfinished: exports pause, copies stall.
+PATIENCE = 10
+#: What browsers and programs that copy call a file until they are done with it.
+UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp")
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A file: what it was like when it was last seen, since when, and what is known of it."""
+
+    status: tuple[int, int, int]
+    since: float  # s, of a monotonic clock
+    doubtful: bool = False
+    handled: bool = False
+
+
+class Arrivals:
+    """The files in and below ``folder``, but in ``outputs``, and how long they have been quiet.
+
+    A file that has not changed for ``settle`` seconds is complete, if it can be decoded to an end
+    that it has announced. Of others nobody can tell: they have `PATIENCE`.
+    """
+
+    def __init__(self, folder: Path, outputs: Path, *, settle: float) -> None:
+        self._folder = folder
+        self._outputs = outputs
+        self._settle = settle
+        # By path as text: a Path for each would cost more than the look itself.
+        self._files: dict[str, _Watched] = {}
+
+    def pass_over(self) -> None:
+        """Take the files that are there for handled, as they are now."""
+        for path, status in self._scan():
+            self._files[path] = _Watched(status, 0.0, handled=True)
+
+    def look(self, now: float) -> list[Path]:
+        """Return the files whose time has come at ``now`` (s), and that may be handed over.
+
+        What is gone is forgotten; what has changed is new.
+        """
+        before, self._files = self._files, {}
+        for path, status in self._scan():
+            known = before.get(path)
+            same = known is not None and known.status == status
+            self._files[path] = known if known and same else _Watched(status, now)
+        return [
+            Path(path)
+            for path, file in self._files.items()
+            if not file.handled
+            and now - file.since >= self._settle * (PATIENCE if file.doubtful else 1)
+        ]
+
+    def choose(self, candidates: Iterable[Path], songs: Set[Path]) -> Iterator[Path]:
+        """Yield those of ``candidates`` that are ``songs``, and complete: they are handed over."""
+        for path in candidates:
+            file = self._files[str(path)]
+            if path in songs and not file.doubtful and not seems_complete(path):
+                file.doubtful = True
+                continue
+            file.handled = True
+            if path in songs:
+                yield path
+
+    def _scan(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        """Yield every file that may be a song, with what changes when it is written to."""
+        seen = {identity_of(self._outputs)} - {identity_of(self._folder)}
+        waiting = [self._folder]
+        while waiting:
+            folder = waiting.pop()
+            if (identity := identity_of(folder)) is None or identity in seen:
+                continue  # gone meanwhile, or a loop of links
+            seen.add(identity)
+            place = "" if folder == Path() else str(folder)  # as a Path would write it
+            with suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name.lower().endswith(UNFINISHED):
+                        continue
+                    if entry.is_dir():
+                        waiting.append(Path(entry.path))
+                        continue
+                    with suppress(OSError):  # gone meanwhile, or a link to nowhere
+                        status = entry.stat()
+                        yield (
+                            os.path.join(place, entry.name),
+                            (status.st_size, status.st_mtime_ns, status.st_ino),
+                        )
+
+
+def seems_complete(path: Path) -> bool:
+    """Return whether the audio file at ``path`` announces its length, and can be decoded so far.
+
+    A WAV that is being recorded or exported has a placeholder for its length, and so has a FLAC.
+    """
+    try:
+        info = probe(path)
+        if info.duration is None:
+            return False
+        with decode(info) as blocks:
+            for _block in blocks:
+                pass
+    except InputError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Songs with stems: layouts, reading and alignment, synthetic songs."""

@@ -1,0 +1,90 @@
+"""Man pages, shell completions and the README's table of models, made from what the program knows.
+
+``python -m stemsplit.docgen write`` makes ``man/``, ``completions/`` and that table anew;
+``… check`` exits with 1 and names the files that are not what ``write`` would make.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stemsplit.docgen.bash import render_bash
+from stemsplit.docgen.fish import render_fish
+from stemsplit.docgen.man import render_pages
+from stemsplit.docgen.man5 import render_section_5
+from stemsplit.docgen.readme import render_readme
+from stemsplit.docgen.tree import read_commands
+from stemsplit.docgen.zsh import render_zsh
+
+ROOT = Path(__file__).parents[2]
+
+
+def render(root: Path) -> dict[Path, str]:
+    """Return the content of every generated file, by its path below ``root``.
+
+    The README is generated in part: what is there stays but for the table. Without one, none comes.
+    """
+    commands = read_commands()
+    readme = root / "README.md"
+    pages = render_pages(commands) | render_section_5(commands)
+    files = {Path("man", f"man{name[-1]}", name): text for name, text in pages.items()}
+    if readme.exists():
+        files[Path(readme.name)] = render_readme(readme.read_text(encoding="utf-8"))
+    return files | {
+        Path("completions", "stemsplit.bash"): render_bash(commands),
+        Path("completions", "_stemsplit"): render_zsh(commands),
+        Path("completions", "stemsplit.fish"): render_fish(commands),
+    }
+
+
+def find_stale(root: Path) -> list[Path]:
+    """Return the files below ``root`` that differ from what they should be, or should not be."""
+    wanted = render(root)
+    there = [
+        path.relative_to(root)
+        for folder in ("man", "completions")
+        for path in root.glob(f"{folder}/**/*")
+        if path.is_file()
+    ]
+    stale = {path for path in there if path not in wanted}
+    for path, text in wanted.items():
+        try:
+            if (root / path).read_bytes() != text.encode():
+                stale.add(path)
+        except FileNotFoundError:
+            stale.add(path)
+    return sorted(stale)
+
+
+def write(root: Path) -> list[Path]:
+    """Make all files below ``root`` what they should be; return those that changed."""
+    wanted = render(root)
+    stale = find_stale(root)
+    for path in stale:
+        if path in wanted:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(wanted[path].encode())
+        else:
+            (root / path).unlink()
+    return stale
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """Write or check; return the exit code."""
+    # What a person has added to the registry belongs in no file of the repository.
+    os.environ.pop("STEMSPLIT_REGISTRY", None)
+    match list(arguments):
+        case ["write"]:
+            for path in write(root):
+                print(f"{'wrote' if (root / path).exists() else 'removed'} {path}")
+            return 0
+        case ["check"]:
+            stale = find_stale(root)
+            for path in stale:
+                print(f"stale: {path} (python -m stemsplit.docgen write)", file=sys.stderr)
+            return 1 if stale else 0
+    print("usage: python -m stemsplit.docgen write|check", file=sys.stderr)
+    return 2

@@ -1,0 +1,122 @@
+"""The pages of section 5: the configuration file, and the JSON that the commands write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from stemsplit.cli.settings import NOT_SETTINGS
+from stemsplit.docgen.man import (
+    bold,
+    entry,
+    escape,
+    example,
+    italic,
+    keys,
+    option_text,
+    paragraphs,
+    preamble,
+    prose,
+)
+from stemsplit.docgen.pages import FILES, PAGES
+from stemsplit.docgen.tree import PROGRAM, CommandEntry, OptionEntry, walk
+
+_CONFIG_DESCRIPTION = (
+    "The configuration file holds what a person would otherwise say each time. It is a TOML file: "
+    'a setting is the long name of an option without its dashes, as in `format = "flac"`. A flag '
+    "is `true` or `false`, and an option that counts is a number. What takes names with commas "
+    "between them takes a list of names as well, and what can be given several times is a list "
+    "(a single one may stand without it).",
+    "Settings at the top are for `stemsplit FILE` and, where another command has an option with "
+    "the same environment variable, for that one too. A table such as `[demo]` or `[models.pull]` "
+    "is for that command alone, and goes before those at the top.",
+    "What is on the command line goes before the environment, the environment before this file, "
+    "and this file before the defaults: those of the model, then those of the program. "
+    "`stemsplit config show` shows what holds and where each value comes from. A setting that no "
+    "option has is an error.",
+    "A setting gives way to an option that excludes it: `stems` to `--two-stems`, `model` to "
+    "`--ensemble`, `skip-existing` to `--force`, `preview` to `--start`, and the other way round. "
+    "A flag that is `true` here cannot be taken back on the command line; with "
+    "`STEMSPLIT_CONFIG=/dev/null` nothing of this file holds.",
+)
+_QUOTE = '"'
+_CONFIG_EXAMPLE = (
+    'model = "htdemucs_ft"',
+    'out = "/home/me/stems"',
+    'format = "flac"',
+    'mix = ["karaoke=mix-0.9*vocals", "band=mix-vocals"]',
+    "",
+    "[demo]",
+    'model = "htdemucs"',
+)
+_JSON_DESCRIPTION = (
+    "With `--json` a command writes objects to standard output, one a line (NDJSON), in UTF-8. "
+    "Each has a key `schema`, the version of its description. Within a version keys may be added, "
+    "but none is removed and none changes its meaning: a program should pass over keys that it "
+    "does not know, and refuse a version that it does not know.",
+    "Paths are as they were given, or made from what was given. Bytes in them that are no UTF-8 "
+    "stand as lone surrogates, as in Python.",
+)
+
+
+def render_section_5(commands: Iterable[CommandEntry]) -> dict[str, str]:
+    """Return the pages of section 5 by file name."""
+    commands = list(commands)
+    pages = {"config": _config(commands), "json": _json(commands)}
+    return {f"{PROGRAM}-{name}.5": "\n".join(lines) + "\n" for name, lines in pages.items()}
+
+
+def _config(commands: list[CommandEntry]) -> Iterator[str]:
+    yield from preamble(f"{PROGRAM}-config", 5)
+    yield from (".SH NAME", f"{escape(PROGRAM)}\\-config \\- the configuration file of {PROGRAM}")
+    yield ".SH DESCRIPTION"
+    yield from paragraphs(_CONFIG_DESCRIPTION)
+    default = next(command for command in commands if command.is_default)
+    yield ".SH SETTINGS"
+    for option in _settings(default):
+        yield from entry(_head(option), "\n".join(option_text(option)))
+    yield ".SH SETTINGS OF OTHER COMMANDS"
+    for command in walk(commands):
+        if command.is_default or command.commands:
+            continue
+        names = ", ".join(bold(option.long[2:]) for option in _settings(command))
+        yield from entry(bold(f"[{'.'.join(command.words)}]"), f"{names}." if names else "None.")
+    yield ".SH EXAMPLES"
+    yield from example("With better weights, in another format, but a quick demo:", _CONFIG_EXAMPLE)
+    yield ".SH ENVIRONMENT"
+    yield from entry(bold("STEMSPLIT_CONFIG"), prose("A file to read in place of this one."))
+    yield ".SH FILES"
+    path = next(path for path in FILES if path.endswith("config.toml"))
+    yield from entry(italic(path), prose(FILES[path]))
+    yield from (".SH SEE ALSO", f"{bold(PROGRAM)}(1), {bold(f'{PROGRAM}-json')}(5)")
+
+
+def _settings(command: CommandEntry) -> list[OptionEntry]:
+    return [option for option in command.options if option.long[2:] not in NOT_SETTINGS]
+
+
+def _head(option: OptionEntry) -> str:
+    name = bold(option.long[2:])
+    if option.value is None:
+        return f"{name} = " + (italic("NUMBER") if option.repeats else italic("true|false"))
+    if option.value.kind == "choice":
+        return f"{name} = " + "|".join(bold(f'"{word}"') for word in option.value.words)
+    placeholder = italic(option.value.metavar)
+    if option.value.minimum is None:  # no number
+        placeholder = f"{bold(_QUOTE)}{placeholder}{bold(_QUOTE)}"
+    return f"{name} = " + (f"[{placeholder}, ...]" if option.repeats else placeholder)
+
+
+def _json(commands: list[CommandEntry]) -> Iterator[str]:
+    yield from preamble(f"{PROGRAM}-json", 5)
+    yield from (".SH NAME", f"{escape(PROGRAM)}\\-json \\- the JSON that {PROGRAM} writes")
+    yield ".SH DESCRIPTION"
+    yield from paragraphs(_JSON_DESCRIPTION)
+    for command in commands:
+        page = PAGES[command.name]
+        if objects := [*page.records.items(), *page.events.items()]:
+            yield f".SH {escape(command.invocation.upper())}"
+            for number, (introduction, fields) in enumerate(objects):
+                yield from (".PP",) if number else ()
+                yield prose(introduction)
+                yield from keys(fields)
+    yield from (".SH SEE ALSO", f"{bold(PROGRAM)}(1), {bold(f'{PROGRAM}-config')}(5)")

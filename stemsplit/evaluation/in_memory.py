@@ -1,0 +1,117 @@
+"""Stems of a song in memory, side by side, as those of files are."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stemsplit.audio.ffmpeg import Block
+from stemsplit.errors import UsageError
+from stemsplit.evaluation.shapes import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Tracks in memory: references of the ``scored`` stems, all estimates, a mixture if any."""
+
+    tracks: Block  # (S, C, T)
+    scored: list[str]
+    sample_rate: int
+
+    @classmethod
+    def of(
+        cls, estimates: Mapping[str, Any], references: Mapping[str, Any], mixture: Any, rate: int
+    ) -> Arrays:
+        """Return the tracks; raise ``UsageError`` where they are not of one shape ``(C, T)``."""
+        scored = [name for name in estimates if name in references]
+        if references and not scored:
+            raise UsageError("no estimate has the name of a reference")
+        tracks = {f"reference {name}": references[name] for name in scored}
+        tracks |= {f"estimate {name}": estimates[name] for name in estimates}
+        if mixture is not None:
+            tracks["mixture"] = mixture
+        arrays = {name: as_array(track) for name, track in tracks.items()}
+        if not arrays:
+            raise UsageError("there are no estimates")
+        first_name, first = next(iter(arrays.items()))
+        for name, array in arrays.items():
+            if array.ndim != 2 or array.shape != first.shape or not array.size:
+                raise UsageError(
+                    f"arrays are all of one shape (C, T): {name} is {array.shape}, "
+                    f"{first_name} is {first.shape}"
+                )
+            if not np.isfinite(array).all():
+                raise UsageError(f"{name} holds values that are no numbers (NaN or infinite)")
+        return cls(np.stack(list(arrays.values())), scored, rate)
+
+    @property
+    def channels(self) -> int:
+        return int(self.tracks.shape[1])
+
+    @property
+    def frames(self) -> int:
+        return int(self.tracks.shape[2])
+
+    def blocks(self, block_frames: int | None = None) -> Generator[Block]:
+        size = block_frames or self.sample_rate
+        for start in range(0, self.frames, size):
+            yield self.tracks[..., start : start + size]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSong:
+    """One song of a batch: stems ``(C, T)`` by name, and a mixture if any."""
+
+    estimates: dict[str, Block]
+    references: dict[str, Block] | None
+    mixture: Block | None
+
+
+def by_name(
+    estimates: Any, references: Any, mixture: Any, layout: Layout, names: Sequence[str] | None
+) -> list[NamedSong]:
+    """Return the songs of ``(B, S, T, C)``, or ``(B, S, C, T)``, with their stems by name.
+
+    The mixtures are ``(B, T, C)`` or ``(B, C, T)``. Without ``names`` the stems are counted, from
+    ``source 1`` on. Raises ``UsageError`` for shapes that do not go together.
+    """
+    guess = _songs("estimates", estimates, layout, 4)
+    truth = None if references is None else _songs("references", references, layout, 4)
+    mixes = None if mixture is None else _songs("mixture", mixture, layout, 3)
+    if truth is not None and truth.shape != guess.shape:
+        raise UsageError(
+            f"references {np.shape(references)} and estimates {np.shape(estimates)} differ in shape"
+        )
+    if mixes is not None and len(mixes) != len(guess):
+        raise UsageError(f"{len(mixes)} mixtures do not fit {len(guess)} songs")
+    stems = list(names or (f"source {k}" for k in range(1, guess.shape[1] + 1)))
+    if len(set(stems)) != guess.shape[1]:
+        raise UsageError(f"{len(set(stems))} names do not fit {guess.shape[1]} sources")
+    return [
+        NamedSong(
+            dict(zip(stems, song, strict=True)),
+            None if truth is None else dict(zip(stems, truth[k], strict=True)),
+            None if mixes is None else mixes[k],
+        )
+        for k, song in enumerate(guess)
+    ]
+
+
+def _songs(what: str, waves: Any, layout: Layout, dimensions: int) -> Block:
+    """Return ``waves`` with channels before samples."""
+    if layout not in ("STC", "SCT"):
+        raise UsageError(f"layout {layout!r} is neither 'STC' nor 'SCT'")
+    songs = as_array(waves)
+    if songs.ndim != dimensions:
+        raise UsageError(f"{what}: the dimensions are not those of the layout {layout!r}")
+    return songs if layout == "SCT" else songs.swapaxes(-1, -2)
+
+
+def as_array(track: Any) -> Block:
+    """Return an array or a tensor, which may be on a device and have a gradient, as float32."""
+    if hasattr(track, "detach"):
+        track = track.detach().cpu()
+    return np.asarray(track, np.float32)

@@ -1,0 +1,111 @@
+"""The part of a song that a page lets people hear and see: chosen by rule, read, encoded."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import ffmpeg
+import numpy as np
+
+from stemsplit.audio.ffmpeg import Block, Process, as_bytes, command
+from stemsplit.data.alignment import Alignment, align
+from stemsplit.errors import ResourceError
+from stemsplit.evaluation.scores import Audio, SongScores
+
+REFERENCE, ESTIMATE, ERROR = VERSIONS = ("reference", "estimate", "error")
+#: kbit/s of Opus, stereo, at which listeners hardly tell it from what it was made of.
+BITRATE = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """``signals`` by stem and version, stereo ``(2, T)``, from the frame ``start`` of the song."""
+
+    start: int
+    frames: int
+    signals: Mapping[str, Mapping[str, Block]]
+
+
+def cut_excerpt(song: SongScores, seconds: float) -> Excerpt:
+    """Return ``seconds`` of the song (all of it where it is shorter), the most telling ones.
+
+    These begin at the whole second from which on the errors of all stems together have the most
+    energy; without references, where the stems have it. Each stem of ``song.estimates`` has an
+    estimate; those with a reference have that and the error, estimate − reference, too. Raises
+    ``InputError`` for files that cannot be read again.
+    """
+    tracks = align([*song.estimates.values(), *_references(song)], sample_rate=song.sample_rate)
+    frames = min(tracks.frames, max(1, round(seconds * song.sample_rate)))
+    start = choose_start(song, tracks, frames)
+    found = np.zeros((len(song.estimates) + len(_references(song)), 2, frames), np.float32)
+    position = -start
+    with contextlib.closing(tracks.blocks()) as blocks:
+        for block in blocks:
+            if position >= frames:
+                break
+            wanted = block[..., max(0, -position) : max(0, frames - position)]
+            place = max(0, position)
+            found[..., place : place + wanted.shape[-1]] = wanted  # one channel goes to both
+            position += block.shape[-1]
+    estimates = dict(zip(song.estimates, found, strict=False))
+    references = dict(zip(_scored(song), found[len(estimates) :], strict=True))
+    signals = {}
+    for name, estimate in estimates.items():
+        signals[name] = {ESTIMATE: estimate}
+        if name in references:
+            truth = references[name]
+            signals[name] = {REFERENCE: truth, ESTIMATE: estimate, ERROR: estimate - truth}
+    return Excerpt(start=start, frames=frames, signals=signals)
+
+
+def choose_start(song: SongScores, tracks: Alignment, frames: int) -> int:
+    """Return the frame at which the most telling ``frames`` begin, as `cut_excerpt` says."""
+    if frames >= tracks.frames:
+        return 0
+    names, scored = list(song.estimates), _scored(song)
+    energy = np.zeros(-(-tracks.frames // song.sample_rate))
+    for second, block in enumerate(tracks.blocks(song.sample_rate)):
+        truths = dict(zip(scored, block[len(names) :], strict=True))
+        # Stems without a reference have no error; where no stem has one, they count themselves.
+        for name, guess in zip(names, block, strict=False):
+            if not scored or name in truths:
+                error = guess - truths[name] if scored else guess
+                energy[second] += np.sum(error.astype(np.float64) ** 2)
+    last = (tracks.frames - frames) // song.sample_rate
+    width = max(1, round(frames / song.sample_rate))
+    windows = np.convolve(energy, np.ones(width), "valid")[: last + 1]
+    return int(np.argmax(windows)) * song.sample_rate
+
+
+def _scored(song: SongScores) -> list[str]:
+    return [name for name in song.estimates if name in song.references]
+
+
+def _references(song: SongScores) -> list[Audio]:
+    return [song.references[name] for name in _scored(song)]
+
+
+def encode_opus(signal: Block, sample_rate: int) -> bytes:
+    """Return ``signal`` (2, T) as Opus in Ogg, at `BITRATE` kbit/s.
+
+    Raises ``ResourceError`` when ffmpeg fails or has no libopus.
+    """
+    source = ffmpeg.input("pipe:0", format="f32le", ac=2, ar=sample_rate, protocol_whitelist="pipe")
+    # Of the five rates that Opus knows, 48 kHz alone holds all that can be heard.
+    form = {"format": "ogg", "acodec": "libopus", "ar": 48_000, "audio_bitrate": f"{BITRATE}k"}
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "signal.ogg"
+        # Exact bits: a serial number drawn at random would make each page another file.
+        graph = source.output(
+            f"file:{target}", **form, fflags="+bitexact", **{"flags:a": "bitexact"}
+        )
+        with Process(command(graph), feed=True) as process:
+            with contextlib.suppress(BrokenPipeError):  # the status tells why it read no further
+                process.stdin.write(as_bytes(signal))
+            if process.finish() != 0:
+                raise ResourceError(f"ffmpeg cannot encode Opus: {process.reason}")
+        return target.read_bytes()

@@ -1,0 +1,75 @@
+"""Several networks as one: for each stem the weighted mean of what the members give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stemsplit.models.base import SeparationModel
+
+#: What members have in common, and their ensemble with them.
+AGREED = ("sample_rate", "channels", "segment", "standardised", "any_length", "alignment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedMeanConfig:
+    """What an ensemble adds to its members; ``weights``: a row per member, a column per source."""
+
+    sources: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+
+class WeightedMean(SeparationModel):
+    """The weighted mean of ``members``, stem by stem.
+
+    Beside its configuration it takes its members, networks that agree in all that is `AGREED`.
+    Raises ``ValueError`` where they do not, or where a source has no member.
+    """
+
+    Config = WeightedMeanConfig
+
+    def __init__(self, config: WeightedMeanConfig, members: Sequence[SeparationModel]) -> None:
+        first = members[0]
+        super().__init__(
+            config,
+            channels=first.channels,
+            sample_rate=first.sample_rate,
+            segment=first.segment,
+        )
+        for member in members:
+            for name in AGREED:
+                if getattr(member, name) != getattr(first, name):
+                    raise ValueError(f"the members of an ensemble differ in {name}")
+        for name in AGREED:
+            setattr(self, name, getattr(first, name))
+        self.members = nn.ModuleList(members)
+        if [len(row) for row in config.weights] != [len(config.sources)] * len(members):
+            raise ValueError("weights need a row per member and a column per source")
+        self._totals = [sum(column) for column in zip(*config.weights, strict=True)]
+        if not all(total > 0 for total in self._totals):
+            raise ValueError("each source needs a member with a weight above 0")
+        #: What each member gives: to which source, which of its own sources, with which weight.
+        self._shares = [
+            [
+                (column, member.sources.index(source), weight)
+                for column, (source, weight) in enumerate(zip(config.sources, row, strict=True))
+                if weight != 0
+            ]
+            for member, row in zip(members, config.weights, strict=True)
+        ]
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, as fp32; the same ``T``.
+
+        The members run one after the other, so memory holds the work of one.
+        """
+        sums: list[Tensor | float] = [0.0] * len(self.sources)
+        for member, shares in zip(self.members, self._shares, strict=True):
+            estimates = member(mix)
+            for column, index, weight in shares:
+                sums[column] = sums[column] + estimates[:, index].float() * weight
+        means = [part / total for part, total in zip(sums, self._totals, strict=True)]
+        return torch.stack(means, dim=1)

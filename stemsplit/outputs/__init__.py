@@ -1,0 +1,1 @@
+"""What is written: selection and mixes, names, manifests, writers, projects."""

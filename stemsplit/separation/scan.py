@@ -1,0 +1,76 @@
+"""The first pass over a song: what only a whole decode tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import closing
+from math import sqrt
+from threading import Event
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplit.audio.blocks import FrameCounter
+from stemsplit.audio.decode import decode
+from stemsplit.audio.resample import resample
+from stemsplit.errors import InputError
+from stemsplit.types import ScanResult, StreamInfo
+
+
+def scan(
+    info: StreamInfo,
+    sample_rate: int,
+    *,
+    accept_truncated: bool = False,
+    stop: Event | None = None,
+) -> ScanResult:
+    """Return length and statistics of a song, as a model at ``sample_rate`` (Hz) hears it.
+
+    Decodes the whole song once, block by block. Raises ``InputError`` for a song without a frame,
+    with values that are no numbers, or that cannot be decoded to its end; ``CancelledError`` once
+    another thread has set ``stop``.
+    """
+    counter = FrameCounter(info)
+    with decode(info, accept_truncated=accept_truncated) as decoder:
+        heard = resample(
+            counter.count(_until(stop, decoder)),
+            channels=info.channels,
+            from_rate=info.sample_rate,
+            to_rate=sample_rate,
+        )
+        with closing(heard):
+            frames, mean, deviation = _moments(heard)
+    if counter.frames == 0:
+        reason = f"ends before {info.first_frame / info.sample_rate:g} s"
+        reason = reason if info.first_frame else "holds no audio: 0 frames"
+        raise InputError(reason, path=info.path)
+    return ScanResult(
+        frames=counter.frames,
+        model_frames=frames,
+        mean=mean,
+        deviation=deviation,
+        warnings=tuple(decoder.warnings),
+    )
+
+
+def _until(
+    stop: Event | None, blocks: Iterable[NDArray[np.float32]]
+) -> Iterator[NDArray[np.float32]]:
+    for block in blocks:
+        if stop is not None and stop.is_set():
+            raise CancelledError
+        yield block
+
+
+def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[int, float, float]:
+    """Return frames, mean and unbiased deviation of the average of the channels of ``blocks``."""
+    frames, total, squares = 0, 0.0, 0.0
+    for block in blocks:
+        mono = block.mean(axis=0, dtype=np.float64)
+        frames += len(mono)
+        total += float(mono.sum())
+        squares += float(mono @ mono)
+    mean = total / max(1, frames)
+    variance = (squares - frames * mean * mean) / max(1, frames - 1)
+    return frames, mean, sqrt(max(0.0, variance))

@@ -1,0 +1,126 @@
+"""Stems and mixes of them: what is asked for, and the sums that come out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stemsplit.errors import UsageError
+from stemsplit.outputs.selection import as_stem_file, parse_mix, select_stems
+
+STEMS = ("drums", "bass", "other", "vocals")
+SONG = np.arange(8, dtype=np.float32).reshape(2, 4)
+PARTS = {name: SONG * factor for name, factor in zip(STEMS, (1, 2, 4, 8), strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "needed"),
+    [
+        ({}, STEMS, STEMS),
+        ({"stems": ["vocals", "bass", "vocals"]}, ("vocals", "bass"), ("bass", "vocals")),
+        ({"two_stems": "bass"}, ("bass", "no_bass"), ("bass",)),
+        ({"mixes": ["quiet=0.5*mix-drums"]}, (*STEMS, "quiet"), STEMS),
+        ({"stems": ["none"], "mixes": ["k=mix-vocals"]}, ("k",), ("vocals",)),
+        ({"stems": ["other"], "sum_to_mix": "other"}, ("other",), ("drums", "bass", "vocals")),
+        ({"stems": ["bass"], "sum_to_mix": "other"}, ("bass",), ("bass",)),
+        ({"stems": ["bass"], "sum_to_mix": "spread"}, ("bass",), STEMS),
+    ],
+)
+def test_only_the_stems_that_count_are_needed(
+    words: dict[str, object], wanted: tuple[str, ...], needed: tuple[str, ...]
+) -> None:
+    selection = select_stems(STEMS, **words)  # type: ignore[arg-type]
+    assert (selection.wanted, selection.needed) == (wanted, needed)
+
+
+@pytest.mark.parametrize(
+    ("mix", "factor"),
+    [
+        ("a=drums+bass+other", 7),
+        ("a=mix-0.9*vocals", 1 - 7.2),
+        (" a = - drums + 2*bass - .5 * other ", 1),
+        ("a=mix+mix-vocals+vocals+bass", 4),
+        ("a=3.*drums", 3),
+    ],
+)
+def test_a_mix_is_the_sum_that_it_says(mix: str, factor: float) -> None:
+    selection = select_stems(STEMS, ["none"], mixes=[mix])
+    made = selection.combine(PARTS, SONG, ["a"])["a"]
+    np.testing.assert_allclose(made, SONG * factor, rtol=1e-6)
+    assert selection.needs_song(["a"]) == ("mix" in selection.recipes["a"])
+
+
+def test_the_song_is_needed_for_what_it_is_part_of() -> None:
+    selection = select_stems(STEMS, two_stems="vocals")
+    assert not selection.needs_song(["vocals"])
+    assert selection.needs_song(["no_vocals"])
+    assert as_stem_file(select_stems(STEMS)).needs_song(["stems"])
+
+
+@given(st.sampled_from([*STEMS, "spread"]), st.randoms())
+def test_stems_that_sum_to_the_mix_do(target: str, random: object) -> None:
+    generator = np.random.default_rng(random.getrandbits(32))  # type: ignore[attr-defined]
+    stems = {name: generator.standard_normal((2, 100)).astype(np.float32) for name in STEMS}
+    song = generator.standard_normal((2, 100)).astype(np.float32)
+    selection = select_stems(STEMS, sum_to_mix=target, mixes=["all=drums+bass+other+vocals"])
+    made = selection.combine(stems, song, selection.wanted)
+    residual = song - sum(made[name] for name in STEMS)
+    assert 20 * np.log10(np.abs(residual).max()) < -90
+    for name in STEMS:
+        assert (made[name] is stems[name]) == (target not in (name, "spread"))
+    missing = song - sum(stems.values())
+    if target == "spread":
+        np.testing.assert_allclose(made["bass"], stems["bass"] + missing / 4, atol=1e-5)
+    assert np.abs(made["all"] - song).max() < 1e-5
+
+
+def test_the_rest_is_the_song_without_the_stem_even_if_that_sums_to_the_mix() -> None:
+    selection = select_stems(STEMS, two_stems="other", sum_to_mix="other")
+    made = selection.combine(PARTS, SONG, selection.wanted)
+    np.testing.assert_array_equal(made["other"] + made["no_other"], SONG)
+    np.testing.assert_array_equal(made["no_other"], 11 * SONG)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ({"stems": ["bass"], "two_stems": "bass"}, "exclude each other"),
+        ({"stems": ["choir"]}, "has no stem 'choir'"),
+        ({"stems": []}, "names no stem"),
+        ({"stems": "bass"}, "sequence of names"),
+        ({"stems": ["none"]}, "--stems none leaves only --mix, and there is none"),
+        ({"two_stems": "choir"}, "has no stem 'choir'"),
+        ({"sum_to_mix": "choir"}, "has no stem 'choir'"),
+        ({"mixes": ["bass=drums"]}, "two outputs are called bass"),
+        ({"mixes": ["a=drums", "a=bass"]}, "two outputs are called a"),
+        ({"mixes": ["a=choir"]}, "has no stem 'choir'"),
+        ({"mixes": ["drums+bass"]}, r"no mix: 'drums\+bass'"),
+        ({"mixes": ["a="]}, "no mix: 'a='"),
+        ({"mixes": ["=drums"]}, "no mix: '=drums'"),
+        ({"mixes": ["a=drums bass"]}, "no sum of stems: 'bass'"),
+        ({"mixes": ["a=drums+"]}, r"no sum of stems: '\+'"),
+        ({"mixes": ["a=drums*2"]}, r"no sum of stems: '\*2'"),
+        ({"mixes": ["a=2x*drums"]}, "has no stem '2x'"),
+        ({"mixes": ["a=drums-drums"]}, "nothing is left of a"),
+        ({"mixes": [f"a={'9' * 400}*drums"]}, "too much of drums: 999"),
+        ({"mixes": ["a=0*mix"]}, "nothing is left of a"),
+        ({"stems": ["none"], "mixes": ["a=mix"]}, "has a stem in it"),
+        ({"stems": ["none"], "mixes": ["a=mix-drums+drums"]}, "has a stem in it"),
+    ],
+)
+def test_what_cannot_be_is_told(words: dict[str, object], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        select_stems(STEMS, **words)  # type: ignore[arg-type]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*STEMS, "mix"]), st.integers(-999, 999).map(lambda n: n / 100)),
+        min_size=1,
+    )
+)
+def test_what_is_written_is_read(terms: list[tuple[str, float]]) -> None:
+    text = "".join(f"{factor:+}*{name}" for name, factor in terms)
+    assert parse_mix(f"name={text}", STEMS) == ("name", terms)
