@@ -1,11 +1,12 @@
 """stemsplit: split a song into its stems.
 
-``separate`` and ``Separator`` are the Python interface; they are imported when first used, so that
-``import stemsplit`` costs nothing and the command line answers at once.
+``separate``, ``Separator`` and ``split_files`` are the Python interface; they are imported when
+first used, so that ``import stemsplit`` costs nothing and the command answers at once.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.errors import (
@@ -16,34 +17,44 @@ from stemsplit.errors import (
     StemsplitError,
     UsageError,
 )
+from stemsplit.version import __version__
 
 if TYPE_CHECKING:
+    from stemsplit.batch.results import Result
     from stemsplit.batch.separator import Separator, separate
+    from stemsplit.batch.split_files import split_files
     from stemsplit.checkpoints.registry import list_models
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
     "InputError",
     "OutputError",
     "ResourceError",
+    "Result",
     "Separator",
     "StemsplitError",
     "UsageError",
     "__version__",
     "list_models",
     "separate",
+    "split_files",
 ]
+
+#: Where the names are that cost something to import.
+_HOMES = {
+    "Result": "stemsplit.batch.results",
+    "Separator": "stemsplit.batch.separator",
+    "list_models": "stemsplit.checkpoints.registry",
+    "separate": "stemsplit.batch.separator",
+    "split_files": "stemsplit.batch.split_files",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Separator", "separate"):
-        from stemsplit.batch import separator
-
-        return getattr(separator, name)
-    if name == "list_models":
-        from stemsplit.checkpoints.registry import list_models
-
-        return list_models
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

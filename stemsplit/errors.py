@@ -1,9 +1,11 @@
-"""One tree of errors. Each knows its exit code and, where there is one, a hint for the person."""
+"""One tree of errors. Each knows its exit code and, where one helps, a hint."""
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
+import traceback
 from enum import IntEnum
 
 
@@ -21,14 +23,14 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-#: The system's words for a disk, a quota or a file that takes no more.
+#: What the system calls a full disk, a used-up quota and a file at its size limit.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def printable(text: object) -> str:
     """Return ``text`` on one line: control characters and lone surrogates become escapes.
 
-    File names may hold newlines and bytes that are no text; an error message may not.
+    File names may hold newlines and bytes that are not text; an error message must not.
     """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
@@ -37,10 +39,9 @@ def printable(text: object) -> str:
 
 
 class StemsplitError(Exception):
-    """Something a person can be told in one line: ``PATH: reason``, and what to do about it.
+    """What went wrong in one line, ``PATH: reason``, and a hint at what to do about it.
 
-    ``trace`` is where it comes from, for those who mend it: as text, which may go from one process
-    to another.
+    ``trace`` is the traceback as text, which survives the way from one process to another.
     """
 
     exit_code = ExitCode.DEFECT
@@ -70,23 +71,23 @@ class UsageError(StemsplitError, ValueError):
 
 
 class InputError(StemsplitError):
-    """An input that cannot be read, is no audio, or is damaged."""
+    """An input that cannot be read, is not audio, or is damaged."""
 
     exit_code = ExitCode.FILE
 
 
 class NoAudioError(InputError):
-    """A file of which there is nothing to hear: a picture, a film without sound."""
+    """A file without sound: a picture, a film without an audio stream."""
 
 
 class OutputError(StemsplitError):
-    """An output that cannot be written, or is there already."""
+    """An output that cannot be written, or exists already."""
 
     exit_code = ExitCode.FILE
 
 
 class CheckpointError(StemsplitError):
-    """A checkpoint that is missing, unreachable, not what it should be, or not for this model."""
+    """A checkpoint that is missing, unreachable, altered, or made for another model."""
 
     exit_code = ExitCode.CHECKPOINT
 
@@ -98,9 +99,50 @@ class ResourceError(StemsplitError):
 
 
 class MemoryShortage(ResourceError):
-    """The memory of a device does not suffice for what was tried."""
+    """A device has less memory than was needed."""
 
 
 def disk_full(words: str, path: str | os.PathLike[str], *, hint: str) -> ResourceError:
-    """Return the error for a place that takes no more, with the system's own ``words`` for it."""
+    """Return the error for a full disk at ``path``, in the system's own ``words``."""
     return ResourceError(f"the disk is full ({words})", path=path, hint=hint)
+
+
+def describe(exc: Exception, song: str | os.PathLike[str] | None = None) -> StemsplitError:
+    """Return ``exc`` as an error to report, naming the ``song`` that it concerns.
+
+    Errors of ours keep their words; any other exception becomes `unexpected`.
+    """
+    if not isinstance(exc, StemsplitError):
+        return unexpected(exc, song)
+    if exc.exit_code == ExitCode.DEFECT and exc.trace is None:
+        exc.trace = "".join(traceback.format_exception(exc))
+    if song is None or exc.path is not None:
+        return exc
+    error = copy.copy(exc)  # several songs may fail with the same one
+    error.path = os.fspath(song)
+    return error
+
+
+def unexpected(exc: Exception, song: str | os.PathLike[str] | None = None) -> StemsplitError:
+    """Return the error for an exception that no code of ours foresaw.
+
+    Too little memory, a full disk and a library that does not load are faults of the machine;
+    everything else is a defect, with the place where it happened.
+    """
+    if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:  # as under `--help >/dev/full`
+        return ResourceError(exc.strerror or "no space left", path=exc.filename or song)
+    if isinstance(exc, MemoryError):
+        return MemoryShortage("out of memory", path=song, hint="close other programs")
+    if isinstance(exc, ImportError) and not (exc.name or "").startswith("stemsplit"):
+        reason = str(exc).partition("\n")[0]
+        hint = "install stemsplit anew; stemsplit doctor shows what else is missing"
+        return ResourceError(f"a library cannot be loaded: {reason}", hint=hint)
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    place = f"{os.path.basename(last.filename)}:{last.lineno}"
+    error = StemsplitError(
+        f"{type(exc).__name__}: {exc} ({place})",
+        path=song,
+        hint="this is a defect of stemsplit; please report it with the output of --debug",
+    )
+    error.trace = "".join(traceback.format_exception(exc))
+    return error

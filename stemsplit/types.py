@@ -8,6 +8,7 @@ program; full scale is ±1.0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -21,7 +22,7 @@ Daw: TypeAlias = Literal["reaper", "dawproject"]
 Clip: TypeAlias = Literal["none", "clamp", "linked"]
 Existing: TypeAlias = Literal["refuse", "force", "skip", "resume"]
 Window: TypeAlias = Literal["triangle", "fade"]
-Batch: TypeAlias = int | Literal["auto"] | None
+BatchSize: TypeAlias = int | Literal["auto"] | None
 ProgressStyle: TypeAlias = Literal["auto", "bar", "lines", "ndjson", "none"]
 Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 
@@ -43,61 +44,47 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanResult:
-    """What only a whole decode tells.
+    """What the first pass over a song finds.
 
-    ``mean`` and ``deviation`` (unbiased) are of the average of the channels, at the rate and with
-    the channels that the model hears.
+    ``mean`` and ``deviation`` (unbiased) are of the average of the channels, at the model's rate.
     """
 
     frames: int  # at the native sample rate
     model_frames: int  # at the model's sample rate
     mean: float
     deviation: float
-    warnings: tuple[str, ...] = ()  # damage that the decoder passed over
+    warnings: tuple[str, ...] = ()  # damage that the decoder skipped
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodingOptions:
-    """How stems are stored. None means the format's own default."""
-
-    format: Format = "wav"
-    codec: Codec | None = None  # of stem.mp4
-    depth: Depth | None = None
-    bitrate: int | None = None  # kbit/s, of lossy formats
-    quality: int | None = None  # instead of a bit rate: LAME's V of mp3, Vorbis' q of ogg
-    dither: bool = True  # of 16 bits
-    clip: Clip | None = None  # what becomes of samples above full scale
-    tags: bool = True  # whether the stems get those of the song
+# --- Events: what happens on the way, for whoever runs a split ------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOptions:
-    """How networks are run; None is what the model, or the device, is usually run with.
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The songs of a run, by path, with the names to show; ``entries`` counts bad inputs too."""
 
-    ``overlap`` is the share of a segment that overlaps the next, ``segment`` its length in seconds,
-    ``batch`` how many segments are in one run of the network. A song is heard ``shifts`` times,
-    each time shifted by an amount that depends on ``seed``.
-    """
-
-    device: str = "auto"
-    precision: Precision = "auto"
-    overlap: float | None = None
-    segment: float | None = None
-    batch: Batch = None
-    shifts: int = 1
-    seed: int = 0
+    songs: Mapping[Path, str]
+    entries: int
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something a person should know, which stops nothing."""
+    """Something worth knowing that stops nothing; ``song`` is the one that it concerns."""
+
+    message: str
+    song: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """How things go, for people."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """A checkpoint is on its way; ``done`` and ``total`` are bytes, None where unknown."""
+    """A download; ``done`` and ``total`` are bytes, None where unknown."""
 
     name: str
     source: str
@@ -106,29 +93,106 @@ class Fetching:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An input turned out to be audio."""
+class Loaded:
+    """A model is ready; ``execution`` says on what device and in which precision it runs."""
 
+    model: str
+    execution: str
+    seconds: float  # that loading took
+
+
+@dataclass(frozen=True, slots=True)
+class NotAudio:
+    """A file found in a folder holds no audio and is skipped, for this ``reason``."""
+
+    song: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForOthers:
+    """Another process is splitting these songs; this one waits for it."""
+
+    songs: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The file of a song holds audio."""
+
+    song: Path
     info: StreamInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """``done`` of ``total`` frames (native sample rate) are separated and handed to the writers."""
+    """``done`` of ``total`` frames (native sample rate) are separated after ``elapsed`` seconds."""
 
+    song: Path
+    done: int
+    total: int
+    sample_rate: int  # Hz
+    elapsed: float
+
+    @property
+    def fraction(self) -> float:
+        """The share that is done, 0 to 1."""
+        return self.done / self.total if self.total else 1.0
+
+    @property
+    def speed(self) -> float:
+        """The speed as a multiple of real time; 0 at the start."""
+        return self.done / self.sample_rate / self.elapsed if self.elapsed > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds of wall clock until the song is separated; None at the start."""
+        if not self.done or not self.elapsed:
+            return None
+        return self.elapsed * (self.total - self.done) / self.done
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All stems of a song stand in their places, and the projects made of them."""
+
+    song: Path
+    stems: dict[str, Path]
+    sample_rate: int  # Hz, of the stems
+    channels: int
+    frames: int  # of the song
+    projects: dict[Daw, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """``done`` of ``total`` steps of scoring the stems of a song."""
+
+    song: Path
     done: int
     total: int
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """All stems of one input stand in their places, and the projects made of them."""
+class Counted:
+    """``done`` of ``total`` songs of a run on several ``devices`` have ended."""
 
-    stems: dict[str, Path]
-    sample_rate: int
-    channels: int
-    frames: int
-    projects: dict[Daw, Path] = field(default_factory=dict)
+    done: int
+    total: int
+    devices: tuple[str, ...]
 
 
-Event: TypeAlias = Warned | Fetching | Opened | Progressed | Finished
+Event: TypeAlias = (
+    Planned
+    | Warned
+    | Noted
+    | Fetching
+    | Loaded
+    | NotAudio
+    | WaitingForOthers
+    | Opened
+    | Progressed
+    | Finished
+    | Scoring
+    | Counted
+)

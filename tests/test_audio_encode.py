@@ -27,7 +27,7 @@ from stemsplit.audio.mp3 import BITRATES, checksum, correct_padding
 from stemsplit.audio.probe import probe
 from stemsplit.audio.quantise import Remainder, quantise
 from stemsplit.errors import ExitCode, OutputError, ResourceError, StemsplitError, UsageError
-from stemsplit.types import EncodingOptions
+from stemsplit.options import EncodingOptions
 
 STEMS = ("vocals", "drums", "bass", "other")
 #: Those with a file for each stem.

@@ -18,7 +18,7 @@ from stemsplit.audio.mp4 import find
 from stemsplit.audio.probe import probe
 from stemsplit.audio.quantise import Dither, quantise
 from stemsplit.errors import ResourceError, UsageError
-from stemsplit.types import EncodingOptions
+from stemsplit.options import EncodingOptions
 
 #: libsndfile reads no MP4.
 OTHER_READER = [format for format in FORMATS if RULES[format].extension != "m4a"]

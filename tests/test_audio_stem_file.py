@@ -26,7 +26,7 @@ from stemsplit.audio.probe import probe
 from stemsplit.audio.tags.model import Picture, Tags
 from stemsplit.audio.tags.reading import read_tags
 from stemsplit.errors import StemsplitError
-from stemsplit.types import EncodingOptions
+from stemsplit.options import EncodingOptions
 
 STREAMS = ("mix", *STEMS)
 

@@ -38,7 +38,8 @@ from stemsplit.audio.tags.model import (
 )
 from stemsplit.audio.tags.reading import read_tags
 from stemsplit.audio.tags.riff import read_wav
-from stemsplit.types import EncodingOptions, StreamInfo
+from stemsplit.options import EncodingOptions
+from stemsplit.types import StreamInfo
 
 SOURCES = ("mp3", "wav", "aiff", "flac", "ogg", "opus", "m4a", "alac.m4a")
 BROADCAST = Broadcast(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ import pytest
 import soundfile
 from audio_files import run_ffmpeg
 from command import TINY, Result, files_below, run
-from filelock import FileLock
+
+from stemsplit.batch import dataset
+from stemsplit.batch.song import SongRun
 
 RATE = 44_100
 STEMS = ("vocals", "drums", "bass", "other")
@@ -113,18 +117,40 @@ def test_another_run_does_what_is_missing_or_has_changed(data_set: Path, tmp_pat
     assert (settings["shifts"], settings["segment"]) == (2, 1)
 
 
-def test_what_a_killed_run_left_goes_but_nothing_of_a_living_one(
-    data_set: Path, tmp_path: Path
+def test_stems_that_an_interrupted_run_could_not_score_are_scored(
+    data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = tmp_path / "found" / SMALL
-    for name in ("dead", "living"):
-        (found / f".stemsplit-{name}/estimates").mkdir(parents=True)
-        (found / f".stemsplit-{name}/estimates/vocals.wav").write_bytes(b"half a stem")
-    with FileLock(found / ".stemsplit-living/lock"):
-        assert evaluate(tmp_path, "--keep-stems").code == 0
-    assert [path.name for path in found.glob(".stemsplit-*")] == [".stemsplit-living"]
-    assert (found / ".stemsplit-living/estimates/vocals.wav").exists()
-    assert files_below(found / "test/Second") == ["accompaniment.wav", "vocals.wav"]
+    runs: list[str] = []
+    really = SongRun.separate
+    monkeypatch.setattr(
+        SongRun, "separate", lambda run: runs.append(run.job.info.path.parent.name) or really(run)
+    )
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "score_sounds", interrupted)
+        assert evaluate(tmp_path).code == 130
+    work = tmp_path / "found" / SMALL / dataset.WORK
+    [estimates] = work.glob("*/test/First - Song/estimates")
+    assert files_below(estimates) == ["accompaniment.wav", "vocals.wav"]
+    assert evaluate(tmp_path).code == 0
+    assert runs == ["First - Song", "Second"]  # each once
+    assert not work.exists()
+
+
+def test_two_processes_can_share_a_data_set(data_set: Path, tmp_path: Path) -> None:
+    words = ("evaluate", "--dataset", "hq", "-n", SMALL, "-o", "found", "-q")
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "stemsplit", *words], cwd=tmp_path)
+        for _ in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert files_below(tmp_path / "found") == [
+        f"{SMALL}/test/First - Song.json",
+        f"{SMALL}/test/Second.json",
+    ]
 
 
 def test_remarks_name_no_temporary_folder(data_set: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from audio_files import ENCODERS, noise, run_ffmpeg, store
 
 from stemsplit.audio.detect import may_be_audio
 from stemsplit.batch.discover import Song, find_songs
+from stemsplit.cli.standard_streams import StandardInput
 from stemsplit.errors import InputError
 
 
@@ -167,7 +168,7 @@ def test_names_between_nuls(library: Path, monkeypatch: pytest.MonkeyPatch) -> N
     name = b"two\nlines \xff.wav"
     data = io.TextIOWrapper(io.BytesIO(name + b"\0b.wav\0"))
     monkeypatch.setattr(sys, "stdin", data)
-    assert found(lists=("-",)) == [f"{os.fsdecode(name)} -> .", "b.wav -> ."]
+    assert found(lists=(StandardInput(),)) == [f"{os.fsdecode(name)} -> .", "b.wav -> ."]
 
 
 def test_playlists(library: Path) -> None:
@@ -195,7 +196,7 @@ def test_playlists(library: Path) -> None:
         "lists/é.wav -> .",
         "lists/../2 3.wav -> .",
         "! http://example.org/live.mp3: is an address in a network; only files are split",
-        "! file://[bad/x.wav: is no valid address (Invalid IPv6 URL)",
+        "! file://[bad/x.wav: is not a valid address (Invalid IPv6 URL)",
         "! lists/more.m3u: is a playlist in a playlist",
         "lists/100%25.wav -> .",
         "lists/b/4 ü.wav -> b",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import random
@@ -25,18 +24,15 @@ from full_disk import limited_files
 from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.tags.model import Tags
 from stemsplit.audio.tags.reading import read_tags
-from stemsplit.batch import locks as claims
+from stemsplit.batch import song as song_module
 from stemsplit.batch.discover import Song
-from stemsplit.batch.engine_cache import Splitter
-from stemsplit.batch.plan import Orders, SplitOptions, plan_all
-from stemsplit.batch.results import Outcome
-from stemsplit.batch.scheduler import Stages
-from stemsplit.cli.console import Console
+from stemsplit.batch.locks import SongLocks
+from stemsplit.batch.results import Result
+from stemsplit.batch.run import Run
 from stemsplit.errors import ResourceError
+from stemsplit.options import EngineOptions, SplitOptions
 from stemsplit.outputs import manifest
-from stemsplit.outputs.naming import DEFAULT_TEMPLATE
-from stemsplit.separation import pipeline
-from stemsplit.types import EncodingOptions, EngineOptions, StreamInfo
+from stemsplit.types import StreamInfo
 
 STEMS = ["bass", "drums", "other", "vocals"]
 
@@ -197,7 +193,7 @@ def test_a_damaged_manifest_is_as_none(library: Path, tmp_path: Path) -> None:
     (tmp_path / "separated/0" / manifest.NAME).write_text('{"schema": 1')
     result = run("library", "--json", cwd=tmp_path)
     assert [record["status"] for record in result.records] == ["done", "skipped", "skipped"]
-    assert "warning: separated/0/.stemsplit.json: this manifest is damaged" in result.stderr
+    assert "warning: separated/0/.stemsplit.json: damaged manifest, ignored" in result.stderr
     assert tree(tmp_path / "separated") == before
 
 
@@ -320,8 +316,8 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
 def test_a_claim_is_free_when_its_process_is_dead(tmp_path: Path) -> None:
     code = (
         "import time; from pathlib import Path; from stemsplit.batch.locks import SongLocks\n"
-        "claims = SongLocks(Path('out')).__enter__()\n"
-        "mark = claims.take(Path('out/song/m'), [Path('out/song')])\n"
+        "locks = SongLocks(Path('out')).__enter__()\n"
+        "mark = locks.acquire(Path('out/song/m'), [Path('out/song')])\n"
         "Path('out/song').mkdir(); Path('out/song', f'.stemsplit-{mark}-1.part').touch()\n"
         "print(mark, flush=True); time.sleep(60)"
     )
@@ -332,14 +328,14 @@ def test_a_claim_is_free_when_its_process_is_dead(tmp_path: Path) -> None:
     mark = holder.stdout.readline().strip()
     part = tmp_path / f"out/song/.stemsplit-{mark}-1.part"
     song = (tmp_path / "out/song/m", [tmp_path / "out/song"])
-    with claims.SongLocks(tmp_path / "out") as alive:
-        assert alive.take(*song) is None
+    with SongLocks(tmp_path / "out") as alive:
+        assert alive.acquire(*song) is None
         assert part.exists()
     holder.kill()
     holder.communicate()
-    with claims.SongLocks(tmp_path / "out") as free:
+    with SongLocks(tmp_path / "out") as free:
         assert not part.exists()
-        assert free.take(*song) == mark
+        assert free.acquire(*song) == mark
     assert files_below(tmp_path / "out") == []
 
 
@@ -347,18 +343,18 @@ def test_it_says_that_it_waits_for_another_process(library: Path, tmp_path: Path
     folder = tmp_path / "separated/album/2"
     words = [sys.executable, "-m", "stemsplit", "library", "--stems", "vocals"]
     with (
-        claims.SongLocks(tmp_path / "separated") as other,
+        SongLocks(tmp_path / "separated") as other,
         subprocess.Popen(
             words, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         ) as process,
     ):
         guard = threading.Timer(120, process.kill)
         guard.start()
-        mark = other.take(folder / manifest.NAME, [folder])
+        mark = other.acquire(folder / manifest.NAME, [folder])
         assert process.stderr and mark
         for line in process.stderr:
             if "waiting" in line:
-                assert line == "another process has library/album/2.wav in work; waiting for it\n"
+                assert line == "waiting for another process to finish library/album/2.wav\n"
                 other.release(mark)
         guard.cancel()
     assert process.returncode == 0
@@ -368,35 +364,24 @@ def test_it_says_that_it_waits_for_another_process(library: Path, tmp_path: Path
 
 def test_a_song_that_cannot_be_claimed_is_free(tmp_path: Path) -> None:
     song = (tmp_path / "out/song/m", [tmp_path / "out/song"])
-    with claims.SongLocks(tmp_path / "out") as mine, claims.SongLocks(tmp_path / "out") as other:
+    with SongLocks(tmp_path / "out") as mine, SongLocks(tmp_path / "out") as other:
         with limited_files(0), pytest.raises(ResourceError, match="the disk is full"):
-            mine.take(*song)
-        assert other.take(*song) is not None
+            mine.acquire(*song)
+        assert other.acquire(*song) is not None
     assert files_below(tmp_path) == []
 
 
 def test_a_song_whose_model_cannot_be_loaded_is_free(library: Path, tmp_path: Path) -> None:
     options = SplitOptions(
-        model=TINY,
-        folder=tmp_path / "out",
-        template=DEFAULT_TEMPLATE,
-        encoding=EncodingOptions(),
-        existing="resume",
-        offline=True,
-        allow_unverified=False,
-        engine=EngineOptions(device="cuda:99"),
+        model=TINY, out=tmp_path / "out", offline=True, engine=EngineOptions(device="cuda:99")
     )
     song = Song(library / "0.wav")
-    splitter = Splitter(options, Console(io.StringIO(), io.StringIO()))
-    plans = plan_all([song], splitter.selection.wanted, options)
-    orders = Orders(options=options, existing="resume", plans=plans, labels={song.path: "0"})
-    told: list[Outcome] = []
-    with claims.SongLocks(options.folder) as mine, claims.SongLocks(options.folder) as other:
-        Stages(orders, splitter, mine, told.append).split_all([song])
-        assert other.take(plans[song.path].manifest, [])
-    assert [str(outcome.error) for outcome in told] == [
+    results = [each for each in Run(options).split([song]) if isinstance(each, Result)]
+    assert [str(result.error) for result in results] == [
         f"{song.path}: no device 'cuda:99' on this machine"
     ]
+    with SongLocks(options.out) as locks:
+        assert locks.acquire(options.out / "0" / manifest.NAME, [])
 
 
 def test_a_defect_of_ours_costs_one_song(
@@ -407,7 +392,7 @@ def test_a_defect_of_ours_costs_one_song(
             raise KeyError("a tag")
         return read_tags(info)
 
-    monkeypatch.setattr(pipeline, "read_tags", stumble)
+    monkeypatch.setattr(song_module, "read_tags", stumble)
     result = run("library", "--json", "--debug", cwd=tmp_path)
     records = {Path(record["input"]).stem: record for record in result.records}
     assert {name: record["status"] for name, record in records.items()} == ALL_DONE | {
@@ -415,7 +400,7 @@ def test_a_defect_of_ours_costs_one_song(
     }
     assert (result.code, records["1"]["exit_code"]) == (6, 1)
     assert records["1"]["error"].startswith(
-        "library/album/1.wav: KeyError: 'a tag' (test_cli_night.py:"
+        "library/album/1.wav: KeyError: 'a tag' (test_batch_night.py:"
     )
     assert "in stumble" in result.stderr  # where it comes from
     assert "please report it" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 import soundfile
 from command import TINY, files_below, run
 
+from stemsplit.batch.results import Result
 from stemsplit.batch.scorer import ReferenceScorer
 from stemsplit.evaluation import global_sdr
 from stemsplit.evaluation.scores import SongScores
+from stemsplit.types import Scoring
 
 RATE = 44_100
 STEMS = ["bass", "vocals"]
@@ -131,10 +134,12 @@ def test_a_defect_in_scoring_costs_one_song_its_scores(
         shutil.copytree(true, tmp_path / "ref" / name)
     really = ReferenceScorer.score
 
-    def fail_in_one(judge: ReferenceScorer, path: Path, *rest: Any) -> SongScores:
-        if path.stem == "one":
+    def fail_in_one(
+        scorer: ReferenceScorer, result: Result, *rest: Any
+    ) -> Generator[Scoring, None, SongScores]:
+        if result.input.stem == "one":
             raise ZeroDivisionError("of ours")
-        return really(judge, path, *rest)
+        return really(scorer, result, *rest)
 
     monkeypatch.setattr(ReferenceScorer, "score", fail_in_one)
     result = run("one.wav", "two.wav", *TWO, "--reference", "ref", "--json", cwd=tmp_path)

@@ -69,7 +69,7 @@ def test_a_batch_is_its_songs_one_by_one(separator: Separator, mix: torch.Tensor
 def test_songs_of_a_batch_share_runs_of_the_network(mix: torch.Tensor) -> None:
     separator = Separator(TINY, batch=3)
     runs: list[int] = []
-    network = separator._engine.model  # type: ignore[union-attr]
+    network = separator._engines.engine.model  # type: ignore[union-attr]
     network.register_forward_pre_hook(lambda _, inputs: runs.append(len(inputs[0])))
     songs = torch.stack([mix[:, :20_000] * gain for gain in (1.0, 0.5, 0.1)])
     separator.separate(songs)
@@ -133,7 +133,8 @@ def test_resampling_by_torchaudio() -> None:
         torch.full((2, 9), float("nan")),
         torch.zeros(2, 10, dtype=torch.int16),
         torch.zeros(2, 10, dtype=torch.complex64),
-        np.zeros((2, 10)),
+        np.zeros((2, 10), np.int16),
+        np.zeros(10),
         "song.wav",
     ],
     ids=lambda wrong: f"{type(wrong).__name__} {getattr(wrong, 'dtype', '')}",

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from command import TINY, files_below, run
-from test_cli_night import make_library, tree
+from test_batch_night import make_library, tree
 
 
 @pytest.fixture(autouse=True)

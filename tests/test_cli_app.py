@@ -14,7 +14,8 @@ import pytest
 import soundfile
 from command import TINY, files_below, run
 
-from stemsplit.cli.app import COMMANDS, choose_command
+from stemsplit.cli.app import choose_command
+from stemsplit.cli.commands import COMMANDS
 
 
 @pytest.mark.parametrize(

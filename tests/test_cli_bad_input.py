@@ -315,7 +315,7 @@ def test_damaged_weights_are_told_and_leave_no_stems(song: Path, tmp_path: Path)
     shutil.copy(song, tmp_path / "other.wav")
     result = run(song, "other.wav", "-n", "bad.safetensors", "--json", cwd=tmp_path)
     assert result.code == 4
-    reason = "the network gave values that are no numbers: its weights are damaged"
+    reason = "the network returned NaN or infinity: its weights are damaged"
     named = [f"{path}: {reason}" for path in (song, "other.wav")]
     assert [record["error"] for record in result.records] == named
     lines = result.stderr.splitlines()

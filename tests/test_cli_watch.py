@@ -20,7 +20,7 @@ import soundfile
 from audio_files import noise, run_ffmpeg, store, store_wav
 from command import TINY, files_below, run
 
-from stemsplit.batch.settled_files import PATIENCE, Arrivals, seems_complete
+from stemsplit.batch.settled_files import PATIENCE, SettledFiles, seems_complete
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_only_new_ones_of_a_folder_that_goes_and_comes(folder: Path, tmp_path: P
 def test_what_looks_unfinished_has_to_wait(folder: Path, tmp_path: Path) -> None:
     growing = store_wav(folder / "growing.wav", noise(4410), promised=0)
     whole = store_wav(folder / "whole.wav", noise(4410))
-    arrivals = Arrivals(folder, tmp_path / "out", settle=2)
+    arrivals = SettledFiles(folder, tmp_path / "out", settle=2)
     assert arrivals.look(100.0) == []
     assert arrivals.look(101.9) == []
     assert sorted(due := arrivals.look(102.0)) == [growing, whole]
@@ -192,7 +192,7 @@ def test_what_is_not_watched(folder: Path, tmp_path: Path) -> None:
         (folder / name).touch()
     os.symlink(folder, folder / "a/loop")
     os.symlink(folder / "nowhere.wav", folder / "dangling.wav")
-    arrivals = Arrivals(folder, folder / "out", settle=1)
+    arrivals = SettledFiles(folder, folder / "out", settle=1)
     assert arrivals.look(0.0) == []
     assert sorted(arrivals.look(1.0)) == [folder / "a/b.ogg", folder / "song.wav"]
     assert run("watch", "nowhere", cwd=tmp_path).code == 3
@@ -203,6 +203,6 @@ def test_the_current_folder_can_be_watched(folder: Path, monkeypatch: pytest.Mon
     store_wav(folder / "a.wav", noise(4410))
     monkeypatch.chdir(folder)
     song = Path("a.wav")
-    arrivals = Arrivals(Path(), Path("out"), settle=1)
+    arrivals = SettledFiles(Path(), Path("out"), settle=1)
     assert arrivals.look(0.0) == []
     assert list(arrivals.choose(arrivals.look(1.0), {song})) == [song]

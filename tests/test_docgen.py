@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models, resolve
-from stemsplit.cli.app import COMMANDS, choose_command, load_command
+from stemsplit.cli.app import choose_command
+from stemsplit.cli.commands import COMMANDS, load_command
 from stemsplit.cli.settings import NOT_SETTINGS
 from stemsplit.docgen import readme as docgen_readme
 from stemsplit.docgen import tree as docgen_tree
@@ -61,7 +62,7 @@ def options_in_help(path: str) -> set[str]:
 
 def test_the_committed_files_are_up_to_date_and_making_them_needs_no_torch() -> None:
     program = (
-        "import sys; from stemsplit.cli import docgen; status = docgen.main(['check']);"
+        "import sys; from stemsplit import docgen; status = docgen.main(['check']);"
         "assert 'torch' not in sys.modules; sys.exit(status)"
     )
     environment = {**os.environ, "STEMSPLIT_REGISTRY": "/private/registry.toml"}

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stemsplit.errors import UsageError
+from stemsplit.options import DEFAULT_TEMPLATE
 from stemsplit.outputs.naming import (
-    DEFAULT_TEMPLATE,
-    Names,
+    OutputNames,
     Places,
     check_collisions,
     check_template,
@@ -20,7 +20,7 @@ STEMS = ("drums", "bass", "other", "vocals")
 
 
 def paths(track: str, template: str = DEFAULT_TEMPLATE) -> dict[str, Path]:
-    names = Names(
+    names = OutputNames(
         track=Path(track), folder=Path("out"), template=template, extension="wav", model="htdemucs"
     )
     return names.of_stems(STEMS)

@@ -49,14 +49,14 @@ def test_a_mix_is_the_sum_that_it_says(mix: str, factor: float) -> None:
     selection = select_stems(STEMS, ["none"], mixes=[mix])
     made = selection.combine(PARTS, SONG, ["a"])["a"]
     np.testing.assert_allclose(made, SONG * factor, rtol=1e-6)
-    assert selection.needs_song(["a"]) == ("mix" in selection.recipes["a"])
+    assert selection.needs_mix(["a"]) == ("mix" in selection.outputs["a"])
 
 
 def test_the_song_is_needed_for_what_it_is_part_of() -> None:
     selection = select_stems(STEMS, two_stems="vocals")
-    assert not selection.needs_song(["vocals"])
-    assert selection.needs_song(["no_vocals"])
-    assert as_stem_file(select_stems(STEMS)).needs_song(["stems"])
+    assert not selection.needs_mix(["vocals"])
+    assert selection.needs_mix(["no_vocals"])
+    assert as_stem_file(select_stems(STEMS)).needs_mix(["stems"])
 
 
 @given(st.sampled_from([*STEMS, "spread"]), st.randoms())
@@ -86,25 +86,23 @@ def test_the_rest_is_the_song_without_the_stem_even_if_that_sums_to_the_mix() ->
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ({"stems": ["bass"], "two_stems": "bass"}, "exclude each other"),
         ({"stems": ["choir"]}, "has no stem 'choir'"),
         ({"stems": []}, "names no stem"),
-        ({"stems": "bass"}, "sequence of names"),
         ({"stems": ["none"]}, "--stems none leaves only --mix, and there is none"),
         ({"two_stems": "choir"}, "has no stem 'choir'"),
         ({"sum_to_mix": "choir"}, "has no stem 'choir'"),
         ({"mixes": ["bass=drums"]}, "two outputs are called bass"),
         ({"mixes": ["a=drums", "a=bass"]}, "two outputs are called a"),
         ({"mixes": ["a=choir"]}, "has no stem 'choir'"),
-        ({"mixes": ["drums+bass"]}, r"no mix: 'drums\+bass'"),
-        ({"mixes": ["a="]}, "no mix: 'a='"),
-        ({"mixes": ["=drums"]}, "no mix: '=drums'"),
-        ({"mixes": ["a=drums bass"]}, "no sum of stems: 'bass'"),
-        ({"mixes": ["a=drums+"]}, r"no sum of stems: '\+'"),
-        ({"mixes": ["a=drums*2"]}, r"no sum of stems: '\*2'"),
+        ({"mixes": ["drums+bass"]}, r"invalid mix 'drums\+bass'"),
+        ({"mixes": ["a="]}, "invalid mix 'a='"),
+        ({"mixes": ["=drums"]}, "invalid mix '=drums'"),
+        ({"mixes": ["a=drums bass"]}, "invalid sum of stems 'bass'"),
+        ({"mixes": ["a=drums+"]}, r"invalid sum of stems '\+'"),
+        ({"mixes": ["a=drums*2"]}, r"invalid sum of stems '\*2'"),
         ({"mixes": ["a=2x*drums"]}, "has no stem '2x'"),
         ({"mixes": ["a=drums-drums"]}, "nothing is left of a"),
-        ({"mixes": [f"a={'9' * 400}*drums"]}, "too much of drums: 999"),
+        ({"mixes": [f"a={'9' * 400}*drums"]}, "the gain of drums is too large: 999"),
         ({"mixes": ["a=0*mix"]}, "nothing is left of a"),
         ({"stems": ["none"], "mixes": ["a=mix"]}, "has a stem in it"),
         ({"stems": ["none"], "mixes": ["a=mix-drums+drums"]}, "has a stem in it"),

@@ -125,8 +125,8 @@ def test_segments_are_batched_and_the_last_batch_is_filled_up() -> None:
 
 
 def waiting(engine: Engine, songs: list[Tensor]) -> list[StemIterator]:
-    line = SegmentQueue()
-    return [engine.separate(blocks(song), line=line) for song in songs]
+    queue = SegmentQueue()
+    return [engine.separate(blocks(song), queue=queue) for song in songs]
 
 
 def test_short_songs_share_a_batch() -> None:
@@ -153,12 +153,12 @@ def test_a_song_that_cannot_be_read_fails_in_its_own_turn() -> None:
         yield torch.ones(1, 130)
         raise InputError("the disk is gone")
 
-    engine, line = (
+    engine, queue = (
         Engine(Halves(HalvesConfig()), device="cpu", overlap=0.0, batch=8),
         SegmentQueue(),
     )
     first, second, third = (
-        engine.separate(each, line=line)
+        engine.separate(each, queue=queue)
         for each in ([torch.ones(1, 90)], broken(), [torch.ones(1, 60)])
     )
     assert sum(block.shape[-1] for block in first) == 90
@@ -182,7 +182,7 @@ def test_a_song_that_fails_gives_back_what_it_took_along() -> None:
 
 def test_a_song_that_is_given_up_waits_no_more() -> None:
     model = Halves(HalvesConfig())
-    engine, line = Engine(model, device="cpu", overlap=0.0, batch=2), SegmentQueue()
+    engine, queue = Engine(model, device="cpu", overlap=0.0, batch=2), SegmentQueue()
     read = []
 
     def given_up() -> Iterator[Tensor]:
@@ -190,7 +190,7 @@ def test_a_song_that_is_given_up_waits_no_more() -> None:
         yield torch.ones(1, 100)
 
     first, second = (
-        engine.separate(each, line=line) for each in ([torch.ones(1, 100)], given_up())
+        engine.separate(each, queue=queue) for each in ([torch.ones(1, 100)], given_up())
     )
     second.close()
     assert len(list(first)) == 1
@@ -229,7 +229,7 @@ def test_only_the_song_that_overflows_fails() -> None:
     ]
     first, bad, last = waiting(engine, songs)
     assert torch.equal(torch.cat(list(first), -1)[0], songs[0] / 2)
-    with pytest.raises(CheckpointError, match="no numbers"):
+    with pytest.raises(CheckpointError, match="NaN or infinity"):
         list(bad)
     assert torch.equal(torch.cat(list(last), -1)[0], songs[2] / 2)
     assert model.batches == [4, 4]
@@ -314,35 +314,35 @@ def test_where_memory_runs_out_the_batch_halves_and_stays_small() -> None:
     out = joined(engine, audio)
     assert (out[0] - audio / 2).abs().max() < 1e-6
     assert model.batches == [2, 2, 2, 2, 2]
-    assert engine.remarks == [
+    assert engine.warnings == [
         "out of memory on cpu: going on with cpu, float32, 2 segments at a time"
     ]
     joined(engine, audio)
-    assert len(engine.remarks) == 1
+    assert len(engine.warnings) == 1
 
 
 def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No second device is here: the setups are those of a CPU that plays a small GPU."""
+    """No second device is here: the executions are those of a CPU that plays a small GPU."""
     model = Hungry(HalvesConfig())
     cpu, other = torch.device("cpu"), torch.device("cpu:0")
     small = Execution(device=other, dtype=torch.float32, batch=1)
     last = Execution(device=cpu, dtype=torch.bfloat16, batch=1)
     steps = {small: last, last: None}
-    monkeypatch.setattr("stemsplit.separation.engine.smaller", steps.__getitem__)
+    monkeypatch.setattr("stemsplit.separation.engine.degrade", steps.__getitem__)
     engine = Engine(model, device="cpu")
-    engine.setup = small
+    engine.execution = small
     out = joined(engine, torch.ones(1, 250))
     assert out.shape == (2, 1, 250)
-    assert engine.remarks == [
+    assert engine.warnings == [
         "out of memory on cpu:0: going on with cpu, bfloat16, 1 segment at a time"
     ]
-    assert engine.setup == small  # the next song is tried there again
+    assert engine.execution == small  # the next song is tried there again
     model.fits = 0
     with pytest.raises(MemoryShortage, match="out of memory"):
         joined(engine, torch.ones(1, 250))
-    assert engine.setup == small
+    assert engine.execution == small
 
 
 def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
@@ -352,9 +352,9 @@ def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
     model = Halves(HalvesConfig())
     here = Execution(device=torch.device("cpu"), dtype=torch.float32, batch=1)
     full = Execution(device=torch.device("cpu:0"), dtype=torch.float32, batch=1)
-    monkeypatch.setattr("stemsplit.separation.engine.smaller", {full: here}.__getitem__)
+    monkeypatch.setattr("stemsplit.separation.engine.degrade", {full: here}.__getitem__)
     engine = Engine(model, device="cpu")
-    engine.setup = full
+    engine.execution = full
 
     moves = []
 
@@ -368,10 +368,10 @@ def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
     for _song in range(2):
         audio = torch.randn(1, 150)
         assert (joined(engine, audio)[0] - audio / 2).abs().max() < 1e-6
-        assert engine.remarks.pop().endswith(
+        assert engine.warnings.pop().endswith(
             "on cpu:0: going on with cpu, float32, 1 segment at a time"
         )
-        assert engine.setup == full
+        assert engine.execution == full
     assert moves == [full.device, here.device] * 2
 
 
@@ -379,10 +379,10 @@ CUDA = torch.device("cuda")
 
 
 def test_less_memory_is_first_a_smaller_batch_then_half_precision_then_the_cpu() -> None:
-    setup: Execution | None = Execution(device=CUDA, dtype=torch.float32, batch=5)
+    execution: Execution | None = Execution(device=CUDA, dtype=torch.float32, batch=5)
     steps = []
-    while (setup := degrade(setup)) is not None:
-        steps.append((setup.device.type, setup.dtype, setup.batch))
+    while (execution := degrade(execution)) is not None:
+        steps.append((execution.device.type, execution.dtype, execution.batch))
     assert steps == [
         ("cuda", torch.float32, 2),
         ("cuda", torch.float32, 1),
@@ -403,7 +403,7 @@ def test_as_many_segments_as_fit(free: int, needed: int, batch: int) -> None:
 def test_a_batch_as_large_as_the_memory_allows() -> None:
     engine = Engine(loading.load(TINY), device="cuda", batch="auto")
     joined(engine, torch.randn(2, 44_100 * 30))
-    assert engine.setup.batch == 32
+    assert engine.execution.batch == 32
 
 
 def test_lack_of_memory_on_a_cpu_is_told_too() -> None:
@@ -422,7 +422,7 @@ def test_what_overflows_in_half_precision_is_computed_in_full() -> None:
 
 
 def test_values_that_are_no_numbers_are_an_error() -> None:
-    with pytest.raises(CheckpointError, match="no numbers"):
+    with pytest.raises(CheckpointError, match="NaN or infinity"):
         joined(Engine(Broken(HalvesConfig()), device="cpu"), torch.randn(1, 100))
 
 
@@ -459,5 +459,5 @@ def test_cuda_in_half_precision_stays_close(mixture: np.ndarray) -> None:
     audio = torch.from_numpy(mixture)
     exact = joined(Engine(loading.load(TINY), device="cpu"), audio)
     engine = Engine(loading.load(TINY), device="cuda")
-    assert engine.setup.dtype == torch.float16
+    assert engine.execution.dtype == torch.float16
     assert signal_to_difference(exact, joined(engine, audio)) > 35

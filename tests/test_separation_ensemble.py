@@ -17,10 +17,9 @@ from torch import Tensor
 
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
+from stemsplit.options import EngineOptions
 from stemsplit.separation.engine import Engine
-from stemsplit.separation.engines import load_engine
-from stemsplit.separation.ensemble import EnsembleEngine
-from stemsplit.types import EngineOptions
+from stemsplit.separation.ensemble import EnsembleEngine, load_engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +61,8 @@ def test_a_network_that_knows_no_place_gives_the_same_shifted(
     frames: int, shifts: int, seed: int
 ) -> None:
     audio = torch.randn(1, frames)
-    chorus = EnsembleEngine([engine(Halves)], shifts=shifts, seed=seed)
-    out = torch.cat(list(chorus.separate(blocks(audio))), -1)
+    ensemble = EnsembleEngine([engine(Halves)], shifts=shifts, seed=seed)
+    out = torch.cat(list(ensemble.separate(blocks(audio))), -1)
     assert out.shape == (2, 1, frames)
     assert (out[0] - audio / 2).abs().max() < 1e-6
 
@@ -72,8 +71,8 @@ def test_shifts_are_averaged_and_depend_on_the_seed_alone() -> None:
     audio = torch.ones(1, 1_000)
 
     def heard(shifts: int, seed: int = 0) -> Tensor:
-        chorus = EnsembleEngine([engine(Ramp, overlap=0.0)], shifts=shifts, seed=seed)
-        return torch.cat(list(chorus.separate(blocks(audio))), -1)[0, 0]
+        ensemble = EnsembleEngine([engine(Ramp, overlap=0.0)], shifts=shifts, seed=seed)
+        return torch.cat(list(ensemble.separate(blocks(audio))), -1)[0, 0]
 
     plain = joined(engine(Ramp, overlap=0.0), audio)[0, 0]
     assert torch.equal(heard(1), plain)
@@ -90,9 +89,9 @@ def test_shifts_are_averaged_and_depend_on_the_seed_alone() -> None:
 
 def test_a_stem_is_the_mean_of_the_models_that_give_it() -> None:
     audio = torch.randn(1, 531)
-    chorus = EnsembleEngine([engine(Halves), engine(Thirds)])
-    assert chorus.sources == ("half", "mirrored", "third")
-    out = torch.cat(list(chorus.separate(blocks(audio))), -1)
+    ensemble = EnsembleEngine([engine(Halves), engine(Thirds)])
+    assert ensemble.sources == ("half", "mirrored", "third")
+    out = torch.cat(list(ensemble.separate(blocks(audio))), -1)
     assert (out[0] - audio * 0.75).abs().max() < 1e-6
     assert torch.equal(out[1], joined(engine(Halves), audio)[1])
     assert (out[2] - audio / 3).abs().max() < 1e-6
@@ -105,18 +104,18 @@ def test_models_of_different_rates_do_not_go_together() -> None:
         EnsembleEngine([engine(Halves), slow])
 
 
-def test_what_an_engine_remarks_the_chorus_does() -> None:
-    chorus = EnsembleEngine([engine(Halves), engine(Thirds)])
-    chorus.engines[1].remarks.append("out of memory")
-    assert chorus.remarks == ["out of memory"]
+def test_warnings_of_an_engine_are_those_of_the_ensemble() -> None:
+    ensemble = EnsembleEngine([engine(Halves), engine(Thirds)])
+    ensemble.engines[1].warnings.append("out of memory")
+    assert ensemble.warnings == ["out of memory"]
 
 
 def test_a_name_with_commas_is_several_models() -> None:
     name = "tiny.htdemucs,tiny.demucs_v3"
     assert set(loading.stems_of(name)) == {"drums", "bass", "other", "vocals"}
-    chorus = load_engine(name, ["bass"], EngineOptions(device="cpu"))
-    assert isinstance(chorus, EnsembleEngine)
-    assert len(chorus.engines) == 2
+    ensemble = load_engine(name, ["bass"], EngineOptions(device="cpu"))
+    assert isinstance(ensemble, EnsembleEngine)
+    assert len(ensemble.engines) == 2
     assert isinstance(load_engine(TINY, ["bass"], EngineOptions(device="cpu")), Engine)
     assert loading.label(name) == "tiny.htdemucs+tiny.demucs_v3"
     assert loading.fingerprint(name) != loading.fingerprint(TINY)

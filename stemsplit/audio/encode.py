@@ -27,7 +27,7 @@ from stemsplit.audio.formats import check_encoding, clip_of, depth_of
 from stemsplit.audio.pcm import BYTES_PER_SAMPLE
 from stemsplit.audio.tags.model import Tags
 from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
-from stemsplit.types import EncodingOptions
+from stemsplit.options import EncodingOptions
 
 #: Where the highest peak of linked stems comes to be: rounding takes it no higher than full scale.
 JUST_BELOW = 1 - 2**-20

@@ -24,7 +24,8 @@ from stemsplit.audio.tags import flac, id3, riff, vorbis
 from stemsplit.audio.tags import mp4 as atoms
 from stemsplit.audio.tags.model import Tags
 from stemsplit.errors import ResourceError, StemsplitError
-from stemsplit.types import Depth, EncodingOptions
+from stemsplit.options import EncodingOptions
+from stemsplit.types import Depth
 
 #: Shorter songs (s) get an Ogg page for every packet: of one that has all of its audio on one page
 #: ffmpeg cannot tell where it starts, and decodes up to 127 frames too many or too few.

@@ -4,38 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
 
 from stemsplit.errors import InputError, UsageError
+from stemsplit.options import Excerpt
 from stemsplit.types import StreamInfo
 
 #: 90, 90.5, 1:30, 1:02:03.25
 TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{2}(?:\.|$)))?(\d+(?:\.\d*)?|\.\d+)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Excerpt:
-    """A part of a song, in seconds; ``preview`` is a length around the song's middle."""
-
-    start: float | None = None
-    end: float | None = None
-    duration: float | None = None
-    preview: float | None = None
-
-    def __post_init__(self) -> None:
-        """Raise ``UsageError`` for parts that exclude each other or are empty."""
-        if self.end is not None and self.duration is not None:
-            raise UsageError("--end and --duration exclude each other")
-        if self.preview is not None and (self.start, self.end, self.duration) != (None,) * 3:
-            raise UsageError(
-                "--preview chooses the part itself: it excludes --start, --end and --duration"
-            )
-        empty = self.end is not None and self.end <= (self.start or 0)
-        if empty or 0 in (self.duration, self.preview):
-            raise UsageError("the part of the song that is asked for is empty")
-
-
-WHOLE = Excerpt()
 
 
 def parse_time(text: str) -> float:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from stemsplit.audio import mp3
 from stemsplit.errors import UsageError
-from stemsplit.types import Clip, Depth, EncodingOptions, Format
+from stemsplit.options import EncodingOptions
+from stemsplit.types import Clip, Depth, Format
 
 INTEGERS: Final[tuple[Depth, ...]] = ("16", "24")
 #: Hz that the AAC of MPEG-4 can name (ISO 14496-3, table of sampling frequency indices).

@@ -1,91 +1,239 @@
-"""A whole data set: each song is separated and scored, and what is found is kept.
+"""A whole data set: a run splits each song, a scorer scores it, and its scores are kept.
 
-A later run takes from the kept files what was found under the same circumstances: the same model,
-options, versions and files of the song. So it goes on where an earlier one was interrupted.
+A later run takes the kept scores of songs that were scored under the same circumstances: the same
+model, options, versions and files of the song. So it resumes where an earlier one was interrupted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from stemsplit.audio.atomic import output_error, write_text
 from stemsplit.audio.detect import sounds_by_name
 from stemsplit.audio.encode import StemWriter
-from stemsplit.batch.engine_cache import Splitter
+from stemsplit.batch.discover import Song
+from stemsplit.batch.plan import sound_settings
+from stemsplit.batch.results import Result, Scored
+from stemsplit.batch.run import Run
+from stemsplit.batch.scorer import as_scoring
 from stemsplit.checkpoints import loading
-from stemsplit.cli.scoring import Reports, Task, follow, run
 from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems, find_songs
 from stemsplit.data.references import FoundStems, find_stems
-from stemsplit.errors import ExitCode
+from stemsplit.errors import OutputError, StemsplitError
 from stemsplit.evaluation.report.records import from_json, to_json
 from stemsplit.evaluation.scores import Audio, SongScores
 from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
-from stemsplit.types import EncodingOptions
+from stemsplit.options import EncodingOptions, SplitOptions
+from stemsplit.outputs.naming import safe_folder
+from stemsplit.outputs.selection import Selection
+from stemsplit.types import Event, Noted, Planned, Scoring
 from stemsplit.version import __version__
 
-#: How folders for temporary files begin, and what locks them.
-SCRATCH, LOCK = ".stemsplit-", "lock"
-#: Together they are the song, whatever stems there are.
+#: Where stems are until they are scored, below the folder of the results; hidden.
+WORK = ".stemsplit-work"
+#: The folder of the stems of a song in there. Remarks name it: so stems and references, which have
+#: the same names, can be told apart.
+ESTIMATES = "estimates"
+#: Together they are the song, whatever its stems are.
 WHOLE = ("vocals", "no_vocals")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
-    """Songs with their true stems below ``root``, and the ``folder`` that keeps what is found."""
+    """Songs with their true stems below ``root``, and the ``folder`` of their scores.
+
+    ``options`` are those of the split; its stems are kept below ``folder`` only if ``keep_stems``.
+    ``mapping`` says which files are which stems, ``framing`` how they are scored.
+    """
 
     root: Path
     folder: Path
-    splitter: Splitter
+    options: SplitOptions
     mapping: Mapping[str, str]
     framing: Framing
     keep_stems: bool = False
 
-    def run(self, reports: Reports) -> ExitCode:
-        """Separate and score what is not done yet, report all, and return the exit code.
+    @property
+    def work(self) -> Path:
+        """Where the stems of these options are until they are scored."""
+        settings = json.dumps(sound_settings(self.options))
+        return self.folder / WORK / sha256(settings.encode()).hexdigest()[:8]
 
-        Raises ``InputError`` where there are no songs, and ``CheckpointError`` or
-        ``ResourceError`` where there is no model: without that no song can be scored.
+    def evaluate(self) -> Generator[Event | Scored]:
+        """Split and score what is not done yet; yield what happens, and the scores of each song.
+
+        Raises ``InputError`` where ``root`` holds no songs, and ``CheckpointError`` or
+        ``ResourceError`` where no song can be split at all.
         """
         songs = find_songs(self.root)
-        _sweep(self.folder)
-        reports.refuse_existing([song.name for song in songs])
-        self.splitter.fetch()
+        work = replace(
+            self.options,
+            out=self.work,
+            filename=f"{ESTIMATES}/{{stem}}.{{ext}}",
+            existing="resume",
+        )
+        scorer = _DataSetScorer(self)
+        run = Run(work, scorer=scorer, tunes_process=True)
+        yield from run.engines.fetch()  # the digest of the weights decides which scores still count
+        scorer.look_at(songs, run.selection)
+        # By the files that are split, where they are: events name them.
+        files = {song.name: path for path, song in scorer.songs.items()}
+        yield Planned({files.get(song.name, song.path): song.name for song in songs}, len(songs))
+        if kept := sum(scored.error is None for scored in scorer.known.values()):
+            yield Noted(f"{kept} of {len(songs)} songs are done already ({self.folder})")
+        if kept < len(songs):
+            yield from run.load()  # fails before the first song, if at all
+        waiting = iter(songs)
+        if scorer.pending:
+            with closing(run.split(scorer.pending)) as events:
+                for event in events:
+                    if isinstance(event, Result):
+                        song = scorer.songs[event.input]
+                        yield from scorer.known_before(song, waiting)
+                        if event.error is not None:
+                            scorer.remove_work(song.name)
+                        yield Scored(name=song.name, scores=event.scores, error=event.error)
+                    elif not isinstance(event, Planned):
+                        yield event
+        yield from scorer.known_before(None, waiting)
+
+
+class _DataSetScorer:
+    """The scorer of a run over the songs of a data set.
+
+    ``known`` are the songs by name that need no run: they were scored before, or their stems cannot
+    be found. The others are ``pending``; ``songs`` are these by the files that are split.
+    """
+
+    def __init__(self, dataset: DataSet) -> None:
+        self._dataset = dataset
+        self._settings: dict[str, dict[str, Any]] = {}  # by the name of a song
+        self._mixtures: dict[str, Audio] = {}
+        self._found: dict[str, FoundStems] = {}
+        self.known: dict[str, Scored] = {}
+        self.pending: list[Song] = []
+        self.songs: dict[Path, SongStems] = {}
+
+    def look_at(self, songs: Sequence[SongStems], selection: Selection) -> None:
+        """Sort ``songs`` into known and pending ones; the weights are on this machine."""
         circumstances = self._circumstances()
-        tasks: list[Task] = []
-        done = 0
         for song in songs:
             settings = circumstances | {"files": _identify(song.path)}
-            kept = self._kept(song, settings)
-            done += kept is not None
-            work = partial(self._score, song, settings) if kept is None else partial(_again, kept)
-            tasks.append((song.name, work))
-        if done:
-            reports.console.note(f"{done} of {len(songs)} songs are done already ({self.folder})")
-        if done < len(songs):
-            self.splitter.load()  # what no song can do without fails before the first
-        return run(tasks, reports, self.splitter.options.model)
+            self._settings[song.name] = settings
+            if (scores := self._kept(song.name, settings)) is not None:
+                self.known[song.name] = Scored(name=song.name, scores=scores)
+                continue
+            try:
+                self._found[song.name] = found = find_stems(
+                    song.path, selection.wanted, mapping=self._dataset.mapping
+                )
+                mixture = self._mixtures[song.name] = self._mixture(song, found)
+            except StemsplitError as error:
+                self.known[song.name] = Scored(name=song.name, error=error)
+                continue
+            entry = self._as_file(song.name, mixture)
+            self.pending.append(entry)
+            self.songs[entry.path] = song
+
+    def known_before(
+        self, song: SongStems | None, waiting: Iterator[SongStems]
+    ) -> Iterator[Scored]:
+        """Yield the known ones of the songs ``waiting`` before ``song``, or of all."""
+        for each in waiting:
+            if each == song:
+                return
+            if each.name in self.known:
+                yield self.known[each.name]
+
+    def prepare(
+        self, songs: Sequence[Path], selection: Selection, *, force: bool
+    ) -> Iterator[Event]:
+        """Do nothing: the songs have been looked at."""
+        return iter(())
+
+    def score(
+        self, result: Result, stems: Mapping[str, Path]
+    ) -> Generator[Scoring, None, SongScores]:
+        """Return the scores of a song, and keep them; yield progress.
+
+        Another process that evaluates the data set may be scoring the same stems: then its scores
+        are taken.
+        """
+        name = self.songs[result.input].name
+        with self._scoring(name):
+            if (kept := self._kept(name, self._settings[name])) is not None:
+                return kept
+            scores = yield from self._score(result.input, name, stems)
+            write_text(self._record(name), json.dumps(to_json(scores), allow_nan=False))
+            shutil.rmtree(self._work(name), ignore_errors=True)
+        return scores
+
+    @contextlib.contextmanager
+    def _scoring(self, name: str) -> Iterator[None]:
+        """Lock the stems of a song while they are scored, or removed."""
+        folder = self._dataset.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f".scoring-{sha256(os.fsencode(name)).hexdigest()[:16]}.lock"
+        with FileLock(path):
+            yield
+            # While it is locked: whoever has opened it looks again, and finds another file.
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _score(
+        self, song: Path, name: str, stems: Mapping[str, Path]
+    ) -> Generator[Scoring, None, SongScores]:
+        dataset = self._dataset
+        found, mixture = self._found[name], self._mixtures[name]
+        remarks = found.remarks
+        if found.mixture is None:
+            remarks += (f"there is no mixture: the sum of {mixture} is separated",)
+        sounds = Sounds(
+            song=name,
+            estimates={stem: Audio(paths=(path,)) for stem, path in stems.items()},
+            references=found.stems,
+            mixture=mixture,
+            remarks=remarks,
+        )
+        scoring = score_sounds(sounds, dataset.framing, self._settings[name])
+        scores = yield from as_scoring(song, scoring)
+        kept = _move(stems, dataset.folder / name) if dataset.keep_stems else {}
+        return replace(scores, estimates=kept)
+
+    def remove_work(self, name: str) -> None:
+        """Remove what is left of a song that failed."""
+        with self._scoring(name):
+            shutil.rmtree(self._work(name), ignore_errors=True)
+
+    def finish(self) -> None:
+        """Remove the folder of stems that wait to be scored, if none are left in it."""
+        for parent, _, _ in sorted(os.walk(self._dataset.folder / WORK), reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(parent)
 
     def _circumstances(self) -> dict[str, Any]:
-        """Return all that decides about scores besides the song, as JSON knows it."""
-        options = self.splitter.options
+        """Return all that decides about scores besides the song, as JSON has it."""
+        dataset = self._dataset
         return {
-            **options.told(),
-            "weights": loading.fingerprint(options.model),
-            "window": self.framing.window,
-            "hop": self.framing.hop,
-            "map": dict(self.mapping),
+            **sound_settings(dataset.options),
+            "weights": loading.fingerprint(dataset.options.model),
+            "window": dataset.framing.window,
+            "hop": dataset.framing.hop,
+            "map": dict(dataset.mapping),
             "versions": {
                 "stemsplit": __version__,
                 "torch": version("torch"),
@@ -93,62 +241,63 @@ class DataSet:
             },
         }
 
-    def _record(self, song: SongStems) -> Path:
-        return self.folder / f"{song.name}.json"
+    def _work(self, name: str) -> Path:
+        return self._dataset.work / safe_folder(Path(name))
 
-    def _kept(self, song: SongStems, settings: Mapping[str, Any]) -> SongScores | None:
-        """Return what an earlier run found; None if there is nothing, or nothing that counts."""
+    def _record(self, name: str) -> Path:
+        return self._dataset.folder / f"{name}.json"
+
+    def _kept(self, name: str, settings: Mapping[str, Any]) -> SongScores | None:
+        """Return the scores that an earlier run kept; None if there are none that still count."""
         try:
-            kept = from_json(json.loads(self._record(song).read_text(encoding="utf-8")))
+            kept = from_json(json.loads(self._record(name).read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return None
         files = [path for audio in kept.estimates.values() for path in audio.paths]
-        if self.keep_stems and not (files and all(path.is_file() for path in files)):
+        if self._dataset.keep_stems and not (files and all(path.is_file() for path in files)):
             return None
         return kept if kept.settings == settings else None
 
-    def _score(self, song: SongStems, settings: Mapping[str, Any], label: str) -> SongScores:
-        """Return the scores of ``song``, which is separated for that, and keep them."""
-        console, wanted = self.splitter.console, self.splitter.selection.wanted
-        found = find_stems(song.path, wanted, mapping=self.mapping)
-        mixture, remarks = _mixture(song, found, self.mapping)
-        with _scratch(self.folder) as scratch:
-            # Remarks name this folder, so that the stems are told from the true ones.
-            outputs = {stem: scratch / "estimates" / f"{stem}.wav" for stem in wanted}
-            self.splitter.split(_as_file(mixture, scratch), outputs, f"{label}: ")
-            sounds = Sounds(
-                song=song.name,
-                estimates={stem: Audio(paths=(path,)) for stem, path in outputs.items()},
-                references=found.stems,
-                mixture=mixture,
-                remarks=(*found.remarks, *remarks),
-            )
-            scores = follow(console, score_sounds(sounds, self.framing, settings), label)
-            kept = _move(outputs, self.folder / song.name) if self.keep_stems else {}
-        scores = replace(scores, estimates=kept)
-        write_text(self._record(song), json.dumps(to_json(scores), allow_nan=False))
-        return scores
+    def _mixture(self, song: SongStems, found: FoundStems) -> Audio:
+        """Return the mixture of ``song``, or the stems that sum to it. Raises ``InputError``."""
+        if found.mixture is not None:
+            return found.mixture
+        parts = find_stems(song.path, WHOLE, mapping=self._dataset.mapping).stems.values()
+        return Audio(
+            paths=tuple(path for audio in parts for path, _ in audio.parts()),
+            streams=tuple(stream for audio in parts for _, stream in audio.parts()),
+        )
+
+    def _as_file(self, name: str, mixture: Audio) -> Song:
+        """Return the file to split: one with ``mixture`` as its first audio stream."""
+        (path, stream), *others = mixture.parts()
+        if stream == 0 and not others:
+            return Song(path, Path(name))
+        files = json.dumps(self._settings[name]["files"])
+        digest = sha256(files.encode()).hexdigest()[:16]
+        summed = self._work(name) / f"mixture-{digest}.wav"
+        return Song(summed, Path(name), make=partial(_write_sum, mixture))
 
 
-@contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """Make a hidden folder in ``folder`` for temporary files; it is locked until it goes."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        made = tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder)
-    except OSError as exc:
-        raise output_error(exc, folder) from exc
-    with made as name, FileLock(Path(name) / LOCK):
-        yield Path(name)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the temporary files that killed runs left in ``folder``: no process locks them."""
-    for scratch in folder.glob(f"{SCRATCH}*"):
-        with contextlib.suppress(OSError, Timeout):
-            with FileLock(scratch / LOCK, blocking=False):
-                pass
-            shutil.rmtree(scratch)
+def _write_sum(mixture: Audio, path: Path) -> None:
+    """Write ``mixture`` to ``path``, unless that exists: another process may split it."""
+    if path.exists():
+        return
+    aligned = align([mixture])
+    with StemWriter(
+        {"mixture": path},
+        options=EncodingOptions(),
+        sample_rate=aligned.sample_rate,
+        channels=aligned.channels,
+        frames=aligned.frames,
+    ) as writer:
+        for block in aligned.blocks():
+            writer.write({"mixture": block[0]})
+        try:
+            writer.commit()
+        except OutputError:
+            if not path.exists():  # the other process was as fast
+                raise
 
 
 def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, Audio]:
@@ -162,46 +311,8 @@ def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, Audio]:
         raise output_error(exc, folder) from exc
 
 
-def _again(kept: SongScores, _label: str) -> SongScores:
-    return kept
-
-
 def _identify(song: Path) -> dict[str, list[int]]:
     """Return the size and the time of the last change of each file of ``song``, by name."""
     files = [song] if song.is_file() else [each for each in song.iterdir() if each.is_file()]
     states = {file.name: file.stat() for file in sorted(files) if sounds_by_name(file.name)}
     return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
-
-
-def _mixture(
-    song: SongStems, found: FoundStems, mapping: Mapping[str, str]
-) -> tuple[Audio, tuple[str, ...]]:
-    """Return the mixture of ``song``, and a remark where it has to be made of the stems."""
-    if found.mixture is not None:
-        return found.mixture, ()
-    parts = find_stems(song.path, WHOLE, mapping=mapping).stems.values()
-    mixture = Audio(
-        paths=tuple(path for audio in parts for path, _ in audio.parts()),
-        streams=tuple(stream for audio in parts for _, stream in audio.parts()),
-    )
-    return mixture, (f"there is no mixture: the sum of {mixture} is separated",)
-
-
-def _as_file(mixture: Audio, scratch: Path) -> Path:
-    """Return a file with ``mixture`` as its first audio stream, made in ``scratch`` if need be."""
-    (path, stream), *others = mixture.parts()
-    if stream == 0 and not others:
-        return path
-    aligned = align([mixture])
-    summed = scratch / "mixture.wav"
-    with StemWriter(
-        {"mixture": summed},
-        options=EncodingOptions(),
-        sample_rate=aligned.sample_rate,
-        channels=aligned.channels,
-        frames=aligned.frames,
-    ) as writer:
-        for block in aligned.blocks():
-            writer.write({"mixture": block[0]})
-        writer.commit()
-    return summed

@@ -1,15 +1,21 @@
-"""From arguments to songs."""
+"""Discovery: from files, folders, patterns, playlists and lists to songs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from stemsplit.audio.detect import STEM_SUFFIXES, may_be_audio, sounds_by_name
-from stemsplit.batch.playlists import is_playlist, local_path, read_names, read_playlist
+from stemsplit.batch.playlists import (
+    NameSource,
+    is_playlist,
+    local_path,
+    read_names,
+    read_playlist,
+)
 from stemsplit.errors import InputError
 from stemsplit.outputs import manifest
 
@@ -18,24 +24,26 @@ from stemsplit.outputs import manifest
 class Song:
     """A file to split.
 
-    ``below`` is the folder, relative to the output folder, that its stems go to: where the song was
-    below the folder that a person named. What was only ``found`` there may turn out to be no audio.
+    ``below`` is the folder, relative to the output folder, that its stems go to: where the song is
+    below the folder that was named. A file that was only ``found`` there may turn out not to be
+    audio.
     """
 
     path: Path
     below: Path = Path()
     found: bool = False
+    make: Callable[[Path], None] | None = None  # creates the file when its turn comes
 
 
 def find_songs(
-    arguments: Iterable[str], outputs: Path, lists: Iterable[str] = ()
+    arguments: Iterable[str], outputs: Path, lists: Iterable[str | NameSource] = ()
 ) -> Iterator[Song | InputError]:
-    """Yield the songs that ``arguments`` and the files of names ``lists`` mean, each once.
+    """Yield the songs that ``arguments`` and the ``lists`` of names stand for, each once.
 
     An argument is a file, a folder (all audio below it), a playlist or a pattern. Stems of earlier
-    runs are no songs: what is below ``outputs``, and what a manifest tells of, is left out. What
-    cannot be read gives an ``InputError``, to be told when its turn comes. Whether a file that is
-    named exists and is audio is not looked at here.
+    runs are skipped: whatever is below ``outputs``, or listed in a manifest. What cannot be read
+    gives an ``InputError``, to be reported in its turn. Whether a file that was named exists and is
+    audio is not checked here.
     """
     seen: set[Path] = set()
     for song in _all(arguments, outputs, lists):
@@ -54,7 +62,7 @@ def _unreadable(exc: Exception, path: Path | str | None) -> InputError:
 
 
 def _all(
-    arguments: Iterable[str], outputs: Path, lists: Iterable[str]
+    arguments: Iterable[str], outputs: Path, lists: Iterable[str | NameSource]
 ) -> Iterator[Song | InputError]:
     for argument in arguments:
         yield from _explained(argument, _expand(argument, outputs, patterns=True))
@@ -73,7 +81,7 @@ def _all(
 
 
 def _explained(name: str, songs: Iterator[Song | InputError]) -> Iterator[Song | InputError]:
-    """Yield ``songs``; what goes wrong with ``name`` itself ends them with an ``InputError``."""
+    """Yield ``songs``; an error with ``name`` itself ends them with an ``InputError``."""
     try:
         yield from songs
     except InputError as error:
@@ -83,8 +91,8 @@ def _explained(name: str, songs: Iterator[Song | InputError]) -> Iterator[Song |
 
 
 def _expand(name: str, outputs: Path, *, patterns: bool = False) -> Iterator[Song | InputError]:
-    """Yield the song ``name``, or those of the folder, the playlist or the pattern that it is."""
-    if not name:  # an unset variable in quotes; Path takes it for the current folder
+    """Yield the song ``name``, or the songs of the folder, playlist or pattern that it is."""
+    if not name:  # an unset variable in quotes, which Path takes for the current folder
         raise InputError("no such file: the name is empty")
     path = local_path(name)
     if path.is_dir():
@@ -102,7 +110,7 @@ def _expand(name: str, outputs: Path, *, patterns: bool = False) -> Iterator[Son
 
 
 def _folder_within(path: Path, base: Path) -> Path:
-    """Return the folder of ``path`` relative to ``base``; where it is not below, nothing."""
+    """Return the folder of ``path`` relative to ``base``; an empty path where it is not below."""
     relative = Path(os.path.relpath(path.parent, base))
     return Path() if ".." in relative.parts else relative
 
@@ -156,7 +164,7 @@ def _walk(folder: Path, outputs: Path) -> Iterator[Path | InputError]:
 
 
 def identity_of(folder: Path) -> tuple[int, int] | None:
-    """Return what stays the same of a folder, whatever path leads to it; None if there is none."""
+    """Return what identifies a folder, whatever path leads to it; None if it does not exist."""
     try:
         status = folder.stat()
     except OSError:  # gone meanwhile, or behind a folder that may not be entered
@@ -165,7 +173,7 @@ def identity_of(folder: Path) -> tuple[int, int] | None:
 
 
 def _is_song(path: Path) -> bool:
-    """Return whether a file that nobody named is to be split, or told if that cannot be done."""
+    """Return whether a file that was found is to be split, or reported if it cannot be."""
     name = path.name
     if name.startswith(".") or name.lower().endswith(STEM_SUFFIXES):
         return False
@@ -175,10 +183,10 @@ def _is_song(path: Path) -> bool:
 
 
 def _matching(pattern: Path, outputs: Path) -> Iterator[Song | InputError]:
-    """Yield the songs that ``pattern`` matches, or that are below folders that it matches.
+    """Yield the songs that ``pattern`` matches, and those below folders that it matches.
 
-    As in a shell, but ``**`` is any number of folders. Mirrored is what is below the last folder
-    that is written out.
+    As in a shell, except that ``**`` is any number of folders. The tree below the last folder
+    without a wildcard is mirrored.
     """
     parts = pattern.parts
     literal = next(i for i, part in enumerate(parts) if any(char in part for char in "*?["))

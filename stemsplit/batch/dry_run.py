@@ -1,51 +1,52 @@
-"""What a run would do, without doing it: nothing is fetched, claimed or written."""
+"""What a run would do: nothing is fetched, locked or written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable
 
 from stemsplit.batch.discover import Song
-from stemsplit.batch.engine_cache import Splitter
+from stemsplit.batch.engine_cache import EngineCache
 from stemsplit.batch.locks import SongLocks
-from stemsplit.batch.plan import Orders
+from stemsplit.batch.plan import RunPlan
 from stemsplit.batch.prepare import Preparation, Skipped, WouldSplit
-from stemsplit.batch.results import Outcome
-from stemsplit.cli.app import told
-from stemsplit.errors import CheckpointError, InputError, StemsplitError
-from stemsplit.outputs.manifest import Recipe
+from stemsplit.batch.results import Result
+from stemsplit.errors import CheckpointError, StemsplitError, describe
+from stemsplit.outputs.manifest import Provenance
+from stemsplit.types import Event, NotAudio
 
-#: How stems are made of weights that are not here: in no way that was ever written down.
-UNKNOWN = Recipe(model="", digest="", parts={}, settings={})
+#: How stems are made of weights that are not on this machine: as no manifest says.
+_UNKNOWN = Provenance(model="", digest="", parts={}, settings={})
 
 
-def foretell(
-    songs: Iterable[Song | InputError], orders: Orders, splitter: Splitter
-) -> Iterator[Outcome]:
-    """Yield what would become of each of ``songs``, but for what only shows on the way.
+def predict(
+    songs: Iterable[Song | Result], plan: RunPlan, engines: EngineCache
+) -> Generator[Event | Result]:
+    """Yield what would become of each of ``songs``, except for what only shows on the way.
 
-    Raises ``CheckpointError`` where weights are missing and may not be fetched.
+    Raises ``CheckpointError`` where weights are missing and must not be fetched.
     """
-    if orders.options.offline:
-        splitter.fetch()
-
-    def recipes() -> Mapping[str, Recipe]:
-        try:
-            return splitter.recipes
-        except CheckpointError:
-            return dict.fromkeys((*splitter.selection.wanted, *orders.options.daws), UNKNOWN)
-
-    # The claims are not entered: nothing is taken, nothing of dead runs is swept.
-    preparation = Preparation(orders, SongLocks(orders.options.folder), recipes)
+    if plan.options.offline:
+        yield from engines.fetch()
+    # The locks are not entered: nothing is locked, and nothing of dead runs removed.
+    preparation = Preparation(plan, SongLocks(plan.options.out))
+    try:
+        preparation.provenances = engines.provenances
+    except CheckpointError:
+        names = (*plan.selection.wanted, *plan.options.daw)
+        preparation.provenances = dict.fromkeys(names, _UNKNOWN)
     for song in songs:
-        if isinstance(song, InputError):
-            yield Outcome.failed(song.path, song)
-            continue
-        try:
-            plan, found = orders.plans[song.path], preparation.foretell(song)
-        except StemsplitError as error:
-            yield Outcome.failed(song.path, told(error, song.path))
-            continue
-        if isinstance(found, WouldSplit):
-            yield Outcome.planned(song.path, "would_split", plan.only(found.outputs))
-        elif isinstance(found, Skipped):
-            yield Outcome.planned(song.path, "skipped", plan)
+        yield song if isinstance(song, Result) else _predict(song, plan, preparation)
+
+
+def _predict(song: Song, plan: RunPlan, preparation: Preparation) -> NotAudio | Result:
+    planned = plan.songs[song.path]
+    try:
+        found = preparation.predict(song)
+    except StemsplitError as error:
+        return Result.failed(song.path, describe(error, song.path))
+    match found:
+        case WouldSplit(outputs):
+            return Result.planned(song.path, "would_split", planned.only(outputs))
+        case Skipped():
+            return Result.planned(song.path, "skipped", planned)
+    return found

@@ -1,8 +1,8 @@
-"""Who splits which song, where several processes share a folder of stems.
+"""Locks on songs, for processes that share an output folder.
 
-A song is claimed by a lock in the output folder, which the system frees when its process ends,
-however that ends. The file of the lock names the folders that the song's stems go to: what a killed
-run left in them, hidden and called ``….part``, is found by it and removed.
+The lock of a song is a file in the output folder, which the system releases when the process ends,
+however it ends. The file names the folders that the song's stems go to, so that what a killed run
+left there, hidden files called ``….part``, is found and removed.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from stemsplit.audio.atomic import output_error
-from stemsplit.audio.ffmpeg import signals_deferred
 from stemsplit.errors import StemsplitError
+from stemsplit.signals import signals_deferred
 
 _PREFIX, _LOCK, _PART = ".stemsplit-", ".lock", ".part"
-#: The output folder may be removed by one process while another one is about to use it.
+#: The output folder may be removed by one process while another is about to use it.
 _ATTEMPTS = 10
 
 
 class SongLocks:
-    """The songs that this process has claimed below the output folder ``root``.
+    """The locks on songs that this process holds below the output folder ``root``.
 
-    A context manager: when it is entered, what dead runs left is swept; when it is left, all claims
-    are given up, and the output folder goes if it was made for them and nothing came into it.
+    A context manager: entering it removes what dead runs left; leaving it releases all locks, and
+    removes the output folder if it was made for them and is still empty.
     """
 
     def __init__(self, root: Path) -> None:
@@ -41,77 +41,77 @@ class SongLocks:
     def __enter__(self) -> Self:
         with contextlib.suppress(OSError):
             for path in sorted(self.root.glob(f"{_PREFIX}*{_LOCK}")):
-                mark = path.name.removeprefix(_PREFIX).removesuffix(_LOCK)
-                folders = self._folders(mark)  # before some versions of filelock empty the file
-                if self._lock(mark):
-                    _sweep(folders, mark)
-                    self.release(mark)
+                stale = path.name.removeprefix(_PREFIX).removesuffix(_LOCK)
+                folders = self._folders(stale)  # before some versions of filelock empty the file
+                if self._lock(stale):
+                    _remove_parts(folders, stale)
+                    self.release(stale)
         return self
 
     def __exit__(self, *_: object) -> None:
         with signals_deferred():
-            for mark in list(self._held):
-                self.release(mark)
+            for held in list(self._held):
+                self.release(held)
             for folder in reversed(self._made):
-                with contextlib.suppress(OSError):  # not empty: stems are in it
+                with contextlib.suppress(OSError):  # not empty: it holds stems
                     folder.rmdir()
 
-    def take(self, manifest: Path, folders: Iterable[Path]) -> str | None:
-        """Return the mark of the song with this ``manifest``; None if another process has it.
+    def acquire(self, manifest: Path, folders: Iterable[Path]) -> str | None:
+        """Lock the song with this ``manifest``; return its token, None if another process has it.
 
-        What a dead run has left of it in ``folders`` is gone then. Raises ``OutputError`` if the
-        output folder cannot be written.
+        Removes what a dead run has left of it in ``folders``. Raises ``OutputError`` if the output
+        folder cannot be written.
         """
-        mark = token(manifest, self.root)
+        song = token(manifest, self.root)
         try:
             self._make_root()
-            if not self._lock(mark):
+            if not self._lock(song):
                 return None
             listed = [os.path.relpath(folder, self.root) for folder in folders]
-            self._path(mark).write_text(json.dumps(listed))
+            self._path(song).write_text(json.dumps(listed))
         except OSError as exc:
-            if mark in self._held:
-                self.release(mark)
+            if song in self._held:
+                self.release(song)
             raise output_error(exc, self.root) from exc
-        _sweep((self.root / folder for folder in listed), mark)
-        return mark
+        _remove_parts((self.root / folder for folder in listed), song)
+        return song
 
-    def sweep(self, manifest: Path, folders: Iterable[Path]) -> None:
-        """Remove what a dead run has left of a song that needs no work; never raises."""
-        mark = token(manifest, self.root)
-        if any(any(folder.glob(_parts(mark))) for folder in folders):
+    def remove_stale(self, manifest: Path, folders: Iterable[Path]) -> None:
+        """Remove what a dead run has left of a song that is up to date; never raises."""
+        parts = _parts(token(manifest, self.root))
+        if any(any(folder.glob(parts)) for folder in folders):
             with contextlib.suppress(StemsplitError):
-                if self.take(manifest, folders):
-                    self.release(mark)
+                if song := self.acquire(manifest, folders):
+                    self.release(song)
 
-    def release(self, mark: str) -> None:
-        """Give up a claim; nothing of the song is in work any more."""
+    def release(self, token: str) -> None:
+        """Release a lock, and remove the temporary files of its song."""
         with signals_deferred():
-            lock = self._held.pop(mark)
-            _sweep(self._folders(mark), mark)
+            lock = self._held.pop(token)
+            _remove_parts(self._folders(token), token)
             # While it is locked: whoever opened it before looks again, and finds another file.
             with contextlib.suppress(OSError):
-                self._path(mark).unlink()
+                self._path(token).unlink()
             lock.release()
 
-    def _folders(self, mark: str) -> list[Path]:
-        """Return where the stems of a song that is claimed go."""
+    def _folders(self, token: str) -> list[Path]:
+        """Return where the stems of a locked song go."""
         try:
-            return [self.root / name for name in json.loads(self._path(mark).read_text())]
+            return [self.root / name for name in json.loads(self._path(token).read_text())]
         except (OSError, ValueError, TypeError):
             return []
 
-    def _path(self, mark: str) -> Path:
-        return self.root / f"{_PREFIX}{mark}{_LOCK}"
+    def _path(self, token: str) -> Path:
+        return self.root / f"{_PREFIX}{token}{_LOCK}"
 
-    def _lock(self, mark: str) -> bool:
+    def _lock(self, token: str) -> bool:
         # A song is prepared by one thread and finished by another.
-        lock = FileLock(self._path(mark), thread_local=False)
+        lock = FileLock(self._path(token), thread_local=False)
         for attempt in range(_ATTEMPTS):
             try:
                 with signals_deferred():
                     lock.acquire(blocking=False)
-                    self._held[mark] = lock
+                    self._held[token] = lock
                 return True
             except Timeout:
                 return False
@@ -135,13 +135,13 @@ def token(manifest: Path, root: Path) -> str:
     return hashlib.sha256(os.fsencode(relative)).hexdigest()[:16]
 
 
-def _parts(mark: str) -> str:
-    return f"{_PREFIX}{mark}-*{_PART}"
+def _parts(token: str) -> str:
+    return f"{_PREFIX}{token}-*{_PART}"
 
 
-def _sweep(folders: Iterable[Path], mark: str) -> None:
-    """Remove the temporary files of a song that nobody is writing."""
+def _remove_parts(folders: Iterable[Path], token: str) -> None:
+    """Remove the temporary files of a song that no process is writing."""
     for folder in folders:
-        for path in folder.glob(_parts(mark)):
+        for path in folder.glob(_parts(token)):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -1,91 +1,46 @@
-"""What a run is asked for, and where the stems of each song will be: from names alone."""
+"""The plan of a run: what is made of each song, and where, decided from names alone."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stemsplit.audio.excerpt import WHOLE, Excerpt
-from stemsplit.audio.formats import RULES, depth_of
+from stemsplit.audio.formats import RULES, check_encoding, depth_of
 from stemsplit.batch.discover import Song
 from stemsplit.checkpoints import loading
+from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names
+from stemsplit.options import SplitOptions
+from stemsplit.outputs.job import Job, closing_stem
+from stemsplit.outputs.manifest import ManifestWriter, Provenance
 from stemsplit.outputs.naming import (
-    Names,
+    OutputNames,
     Places,
     check_collisions,
+    check_template,
     clashes,
     safe_folder,
     safe_name,
+    template_for,
 )
-from stemsplit.outputs.selection import Selection, select_stems
-from stemsplit.separation.delivery import as_files, project_paths
-from stemsplit.types import Daw, EncodingOptions, EngineOptions, Existing
+from stemsplit.outputs.selection import Selection, as_stem_file, select_stems
+from stemsplit.types import Daw, Existing, StreamInfo
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitOptions:
-    """Everything that ``stemsplit FILE…`` can be told, but the files."""
-
-    model: str
-    folder: Path
-    template: str
-    encoding: EncodingOptions
-    existing: Existing | None  # None: resume with several songs, refuse with one
-    offline: bool
-    allow_unverified: bool
-    engine: EngineOptions
-    stems: tuple[str, ...] | None = None
-    two_stems: str | None = None
-    mixes: tuple[str, ...] = ()
-    sum_to_mix: str | None = None
-    accept_truncated: bool = False
-    excerpt: Excerpt = WHOLE
-    daws: tuple[Daw, ...] = ()
-    fail_fast: bool = False
-    jobs: int = 1
-
-    def on(self, device: str) -> SplitOptions:
-        """Return these options with another ``device``."""
-        return replace(self, engine=replace(self.engine, device=device))
-
-    def told(self) -> dict[str, Any]:
-        """Return the choices that decide how the stems sound, in plain values."""
-        choices = asdict(self.engine)
-        del choices["batch"]  # how many segments run at a time is no choice of sound
-        return {"model": self.model, **choices}
-
-
-#: Options that leave the bytes of a stem as they are; all others are settings of its manifest.
-_WITHOUT_EFFECT = frozenset(
-    {
-        *("model", "stems", "two_stems", "mixes", "sum_to_mix"),  # each stem has its own of these
-        *("folder", "template", "daws", "existing", "fail_fast", "jobs"),
-        *("offline", "allow_unverified", "accept_truncated"),
-    }
-)
-#: So do these of the engine, on a CPU. On a GPU they move the last bits of a sample, which is no
-#: reason to do a night again on another machine or with another batch.
-_WITHOUT_SOUND = ("device", "batch")
-#: Of a digest, where only that tells two songs apart.
+#: Options that decide the bytes of a stem, besides the model and what is selected of it.
+_OF_BYTES = ("encoding", "engine", "excerpt")
+#: Options of the engine that do not, on a CPU. On a GPU they move the last bits of a sample, which
+#: is no reason to split a folder again on another machine or with another batch.
+_NOT_OF_BYTES = ("device", "batch")
+#: Digits of a digest that tells two songs apart where nothing else does.
 _DIGITS = 8
 
 
-def settings_of(options: SplitOptions) -> dict[str, Any]:
-    """Return those of ``options`` that change the bytes of a stem, as JSON would read them back."""
-    settings = {name: v for name, v in asdict(options).items() if name not in _WITHOUT_EFFECT}
-    settings["encoding"]["depth"] = depth_of(options.encoding)
-    for name in _WITHOUT_SOUND:
-        del settings["engine"][name]
-    return settings
-
-
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Where the stems of a song go, by name, its projects, and the manifest that tells of them."""
+class SongPlan:
+    """Where the outputs of a song go: stems and projects by name, and the manifest beside them."""
 
     stems: dict[str, Path]
     projects: dict[Daw, Path]
@@ -96,40 +51,65 @@ class Plan:
         """Stems and projects, by name."""
         return self.stems | dict[str, Path](self.projects.items())
 
-    def only(self, names: Container[str]) -> Plan:
+    def only(self, names: Container[str]) -> SongPlan:
         """Return the plan with no other outputs than ``names``."""
         stems = {name: path for name, path in self.stems.items() if name in names}
         projects = {name: path for name, path in self.projects.items() if name in names}
-        return Plan(stems, projects, self.manifest)
+        return SongPlan(stems, projects, self.manifest)
 
     @property
     def files(self) -> list[Path]:
-        """All that may be written."""
+        """All files that may be written."""
         return [*self.outputs.values(), self.manifest]
 
     @property
     def folders(self) -> list[Path]:
-        """Where these files are."""
+        """The folders of these files."""
         return list(dict.fromkeys(path.parent for path in self.files))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
-    """All that is settled about the songs of a run before the first is looked into.
+class RunPlan:
+    """All that is decided about the songs of a run; ``songs`` are by path.
 
-    ``plans`` and ``labels``, which are shown beside the progress, are by the paths of songs.
+    The files of ``temporary`` songs will not exist when a project that shows them is opened.
     """
 
     options: SplitOptions
+    selection: Selection
     existing: Existing
-    plans: Mapping[Path, Plan]
-    labels: Mapping[Path, str]
+    songs: Mapping[Path, SongPlan]
+    temporary: frozenset[Path] = frozenset()
+
+    def job(
+        self,
+        info: StreamInfo,
+        outputs: Container[str],
+        *,
+        force: bool = False,
+        manifest: ManifestWriter | None = None,
+    ) -> Job:
+        """Return the job of writing ``outputs``, by name, of the planned song ``info``."""
+        song = self.songs[info.path]
+        wanted = song.only(outputs)
+        return Job(
+            info=info,
+            selection=self.selection,
+            outputs=wanted.stems,
+            encoding=self.options.encoding,
+            projects=wanted.projects,
+            stems=song.stems,
+            lasting=info.path not in self.temporary,
+            force=force,
+            accept_truncated=self.options.accept_truncated,
+            manifest=manifest,
+        )
 
 
 def select(options: SplitOptions) -> Selection:
-    """Return what is to be written.
+    """Return which outputs ``options`` ask for.
 
-    Raises ``UsageError`` for options that contradict each other or the model.
+    Raises ``UsageError`` for options that contradict each other, the model or the format.
     """
     selection = select_stems(
         loading.stems_of(options.model),
@@ -139,20 +119,30 @@ def select(options: SplitOptions) -> Selection:
         sum_to_mix=options.sum_to_mix,
     )
     loading.require_one_rate(options.model, selection.needed)
-    return as_files(selection, options.encoding, options.template, options.daws)
+    check_encoding(options.encoding)
+    check_daws(options.daw, options.encoding.format)
+    if options.encoding.format == "stem.mp4":
+        selection = as_stem_file(selection)
+    check_names(options.daw, selection.wanted)
+    check_template(_template(options), selection.wanted)
+    return selection
 
 
-def plan_all(
+def _template(options: SplitOptions) -> str:
+    return template_for(options.filename, options.encoding.format)
+
+
+def plan_songs(
     songs: Sequence[Song], stems: Sequence[str], options: SplitOptions
-) -> dict[Path, Plan]:
-    """Return the plan of each of ``songs`` by its path; where names clash they say more.
+) -> dict[Path, SongPlan]:
+    """Return the plan of each of ``songs`` by its path; where names clash they get longer.
 
     Raises ``UsageError`` where that does not help.
     """
     places = Places()
     by_path = {song.path: song for song in songs}
     names = {path: _names(song) for path, song in by_path.items()}
-    plans: dict[Path, Plan] = {}
+    plans: dict[Path, SongPlan] = {}
     clashing = set(by_path)
     while clashing:
         again = {path: next(names[path], None) for path in by_path if path in clashing}
@@ -173,7 +163,7 @@ def _names(song: Song) -> Iterator[tuple[Path, str]]:
     """Yield where below the output folder, and by what name, the stems of ``song`` may be.
 
     Each is less likely than the one before to be that of another song too. The last ones are for
-    names that differ in nothing that every file system takes, or in an end too long for it.
+    names that differ in nothing that every file system keeps, or only beyond its longest name.
     """
     path, below = song.path, song.below
     mirrored = below if below.parts else Path(path.absolute().parent.name)
@@ -185,14 +175,66 @@ def _names(song: Song) -> Iterator[tuple[Path, str]]:
         yield below, f"{safe_name(path.name)} {digest}"
 
 
-def _plan(song: Song, below: Path, name: str, stems: Sequence[str], options: SplitOptions) -> Plan:
-    names = Names(
+def _plan(
+    song: Song, below: Path, name: str, stems: Sequence[str], options: SplitOptions
+) -> SongPlan:
+    names = OutputNames(
         track=song.path,
-        folder=options.folder / safe_folder(below),
-        template=options.template,
+        folder=options.out / safe_folder(below),
+        template=_template(options),
         extension=RULES[options.encoding.format].extension,
         model=loading.label(options.model),
         name=name,
     )
-    projects = project_paths(names, options.daws)
-    return Plan(names.of_stems(stems), projects, names.of_manifest())
+    projects = {daw: names.of_project(PROGRAMS[daw].extension) for daw in options.daw}
+    return SongPlan(names.of_stems(stems), projects, names.of_manifest())
+
+
+def sound_settings(options: SplitOptions) -> dict[str, Any]:
+    """Return the options that decide how stems sound, as plain values, for reports."""
+    settings = asdict(options.engine)
+    del settings["batch"]  # how many segments run at a time changes nothing that can be heard
+    return {"model": options.model, **settings}
+
+
+def manifest_settings(options: SplitOptions) -> dict[str, Any]:
+    """Return the options that decide the bytes of a stem, as JSON has them."""
+    settings = {name: asdict(getattr(options, name)) for name in _OF_BYTES}
+    settings["encoding"]["depth"] = depth_of(options.encoding)
+    for name in _NOT_OF_BYTES:
+        del settings["engine"][name]
+    return settings
+
+
+def provenances_of(options: SplitOptions, selection: Selection) -> dict[str, Provenance]:
+    """Return how each stem and project is made, by name; the weights are on this machine."""
+    settings, defaults = manifest_settings(options), manifest_settings(SplitOptions())
+    if options.encoding.clip == "linked":
+        # All stems that are written have one gain, which depends on each of them.
+        settings["linked"] = list(selection.wanted)
+    closing = closing_stem(selection, options.encoding)
+    model = loading.label(options.model)
+
+    def provenance(digest: str, parts: dict[str, float], **further: Any) -> Provenance:
+        return Provenance(
+            model=model,
+            digest=digest,
+            parts=parts,
+            settings=settings | further,
+            defaults=defaults,
+        )
+
+    made = {
+        name: provenance(
+            loading.fingerprint(options.model, stems=selection.sources_in(name)),
+            selection.parts(name),
+            **({"sums": list(selection.sums)} if name == closing else {}),
+        )
+        for name in selection.wanted
+    }
+    digests = hashlib.sha256(" ".join(stem.digest for stem in made.values()).encode()).hexdigest()
+    stems = dict.fromkeys(made, 1.0)
+    # A project names the stems; one of DAWproject contains them.
+    return made | {
+        daw: provenance(digests, stems, template=_template(options)) for daw in options.daw
+    }

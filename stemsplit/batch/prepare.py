@@ -1,4 +1,4 @@
-"""What happens to a song before the network: is there anything to do, and can it be done?
+"""Preparing a song: what there is to do, and whether it can be done, before the network runs.
 
 All of it may run in threads, ahead of the song that is being separated.
 """
@@ -6,10 +6,11 @@ All of it may run in threads, ahead of the song that is being separated.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
+from typing import TypeAlias
 
 from stemsplit.audio.detect import promises_sound, sounds_by_name
 from stemsplit.audio.encode import refuse_existing
@@ -17,44 +18,32 @@ from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe, refuse_unreadable
 from stemsplit.batch.discover import Song
 from stemsplit.batch.locks import SongLocks
-from stemsplit.batch.plan import Orders, Plan
+from stemsplit.batch.plan import RunPlan, SongPlan
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.outputs import manifest
-from stemsplit.outputs.manifest import Manifest, ManifestWriter, Recipe, Source
-from stemsplit.types import ScanResult, StreamInfo
+from stemsplit.outputs.job import Job
+from stemsplit.outputs.manifest import InputFile, Manifest, ManifestWriter, Provenance
+from stemsplit.types import NotAudio, ScanResult, StreamInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A song that is to be split, claimed for this process; ``outputs`` are the files to write."""
+    """A song to split, locked by this process with a ``token``."""
 
-    song: Song
-    info: StreamInfo
-    outputs: dict[str, Path]
-    replacing: bool
-    ledger: ManifestWriter
-    statistics: ScanResult | None
-    remarks: list[str]
+    job: Job
+    token: str
+    warnings: list[str]
+    scanned: ScanResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A song whose stems are there already."""
-
-    song: Song
+    """A song whose stems are up to date."""
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
-    """A file in a folder that turned out to be no audio, for this ``reason``."""
-
-    song: Song
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A song that another process has in work."""
+class Locked:
+    """A song that another process is splitting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,166 +53,201 @@ class WouldSplit:
     outputs: dict[str, Path]
 
 
-Prepared = Ready | Skipped | Silent | Taken
+@dataclass(frozen=True, slots=True)
+class NeedsWeights:
+    """A song about which only the digest of the model's weights decides; its file was probed."""
+
+    info: StreamInfo | None
+
+
+Prepared: TypeAlias = Ready | Skipped | NotAudio | Locked | NeedsWeights
 
 
 @dataclass(slots=True)
-class _Todo:
+class _Pending:
+    """The outputs of a song that are still to be written."""
+
     outputs: dict[str, Path]
     known: Manifest | None = None
-    remarks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
-    def unsettled(self) -> bool:
-        """Whether a run was stopped while it moved the stems to their places."""
-        return self.known is not None and not self.known.complete
+    def interrupted(self) -> Manifest | None:
+        """The manifest of a run that was stopped while it moved the stems to their places."""
+        return None if self.known is None or self.known.complete else self.known
 
 
 class Preparation:
-    """Prepares the songs of one run; ``recipes`` gives what each stem is made with, when asked."""
+    """Prepares the songs of a run.
 
-    def __init__(
-        self, orders: Orders, claims: SongLocks, recipes: Callable[[], Mapping[str, Recipe]]
-    ) -> None:
-        self._options = orders.options
-        self._existing = orders.existing
-        self._plans = orders.plans
-        self._claims = claims
-        self._recipes = recipes
-        self._sources: dict[Path, Source] = {}
+    ``provenances`` is how each output is made, by name, as soon as the weights are on this machine;
+    before that, songs that depend on it come back as `NeedsWeights`.
+    """
+
+    def __init__(self, plan: RunPlan, locks: SongLocks) -> None:
+        self._plan = plan
+        self._options = plan.options
+        self._existing = plan.existing
+        self._locks = locks
+        self.provenances: Mapping[str, Provenance] | None = None
+        self._sources: dict[Path, InputFile] = {}
 
     def prepare(
-        self, song: Song, sample_rate: int | None = None, stop: Event | None = None
+        self,
+        song: Song,
+        sample_rate: int | None = None,
+        stop: Event | None = None,
+        info: StreamInfo | None = None,
     ) -> Prepared:
         """Return what is to be done with ``song``; for a model at ``sample_rate`` it is scanned.
 
-        Raises ``InputError`` and ``OutputError``; ``CancelledError`` when ``stop`` is set.
+        ``info`` is what its file holds, if that is known. Raises ``InputError`` and
+        ``OutputError``; ``CancelledError`` when ``stop`` is set.
         """
-        plan = self._plans[song.path]
-        todo = self._todo(song, plan)
-        if not todo.outputs and not todo.unsettled:
-            self._claims.sweep(plan.manifest, plan.folders)
-            return Skipped(song)
-        info = self._look_into(song)
-        if isinstance(info, Silent):
-            return info
-        mark = self._claims.take(plan.manifest, plan.folders)
-        if mark is None:
-            return Taken()
+        plan = self._plan.songs[song.path]
         try:
-            return self._claimed(song, plan, info, mark, sample_rate, stop)
+            pending = self._pending(song, plan)
+            if not pending.outputs and not pending.interrupted:
+                self._locks.remove_stale(plan.manifest, plan.folders)
+                return Skipped()
+            found = self._look_into(song) if info is None else info
+            if isinstance(found, NotAudio):
+                return found
+            info = found
+            provenances = self._needed_provenances()
+        except _WeightsMissing:
+            return NeedsWeights(info)
+        token = self._locks.acquire(plan.manifest, plan.folders)
+        if token is None:
+            return Locked()
+        try:
+            ready = self._prepare_locked(song, plan, info, token, provenances)
+            if ready is None:
+                self._locks.release(token)
+                return Skipped()
+            return ready if sample_rate is None else self._scanned(ready, sample_rate, stop)
         except BaseException:
-            self._claims.release(mark)
+            self._locks.release(token)
             raise
 
-    def foretell(self, song: Song) -> WouldSplit | Skipped | Silent:
-        """Return what `prepare` would find, and leave everything as it is.
+    def predict(self, song: Song) -> WouldSplit | Skipped | NotAudio:
+        """Return what `prepare` would, and change nothing.
 
-        Raises as that does, but for what only shows when the song is read to its end.
+        Raises as that does, except for what only shows when the song is read to its end.
         """
-        outputs = self._todo(song, self._plans[song.path]).outputs
+        outputs = self._pending(song, self._plan.songs[song.path]).outputs
         if not outputs:
-            return Skipped(song)
-        info = self._look_into(song)
-        return info if isinstance(info, Silent) else WouldSplit(outputs)
+            return Skipped()
+        found = self._look_into(song)
+        return found if isinstance(found, NotAudio) else WouldSplit(outputs)
 
-    def _look_into(self, song: Song) -> StreamInfo | Silent:
+    def _needed_provenances(self) -> Mapping[str, Provenance]:
+        if self.provenances is None:
+            raise _WeightsMissing
+        return self.provenances
+
+    def _look_into(self, song: Song) -> StreamInfo | NotAudio:
         """Return what the file of ``song`` holds. Raises ``InputError``."""
+        if song.make is not None:
+            song.make(song.path)
         try:
             return cut(probe(song.path), self._options.excerpt)
         except NoAudioError as error:
             if song.found and not promises_sound(song.path.name):
-                return Silent(song, error.reason)
+                return NotAudio(song.path, error.reason)
             raise
         except InputError as error:
             if song.found and not sounds_by_name(song.path.name):
-                return Silent(song, error.reason)
+                return NotAudio(song.path, error.reason)
             raise
 
-    def _claimed(
+    def _prepare_locked(
         self,
         song: Song,
-        plan: Plan,
+        plan: SongPlan,
         info: StreamInfo,
-        mark: str,
-        sample_rate: int | None,
-        stop: Event | None,
-    ) -> Prepared:
-        todo = self._todo(song, plan)  # somebody else may have finished it in the meantime
-        if not todo.outputs:
-            if todo.unsettled and todo.known is not None:
-                manifest.finish_interrupted(plan.manifest, todo.known, mark)
-            self._claims.release(mark)
-            return Skipped(song)
-        source = self._source(song.path)
-        return Ready(
-            song=song,
-            info=info,
-            outputs=todo.outputs,
-            replacing=any(os.path.lexists(path) for path in todo.outputs.values()),
-            ledger=ManifestWriter(
-                plan.manifest,
-                song=song.path,
-                source=source,
-                recipes=self._recipes(),
-                known=todo.known,
-                mark=mark,
-            ),
-            statistics=None if sample_rate is None else self._scan(info, sample_rate, stop),
-            remarks=todo.remarks,
+        token: str,
+        provenances: Mapping[str, Provenance],
+    ) -> Ready | None:
+        """Return ``song`` ready to split; None if another process has finished it meanwhile."""
+        pending = self._pending(song, plan)
+        if not pending.outputs:
+            if pending.interrupted:
+                manifest.finish_interrupted(plan.manifest, pending.interrupted, token)
+            return None
+        writer = ManifestWriter(
+            plan.manifest,
+            song=song.path,
+            source=self._source(song.path),
+            provenances=provenances,
+            known=pending.known,
+            token=token,
         )
+        job = self._plan.job(
+            info,
+            pending.outputs,
+            force=any(os.path.lexists(path) for path in pending.outputs.values()),
+            manifest=writer,
+        )
+        return Ready(job=job, token=token, warnings=pending.warnings)
 
-    def _scan(self, info: StreamInfo, sample_rate: int, stop: Event | None) -> ScanResult:
+    def _scanned(self, ready: Ready, sample_rate: int, stop: Event | None) -> Ready:
+        # Imported here: a run with nothing to do needs no numpy.
         from stemsplit.separation.scan import scan
 
         truncated = self._options.accept_truncated
-        return scan(info, sample_rate, accept_truncated=truncated, stop=stop)
+        found = scan(ready.job.info, sample_rate, accept_truncated=truncated, stop=stop)
+        return replace(ready, scanned=found)
 
-    def _todo(self, song: Song, plan: Plan) -> _Todo:
-        """Return the stems that are to be written; raises ``OutputError`` for one in the way."""
-        remarks: list[str] = []
+    def _pending(self, song: Song, plan: SongPlan) -> _Pending:
+        """Return the outputs that are to be written; raises ``OutputError`` for one in the way."""
+        warnings: list[str] = []
         known = None
         try:
             known = manifest.read(plan.manifest)
             ours = set() if known is None else self._ours(song, plan, known)
         except InputError as error:
-            remarks.append(str(error))
+            warnings.append(str(error))
             ours = set(plan.outputs.values())
         outputs = plan.outputs
         if self._existing == "skip":
             outputs = {stem: path for stem, path in outputs.items() if not os.path.lexists(path)}
         elif self._existing == "resume" and known is not None:
-            outputs = self._unmade(song, plan, known)
+            outputs = self._outdated(song, plan, known)
         if self._options.encoding.clip == "linked" and outputs.keys() & plan.stems.keys():
             outputs = plan.stems | outputs  # one gain for all, so that they still sum
         for path in outputs.values():
             replaceable = self._existing in ("resume", "skip") and path in ours
             refuse_existing(path, force=self._existing == "force" or replaceable)
-        return _Todo(outputs, known, remarks)
+        return _Pending(outputs, known, warnings)
 
-    def _ours(self, song: Song, plan: Plan, known: Manifest) -> set[Path]:
-        """Return the stems that an earlier run has made of a song of this name, and may replace."""
+    def _ours(self, song: Song, plan: SongPlan, known: Manifest) -> set[Path]:
+        """Return the outputs that an earlier run made of a song of this name, and may replace."""
         if known.input.name != song.path.name:
             return set()
         folder = plan.manifest.parent
         return {path for path in plan.outputs.values() if known.lists(path, folder)}
 
-    def _unmade(self, song: Song, plan: Plan, known: Manifest) -> dict[str, Path]:
-        """Return the stems that are missing, or made of something else or in another way."""
+    def _outdated(self, song: Song, plan: SongPlan, known: Manifest) -> dict[str, Path]:
+        """Return the outputs that are missing, or made of something else or in another way."""
         folder = plan.manifest.parent
         if not any(known.lists(path, folder) for path in plan.outputs.values()):
             return plan.outputs
-        source, recipes = self._source(song.path), self._recipes()
+        provenances, source = self._needed_provenances(), self._source(song.path)
         return {
-            stem: path
-            for stem, path in plan.outputs.items()
-            if not manifest.is_up_to_date(known, folder, path, source, recipes[stem])
+            name: path
+            for name, path in plan.outputs.items()
+            if not manifest.is_up_to_date(known, folder, path, source, provenances[name])
         }
 
-    def _source(self, path: Path) -> Source:
-        """Return who the file at ``path`` is; what has not changed since is not read again."""
+    def _source(self, path: Path) -> InputFile:
+        """Return the identity of the file at ``path``; an unchanged file is read only once."""
         refuse_unreadable(path)
         known = self._sources.get(path)
         if known is None or known.status != manifest.status_of(path):
             known = self._sources[path] = manifest.identify(path)
         return known
+
+
+class _WeightsMissing(Exception):
+    """Only the digest of the weights decides, and they are not on this machine yet."""

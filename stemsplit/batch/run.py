@@ -1,168 +1,153 @@
-"""A run: which songs there are, who splits them, and how it is told what became of each."""
+"""A run: from inputs and options to the result of each song."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from stemsplit.batch.discover import Song, find_songs
-from stemsplit.batch.dry_run import foretell
-from stemsplit.batch.engine_cache import Splitter
-from stemsplit.batch.locks import SongLocks
-from stemsplit.batch.plan import Orders, SplitOptions, plan_all
-from stemsplit.batch.results import (
-    NotTried,
-    Outcome,
-    ends_all,
-    exit_code,
-    record,
-    table,
-)
-from stemsplit.batch.scheduler import Stages
-from stemsplit.cli.app import told
-from stemsplit.cli.console import Console
-from stemsplit.errors import ExitCode, InputError, ResourceError
+from stemsplit.batch.dry_run import predict
+from stemsplit.batch.engine_cache import EngineCache
+from stemsplit.batch.plan import RunPlan, plan_songs, select
+from stemsplit.batch.playlists import NameSource
+from stemsplit.batch.results import NotTried, Result, ends_all
+from stemsplit.batch.scheduler import Scheduler
+from stemsplit.errors import InputError, describe
+from stemsplit.evaluation.scores import SongScores
+from stemsplit.options import SplitOptions
+from stemsplit.outputs.selection import Selection
 from stemsplit.separation.device import parse_devices
-
-if TYPE_CHECKING:
-    from stemsplit.batch.scorer import ReferenceScorer
+from stemsplit.types import Event, Planned, Scoring
 
 
-class Batch:
-    """Songs to split with one set of options.
+class Scorer(Protocol):
+    """Scores the stems of songs as soon as they are written."""
 
-    Where there is a ``judge``, it scores the stems of each. Raises ``UsageError`` for options that
-    contradict each other or the model.
+    def prepare(
+        self, songs: Sequence[Path], selection: Selection, *, force: bool
+    ) -> Iterator[Event]:
+        """Get ready before any of ``songs`` is split, and yield warnings."""
+
+    def score(
+        self, result: Result, stems: Mapping[str, Path]
+    ) -> Generator[Scoring, None, SongScores]:
+        """Return the scores of a song whose ``stems`` are in their places; yield progress."""
+
+    def finish(self) -> None:
+        """Write what is written of all songs."""
+
+
+class Run:
+    """Splits songs with one set of ``options``, on all devices that these name.
+
+    The stems of each song are scored by a ``scorer``, if there is one. ``engines`` is a model that
+    is loaded already. ``tunes_process`` lets it change how this whole process allocates memory.
+
+    Raises ``UsageError`` for options that contradict each other or the model.
     """
 
     def __init__(
-        self, options: SplitOptions, console: Console, judge: ReferenceScorer | None = None
+        self,
+        options: SplitOptions,
+        *,
+        scorer: Scorer | None = None,
+        engines: EngineCache | None = None,
+        temporary: Iterable[Path] = (),
+        tunes_process: bool = False,
     ) -> None:
         self.options = options
-        self.console = console
-        self.judge = judge
         self.devices = parse_devices(options.engine.device)
-        self.splitter = Splitter(options.on(self.devices[0]), console)
-        self._unwritable: ResourceError | None = None  # why stdout failed, told at the end
-        self._outcomes: list[Outcome] = []
-        self._end: Outcome | None = None  # after which nothing is tried
+        self.selection = select(options)
+        self.engines = engines or EngineCache(
+            options.on(self.devices[0]), self.selection, tunes_process=tunes_process
+        )
+        self._scorer = scorer
+        self._temporary = frozenset(temporary)
 
-    def run(
-        self, files: Iterable[str], lists: Iterable[str] = (), *, dry: bool = False
-    ) -> ExitCode:
-        """Split ``files``, tell what became of each, and return the exit code of the whole.
+    def split_inputs(
+        self,
+        inputs: Iterable[str],
+        lists: Iterable[str | NameSource] = (),
+        *,
+        dry: bool = False,
+    ) -> Generator[Event | Result]:
+        """Split what ``inputs``, and ``lists`` of more of them, stand for, as ``split`` does."""
+        return self.split(list(find_songs(inputs, self.options.out, lists)), dry=dry)
 
-        ``lists`` are files that name more. A ``dry`` run only tells what there is to do. A bad song
-        is told and passed over; after a lack of disk or memory the rest is not tried. Raises
-        ``UsageError`` and ``CheckpointError``, with which no song can be split at all, and
-        ``InputError`` if nothing that was found is audio.
+    def split(
+        self,
+        songs: Sequence[Song | InputError],
+        *,
+        among: Sequence[Song | InputError] | None = None,
+        dry: bool = False,
+    ) -> Generator[Event | Result]:
+        """Split ``songs``; yield what happens, and the result of each.
+
+        Their stems are named so that they differ from those of all songs ``among`` which these are.
+        A ``dry`` run only says what it would do. A song that fails stops nothing, but after a lack
+        of disk or memory the rest is skipped. Raises ``UsageError`` and ``CheckpointError`` where
+        no song can be split at all, and ``InputError`` if none of them is audio.
         """
-        songs = list(find_songs(files, self.options.folder, lists))
-        self._orders = self._settle(songs)
-        if dry:
-            for outcome in foretell(songs, self._orders, self.splitter):
-                self._tell(outcome)
-        else:
-            self._split_all(songs)
-        if not self._outcomes:
+        plan = self._plan(songs if among is None else among)
+        yield Planned({path: path.name for path in plan.songs}, len(songs))
+        if self._scorer is not None and not dry:
+            replacing = self.options.existing == "force"
+            yield from self._scorer.prepare(list(plan.songs), self.selection, force=replacing)
+        entries = [Result.failed(s.path, s) if isinstance(s, InputError) else s for s in songs]
+        scheduled = predict(entries, plan, self.engines) if dry else self._schedule(entries, plan)
+        end: Result | None = None  # after which nothing is tried
+        results = 0
+        with closing(scheduled):
+            for each in scheduled:
+                if isinstance(each, Result):
+                    results += 1
+                    if self._scorer is not None and each.error is None and not dry:
+                        each = yield from self._score(self._scorer, each, plan)
+                    if end is not None and isinstance(each.error, NotTried):
+                        each = replace(each, error=NotTried.because_of(end, each.input))
+                    elif end is None and ends_all(each, fail_fast=self.options.fail_fast):
+                        end = each
+                yield each
+        if not results and among is None:
             raise InputError("nothing that was found is audio")
-        if len(self._outcomes) > 1:
-            for line in table(self._outcomes, whole=self.console.verbose > 0):
-                self.console.note(line)
-        if self.judge is not None:
-            self.judge.finish()
-        if self._unwritable is not None:
-            raise self._unwritable
-        return exit_code([outcome.error for outcome in self._outcomes])
+        if self._scorer is not None and not dry:
+            self._scorer.finish()
 
-    def go_on(self, songs: Sequence[Song], among: Sequence[Song]) -> None:
-        """Split those of ``songs`` that need it, and tell what became of each.
+    def load(self) -> Iterator[Event]:
+        """Fetch and load the model now, so that what can fail fails before the first song."""
+        return self.engines.load()
 
-        They are some ``among`` all that are there, and their stems are called apart from those of
-        these. Raises ``ResourceError`` after a lack of disk or memory, or if nobody can be told on
-        stdout what became of a song, and what ``run`` does.
-        """
-        self._orders = self._settle(among)
-        self._split_all(songs)
-        for outcome in self._outcomes:
-            if isinstance(outcome.error, ResourceError):
-                raise outcome.error
-        if self._unwritable is not None:
-            raise self._unwritable
-
-    def count(self) -> str:
-        """Return how many songs were split, skipped, and failed, as a line."""
-        return next(table(self._outcomes))
-
-    def _settle(self, songs: Sequence[Song | InputError]) -> Orders:
-        """Return all that can be said of ``songs`` by their names."""
-        options = self.options
+    def _plan(self, songs: Sequence[Song | InputError]) -> RunPlan:
         named = [song for song in songs if isinstance(song, Song)]
-        wanted = self.splitter.selection.wanted
-        plans = plan_all(named, wanted, options)
-        if self.judge is not None:
-            replacing = options.existing == "force"
-            self.judge.prepare(list(plans), self.splitter.selection, force=replacing)
-        labels = {}
-        for number, song in enumerate(named, 1):
-            place = f"[{number}/{len(named)}] " if len(songs) > 1 else ""
-            labels[song.path] = f"{place}{song.path.name}"
         several = len(songs) > 1 or any(song.found for song in named)
-        existing = options.existing or ("resume" if several else "refuse")
-        return Orders(options=options, existing=existing, plans=plans, labels=labels)
+        return RunPlan(
+            options=self.options,
+            selection=self.selection,
+            existing=self.options.existing or ("resume" if several else "refuse"),
+            songs=plan_songs(named, self.selection.wanted, self.options),
+            temporary=self._temporary,
+        )
 
-    def _split_all(self, songs: Sequence[Song | InputError]) -> None:
+    def _schedule(self, songs: Sequence[Song | Result], plan: RunPlan) -> Generator[Event | Result]:
         """Split ``songs``: here on one device, else by a process for each."""
-        if len(self.devices) == 1 or len(self._orders.plans) < 2:
-            patient = self.judge is not None  # who would keep the network waiting for no gain
-            with SongLocks(self.options.folder) as claims:
-                Stages(self._orders, self.splitter, claims, self._tell, patient=patient).split_all(
-                    songs
-                )
-            return
-        # Imported here: most runs have one device.
-        from stemsplit.batch.workers import WorkerPool
+        if len(self.devices) > 1 and len(plan.songs) > 1:
+            # Imported here: most runs have one device.
+            from stemsplit.batch.workers import WorkerPool
 
-        WorkerPool(self.devices, self._orders, self.console, self._tell).split_all(songs)
+            return WorkerPool(self.devices, plan).run(songs)
+        # In the middle of a song, scoring would keep the network waiting.
+        between_songs = self._scorer is not None
+        return Scheduler(plan, self.engines, between_songs=between_songs).run(songs)
 
-    def _tell(self, outcome: Outcome) -> None:
-        if self.judge is not None and outcome.error is None:
-            outcome = self._score(self.judge, outcome)
-        outcome = self._with_reason(outcome)
-        self._outcomes.append(outcome)
-        if outcome.error is not None:
-            self.console.error(outcome.error, outcome.input)
-        if outcome.status == "skipped":
-            self.console.note(f"{outcome.input}: skipped, its stems are there already")
-        if outcome.status == "would_split":
-            self.console.note(f"{outcome.input}: would be split")
+    def _score(
+        self, scorer: Scorer, result: Result, plan: RunPlan
+    ) -> Generator[Event, None, Result]:
+        """Return ``result`` with the scores of its stems, or with the error of scoring."""
         try:
-            if self.console.json:
-                self.console.record(record(outcome, self.options.model))
-            elif outcome.status in ("done", "would_split"):
-                for path in (*outcome.outputs.values(), *outcome.projects.values()):
-                    self.console.data(str(path))
-        except ResourceError as error:
-            self._unwritable = error
-        if self.judge is not None and outcome.scores is not None:
-            self.judge.tell(outcome.scores)
-
-    def _with_reason(self, outcome: Outcome) -> Outcome:
-        """Return ``outcome``; if the song was not tried, with the failure that was the end."""
-        if self._end is None:
-            if ends_all(outcome, fail_fast=self.options.fail_fast):
-                self._end = outcome
-        elif isinstance(outcome.error, NotTried):
-            return replace(outcome, error=NotTried.because_of(self._end, outcome.input))
-        return outcome
-
-    def _score(self, judge: ReferenceScorer, outcome: Outcome) -> Outcome:
-        """Return ``outcome`` with the scores of its stems, or with what went wrong with these."""
-        path = outcome.input
-        try:
-            files = self._orders.plans[path].stems
-            scores = judge.score(path, files, self._orders.labels[path])
+            scores = yield from scorer.score(result, plan.songs[result.input].stems)
         except Exception as exc:
-            return replace(outcome, error=told(exc, path))
-        return replace(outcome, scores=scores)
+            return replace(result, error=describe(exc, result.input))
+        return replace(result, scores=scores)

@@ -1,51 +1,51 @@
-"""Scoring the stems of songs that were just split."""
+"""Scoring the stems of songs that were just split against references."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stemsplit.audio.encode import refuse_existing
-from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
+from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe
-from stemsplit.cli.console import Console
-from stemsplit.cli.scoreboard import show_song
-from stemsplit.cli.scoring import follow
+from stemsplit.batch.plan import sound_settings
+from stemsplit.batch.results import Result
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
 from stemsplit.data.references import find_stems, title_of
+from stemsplit.evaluation.progress import Progressed
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.scores import Audio, SongScores
 from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
+from stemsplit.options import WHOLE, Excerpt, SplitOptions
 from stemsplit.outputs.selection import Selection
+from stemsplit.types import Event, Scoring, Warned
 
 
 @dataclass(slots=True)
 class ReferenceScorer:
-    """Compares stems with those at ``reference``, if that is given, and keeps all scores.
+    """Scores stems against those at ``reference``, if that is given, and keeps all scores.
 
     ``reference`` is the folder of the song, a file of several streams, or a folder of songs, by
-    name. ``settings`` are what a ``report`` says of the run. Where only an ``excerpt`` of the songs
-    is split, it is held against the same part of the references; where what is left of a truncated
-    song is accepted, it is here as well.
+    name. A page about all songs goes to ``report``. ``options`` are those of the split: an excerpt
+    is compared with the same part of the references.
     """
 
-    console: Console
+    options: SplitOptions
     reference: Path | None
     report: Path | None
-    settings: Mapping[str, Any]
-    excerpt: Excerpt = WHOLE
-    accept_truncated: bool = False
     _selection: Selection = field(init=False)
     _truths: dict[Path, SongStems] = field(default_factory=dict, init=False)
     _scores: list[SongScores] = field(default_factory=list, init=False)
 
-    def prepare(self, songs: Sequence[Path], selection: Selection, *, force: bool) -> None:
-        """Find the references of ``songs`` before any is split, for that may take hours.
+    def prepare(
+        self, songs: Sequence[Path], selection: Selection, *, force: bool
+    ) -> Iterator[Event]:
+        """Find the references of ``songs`` before any is split, which may take hours.
 
-        Raises ``InputError`` where no song has any, or one has none of the stems of the
-        ``selection``, and ``OutputError`` where a file is in the way of the report.
+        Warns of songs without references. Raises ``InputError`` where no song has any, or one has
+        none of the selected stems, and ``OutputError`` where a file is in the way of the report.
         """
         self._selection = selection
         if self.report is not None:
@@ -58,33 +58,41 @@ class ReferenceScorer:
             self._truths[split.path] = truth
         for song in songs:
             if song not in self._truths:
-                self.console.warn(f"{song}: not among the references, not compared")
+                yield Warned(f"{song}: not among the references, not compared")
 
-    def score(self, song: Path, files: Mapping[str, Path], label: str) -> SongScores:
-        """Return what is found about the stems of ``song`` in ``files``; show ``label`` meanwhile.
+    def score(
+        self, result: Result, stems: Mapping[str, Path]
+    ) -> Generator[Scoring, None, SongScores]:
+        """Return the scores of a song whose ``stems`` are in their places; yield progress.
 
-        Raises ``InputError`` where one cannot be read.
+        Raises ``InputError`` where a file cannot be read.
         """
-        stems = self._find_stems(files)
+        song = result.input
+        estimates = self._find_stems(stems)
         truth = self._truths.get(song)
-        found = None if truth is None else find_stems(truth.path, list(stems))
+        found = None if truth is None else find_stems(truth.path, list(estimates))
         part = self._part(song)
         true = {} if found is None else found.stems
         sounds = Sounds(
             song=title_of(song),
-            estimates=stems,
+            estimates=estimates,
             references={stem: replace(audio, excerpt=part) for stem, audio in true.items()},
             mixture=Audio(paths=(song,), excerpt=part),
             remarks=() if found is None else found.remarks,
-            accept_truncated=self.accept_truncated,
+            accept_truncated=self.options.accept_truncated,
         )
-        scoring = score_sounds(sounds, Framing(), self.settings)
-        scores = follow(self.console, scoring, label)
+        settings: dict[str, Any] = sound_settings(self.options)
+        scores = yield from as_scoring(song, score_sounds(sounds, Framing(), settings))
         self._scores.append(scores)
         return scores
 
+    def finish(self) -> None:
+        """Write the report, if one is wanted and a song was scored."""
+        if self.report is not None and self._scores:
+            write_report(self.report, self._scores)
+
     def _find_stems(self, files: Mapping[str, Path]) -> dict[str, Audio]:
-        """Return where each stem is: they have a file each, or are the streams of one."""
+        """Return where each stem is: each in its own file, or all as streams of one."""
         streams = self._selection.streams
         if not streams:
             return {name: Audio(paths=(path,)) for name, path in files.items()}
@@ -97,18 +105,22 @@ class ReferenceScorer:
 
     def _part(self, song: Path) -> Excerpt:
         """Return the part of ``song`` that is split, by its borders."""
-        if self.excerpt == WHOLE:
+        if self.options.excerpt == WHOLE:
             return WHOLE
-        info = cut(probe(song), self.excerpt)
+        info = cut(probe(song), self.options.excerpt)
         first, last, rate = info.first_frame, info.end_frame, info.sample_rate
         return Excerpt(start=first / rate, end=None if last is None else last / rate)
 
-    def tell(self, scores: SongScores) -> None:
-        """Show ``scores`` as a table."""
-        for line in show_song(scores).splitlines():
-            self.console.note(line)
 
-    def finish(self) -> None:
-        """Write the report, if one is wanted and there is something to tell."""
-        if self.report is not None and self._scores:
-            write_report(self.report, self._scores)
+def as_scoring(
+    song: Path, scoring: Generator[Progressed, None, SongScores]
+) -> Generator[Scoring, None, SongScores]:
+    """Return what ``scoring`` returns; yield its progress as that of scoring ``song``."""
+    yield Scoring(song, 0, 0)
+    while True:
+        try:
+            step = next(scoring)
+        except StopIteration as stop:
+            scores: SongScores = stop.value
+            return scores
+        yield Scoring(song, step.done, step.total)

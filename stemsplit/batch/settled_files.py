@@ -1,4 +1,4 @@
-"""Which files in a folder are complete, and have not been handed over: by looking now and then."""
+"""Which files in a folder have settled: they are complete, and no longer change."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from stemsplit.audio.probe import probe
 from stemsplit.batch.discover import identity_of
 from stemsplit.errors import InputError
 
-#: How many times as long one waits for a file that looks unfinished: exports pause, copies stall.
+#: How many times as long to wait for a file that looks unfinished: exports pause, copies stall.
 PATIENCE = 10
-#: What browsers and programs that copy call a file until they are done with it.
+#: What browsers and copying programs call a file until they have finished it.
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp")
 
 
 @dataclass(slots=True)
 class _Watched:
-    """A file: what it was like when it was last seen, since when, and what is known of it."""
+    """A file: its status when it was last seen, since when, and what is known of it."""
 
     status: tuple[int, int, int]
     since: float  # s, of a monotonic clock
@@ -29,11 +29,11 @@ class _Watched:
     handled: bool = False
 
 
-class Arrivals:
-    """The files in and below ``folder``, but in ``outputs``, and how long they have been quiet.
+class SettledFiles:
+    """The files in and below ``folder``, except in ``outputs``, and how long they have not changed.
 
-    A file that has not changed for ``settle`` seconds is complete, if it can be decoded to an end
-    that it has announced. Of others nobody can tell: they have `PATIENCE`.
+    A file that has not changed for ``settle`` seconds is complete, if it can be decoded to the end
+    that it declares. Others, which declare none, need `PATIENCE` times as long.
     """
 
     def __init__(self, folder: Path, outputs: Path, *, settle: float) -> None:
@@ -43,15 +43,15 @@ class Arrivals:
         # By path as text: a Path for each would cost more than the look itself.
         self._files: dict[str, _Watched] = {}
 
-    def pass_over(self) -> None:
-        """Take the files that are there for handled, as they are now."""
+    def skip_existing(self) -> None:
+        """Treat the files that exist now as handled."""
         for path, status in self._scan():
             self._files[path] = _Watched(status, 0.0, handled=True)
 
     def look(self, now: float) -> list[Path]:
-        """Return the files whose time has come at ``now`` (s), and that may be handed over.
+        """Return the files that have not changed for long enough at ``now`` (s).
 
-        What is gone is forgotten; what has changed is new.
+        Files that are gone are forgotten; files that have changed are new.
         """
         before, self._files = self._files, {}
         for path, status in self._scan():
@@ -66,7 +66,7 @@ class Arrivals:
         ]
 
     def choose(self, candidates: Iterable[Path], songs: Set[Path]) -> Iterator[Path]:
-        """Yield those of ``candidates`` that are ``songs``, and complete: they are handed over."""
+        """Yield those of ``candidates`` that are ``songs`` and complete; they are handled now."""
         for path in candidates:
             file = self._files[str(path)]
             if path in songs and not file.doubtful and not seems_complete(path):
@@ -102,9 +102,9 @@ class Arrivals:
 
 
 def seems_complete(path: Path) -> bool:
-    """Return whether the audio file at ``path`` announces its length, and can be decoded so far.
+    """Return whether the audio file at ``path`` declares its length, and can be decoded so far.
 
-    A WAV that is being recorded or exported has a placeholder for its length, and so has a FLAC.
+    While a WAV or FLAC is recorded or exported, it has a placeholder for its length.
     """
     try:
         info = probe(path)

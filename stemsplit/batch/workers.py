@@ -1,166 +1,167 @@
-"""Several devices: a process for each, which asks for one song after another.
+"""Several devices: a worker process for each, which asks for one song after another.
 
-The parent hands the songs out and tells what became of them. If a process is ended from outside,
-what it had in hand is done by the others, and by one that takes its place.
+The parent hands out the songs. If a worker is killed, the others take over its songs, and it is
+restarted.
 """
 
 from __future__ import annotations
 
-import io
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TextIO, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from stemsplit.batch.discover import Song
-from stemsplit.batch.engine_cache import Splitter
-from stemsplit.batch.locks import SongLocks
-from stemsplit.batch.plan import Orders
-from stemsplit.batch.results import Outcome, ends_all, not_tried
-from stemsplit.batch.scheduler import Stages
-from stemsplit.cli.app import defect, end_by_exception
-from stemsplit.cli.console import Console, Meter
-from stemsplit.errors import InputError, ResourceError, StemsplitError
+from stemsplit.batch.engine_cache import EngineCache
+from stemsplit.batch.plan import RunPlan
+from stemsplit.batch.results import Result, ends_all, not_tried
+from stemsplit.batch.scheduler import Scheduler
+from stemsplit.errors import ResourceError, StemsplitError, unexpected
 from stemsplit.separation.device import resolve_device
-from stemsplit.types import ProgressStyle
+from stemsplit.signals import end_by_exception, interruptions_ignored
+from stemsplit.types import Counted, Event, Warned
 
-#: What a process says: a line for the screen, what became of a song, why it can do none, or (None)
+#: What a worker sends: an event, the result of a song, the reason why it can split none, or (None)
 #: that it wants one.
-_Message: TypeAlias = str | Outcome | StemsplitError | None
-#: A song that so many processes died with is not tried again.
-DEATHS = 3
+_Message: TypeAlias = Event | Result | StemsplitError | None
+#: A song that this many workers died with is not tried again.
+MOST_DEATHS = 3
 
 
 @dataclass(slots=True)
 class _Worker:
-    """A process on a ``device``, and the songs it was given and has not told of."""
+    """A process on a ``device``, and the songs that it has not reported yet."""
 
     device: str
     process: SpawnProcess
     connection: Connection
-    at_hand: dict[Path, Song] = field(default_factory=dict)
+    works: bool = False  # it has asked for a song
+    songs: dict[Path, Song] = field(default_factory=dict)
 
 
 class WorkerPool:
-    """The processes that split the songs of one run on ``devices``; ``tell`` hears of each song."""
+    """The workers that split the songs of one ``plan`` on ``devices``."""
 
-    def __init__(
-        self,
-        devices: Sequence[str],
-        orders: Orders,
-        console: Console,
-        tell: Callable[[Outcome], None],
-    ) -> None:
-        self._devices = devices
-        self._orders = orders
-        self._console = console
-        self._pass_on = tell
+    def __init__(self, devices: Sequence[str], plan: RunPlan) -> None:
+        self._devices = tuple(devices)
+        self._plan = plan
         self._workers: dict[Connection, _Worker] = {}
         self._waiting: deque[Song] = deque()
-        self._deaths: Counter[Path] = Counter()  # of processes, by the songs they had in hand
-        self._told = self._total = 0
-        self._meter = Meter()
-        self._given_up = False
+        self._asking: list[_Worker] = []  # until all devices are known to work
+        self._deaths: Counter[Path] = Counter()  # of workers, by the songs that they had
+        self._ended = False  # by a failure after which nothing is tried
+        self._reported = self._total = 0
 
-    def split_all(self, songs: Sequence[Song | InputError]) -> None:
-        """Split ``songs`` in any order and tell what became of each.
+    def run(self, songs: Sequence[Song | Result]) -> Generator[Event | Result]:
+        """Split ``songs`` in any order; yield what happens, and the result of each.
 
-        Raises what no process can do without: ``UsageError``, ``CheckpointError``, and
-        ``ResourceError`` for a device that is not here.
+        Raises what no worker can do without: ``UsageError``, ``CheckpointError``, and
+        ``ResourceError`` for a missing device.
         """
         self._total = len(songs)
-        label = f"{self._total} songs on {', '.join(self._devices)}"
-        with self._console.progress(label) as self._meter:
-            for song in songs:
-                if isinstance(song, InputError):
-                    self._tell(Outcome.failed(song.path, song))
-                else:
-                    self._waiting.append(song)
-            try:
-                for device in self._devices[: len(self._waiting)]:
-                    self._start(device)
-                while self._workers:
-                    for connection in wait(list(self._workers)):
-                        self._hear(self._workers[cast(Connection, connection)])
-            finally:
-                self._end()
-            for song in self._waiting:  # they have given up
-                self._tell(Outcome.failed(song.path, not_tried(song.path)))
+        yield Counted(0, self._total, self._devices)
+        for song in songs:
+            if isinstance(song, Result):
+                yield from self._report(song)
+            else:
+                self._waiting.append(song)
+        try:
+            for device in self._devices[: len(self._waiting)]:
+                self._start(device)
+            while self._workers:
+                for connection in wait(list(self._workers)):
+                    yield from self._receive(self._workers[cast(Connection, connection)])
+        finally:
+            self._end()
+        for song in self._waiting:  # the run has ended early
+            yield from self._report(Result.failed(song.path, not_tried(song.path)))
 
     def _start(self, device: str) -> None:
-        console = self._console
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(
-            target=_split_what_is_given,
-            args=(device, self._orders, console.quiet, console.verbose, console.style, theirs),
-            daemon=True,
+            target=_work, args=(device, self._plan, theirs), daemon=True
         )
-        with _interruptions_ignored():
+        with interruptions_ignored():
             process.start()
         theirs.close()
         self._workers[ours] = _Worker(device, process, ours)
 
     def _end(self) -> None:
-        """End the processes that are left; what they have begun they take back."""
+        """End the workers that are left; what they have begun they clean up."""
         for worker in self._workers.values():
             worker.process.terminate()
         for worker in self._workers.values():
             worker.process.join()
 
-    def _hear(self, worker: _Worker) -> None:
-        """Do as ``worker`` says."""
+    def _receive(self, worker: _Worker) -> Generator[Event | Result]:
+        """Handle a message of ``worker``, or its end."""
         try:
             message: _Message = worker.connection.recv()
         except (EOFError, OSError):
-            self._see_off(worker)
+            yield from self._remove(worker)
             return
         match message:
             case None:
-                song = None if self._given_up or not self._waiting else self._waiting.popleft()
-                if song is not None:
-                    worker.at_hand[song.path] = song
-                with suppress(OSError):  # it has died meanwhile, which comes up next
-                    worker.connection.send(song)
-            case str():
-                self._console.pass_on(message)
-            case Outcome():
-                worker.at_hand.pop(message.input, None)
-                self._tell(message)
+                worker.works = True
+                self._asking.append(worker)
+                self._hand_out()
+            case Result():
+                worker.songs.pop(message.input, None)
+                yield from self._report(message)
             case StemsplitError():
                 raise message
+            case _:
+                yield message
 
-    def _see_off(self, worker: _Worker) -> None:
-        """Take note that a process has ended; if somebody ended it, another one takes its place.
+    def _hand_out(self) -> None:
+        """Give the workers that ask their next songs; None if none is left.
 
-        That is not so if it came to nothing: its device does not work.
+        They wait until all devices are known to work: a missing one ends the run before that.
+        """
+        if not all(worker.works for worker in self._workers.values()):
+            return
+        while self._asking:
+            worker = self._asking.pop(0)
+            song = None if self._ended or not self._waiting else self._waiting.popleft()
+            if song is not None:
+                worker.songs[song.path] = song
+            with suppress(OSError):  # it has died meanwhile, which comes up next
+                worker.connection.send(song)
+
+    def _remove(self, worker: _Worker) -> Generator[Event | Result]:
+        """Remove a worker that has ended; if it was killed, restart it.
+
+        Not if it never had a song: then its device does not work.
         """
         del self._workers[worker.connection]
+        self._asking = [each for each in self._asking if each is not worker]
         worker.connection.close()
         worker.process.join()
         if worker.process.exitcode == 0:
             return
         ended = f"the process on {worker.device} was ended by {_cause(worker.process.exitcode)}"
-        self._console.warn(ended)
-        self._deaths.update(worker.at_hand.keys())
-        for path, song in worker.at_hand.items():
-            if self._deaths[path] < DEATHS:
+        yield Warned(ended)
+        self._deaths.update(worker.songs.keys())
+        for path, song in worker.songs.items():
+            if self._deaths[path] < MOST_DEATHS:
                 self._waiting.append(song)
             else:
-                self._tell(Outcome.failed(path, ResourceError(ended, path=path)))
-        if worker.at_hand and self._waiting:
+                yield from self._report(Result.failed(path, ResourceError(ended, path=path)))
+        if worker.songs and self._waiting:
             self._start(worker.device)
+        self._hand_out()
 
-    def _tell(self, outcome: Outcome) -> None:
-        self._given_up |= ends_all(outcome, fail_fast=self._orders.options.fail_fast)
-        self._pass_on(outcome)
-        self._told += 1
-        self._meter.update(self._told, self._total, f"{self._told} of {self._total}")
+    def _report(self, result: Result) -> Generator[Event | Result]:
+        self._ended |= ends_all(result, fail_fast=self._plan.options.fail_fast)
+        self._reported += 1
+        yield result
+        yield Counted(self._reported, self._total, self._devices)
 
 
 def _cause(status: int | None) -> str:
@@ -170,63 +171,25 @@ def _cause(status: int | None) -> str:
     return f"exit code {status}"
 
 
-@contextmanager
-def _interruptions_ignored() -> Iterator[None]:
-    """Let what is started here be deaf to Ctrl-C and hang-ups: its parent hears them, and ends it.
-
-    A terminal sends them to all processes at once, and one of them would be half-way through its
-    own start.
-    """
-    numbers = [signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)]
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-class _Relay(io.TextIOBase):
-    """A stream whose lines go to the parent."""
-
-    encoding = "utf-8"
-
-    def __init__(self, parent: Connection) -> None:
-        self._parent = parent
-
-    def write(self, text: str) -> int:
-        self._parent.send(text.removesuffix("\n"))
-        return len(text)
-
-
-def _split_what_is_given(
-    device: str,
-    orders: Orders,
-    quiet: int,
-    verbose: int,
-    style: ProgressStyle,
-    parent: Connection,
-) -> None:
-    """Be a process of a crew: ask for songs, split them on ``device``, and say how it went."""
+def _work(device: str, plan: RunPlan, parent: Connection) -> None:
+    """Be a worker: ask for songs, split them on ``device``, and send what happens."""
     signal.signal(signal.SIGTERM, end_by_exception)
-    relay = cast(TextIO, _Relay(parent))
-    shown: ProgressStyle = "ndjson" if style == "ndjson" else "none"
-    console = Console(relay, relay, quiet=quiet, verbose=verbose, style=shown)
     try:
         resolve_device(device)
-        with SongLocks(orders.options.folder) as claims:
-            splitter = Splitter(orders.options.on(device), console)
-            Stages(orders, splitter, claims, parent.send).split_all(_given(parent))
+        engines = EngineCache(plan.options.on(device), plan.selection, tunes_process=True)
+        with closing(Scheduler(plan, engines).run(_requested(parent))) as messages:
+            for message in messages:
+                parent.send(message)
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the parent is no more
+        pass  # the parent has ended
     except StemsplitError as error:
         parent.send(error)
     except Exception as exc:
-        parent.send(defect(exc))
+        parent.send(unexpected(exc))
 
 
-def _given(parent: Connection) -> Iterator[Song]:
-    """Ask ``parent`` for songs, and yield them, until there are no more."""
+def _requested(parent: Connection) -> Iterator[Song]:
+    """Ask ``parent`` for songs, and yield them, until it has none left."""
     while True:
         parent.send(None)
         song: Song | None = parent.recv()

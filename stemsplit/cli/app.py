@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import errno
-import importlib
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
+from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND, load_command
 from stemsplit.cli.console import Console
-from stemsplit.errors import (
-    ExitCode,
-    MemoryShortage,
-    ResourceError,
-    StemsplitError,
-    UsageError,
-)
+from stemsplit.cli.usage import program_of, usage_error
+from stemsplit.errors import ExitCode, StemsplitError, describe
+from stemsplit.signals import end_by_exception
 from stemsplit.types import ProgressStyle
-
-if TYPE_CHECKING:
-    import typer
-
-#: Each command and the module whose ``app`` it is. A first word that is no command is a file.
-COMMANDS = {
-    "split": "stemsplit.cli.split",
-    "watch": "stemsplit.cli.watch",
-    "models": "stemsplit.cli.models",
-    "demo": "stemsplit.cli.demo",
-    "evaluate": "stemsplit.cli.evaluate",
-    "config": "stemsplit.cli.config",
-    "doctor": "stemsplit.cli.doctor",
-}
-DEFAULT_COMMAND = "split"
-#: Without a word more, these show their help.
-NEED_ARGUMENTS = ("split", "watch", "models", "evaluate", "config")
-
-
-def load_command(name: str) -> typer.Typer:
-    """Return the Typer app of the command ``name``."""
-    app: typer.Typer = importlib.import_module(COMMANDS[name]).app
-    return app
 
 
 def choose_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the command that ``arguments`` mean, and what is left for it.
+    """Return the command that ``arguments`` mean, and the arguments that are left for it.
 
     ``stemsplit song.mp3`` is ``stemsplit split song.mp3``; a file with the name of a command is
     written ``./models``.
@@ -66,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         arguments = sys.argv[1:]
         if "--debug" not in arguments:
-            _hush_libraries()
+            _silence_libraries()
     name, rest = choose_command(arguments)
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         # What nohup or a parent chose to ignore stays ignored.
@@ -74,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(number, end_by_exception)
     console = Console(sys.stdout, sys.stderr, style=_style(rest))
     try:
-        return _run(name, rest, console)
+        status = _command(name, rest)()
+        if status == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this
+            raise KeyboardInterrupt
+        return status or ExitCode.DONE
     except KeyboardInterrupt:
         console.error(StemsplitError("interrupted"))
         return ExitCode.INTERRUPTED
@@ -82,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if stop.code == ExitCode.TERMINATED:
             console.error(StemsplitError("terminated"))
             return ExitCode.TERMINATED
-        return ExitCode.DONE  # Typer's way out when nobody reads the help to its end
+        return ExitCode.DONE  # how Typer ends when the reader of the help has gone
     except Exception as exc:
-        error = told(exc)
+        error = usage_error(exc, program_of(name)) or describe(exc)
         if "--debug" in rest:
             sys.stderr.write(error.trace or "".join(traceback.format_exception(exc)))
         console.error(error)
@@ -93,75 +67,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _flush(sys.stdout, sys.stderr)
 
 
-def told(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError:
-    """Return what a person is told of ``exc``, and of the ``song`` that it came of."""
-    if not isinstance(exc, StemsplitError):
-        return defect(exc, song)
-    if exc.exit_code == ExitCode.DEFECT and exc.trace is None:
-        exc.trace = "".join(traceback.format_exception(exc))
-    if song is None or exc.path is not None:
-        return exc
-    error = copy.copy(exc)  # other songs may have come to the same one
-    error.path = os.fspath(song)
-    return error
-
-
-def defect(exc: Exception, song: os.PathLike[str] | None = None) -> StemsplitError:
-    """Return what a person is told of ``exc``, which nobody has foreseen.
-
-    Too little memory or room, or a library that cannot be loaded, is a lack of the machine, not a
-    defect.
-    """
-    if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:  # as under `--help >/dev/full`
-        return ResourceError(exc.strerror or "no space left", path=exc.filename or song)
-    if isinstance(exc, MemoryError):
-        return MemoryShortage("out of memory", path=song, hint="close other programs")
-    if isinstance(exc, ImportError) and not (exc.name or "").startswith("stemsplit"):
-        reason = str(exc).partition("\n")[0]
-        hint = "install stemsplit anew; stemsplit doctor shows what else is missing"
-        return ResourceError(f"a library cannot be loaded: {reason}", hint=hint)
-    last = traceback.extract_tb(exc.__traceback__)[-1]
-    place = f"{os.path.basename(last.filename)}:{last.lineno}"
-    error = StemsplitError(
-        f"{type(exc).__name__}: {exc} ({place})",
-        path=song,
-        hint="this is a defect of stemsplit; please report it with the output of --debug",
-    )
-    error.trace = "".join(traceback.format_exception(exc))
-    return error
-
-
-def _style(arguments: Sequence[str]) -> ProgressStyle:
-    """Return how errors are told: as objects to a program that asks for those, even wrongly."""
-    asked = ("--progress", "ndjson") in pairwise(arguments) or "--progress=ndjson" in arguments
-    if asked or os.environ.get("STEMSPLIT_PROGRESS") == "ndjson":
-        return "ndjson"
-    return "auto"
-
-
-def _run(name: str, arguments: list[str], console: Console) -> int:
+def _command(name: str, arguments: list[str]) -> Callable[[], int]:
+    """Return what runs the command ``name`` on ``arguments``."""
     import typer
 
-    program = "stemsplit" if name == DEFAULT_COMMAND else f"stemsplit {name}"
-    app = load_command(name)
-    if not arguments and name in NEED_ARGUMENTS:
-        with contextlib.redirect_stdout(sys.stderr):
-            app(["--help"], prog_name=program, standalone_mode=False)
-        return ExitCode.USAGE
-    command = typer.main.get_command(app)
-    try:
-        defaults = _defaults(name, command, arguments)
-        status = command(arguments, prog_name=program, standalone_mode=False, default_map=defaults)
-    except typer.TyperException as error:
-        raise usage_error(error, program) from error
-    if status == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this
-        raise KeyboardInterrupt
-    return status or ExitCode.DONE
+    app, program = load_command(name), program_of(name)
+    if not arguments and COMMANDS[name]:
+        return partial(_show_help, app, program)
+    command: Callable[..., int] = typer.main.get_command(app)
+    defaults = _defaults(name, command, arguments)
+    return partial(
+        command, arguments, prog_name=program, standalone_mode=False, default_map=defaults
+    )
+
+
+def _show_help(app: Any, program: str) -> int:
+    with contextlib.redirect_stdout(sys.stderr):
+        app(["--help"], prog_name=program, standalone_mode=False)
+    return ExitCode.USAGE
 
 
 def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, Any]:
-    """Return what the configuration file settles for ``command``, called ``name``."""
-    # What helps to mend the file must not need it.
+    """Return the defaults of ``command``, called ``name``, from the configuration file."""
+    # What helps to repair the file must not need it.
     if name in ("config", "doctor") or {"--help", "-h", "--version"} & set(arguments):
         return {}
     from stemsplit.cli.settings import defaults_for, read_settings, without_outranked
@@ -177,27 +105,16 @@ def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, An
     )
 
 
-def usage_error(error: Any, program: str) -> UsageError:
-    """Return Typer's ``error`` as ours; what the configuration file says is told as such."""
-    # The words "Value error" are those of the library that checks choices.
-    reason = error.format_message().replace("Value error, ", "")
-    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
-    source = context and parameter and context.get_parameter_source(parameter.name)
-    if source and source.name == "DEFAULT_MAP":
-        from stemsplit.cli.settings import config_path
-
-        return UsageError(reason, path=config_path())
-    return UsageError(reason, hint=f"see {program} --help")
+def _style(arguments: Sequence[str]) -> ProgressStyle:
+    """Return how errors are shown: as objects to a program that asks for those, even wrongly."""
+    asked = ("--progress", "ndjson") in pairwise(arguments) or "--progress=ndjson" in arguments
+    if asked or os.environ.get("STEMSPLIT_PROGRESS") == "ndjson":
+        return "ndjson"
+    return "auto"
 
 
-def end_by_exception(number: int, frame: FrameType | None) -> None:
-    """End by an exception, so that children and temporary files are cleaned up on the way."""
-    signal.signal(number, signal.SIG_IGN)
-    raise SystemExit(ExitCode.TERMINATED)
-
-
-def _hush_libraries() -> None:
-    """Keep what libraries remark to their users, who are programmers, from the person's screen.
+def _silence_libraries() -> None:
+    """Hide what libraries say to their users, who are programmers, from other people.
 
     Whoever sets PYTHONWARNINGS or TORCH_CPP_LOG_LEVEL wants to see it.
     """
@@ -219,7 +136,7 @@ def _open_missing_streams() -> None:
 
 
 def _flush(stdout: TextIO, stderr: TextIO) -> None:
-    """Flush; what cannot be written any more must not make the interpreter complain at its end."""
+    """Flush; what can no longer be written must not make the interpreter complain at its end."""
     for stream in (stdout, stderr):
         try:
             stream.flush()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from stemsplit.cli import options
+from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND, load_command
 from stemsplit.cli.console import Console
 from stemsplit.cli.settings import (
     config_path,
@@ -33,8 +34,6 @@ def show(
     The command line goes before the environment, the environment before the configuration file,
     and that before the defaults.
     """
-    from stemsplit.cli.app import COMMANDS, DEFAULT_COMMAND, load_command
-
     loaded = {name: typer.main.get_command(load_command(name)) for name in COMMANDS}
     first, *below = command.split(".")
     if first not in loaded:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -48,6 +47,10 @@ class Console:
         """
         # File names may hold bytes that are no text; they go out as they came in.
         line = (text + "\n").encode(self.stdout.encoding or "utf-8", "surrogateescape")
+        with self._bar.paused() if self._bar is not None else contextlib.nullcontext():
+            self._write_data(line)
+
+    def _write_data(self, line: bytes) -> None:
         try:
             if hasattr(self.stdout, "buffer"):
                 self.stdout.flush()
@@ -221,28 +224,21 @@ class Bar(Meter):
             line, markup=False, highlight=False, emoji=False, soft_wrap=True
         )
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bar off the screen while something else is written to the terminal."""
+        drawn = self.drawn
+        if drawn:
+            self._progress.stop()
+        try:
+            yield
+        finally:
+            if drawn:
+                self._progress.start()
+
     def stop(self) -> None:
         self._progress.stop()
         self.drawn = False
-
-
-class Pace:
-    """Speed and time left of work whose progress is measured in seconds of audio."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds of wall clock since the start."""
-        return time.monotonic() - self._start
-
-    def describe(self, done: float, total: float) -> str:
-        """Return the speed as a multiple of real time, and the time left; at the start nothing."""
-        if not done or not self.elapsed:
-            return ""
-        speed = done / self.elapsed
-        return f"{speed:.1f}× real time, {clock((total - done) / speed)} left"
 
 
 def clock(seconds: float) -> str:

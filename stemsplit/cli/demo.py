@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,10 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
+from stemsplit.cli.declared import with_groups
 from stemsplit.errors import ExitCode
-from stemsplit.types import EncodingOptions, EngineOptions
+from stemsplit.options import EncodingOptions, SplitOptions, repeat
+from stemsplit.types import Precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,24 +27,33 @@ app = options.new_app()
 SAMPLE_RATE = 44_100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The model, and how it is run."""
+
+    model: str = repeat("model")
+    device: str = repeat("device")
+    precision: Precision = repeat("precision")
+    offline: bool = repeat("offline")
+    allow_unverified: bool = repeat("allow_unverified")
+
+
 @app.command()
+@with_groups
 def demo(
+    *,
     out: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="FOLDER", help="Where the song and its stems go."),
     ] = Path("demo"),
-    model: options.Model = options.DEFAULT_MODEL,
+    network: Network,
     seconds: Annotated[
         float, typer.Option(metavar="S", min=2, max=120, help="Length of the song.")
     ] = 12.0,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another song.")] = 0,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier demo.")] = False,
-    device: options.Device = "auto",
-    precision: options.PrecisionChoice = "auto",
-    offline: options.Offline = False,
-    allow_unverified: options.AllowUnverified = False,
     json: options.Json = False,
-    progress: options.Progress = "auto",
+    progress: options.ProgressOption = "auto",
     quiet: options.Quiet = 0,
     verbose: options.Verbose = 0,
     debug: options.Debug = False,
@@ -52,8 +64,11 @@ def demo(
     ratio (SDR) in dB over the whole song: higher is better; beside it stands what the unsplit song
     would score as that stem.
     """
-    from stemsplit.batch.plan import SplitOptions
-    from stemsplit.batch.run import Batch
+    from stemsplit.batch.discover import Song
+    from stemsplit.batch.results import Result
+    from stemsplit.batch.run import Run
+    from stemsplit.cli.render import Renderer
+    from stemsplit.cli.summary import Summary
 
     console = Console(
         sys.stdout,
@@ -64,32 +79,46 @@ def demo(
         style=progress,
         debug=debug,
     )
-    batch = Batch(
-        SplitOptions(
-            model=model,
-            folder=out / "stems",
-            template="{stem}.{ext}",
-            encoding=EncodingOptions(),
-            existing="force" if force else "refuse",
-            engine=EngineOptions(device=device, precision=precision),
-            offline=offline,
-            allow_unverified=allow_unverified,
-        ),
-        console,
+    settings = SplitOptions.of(
+        {
+            **asdict(network),
+            "out": out / "stems",
+            "filename": "{stem}.{ext}",
+            "existing": "force" if force else "refuse",
+        }
     )
+    run = Run(settings, tunes_process=True)
+    summary = Summary(console, settings.model)
+    with Renderer(console) as renderer:
+        for fetched in run.load():  # fails before there is anything to clean up, if at all
+            renderer.show(fetched)
+        console.note(f"rendering a song of {seconds:g} s (seed {seed})")
+        truth, mixture = _render(out, seconds, seed)
+        for event in run.split([Song(out / "song.wav")]):
+            if isinstance(event, Result):
+                summary.show(event)
+            else:
+                renderer.show(event)
+    status = summary.finish()
+    if status == ExitCode.DONE:
+        _score(console, out / "stems", run.selection.wanted, truth, mixture)
+    return status
+
+
+def _render(
+    out: Path, seconds: float, seed: int
+) -> tuple[Mapping[str, NDArray[np.float32]], NDArray[np.float32]]:
+    """Write a song and its true stems below ``out``; return stems and mixture ``(C, T)``.
+
+    An earlier demo's song is replaced: it can be rendered again at any time.
+    """
     from stemsplit.data.synthetic import render
 
-    batch.splitter.load()  # what can fail fails before there is anything to clean up
-    console.note(f"rendering a song of {seconds:g} s (seed {seed})")
     truth = render(seed, seconds=seconds, sample_rate=SAMPLE_RATE)
     mixture = sum(truth.values(), start=next(iter(truth.values())) * 0)
-    # An earlier demo's song is replaced: it is nobody's work, and rendered again at any time.
     _write(out, {"song": mixture})
     _write(out / "true", truth)
-    status = batch.run([str(out / "song.wav")])
-    if status == ExitCode.DONE:
-        _score(console, out / "stems", batch.splitter.selection.wanted, truth, mixture)
-    return status
+    return truth, mixture
 
 
 def _write(folder: Path, sounds: Mapping[str, NDArray[np.float32]]) -> None:

@@ -18,8 +18,11 @@ from typing import Any, Literal
 import typer
 
 from stemsplit.cli import options
+from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND, load_command
 from stemsplit.cli.console import Console
+from stemsplit.cli.environment import ENVIRONMENT
 from stemsplit.cli.settings import config_path, defaults_for, read_settings
+from stemsplit.cli.usage import usage_error
 from stemsplit.errors import ExitCode, StemsplitError, printable
 from stemsplit.version import __version__
 
@@ -225,7 +228,6 @@ def _space(name: str, folder: Path) -> Iterator[Finding]:
 def _check_settings() -> Iterator[Finding]:
     from stemsplit.checkpoints.loading import members
     from stemsplit.checkpoints.registry import local_file, resolve
-    from stemsplit.cli.app import COMMANDS, DEFAULT_COMMAND, load_command, usage_error
 
     path, settings = config_path(), read_settings()
     commands = {name: typer.main.get_command(load_command(name)) for name in COMMANDS}
@@ -239,7 +241,7 @@ def _check_settings() -> Iterator[Finding]:
             DEFAULT_COMMAND, [], default_map=defaults[DEFAULT_COMMAND]
         )
     except typer.TyperException as error:
-        raise usage_error(error, "stemsplit") from error
+        raise usage_error(error, "stemsplit") or error from error
     model = options.choose_model(asked.params["model"], asked.params["ensemble"])
     for each in members(model):
         if local_file(each) is None:
@@ -261,9 +263,6 @@ def _check_environment() -> Iterator[Finding]:
 
 def _variables() -> set[str]:
     """Return the variables that mean something to the program."""
-    from stemsplit.cli.app import COMMANDS, load_command
-    from stemsplit.docgen.pages import ENVIRONMENT
-
     found: set[str] = set(ENVIRONMENT)
     commands: list[Any] = [typer.main.get_command(load_command(n)) for n in COMMANDS]
     for command in commands:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.cli.split_options import Networks
-from stemsplit.errors import UsageError
-from stemsplit.outputs.naming import DEFAULT_TEMPLATE
-from stemsplit.types import EncodingOptions
+from stemsplit.cli.declared import with_groups
+from stemsplit.errors import ExitCode, StemsplitError, UsageError
+from stemsplit.options import EngineOptions, SplitOptions
+from stemsplit.types import Event, Planned
+
+if TYPE_CHECKING:
+    from stemsplit.batch.results import Scored
+    from stemsplit.cli.score_reports import Reports
 
 app = options.new_app()
 
@@ -23,7 +27,7 @@ DEFAULT_FOLDER = Path("evaluation")
 
 
 @app.command()
-@options.with_groups
+@with_groups
 def evaluate(
     *,
     estimates: Annotated[
@@ -64,7 +68,7 @@ def evaluate(
             metavar="FOLDER", help="Separate and score every song of this folder of songs."
         ),
     ] = None,
-    model: options.Model = options.DEFAULT_MODEL,
+    choice: options.ModelChoice,
     ensemble: options.Ensemble = None,
     out: Annotated[
         Path,
@@ -78,7 +82,8 @@ def evaluate(
     keep_stems: Annotated[
         bool, typer.Option("--keep-stems", help="With --dataset: keep the stems there as well.")
     ] = False,
-    networks: Networks,
+    engine: EngineOptions,
+    fetching: options.Fetching,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write a line for each stem of each song."),
@@ -107,7 +112,6 @@ def evaluate(
     The table goes to stdout, progress and remarks to stderr.
     """
     console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, debug=debug)
-    engine = networks.engine
     mapping = parse_mapping(mapped or [])
     asked = {
         "--mixture": mixture is not None,
@@ -116,8 +120,9 @@ def evaluate(
         "--json": json,
     }
     _refuse_contradictions(estimates, references, dataset, asked)
-    # Imported here: --help has no need of numpy.
-    from stemsplit.cli.scoring import Reports, score_folders
+    # Imported here: --help does without numpy.
+    from stemsplit.checkpoints import loading
+    from stemsplit.cli.score_reports import Reports
     from stemsplit.evaluation.scoring import Framing
 
     reports = Reports(
@@ -125,35 +130,56 @@ def evaluate(
     )
     framing = Framing(window=window, hop=hop)
     if estimates is not None:
-        return score_folders(
-            reports, estimates, references, mixture=mixture, mapping=mapping, framing=framing
+        from stemsplit.batch.folders import StemFolders
+        from stemsplit.data.layouts import song_name
+        from stemsplit.separation.device import keep_freed_memory
+
+        keep_freed_memory()
+        folders = StemFolders(
+            estimates=estimates,
+            references=references,
+            mixture=mixture,
+            mapping=mapping,
+            framing=framing,
         )
+        return show_scores(folders.evaluate(), reports, song_name(estimates))
     assert dataset is not None
     from stemsplit.batch.dataset import DataSet
-    from stemsplit.batch.engine_cache import Splitter
-    from stemsplit.batch.plan import SplitOptions
-    from stemsplit.checkpoints import loading
 
-    model = options.choose_model(model, ensemble)
-    folder = out / loading.label(model)
-    separating = SplitOptions(
-        model=model,
-        folder=folder,
-        template=DEFAULT_TEMPLATE,
-        encoding=EncodingOptions(),
-        existing="force",
-        engine=engine,
-        offline=networks.offline,
-        allow_unverified=networks.allow_unverified,
-    )
-    return DataSet(
+    name = options.choose_model(choice.model, ensemble)
+    data = DataSet(
         root=dataset,
-        folder=folder,
-        splitter=Splitter(separating, console),
+        folder=out / loading.label(name),
+        options=SplitOptions(
+            model=name,
+            engine=engine,
+            offline=fetching.offline,
+            allow_unverified=fetching.allow_unverified,
+        ),
         mapping=mapping,
         framing=framing,
         keep_stems=keep_stems,
-    ).run(reports)
+    )
+    return show_scores(data.evaluate(), reports, name)
+
+
+def show_scores(events: Iterable[Event | Scored], reports: Reports, label: str) -> ExitCode:
+    """Show ``events`` and scores, write the ``reports``, and return the exit code of the whole."""
+    from stemsplit.batch.results import Scored, exit_code
+    from stemsplit.cli.render import Renderer
+
+    errors: list[StemsplitError | None] = []
+    with Renderer(reports.console) as renderer:
+        for event in events:
+            if isinstance(event, Scored):
+                errors.append(event.error)
+                reports.show(event)
+                continue
+            if isinstance(event, Planned):
+                reports.refuse_existing(list(event.songs.values()))
+            renderer.show(event)
+    reports.finish(label)
+    return exit_code(errors)
 
 
 def _refuse_contradictions(

@@ -12,7 +12,8 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.cli.render import show
+from stemsplit.cli.declared import with_groups
+from stemsplit.cli.render import Renderer
 from stemsplit.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 # The registry and the cache are imported in the commands: --help has no need of them.
 app = options.new_app(help="The models, and their weights on this machine.")
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of models.")]
+ModelNames = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of models.")]
 #: What checkpoints of the community can be for, by the names that their YAML files go with.
 Architecture: TypeAlias = Literal["bs_roformer", "mel_band_roformer", "scnet", "mdx23c", "htdemucs"]
 
@@ -103,10 +104,11 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
 
 
 @app.command()
+@with_groups
 def pull(
-    names: Names,
-    offline: options.Offline = False,
-    allow_unverified: options.AllowUnverified = False,
+    *,
+    names: ModelNames,
+    fetching: options.Fetching,
     quiet: options.Quiet = 0,
     debug: options.Debug = False,
 ) -> int:
@@ -116,8 +118,11 @@ def pull(
 
     console = Console(sys.stdout, sys.stderr, quiet=quiet)
     for model in [resolve(name) for name in names]:
-        fetching = cache.pull(model, offline=offline, allow_unverified=allow_unverified)
-        show(console, fetching, model.name)
+        with Renderer(console) as renderer:
+            for event in cache.pull(
+                model, offline=fetching.offline, allow_unverified=fetching.allow_unverified
+            ):
+                renderer.show(event)
         _show_paths(console, model)
     return ExitCode.DONE
 
@@ -144,7 +149,7 @@ def verify(
 
 
 @app.command()
-def rm(names: Names, debug: options.Debug = False) -> int:
+def rm(names: ModelNames, debug: options.Debug = False) -> int:
     """Remove the weights of models from this machine."""
     from stemsplit.checkpoints import cache
     from stemsplit.checkpoints.registry import resolve

@@ -1,121 +1,171 @@
-"""Showing what comes up from below: one place that knows how each event looks."""
+"""Showing what happens in a run: the one place that knows how each event looks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stemsplit.cli.console import Console, Meter, Pace, clock
-from stemsplit.types import Event, Fetching, Finished, Opened, Progressed, StreamInfo, Warned
+from stemsplit.cli.console import Console, Meter, clock
+from stemsplit.types import (
+    Counted,
+    Event,
+    Fetching,
+    Finished,
+    Loaded,
+    NotAudio,
+    Noted,
+    Opened,
+    Planned,
+    Progressed,
+    Scoring,
+    WaitingForOthers,
+    Warned,
+)
 
 _MEGABYTE = 1e6
 
 
-def show(
-    console: Console, events: Iterable[Event], label: str, song: Path | None = None
-) -> Finished | None:
-    """Show ``events`` as they come; return how it ended, if they are those of a ``song``."""
-    finished = None
-    screen = _Stream(console, song) if console.style == "ndjson" else _Screen(console, label)
-    with screen:
-        for event in events:
-            match event:
-                case Warned(message):
-                    console.warn(message, song)
-                case Fetching(name, source, done, total):
-                    screen.fetching(name, source, done, total)
-                case Opened(info):
-                    screen.opened(info)
-                case Progressed(done, total):
-                    screen.separated(done, total)
-                case Finished():
-                    screen.finished(event)
-                    finished = event
-    return finished
+class Renderer:
+    """Shows the events of a run on a ``console``. As a context manager it clears its bar."""
 
-
-class _Stream:
-    """Events as objects on stderr, one a line."""
-
-    def __init__(self, console: Console, song: Path | None) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._input = None if song is None else str(song)
+        self._screen = _Objects(console) if console.style == "ndjson" else _Screen(console)
 
-    def __enter__(self) -> _Stream:
+    def __enter__(self) -> Renderer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._screen.clear()
 
-    def _tell(self, event: str, **facts: Any) -> None:
+    def show(self, event: Event) -> None:
+        """Show ``event``."""
+        match event:
+            case Warned(message, song):
+                self._console.warn(message, song)
+            case Noted(message):
+                self._console.note(message)
+            case Loaded(model, execution, seconds):
+                self._console.detail(f"{model} on {execution}, loaded in {seconds:.1f} s")
+            case NotAudio(song, reason):
+                self._console.detail(f"{song}: skipped: {reason}")
+            case WaitingForOthers(songs):
+                what = f"{len(songs)} songs" if len(songs) > 1 else songs[0]
+                self._console.note(f"waiting for another process to finish {what}")
+            case _:
+                self._screen.show(event)
+
+    def clear(self) -> None:
+        """Take the bar off the screen."""
+        self._screen.clear()
+
+
+class _Objects:
+    """Events as objects on stderr, one a line."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Fetching(name, source, done, total):
+                self._write("fetching", model=name, source=source, done=done, total=total)
+            case Opened(song, info):
+                self._write(
+                    "opened",
+                    input=str(song),
+                    codec=info.codec,
+                    sample_rate=info.sample_rate,
+                    channels=info.channels,
+                    duration=info.duration,
+                )
+            case Progressed(song, done, total):
+                self._write("separated", input=str(song), done=done, total=total)
+            case Finished(song, stems, frames=frames, projects=projects):
+                further = {"projects": _texts(projects)} if projects else {}
+                outputs = {"stems": _texts(stems)} | further
+                self._write("finished", input=str(song), frames=frames, **outputs)
+
+    def clear(self) -> None:
+        """Do nothing: objects stay."""
+
+    def _write(self, event: str, **facts: Any) -> None:
         if not self._console.quiet:
             self._console.event(event, **facts)
 
-    def fetching(self, name: str, source: str, done: int | None, total: int | None) -> None:
-        self._tell("fetching", model=name, source=source, done=done, total=total)
 
-    def opened(self, info: StreamInfo) -> None:
-        self._tell(
-            "opened",
-            input=self._input,
-            codec=info.codec,
-            sample_rate=info.sample_rate,
-            channels=info.channels,
-            duration=info.duration,
-        )
-
-    def separated(self, done: int, total: int) -> None:
-        self._tell("separated", input=self._input, done=done, total=total)
-
-    def finished(self, event: Finished) -> None:
-        stems = {name: str(path) for name, path in event.stems.items()}
-        projects = {name: str(path) for name, path in event.projects.items()}
-        further = {"projects": projects} if projects else {}
-        self._tell("finished", input=self._input, frames=event.frames, stems=stems, **further)
+def _texts(paths: Mapping[Any, Path]) -> dict[str, str]:
+    return {name: str(path) for name, path in paths.items()}
 
 
 class _Screen:
-    """The meter of the moment: events of one kind share one."""
+    """The meter of the moment: consecutive events of one kind share it."""
 
-    def __init__(self, console: Console, label: str) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._label = label
+        self._labels: Mapping[Path, str] = {}
         self._meter = Meter()
-        self._of: str | None = None
-        self._pace = Pace()
-        self._sample_rate = 1
+        self._shown: str | None = None
+        self._counts = False  # songs of several devices are counted, not followed one by one
 
-    def __enter__(self) -> _Screen:
-        return self
+    def show(self, event: Event) -> None:
+        match event:
+            case Planned():
+                self._labels = _number(event)
+            case Fetching(name, source, done, total):
+                text = f"{done / _MEGABYTE:.0f} MB" if done else ""
+                self._turn_to(f"fetching {name} from {source}").update(done or 0, total, text)
+            case Opened(song, info):
+                length = "length unknown" if info.duration is None else clock(info.duration)
+                self._console.detail(
+                    f"{song}: {info.codec}, {info.sample_rate} Hz, "
+                    f"{info.stored_channels} channels, {length}"
+                )
+            case Progressed():
+                self._show_progress(event)
+            case Scoring(song, done, total):
+                self._show_scoring(self._labels.get(song, song.name), done, total)
+            case Counted(done, total, devices):
+                self._counts = True
+                label = f"{total} songs on {', '.join(devices)}"
+                self._turn_to(label).update(done, total, f"{done} of {total}" if done else "")
 
-    def __exit__(self, *_: object) -> None:
+    def clear(self) -> None:
+        """Take the meter off the screen; the next event gets a new one."""
         self._meter.stop()
+        self._shown = None
 
     def _turn_to(self, label: str) -> Meter:
-        if self._of != label:
+        if self._shown != label:
             self._meter.stop()
-            self._meter, self._of, self._pace = self._console.progress(label), label, Pace()
+            self._meter, self._shown = self._console.progress(label), label
         return self._meter
 
-    def fetching(self, name: str, source: str, done: int | None, total: int | None) -> None:
-        text = f"{done / _MEGABYTE:.0f} MB" if done else ""
-        self._turn_to(f"fetching {name} from {source}").update(done or 0, total, text)
+    def _show_progress(self, event: Progressed) -> None:
+        if self._counts:
+            return
+        label = self._labels.get(event.song, event.song.name)
+        left = event.seconds_left
+        text = "" if left is None else f"{event.speed:.1f}× real time, {clock(left)} left"
+        self._turn_to(label).update(event.done, event.total, text)
+        if event.done == event.total and event.done:
+            length = clock(event.total / event.sample_rate)
+            self._console.detail(f"{label}: {length} in {event.elapsed:.1f} s")
 
-    def opened(self, info: StreamInfo) -> None:
-        self._sample_rate = info.sample_rate
-        length = "length unknown" if info.duration is None else clock(info.duration)
-        self._console.detail(
-            f"{info.path}: {info.codec}, {info.sample_rate} Hz, "
-            f"{info.stored_channels} channels, {length}"
-        )
+    def _show_scoring(self, label: str, done: int, total: int) -> None:
+        """Show it on a terminal; elsewhere that it begins, for it is soon done."""
+        label = f"scoring {label}"
+        if self._console.on_terminal:
+            self._turn_to(label).update(done, total or None)
+        elif not done:
+            self._console.note(label)
 
-    def finished(self, event: Finished) -> None:
-        """Say nothing: the paths on stdout tell it."""
 
-    def separated(self, done: int, total: int) -> None:
-        meter = self._turn_to(self._label)
-        at, end = done / self._sample_rate, total / self._sample_rate
-        meter.update(at, end, self._pace.describe(at, end))
-        if done == total and done:
-            self._console.detail(f"{self._label}: {clock(end)} in {self._pace.elapsed:.1f} s")
+def _number(planned: Planned) -> dict[Path, str]:
+    """Return the label of each song: its name, with its number if there are several."""
+    several, songs = planned.entries > 1, planned.songs
+    return {
+        path: f"[{number}/{len(songs)}] {name}" if several else name
+        for number, (path, name) in enumerate(songs.items(), 1)
+    }

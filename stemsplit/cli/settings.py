@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from stemsplit.cli.commands import COMMANDS
 from stemsplit.errors import UsageError
 
 VARIABLE = "STEMSPLIT_CONFIG"
@@ -182,8 +183,6 @@ def _refuse_unknown(table: Mapping[str, Any], options: Mapping[str, Any], place:
 
 
 def _refuse_unknown_tables(settings: Mapping[str, Any]) -> None:
-    from stemsplit.cli.app import COMMANDS
-
     for key, value in settings.items():
         if isinstance(value, dict) and key not in COMMANDS:
             raise _unknown(f"[{key}]", key, COMMANDS)

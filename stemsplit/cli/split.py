@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stemsplit.cli import options
+from stemsplit.cli.declared import with_groups
 from stemsplit.cli.settings import describe
-from stemsplit.cli.split_options import Networks, Outputs, Part, Reporting, split_options
-from stemsplit.cli.standard_streams import check_input, check_output, spooled, write_to_stdout
+from stemsplit.cli.split_options import Reporting, is_streamed, resolve
+from stemsplit.cli.standard_streams import (
+    STANDARD,
+    StandardInput,
+    check_input,
+    check_output,
+    spooled,
+    write_to_stdout,
+)
 from stemsplit.errors import ExitCode, UsageError
+from stemsplit.options import SplitOptions
 from stemsplit.types import Existing
+
+if TYPE_CHECKING:
+    from stemsplit.batch.scorer import ReferenceScorer
 
 app = options.new_app()
 
@@ -24,7 +36,7 @@ song of its own, split and scored). Each has its own --help.
 
 
 @app.command(epilog=EPILOG)
-@options.with_groups
+@with_groups
 def split(
     context: typer.Context,
     *,
@@ -49,14 +61,15 @@ def split(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="What the song from standard input is called: stdin, if nobody says so.",
+            help="Name for the song read from standard input: stdin by default.",
             show_default=False,
         ),
     ] = None,
-    outputs: Outputs,
+    settings: SplitOptions,
+    ensemble: options.Ensemble = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace stems that exist.")] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave stems that exist, write what is missing.")
+        bool, typer.Option("--skip-existing", help="Keep stems that exist, write what is missing.")
     ] = False,
     resume: Annotated[
         bool,
@@ -65,22 +78,6 @@ def split(
             help="Write what is missing or made in another way; the default with several songs.",
         ),
     ] = False,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first song that fails.")
-    ] = False,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs",
-            "-j",
-            metavar="N",
-            min=1,
-            envvar="STEMSPLIT_JOBS",
-            help="Songs that are read ahead of the one being separated.",
-        ),
-    ] = 1,
-    part: Part,
-    networks: Networks,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -94,7 +91,7 @@ def split(
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Say what would be done, and do nothing."),
+        typer.Option("--dry-run", help="Show what would be done, and do nothing."),
     ] = False,
     reporting: Reporting,
     version: options.Version = False,
@@ -111,32 +108,11 @@ def split(
     if not files and not files_from:
         raise UsageError("no FILE, and no --files-from either")
     check_input(files or (), files_from or (), input_name)
-    settings = split_options(
-        context,
-        outputs,
-        part,
-        networks,
-        existing=choose_existing(force=force, skip=skip_existing, resume=resume),
-        fail_fast=fail_fast,
-        jobs=jobs,
-    )
-    from stemsplit.batch.run import Batch
-
+    existing = choose_existing(force=force, skip=skip_existing, resume=resume)
+    settings = resolve(context, settings, ensemble=ensemble, existing=existing)
     if settings.encoding.codec == "alac":
-        console.warn("Traktor on Windows reads no ALAC; --codec aac is for all")
-    judge = None
-    if (reference is not None or report is not None) and not dry_run:
-        from stemsplit.batch.scorer import ReferenceScorer
-
-        judge = ReferenceScorer(
-            console,
-            reference,
-            report,
-            settings.told(),
-            excerpt=settings.excerpt,
-            accept_truncated=settings.accept_truncated,
-        )
-    if outputs.to_stdout:
+        console.warn("Traktor on Windows cannot read ALAC; --codec aac works everywhere")
+    if is_streamed(settings):
         check_output(
             console,
             files_from=files_from,
@@ -147,11 +123,40 @@ def split(
             report=report,
             dry_run=dry_run,
         )
-    batch = Batch(settings, console, judge)
+        bare = context.params["format"] == "raw"
+        with spooled(files or (), input_name, console) as songs:
+            return write_to_stdout(console, settings, songs, bare=bare)
+    from stemsplit.batch.results import Result
+    from stemsplit.batch.run import Run
+    from stemsplit.cli.render import Renderer
+    from stemsplit.cli.summary import Summary
+
     with spooled(files or (), input_name, console) as songs:
-        if outputs.to_stdout:
-            return write_to_stdout(batch.splitter, songs, bare=outputs.format == "raw")
-        return batch.run(songs, files_from or (), dry=dry_run)
+        run = Run(
+            settings,
+            scorer=None if dry_run else _scorer(settings, reference, report),
+            temporary=map(Path, set(songs) - set(files or ())),
+            tunes_process=True,
+        )
+        summary = Summary(console, settings.model)
+        lists = [StandardInput() if name == STANDARD else name for name in files_from or ()]
+        with Renderer(console) as renderer:
+            for event in run.split_inputs(songs, lists, dry=dry_run):
+                if isinstance(event, Result):
+                    summary.show(event)
+                else:
+                    renderer.show(event)
+        return summary.finish()
+
+
+def _scorer(
+    settings: SplitOptions, reference: Path | None, report: Path | None
+) -> ReferenceScorer | None:
+    if reference is None and report is None:
+        return None
+    from stemsplit.batch.scorer import ReferenceScorer
+
+    return ReferenceScorer(settings, reference, report)
 
 
 def choose_existing(**asked: bool) -> Existing | None:
@@ -159,5 +164,5 @@ def choose_existing(**asked: bool) -> Existing | None:
     choices: dict[str, Existing] = {"force": "force", "skip": "skip", "resume": "resume"}
     chosen = [choices[name] for name, wanted in asked.items() if wanted]
     if len(chosen) > 1:
-        raise UsageError("of --force, --skip-existing and --resume, two exclude each other")
+        raise UsageError("--force, --skip-existing and --resume exclude each other")
     return chosen[0] if chosen else None

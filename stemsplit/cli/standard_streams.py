@@ -5,22 +5,30 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from stemsplit.batch.playlists import is_playlist
 from stemsplit.errors import ExitCode, InputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from stemsplit.batch.engine_cache import Splitter
     from stemsplit.cli.console import Console
+    from stemsplit.options import SplitOptions
 
-#: What stands for standard input as a FILE, and for standard output as the folder.
+#: Stands for standard input as a FILE, and for standard output as the folder.
 STANDARD = "-"
-#: What a song from standard input is called where nobody says more.
+#: The name of a song from standard input, unless another one is given.
 NAMELESS = "stdin"
-PIECE = 2**20  # bytes that are copied at a time
+_PIECE = 2**20  # bytes that are copied at a time
+
+
+class StandardInput:
+    """Standard input as a list of names, which is read when its turn comes."""
+
+    def read(self) -> bytes:
+        """Return all of it. Raises ``InputError`` if the caller has closed it."""
+        return standard_input().read()
 
 
 def standard_input() -> BinaryIO:
@@ -38,8 +46,6 @@ def check_input(files: Sequence[str], lists: Sequence[str], name: str | None) ->
         return
     if STANDARD in lists:
         raise UsageError("standard input is one song or a list of songs, not both")
-    from stemsplit.batch.playlists import is_playlist
-
     if is_playlist(Path(name or NAMELESS)):
         raise UsageError(f"{name} is the name of a playlist, not of a song")
     if sys.stdin is not None and sys.stdin.isatty():
@@ -49,42 +55,27 @@ def check_input(files: Sequence[str], lists: Sequence[str], name: str | None) ->
 
 @contextlib.contextmanager
 def spooled(files: Sequence[str], name: str | None, console: Console) -> Iterator[list[str]]:
-    """Yield ``files`` with a temporary file in place of standard input, which ``console`` calls so.
+    """Yield ``files`` with a temporary file in place of standard input; ``console`` shows ``-``.
 
-    A song is read more than once, and a pipe cannot be. Raises ``InputError`` where it cannot be
-    read, and ``ResourceError`` where there is no room for it.
+    A song is read more than once, which a pipe does not allow. Raises ``InputError`` where it
+    cannot be read, and ``ResourceError`` where the disk has no room for it.
     """
     if STANDARD not in files:
         yield list(files)
         return
+    from stemsplit.batch.to_stream import private_folder
     from stemsplit.outputs.naming import safe_name
 
-    with _private_folder() as folder:
+    with private_folder() as folder:
         song = folder / safe_name(name or NAMELESS)
         console.names[str(song)] = STANDARD
         try:
             with song.open("wb") as file:
-                shutil.copyfileobj(standard_input(), file, PIECE)
+                shutil.copyfileobj(standard_input(), file, _PIECE)
         except OSError as exc:
             reason = f"standard input cannot be kept: {exc.strerror}"
             raise ResourceError(reason, path=folder.parent, hint="TMPDIR names a folder") from exc
         yield [str(song) if file == STANDARD else file for file in files]
-
-
-@contextlib.contextmanager
-def _private_folder() -> Iterator[Path]:
-    """Yield a new folder that nobody else can look into; it goes with all that is in it."""
-    from stemsplit.audio.ffmpeg import signals_deferred
-
-    made: list[Path] = []
-    try:
-        with signals_deferred():
-            made.append(Path(tempfile.mkdtemp(prefix="stemsplit-")))
-        yield made[0]
-    finally:
-        with signals_deferred():
-            for folder in made:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_output(console: Console, **excluded: object) -> None:
@@ -101,31 +92,27 @@ def check_output(console: Console, **excluded: object) -> None:
         raise UsageError("a stem to standard output, which is a terminal", hint=hint)
 
 
-def write_to_stdout(splitter: Splitter, files: Sequence[str], *, bare: bool) -> ExitCode:
+def write_to_stdout(
+    console: Console, split: SplitOptions, files: Sequence[str], *, bare: bool
+) -> ExitCode:
     """Write the one stem of the one song ``files`` to standard output, ``bare`` without a header.
 
-    What can be written in order goes out while it is made, all else when it is done. If nobody
-    reads any more, that is the end, and no failure. Raises as ``Splitter.split`` does, and
-    ``UsageError`` for more than one stem or song.
+    That its reader stops early is no failure. Raises as `split_to_stream` does, and ``UsageError``
+    for more than one song or stem.
     """
-    from stemsplit.audio.encoders import can_stream
-    from stemsplit.outputs.naming import safe_name
+    from stemsplit.batch.plan import select
+    from stemsplit.batch.to_stream import split_to_stream
+    from stemsplit.cli.render import Renderer
     from stemsplit.outputs.stream import ReaderGone
 
-    stem = _only_one("stem", splitter.selection.wanted, "--stems vocals")
+    _only_one("stem", select(split).wanted, "--stems vocals")
     song = Path(_only_one("song", files, "give each a call of its own"))
-    splitter.console.stdout.flush()
-    to = splitter.console.stdout.buffer
+    console.stdout.flush()
+    to = console.stdout.buffer
     try:
-        if can_stream(splitter.options.encoding):
-            splitter.stream(song, {stem: Path(STANDARD)}, to, bare=bare)
-            return ExitCode.DONE
-        with _private_folder() as folder:
-            path = folder / safe_name(stem)
-            splitter.split(song, {stem: path}, "")
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, to, PIECE)
-            to.flush()
+        with Renderer(console) as renderer:
+            for event in split_to_stream(split, song, to, bare=bare):
+                renderer.show(event)
     except (BrokenPipeError, ReaderGone):
         pass
     except OSError as exc:

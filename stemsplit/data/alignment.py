@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from stemsplit.audio.blocks import BlockReader, FrameCounter
 from stemsplit.audio.decode import decode
-from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
+from stemsplit.audio.excerpt import cut
 from stemsplit.audio.ffmpeg import Block
 from stemsplit.audio.probe import probe
 from stemsplit.audio.resample import fit, resample
 from stemsplit.errors import InputError
 from stemsplit.evaluation.scores import Audio
+from stemsplit.options import WHOLE, Excerpt
 from stemsplit.types import StreamInfo
 
 _File: TypeAlias = tuple[Path, int, Excerpt]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from stemsplit.cli.environment import ENVIRONMENT
 from stemsplit.docgen.json_objects import Fields
-from stemsplit.docgen.pages import ENVIRONMENT, EXIT_STATUS, FILES, PAGES, Page
+from stemsplit.docgen.pages import EXIT_STATUS, FILES, PAGES, ManPage
 from stemsplit.docgen.tree import PROGRAM, ArgumentEntry, CommandEntry, OptionEntry
 from stemsplit.version import __version__
 
@@ -89,7 +90,7 @@ def example(what: str, lines: Iterable[str]) -> Iterator[str]:
 def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator[str]:
     others = [each for each in commands if each is not command]
     name = page_name(command)
-    page = PAGES[command.name]
+    page = PAGES.get(command.name, ManPage())
     yield from preamble(name, 1)
     yield from (".SH NAME", f"{escape(name)} \\- {_as_title(command.summary)}")
     yield ".SH SYNOPSIS"
@@ -114,7 +115,7 @@ def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator
     yield ", ".join(f"{bold(name)}({section})" for name, section in references)
 
 
-def _reference(command: CommandEntry, page: Page) -> Iterator[str]:
+def _reference(command: CommandEntry, page: ManPage) -> Iterator[str]:
     """Yield the sections from EXAMPLES to EXIT STATUS."""
     if page.examples:
         yield ".SH EXAMPLES"

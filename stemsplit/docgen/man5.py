@@ -17,7 +17,7 @@ from stemsplit.docgen.man import (
     preamble,
     prose,
 )
-from stemsplit.docgen.pages import FILES, PAGES
+from stemsplit.docgen.pages import FILES, PAGES, ManPage
 from stemsplit.docgen.tree import PROGRAM, CommandEntry, OptionEntry, walk
 
 _CONFIG_DESCRIPTION = (
@@ -112,7 +112,7 @@ def _json(commands: list[CommandEntry]) -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield from paragraphs(_JSON_DESCRIPTION)
     for command in commands:
-        page = PAGES[command.name]
+        page = PAGES.get(command.name, ManPage())
         if objects := [*page.records.items(), *page.events.items()]:
             yield f".SH {escape(command.invocation.upper())}"
             for number, (introduction, fields) in enumerate(objects):

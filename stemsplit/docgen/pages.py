@@ -1,4 +1,4 @@
-"""What the man pages say beside the options: written by hand, one ``Page`` per command."""
+"""What the man pages say besides the options: written by hand, one ``ManPage`` a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stemsplit.errors import ExitCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ManPage:
     """The parts of a page that no option tells. What stands in backticks will be bold."""
 
     description: tuple[str, ...] = ()
@@ -23,7 +23,7 @@ class Page:
     exit_status: Mapping[ExitCode, str | None] = field(default_factory=dict)
 
 
-_SPLIT = Page(
+_SPLIT = ManPage(
     description=(
         "Stems have the sample rate and the channels of the song. They appear together when the "
         "song is done, or not at all.",
@@ -125,7 +125,7 @@ _SPLIT = Page(
     events=records.EVENTS,
 )
 
-_WATCH = Page(
+_WATCH = ManPage(
     description=(
         "For the folder that a DAW exports to, or that songs are dropped into. The options of "
         "stemsplit(1) that say what is made of a song are options here too.",
@@ -164,7 +164,7 @@ _WATCH = Page(
     },
 )
 
-_MODELS = Page(
+_MODELS = ManPage(
     description=(
         "Wherever a model is asked for, a name of the list will do, and so will the path of a "
         "checkpoint file.",
@@ -193,7 +193,7 @@ _MODELS = Page(
     },
 )
 
-_DEMO = Page(
+_DEMO = ManPage(
     examples={
         "See whether everything works here:": "stemsplit demo",
         "Another song, split by another model:": (
@@ -211,7 +211,7 @@ _DEMO = Page(
     },
 )
 
-_CONFIG = Page(
+_CONFIG = ManPage(
     description=(
         "What a person always wants can be settled in a file, which stemsplit-config(5) describes. "
         "A file in the current folder is never read.",
@@ -232,7 +232,7 @@ _CONFIG = Page(
     },
 )
 
-_DOCTOR = Page(
+_DOCTOR = ManPage(
     description=(
         "It looks at Python, torch, CUDA and MPS, torchaudio, ffmpeg and its encoders, the cache, "
         "the space on the disks, the settings and the proxy. Who or what is named in the addresses "
@@ -257,7 +257,7 @@ _DOCTOR = Page(
     },
 )
 
-_EVALUATE = Page(
+_EVALUATE = ManPage(
     description=(
         "A stem is compared with the reference of the same name. A folder holds one file for each "
         "stem (`vocals.wav`, `Song - Drums.flac`), a file that ends with `.stem.mp4` has them as "
@@ -308,7 +308,7 @@ _EVALUATE = Page(
     records=records.EVALUATE,
 )
 
-PAGES: Mapping[str, Page] = {
+PAGES: Mapping[str, ManPage] = {
     "split": _SPLIT,
     "watch": _WATCH,
     "models": _MODELS,
@@ -316,24 +316,6 @@ PAGES: Mapping[str, Page] = {
     "evaluate": _EVALUATE,
     "config": _CONFIG,
     "doctor": _DOCTOR,
-}
-
-#: Variables that belong to no option.
-ENVIRONMENT: Mapping[str, str] = {
-    "STEMSPLIT_CACHE_DIR": "The folder where weights are kept.",
-    "STEMSPLIT_REGISTRY": (
-        "A TOML file with more models: its `[models.NAME]` tables look like those of the registry "
-        "that is installed, and replace those of the same name."
-    ),
-    "STEMSPLIT_CONFIG": "A configuration file to read in place of the usual one.",
-    "STEMSPLIT_FFMPEG": "The ffmpeg program to use.",
-    "http_proxy, https_proxy, all_proxy, no_proxy": (
-        "The proxy that weights are fetched through, and the hosts for which there is none."
-    ),
-    "TMPDIR": "The folder for temporary files: a song from standard input.",
-    "XDG_CONFIG_HOME, XDG_CACHE_HOME": "On Linux, the folders in place of ~/.config and ~/.cache.",
-    "NO_COLOR": "If it is not empty, the progress bar has no colours.",
-    "TERM": "If it is `dumb`, there are lines instead of a progress bar.",
 }
 
 FILES: Mapping[str, str] = {

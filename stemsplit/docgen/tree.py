@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 import typer
 
 from stemsplit.checkpoints.registry import list_models
-from stemsplit.cli.app import COMMANDS, DEFAULT_COMMAND, load_command
+from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND, load_command
 from stemsplit.separation.device import DEVICES
 
 PROGRAM = "stemsplit"

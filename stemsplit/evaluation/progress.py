@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-
-from stemsplit.types import Progressed
 
 Step = TypeVar("Step")
 Result = TypeVar("Result")
@@ -21,6 +20,14 @@ class Work(Generic[Step, Result]):
 
     def __iter__(self) -> Iterator[Step]:
         self.result = yield from self._steps
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """``done`` of ``total`` parts of the work."""
+
+    done: int
+    total: int
 
 
 class Progress:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.audio.excerpt import WHOLE, Excerpt
+from stemsplit.options import WHOLE, Excerpt
 
 Frames = NDArray[np.float64]
 

@@ -30,13 +30,12 @@ from stemsplit.evaluation.bss_eval import (
 from stemsplit.evaluation.delay import DelayMeter
 from stemsplit.evaluation.in_memory import Arrays, NamedSong, as_array, by_name
 from stemsplit.evaluation.measures import Measurer
-from stemsplit.evaluation.progress import Progress, drain
+from stemsplit.evaluation.progress import Progress, Progressed, drain
 from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM
 from stemsplit.evaluation.rounding import lacks_memory
 from stemsplit.evaluation.scores import Audio, SongScores, StemScores
 from stemsplit.evaluation.shapes import Layout
 from stemsplit.evaluation.streaming import ScalarScores
-from stemsplit.types import Progressed
 
 BLOCK = 16_384  # samples that are measured at a time: what they become fits into few megabytes
 

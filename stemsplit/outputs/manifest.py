@@ -1,8 +1,8 @@
-"""What is known of the stems of a song: a file beside them tells what they were made of, and how.
+"""The manifest of a song's stems: a file beside them that says what they were made of, and how.
 
 Nothing in it depends on when or how fast they were made: two runs that make the same stems write
-the same manifest. It is written twice, before the stems move to their places and after that; in
-between it says so, and whoever finds it then believes nothing without looking.
+the same manifest. It is written twice, before the stems move to their places and after that. In
+between it is marked as incomplete, and whoever finds it so checks every stem.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """An input, as its content tells: a file that was moved or touched is the same."""
+class InputFile:
+    """An input, identified by its content: a file that was moved or touched is the same."""
 
     name: str
     size: int
@@ -35,28 +35,48 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What a stem is made with; everything that changes its bytes, but the input."""
+class Provenance:
+    """Everything besides the input that decides the bytes of a stem.
+
+    ``defaults`` are the values that settings have unless somebody chooses another one. A manifest
+    that lacks a setting is older than the option, and was made with its default.
+    """
 
     model: str
     digest: str  # SHA-256 of the networks and their weights
-    parts: dict[str, float]  # of which stems of the model, or of the song, how much
+    parts: dict[str, float]  # the gain of each source, and of the mix, in it
     settings: dict[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def matches(self, recorded: Provenance) -> bool:
+        """Return whether a stem that was ``recorded`` so is what this would make."""
+        return self == replace(recorded, settings=_filled(recorded.settings, self.defaults))
+
+
+def _filled(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``settings``, and ``defaults`` where it has none; the same in the tables inside."""
+    filled = dict(settings)
+    for name, default in defaults.items():
+        if name not in filled:
+            filled[name] = default
+        elif isinstance(default, Mapping) and isinstance(filled[name], Mapping):
+            filled[name] = _filled(filled[name], default)
+    return filled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """One stem, as it was written."""
+class StoredFile:
+    """One stem or project, as it was written."""
 
     stem: str
     size: int
     sha256: str
-    recipe: Recipe
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audio:
-    """How long the stems are, in frames at ``sample_rate`` (Hz) and in seconds."""
+class StoredAudio:
+    """The length of the stems, in frames at ``sample_rate`` (Hz) and in seconds."""
 
     sample_rate: int
     channels: int
@@ -68,14 +88,14 @@ class Audio:
 class Manifest:
     """The stems of one input; ``outputs`` by their paths relative to the manifest's folder.
 
-    Unless ``complete`` its writer was on the point of moving them, and may not have come to it.
+    Unless ``complete`` its writer was about to move them, and may have been stopped.
     """
 
-    input: Source
-    audio: Audio
-    outputs: dict[str, Output] = field(default_factory=dict)
+    input: InputFile
+    audio: StoredAudio
+    outputs: dict[str, StoredFile] = field(default_factory=dict)
     complete: bool = True
-    written: int = field(default=0, compare=False)  # when, in ns, as the file system knows
+    written: int = field(default=0, compare=False)  # when, in ns, by the clock of the file system
 
     def lists(self, path: Path, folder: Path) -> bool:
         """Return whether ``path`` is one of the outputs; ``folder`` is that of the manifest."""
@@ -88,7 +108,7 @@ def name_for(track: str) -> str:
 
 
 def outputs_in(folder: Path, names: Iterable[str]) -> set[Path]:
-    """Return the stems of which the manifests among ``names`` in ``folder`` tell."""
+    """Return the stems that the manifests among ``names`` in ``folder`` list."""
     found: set[Path] = set()
     for name in names:
         if name.endswith(NAME):
@@ -98,11 +118,12 @@ def outputs_in(folder: Path, names: Iterable[str]) -> set[Path]:
     return found
 
 
-def identify(path: Path) -> Source:
-    """Return who the file at ``path`` is; raises ``InputError`` if it cannot be read."""
+def identify(path: Path) -> InputFile:
+    """Return the identity of the file at ``path``; raises ``InputError`` if it cannot be read."""
     try:
         status = status_of(path)
-        return Source(name=path.name, size=path.stat().st_size, sha256=_digest(path), status=status)
+        size, digest = path.stat().st_size, _digest(path)
+        return InputFile(name=path.name, size=size, sha256=digest, status=status)
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=path) from exc
 
@@ -116,40 +137,42 @@ def read(path: Path) -> Manifest | None:
         content = json.loads(path.read_bytes())
         if content["schema"] != SCHEMA:
             raise ValueError("schema")
-        outputs = {
-            str(name): Output(**(values | {"recipe": Recipe(**values["recipe"])}))
-            for name, values in content["outputs"].items()
-        }
         return Manifest(
-            input=Source(**content["input"]),
-            audio=Audio(**content["audio"]),
-            outputs=outputs,
+            input=InputFile(**content["input"]),
+            audio=StoredAudio(**content["audio"]),
+            outputs={str(name): _stored(values) for name, values in content["outputs"].items()},
             complete=content["complete"] is True,
             written=path.stat().st_mtime_ns,
         )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise InputError("this manifest is damaged, and taken for none", path=path) from exc
+        raise InputError("damaged manifest, ignored", path=path) from exc
+
+
+def _stored(values: Mapping[str, Any]) -> StoredFile:
+    others = {key: value for key, value in values.items() if key != "recipe"}
+    return StoredFile(**others, provenance=Provenance(**values["recipe"]))
 
 
 def is_up_to_date(
-    known: Manifest, folder: Path, path: Path, source: Source, recipe: Recipe
+    known: Manifest, folder: Path, path: Path, source: InputFile, provenance: Provenance
 ) -> bool:
-    """Return whether ``path`` holds what ``recipe`` makes of ``source``, by the manifest ``known``.
+    """Return whether ``path`` holds what ``provenance`` makes of ``source``, by ``known``.
 
     ``folder`` is that of the manifest. A stem that was touched after it was written is hashed.
     """
     output = known.outputs.get(_relative(path, folder))
-    if output is None or output.recipe != recipe or known.input.sha256 != source.sha256:
+    if output is None or not provenance.matches(output.provenance):
+        return False
+    if known.input.sha256 != source.sha256:
         return False
     try:
         status = path.stat()
         if status.st_size != output.size:
             return False
-        return (known.complete and status.st_mtime_ns <= known.written) or _digest(
-            path
-        ) == output.sha256
+        untouched = known.complete and status.st_mtime_ns <= known.written
+        return untouched or _digest(path) == output.sha256
     except OSError:
         return False
 
@@ -166,8 +189,8 @@ def _digest(path: Path) -> str:
 class ManifestWriter:
     """The manifest of one song while its stems are written.
 
-    ``recipes`` are those of the stems; ``known`` is what was known before; ``mark`` is in the names
-    of temporary files.
+    ``provenances`` are those of its outputs, ``known`` is the manifest before; ``token`` is in the
+    names of temporary files.
     """
 
     def __init__(
@@ -175,42 +198,42 @@ class ManifestWriter:
         path: Path,
         *,
         song: Path,
-        source: Source,
-        recipes: Mapping[str, Recipe],
+        source: InputFile,
+        provenances: Mapping[str, Provenance],
         known: Manifest | None = None,
-        mark: str,
+        token: str,
     ) -> None:
         self.path = path
-        self.mark = mark
+        self.token = token
         self._song = song
         self._source = source
-        self._recipes = recipes
+        self._provenances = provenances
         self._known = known
 
     @contextlib.contextmanager
     def recording(
-        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: Audio
+        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: StoredAudio
     ) -> Iterator[None]:
-        """Write down, around the block that does it, that ``files`` move to ``targets``.
+        """Record, around the block that does it, that ``files`` move to ``targets``.
 
-        If the block fails, the manifest is what it was before. Raises ``InputError`` if the song is
-        not what it was when it was identified, and ``OutputError`` or ``ResourceError`` if the
+        If the block fails, the manifest is what it was before. Raises ``InputError`` if the song
+        has changed since it was identified, and ``OutputError`` or ``ResourceError`` if the
         manifest cannot be written.
         """
         if status_of(self._song) != self._source.status:
             raise InputError("was changed while it was split", path=self._song)
-        manifest = self._foretell(targets, files, audio)
-        before = self._stored()
-        _write(self.path, replace(manifest, complete=False), self.mark)
+        manifest = self._after_moving(targets, files, audio)
+        before = self._content()
+        _write(self.path, replace(manifest, complete=False), self.token)
         try:
             yield
         except BaseException:
             self._restore(before)
             raise
-        _write(self.path, manifest, self.mark)
+        _write(self.path, manifest, self.token)
 
-    def _stored(self) -> bytes | None:
-        """Return what stands in the place of the manifest, whatever it is; None: nothing."""
+    def _content(self) -> bytes | None:
+        """Return the bytes in the place of the manifest, whatever they are; None: nothing."""
         try:
             return self.path.read_bytes()
         except FileNotFoundError:
@@ -218,18 +241,18 @@ class ManifestWriter:
         except OSError as exc:
             raise output_error(exc, self.path) from exc
 
-    def _foretell(
-        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: Audio
+    def _after_moving(
+        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: StoredAudio
     ) -> Manifest:
         folder = self.path.parent
-        outputs = self._still_true(folder)
-        for stem, file in files.items():
+        outputs = self._still_valid(folder)
+        for name, file in files.items():
             try:
                 size, digest = file.stat().st_size, _digest(file)
             except OSError as exc:  # somebody has removed it
-                raise output_error(exc, targets[stem]) from exc
-            outputs[_relative(targets[stem], folder)] = Output(
-                stem=stem, size=size, sha256=digest, recipe=self._recipes[stem]
+                raise output_error(exc, targets[name]) from exc
+            outputs[_relative(targets[name], folder)] = StoredFile(
+                stem=name, size=size, sha256=digest, provenance=self._provenances[name]
             )
         return Manifest(input=self._source, audio=audio, outputs=dict(sorted(outputs.items())))
 
@@ -240,38 +263,36 @@ class ManifestWriter:
             else:
                 self.path.write_bytes(before)
 
-    def _still_true(self, folder: Path) -> dict[str, Output]:
-        """Return the outputs of earlier runs that are what the manifest says of them."""
+    def _still_valid(self, folder: Path) -> dict[str, StoredFile]:
+        """Return the outputs of earlier runs that are still what the manifest says."""
         known = self._known
         if known is None or known.input.sha256 != self._source.sha256:
             return {}
-        return _true_outputs(known, folder)
+        return _valid_outputs(known, folder)
 
 
-def finish_interrupted(path: Path, known: Manifest, mark: str) -> None:
-    """Write that the stems that ``known`` tells of are in their places, as far as they are.
+def finish_interrupted(path: Path, known: Manifest, token: str) -> None:
+    """Complete the manifest ``known`` at ``path`` with those stems that are in their places.
 
-    Their writer was stopped before it could. Raises ``OutputError`` and ``ResourceError``.
+    Its writer was stopped before it could. Raises ``OutputError`` and ``ResourceError``.
     """
-    outputs = _true_outputs(known, path.parent)
-    _write(path, replace(known, outputs=outputs, complete=True), mark)
+    outputs = _valid_outputs(known, path.parent)
+    _write(path, replace(known, outputs=outputs, complete=True), token)
 
 
-def _true_outputs(known: Manifest, folder: Path) -> dict[str, Output]:
+def _valid_outputs(known: Manifest, folder: Path) -> dict[str, StoredFile]:
     return {
         name: output
         for name, output in known.outputs.items()
-        if is_up_to_date(known, folder, folder / name, known.input, output.recipe)
+        if is_up_to_date(known, folder, folder / name, known.input, output.provenance)
     }
 
 
-def _write(path: Path, manifest: Manifest, mark: str) -> None:
-    content: dict[str, Any] = {"schema": SCHEMA, "version": __version__} | asdict(manifest)
-    del content["written"], content["input"]["status"]
-    temporary = path.with_name(f".stemsplit-{mark}-manifest.part")
+def _write(path: Path, manifest: Manifest, token: str) -> None:
+    temporary = path.with_name(f".stemsplit-{token}-manifest.part")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
+            json.dump(_to_json(manifest), file, indent=1)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
@@ -281,6 +302,34 @@ def _write(path: Path, manifest: Manifest, mark: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise output_error(exc, path) from exc
+
+
+def _to_json(manifest: Manifest) -> dict[str, Any]:
+    """Return ``manifest`` as it is stored; the keys are a contract."""
+    source = manifest.input
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "input": {"name": source.name, "size": source.size, "sha256": source.sha256},
+        "audio": asdict(manifest.audio),
+        "outputs": {name: _file_to_json(file) for name, file in manifest.outputs.items()},
+        "complete": manifest.complete,
+    }
+
+
+def _file_to_json(file: StoredFile) -> dict[str, Any]:
+    provenance = file.provenance
+    return {
+        "stem": file.stem,
+        "size": file.size,
+        "sha256": file.sha256,
+        "recipe": {
+            "model": provenance.model,
+            "digest": provenance.digest,
+            "parts": provenance.parts,
+            "settings": provenance.settings,
+        },
+    }
 
 
 def status_of(path: Path) -> tuple[int, int, int] | None:

@@ -14,11 +14,10 @@ from itertools import takewhile
 from pathlib import Path
 
 from stemsplit.errors import UsageError
+from stemsplit.options import DEFAULT_TEMPLATE
 from stemsplit.outputs.manifest import NAME, name_for
 from stemsplit.types import Format
 
-DEFAULT_FOLDER = Path("separated")
-DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
 #: Where one file holds all stems of a song, it is called as the song is.
 STEM_FILE_TEMPLATE = "{track}.{ext}"
 VARIABLES = ("track", "trackext", "stem", "ext", "model")
@@ -93,7 +92,7 @@ def check_template(template: str, stems: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class OutputNames:
     """What the files of the input ``track`` are called below ``folder``, by a checked ``template``.
 
     ``{track}`` is the input's name without its ending, or ``name``, a safe one.

@@ -1,46 +1,28 @@
-"""One stem on its way to whoever reads it while it is made: a pipe, and nothing is kept."""
+"""Writing one stem to a stream while it is made: a pipe, which keeps nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from stemsplit.audio.encoders import Stem, open_stream_encoder
 from stemsplit.audio.ffmpeg import Block
 from stemsplit.audio.tags.model import Tags
 from stemsplit.errors import OutputError, StemsplitError
+from stemsplit.outputs.job import Job
 from stemsplit.outputs.writer import clipping
-from stemsplit.separation.engine import Engine
-from stemsplit.separation.ensemble import EnsembleEngine
-from stemsplit.separation.job import Job
-from stemsplit.separation.pipeline import separate
 from stemsplit.types import Event, Finished, Warned
 
 
 class ReaderGone(OutputError):
-    """Nobody reads the stream any more."""
+    """The reader of the stream has closed it."""
 
 
-def stream(
-    job: Job, engine: Engine | EnsembleEngine, to: BinaryIO, *, bare: bool = False
-) -> Generator[Event]:
-    """Separate the song of ``job``, write its one stem ``to`` a stream, and yield what happens.
+class StreamWriter:
+    """The one stem of a ``job`` on its way to a stream, in place of a `BackgroundWriter`.
 
-    The bytes are those of the file that it would be, or, if ``bare``, of its samples alone. Raises
-    ``ReaderGone``, and as ``split`` of the pipeline does.
-    """
-    streaming = Streaming(job, to, bare=bare)
-    yield from separate(job, engine, streaming)
-    for remark in clipping(job.encoding, 1.0, streaming.above):
-        yield Warned(f"{job.info.path}: {remark}")
-    yield Finished(job.outputs, job.info.sample_rate, job.info.channels, streaming.frames)
-
-
-class Streaming:
-    """The sink of a song whose one stem goes to a stream.
-
-    It writes in the thread that it is called in: a signal then ends even a write to a pipe that
-    nobody empties.
+    The bytes are those of the file that it would be, or, if ``bare``, of its samples alone. It
+    writes in the thread of its caller: a signal then ends even a write to a pipe that is full.
     """
 
     def __init__(self, job: Job, to: BinaryIO, *, bare: bool) -> None:
@@ -49,11 +31,6 @@ class Streaming:
         self._to = _Pipe(to)
         ((self._name, self._target),) = job.outputs.items()
         self.frames = 0
-
-    @property
-    def above(self) -> dict[str, int]:
-        """How many samples of the stem were beyond full scale."""
-        return {self._name: self._encoder.above}
 
     def open(self, frames: int, tags: Tags) -> None:
         """Write what stands before the first of ``frames`` frames."""
@@ -86,11 +63,18 @@ class Streaming:
         self._encoder.close()
 
     def abandon(self) -> None:
-        """Do nothing: what was read cannot be taken back."""
+        """Do nothing: what the reader has, it has."""
+
+    def finish(self) -> Iterator[Event]:
+        """Yield warnings and ``Finished``."""
+        info = self._job.info
+        for warning in clipping(self._job.encoding, 1.0, {self._name: self._encoder.above}):
+            yield Warned(f"{info.path}: {warning}", info.path)
+        yield Finished(info.path, self._job.outputs, info.sample_rate, info.channels, self.frames)
 
 
 class _Pipe:
-    """A stream that is not closed by who writes to it, and tells when its reader is gone."""
+    """A stream that its writer does not close, and that notices when its reader is gone."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -99,10 +83,10 @@ class _Pipe:
         try:
             return self._stream.write(data)
         except BrokenPipeError as exc:
-            raise ReaderGone("nobody reads it any more") from exc
+            raise ReaderGone("its reader has closed it") from exc
 
     def close(self) -> None:
         try:
             self._stream.flush()
         except BrokenPipeError as exc:
-            raise ReaderGone("nobody reads it any more") from exc
+            raise ReaderGone("its reader has closed it") from exc

@@ -1,28 +1,27 @@
-"""Stems on their way to their files, in a thread of their own: the network does not wait for them.
+"""Writing the stems of one song in a thread of its own, so that the network need not wait for it.
 
-When the last block of a song is handed over, the next song can begin: encoders are completed,
-files put on the disk, hashed and moved to their places meanwhile.
+When the last block of a song is handed over, the next song can begin: encoders are completed, files
+synced, hashed and moved to their places meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import log10
-from pathlib import Path
 from queue import Queue
 from threading import Event as Flag
 from threading import Thread
 
 from stemsplit.audio.encode import StemWriter
-from stemsplit.audio.ffmpeg import Block, signals_deferred
+from stemsplit.audio.ffmpeg import Block
 from stemsplit.audio.formats import clip_of, depth_of, encoded_frames, encoded_rate
 from stemsplit.audio.tags.model import Tags
-from stemsplit.handoff.dawproject import TEMPO
-from stemsplit.handoff.programs import write_project
-from stemsplit.handoff.session import Session, Track
-from stemsplit.outputs.manifest import Audio
-from stemsplit.separation.job import Job
-from stemsplit.types import EncodingOptions, Event, Finished, Warned
+from stemsplit.options import EncodingOptions
+from stemsplit.outputs.job import Job
+from stemsplit.outputs.manifest import StoredAudio
+from stemsplit.outputs.projects import write_projects
+from stemsplit.signals import signals_deferred
+from stemsplit.types import Event, Finished, Warned
 
 #: Blocks of all stems that may wait for the encoders; each is a hop of the network long.
 WAITING = 2
@@ -31,8 +30,8 @@ WAITING = 2
 class BackgroundWriter:
     """The stems of one ``job`` while they are written.
 
-    ``open`` it for so many frames, ``write`` blocks, then ``end``; ``events`` waits until all is in
-    its place. As a context manager it takes everything back when it is left before the ``end``.
+    ``open`` it for a number of frames, ``write`` blocks, then ``end``; ``finish`` waits until all
+    files are in their places.
     """
 
     def __init__(self, job: Job) -> None:
@@ -42,27 +41,8 @@ class BackgroundWriter:
         self._opened = Flag()
         self._ended = self._abandoned = False
         self._error: BaseException | None = None
-        self._remarks: list[str] = []
+        self._warnings: list[str] = []
         self._thread: Thread | None = None
-
-    def __enter__(self) -> BackgroundWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.abandon()
-        self.close()
-
-    def abandon(self) -> None:
-        """Take everything back, unless the ``end`` has been said."""
-        if self._thread is not None and not (self._ended or self._abandoned):
-            self._abandoned = True
-            self._blocks.put(None)
-            self._thread.join()
-
-    def close(self) -> None:
-        """Wait until nothing is written any more."""
-        if self._thread is not None:
-            self._thread.join()
 
     def open(self, frames: int, tags: Tags) -> None:
         """Open the files, for ``frames`` frames at the song's rate, with the ``tags`` of the song.
@@ -71,36 +51,52 @@ class BackgroundWriter:
         """
         self._frames, self._tags = frames, tags
         with signals_deferred():
-            self._thread = Thread(target=self._run, name="writing")
+            self._thread = Thread(target=self._run, name="writer")
             self._thread.start()
         self._opened.wait()
         self._raise_error()
 
     def write(self, stems: Mapping[str, Block]) -> None:
-        """Hand over one block (C, n) of each stem. Raises what went wrong with an earlier one."""
+        """Hand over one block (C, n) of each stem. Raises the error of an earlier one."""
         self._raise_error()
         self._blocks.put(stems)
 
     def end(self) -> None:
-        """Say that there are no more blocks; the files are completed from now on."""
+        """Say that no more blocks follow; the files are completed from now on."""
         self._blocks.put(None)
         self._ended = True
 
+    def abandon(self) -> None:
+        """Remove what is written, unless ``end`` was called."""
+        if self._thread is not None and not (self._ended or self._abandoned):
+            self._abandoned = True
+            self._blocks.put(None)
+            self._thread.join()
+
+    def close(self) -> None:
+        """Wait until nothing is being written."""
+        if self._thread is not None:
+            self._thread.join()
+
     @property
     def done(self) -> bool:
-        """Whether all is in its place, or has failed."""
+        """Whether all files are in their places, or writing has failed."""
         return self._thread is None or not self._thread.is_alive()
 
-    def events(self) -> Iterator[Event]:
-        """Wait for the end, and yield what there is to tell. Raises what went wrong."""
+    def finish(self) -> Iterator[Event]:
+        """Wait for the end, and yield warnings and ``Finished``. Raises what went wrong."""
         self.close()
         self._raise_error()
-        info = self._job.info
-        for remark in self._remarks:
-            yield Warned(f"{info.path}: {remark}")
-        rate = encoded_rate(self._job.encoding, info.sample_rate)
+        job, info = self._job, self._job.info
+        for warning in self._warnings:
+            yield Warned(f"{info.path}: {warning}", info.path)
         yield Finished(
-            self._job.outputs, rate, self._job.channels, self._frames, self._job.projects
+            info.path,
+            job.outputs,
+            encoded_rate(job.encoding, info.sample_rate),
+            job.channels,
+            self._frames,
+            job.projects,
         )
 
     def _raise_error(self) -> None:
@@ -110,7 +106,7 @@ class BackgroundWriter:
     def _run(self) -> None:
         all_taken = False
         try:
-            with self._writer() as writer:
+            with self._stem_writer() as writer:
                 self._opened.set()
                 for stems in iter(self._blocks.get, None):
                     if not self._abandoned:
@@ -118,7 +114,7 @@ class BackgroundWriter:
                 all_taken = True
                 if not self._abandoned:
                     self._commit(writer)
-                    self._remarks += clipping(self._job.encoding, writer.gain, writer.above)
+                    self._warnings += clipping(self._job.encoding, writer.gain, writer.above)
         except BaseException as exc:  # raised again where the blocks come from
             self._error = exc
         finally:
@@ -126,7 +122,7 @@ class BackgroundWriter:
             while not all_taken:  # whoever hands over a block must not wait for ever
                 all_taken = self._blocks.get() is None
 
-    def _writer(self) -> StemWriter:
+    def _stem_writer(self) -> StemWriter:
         job, streams = self._job, self._job.selection.streams
         return StemWriter(
             job.outputs,
@@ -136,62 +132,43 @@ class BackgroundWriter:
             frames=self._frames,
             force=job.force,
             tags=self._tags,
-            mark=None if job.ledger is None else job.ledger.mark,
+            mark=None if job.manifest is None else job.manifest.token,
             streams=streams,
             closing=job.closing,
         )
 
     def _commit(self, writer: StemWriter) -> None:
-        """Put stems and projects in their places, and write that down where there is a ledger."""
-        job = self._job
-        rate = encoded_rate(job.encoding, job.info.sample_rate)
-        seconds = self._frames / job.info.sample_rate
-        audio = Audio(
-            sample_rate=rate,
+        """Put stems and projects in their places, and record that in the manifest."""
+        job, rate = self._job, self._job.info.sample_rate
+        audio = StoredAudio(
+            sample_rate=encoded_rate(job.encoding, rate),
             channels=job.channels,
-            frames=encoded_frames(job.encoding, self._frames, job.info.sample_rate),
-            seconds=round(seconds, 6),
+            frames=encoded_frames(job.encoding, self._frames, rate),
+            seconds=round(self._frames / rate, 6),
         )
         files = writer.complete()
-        files |= self._write_projects(writer, files, audio)
-        if job.ledger is None:
+        if job.projects:
+            projects = {daw: (path, writer.add(path)) for daw, path in job.projects.items()}
+            self._warnings += write_projects(
+                projects,
+                # Stems of earlier runs are in their places.
+                {name: (path, files.get(name, path)) for name, path in job.stems.items()},
+                audio,
+                format=job.encoding.format,
+                tags=self._tags,
+                info=job.info,
+                lasting=job.lasting,
+            )
+            files |= {daw: temporary for daw, (_, temporary) in projects.items()}
+        if job.manifest is None:
             writer.commit()
             return
-        with job.ledger.recording(job.outputs | job.projects, files, audio):
+        with job.manifest.recording(job.outputs | job.projects, files, audio):
             writer.commit()
-
-    def _write_projects(
-        self, writer: StemWriter, files: Mapping[str, Path], audio: Audio
-    ) -> dict[str, Path]:
-        """Write the projects of ``files``, stems that wait for their places; return where they do.
-
-        Stems of earlier runs are in their places.
-        """
-        job = self._job
-        session = Session(
-            name=job.info.path.stem,
-            tracks=tuple(
-                Track(stem=stem, path=path, content=files.get(stem, path))
-                for stem, path in job.stems.items()
-            ),
-            format=job.encoding.format,
-            sample_rate=audio.sample_rate,
-            channels=audio.channels,
-            frames=audio.frames,
-            tags=self._tags,
-            song=job.info if job.lasting else None,
-        )
-        written: dict[str, Path] = {}
-        for daw, target in job.projects.items():
-            written[daw] = writer.add(target)
-            write_project(daw, session, target, written[daw])
-        if "dawproject" in written and session.tempo is None:
-            self._remarks.append(f"no tempo in its tags; the project has {TEMPO:.0f} BPM")
-        return written
 
 
 def clipping(encoding: EncodingOptions, gain: float, above: Mapping[str, int]) -> Iterator[str]:
-    """What became of samples above full scale, of each stem so many; floats simply keep them."""
+    """Yield what happened to samples above full scale, ``above`` of each stem; floats keep them."""
     if gain < 1:
         yield f"all stems are {-20 * log10(gain):.1f} dB lower, so that none clips"
     clamped = clip_of(encoding) == "clamp"

@@ -7,7 +7,7 @@ triangular weight): the sums are the same, frame for frame, as with the whole so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from stemsplit.types import Window
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Frames for the network, of which ``valid`` from ``start`` on are asked for."""
+    """Frames for the network; those kept of its output are ``valid`` frames from ``start`` on."""
 
     audio: Tensor  # (C, T), T the size of a segment at most
     start: int
@@ -63,10 +63,10 @@ def segments(
     it is what there is of real audio instead, up to ``size`` frames, from a multiple of
     ``alignment`` on. ``0 < hop <= size``.
     """
-    # A full segment is handed on when there is more than that left: then another one follows it.
+    # A full segment is handed on when more than this is left: then another one follows it.
     enough = max(size - 1, hop) if padded else size
-    # Of what is left at the end, one segment gives that much. Without padding it gives all, since
-    # the one after it would hear no others.
+    # Of the rest at the end, one segment gives this much. Without padding it gives all, since the
+    # one after it would process the same frames.
     covered = hop if padded else size
     history = size // 2 if padded else size  # the most that a short segment looks back
     kept = torch.empty(0)
@@ -100,12 +100,18 @@ def _centred(audio: Tensor, begin: int, size: int) -> Tensor:
 
 
 def overlap_add(
-    outputs: Iterable[tuple[Segment, Tensor]], size: int, hop: int, window: Window = "triangle"
-) -> Iterator[Tensor]:
+    outputs: Iterable[tuple[Segment, Tensor]],
+    size: int,
+    hop: int,
+    window: Window = "triangle",
+    *,
+    scale: float = 1.0,
+    offset: float = 0.0,
+) -> Generator[Tensor]:
     """Yield the finished blocks ``(S, C, n)`` of the stems ``(S, C, T)`` of each segment.
 
     A block is finished when no later segment can touch it; the blocks together are as long as the
-    song.
+    song. Each is multiplied by ``scale``, and ``offset`` is added.
     """
     weight = weigh(size, window)
     total: Tensor | None = None
@@ -115,11 +121,11 @@ def overlap_add(
             total = stems.new_zeros(*stems.shape[:-1], size)
             weight, norm = weight.to(stems.device), norm.to(stems.device)
         valid = segment.valid
-        asked = stems[..., segment.start : segment.start + valid]
-        total[..., :valid] += asked * weight[:valid]
+        kept = stems[..., segment.start : segment.start + valid]
+        total[..., :valid] += kept * weight[:valid]
         norm[:valid] += weight[:valid]
         finished = valid if segment.last else hop
-        yield total[..., :finished] / norm[:finished]
+        yield total[..., :finished] / norm[:finished] * scale + offset
         if not segment.last:
             _shift(total, hop)
             _shift(norm, hop)

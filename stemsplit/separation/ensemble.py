@@ -1,4 +1,4 @@
-"""The mean of several passes over a song: of several models, and of shifts in time."""
+"""Averaging several passes over a song: of several models, and of shifts in time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from itertools import tee
 import torch
 from torch import Tensor
 
+from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
+from stemsplit.options import EngineOptions
+from stemsplit.separation.device import memory_explained, resolve_device
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.execution import Execution
 from stemsplit.separation.queue import SegmentQueue, StemIterator
@@ -19,12 +22,12 @@ LONGEST_SHIFT = 0.5
 
 
 class EnsembleEngine:
-    """Engines that hear a song together, each ``shifts`` times; their stems are averaged.
+    """Several engines, or shifted passes of one, whose stems are averaged; used as an `Engine` is.
 
-    Each pass but the first of an engine hears the song later by a random part of half a second, so
-    that its segments begin elsewhere (the "shift trick" of Demucs); ``seed`` decides by how much. A
-    stem is the mean of the engines that give it. The passes go side by side through the song, so
-    memory depends on the segments and not on its length. Used as an `Engine` is.
+    Each engine makes ``shifts`` passes. All but its first delay the song by a random part of half a
+    second, so that its segments begin elsewhere (the "shift trick" of Demucs); ``seed`` decides by
+    how much. A stem is the mean over the engines that give it. The passes advance through the song
+    side by side, so memory depends on the segments and not on its length.
 
     Raises ``UsageError`` for engines that work at different rates.
     """
@@ -38,17 +41,17 @@ class EnsembleEngine:
         if any(engine.sample_rate != self.sample_rate for engine in engines):
             rates = ", ".join(f"{engine.sample_rate} Hz" for engine in engines)
             raise UsageError(f"the models of an ensemble work at different rates: {rates}")
-        self.remarks: list[str] = []
+        self.warnings: list[str] = []
         for engine in engines:
-            engine.remarks = self.remarks
+            engine.warnings = self.warnings
         drawn = random.Random(seed)
         longest = round(LONGEST_SHIFT * self.sample_rate)
         self._delays = (0, *(drawn.randint(1, longest) for _ in range(shifts - 1)))
 
     @property
-    def setup(self) -> Execution:
-        """With what the first engine runs; the others were asked for the same."""
-        return self.engines[0].setup
+    def execution(self) -> Execution:
+        """How the first engine runs; the others were asked for the same."""
+        return self.engines[0].execution
 
     def separate(
         self,
@@ -56,52 +59,90 @@ class EnsembleEngine:
         *,
         mean: float = 0.0,
         deviation: float = 1.0,
-        line: SegmentQueue | None = None,
+        queue: SegmentQueue | None = None,
     ) -> StemIterator:
-        """Yield blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)``, as an engine does."""
+        """Return blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)``, as an engine does."""
         passes = [(engine, delay) for engine in self.engines for delay in self._delays]
         copies = tee(blocks, len(passes))
-        line = SegmentQueue() if line is None else line
+        queue = SegmentQueue() if queue is None else queue
         separated = [
             engine.separate(
-                # What a network that asks for it hears as silence is the mean of the song.
+                # What a standardised network takes for silence is the mean of the song.
                 _delayed(copy, delay, mean if engine.model.standardised else 0.0),
                 mean=mean,
                 deviation=deviation,
-                line=line,
+                queue=queue,
             )
             for (engine, delay), copy in zip(passes, copies, strict=True)
-        ]
-        streams = [
-            _skipped(stems, delay) for stems, (_, delay) in zip(separated, passes, strict=True)
         ]
 
         def leave() -> None:
             for stems in separated:
                 stems.close()
 
-        return StemIterator(self._averages([engine for engine, _ in passes], streams), leave)
+        return StemIterator(self._averages(passes, separated), leave)
 
     def fills(self, seconds: float) -> float:
         """Return how many batches a song of ``seconds`` fills, as an engine does."""
         return len(self._delays) * min(engine.fills(seconds) for engine in self.engines)
 
     def _averages(
-        self, engines: Sequence[Engine], streams: Sequence[Iterator[Tensor]]
+        self, passes: Sequence[tuple[Engine, int]], separated: Sequence[StemIterator]
     ) -> Generator[Tensor]:
-        for parts in _side_by_side(streams):
-            yield self._average(engines, parts)
+        """Yield the average of all passes, as many frames at a time as each has ready."""
+        streams = [iter(stems) for stems in separated]
+        ready: list[Tensor | None] = [None] * len(passes)
+        skipped = [delay for _, delay in passes]
+        while True:
+            for number, stream in enumerate(streams):
+                while ready[number] is None and (block := next(stream, None)) is not None:
+                    rest = block[..., skipped[number] :]
+                    skipped[number] = max(0, skipped[number] - block.shape[-1])
+                    ready[number] = rest if rest.shape[-1] else None
+            blocks = [block for block in ready if block is not None]
+            if len(blocks) < len(passes):
+                return  # they end together, after the same song
+            frames = min(block.shape[-1] for block in blocks)
+            yield self._average(passes, [block[..., :frames] for block in blocks])
+            ready = [b[..., frames:] if b.shape[-1] > frames else None for b in blocks]
 
-    def _average(self, engines: Sequence[Engine], parts: Sequence[Tensor]) -> Tensor:
+    def _average(self, passes: Sequence[tuple[Engine, int]], parts: Sequence[Tensor]) -> Tensor:
         stems = []
         for name in self.sources:
             given = [
                 part[engine.sources.index(name)]
-                for engine, part in zip(engines, parts, strict=True)
+                for (engine, _), part in zip(passes, parts, strict=True)
                 if name in engine.sources
             ]
             stems.append(torch.stack(given).mean(dim=0))
         return torch.stack(stems)
+
+
+def load_engine(name: str, stems: Sequence[str], options: EngineOptions) -> Engine | EnsembleEngine:
+    """Return an engine that gives ``stems`` of ``name``.
+
+    ``name`` is a model, a checkpoint file, or several with commas between them. The weights must be
+    on this machine: `loading.prepare` fetches them. Raises ``UsageError`` for invalid settings,
+    ``CheckpointError`` for weights that do not fit, and ``ResourceError`` for a missing device or
+    too little memory.
+    """
+    engines = []
+    for each, own in loading.shares(name, stems).items():
+        with memory_explained(resolve_device(options.device)):
+            network = loading.load(each, stems=own)
+        engines.append(
+            Engine(
+                network,
+                device=options.device,
+                precision=options.precision,
+                overlap=options.overlap,
+                segment=options.segment,
+                batch=options.batch,
+            )
+        )
+    if len(engines) == options.shifts == 1:
+        return engines[0]
+    return EnsembleEngine(engines, shifts=options.shifts, seed=options.seed)
 
 
 def _delayed(blocks: Iterable[Tensor], delay: int, value: float) -> Iterator[Tensor]:
@@ -111,27 +152,3 @@ def _delayed(blocks: Iterable[Tensor], delay: int, value: float) -> Iterator[Ten
             yield block.new_full((len(block), delay), value)
             delay = 0
         yield block
-
-
-def _skipped(blocks: Iterable[Tensor], frames: int) -> Iterator[Tensor]:
-    """Yield ``blocks`` ``(…, n)`` without the first ``frames`` frames."""
-    for block in blocks:
-        rest = block[..., frames:]
-        frames = max(0, frames - block.shape[-1])
-        if rest.shape[-1]:
-            yield rest
-
-
-def _side_by_side(streams: Sequence[Iterator[Tensor]]) -> Iterator[list[Tensor]]:
-    """Yield the next frames of all ``streams``, as many as each has ready, until they end."""
-    kept: list[Tensor | None] = [None] * len(streams)
-    while True:
-        for number, stream in enumerate(streams):
-            if kept[number] is None:
-                kept[number] = next(stream, None)
-        ready = [block for block in kept if block is not None]
-        if len(ready) < len(streams):
-            return  # they end together, having heard the same song
-        frames = min(block.shape[-1] for block in ready)
-        yield [block[..., :frames] for block in ready]
-        kept = [b[..., frames:] if b.shape[-1] > frames else None for b in ready]

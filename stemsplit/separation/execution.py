@@ -1,4 +1,4 @@
-"""With what a network runs, and what asks for less memory."""
+"""How a network is executed: device, precision and batch, and what needs less memory."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 import torch
 
 from stemsplit.separation.device import resolve_device, resolve_precision
-from stemsplit.types import Batch, Precision
+from stemsplit.types import BatchSize, Precision
 
-#: Segments in one run of the network on CUDA. On a CPU all cores work on one already, and more
-#: only cost memory.
+#: Segments in one run of the network on CUDA. A CPU keeps all its cores busy with one, and more
+#: would only cost memory.
 CUDA_BATCH = 4
-#: More than this gains nothing on any device, and delays the first stems.
+#: Larger batches gain nothing on any device, and delay the first stems.
 LARGEST_BATCH = 32
-#: Share of the free memory that a batch may take; the rest is for what fragments it.
+#: Share of the free memory that a batch may take; the rest is for fragmentation.
 USABLE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """The device, the type that the network computes in, and how many segments at a time."""
+    """The device, the type that the network computes in, and the segments in one run."""
 
     device: torch.device
     dtype: torch.dtype
@@ -31,11 +31,10 @@ class Execution:
         return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {segments} at a time"
 
 
-def choose_execution(device: str, precision: Precision, batch: Batch) -> Execution:
-    """Return the setup that the options mean on this machine; a ``batch`` "auto" begins with 1.
+def choose_execution(device: str, precision: Precision, batch: BatchSize) -> Execution:
+    """Return what the options mean on this machine; a ``batch`` of "auto" begins with 1.
 
-    Raises ``UsageError`` for settings that mean nothing and ``ResourceError`` for a device that is
-    not here.
+    Raises ``UsageError`` for invalid options and ``ResourceError`` for a missing device.
     """
     resolved = resolve_device(device)
     usual = CUDA_BATCH if resolved.type == "cuda" else 1
@@ -46,20 +45,20 @@ def choose_execution(device: str, precision: Precision, batch: Batch) -> Executi
     )
 
 
-def degrade(setup: Execution) -> Execution | None:
-    """Return a setup that needs less memory on its device, or runs elsewhere; None: there is none.
+def degrade(execution: Execution) -> Execution | None:
+    """Return an execution that needs less memory, or runs elsewhere; None where none does.
 
-    First the batch halves, then the precision drops, then the CPU takes over.
+    First the batch is halved, then the precision drops, then the CPU takes over.
     """
-    if setup.batch > 1:
-        return replace(setup, batch=setup.batch // 2)
-    if setup.device.type == "cpu":
+    if execution.batch > 1:
+        return replace(execution, batch=execution.batch // 2)
+    if execution.device.type == "cpu":
         return None
-    if setup.dtype == torch.float32:
-        return replace(setup, dtype=torch.float16)
+    if execution.dtype == torch.float32:
+        return replace(execution, dtype=torch.float16)
     return Execution(device=torch.device("cpu"), dtype=torch.float32, batch=1)
 
 
 def fitting_batch(free: int, needed: int) -> int:
-    """Return how many segments fit at a time into ``free`` bytes, where one takes ``needed``."""
+    """Return how many segments fit into ``free`` bytes at a time, where one takes ``needed``."""
     return max(1, min(LARGEST_BATCH, int(free * USABLE) // max(1, needed)))

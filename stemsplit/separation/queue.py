@@ -1,4 +1,4 @@
-"""Songs on their way through a network, which hears segments of several of them at a time."""
+"""Songs queued in front of networks, which run segments of several songs in one batch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from stemsplit.separation.chunking import Segment
 
 
 class QueuedSong:
-    """A song on its way: segments that wait for the network, and what it has given for others.
+    """A song in the queue: segments to run, and the outputs of those that ran early.
 
-    What goes wrong while segments are read is kept until the song's own turn: it is none of the
-    business of the songs that only share a batch with this one.
+    An error in reading segments is kept until the song's own turn: it does not concern the songs
+    that only share a batch with this one.
     """
 
     def __init__(self, segments: Iterator[Segment]) -> None:
@@ -27,7 +27,7 @@ class QueuedSong:
 
     @property
     def next(self) -> Segment | None:
-        """The segment whose turn it is; None if there is no more, or none that can be read."""
+        """The next segment to run; None at the end, and where reading has failed."""
         if not self._read and self._error is None:
             try:
                 self._read.extend(islice(self._segments, 1))
@@ -36,7 +36,7 @@ class QueuedSong:
         return self._read[0] if self._read else None
 
     def take(self) -> Segment:
-        """Take that segment, which must be there; then it is the turn of the one after it."""
+        """Take the next segment, which must exist."""
         return self._read.popleft()
 
     def put_back(self, segment: Segment) -> None:
@@ -44,62 +44,59 @@ class QueuedSong:
         self._read.appendleft(segment)
 
     def fail(self, error: Exception) -> None:
-        """Give the song up: there are no more segments, and in its turn it will raise ``error``."""
+        """Drop the remaining segments; in its turn the song raises ``error``."""
         self._read.clear()
         self._error = error
 
     def raise_error(self) -> None:
-        """Raise what went wrong with the song, if anything did."""
+        """Raise the error of this song, if it has one."""
         if self._error is not None:
             raise self._error
 
 
-#: Segments of one shape that the network hears in one run, and the songs that they are of.
-Run: TypeAlias = list[tuple[QueuedSong, Segment]]
+#: Segments of one shape that a network runs at once, each with its song.
+SegmentBatch: TypeAlias = list[tuple[QueuedSong, Segment]]
 
 
 class SegmentQueue:
-    """Songs that wait in front of networks, which may take segments of several in one run.
+    """The songs that wait for networks, by network.
 
-    For one thread: whoever separates beside it has a line of its own.
+    For one thread: each thread that separates has its own queue.
     """
 
     def __init__(self) -> None:
         self._songs: dict[object, list[QueuedSong]] = {}
 
-    def join(self, network: object, song: QueuedSong) -> None:
-        """Let ``song`` wait for ``network``."""
+    def add(self, network: object, song: QueuedSong) -> None:
+        """Queue ``song`` for ``network``."""
         self._songs.setdefault(network, []).append(song)
 
-    def leave(self, network: object, song: QueuedSong) -> None:
-        """Let ``song`` wait no more, if it does."""
+    def remove(self, network: object, song: QueuedSong) -> None:
+        """Take ``song`` out of the queue, if it is in it."""
         if song in (waiting := self._songs.get(network, [])):
             waiting.remove(song)
 
     def others(self, network: object, song: QueuedSong) -> list[QueuedSong]:
-        """Return what waits for ``network`` besides ``song``."""
+        """Return the songs queued for ``network`` besides ``song``."""
         return [each for each in self._songs.get(network, []) if each is not song]
 
 
-class StemIterator:
-    """An iterator of blocks of stems; it takes ``leave`` when it is done, fails or is closed.
+class StemIterator(Iterator[Tensor]):
+    """The blocks of a song's stems. Whoever stops early calls ``close``.
 
-    A generator would not, if it is closed before it has begun.
+    ``for`` iterates over the generator inside. ``close`` calls ``leave`` even if the generator has
+    never been started, which its own ``finally`` would not.
     """
 
     def __init__(self, blocks: Generator[Tensor], leave: Callable[[], None]) -> None:
         self._blocks = blocks
         self._leave = leave
 
-    def __iter__(self) -> StemIterator:
-        return self
+    def __iter__(self) -> Generator[Tensor]:
+        return self._blocks
 
     def __next__(self) -> Tensor:
-        try:
-            return next(self._blocks)
-        except BaseException:
-            self.close()
-            raise
+        return next(self._blocks)
 
     def close(self) -> None:
         """Give up what is left."""
@@ -107,11 +104,11 @@ class StemIterator:
         self._leave()
 
 
-def fill_batch(first: QueuedSong, others: Iterable[QueuedSong], most: int) -> Run:
-    """Take up to ``most`` segments for one run, of ``first``, which has one, then of ``others``."""
-    run: Run = [(first, first.take())]
-    shape = run[0][1].audio.shape
+def fill_batch(first: QueuedSong, others: Iterable[QueuedSong], size: int) -> SegmentBatch:
+    """Take up to ``size`` segments: of ``first``, which has one, then of ``others``."""
+    batch: SegmentBatch = [(first, first.take())]
+    shape = batch[0][1].audio.shape
     for song in (first, *others):
-        while len(run) < most and song.next is not None and song.next.audio.shape == shape:
-            run.append((song, song.take()))
-    return run
+        while len(batch) < size and song.next is not None and song.next.audio.shape == shape:
+            batch.append((song, song.take()))
+    return batch

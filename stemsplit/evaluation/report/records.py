@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stemsplit.audio.excerpt import WHOLE, Excerpt
 from stemsplit.evaluation.scores import Audio, Frames, SongScores, StemMeasures, StemScores
+from stemsplit.options import WHOLE, Excerpt
 
 SCHEMA = 2  # of the records; grows by one when a field changes its meaning or goes
 #: The version of museval whose records `to_museval` writes, and whose numbers these are.

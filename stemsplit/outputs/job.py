@@ -1,4 +1,4 @@
-"""What is to be done with one song."""
+"""A job: one song with its options and outputs."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsplit.audio.formats import clip_of, depth_of
+from stemsplit.options import EncodingOptions
 from stemsplit.outputs.manifest import ManifestWriter
 from stemsplit.outputs.selection import Selection
-from stemsplit.types import Daw, EncodingOptions, ScanResult, StreamInfo
+from stemsplit.types import Daw, StreamInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One song: what it is, which stems are wanted of it and where they go."""
+    """What is written of one song, how, and where to."""
 
     info: StreamInfo
     selection: Selection
-    outputs: dict[str, Path]  # the stems to write; may leave out some of the selection
+    outputs: dict[str, Path]  # the stems to write; a part of the selection if some exist already
     encoding: EncodingOptions
     projects: dict[Daw, Path] = field(default_factory=dict)  # to write beside them
-    stems: dict[str, Path] = field(default_factory=dict)  # that these show: earlier runs' ones too
-    lasting: bool = True  # whether the file of the song is there for those who open a project
+    stems: dict[str, Path] = field(default_factory=dict)  # that these show, earlier runs' ones too
+    lasting: bool = True  # whether the song's file will still be there when a project is opened
     force: bool = False
     accept_truncated: bool = False
-    statistics: ScanResult | None = None  # where the song has been scanned already
-    ledger: ManifestWriter | None = None  # where it is written down
+    manifest: ManifestWriter | None = None
 
     @property
     def channels(self) -> int:
-        """How many channels a stem has as it is stored: in a stem file they are all stereo."""
+        """The channels of a stem as it is stored: in a stem file all are stereo."""
         return 2 if self.selection.streams else self.info.channels
 
     @property
     def closing(self) -> str | None:
-        """The stem to write that makes the sum of files whole."""
+        """The stem to write that takes what rounding takes from the others."""
         closing = closing_stem(self.selection, self.encoding)
         return closing if closing in self.outputs else None
 
 
 def closing_stem(selection: Selection, encoding: EncodingOptions) -> str | None:
-    """Return the stem that is given what rounding to 16 bits takes from others, if one is.
+    """Return the stem that takes what rounding to 16 bits takes from others, if one does.
 
     It has their dither in it and needs none of its own.
     """

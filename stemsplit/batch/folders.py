@@ -1,0 +1,73 @@
+"""Scoring stems that exist already, song by song."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsplit.batch.results import NotTried, Scored, ends_all
+from stemsplit.batch.scorer import as_scoring
+from stemsplit.data.layouts import SongStems, find_songs, pair_songs
+from stemsplit.errors import UsageError, describe
+from stemsplit.evaluation.scoring import Framing, find_sounds, score_sounds
+from stemsplit.types import Event, Planned, Warned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StemFolders:
+    """The songs at ``estimates``, and their true stems at ``references``, if there are any.
+
+    ``mixture`` is the file of the one song, ``mapping`` says which files are which stems.
+    """
+
+    estimates: Path
+    references: Path | None
+    mixture: Path | None
+    mapping: Mapping[str, str]
+    framing: Framing
+
+    def evaluate(self) -> Generator[Event | Scored]:
+        """Yield the scores of each song, or only measures without references.
+
+        After a lack of disk or memory the rest is skipped. Raises ``InputError`` where nothing is
+        found or nothing matches, and ``UsageError`` for one mixture of several songs.
+        """
+        songs = find_songs(self.estimates)
+        pairs: list[tuple[SongStems, SongStems | None]] = [(song, None) for song in songs]
+        if self.references is not None:
+            true = find_songs(self.references)
+            pairs = list(pair_songs(songs, true))
+            yield from _warn_of_unmatched(songs, true, pairs)
+        if self.mixture is not None and len(pairs) > 1:
+            raise UsageError(f"--mixture is of one song, and there are {len(pairs)}")
+        yield Planned({song.path: song.name for song, _ in pairs}, len(pairs))
+        ended = False
+        for song, truth in pairs:
+            if ended:
+                error = NotTried("skipped after the failure above", path=song.name)
+                yield Scored(name=song.name, error=error)
+                continue
+            scored = yield from self._score(song, truth)
+            ended = ends_all(scored)
+            yield scored
+
+    def _score(self, song: SongStems, truth: SongStems | None) -> Generator[Event, None, Scored]:
+        try:
+            sounds = find_sounds(song, truth, mixture=self.mixture, mapping=self.mapping)
+            scores = yield from as_scoring(song.path, score_sounds(sounds, self.framing))
+        except Exception as exc:
+            return Scored(name=song.name, error=describe(exc, Path(song.name)))
+        return Scored(name=song.name, scores=scores)
+
+
+def _warn_of_unmatched(
+    estimates: Sequence[SongStems],
+    references: Sequence[SongStems],
+    pairs: Sequence[tuple[SongStems, SongStems | None]],
+) -> Iterator[Warned]:
+    """Warn of songs that are on one side only."""
+    matched = {song for pair in pairs for song in pair}
+    for what, songs in (("references", estimates), ("estimates", references)):
+        if alone := [song.name for song in songs if song not in matched]:
+            yield Warned(f"no {what} of {len(alone)} songs, left out: {', '.join(alone)}")

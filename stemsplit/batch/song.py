@@ -1,0 +1,125 @@
+"""One song on its way from the queue of the network to the writer of its stems."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Protocol
+
+from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.formats import encoded_rate
+from stemsplit.audio.tags.model import Tags
+from stemsplit.audio.tags.reading import read_tags
+from stemsplit.outputs.job import Job
+from stemsplit.outputs.mixing import Mixer
+from stemsplit.separation.engine import Engine
+from stemsplit.separation.ensemble import EnsembleEngine
+from stemsplit.separation.pipeline import SeparatedSong, warnings_for
+from stemsplit.separation.queue import SegmentQueue
+from stemsplit.separation.scan import scan
+from stemsplit.types import Event, Opened, Progressed, ScanResult, Warned
+
+
+class StemSink(Protocol):
+    """Where the stems of a song go: files, or a stream."""
+
+    def open(self, frames: int, tags: Tags) -> None:
+        """Get ready for this many frames."""
+
+    def write(self, stems: Mapping[str, Block]) -> None:
+        """Take one block (C, n) of each stem."""
+
+    def end(self) -> None:
+        """Complete what was written: no more blocks follow."""
+
+    def abandon(self) -> None:
+        """Remove what was written, where that is possible."""
+
+
+class SongRun:
+    """The song of a ``job``, which waits for the network from now on and is then separated.
+
+    ``batches`` says how many batches of the network it fills. Raises ``InputError`` for a song that
+    cannot be read to its end, and ``ResourceError``.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        engine: Engine | EnsembleEngine,
+        sink: StemSink,
+        *,
+        scanned: ScanResult | None = None,
+        queue: SegmentQueue | None = None,
+    ) -> None:
+        self.job = job
+        self._engine = engine
+        self._sink = sink
+        self._scanned = scanned or scan(
+            job.info, engine.sample_rate, accept_truncated=job.accept_truncated
+        )
+        self._tags, tag_warnings = read_tags(job.info) if job.encoding.tags else (Tags(), [])
+        self._warnings = [
+            *_warnings(job, engine.sample_rate),
+            *(f"{job.info.path}: {text}" for text in (*self._scanned.warnings, *tag_warnings)),
+        ]
+        self._separated: SeparatedSong | None = None
+        self.batches = 0.0
+        if job.outputs:  # where only projects are missing, there is nothing to separate
+            self._separated = SeparatedSong(
+                job.info,
+                self._scanned,
+                engine,
+                job.selection.needed,
+                with_mix=job.selection.needs_mix(job.outputs),
+                queue=queue,
+            )
+            self._mixer = Mixer(job, self._separated.mix)
+            self.batches = engine.fills(self._scanned.frames / job.info.sample_rate)
+
+    def close(self) -> None:
+        """Give up what is left of the song."""
+        if self._separated is not None:
+            self._separated.close()
+
+    def separate(self) -> Generator[Event]:
+        """Separate the song, hand its stems to the sink, and yield what happens.
+
+        If an error is raised, or the generator is closed early, the sink abandons the song.
+        """
+        song, start = self.job.info.path, time.monotonic()
+        total, rate = self._scanned.frames, self.job.info.sample_rate
+        yield Opened(song, self.job.info)
+        for warning in self._warnings:
+            yield Warned(warning, song)
+        try:
+            done = 0
+            yield Progressed(song, 0, total, rate, time.monotonic() - start)
+            self._sink.open(total, self._tags)
+            for block in self._blocks():
+                outputs = self._mixer.take(block)
+                while self._engine.warnings:
+                    yield Warned(f"{song}: {self._engine.warnings.pop(0)}", song)
+                self._sink.write(outputs)
+                done += next(iter(outputs.values())).shape[-1]
+                yield Progressed(song, done, total, rate, time.monotonic() - start)
+            self.close()
+            self._sink.end()
+        except BaseException:
+            self.close()
+            self._sink.abandon()
+            raise
+
+    def _blocks(self) -> Iterable[Block]:
+        return () if self._separated is None else self._separated.stems
+
+
+def _warnings(job: Job, model_rate: int) -> Iterator[str]:
+    info = job.info
+    yield from warnings_for(info, model_rate)
+    rate = encoded_rate(job.encoding, info.sample_rate)
+    if rate != info.sample_rate:
+        yield (
+            f"{info.path}: {job.encoding.format} does not support {info.sample_rate} Hz; "
+            f"the stems have {rate} Hz"
+        )

@@ -1,0 +1,55 @@
+"""The Python interface to a run: many files, with all that the command offers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from typing import Any
+
+from stemsplit.batch.results import Result
+from stemsplit.batch.run import Run
+from stemsplit.batch.signatures import takes
+from stemsplit.options import SplitOptions
+from stemsplit.types import Event
+
+
+@takes(SplitOptions)
+def split_files(
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    on_event: Callable[[Event], object] | None = None,
+    dry_run: bool = False,
+    **options: Any,
+) -> Iterator[Result]:
+    """Split files, as the command does, and iterate over the result of each song.
+
+    ``inputs`` are files, folders, patterns and playlists. All options of the command are keyword
+    arguments: manifests, locks and several devices work as they do there. ``existing`` is what
+    happens to stems that exist: "resume" (the default with several songs), "refuse" (with one),
+    "skip" or "force". A song that fails gives a result with an ``error``, and the others are split.
+
+    ``on_event`` is called with what happens on the way: `types.Progressed` has the fraction, the
+    speed and the time left. Closing the iterator, or leaving its loop, cancels the run; songs that
+    are separated are still written. With ``dry_run`` nothing is written.
+
+    Raises ``UsageError`` for options that contradict each other; iterating raises
+    ``CheckpointError`` and ``ResourceError`` where no song can be split, and ``InputError`` where
+    nothing is audio.
+    """
+    run = Run(SplitOptions.of(options))
+    names = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    events = run.split_inputs([os.fspath(name) for name in names], dry=dry_run)
+    return results_of(events, on_event)
+
+
+def results_of(
+    events: Generator[Event | Result], on_event: Callable[[Event], object] | None = None
+) -> Generator[Result]:
+    """Yield the results among ``events``, and call ``on_event`` with all others."""
+    with closing(events):
+        for event in events:
+            if isinstance(event, Result):
+                yield event
+            elif on_event is not None:
+                on_event(event)

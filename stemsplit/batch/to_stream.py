@@ -1,0 +1,87 @@
+"""One stem of one song to a stream, without any file of its own if its format allows."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from stemsplit.audio.encoders import can_stream
+from stemsplit.audio.excerpt import cut
+from stemsplit.audio.probe import probe
+from stemsplit.batch.discover import Song
+from stemsplit.batch.plan import RunPlan, SongPlan
+from stemsplit.batch.results import Result
+from stemsplit.batch.run import Run
+from stemsplit.options import SplitOptions
+from stemsplit.outputs.stream import StreamWriter
+from stemsplit.signals import signals_deferred
+from stemsplit.types import Event
+
+_PIECE = 2**20  # bytes that are copied at a time
+
+
+def split_to_stream(
+    options: SplitOptions, song: Path, to: BinaryIO, *, bare: bool = False
+) -> Generator[Event]:
+    """Write the one stem that ``options`` ask for of ``song`` to ``to``, and yield what happens.
+
+    The bytes are those of the file that it would be, or, if ``bare``, of its samples alone. Formats
+    that can be written in order go out while they are made, others when they are done. Raises as
+    splitting does, ``ReaderGone`` and ``OSError`` if the stream cannot be written, and
+    ``UsageError`` for options that ask for more than one stem.
+    """
+    run = Run(options, tunes_process=True)
+    (stem,) = run.selection.wanted
+    if can_stream(options.encoding):
+        yield from _stream(run, song, stem, to, bare=bare)
+        return
+    with private_folder() as folder:
+        settings = replace(options, out=folder, filename="{stem}.{ext}")
+        for event in Run(settings, engines=run.engines).split([Song(song)]):
+            if not isinstance(event, Result):
+                yield event
+            elif event.error is not None:
+                raise event.error
+            else:
+                with event.stems[stem].open("rb") as file:
+                    shutil.copyfileobj(file, to, _PIECE)
+    to.flush()
+
+
+def _stream(run: Run, song: Path, stem: str, to: BinaryIO, *, bare: bool) -> Generator[Event]:
+    info = cut(probe(song), run.options.excerpt)
+    yield from run.load()
+    # Imported here: only now is torch needed.
+    from stemsplit.batch.song import SongRun
+
+    target = Path("-")
+    plan = RunPlan(
+        options=run.options,
+        selection=run.selection,
+        existing="force",
+        songs={song: SongPlan({stem: target}, {}, target)},
+    )
+    job = plan.job(info, {stem})
+    writer = StreamWriter(job, to, bare=bare)
+    with closing(SongRun(job, run.engines.engine, writer).separate()) as events:
+        yield from events
+    yield from writer.finish()
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Yield a new folder that other users cannot read; it is removed with all that is in it."""
+    made: list[Path] = []
+    try:
+        with signals_deferred():
+            made.append(Path(tempfile.mkdtemp(prefix="stemsplit-")))
+        yield made[0]
+    finally:
+        with signals_deferred():
+            for folder in made:
+                shutil.rmtree(folder, ignore_errors=True)

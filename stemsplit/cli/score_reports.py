@@ -1,0 +1,134 @@
+"""Showing scores in the ways that were asked for: tables, JSON, CSV, museval's files, a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from stemsplit.audio.atomic import write_text
+from stemsplit.audio.encode import refuse_existing
+from stemsplit.batch.results import Scored
+from stemsplit.cli.console import Console
+from stemsplit.cli.scoreboard import show_song, show_summary
+from stemsplit.errors import StemsplitError
+from stemsplit.evaluation.report.html import write_report
+from stemsplit.evaluation.report.records import to_json, to_museval
+from stemsplit.evaluation.report.tables import (
+    average,
+    decibel,
+    song_values,
+    summarise,
+    to_csv,
+    to_markdown,
+)
+from stemsplit.evaluation.scores import SongScores
+
+SCHEMA = 1  # of the records that --json writes besides those of songs
+
+
+@dataclass(slots=True, kw_only=True)
+class Reports:
+    """Where scores go, and in which shapes. Without any, a table goes to stdout."""
+
+    console: Console
+    csv: Path | None = None
+    museval: Path | None = None
+    html: Path | None = None
+    markdown: bool = False
+    force: bool = False
+    _alone: bool = field(default=True, init=False)
+    _songs: list[SongScores] = field(default_factory=list, init=False)
+
+    def refuse_existing(self, songs: Sequence[str]) -> None:
+        """Raise ``OutputError`` where a report of ``songs`` is in the way of what will be written.
+
+        Called before any work, which may take hours.
+        """
+        self._alone = len(songs) == 1
+        files = [self.csv, self.html, *(self._museval_file(song) for song in songs)]
+        for path in files:
+            if path is not None:
+                refuse_existing(path, force=self.force, hint="--force replaces it")
+
+    def show(self, scored: Scored) -> None:
+        """Show the scores of a song, or its error, at once; of a single song a table comes."""
+        console, song = self.console, scored.scores
+        if scored.error is not None:
+            console.error(scored.error)
+            if console.json:
+                console.record(_failure(scored.name, scored.error))
+        if song is None:
+            return
+        self._songs.append(song)
+        if console.json:
+            console.record(to_json(song))
+        elif not self._alone:
+            console.note(_in_a_line(song))
+        elif not self.markdown:
+            return
+        for remark in song.remarks:
+            console.note(f"{song.song}: {remark}")
+
+    def finish(self, label: str) -> None:
+        """Write the reports of all songs; ``label`` says in a few words what was scored."""
+        songs = self._songs
+        if not songs:
+            return
+        if self.csv is not None:
+            write_text(self.csv, to_csv(songs))
+        for song in songs if self.museval is not None else ():
+            file = self._museval_file(song.song)
+            assert file is not None
+            write_text(file, json.dumps(to_museval(song), indent=2))
+        if self.html is not None:
+            write_report(self.html, songs)
+        if self.console.json:
+            if len(songs) > 1:
+                self.console.record(_summary(songs))
+        elif self.markdown:
+            self.console.data(to_markdown(songs, label).rstrip("\n"))
+        elif len(songs) == 1:
+            self.console.data(show_song(songs[0], colour=self.console.coloured))
+        elif songs:
+            self.console.data(show_summary(songs, colour=self.console.coloured))
+
+    def _museval_file(self, song: str) -> Path | None:
+        return None if self.museval is None else self.museval / f"{song}.json"
+
+
+def _in_a_line(song: SongScores) -> str:
+    if not song.scores:
+        return f"{song.song}: measured"
+    values = song_values(song)
+    figures = ", ".join(f"{stem.name} {decibel(stem.values['sdr'])}" for stem in values)
+    return f"{song.song}: SDR {figures} dB"
+
+
+def _summary(songs: Sequence[SongScores]) -> dict[str, Any]:
+    """Return what ``songs`` come to as an object for --json; "no answer" is null."""
+    stems = summarise(songs)
+
+    def figures(values: Mapping[str, float]) -> dict[str, float | None]:
+        return {name: value if isfinite(value) else None for name, value in values.items()}
+
+    return {
+        "schema": SCHEMA,
+        "summary": [
+            {"name": stem.name, "songs": stem.songs, **figures(stem.values)} for stem in stems
+        ],
+        "average": figures({metric: average(stems, metric) for metric in ("sdr", "global_sdr")}),
+    }
+
+
+def _failure(song: str, error: StemsplitError) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "song": song,
+        "error": str(error),
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }

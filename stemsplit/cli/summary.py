@@ -1,0 +1,127 @@
+"""Showing the results of a run: each as it comes, and all of them at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from stemsplit.batch.results import Result, Status, exit_code
+from stemsplit.cli.console import Console
+from stemsplit.errors import ExitCode, ResourceError, printable
+
+SCHEMA = 1  # of the records that --json writes
+#: How the table calls each status.
+_WORDS: dict[Status, str] = {
+    "would_split": "to split",
+    "done": "done",
+    "skipped": "skipped",
+    "failed": "failed",
+}
+
+
+class Summary:
+    """Shows the results of a run with ``model`` on a ``console``, and keeps them for the end."""
+
+    def __init__(self, console: Console, model: str) -> None:
+        self._console = console
+        self._model = model
+        self._unwritable: ResourceError | None = None  # why stdout failed, reported at the end
+        self._results: list[Result] = []
+
+    def show(self, result: Result) -> None:
+        """Show ``result``: paths or an object on stdout, all else on stderr."""
+        self._results.append(result)
+        console = self._console
+        if result.error is not None:
+            console.error(result.error, result.input)
+        if result.status == "skipped":
+            console.note(f"{result.input}: skipped, its stems are up to date")
+        if result.status == "would_split":
+            console.note(f"{result.input}: would be split")
+        try:
+            if console.json:
+                console.record(to_record(result, self._model))
+            elif result.status in ("done", "would_split"):
+                for path in (*result.stems.values(), *result.projects.values()):
+                    console.data(str(path))
+        except ResourceError as error:
+            self._unwritable = error
+        if result.scores is not None:
+            from stemsplit.cli.scoreboard import show_song
+
+            for line in show_song(result.scores).splitlines():
+                console.note(line)
+
+    def raise_unwritable(self) -> None:
+        """Raise ``ResourceError`` if standard output could not be written."""
+        if self._unwritable is not None:
+            raise self._unwritable
+
+    def counts(self) -> str:
+        """Return how many songs were split, skipped, and failed, as a line."""
+        return next(table(self._results))
+
+    def finish(self) -> ExitCode:
+        """Show the table of several results, and return the exit code of the run.
+
+        Raises ``ResourceError`` if standard output could not be written.
+        """
+        if len(self._results) > 1:
+            for line in table(self._results, whole=self._console.verbose > 0):
+                self._console.note(line)
+        self.raise_unwritable()
+        return exit_code([result.error for result in self._results])
+
+
+def to_record(result: Result, model: str) -> dict[str, Any]:
+    """Return ``result`` as the object that --json writes."""
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "input": str(result.input),
+        "status": result.status,
+        "model": model,
+        "stems": [{"name": stem, "path": str(path)} for stem, path in result.stems.items()],
+    }
+    if result.projects:
+        listed = [{"name": daw, "path": str(path)} for daw, path in result.projects.items()]
+        content |= {"projects": listed}
+    if result.frames is not None:
+        content |= {
+            "sample_rate": result.sample_rate,
+            "channels": result.channels,
+            "frames": result.frames,
+            "seconds": round(result.seconds, 3),
+        }
+    if result.scores is not None:
+        from stemsplit.evaluation.report.records import to_json
+
+        content |= {"scores": to_json(result.scores)}
+    if error := result.error:
+        content |= {"error": str(error), "hint": error.hint, "exit_code": error.exit_code}
+    return content
+
+
+def table(results: Sequence[Result], *, whole: bool = False) -> Iterator[str]:
+    """Yield the lines that say how a run ended: counts, and each failure with its reason.
+
+    The ``whole`` table has a line for every input.
+    """
+    first: Status = "would_split" if any(r.status == "would_split" for r in results) else "done"
+    statuses: tuple[Status, ...] = (first, "skipped", "failed")
+    counts = {status: sum(r.status == status for r in results) for status in statuses}
+    yield ", ".join(f"{count} {_WORDS[status]}" for status, count in counts.items())
+    for status in statuses:
+        for result in results:
+            if result.status == status and (whole or result.error is not None):
+                yield f"  {_WORDS[status]:<7}  {_describe(result)}"
+
+
+def _describe(result: Result) -> str:
+    """Return the input of ``result``, and its error, which may be that of another file."""
+    song, error = printable(result.input), result.error
+    if error is None:
+        return song
+    # As a path, an address has one slash where it has two.
+    own = error.path is None or Path(error.path) == result.input
+    return str(error) if own else f"{song}: {error}"

@@ -1,0 +1,352 @@
+"""Every option of a split, declared once: its type, default, limits and help.
+
+These dataclasses are the one source of the command's options, of the keyword arguments in Python,
+of the settings in ``config.toml``, the man pages and the manifests. Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+from stemsplit.errors import UsageError
+from stemsplit.types import BatchSize, Clip, Codec, Daw, Depth, Existing, Format, Precision
+
+DEFAULT_MODEL = "htdemucs"
+DEFAULT_FOLDER = Path("separated")
+DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What the field of an option says of it besides its type and default.
+
+    ``name`` is its long name on the command line, where that differs from the field's; a switch
+    that is on by default is named for turning it off (``--no-dither``). ``minimum`` and
+    ``maximum`` are limits of the value, and count everywhere.
+    """
+
+    help: str
+    name: str | None = None
+    short: str | None = None
+    metavar: str | None = None
+    variable: str | None = None  # of the environment
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+def option(default: Any, help: str, **facts: Any) -> Any:
+    """Return the field of an option; ``facts`` are those of `Declaration`."""
+    return field(default=default, metadata={"option": Declaration(help=help, **facts)})
+
+
+def declaration(declared: dataclasses.Field[Any]) -> Declaration | None:
+    """Return what the field of an option says of it; None for a field that is not an option."""
+    found: Declaration | None = declared.metadata.get("option")
+    return found
+
+
+@cache
+def hints_of(cls: Any) -> dict[str, Any]:
+    """Return the types of the fields of ``cls``, a dataclass of options, by name."""
+    return get_type_hints(cls)
+
+
+def check(options: Any) -> None:
+    """Raise ``UsageError`` where a value of ``options`` is out of range or not a choice."""
+    cls: Any = type(options)
+    hints = hints_of(cls)
+    for declared in dataclasses.fields(options):
+        value, found = getattr(options, declared.name), declaration(declared)
+        choices = choices_of(hints[declared.name])
+        if isinstance(value, str) and choices and value not in choices:
+            hint = f"it is one of: {', '.join(choices)}"
+            raise UsageError(f"unknown {declared.name} {value!r}", hint=hint)
+        if found is not None and isinstance(value, int | float):
+            _check_limits(declared.name, value, found)
+
+
+def _check_limits(name: str, value: float, found: Declaration) -> None:
+    if found.minimum is not None and not value >= found.minimum:
+        raise UsageError(f"{name} must be at least {found.minimum:g}, not {value:g}")
+    if found.maximum is not None and value > found.maximum:
+        raise UsageError(f"{name} must be at most {found.maximum:g}, not {value:g}")
+
+
+def choices_of(hint: Any) -> tuple[str, ...]:
+    """Return the strings of the ``Literal`` in ``hint``, none if it has none."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return next(filter(None, map(choices_of, get_args(hint))), ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How networks are run; None means what the model, or the device, is usually run with.
+
+    Raises ``UsageError`` for values out of range.
+    """
+
+    device: str = option(
+        "auto",
+        "auto, cuda, cuda:N, mps or cpu; several share the songs: cuda:0,cuda:1.",
+        short="-d",
+        metavar="DEVICE,…",
+        variable="STEMSPLIT_DEVICE",
+    )
+    precision: Precision = option(
+        "auto",
+        "Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere.",
+        variable="STEMSPLIT_PRECISION",
+    )
+    overlap: float | None = option(
+        None,
+        "Share of a segment that overlaps the next (0.25 for most models).",
+        metavar="SHARE",
+        minimum=0,
+        maximum=0.99,
+    )
+    segment: float | None = option(
+        None, "Segment length in seconds.", metavar="SECONDS", minimum=0.1
+    )
+    shifts: int = option(1, "Average N time-shifted passes.", metavar="N", minimum=1, maximum=99)
+    seed: int = option(0, "Random seed for --shifts.", metavar="N", minimum=0)
+    batch: BatchSize = option(
+        None,
+        "Segments in one run of the network, of one song or of several short ones (4 on CUDA); "
+        "auto: as many as fit.",
+        metavar="N|auto",
+        minimum=1,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingOptions:
+    """How stems are stored; None means the format's own default.
+
+    Raises ``UsageError`` for values that are not among the choices.
+    """
+
+    format: Format = option("wav", "Format of the stems.", variable="STEMSPLIT_FORMAT")
+    codec: Codec | None = option(
+        None,
+        "Codec of stem.mp4: aac (the default), or alac, which is lossless but cannot be read by "
+        "Traktor on Windows.",
+        variable="STEMSPLIT_CODEC",
+    )
+    depth: Depth | None = option(
+        None,
+        "Bits of a sample; 32f (floating point) is the default of wav, 24 of the others.",
+        variable="STEMSPLIT_DEPTH",
+    )
+    bitrate: int | None = option(
+        None,
+        "Bit rate, as 320 or 320k: 320 for mp3, 256 for m4a, 192 for opus by default.",
+        metavar="KBIT/S",
+        variable="STEMSPLIT_BITRATE",
+    )
+    quality: int | None = option(
+        None,
+        "Quality instead of a bit rate: mp3 0 (best) to 9, or V0 to V9, as LAME says; ogg -1 to 10 "
+        "(best), or q-1 to q10, 8 by default.",
+        metavar="N",
+        variable="STEMSPLIT_QUALITY",
+    )
+    dither: bool = option(True, "Round to 16 bits without adding noise.", name="no-dither")
+    clip: Clip | None = option(
+        None,
+        "Above full scale: none keeps it (default of 32f and lossy formats), clamp cuts it off "
+        "(default of 16 and 24 bits), linked turns all stems of the song down together.",
+        variable="STEMSPLIT_CLIP",
+    )
+    tags: bool = option(True, "Do not copy the song's tags and cover.", name="no-tags")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """A part of a song, in seconds; ``preview`` is a length around the song's middle.
+
+    Raises ``UsageError`` for parts that exclude each other or are empty.
+    """
+
+    start: float | None = option(None, "Where to begin: 90, 90.5 or 1:30.", metavar="TIME")
+    end: float | None = option(None, "Where to end.", metavar="TIME")
+    duration: float | None = option(None, "How much to split, instead of --end.", metavar="TIME")
+    preview: float | None = option(None, "Split this much of the song's middle.", metavar="TIME")
+
+    def __post_init__(self) -> None:
+        if self.end is not None and self.duration is not None:
+            raise UsageError("--end and --duration exclude each other")
+        if self.preview is not None and (self.start, self.end, self.duration) != (None,) * 3:
+            raise UsageError(
+                "--preview chooses the part itself: it excludes --start, --end and --duration"
+            )
+        empty = self.end is not None and self.end <= (self.start or 0)
+        if empty or 0 in (self.duration, self.preview):
+            raise UsageError("the part of the song that is asked for is empty")
+
+
+WHOLE = Excerpt()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitOptions:
+    """Everything that can be said about a split, except the songs.
+
+    ``existing`` says what happens to stems that exist: None resumes with several songs and refuses
+    with one. Raises ``UsageError`` for values that contradict each other.
+    """
+
+    out: Path = option(
+        DEFAULT_FOLDER,
+        "Output folder; - writes one stem to standard output.",
+        short="-o",
+        metavar="FOLDER",
+        variable="STEMSPLIT_OUT",
+    )
+    filename: str = option(
+        DEFAULT_TEMPLATE,
+        "Names below the folder, of {track}, {trackext}, {stem}, {ext} and {model}.",
+        metavar="TEMPLATE",
+        variable="STEMSPLIT_FILENAME",
+    )
+    model: str = option(
+        DEFAULT_MODEL,
+        "Model: a name of `stemsplit models list`, or a checkpoint file.",
+        short="-n",
+        metavar="NAME",
+        variable="STEMSPLIT_MODEL",
+    )
+    stems: tuple[str, ...] | None = option(
+        None, "Write only these stems; none: only --mix.", metavar="STEM,…"
+    )
+    two_stems: str | None = option(
+        None, "Write this stem and the rest: the mix without it.", metavar="STEM"
+    )
+    mixes: tuple[str, ...] = option(
+        (),
+        "Write a mix too: karaoke=mix-0.9*vocals, or instrumental=drums+bass+other.",
+        name="mix",
+        metavar="NAME=SUM",
+    )
+    sum_to_mix: str | None = option(
+        None,
+        "Add the residual (mix minus stems) to this stem, or spread it over all, so that the stems "
+        "sum to the mix.",
+        metavar="STEM|spread",
+    )
+    encoding: EncodingOptions = EncodingOptions()
+    daw: tuple[Daw, ...] = option(
+        (),
+        "Write a project with a track for each stem: reaper (.rpp), dawproject (for Bitwig, Studio "
+        "One, Cubase).",
+        metavar="PROGRAM,…",
+        variable="STEMSPLIT_DAW",
+    )
+    existing: Existing | None = None
+    fail_fast: bool = option(False, "Stop at the first song that fails.")
+    jobs: int = option(
+        1,
+        "Songs to decode ahead of the current one.",
+        short="-j",
+        metavar="N",
+        variable="STEMSPLIT_JOBS",
+        minimum=1,
+    )
+    accept_truncated: bool = option(False, "Split what is left of a truncated file.")
+    excerpt: Excerpt = WHOLE
+    engine: EngineOptions = EngineOptions()
+    offline: bool = option(
+        False, "Use no network: only checkpoints already here.", variable="STEMSPLIT_OFFLINE"
+    )
+    allow_unverified: bool = option(False, "Allow downloads that have no published SHA-256.")
+
+    def __post_init__(self) -> None:
+        for name in ("stems", "daw", "mixes"):
+            if isinstance(value := getattr(self, name), str):
+                raise UsageError(f"{name} is a sequence of names, not {value!r}")
+        if self.stems is not None and self.two_stems is not None:
+            raise UsageError("--stems and --two-stems exclude each other")
+        check(self)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """Return the options of these names, those of the dataclasses inside among them.
+
+        Sequences become tuples, paths ``Path``. Raises ``TypeError`` for an unknown name.
+        """
+        if unknown := options.keys() - names_of(cls):
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+        collected: Self = _collect(cls, options)
+        return collected
+
+    def on(self, device: str) -> Self:
+        """Return these options with another ``device``."""
+        return dataclasses.replace(self, engine=dataclasses.replace(self.engine, device=device))
+
+
+def _collect(cls: Any, options: Mapping[str, Any]) -> Any:
+    values: dict[str, Any] = {}
+    for name, hint in hints_of(cls).items():
+        if dataclasses.is_dataclass(hint):
+            values[name] = _collect(hint, options)
+        elif name in options:
+            values[name] = _as_declared(options[name], hint)
+    return cls(**values)
+
+
+def _as_declared(value: Any, hint: Any) -> Any:
+    if isinstance(value, list) and _is_tuple(hint):
+        return tuple(value)
+    return Path(value) if hint is Path else value
+
+
+def _is_tuple(hint: Any) -> bool:
+    return any(get_origin(part) is tuple for part in (hint, *get_args(hint)))
+
+
+def repeat(name: str) -> Any:
+    """Return the field of the option ``name`` of a split, for a command that has it too."""
+    found = field_of(SplitOptions, name)
+    if found is None:
+        raise LookupError(f"no option {name!r}")
+    return field(default=found.default, metadata=found.metadata)
+
+
+def field_of(cls: Any, name: str) -> dataclasses.Field[Any] | None:
+    """Return the field ``name`` of ``cls``, or of the dataclasses inside; None if none has it."""
+    for each in dataclasses.fields(cls):
+        hint = hints_of(cls)[each.name]
+        if dataclasses.is_dataclass(hint):
+            if (found := field_of(hint, name)) is not None:
+                return found
+        elif each.name == name:
+            return each
+    return None
+
+
+def names_of(cls: Any) -> Collection[str]:
+    """Return the names of all options in ``cls`` and in the dataclasses inside."""
+    names: list[str] = []
+    for name, hint in hints_of(cls).items():
+        names += names_of(hint) if dataclasses.is_dataclass(hint) else [name]
+    return names
+
+
+def parse_batch(text: str) -> BatchSize:
+    """Return the number that ``text`` is, or "auto"; raises ``UsageError`` for anything else."""
+    if text == "auto":
+        return "auto"
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise UsageError(f"--batch is a number of segments or auto, not {text!r}")

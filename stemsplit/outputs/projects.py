@@ -1,0 +1,47 @@
+"""The projects of DAWs that are written beside the stems of a song."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from stemsplit.audio.tags.model import Tags
+from stemsplit.handoff.dawproject import TEMPO
+from stemsplit.handoff.programs import write_project
+from stemsplit.handoff.session import Session, Track
+from stemsplit.outputs.manifest import StoredAudio
+from stemsplit.types import Daw, Format, StreamInfo
+
+
+def write_projects(
+    projects: Mapping[Daw, tuple[Path, Path]],
+    stems: Mapping[str, tuple[Path, Path]],
+    audio: StoredAudio,
+    *,
+    format: Format,
+    tags: Tags,
+    info: StreamInfo,
+    lasting: bool,
+) -> Iterator[str]:
+    """Write a project for each program, of ``stems`` that are as ``audio`` says; yield warnings.
+
+    Each project and stem is a path, and the file that is to move there. ``lasting`` says whether
+    the file of the song, ``info``, will still exist when a project is opened. Raises
+    ``OutputError``, or ``ResourceError`` for a full disk.
+    """
+    session = Session(
+        name=info.path.stem,
+        tracks=tuple(
+            Track(stem=stem, path=path, content=content) for stem, (path, content) in stems.items()
+        ),
+        format=format,
+        sample_rate=audio.sample_rate,
+        channels=audio.channels,
+        frames=audio.frames,
+        tags=tags,
+        song=info if lasting else None,
+    )
+    for daw, (target, temporary) in projects.items():
+        write_project(daw, session, target, temporary)
+    if "dawproject" in projects and session.tempo is None:
+        yield f"no tempo in its tags; the project has {TEMPO:.0f} BPM"
