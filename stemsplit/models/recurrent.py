@@ -154,7 +154,7 @@ class EmbeddingHead(Head):
         return functional.normalize(values, dim=-1)
 
 
-class RecurrentSeparator(SeparationModel):
+class RecurrentSeparator(SeparationModel, abstract=True):
     """A spectrogram, its levels through BLSTM layers, and masks on it with the mixture's phase.
 
     A subclass adds heads and makes masks of what they give.
