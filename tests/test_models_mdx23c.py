@@ -119,8 +119,8 @@ STORED_DEVIATION = 0.0106556
     [
         ({"sources": []}, "at least one source"),
         ({"channels": 0}, "channels must be at least 1, not 0"),
-        ({"scales": -1}, "scales must not be negative: -1"),
-        ({"hop_length": 300}, "no STFT has a window of 512, a hop of 300"),
+        ({"scales": -1}, "scales must be at least 0, not -1"),
+        ({"hop_length": 300}, "a hop of 300 is not within half a window of 512"),
         ({"bins": 264}, "a window of 512 samples has no 264 bins"),
         ({"bins": 200}, "200 bins cannot be cut into 4 sub-bands of 2 scales"),
         ({"scale": [2]}, "scale must be two factors"),

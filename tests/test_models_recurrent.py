@@ -127,15 +127,15 @@ def test_any_length_comes_back(samples: int, channels: int) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"hop": 33}, "hop 33"),
-        ({"hop": 0}, "hop 0"),
-        ({"layers": 0}, "the least a network has"),
-        ({"segment": 0}, "the least a network has"),
-        ({"sources": []}, "the least a network has"),
+        ({"hop": 33}, "a hop of 33 is not within half a window of 64"),
+        ({"hop": 0}, "hop must be at least 1, not 0"),
+        ({"layers": 0}, "layers must be at least 1, not 0"),
+        ({"segment": 0}, "segment must be at least 1, not 0"),
+        ({"sources": []}, "at least one source"),
         ({"mel_bands": 40}, "40 bands are too many for windows of 64 samples"),
-        ({"mask_activation": "relu"}, "mask_activation 'relu' is unknown"),
-        ({"mask_activation": "softmax", "sources": ["vocals"]}, "there is one only"),
-        ({"embedding_activation": "relu"}, "embedding_activation 'relu' is unknown"),
+        ({"mask_activation": "relu"}, "'softmax' or 'clipped_relu', not 'relu'"),
+        ({"mask_activation": "softmax", "sources": ["vocals"]}, "at least two sources"),
+        ({"embedding_activation": "relu"}, "must be 'sigmoid' or 'tanh', not 'relu'"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(fields: dict[str, Any], reason: str) -> None:

@@ -137,12 +137,13 @@ def test_known_answer() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"bins": 60}, "multiples of 8"),
-        ({"block": 20}, "multiples of 8"),
-        ({"bins": 136}, "window of 256"),
-        ({"hop": 256}, "hop 256"),
-        ({"sources": ["vocals"], "arrangement": "conditioned"}, "one only"),
+        ({"bins": 60}, "bins must be a multiple of 8, not 60"),
+        ({"block": 20}, "block must be a multiple of 8, not 20"),
+        ({"bins": 136}, "136 bins are more than a window of 256 has"),
+        ({"hop": 256}, "a hop of 256 is not within a window of 256"),
+        ({"sources": ["vocals"], "arrangement": "conditioned"}, "at least two"),
         ({"arrangement": "conditioned", "control_widths": [8, 8]}, "3 layers, not 2"),
+        ({"arrangement": "shared"}, "'joint' or 'conditioned', not 'shared'"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(fields: dict[str, Any], reason: str) -> None:

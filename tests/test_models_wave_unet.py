@@ -191,7 +191,7 @@ def test_clipping_is_not_for_training() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"sources": ("vocals",)}, "sources must name at least one source, two with"),
+        ({"sources": ("vocals",)}, "at least two sources with difference_output"),
         ({"levels": 0}, "levels must be at least 1, not 0"),
         ({"upsampling": "cubic"}, "upsampling must be 'linear' or 'learned', not 'cubic'"),
         ({"output": "relu"}, "output must be 'tanh' or 'linear', not 'relu'"),

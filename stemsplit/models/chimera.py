@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from stemsplit.models.config import Count
 from stemsplit.models.recurrent import (
     EmbeddingActivation,
     EmbeddingHead,
@@ -30,7 +31,7 @@ class ChimeraConfig(MaskingConfig):
     16 kHz in windows of 1024 and hops of 256 as 150 bands of the mel scale.
     """
 
-    embedding: int = 20  # D
+    embedding: Count = 20  # D
     embedding_activation: EmbeddingActivation = "sigmoid"  # before the length is 1
 
 

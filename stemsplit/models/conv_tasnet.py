@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Even, Odd, Sources
 from stemsplit.models.layers import pad_to_multiple
 
 EPSILON = 1e-8  # of every norm, inside its square root
@@ -24,64 +25,40 @@ Mask = Literal["relu", "sigmoid"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConvTasNetConfig:
+class ConvTasNetConfig(CheckedConfig):
     """What defines a Conv-TasNet for music. The defaults are the published checkpoints'."""
 
-    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 352_800  # samples: 8 s
-    filters: int = 256  # N
-    filter_length: int = 20  # L, samples; the stride is half of it
-    bottleneck: int = 256  # B, channels
-    hidden: int = 512  # H, channels inside a block
-    kernel: int = 3  # P
-    blocks: int = 10  # X in each repeat; dilations 1, 2, 4, ...
-    repeats: int = 4  # R
+    sources: Sources = ("drums", "bass", "other", "vocals")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 352_800  # samples: 8 s
+    filters: Count = 256  # N
+    filter_length: Even = 20  # L, samples; the stride is half of it
+    bottleneck: Count = 256  # B, channels
+    hidden: Count = 512  # H, channels inside a block
+    kernel: Odd = 3  # P
+    blocks: Count = 10  # X in each repeat; dilations 1, 2, 4, ...
+    repeats: Count = 4  # R
     mask: Mask = "relu"
-
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        _check(self, "audio_channels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechConvTasNetConfig:
+class SpeechConvTasNetConfig(CheckedConfig):
     """What defines a Conv-TasNet for speech. The defaults are the best values of the paper."""
 
-    sources: tuple[str, ...] = ("speaker1", "speaker2")
-    sample_rate: int = 8_000  # Hz
-    segment: int = 240_000  # samples: 30 s, so that speakers seldom change places at a seam
-    filters: int = 512  # N
-    filter_length: int = 16  # L, samples; the stride is half of it
-    bottleneck: int = 128  # B, channels
-    hidden: int = 512  # H, channels inside a block
-    skip: int = 128  # Sc, channels of the skip path
-    kernel: int = 3  # P
-    blocks: int = 8  # X in each repeat; dilations 1, 2, 4, ...
-    repeats: int = 3  # R
+    sources: Sources = ("speaker1", "speaker2")
+    sample_rate: Count = 8_000  # Hz
+    segment: Count = 240_000  # samples: 30 s, so that speakers seldom change places at a seam
+    filters: Count = 512  # N
+    filter_length: Even = 16  # L, samples; the stride is half of it
+    bottleneck: Count = 128  # B, channels
+    hidden: Count = 512  # H, channels inside a block
+    skip: Count = 128  # Sc, channels of the skip path
+    kernel: Odd = 3  # P
+    blocks: Count = 8  # X in each repeat; dilations 1, 2, 4, ...
+    repeats: Count = 3  # R
     mask: Mask = "sigmoid"
     causal: bool = False  # True: no filter and no norm hears what is later than itself
-
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        _check(self, "skip")
-
-
-def _check(config: ConvTasNetConfig | SpeechConvTasNetConfig, *own: str) -> None:
-    """Raise ``ValueError`` for values that give no network; ``own`` are further counts to check."""
-    if not config.sources:
-        raise ValueError("sources must name at least one source")
-    counts = ("sample_rate", "segment", "filters", "bottleneck", "hidden", "blocks", "repeats")
-    for field in (*counts, *own):
-        if getattr(config, field) < 1:
-            raise ValueError(f"{field} must be at least 1, not {getattr(config, field)}")
-    if config.filter_length < 2 or config.filter_length % 2:
-        raise ValueError(f"filter_length must be even, not {config.filter_length}")
-    if config.kernel % 2 == 0:
-        raise ValueError(f"kernel must be odd, not {config.kernel}")
-    if config.mask not in ("relu", "sigmoid"):
-        raise ValueError(f"mask must be 'relu' or 'sigmoid', not {config.mask!r}")
 
 
 def _activate(scores: Tensor, mask: Mask) -> Tensor:

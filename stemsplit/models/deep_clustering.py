@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stemsplit.models.config import Count, Sources
 from stemsplit.models.recurrent import (
     EmbeddingActivation,
     EmbeddingHead,
@@ -46,18 +47,27 @@ WEIGHT_FLOOR = 1e-8
 class DeepClusteringConfig(RecurrentConfig):
     """Wang's network, 32,556,182 parameters: 8 kHz, windows of 32 ms, hops of 8 ms."""
 
-    sources: tuple[str, ...] = ("vocals", "accompaniment")
-    sample_rate: int = 8_000  # Hz
-    segment: int = 240_000  # T: 30 s, because every source has to be heard in a segment
-    n_fft: int = 256
-    hop: int = 64
-    hidden: int = 600
-    embedding: int = 20  # D; Hershey has 40
+    sources: Sources = ("vocals", "accompaniment")
+    sample_rate: Count = 8_000  # Hz
+    segment: Count = 240_000  # T: 30 s, because every source has to be heard in a segment
+    n_fft: Count = 256
+    hop: Count = 64
+    hidden: Count = 600
+    embedding: Count = 20  # D; Hershey has 40
     embedding_activation: EmbeddingActivation = "sigmoid"  # before the length is 1; Hershey's: tanh
     #: How fast a mask falls with the squared distance from its cluster. The tutorial's library has
     #: 5 for the distance itself; here bins of orthogonal embeddings, the aim of the loss, leave
     #: e^-10 in the other stem.
     sharpness: float = 5.0
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        RecurrentConfig.validate(self)
+        if not 2 <= len(self.sources) <= min(MOST_SOURCES, self.embedding):
+            raise ValueError(
+                f"{len(self.sources)} sources: clusters need 2 of them or more, and no more than "
+                f"{MOST_SOURCES} or the {self.embedding} dimensions of an embedding"
+            )
 
 
 class DeepClustering(RecurrentSeparator):
@@ -70,11 +80,6 @@ class DeepClustering(RecurrentSeparator):
     def __init__(self, config: DeepClusteringConfig) -> None:
         super().__init__(config)
         count, dimensions = len(config.sources), config.embedding
-        if not 2 <= count <= min(MOST_SOURCES, dimensions):
-            raise ValueError(
-                f"{count} sources: clusters need 2 of them or more, and no more than "
-                f"{MOST_SOURCES} or the {dimensions} dimensions of an embedding"
-            )
         self.sharpness = config.sharpness
         self.embedding = EmbeddingHead(
             self.states, self.bins, self.channels, dimensions, config.embedding_activation

@@ -203,6 +203,18 @@ class _Branching(Protocol):
     def dconv_lstm(self) -> int: ...
 
 
+def require_branches(config: _Branching, index: int, channels: int) -> None:
+    """Raise ``ValueError`` unless branches of layer ``index`` have channels, and whole heads."""
+    if not 1 <= config.dconv_comp <= channels:
+        raise ValueError(f"dconv_comp must be 1 to {channels}, not {config.dconv_comp}")
+    hidden = channels // config.dconv_comp
+    if index >= config.dconv_attn and hidden % ATTENTION_HEADS:
+        raise ValueError(
+            f"branches of layer {index} have {hidden} channels, which do not divide into "
+            f"{ATTENTION_HEADS} heads"
+        )
+
+
 def residual_branches(config: _Branching, index: int, channels: int, init: float) -> DConv:
     """Return the residual branches of layer ``index``, with memory and attention in deep layers.
 

@@ -19,6 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    CountOrZero,
+    Sources,
+    WindowLength,
+    require_hop,
+)
 from stemsplit.models.layers import istft, stft
 from stemsplit.types import Window
 
@@ -27,43 +35,33 @@ _ELU = re.compile(r"elu(\d+(\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MDX23CConfig:
+class MDX23CConfig(CheckedConfig):
     """What defines an MDX23C.
 
     The defaults are those of ``MDX23C-8KFFT-InstVoc_HQ``, but for the names of its sources.
     """
 
-    sources: tuple[str, ...] = ("vocals", "other")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 261_120  # samples: 256 frames
+    sources: Sources = ("vocals", "other")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 261_120  # samples: 256 frames
     standardised: bool = False  # the song
-    n_fft: int = 8192  # samples of the STFT window
-    hop_length: int = 1024  # samples
-    bins: int = 4096  # that the network hears and gives, from the lowest; the others are silent
-    subbands: int = 4
-    scales: int = 5  # halvings of the map
+    n_fft: WindowLength = 8192  # samples of the STFT window
+    hop_length: Count = 1024  # samples
+    bins: Count = 4096  # that the network hears and gives, from the lowest; the others are silent
+    subbands: Count = 4
+    scales: CountOrZero = 5  # halvings of the map
     scale: tuple[int, int] = (2, 2)  # by what a scale divides frames and bins
-    blocks_per_scale: int = 2
-    channels: int = 128  # at the widest map
-    growth: int = 128  # channels more at each scale
-    bottleneck_factor: int = 4  # width of a map over that of the linear layers' middle
+    blocks_per_scale: Count = 2
+    channels: Count = 128  # at the widest map
+    growth: CountOrZero = 128  # channels more at each scale
+    bottleneck_factor: Count = 4  # width of a map over that of the linear layers' middle
     norm: str = "InstanceNorm"  # or BatchNorm, or GroupNorm and the number of groups
     activation: str = "gelu"  # or relu, or elu and its alpha
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if not self.sources:
-            raise ValueError("sources must name at least one source")
-        counts = ("sample_rate", "audio_channels", "segment", "bins", "subbands", "channels")
-        for field in (*counts, "blocks_per_scale", "bottleneck_factor"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        for field in ("scales", "growth"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field} must not be negative: {getattr(self, field)}")
-        if self.n_fft < 4 or self.n_fft % 2 or not 0 < self.hop_length <= self.n_fft // 2:
-            raise ValueError(f"no STFT has a window of {self.n_fft}, a hop of {self.hop_length}")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop_length, self.n_fft)
         if self.bins > self.n_fft // 2 + 1:
             raise ValueError(f"a window of {self.n_fft} samples has no {self.bins} bins")
         if len(self.scale) != 2 or min(self.scale) < 1:

@@ -11,12 +11,14 @@ spectrogram.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, CountOrZero, Even, Sources, require_hop
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.wiener import EXCERPT, wiener
 
@@ -24,38 +26,28 @@ DROPOUT = 0.4  # between the layers of the BLSTM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenUnmixConfig:
+class OpenUnmixConfig(CheckedConfig):
     """The published ``umx`` and ``umxhq``; ``umxl`` has a ``hidden`` of 1024."""
 
     #: With ``residual``, the last one is what the targets before it leave of the mixture.
-    sources: tuple[str, ...] = ("vocals", "drums", "bass", "other")
+    sources: Sources = ("vocals", "drums", "bass", "other")
     residual: bool = False
-    sample_rate: int = 44_100  # Hz
-    channels: int = 2
+    sample_rate: Count = 44_100  # Hz
+    channels: Literal[1, 2] = 2
     #: T heard at a time: 8 excerpts of the Wiener filter, 56 s. See `OpenUnmix`.
-    segment: int = 8 * EXCERPT * 1024
-    n_fft: int = 4096  # samples of the window
-    hop: int = 1024
-    bandwidth: int = 16_000  # Hz that the networks hear
-    hidden: int = 512  # half of it in each direction of the BLSTM
-    layers: int = 3
-    iterations: int = 1  # of expectation maximisation; 0 keeps the phase of the mixture
+    segment: Count = 8 * EXCERPT * 1024
+    n_fft: Count = 4096  # samples of the window
+    hop: Count = 1024
+    bandwidth: Count = 16_000  # Hz that the networks hear
+    hidden: Even = 512  # half of it in each direction of the BLSTM
+    layers: Count = 3
+    iterations: CountOrZero = 1  # of expectation maximisation; 0 keeps the phase of the mixture
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        for field in ("sample_rate", "segment", "bandwidth", "layers"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.channels not in (1, 2):
-            raise ValueError(f"channels must be 1 or 2, not {self.channels}")
-        if self.hidden < 2 or self.hidden % 2:
-            raise ValueError(f"hidden must be even, not {self.hidden}")
-        if not 0 < self.hop <= self.n_fft // 2:
-            raise ValueError(f"hop {self.hop} is not within half a window of {self.n_fft}")
-        if self.iterations < 0:
-            raise ValueError(f"iterations must be at least 0, not {self.iterations}")
-        if len(self.sources) < (2 if self.residual or self.iterations else 1):
-            raise ValueError("there must be two sources for a filter to tell apart, or a residual")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop, self.n_fft)
+        if (self.residual or self.iterations) and len(self.sources) < 2:
+            raise ValueError("sources must name at least two sources for a filter, or a residual")
 
     @property
     def bins(self) -> int:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Sources, require_multiples
 from stemsplit.models.layers import istft, stft
 
 #: The loudest magnitude is brought to 1; what is softer than this everywhere stays soft.
@@ -37,7 +38,7 @@ CONTROL_DROPOUT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UNetConfig:
+class UNetConfig(CheckedConfig):
     """Jansson's networks; ``arrangement`` says how several sources come about.
 
     "separate" is the paper: a network for each source. "joint" has one network with a mask for each
@@ -45,13 +46,13 @@ class UNetConfig:
     is wanted; its published sources are bass, drums, rest and vocals.
     """
 
-    sources: tuple[str, ...] = ("vocals", "accompaniment")
-    sample_rate: int = 8192  # Hz
-    channels: int = 1
-    n_fft: int = 1024  # samples of the Hann window
-    hop: int = 768
-    bins: int = 512  # F: all but the highest
-    block: int = 128  # N that a network sees at a time: 12 s
+    sources: Sources = ("vocals", "accompaniment")
+    sample_rate: Count = 8192  # Hz
+    channels: Count = 1
+    n_fft: Count = 1024  # samples of the Hann window
+    hop: Count = 768
+    bins: Count = 512  # F: all but the highest
+    block: Count = 128  # N that a network sees at a time: 12 s
     widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
     dropout: float = 0.5  # of the first three layers going up
     arrangement: Literal["separate", "joint", "conditioned"] = "separate"
@@ -60,6 +61,18 @@ class UNetConfig:
     control: Literal["dense", "convolution"] = "dense"
     film: Literal["simple", "complex"] = "simple"
     control_widths: tuple[int, ...] = ()  # empty: those of `CONTROL_WIDTHS`
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_multiples(2 ** len(self.widths), bins=self.bins, block=self.block)
+        if self.bins > self.n_fft // 2 + 1:
+            raise ValueError(f"{self.bins} bins are more than a window of {self.n_fft} has")
+        if self.hop >= self.n_fft:
+            raise ValueError(f"a hop of {self.hop} is not within a window of {self.n_fft}")
+        if self.arrangement == "conditioned" and len(self.sources) < 2:
+            raise ValueError("sources must name at least two sources for a condition to choose")
+        if self.control_widths and len(self.control_widths) != 3:
+            raise ValueError(f"a control network has 3 layers, not {len(self.control_widths)}")
 
 
 class DownLayer(nn.Module):
@@ -192,7 +205,6 @@ class UNet(SeparationModel):
     def __init__(self, config: UNetConfig) -> None:
         segment = (config.block - 1) * config.hop  # one block of frames
         super().__init__(config, segment=segment)
-        _check(config)
         self.settings = config
         separate = config.arrangement == "separate"
         masks = len(config.sources) if config.arrangement == "joint" else 1
@@ -287,19 +299,3 @@ class UNet(SeparationModel):
         above = size // 2 + 1 - self.settings.bins
         masked = functional.pad(masks, (0, 0, 0, above)) * spectrum[:, None]
         return istft(masked, size, hop, (spectrum.shape[-1] - 1) * hop)[..., :samples]
-
-
-def _check(config: UNetConfig) -> None:
-    """Raise ``ValueError`` unless the sizes fit each other."""
-    step = 2 ** len(config.widths)
-    if config.bins % step or config.block % step or config.bins > config.n_fft // 2 + 1:
-        raise ValueError(
-            f"bins {config.bins} and block {config.block} are not multiples of {step}, "
-            f"or more than a window of {config.n_fft} has"
-        )
-    if not 0 < config.hop < config.n_fft:
-        raise ValueError(f"hop {config.hop} is not within a window of {config.n_fft}")
-    if config.arrangement == "conditioned" and len(config.sources) < 2:
-        raise ValueError("a condition says which of several sources; there is one only")
-    if config.control_widths and len(config.control_widths) != 3:
-        raise ValueError(f"a control network has 3 layers, not {len(config.control_widths)}")
