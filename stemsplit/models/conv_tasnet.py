@@ -135,8 +135,8 @@ class DepthwiseSeparable(nn.Module):
         return y
 
 
-class Block(nn.Module):
-    """What a block adds: 1x1 convolution, PReLU, gLN, and a dilated convolution in a wide space."""
+class TemporalBlock(nn.Module):
+    """1x1 convolution, PReLU, gLN and a dilated convolution in a wide space, added to the input."""
 
     def __init__(self, config: ConvTasNetConfig, dilation: int) -> None:
         super().__init__()
@@ -153,24 +153,24 @@ class Block(nn.Module):
         return y
 
 
-class Separator(nn.Module):
+class TemporalConvNet(nn.Module):
     """From the weights of the basis to masks: cLN, bottleneck, repeats of blocks, 1x1 convolution.
 
-    No block but the last is heard outside: there is no skip path.
+    Only the last block's output leaves it: there is no skip path.
     """
 
     def __init__(self, config: ConvTasNetConfig) -> None:
         super().__init__()
         masks = len(config.sources) * config.filters
+        dilations = [2**index for index in range(config.blocks)]
+        repeats = (
+            nn.Sequential(*(TemporalBlock(config, dilation) for dilation in dilations))
+            for _ in range(config.repeats)
+        )
         self.network = nn.Sequential(
             ChannelNorm(config.filters),
             nn.Conv1d(config.filters, config.bottleneck, 1, bias=False),
-            nn.Sequential(
-                *(
-                    nn.Sequential(*(Block(config, 2**index) for index in range(config.blocks)))
-                    for _ in range(config.repeats)
-                )
-            ),
+            nn.Sequential(*repeats),
             nn.Conv1d(config.bottleneck, masks, 1, bias=False),
         )
 
@@ -210,7 +210,7 @@ class ConvTasNet(SeparationModel):
         self.mask = config.mask
 
         self.encoder = Encoder(config)
-        self.separator = Separator(config)
+        self.separator = TemporalConvNet(config)
         self.decoder = Decoder(config)
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):

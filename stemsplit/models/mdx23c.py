@@ -97,7 +97,7 @@ class MDX23C(SeparationModel):
             self.encoder_blocks.append(EncoderBlock(config, width, bins))
             self.decoder_blocks.insert(0, DecoderBlock(config, width, bins))
             width, bins = width + config.growth, bins // config.scale[1]
-        self.bottleneck_block = Blocks(config, width, width, bins)
+        self.bottleneck_block = TFCTDFStack(config, width, width, bins)
         self.final_conv = nn.Sequential(
             nn.Conv2d(config.channels + parts, config.channels, 1, bias=False),
             _activation(config),
@@ -155,7 +155,7 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, config: MDX23CConfig, channels: int, bins: int) -> None:
         super().__init__()
-        self.tfc_tdf = Blocks(config, channels, channels, bins)
+        self.tfc_tdf = TFCTDFStack(config, channels, channels, bins)
         self.downscale = Resampling(config, channels, channels + config.growth, nn.Conv2d)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,7 +170,7 @@ class DecoderBlock(nn.Module):
     def __init__(self, config: MDX23CConfig, channels: int, bins: int) -> None:
         super().__init__()
         self.upscale = Resampling(config, channels + config.growth, channels, nn.ConvTranspose2d)
-        self.tfc_tdf = Blocks(config, 2 * channels, channels, bins)
+        self.tfc_tdf = TFCTDFStack(config, 2 * channels, channels, bins)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return the map ``(B, C, N, F)`` at this scale; ``skip`` is shaped alike."""
@@ -200,13 +200,13 @@ class Resampling(nn.Module):
         return resampled
 
 
-class Blocks(nn.Module):
+class TFCTDFStack(nn.Module):
     """The blocks at one scale, of which only the first changes the number of channels."""
 
     def __init__(self, config: MDX23CConfig, channels_in: int, channels: int, bins: int) -> None:
         super().__init__()
         widths = [channels_in, *[channels] * (config.blocks_per_scale - 1)]
-        self.blocks = nn.ModuleList(Block(config, width, channels, bins) for width in widths)
+        self.blocks = nn.ModuleList(TFCTDFBlock(config, width, channels, bins) for width in widths)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C', N, F)`` of ``x`` ``(B, C, N, F)``."""
@@ -215,7 +215,7 @@ class Blocks(nn.Module):
         return x
 
 
-class Block(nn.Module):
+class TFCTDFBlock(nn.Module):
     """A convolution, linear layers over frequency beside it, a convolution; a shortcut over all.
 
     In the paper's words, time-frequency convolutions (TFC) and a time-distributed fully-connected
