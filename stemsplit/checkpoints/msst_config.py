@@ -66,7 +66,7 @@ class Section(Table):
 
     def take_switch(self, key: str, default: bool) -> bool:
         """Return whether ``key`` is true."""
-        return self.take_flag(key) if key in self.unread() else default
+        return self.take_flag(key) if key in self else default
 
     def expect(self, key: str, value: object, *, default: object = ...) -> None:
         """Raise unless ``key``, or its ``default``, is the only ``value`` that exists here."""
