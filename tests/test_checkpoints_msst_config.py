@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 import torch
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemsplit.checkpoints import msst_config
@@ -269,6 +269,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(list(msst_config.NETWORKS)),
     key=st.integers(0, 100),

@@ -121,8 +121,6 @@ class LocalAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        if channels % ATTENTION_HEADS:
-            raise ValueError(f"{channels} channels do not divide into {ATTENTION_HEADS} heads")
         self.content = nn.Conv1d(channels, channels, 1)
         self.query = nn.Conv1d(channels, channels, 1)
         self.key = nn.Conv1d(channels, channels, 1)

@@ -152,7 +152,7 @@ class EmbeddingHead(Head):
         bins: int,
         channels: int,
         dimensions: int,
-        activation: EmbeddingActivation = "sigmoid",
+        activation: EmbeddingActivation,
     ) -> None:
         super().__init__(states, bins, channels, dimensions)
         self.activation = activation

@@ -225,31 +225,13 @@ class UNet(SeparationModel):
         if self.control is None:
             logits = torch.cat([network(blocks) for network in self.networks], dim=1)
         else:
-            logits = self._wanted(blocks, torch.eye(len(self.sources), device=mix.device))
+            logits = self._conditioned(self.control, blocks)
         masks = self._joined(logits.sigmoid(), len(mix), heard.shape[-1])
         return {
             "sources": self._heard_through(masks, spectrum, mix.shape[-1]),
             "masks": masks,
             "magnitudes": masks * heard[:, None],
         }
-
-    def separate(self, mix: Tensor, condition: Tensor) -> Tensor:
-        """Return what ``condition`` ``(Z,)`` wants of ``mix`` ``(B, C, T)``: ``(B, C, T)``.
-
-        A value for each source: 1 for what is wanted, 0 for what is not, so that several ones ask
-        for a sum, and values between for a part. Raises ``ValueError`` for a network that takes no
-        condition, and for one of another length.
-        """
-        if self.control is None or condition.shape != (len(self.sources),):
-            takes = 0 if self.control is None else len(self.sources)
-            raise ValueError(
-                f"a condition of {takes} values is taken, not {tuple(condition.shape)}"
-            )
-        spectrum = self.transform(mix.float())
-        heard = spectrum.abs()[:, :, : self.settings.bins]
-        masks = self._wanted(self._blocks(heard), condition[None].to(mix)).sigmoid()
-        joined = self._joined(masks, len(mix), heard.shape[-1])
-        return self._heard_through(joined, spectrum, mix.shape[-1])[:, 0]
 
     def transform(self, wave: Tensor) -> Tensor:
         """Return the spectrum ``(..., F, N)`` of ``wave`` ``(..., T)``; N = 1 + ceil(T / hop).
@@ -273,14 +255,14 @@ class UNet(SeparationModel):
         blocks = padded.view(*padded.shape[:3], -1, block)
         return blocks.permute(0, 3, 1, 2, 4).flatten(0, 1)
 
-    def _wanted(self, blocks: Tensor, conditions: Tensor) -> Tensor:
-        """Return the logits ``(B, K C, F, N)`` of ``blocks`` (B, C, F, N) under K conditions.
+    def _conditioned(self, control: nn.Module, blocks: Tensor) -> Tensor:
+        """Return the logits ``(B, S C, F, N)`` of ``blocks`` ``(B, C, F, N)``.
 
-        ``conditions`` is ``(K, Z)``.
+        The condition of a source has a value for each source: 1 for itself, 0 for the others.
         """
-        assert self.control is not None
-        count = len(conditions)
-        films = self.control(conditions.repeat(len(blocks), 1))
+        count = len(self.sources)
+        conditions = torch.eye(count, device=blocks.device)
+        films = control(conditions.repeat(len(blocks), 1))
         logits: Tensor = self.networks[0](blocks.repeat_interleave(count, dim=0), films)
         return logits.view(len(blocks), -1, *logits.shape[2:])
 

@@ -1,8 +1,7 @@
 """Wave-U-Net: a U-Net on the waveform that halves the rate by leaving out every second sample.
 
 Source: Stoller, Ewert, Dixon 2018, "Wave-U-Net: A Multi-Scale Neural Network for End-to-End Audio
-Source Separation", arXiv:1806.03185, and its program f90/Wave-U-Net. `VARIANTS` has the paper's
-networks by their names.
+Source Separation", arXiv:1806.03185, and its program f90/Wave-U-Net.
 """
 
 from __future__ import annotations
@@ -44,19 +43,6 @@ class WaveUNetConfig(CheckedConfig):
         """Raise ``ValueError`` for values that do not fit each other."""
         if self.difference_output and len(self.sources) < 2:
             raise ValueError("sources must name at least two sources with difference_output")
-
-
-#: Table 1 of the paper, and M5 at the rate of a CD, which the program has besides.
-VARIANTS: dict[str, WaveUNetConfig] = {
-    "M1": WaveUNetConfig(audio_channels=1, difference_output=False, context=False),
-    "M2": WaveUNetConfig(audio_channels=1, context=False),
-    "M3": WaveUNetConfig(audio_channels=1),
-    "M4": WaveUNetConfig(),
-    "M5": WaveUNetConfig(upsampling="learned"),
-    "M5-HighSR": WaveUNetConfig(upsampling="learned", sample_rate=44_100, segment=884_736),
-    "M6": WaveUNetConfig(sources=("bass", "drums", "other", "vocals")),
-    "M7": WaveUNetConfig(audio_channels=1, sample_rate=8_192, filters=34, segment=163_840),
-}
 
 
 def padded_length(samples: int, config: WaveUNetConfig) -> tuple[int, int]:
