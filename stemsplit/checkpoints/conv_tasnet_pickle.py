@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import read_pickle
+from stemsplit.checkpoints.pickles import read_state
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.conv_tasnet import ConvTasNetConfig
@@ -24,7 +23,7 @@ def read_music(path: Path) -> Weights:
     Raises ``CheckpointError`` where it is something else.
     """
     reason = "not the weights of a Conv-TasNet of Demucs v2"
-    state = _tensors(path, reason)
+    state = read_state(path, reason)
     blocks = "separator.network.2"
     try:
         filters, audio_channels, filter_length = state["encoder.conv1d_U.weight"].shape
@@ -60,7 +59,7 @@ def read_speech(path: Path) -> Weights:
     Raises ``CheckpointError`` where it is something else.
     """
     reason = "not the weights of torchaudio's Conv-TasNet"
-    state = _tensors(path, reason)
+    state = read_state(path, reason)
     blocks = "mask_generator.conv_layers"
     try:
         filters, _, filter_length = state["encoder.weight"].shape
@@ -92,13 +91,6 @@ def read_speech(path: Path) -> Weights:
         state=state,
         origin="torchaudio Conv-TasNet weights",
     )
-
-
-def _tensors(path: Path, reason: str) -> dict[str, Tensor]:
-    state: Any = read_pickle(path, {})
-    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise CheckpointError(reason, path=path)
-    return {name: tensor.float() for name, tensor in state.items()}
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:

@@ -21,7 +21,6 @@ from typing import Any, BinaryIO
 
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import OLD_PICKLE, read_pickle
 from stemsplit.checkpoints.demucs_arguments import (
     DEMUCS,
     DEMUCS_V3,
@@ -30,6 +29,7 @@ from stemsplit.checkpoints.demucs_arguments import (
     STEMS,
     Constructor,
 )
+from stemsplit.checkpoints.pickles import OLD_PICKLE, read_pickle, read_state
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.demucs_layers import EPSILON
@@ -222,7 +222,7 @@ def read_v2(path: Path) -> Weights:
 
     Raises ``CheckpointError`` where it is something else.
     """
-    state = _tensors(path)
+    state = read_state(path, "not a dict of weights")
     try:
         channels, audio_channels, _ = state["encoder.0.0.weight"].shape
         depth = _count(state, "encoder")
@@ -260,7 +260,7 @@ def read_torchaudio(path: Path) -> Weights:
 
     Raises ``CheckpointError`` where it is something else.
     """
-    published = _tensors(path)
+    published = read_state(path, "not a dict of weights")
     try:
         channels, parts, *_ = published["freq_encoder.0.conv.weight"].shape
         depth, depth_time = _count(published, "freq_encoder"), _count(published, "time_encoder")
@@ -287,13 +287,6 @@ def read_torchaudio(path: Path) -> Weights:
         state=state,
         origin="torchaudio HDemucs weights",
     )
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    state = read_pickle(path, {})
-    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise CheckpointError("not a dict of weights", path=path)
-    return {name: tensor.float() for name, tensor in state.items()}
 
 
 def _count(state: Mapping[str, Tensor], branch: str) -> int:

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import is_safetensors, read_pickle
-from stemsplit.checkpoints.weights import Weights, read_tensors
+from stemsplit.checkpoints.pickles import read_pickle
+from stemsplit.checkpoints.weights import Weights, is_safetensors, read_tensors
 from stemsplit.errors import CheckpointError
 from stemsplit.models.roformer import rotary_frequencies
 

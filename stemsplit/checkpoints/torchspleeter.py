@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import read_pickle
+from stemsplit.checkpoints.pickles import read_pickle
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.spleeter import SpleeterConfig

@@ -194,6 +194,14 @@ def read(path: str | os.PathLike[str]) -> Weights:
     return Weights(header.architecture, header.config, state, header.origin, header.overlap)
 
 
+def is_safetensors(path: Path) -> bool:
+    """Return whether the file at ``path`` begins as safetensors: a length, and JSON behind it."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and length < path.stat().st_size
+
+
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Return the tensors in the safetensors file at ``path``, whoever wrote it; mapped, not copied.
 
