@@ -124,9 +124,9 @@ STORED_DEVIATION = 0.0106556
         ({"bins": 264}, "a window of 512 samples has no 264 bins"),
         ({"bins": 200}, "200 bins cannot be cut into 4 sub-bands of 2 scales"),
         ({"scale": [2]}, "scale must be two factors"),
-        ({"bottleneck_factor": 32}, "a bottleneck_factor of 32 leaves nothing"),
-        ({"norm": "LayerNorm"}, "norm 'LayerNorm' is none for 8 channels"),
-        ({"norm": "GroupNorm3"}, "norm 'GroupNorm3' is none for 8 channels"),
+        ({"bottleneck_factor": 32}, "a bottleneck_factor of 32 leaves no values"),
+        ({"norm": "LayerNorm"}, "norm 'LayerNorm' is unknown, or not for 8 channels"),
+        ({"norm": "GroupNorm3"}, "norm 'GroupNorm3' is unknown, or not for 8 channels"),
         ({"activation": "swish"}, "activation 'swish' is unknown"),
     ],
 )

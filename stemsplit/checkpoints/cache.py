@@ -9,8 +9,8 @@
       partial/…         what is being fetched and converted
       locks/…
 
-A folder is filled below ``partial`` and appears by one rename. Whoever fills one holds its lock, so
-what lies below ``partial`` without a lock was left by a run that was killed.
+A folder is filled below ``partial`` and appears by one rename. The process that fills one holds its
+lock, so what lies below ``partial`` without a lock was left by a run that was killed.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def _came_from(origin: Mapping[str, Any], source: Source) -> bool:
 
 
 def is_verifiable(model: Model) -> bool:
-    """Return whether the weights of ``model`` can be told from others: from those that are here
-    already, and otherwise from what one of the sources gives."""
+    """Return whether the weights of ``model`` can be verified: those in the cache, if they are
+    there, and otherwise what one of the sources gives."""
     return all(_is_verifiable(network) for network in networks(model) if network.sources)
 
 
@@ -116,7 +116,7 @@ def pull(
     """Fetch what `missing` names; yield progress, the licence, and which source did not serve.
 
     Files whose SHA-256 is not known are fetched only if ``allow_unverified``. Raises
-    ``CheckpointError`` when there is no way to get the weights, or it is forbidden to try, and
+    ``CheckpointError`` when no source gives the weights, or ``offline`` forbids to try, and
     ``ResourceError`` when the cache cannot hold them.
     """
     absent = []

@@ -1,7 +1,7 @@
 """The official files of Conv-TasNet: that of Demucs v2 for music, that of torchaudio for speech.
 
 Both (``tasnet-beb46fac.th``, ``conv_tasnet_base_libri2mix.pt``) are pickled dicts of tensors and
-nothing else; the tensors are called as in our own networks, and their shapes tell the sizes.
+nothing else; the tensors are called as in our own networks, and the sizes follow from their shapes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def read_music(path: Path) -> Weights:
         raise CheckpointError(reason, path=path) from exc
     names = ConvTasNetConfig().sources
     if sources != len(names):
-        raise CheckpointError(f"gives {sources} stems, whose names nothing tells", path=path)
+        raise CheckpointError(f"gives {sources} stems, whose names are unknown", path=path)
     return Weights(
         architecture="conv_tasnet:ConvTasNet",
         config={
@@ -69,7 +69,7 @@ def read_speech(path: Path) -> Weights:
         sources = state["mask_generator.output_conv.weight"].shape[0] // filters
     except (LookupError, ValueError) as exc:
         raise CheckpointError(reason, path=path) from exc
-    # Dilations, which tell the repeats apart, are in no tensor: torchaudio has eight blocks a time.
+    # Dilations, which distinguish the repeats, are in no tensor: torchaudio repeats eight blocks.
     count, in_repeat = _count(state, f"{blocks}."), 8
     if count % in_repeat:
         raise CheckpointError(f"has {count} blocks, not repeats of {in_repeat}", path=path)
@@ -94,6 +94,6 @@ def read_speech(path: Path) -> Weights:
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """Return how many numbered parts stand behind ``prefix``."""
+    """Return how many numbered parts follow ``prefix``."""
     names = (name.removeprefix(prefix) for name in state if name.startswith(prefix))
     return len({name.partition(".")[0] for name in names})

@@ -38,9 +38,9 @@ FORMATS: dict[str, tuple[str, int]] = {
     "open_unmix": ("stemsplit.checkpoints.open_unmix:read", 4),
     "open_unmix.speech": ("stemsplit.checkpoints.open_unmix:read", 2),
 }
-#: Formats of bare tensors: their readers have to be told for which network.
+#: Formats of bare tensors: their readers need to know the network.
 BARE = frozenset({"msst", "open_unmix", "open_unmix.speech"})
-#: What stands in the pickles of formats that say what they are: names of classes or tensors.
+#: What the pickles of each format contain: names of classes or tensors.
 PICKLES: dict[str, tuple[bytes, ...]] = {
     "demucs.th": (b"demucs.",),
     "demucs.v2": (b"encoder.0.0.weight", b"decoder.0.2.weight", b"lstm.lstm.weight_ih_l0"),

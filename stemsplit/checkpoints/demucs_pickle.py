@@ -3,7 +3,7 @@
 From v2 on, such a file is a dict of ``klass`` (the class object), ``args`` and ``kwargs`` (of its
 constructor), ``state`` (tensors, in half precision from v3 on) and, unread here, ``training_args``
 and ``metrics``. In v1 it is a tuple of the first four. v2 published its weights, and torchaudio
-publishes those of its Hybrid Demucs, as a dict of tensors alone: their shapes tell the rest.
+publishes those of its Hybrid Demucs, as a dict of tensors alone, whose shapes imply the rest.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ CONSTRUCTORS: dict[object, Constructor] = {
     PublishedDemucsV3: DEMUCS_V3,
     PublishedDemucs: DEMUCS,
 }
-#: Operations of a pickle before which its class stands.
+#: The class is within so many operations of a pickle.
 OPENING = 50
 #: Seconds that v1, v2 and the published v3 run on at a time. Of v3 the files hold another figure,
 #: but every list of its models replaces it by this one. Torchaudio's tutorial takes 10 s.
@@ -245,14 +245,14 @@ def read_v2(path: Path) -> Weights:
     )
 
 
-#: What torchaudio calls the branches, and the one tensor it keeps although nothing hears it.
+#: What torchaudio calls the branches, and the one tensor it keeps although nothing reads it.
 BRANCHES = {
     "freq_encoder": "encoder",
     "freq_decoder": "decoder",
     "time_encoder": "tencoder",
     "time_decoder": "tdecoder",
 }
-_UNHEARD = re.compile(r"time_encoder\.(\d+)\.norm1\.(weight|bias)")
+_UNREAD = re.compile(r"time_encoder\.(\d+)\.norm1\.(weight|bias)")
 
 
 def read_torchaudio(path: Path) -> Weights:
@@ -270,8 +270,8 @@ def read_torchaudio(path: Path) -> Weights:
         raise CheckpointError("not the weights of torchaudio's HDemucs", path=path) from exc
     state = {}
     for name, tensor in published.items():
-        unheard = _UNHEARD.fullmatch(name)
-        if not (unheard and int(unheard[1]) == depth_time - 1):
+        unread = _UNREAD.fullmatch(name)
+        if not (unread and int(unread[1]) == depth_time - 1):
             branch, _, rest = name.partition(".")
             state[f"{BRANCHES.get(branch, branch)}.{rest}"] = tensor
     return Weights(
@@ -297,5 +297,5 @@ def _count(state: Mapping[str, Tensor], branch: str) -> int:
 def _stems(count: int, path: Path) -> list[str]:
     """Return the names of ``count`` stems, which these files do not hold."""
     if count != len(STEMS):
-        raise CheckpointError(f"gives {count} stems, whose names nothing tells", path=path)
+        raise CheckpointError(f"gives {count} stems, whose names are unknown", path=path)
     return list(STEMS)

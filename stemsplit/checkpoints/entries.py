@@ -37,10 +37,10 @@ PACKAGE_ADDRESS = re.compile(
 class RemoteFile:
     """A file somewhere else. ``size`` (bytes) is None where it is not published.
 
-    ``sha256`` is None where nobody has published it; then the content cannot be verified, and is
-    fetched only where that is allowed. ``sha256_prefix`` holds those digits that are known all the
-    same, as of files whose name ends in eight of them. It is checked, and finds accidents; but a
-    file with eight given digits is made in minutes, so that it takes the permission as well.
+    ``sha256`` is None where it is not published; then the content cannot be verified, and is
+    fetched only where that is allowed. ``sha256_prefix`` holds the digits that are known all the
+    same, as those at the end of a file's name. It is checked and finds accidents; but a file with
+    eight given digits is made in minutes, so that fetching it needs the permission as well.
     """
 
     address: str
@@ -64,7 +64,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What somebody measured: ``values`` in dB by stem, and who published them."""
+    """Published scores: ``values`` in dB by stem, and their ``source``."""
 
     metric: str
     dataset: str

@@ -21,9 +21,9 @@ from stemsplit.models.roformer import rotary_frequencies
 
 #: What the dict of tensors is called in files that hold more than that.
 WRAPPERS = ("state_dict", "state", "model_state_dict")
-#: What stands before every name when a network was saved as a part of what trained it.
+#: What precedes every name when a network was saved as a part of what trained it.
 PREFIXES = ("model.", "module.")
-#: Rotary frequencies are no weights, but are stored with each attention, at times in fp16.
+#: Rotary frequencies are not weights, but are stored with each attention, sometimes in fp16.
 ROTARY = "rotary_embed.freqs"
 ROTARY_TOLERANCE = 2e-3
 

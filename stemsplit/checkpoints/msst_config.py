@@ -38,7 +38,7 @@ class NetworkConfig:
 def read(path: Path, name: str) -> NetworkConfig:
     """Return what the file at ``path`` says of a network that MSST calls ``name``.
 
-    Raises ``UsageError`` for an unknown name, a file that cannot be read or is no such YAML, a key
+    Raises ``UsageError`` for an unknown name, a file that cannot be read or is not such YAML, a key
     that is missing, unknown or has an impossible value, and settings that our network lacks.
     """
     if name not in NETWORKS:

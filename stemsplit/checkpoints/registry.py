@@ -56,7 +56,7 @@ def group_of(model: Model) -> str:
 
 
 def resolve(name: str) -> Model:
-    """Return the model called ``name``; raises ``UsageError`` when there is none."""
+    """Return the model called ``name``; raises ``UsageError`` for an unknown name."""
     models = _registry().models
     if name in models:
         return models[name]
@@ -113,7 +113,7 @@ def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:
 class _Registry:
     models: dict[str, Model]
     groups: dict[str, tuple[str, ...]]  # modules of architectures by the name of their group
-    left_out: dict[str, str]  # why there is no model of a name that people may look for
+    left_out: dict[str, str]  # names that people may look for, and why they are missing
 
 
 def _registry() -> _Registry:

@@ -3,7 +3,7 @@
 A file is written as ``NAME.part``, hashed while it is written, and renamed when it is right: a file
 without that ending is always the file that was asked for. What a broken connection leaves is taken
 up again, in this run or a later one; a file with another digest is deleted. Where the digest is not
-known, nothing can tell whether two halves belong together: a later run starts over.
+known, two halves may not belong together: a later run starts over.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _open(address: str, offset: int) -> http.client.HTTPResponse:
     def ask() -> None:
         try:
             response = urllib.request.urlopen(request, timeout=BODY_SECONDS)
-        except Exception as exc:  # handed over to whoever waits
+        except Exception as exc:  # raised again by the thread that waits
             answers.put(exc)
             return
         answers.put(response)
@@ -234,7 +234,7 @@ class _Part:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # a full disk has been told of by then
+        with contextlib.suppress(OSError):  # a full disk has been reported by then
             self._stream.close()
             if self.size == 0:
                 self._part.unlink(missing_ok=True)

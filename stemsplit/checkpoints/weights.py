@@ -172,7 +172,7 @@ class _SafetensorsHeader:
 
 
 def _read_header(file: BinaryIO) -> _SafetensorsHeader:
-    """Return what stands in front of the data: 8 bytes of length, little-endian, then JSON."""
+    """Return what precedes the data: 8 bytes of length, little-endian, then JSON."""
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= LARGEST_HEADER:
         raise ValueError(length)
@@ -203,9 +203,9 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Return the tensors in the safetensors file at ``path``, whoever wrote it; mapped, not copied.
+    """Return the tensors in the safetensors file at ``path``, of any program; mapped, not copied.
 
-    Raises ``CheckpointError`` for a file that is no safetensors, or damaged.
+    Raises ``CheckpointError`` for a file that is not safetensors, or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -26,9 +26,9 @@ from stemsplit.models.recurrent import (
 class ChimeraConfig(MaskingConfig):
     """The tutorial's network: vocals, 11,079,599 parameters.
 
-    Chimera++ has 600 cells in each direction and hears 8 kHz in windows of 256 and hops of 64; its
-    authors compare three kinds of masks. Luo's network for singing voice has 500 cells, and hears
-    16 kHz in windows of 1024 and hops of 256 as 150 bands of the mel scale.
+    Chimera++ has 600 cells in each direction, for 8 kHz in windows of 256 and hops of 64; its
+    authors compare three kinds of masks. Luo's network for singing voice has 500 cells, for 16 kHz
+    in windows of 1024 and hops of 256, as 150 bands of the mel scale.
     """
 
     embedding: Count = 20  # D
@@ -36,7 +36,7 @@ class ChimeraConfig(MaskingConfig):
 
 
 class Chimera(RecurrentSeparator):
-    """Masks separate; the embeddings are there for the loss, and make the masks better."""
+    """Masks separate; the embeddings serve the loss, and make the masks better."""
 
     Config = ChimeraConfig
 
@@ -49,7 +49,7 @@ class Chimera(RecurrentSeparator):
 
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
-        spectrum, states = self.listen(mix)
+        spectrum, states = self.encode(mix)
         return self.outputs(self.mask(states), spectrum, mix.shape[-1])["sources"]
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
@@ -57,6 +57,6 @@ class Chimera(RecurrentSeparator):
 
         And the ``embeddings`` (B, C, M, N, D), of length 1, for the loss of deep clustering.
         """
-        spectrum, states = self.listen(mix)
+        spectrum, states = self.encode(mix)
         outputs = self.outputs(self.mask(states), spectrum, mix.shape[-1])
         return {**outputs, "embeddings": self.embedding(states)}

@@ -1,9 +1,9 @@
 """What the separators without weights share: masks on a spectrogram, running medians, shares.
 
-They are the baselines of the literature: they know nothing but the song, and separate by what is
-true of all music. They are written on torch, like all networks here, so that they run on any device
-and in segments, and nothing has to be installed for them; their numbers are those of librosa (HPSS:
-145 dB) and scikit-learn (NMF: 110 dB after 100 iterations, ICA: 60 dB), which a test compares.
+They are the baselines of the literature: nothing was trained, and they separate by what is true of
+all music. They are written on torch, like all networks here, so that they run on any device and in
+segments, and nothing has to be installed for them; their numbers are those of librosa (HPSS: 145
+dB) and scikit-learn (NMF: 110 dB after 100 iterations, ICA: 60 dB), which a test compares.
 
 Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
 spectrogram.

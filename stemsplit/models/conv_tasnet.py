@@ -48,7 +48,7 @@ class SpeechConvTasNetConfig(CheckedConfig):
 
     sources: Sources = ("speaker1", "speaker2")
     sample_rate: Count = 8_000  # Hz
-    segment: Count = 240_000  # samples: 30 s, so that speakers seldom change places at a seam
+    segment: Count = 240_000  # samples: 30 s, so that speakers rarely swap places at a seam
     filters: Count = 512  # N
     filter_length: Even = 16  # L, samples; the stride is half of it
     bottleneck: Count = 128  # B, channels
@@ -58,7 +58,7 @@ class SpeechConvTasNetConfig(CheckedConfig):
     blocks: Count = 8  # X in each repeat; dilations 1, 2, 4, ...
     repeats: Count = 3  # R
     mask: Mask = "sigmoid"
-    causal: bool = False  # True: no filter and no norm hears what is later than itself
+    causal: bool = False  # True: no filter and no norm depends on later samples
 
 
 def _activate(scores: Tensor, mask: Mask) -> Tensor:
@@ -270,7 +270,7 @@ class SpeechBlock(nn.Module):
     def __init__(self, config: SpeechConvTasNetConfig, dilation: int, *, last: bool) -> None:
         super().__init__()
         hidden, padding = config.hidden, (config.kernel - 1) // 2 * dilation
-        # What a causal filter hears lies before it; what it gives beyond the end is cut off.
+        # The input of a causal filter lies before it; what it gives beyond the end is cut off.
         padding *= 2 if config.causal else 1
         norm = CumulativeNorm if config.causal else GroupNorm
         self.conv_layers = nn.Sequential(

@@ -92,7 +92,7 @@ class DemucsConfig(CheckedConfig):
 
 
 class Demucs(SeparationModel):
-    """Encoder, LSTM, decoder; no norm anywhere. Any T, the longer the more the LSTM hears."""
+    """Encoder, LSTM, decoder; no norm anywhere. Any T; a longer one gives the LSTM more context."""
 
     Config = DemucsConfig
     standardised = True

@@ -3,7 +3,7 @@
 The network is TFC-TDF v3, which its authors (KUIELab) trained for the Music Demixing challenge of
 2023 and the community took over: M. Kim, J. H. Lee, S. Jung 2023, "Sound Demixing Challenge 2023
 Music Demixing Track Technical Report: TFC-TDF-UNet v3", arXiv:2306.09382. All channels of the
-spectrogram, real and imaginary parts, are cut into sub-bands that stand side by side as channels.
+spectrogram, real and imaginary parts, are cut into sub-bands, which become channels.
 
 The names of the weights are those of the published checkpoints. In the code, maps are
 ``(B, C, N, F)``: frequency comes last, as the linear layers need it.
@@ -48,7 +48,7 @@ class MDX23CConfig(CheckedConfig):
     standardised: bool = False  # the song
     n_fft: WindowLength = 8192  # samples of the STFT window
     hop_length: Count = 1024  # samples
-    bins: Count = 4096  # that the network hears and gives, from the lowest; the others are silent
+    bins: Count = 4096  # that go in and come out, from the lowest; the others are silent
     subbands: Count = 4
     scales: CountOrZero = 5  # halvings of the map
     scale: tuple[int, int] = (2, 2)  # by what a scale divides frames and bins
@@ -70,7 +70,7 @@ class MDX23CConfig(CheckedConfig):
             reason = f"{self.subbands} sub-bands of {self.scales} scales"
             raise ValueError(f"{self.bins} bins cannot be cut into {reason}")
         if self.bins // (self.subbands * self.scale[1] ** self.scales) < self.bottleneck_factor:
-            raise ValueError(f"a bottleneck_factor of {self.bottleneck_factor} leaves nothing")
+            raise ValueError(f"a bottleneck_factor of {self.bottleneck_factor} leaves no values")
         _norm(self, self.channels)
         _activation(self)
 
@@ -116,8 +116,8 @@ class MDX23C(SeparationModel):
         padded = (frames - 1) * hop_length
         wave = functional.pad(mix.float(), (0, padded - samples))
         spectrum = stft(wave, self.settings.n_fft, hop_length)
-        heard = spectrum[..., : self.settings.bins, :]
-        stems = self._separate(heard.contiguous())
+        low = spectrum[..., : self.settings.bins, :]
+        stems = self._separate(low.contiguous())
         stems = functional.pad(stems, (0, 0, 0, spectrum.shape[-2] - self.settings.bins))
         return istft(stems, self.settings.n_fft, hop_length, padded)[..., :samples]
 
@@ -261,7 +261,7 @@ def _norm(config: MDX23CConfig, channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels)
     if groups and channels % int(groups[1]) == 0:
         return nn.GroupNorm(int(groups[1]), channels)
-    raise ValueError(f"norm {config.norm!r} is none for {channels} channels")
+    raise ValueError(f"norm {config.norm!r} is unknown, or not for {channels} channels")
 
 
 def _activation(config: MDX23CConfig) -> nn.Module:

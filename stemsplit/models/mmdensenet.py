@@ -30,11 +30,11 @@ SCALE_EPSILON = 1e-12
 class BandConfig(CheckedConfig):
     """The network of one band. A stage is a dense block; the middle one is the deepest."""
 
-    bins: Count  # F that it hears
+    bins: Count  # F of its input
     features: Count = 32  # maps of the first convolution
     kernel: tuple[int, int] = (3, 3)  # of bins and frames
     growth: tuple[int, ...]  # k: maps that each layer adds, by stage
-    layers: tuple[int, ...]  # L, by stage; 0 where there is nothing but a recurrent layer
+    layers: tuple[int, ...]  # L, by stage; 0 where a stage is its recurrent layer alone
     lstm: tuple[int, ...] = ()  # units of the recurrent layer after each stage; 0 is none
 
     def validate(self) -> None:
@@ -59,7 +59,7 @@ class MMDenseNetConfig(CheckedConfig):
     sources: Sources = ("vocals", "drums", "bass", "other")
     sample_rate: Count = 44_100  # Hz
     channels: Literal[1, 2] = 2
-    segment: Count = 300 * 1024  # T heard at a time: one excerpt of the Wiener filter, 7 s
+    segment: Count = 300 * 1024  # T at a time: one excerpt of the Wiener filter, 7 s
     n_fft: Count = 2048  # samples of the window
     hop: Count = 1024
     #: From low to high.
@@ -126,7 +126,7 @@ class SameConvolution(nn.Conv2d):
 
 
 class DenseBlock(nn.Module):
-    """Layers of which each hears all before it, and adds ``growth`` maps; the last ones come out.
+    """Layers that each take the maps of all layers before and add ``growth``; the last come out.
 
     A layer gives to all that follow at once: its convolution has maps for each of them, which add
     up there. So norm and ReLU are applied once to what a layer gives, and nothing is concatenated.
@@ -234,9 +234,9 @@ class MDenseNet(nn.Module):
             if index > depth:
                 self.ups.append(Up(width))
                 width += skips.pop()
-            # A stage on the way down hears bins in pairs; the last may be zeros.
-            heard = 2 * bins[level + 1] if index < depth else bins[level]
-            stage = Stage(width, heard, config, index)
+            # A stage on the way down takes bins in pairs; the last may be zeros.
+            rows = 2 * bins[level + 1] if index < depth else bins[level]
+            stage = Stage(width, rows, config, index)
             self.stages.append(stage)
             width = stage.outputs
             if index < depth:
@@ -277,7 +277,7 @@ class Source(nn.Module):
         # Above 0, because a ReLU that is shut from the start learns nothing.
         self.output_mean = nn.Parameter(torch.ones(total))
         self.output_scale = nn.Parameter(torch.ones(total))
-        # Bands stand above each other, so that all have as many maps as the richest.
+        # Bands are stacked along the bins, so that all need as many maps as the richest.
         width = max(_last_width(band) for band in config.bands)
         self.bands = nn.ModuleList(MDenseNet(band, config.channels, width) for band in config.bands)
         self.full = MDenseNet(config.full, config.channels)
@@ -336,10 +336,10 @@ class MMDenseNet(SeparationModel):
         # The least that can be reflected at its ends.
         missing = max(0, settings.n_fft // 2 + 1 - samples)
         mixture = stft(functional.pad(mix.float(), (0, missing)), settings.n_fft, settings.hop)
-        heard = mixture.abs()
-        magnitudes = torch.stack([network(heard) for network in self.networks], dim=1)
+        inputs = mixture.abs()
+        magnitudes = torch.stack([network(inputs) for network in self.networks], dim=1)
         with torch.autocast(mix.device.type, enabled=False):
-            # One source alone has none to be told from.
+            # The filter has nothing to do for a single source.
             filtered = not self.training and len(self.sources) > 1
             separated = wiener(
                 magnitudes, mixture, iterations=settings.iterations if filtered else 0

@@ -35,7 +35,7 @@ class NMFConfig(SpectrogramConfig):
     parts: Count = 30  # K
     iterations: Count = 100
     seed: int = 0  # of what the updates start from
-    #: Frames (0.2 s) and bins (370 Hz) of the medians that tell notes from drums.
+    #: Frames (0.2 s) and bins (370 Hz) of the medians that distinguish notes from drums.
     median: Odd = 17
 
 

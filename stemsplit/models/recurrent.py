@@ -6,7 +6,7 @@ Source Separation", ISMIR 2020; E. Manilow, P. Seetharaman, B. Pardo, "The North
 Source Separation Library", ISMIR 2018.
 
 Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
-spectrogram, ``M`` bins as the layers hear them (``F``, or bands of the mel scale), ``H`` what the
+spectrogram, ``M`` inputs of the layers (``F`` bins, or bands of the mel scale), ``H`` what the
 BLSTM layers give for a frame, ``D`` dimensions of an embedding.
 """
 
@@ -39,7 +39,7 @@ class RecurrentConfig(CheckedConfig):
     sources: Sources = ("vocals",)
     sample_rate: Count = 16_000  # Hz
     channels: Count = 1
-    #: T heard at a time, 10 s: trained on 3 to 5 s, BLSTM layers gain from context.
+    #: T at a time, 10 s: trained on 3 to 5 s, BLSTM layers gain from context.
     segment: Count = 160_000
     n_fft: Count = 512  # samples of the window, the square root of a Hann window
     hop: Count = 128
@@ -48,7 +48,7 @@ class RecurrentConfig(CheckedConfig):
     dropout: float = 0.3  # after every layer but the last
     #: One scale and shift for each bin, as in the tutorial's own Mask Inference; else one for all.
     norm_per_bin: bool = False
-    #: Bands of the mel scale that are heard and masked in place of the bins, as Luo has them; 0 is
+    #: Bands of the mel scale that go in and are masked in place of the bins, as Luo has them; 0 is
     #: none. A bin's mask is that of the bands it is in, by how much it is in them.
     mel_bands: CountOrZero = 0
 
@@ -206,8 +206,8 @@ class RecurrentSeparator(SeparationModel, abstract=True):
         window = self._window(spectrum)
         return istft(spectrum, self.n_fft, self.hop, whole, window=window)[..., :samples]
 
-    def heard(self, magnitudes: Tensor) -> Tensor:
-        """Return ``magnitudes`` ``(..., F, N)`` as the layers hear them: ``(..., M, N)``.
+    def to_bands(self, magnitudes: Tensor) -> Tensor:
+        """Return ``magnitudes`` ``(..., F, N)`` as the layers take them: ``(..., M, N)``.
 
         The magnitude of a band is the mean of its bins, by how much they are in it.
         """
@@ -216,7 +216,7 @@ class RecurrentSeparator(SeparationModel, abstract=True):
         with torch.autocast(magnitudes.device.type, enabled=False):
             return (self.bands / self.bands.sum(1, keepdim=True)) @ magnitudes.float()
 
-    def spread(self, masks: Tensor) -> Tensor:
+    def to_bins(self, masks: Tensor) -> Tensor:
         """Return ``masks`` ``(..., M, N)`` for the bins: ``(..., F, N)``."""
         if not self.bands.numel():
             return masks
@@ -232,13 +232,13 @@ class RecurrentSeparator(SeparationModel, abstract=True):
         levels = 10 * scaled.square().clamp(min=POWER_FLOOR).log10()
         return levels.permute(0, 3, 2, 1).flatten(2)
 
-    def listen(self, mix: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, mix: Tensor) -> tuple[Tensor, Tensor]:
         """Return the spectrum ``(B, C, F, N)`` of ``mix`` ``(B, C, T)`` and the states of it.
 
         The states ``(B, N, H)`` are what the BLSTM layers make of the levels.
         """
         spectrum = self.transform(mix.float())
-        levels = self.normalization(self.levels(self.heard(spectrum.abs())))
+        levels = self.normalization(self.levels(self.to_bands(spectrum.abs())))
         return spectrum, self.recurrent_stack(levels)
 
     def outputs(self, masks: Tensor, spectrum: Tensor, samples: int) -> dict[str, Tensor]:
@@ -246,7 +246,7 @@ class RecurrentSeparator(SeparationModel, abstract=True):
 
         That is what ``masks`` ``(B, S, C, M, N)`` make of ``spectrum`` (B, C, F, N); T = samples.
         """
-        masks = self.spread(masks)
+        masks = self.to_bins(masks)
         return {
             "sources": self.restore(masks * spectrum[:, None], samples),
             "masks": masks,

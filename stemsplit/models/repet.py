@@ -33,7 +33,7 @@ class RepetSimConfig(SpectrogramConfig):
     neighbours: Count = 100  # at most so many frames make the median
     similarity: float = 0.0  # the least cosine of a neighbour
     distance: Annotated[float, at_least(0)] = 1.0  # seconds at least between two neighbours
-    cutoff: float = 100.0  # Hz; below, nobody sings
+    cutoff: float = 100.0  # Hz; no voice is lower
 
 
 class RepetSim(SpectrogramSeparator):

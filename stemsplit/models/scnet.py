@@ -107,7 +107,7 @@ class Band:
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Rows of zeros below and above, so that the stride divides what there is."""
+        """Rows of zeros below and above, so that the stride divides their number."""
         missing = self.kernel - 1 if self.stride == 1 else (self.start - self.stop) % self.stride
         return missing // 2, missing - missing // 2
 
@@ -271,8 +271,8 @@ class Fusion(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C, F, N)`` of ``x`` ``(B, C, F, N)``, the sum of input and skip."""
-        # The published network hears this sum twice, side by side: the same as summing the weights,
-        # for half the work.
+        # The published network takes this sum twice, side by side: summing the weights instead is
+        # the same for half the work.
         first, second = self.conv.weight.chunk(2, dim=1)
         return functional.glu(
             functional.conv2d(x, first + second, self.conv.bias, padding=1), dim=1

@@ -123,11 +123,11 @@ class Spleeter(SeparationModel):
     def transform(self, wave: Tensor) -> Tensor:
         """Return the spectrum ``(B, C, F, N)`` of ``wave`` ``(B, C, T)`` after a window of silence.
 
-        The first frame hears that silence alone, the last at least one sample of ``wave``.
+        The first frame covers that silence alone, the last at least one sample of ``wave``.
         """
         size, hop = self.settings.window, self.settings.hop
         frames = -(-(wave.shape[-1] + size) // hop)
-        # Centred frames bring half of the silence themselves; zeros to mirror stand at the end.
+        # Centred frames bring half of the silence themselves; the zeros at the end are mirrored.
         padded = functional.pad(wave, (size // 2, 2 * size))
         return stft(padded, size, hop)[..., :frames]
 
@@ -143,9 +143,9 @@ class Spleeter(SeparationModel):
         """
         block, bins = self.settings.block, self.settings.bins
         batch, channels, _, frames = mixture.shape
-        heard = functional.pad(mixture[:, :, :bins], (0, -frames % block))
-        count = heard.shape[-1] // block
-        blocks = heard.view(batch, channels, bins, count, block).permute(0, 3, 1, 4, 2)
+        padded = functional.pad(mixture[:, :, :bins], (0, -frames % block))
+        count = padded.shape[-1] // block
+        blocks = padded.view(batch, channels, bins, count, block).permute(0, 3, 1, 4, 2)
         blocks = blocks.reshape(batch * count, channels, block, bins)
         # Logits leave autocast: the squares of magnitudes would not fit a half.
         logits = torch.stack([network(blocks).float() for network in self.networks], dim=1)

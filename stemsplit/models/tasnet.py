@@ -43,7 +43,7 @@ class TasNetConfig(CheckedConfig):
 class TasNet(SeparationModel):
     """Gated encoder, layer norm, LSTM with identity skips, softmax over the sources, decoder.
 
-    Mono, any T: the longer, the more the LSTM hears.
+    Mono, any T; a longer one gives the LSTM more context.
     """
 
     Config = TasNetConfig
@@ -79,7 +79,7 @@ class TasNet(SeparationModel):
         frames = functional.pad(mix.float(), (0, -samples % self.frame)).view(
             len(mix), -1, self.frame
         )
-        # Every frame has unit length inside, so that loud and soft ones are heard alike.
+        # Every frame has unit length inside, so that loud and soft ones count alike.
         gain = (frames.square().sum(-1, keepdim=True) + EPSILON).sqrt()
         frames = frames / gain
         weights = self.encoder(frames).relu() * self.gate(frames).sigmoid()  # (B, N, basis)

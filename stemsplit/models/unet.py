@@ -42,8 +42,8 @@ class UNetConfig(CheckedConfig):
     """Jansson's networks; ``arrangement`` says how several sources come about.
 
     "separate" is the paper: a network for each source. "joint" has one network with a mask for each
-    source. "conditioned" is the C-U-Net: one network with one mask, told by a vector which source
-    is wanted; its published sources are bass, drums, rest and vocals.
+    source. "conditioned" is the C-U-Net: one network with one mask, and a vector that says which
+    source is wanted; its published sources are bass, drums, rest and vocals.
     """
 
     sources: Sources = ("vocals", "accompaniment")
@@ -76,7 +76,7 @@ class UNetConfig(CheckedConfig):
 
 
 class DownLayer(nn.Module):
-    """Half as large: 5x5 convolution of stride 2, batch norm, FiLM where there is, leaky ReLU."""
+    """Half as large: 5x5 convolution of stride 2, batch norm, FiLM if there is any, leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class DownLayer(nn.Module):
 
         ``film`` is a scale and a shift ``(B, 1 or C')``.
         """
-        # The odd zero stands at the end, so that going up needs no shift.
+        # The odd zero comes at the end, so that going up needs no shift.
         y = self.norm(self.convolution(functional.pad(x, (1, 2, 1, 2))))
         if film is not None:
             scale, shift = (values[..., None, None] for values in film)
@@ -220,17 +220,17 @@ class UNet(SeparationModel):
         ``magnitudes``, the mixture's under the masks, to those of the true sources.
         """
         spectrum = self.transform(mix.float())
-        heard = spectrum.abs()[:, :, : self.settings.bins]
-        blocks = self._blocks(heard)
+        magnitudes = spectrum.abs()[:, :, : self.settings.bins]
+        blocks = self._blocks(magnitudes)
         if self.control is None:
             logits = torch.cat([network(blocks) for network in self.networks], dim=1)
         else:
             logits = self._conditioned(self.control, blocks)
-        masks = self._joined(logits.sigmoid(), len(mix), heard.shape[-1])
+        masks = self._joined(logits.sigmoid(), len(mix), magnitudes.shape[-1])
         return {
-            "sources": self._heard_through(masks, spectrum, mix.shape[-1]),
+            "sources": self._masked(masks, spectrum, mix.shape[-1]),
             "masks": masks,
-            "magnitudes": masks * heard[:, None],
+            "magnitudes": masks * magnitudes[:, None],
         }
 
     def transform(self, wave: Tensor) -> Tensor:
@@ -246,7 +246,7 @@ class UNet(SeparationModel):
     def _blocks(self, magnitudes: Tensor) -> Tensor:
         """Return blocks ``(B * blocks, C, F, block)`` of ``magnitudes`` ``(B, C, F, N)``.
 
-        The loudest becomes 1: the paper scales songs to 0 .. 1, here it is what is heard at a time.
+        The loudest becomes 1: the paper scales songs to 0 .. 1, here it is a segment.
         Zeros follow the last frame.
         """
         scaled = magnitudes / magnitudes.amax((1, 2, 3), keepdim=True).clamp(min=PEAK_FLOOR)
@@ -272,7 +272,7 @@ class UNet(SeparationModel):
         shape = (batch, blocks // batch, rows // self.channels, self.channels, bins, block)
         return masks.view(shape).permute(0, 2, 3, 4, 1, 5).flatten(-2)[..., :frames]
 
-    def _heard_through(self, masks: Tensor, spectrum: Tensor, samples: int) -> Tensor:
+    def _masked(self, masks: Tensor, spectrum: Tensor, samples: int) -> Tensor:
         """Return waves ``(B, S, C, T)``: ``spectrum`` ``(B, C, F, N)`` through ``masks``.
 
         Bins above the masks are in no source. T = ``samples``.

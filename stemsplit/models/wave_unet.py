@@ -68,7 +68,7 @@ class WaveUNet(SeparationModel):
     """Convolutions and decimation down, interpolation and convolutions up. Any T.
 
     With context a sample depends on three seconds to each side. At the ends of a segment zeros
-    stand for them; segments overlap by twice as much, so that each sample counts mostly where the
+    replace them; segments overlap by twice as much, so that each sample counts mostly where the
     song itself is around it.
     """
 

@@ -51,11 +51,10 @@ def wiener(
         raise ValueError(f"a Wiener filter is for 1 or 2 channels, not {channels}")
     shape = (batch, sources + residual, channels, bins, frames)
     separated = torch.empty(shape, dtype=torch.complex64, device=mixture.device)
-    # Bins do not know of each other, but for the level of the excerpt.
+    # Bins are independent, but for the level of the excerpt.
     height = max(1, BLOCK_VALUES // (batch * shape[1] * channels * min(EXCERPT, frames)))
     for start in range(0, frames, EXCERPT):
-        heard = mixture[..., start : start + EXCERPT]
-        level = heard.abs().amax((1, 2, 3), keepdim=True) / LARGEST
+        level = mixture[..., start : start + EXCERPT].abs().amax((1, 2, 3), keepdim=True) / LARGEST
         scale = level.clamp(min=1.0).double()
         for low in range(0, bins, height):
             place = (..., slice(low, low + height), slice(start, start + EXCERPT))
