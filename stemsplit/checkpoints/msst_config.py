@@ -136,7 +136,14 @@ def _take_common(document: Section, audio: Section) -> tuple[dict[str, Any], flo
 def _take_sources(training: Section) -> list[str]:
     """Return the stems: the target, where there is one, because then the network gives no other."""
     target = training.take("target_instrument", str, None)
-    return [target] if target else list(training.take_texts("instruments"))
+    return [target] if target else _take_instruments(training)
+
+
+def _take_instruments(training: Section) -> list[str]:
+    instruments = list(training.take_texts("instruments"))
+    if not instruments:
+        raise training.wrong("instruments is empty")
+    return instruments
 
 
 def _take_overlap(inference: Section) -> float | None:
@@ -279,7 +286,7 @@ def _read_htdemucs(document: Section) -> NetworkConfig:
                 **arguments.take_rest(),
                 "samplerate": sample_rate,
                 "audio_channels": training.take_count("channels"),
-                "sources": list(training.take_texts("instruments")),
+                "sources": _take_instruments(training),
             }
         )
     except ValueError as exc:
