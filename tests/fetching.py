@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from stemsplit.checkpoints import sources
 from stemsplit.checkpoints.entries import RemoteFile, Source
-from stemsplit.checkpoints.sources import Patience, fetch
+from stemsplit.checkpoints.sources import fetch
 from stemsplit.errors import CheckpointError
 from stemsplit.types import Fetching
 
 BODY = random.Random(1).randbytes(300_000)
-SHORT = Patience(answer=0.5, body=0.8)
 
 
 def source(address: str, body: bytes = BODY, size: int | None = None) -> Source:
@@ -25,12 +25,15 @@ def source(address: str, body: bytes = BODY, size: int | None = None) -> Source:
 def run(source: Source, folder: Path) -> tuple[list[Path], list[Fetching]]:
     """Return the paths and the events of a fetch."""
     events = []
-    steps = fetch(source, folder, name="mine", patience=SHORT)
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as stop:
-            return stop.value, events
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "ANSWER_SECONDS", 0.5)
+        patch.setattr(sources, "BODY_SECONDS", 0.8)
+        steps = fetch(source, folder, name="mine")
+        while True:
+            try:
+                events.append(next(steps))
+            except StopIteration as stop:
+                return stop.value, events
 
 
 def failure(source: Source, folder: Path) -> str:

@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 from command import TINY
 
-from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints import cache, registry, sources
 from stemsplit.checkpoints.entries import Model
-from stemsplit.checkpoints.sources import Patience
 from stemsplit.types import Fetching, Warned
-
-SHORT = Patience(answer=1.0, body=1.0)
 
 
 def table(name: str, sources: Sequence[str], more: str = "") -> str:
@@ -77,6 +74,7 @@ def pull(
     unverified: bool = False,
 ) -> list[Fetching | Warned]:
     """Return all that is told while ``model`` is fetched, with short patience."""
-    return list(
-        cache.pull(model, stems=stems, offline=offline, allow_unverified=unverified, patience=SHORT)
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "ANSWER_SECONDS", 1.0)
+        patch.setattr(sources, "BODY_SECONDS", 1.0)
+        return list(cache.pull(model, stems=stems, offline=offline, allow_unverified=unverified))

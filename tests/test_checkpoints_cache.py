@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from full_disk import limited_files
 from loopback import Loopback
-from registered import SHORT, OwnRegistry, pull, table
+from registered import OwnRegistry, pull, table
 
 from stemsplit.checkpoints import cache, registry
 from stemsplit.checkpoints.entries import Model
@@ -367,7 +367,7 @@ def test_who_comes_second_waits_and_says_so(
 ) -> None:
     model = register("mine")
     server.serve("/mine-0", checkpoint, stall_after=1000)
-    first = cache.pull(model, patience=SHORT)
+    first = cache.pull(model)
     while not isinstance(event := next(first), Fetching) or not event.done:
         pass
     second = start()

@@ -94,7 +94,7 @@ def test_a_missing_tensor_is_named(format: str, tmp_path: Path) -> None:
 
 def test_stems_without_names_are_refused(tmp_path: Path) -> None:
     state = build(MUSIC, SIZES | {"sources": ["a", "b"]}).state_dict()
-    with pytest.raises(CheckpointError, match="gives 2 stems, whose names nothing tells"):
+    with pytest.raises(CheckpointError, match="gives 2 stems, whose names are unknown"):
         convert("demucs.v2.tasnet", [write(state, tmp_path / "two.th")])
 
 

@@ -245,9 +245,7 @@ def test_the_registry_may_set_overlap_and_window(own_registry: OwnRegistry) -> N
         0.25,
         "triangle",
     )
-    own = Path(registry.__file__).with_name("registry.toml").read_text()
-    table = own.partition('[models."tiny.htdemucs"]')[2].partition("\n\n")[0]
-    own_registry.write(f'[models.mine]\noverlap = 0.5\nwindow = "fade"{table}\n')
+    own_registry.write(table("mine", [], 'overlap = 0.5\nwindow = "fade"\nseed = 1'))
     network = loading.load("mine")
     assert (network.overlap, network.window) == (0.5, "fade")
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 import torch
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemsplit.checkpoints import msst_config
@@ -190,6 +190,10 @@ def test_what_inference_says_wins(name: str, text: str, tmp_path: Path) -> None:
         ("scnet", SCNET, "audio:", "audios:", "audio is missing"),
         ("scnet", SCNET, "training: {instruments: [drums, bass, other, vocals],", "training: {",
          "training: instruments is missing"),
+        ("scnet", SCNET, "instruments: [drums, bass, other, vocals]", "instruments: []",
+         "training: instruments is empty"),
+        ("htdemucs", HTDEMUCS, "instruments: [drums, bass, other, vocals]", "instruments: []",
+         "training: instruments is empty"),
         ("scnet", SCNET, "chunk_size: 485100, ", "", "audio: chunk_size is missing"),
         ("scnet", SCNET, "expand: 1", "use_mamba: true", "model: unknown key use_mamba"),
         ("scnet", SCNET, "[drums, bass, other, vocals]\n  audio", "[a, b]\n  audio", "are a, b"),
@@ -269,6 +273,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(list(msst_config.NETWORKS)),
     key=st.integers(0, 100),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,7 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
     assert caught.value.exit_code == 2
     with pytest.raises(UsageError) as caught:
         registry.resolve("qqqqqq")
-    assert caught.value.hint == "stemsplit models list shows the models there are"
+    assert caught.value.hint == "stemsplit models list shows all models"
 
 
 def test_a_file_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,16 +208,16 @@ def test_an_own_registry_adds_and_replaces(own_registry: OwnRegistry) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (NETWORK, "models.mine: either sources or a seed is needed, or"),
-        (NETWORK + "seed = 1" + SOURCE, "either sources or a seed is needed"),
+        (NETWORK, "models.mine: needs one of sources, seed and without_weights"),
+        (NETWORK + "seed = 1" + SOURCE, "needs one of sources, seed"),
         (NETWORK + "sede = 1" + SOURCE, "models.mine: unknown key sede"),
-        (NETWORK + "weights = [[1.0]]\nseed = 1", "weights without members"),
+        (NETWORK + "weights = [[1.0]]\nseed = 1", "has weights, but no members"),
         (NETWORK + 'members = ["htdemucs"]', "an ensemble has no architecture"),
         (NETWORK + "seed = true", "seed must be a whole number, not True"),
         (NETWORK.replace("44100", '"44100"'), "sample_rate must be a whole number, not '44100'"),
         (NETWORK.replace("1000", "0"), "segment must be above 0, not 0"),
         (NETWORK.replace('licence = "MIT"\n', ""), "models.mine: licence is missing"),
-        (NETWORK.replace('"vocals", "rest"', '"a", "a"'), "stems names something twice"),
+        (NETWORK.replace('"vocals", "rest"', '"a", "a"'), "stems names the same twice"),
         (NETWORK.replace('"vocals", "rest"', ""), "stems is empty"),
         (NETWORK.replace('"vocals", "rest"', "1"), "stems must be a list of names"),
         (NETWORK.replace("htdemucs:", "os.path:"), "architecture must read module:Class"),
@@ -227,17 +228,24 @@ def test_an_own_registry_adds_and_replaces(own_registry: OwnRegistry) -> None:
         (NETWORK + SOURCE.replace("sha256", "sha256_prefix"), "files[0]: sha256_prefix must be 8"),
         (
             NETWORK + SOURCE.replace("sha256", 'sha256_prefix = "01234567", sha256'),
-            "sha256_prefix must be 8 hex digits or more, and is for want of sha256",
+            "sha256_prefix must be 8 to 63 hex digits, and replaces a missing sha256",
         ),
-        (NETWORK + "without_weights = true" + SOURCE, "or without_weights = true"),
+        (
+            NETWORK + "without_weights = true" + SOURCE,
+            "needs one of sources, seed and without_weights = true",
+        ),
         (NETWORK + "without_weights = 1", "without_weights must be true or false, not 1"),
         (NETWORK + "overlap = 1.0" + SOURCE, "overlap must be a share from 0 to 0.99, not 1.0"),
         (NETWORK + 'window = "hann"' + SOURCE, "window must be one of triangle, fade, not 'hann'"),
+        (
+            NETWORK.replace('architecture = "htdemucs:HTDemucs"', "seed = 1"),
+            "needs an architecture",
+        ),
         ("[groups]\nA = 1\n" + NETWORK + SOURCE, "groups: A must be a list, not 1"),
-        (NETWORK + SOURCE.replace("https:", "http:"), "plain http reaches no further"),
+        (NETWORK + SOURCE.replace("https:", "http:"), "plain http is for this machine only"),
         (
             NETWORK + SOURCE.replace("https://", "http://127.0.0.1."),
-            "plain http reaches no further",
+            "plain http is for this machine only",
         ),
         (NETWORK + SOURCE.replace("https:", "ftp:"), "address must be an https: or file: URL"),
         (NETWORK + SOURCE.replace("https://example.org", "npm:-x@1!"), "address must be"),
@@ -253,6 +261,165 @@ def test_what_is_wrong_is_told(own_registry: OwnRegistry, text: str, told: str) 
         read(own_registry, text)
     assert told in str(caught.value)
     assert str(caught.value).startswith(str(own_registry.path))
+
+
+# --- Defaults -------------------------------------------------------------------------------------
+
+DEFAULTS = """
+[defaults.scores.contest]
+metric = "uSDR"
+dataset = "a test set"
+source = "a paper"
+
+[defaults.models.family]
+architecture = "htdemucs:HTDemucs"
+config = { channels = 8, depth = 4 }
+stems = ["vocals", "rest"]
+sample_rate = 44100
+channels = 2
+segment = 1000
+licence = "MIT"
+licence_note = "{name}: ask {name}'s author"
+training_data = "none"
+overlap = 0.5
+
+[[defaults.models.family.sources]]
+format = "safetensors"
+files = [{ address = "https://example.org/a.th" }]
+
+[models.plain]
+like = "family"
+description = "d"
+"""
+OTHER = """
+[models.other]
+like = "family"
+description = "d"
+config = { depth = 3, nfft = 2048 }
+stems = ["a", "b"]
+licence_note = "{name} stays"
+overlap = 0.75
+scores = [{ like = "contest", dataset = "another", values = { a = 1.0 } }]
+"""
+
+
+def test_a_model_has_what_its_defaults_say(own_registry: OwnRegistry) -> None:
+    models = read(own_registry, DEFAULTS + OTHER)
+    text = """
+[models.plain]
+description = "d"
+architecture = "htdemucs:HTDemucs"
+config = { channels = 8, depth = 4 }
+stems = ["vocals", "rest"]
+sample_rate = 44100
+channels = 2
+segment = 1000
+licence = "MIT"
+licence_note = "plain: ask plain's author"
+training_data = "none"
+overlap = 0.5
+sources = [{ format = "safetensors", files = [{ address = "https://example.org/a.th" }] }]
+"""
+    assert models["plain"] == read(own_registry, text)["plain"]
+
+
+def test_what_a_table_says_itself_counts_before_its_defaults(own_registry: OwnRegistry) -> None:
+    models = read(own_registry, DEFAULTS + OTHER)
+    other = models["other"]
+    assert (other.stems, other.overlap, other.licence_note) == (("a", "b"), 0.75, "{name} stays")
+    assert other.sources == models["plain"].sources
+    assert other.scores == (
+        entries.Scores(metric="uSDR", dataset="another", source="a paper", values={"a": 1.0}),
+    )
+    # Key by key, in the order of the defaults: digests of settings depend on it.
+    assert list(other.config.items()) == [("channels", 8), ("depth", 3), ("nfft", 2048)]
+    assert models["plain"].config == {"channels": 8, "depth": 4}
+
+
+def test_the_configuration_says_some_facts_for_the_model(own_registry: OwnRegistry) -> None:
+    config = 'config = { sources = ["a"], segment = 500, sample_rate = 8000, channels = 4 }\n'
+    inherits = DEFAULTS + OTHER.replace("config = { depth = 3, nfft = 2048 }", config).replace(
+        'stems = ["a", "b"]\n', ""
+    )
+    other = read(own_registry, inherits)["other"]
+    assert (other.stems, other.segment, other.sample_rate) == (("a",), 500, 8000)
+    assert other.channels == 2  # which means something else in a configuration
+    for line in ('stems = ["vocals", "rest"]\n', "segment = 1000\n", "sample_rate = 44100\n"):
+        assert line in NETWORK
+    alone = "".join(
+        line
+        for line in NETWORK.splitlines(keepends=True)
+        if not line.startswith(("stems", "segment", "sample_rate"))
+    )
+    mine = read(own_registry, alone + config + SOURCE)["mine"]
+    assert (mine.stems, mine.segment, mine.sample_rate) == (("a",), 500, 8000)
+    both = read(own_registry, NETWORK + config + SOURCE)["mine"]
+    assert (both.stems, both.segment, both.sample_rate) == (("vocals", "rest"), 1000, 44_100)
+    # Only the network itself refuses what nothing here asks for.
+    assert "mine" in read(own_registry, NETWORK + "config = { sources = 1 }\n" + SOURCE)
+    with pytest.raises(UsageError, match=r"models\.other\.config: sources must be a list, not 1"):
+        read(own_registry, inherits.replace('sources = ["a"]', "sources = 1"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('like = "family"', 'like = "famly"', "models.plain: like = 'famly': this file has no [d"),
+        ('like = "family"', "like = 1", "models.plain: like must be text, not 1"),
+        ('like = "family"', 'like = "contest"', "this file has no [defaults.models.contest]"),
+        ('like = "family"', 'like = "tiny"', "this file has no [defaults.models.tiny]"),
+        ('like = "contest"', 'like = "family"', "other.scores[0]: like = 'family': this file has"),
+        ('like = "contest"', 'source = "x", metric = "y"', "defaults.scores.contest: is unused"),
+        ("[models.plain]", "[defaults.models.b]\n[models.plain]", "models.b: is unused: no table"),
+        ("overlap = 0.5", "overlpa = 0.5", "defaults.models.family: unknown key overlpa"),
+        ("overlap = 0.5", 'like = "family"', "defaults.models.family: unknown key like"),
+        ("overlap = 0.5", 'name = "x"', "defaults.models.family: unknown key name"),
+        ("overlap = 0.5", "overlap = 2", "defaults.models.family: overlap must be a share"),
+        ("segment = 1000", "segment = 0", "defaults.models.family: segment must be above 0, not 0"),
+        ('licence = "MIT"', "licence = 1", "defaults.models.family: licence must be text, not 1"),
+        ('licence = "MIT"\n', "", "models.plain: licence is missing"),
+        ("{name}: ask", "{nmae}: ask", "family: licence_note: only {name} is filled in"),
+        ("example.org/a.th", 'example.org/a.th", sha256 = "1', "family.sources[0].files[0]: sha"),
+        ('metric = "uSDR"', 'metrik = "uSDR"', "defaults.scores.contest: unknown key metrik"),
+        ('metric = "uSDR"\n', "", "models.other.scores[0]: metric is missing"),
+        ("values = { a", "values = { c", "models.other: scores[0]: values must be dB by stem, and"),
+        ("[defaults.models.family]", "[defaults.model.family]", "defaults: unknown key model"),
+    ],
+)
+def test_what_is_wrong_with_defaults_is_refused_with_its_place(
+    own_registry: OwnRegistry, old: str, new: str, reason: str
+) -> None:
+    text = DEFAULTS + OTHER
+    assert old in text
+    with pytest.raises(UsageError) as caught:
+        read(own_registry, text.replace(old, new, 1))
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith(str(own_registry.path))
+
+
+def test_the_example_at_the_top_of_the_registry_is_a_model(own_registry: OwnRegistry) -> None:
+    built_in = Path(registry.__file__).with_name("registry.toml").read_text()
+    lines = built_in.partition("\n[")[0].splitlines()
+    example = "\n".join(line.removeprefix("#     ") for line in lines if line.startswith("#     "))
+    assert "[models." in example
+    (name,) = {*read(own_registry, built_in + example)} - {model.name for model in MODELS}
+    model = registry.resolve(name)
+    assert (model.stems, model.segment) == (("drums",), 485_100)
+    assert model.licence_note is not None
+    assert model.licence_note.startswith(f"{name}: ")
+    assert model.scores[0].dataset == "MVSep Multisong"
+
+
+def test_the_registry_says_nothing_twice(own_registry: OwnRegistry) -> None:
+    """A table has no key that says what it would have without it."""
+    text = Path(registry.__file__).with_name("registry.toml").read_text()
+    tables = tomllib.loads(text)
+    for name, table in tables["models"].items():
+        defaults = tables["defaults"]["models"].get(table.get("like"), {})
+        config = defaults.get("config", {}) | table.get("config", {})
+        facts = {"stems": "sources", "segment": "segment", "sample_rate": "sample_rate"}
+        known = defaults | {key: config[field] for key, field in facts.items() if field in config}
+        assert [key for key in table if key in known and table[key] == known[key]] == [], name
 
 
 ENSEMBLE = """
@@ -272,10 +439,10 @@ training_data = "none"
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("tiny.htdemucs_b", "absent", "its member 'absent' is no network"),
-        ("tiny.htdemucs_b", "tiny.htdemucs_ft", "is no network of the registry"),
-        ("segment = 44100", "segment = 44101", "'tiny.htdemucs' has another segment"),
-        ("1.0, 1.0, 1.0", "1.0, 1.0, 0.0", "weights give no vocals"),
+        ("tiny.htdemucs_b", "absent", "its member 'absent' is not a network"),
+        ("tiny.htdemucs_b", "tiny.htdemucs_ft", "is not a network of the registry"),
+        ("segment = 44100", "segment = 44101", "'tiny.htdemucs' has a different segment"),
+        ("1.0, 1.0, 1.0", "1.0, 1.0, 0.0", "no member gives vocals"),
         ("1.0, 1.0, 1.0", "1.0, 1.0", "weights must have a row per member"),
         ("1.0, 1.0, 1.0", "1.0, 1.0, -1.0", "weights must be rows of numbers"),
         ('"other", "vocals"', '"other", "organ"', "'tiny.htdemucs_b' has no organ"),

@@ -143,9 +143,9 @@ def test_a_bundle_comes_back() -> None:
 @pytest.mark.parametrize("size", [0, 20, 47, 300])
 def test_a_bundle_that_is_cut_is_refused(size: int) -> None:
     index, data = bundle({"a": np.ones(3, "f4")})
-    with pytest.raises(ValueError, match="no table of TensorFlow"):
+    with pytest.raises(ValueError, match="not a table of TensorFlow"):
         read_floats(index[: min(size, len(index) - 1)], data)
-    with pytest.raises(ValueError, match="a has not the bytes"):
+    with pytest.raises(ValueError, match="a lacks bytes"):
         read_floats(index, data[:11])
 
 
@@ -225,5 +225,5 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
             read(path)
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("nothing.txt"), io.BytesIO())
-    with pytest.raises(CheckpointError, match="there is no checkpoint in it"):
+    with pytest.raises(CheckpointError, match="it contains no checkpoint"):
         read(path)

@@ -128,20 +128,18 @@ def test_any_tensors_come_back(
     found = read(path).state
     assert found.keys() == state.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
-    assert describe(path).shapes == {name: tuple(shape) for name, (shape, _) in shapes.items()}
 
 
-def test_reading_the_header_needs_no_torch(small: Weights, stored: Path) -> None:
+def test_reading_the_header_needs_no_torch(stored: Path) -> None:
     code = (
         "import sys; from stemsplit.checkpoints.weights import describe;"
         "header = describe(sys.argv[1]); assert 'torch' not in sys.modules;"
-        "print(header.architecture, header.config['segment'], header.origin, len(header.shapes))"
+        "print(header.architecture, header.config['segment'], header.origin)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, stored], capture_output=True, text=True, check=True
     )
-    count = len(small.state)
-    assert done.stdout == f"htdemucs:HTDemucs 44100 random numbers {count}\n"
+    assert done.stdout == "htdemucs:HTDemucs 44100 random numbers\n"
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(

@@ -38,6 +38,7 @@ ALLOWED = {
 MODEL_EDGES = {
     "base",
     "classical",
+    "config",
     "layers",
     "mel",
     "demucs_layers",

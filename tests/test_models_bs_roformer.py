@@ -225,8 +225,9 @@ def test_dropout_only_in_training() -> None:
     [
         ({"sources": []}, "at least one source"),
         ({"depth": 0}, "depth must be at least 1, not 0"),
+        ({"n_fft": 511}, "n_fft must be even, not 511"),
         ({"dim_head": 7}, "dim_head must be even, not 7"),
-        ({"hop_length": 300}, "no STFT has a window of 512, a hop of 300"),
+        ({"hop_length": 300}, "a hop of 300 is not within half a window of 512"),
         ({"ff_dropout": 1.0}, "ff_dropout must be a share below 1, not 1.0"),
         ({"freqs_per_bands": [200, 58]}, "freqs_per_bands have 258 bins, the spectrogram 257"),
         ({"freqs_per_bands": [257, 0]}, "freqs_per_bands have 257 bins"),

@@ -114,14 +114,16 @@ def test_configuration_survives_json(model: SeparationModel) -> None:
 @pytest.mark.parametrize(
     ("name", "config", "told"),
     [
-        ("hpss:HPSS", {"harmonic_length": 16}, "no middle"),
+        ("hpss:HPSS", {"harmonic_length": 16}, "harmonic_length must be odd, not 16"),
         ("hpss:HPSS", {"hop": 4096}, "half a window"),
         ("hpss:HPSS", {"sources": ["a"]}, "two sources"),
-        ("repet:RepetSim", {"neighbours": 0}, "needs a neighbour"),
+        ("repet:RepetSim", {"neighbours": 0}, "neighbours must be at least 1, not 0"),
+        ("repet:RepetSim", {"distance": -1.0}, "distance must be at least 0, not -1.0"),
         ("repet:RepetSim", {"sources": ["a"]}, "two sources"),
-        ("nmf:NMF", {"parts": 0}, "1 at least"),
+        ("nmf:NMF", {"parts": 0}, "parts must be at least 1, not 0"),
+        ("nmf:NMF", {"median": 16}, "median must be odd, not 16"),
         ("nmf:NMF", {"sources": ["a"]}, "two sources"),
-        ("ica:ICA", {"sources": ["a", "b", "c"]}, "two channels carry two"),
+        ("ica:ICA", {"sources": ["a", "b", "c"]}, "name two sources"),
     ],
 )
 def test_impossible_values_are_refused(name: str, config: dict[str, object], told: str) -> None:

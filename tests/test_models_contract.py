@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -192,3 +193,37 @@ def test_the_registry_tells_the_truth(model: SeparationModel, entry: Model) -> N
         entry.channels,
         entry.segment,
     )
+
+
+def test_a_network_that_computes_nothing_is_refused_when_it_is_defined() -> None:
+    with pytest.raises(TypeError, match="Empty must define forward or training_outputs"):
+
+        class Empty(SeparationModel):
+            pass
+
+
+def test_a_base_class_may_leave_the_computation_to_its_subclasses() -> None:
+    class Base(SeparationModel, abstract=True):
+        pass
+
+    with pytest.raises(TypeError, match="Nothing must define forward or training_outputs"):
+
+        class Nothing(Base):
+            pass
+
+    class Forward(Base):
+        def forward(self, mix: Tensor) -> Tensor:
+            return mix[:, None]
+
+    class Outputs(Base):
+        def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
+            return {"sources": mix[:, None], "masks": mix}
+
+    class Further(Outputs):
+        pass
+
+    config = SimpleNamespace(sources=("all",), sample_rate=8_000, channels=1, segment=100)
+    mix = torch.ones(2, 1, 5)
+    for network in (Forward(config), Outputs(config), Further(config)):
+        assert torch.equal(network(mix), mix[:, None])
+        assert torch.equal(network.training_outputs(mix)["sources"], mix[:, None])

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from stemsplit.models import build
 from stemsplit.models.conv_tasnet import (
-    Block,
     ChannelNorm,
     ConvTasNet,
     ConvTasNetConfig,
@@ -26,6 +25,7 @@ from stemsplit.models.conv_tasnet import (
     GlobalNorm,
     SpeechConvTasNet,
     SpeechConvTasNetConfig,
+    TemporalBlock,
 )
 
 MUSIC: dict[str, Any] = {"filters": 16, "bottleneck": 8, "hidden": 12, "blocks": 3, "repeats": 2}
@@ -121,7 +121,7 @@ def test_norms_by_hand() -> None:
 @pytest.mark.parametrize("dilation", [1, 4])
 def test_a_block_by_hand(dilation: int) -> None:
     torch.manual_seed(0)
-    block = Block(ConvTasNetConfig(**MUSIC), dilation)
+    block = TemporalBlock(ConvTasNetConfig(**MUSIC), dilation)
     randomise(block)
     x = noise(1, 8, 11)
     wide, prelu, norm, separable = block.net

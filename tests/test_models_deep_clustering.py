@@ -175,7 +175,7 @@ def test_without_prototypes_it_would_not() -> None:
     found_first = []
     for second in mix.split(SEGMENT, dim=-1):
         with torch.inference_mode():
-            spectrum, states = model.listen(second[None])
+            spectrum, states = model.encode(second[None])
             points = model.embedding(states).flatten(1, 3)
             centres = find_clusters(points, spectrum.abs().flatten(1), 2)[0]
         found_first.append("low" if centres[0, 0] > centres[0, 1] else "high")

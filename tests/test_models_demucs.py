@@ -101,11 +101,11 @@ def test_rescaling_brings_fresh_weights_closer_to_the_reference() -> None:
         (DemucsV3Config, {"segment": 0}, "segment must be at least 1, not 0"),
         (DemucsV3Config, {"dconv_mode": 4}, "dconv_mode must be 0, 1, 2 or 3, not 4"),
         (DemucsV3Config, {"norm_groups": 3}, "512 channels do not divide into 3 groups"),
-        (DemucsV3Config, {"channels": 2}, "dconv_comp of 4 leaves nothing of 2 channels"),
+        (DemucsV3Config, {"channels": 2}, "dconv_comp must be 1 to 2, not 4"),
         (
             DemucsV3Config,
             {"channels": 6, "dconv_attn": 0, "norm_starts": 6},
-            "layer 0 on have no 4",
+            "layer 0 have 1 channels, which do not divide into 4 heads",
         ),
     ],
 )

@@ -92,7 +92,7 @@ def loss_of(model: SeparationModel, mix: Tensor, truth: Tensor) -> Tensor:
     loss = -si_sdr(truth, outputs["sources"]).mean()
     if "embeddings" not in outputs:
         return loss
-    spectra = model.heard(model.transform(truth).abs())  # type: ignore[operator]
+    spectra = model.to_bands(model.transform(truth).abs())  # type: ignore[operator]
     loud = spectra.sum(1, keepdim=True) > 0.01 * spectra.amax()
     owners = (spectra == spectra.amax(1, keepdim=True)) & loud
     points = outputs["embeddings"][loud[:, 0]]

@@ -116,9 +116,9 @@ def test_the_published_bands() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"sources": []}, "a source and a band"),
-        ({"bands": []}, "a source and a band"),
-        ({"channels": 3}, "1 or 2"),
+        ({"sources": []}, "at least one source"),
+        ({"bands": []}, "do not have 65 bins"),
+        ({"channels": 3}, "channels must be 1 or 2, not 3"),
         ({"hop": 65}, "within half a window"),
         ({"bands": TINY["bands"][:1]}, "do not have 65 bins"),
         ({"n_fft": 256}, "does not have 65 bins"),

@@ -99,7 +99,7 @@ def test_the_published_networks_are_built(model: Model) -> None:
 
 def test_speech_is_heard_up_to_the_top() -> None:
     config = published("umxse").config
-    assert OpenUnmixConfig(**config | {"sources": ("speech", "noise")}).heard_bins == 513
+    assert OpenUnmixConfig(**config | {"sources": ("speech", "noise")}).input_bins == 513
 
 
 def test_segments_start_where_excerpts_of_the_filter_do() -> None:
@@ -142,7 +142,7 @@ def target_in_numpy(target: Any, magnitudes: np.ndarray) -> np.ndarray:
         return normed * w[f"{name}.weight"] + w[f"{name}.bias"]
 
     frames = len(magnitudes)
-    heard = (magnitudes[..., : target.heard] + w["input_mean"]) * w["input_scale"]
+    heard = (magnitudes[..., : target.input_bins] + w["input_mean"]) * w["input_scale"]
     x = context = np.tanh(norm(heard.reshape(frames, -1) @ w["fc1.weight"].T, "bn1"))
     lstm = {name.removeprefix("lstm."): value for name, value in w.items() if "lstm" in name}
     for layer in range(3):
@@ -164,7 +164,7 @@ def test_a_target_in_numpy(channels: int) -> None:
         truth = target_in_numpy(target, magnitudes[:, 0].double().numpy())
         assert (truth == 0).mean() < 0.6
         assert signal_to_difference(torch.from_numpy(truth), found) > 110
-    assert model.targets[0].heard == 186
+    assert model.targets[0].input_bins == 186
 
 
 def test_the_published_settings() -> None:

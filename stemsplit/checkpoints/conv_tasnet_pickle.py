@@ -1,18 +1,17 @@
 """The official files of Conv-TasNet: that of Demucs v2 for music, that of torchaudio for speech.
 
 Both (``tasnet-beb46fac.th``, ``conv_tasnet_base_libri2mix.pt``) are pickled dicts of tensors and
-nothing else; the tensors are called as in our own networks, and their shapes tell the sizes.
+nothing else; the tensors are called as in our own networks, and the sizes follow from their shapes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import read_pickle
+from stemsplit.checkpoints.pickles import read_state
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.conv_tasnet import ConvTasNetConfig
@@ -24,7 +23,7 @@ def read_music(path: Path) -> Weights:
     Raises ``CheckpointError`` where it is something else.
     """
     reason = "not the weights of a Conv-TasNet of Demucs v2"
-    state = _tensors(path, reason)
+    state = read_state(path, reason)
     blocks = "separator.network.2"
     try:
         filters, audio_channels, filter_length = state["encoder.conv1d_U.weight"].shape
@@ -35,7 +34,7 @@ def read_music(path: Path) -> Weights:
         raise CheckpointError(reason, path=path) from exc
     names = ConvTasNetConfig().sources
     if sources != len(names):
-        raise CheckpointError(f"gives {sources} stems, whose names nothing tells", path=path)
+        raise CheckpointError(f"gives {sources} stems, whose names are unknown", path=path)
     return Weights(
         architecture="conv_tasnet:ConvTasNet",
         config={
@@ -60,7 +59,7 @@ def read_speech(path: Path) -> Weights:
     Raises ``CheckpointError`` where it is something else.
     """
     reason = "not the weights of torchaudio's Conv-TasNet"
-    state = _tensors(path, reason)
+    state = read_state(path, reason)
     blocks = "mask_generator.conv_layers"
     try:
         filters, _, filter_length = state["encoder.weight"].shape
@@ -70,7 +69,7 @@ def read_speech(path: Path) -> Weights:
         sources = state["mask_generator.output_conv.weight"].shape[0] // filters
     except (LookupError, ValueError) as exc:
         raise CheckpointError(reason, path=path) from exc
-    # Dilations, which tell the repeats apart, are in no tensor: torchaudio has eight blocks a time.
+    # Dilations, which distinguish the repeats, are in no tensor: torchaudio repeats eight blocks.
     count, in_repeat = _count(state, f"{blocks}."), 8
     if count % in_repeat:
         raise CheckpointError(f"has {count} blocks, not repeats of {in_repeat}", path=path)
@@ -94,14 +93,7 @@ def read_speech(path: Path) -> Weights:
     )
 
 
-def _tensors(path: Path, reason: str) -> dict[str, Tensor]:
-    state: Any = read_pickle(path, {})
-    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise CheckpointError(reason, path=path)
-    return {name: tensor.float() for name, tensor in state.items()}
-
-
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """Return how many numbered parts stand behind ``prefix``."""
+    """Return how many numbered parts follow ``prefix``."""
     names = (name.removeprefix(prefix) for name in state if name.startswith(prefix))
     return len({name.partition(".")[0] for name in names})

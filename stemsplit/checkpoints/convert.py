@@ -10,14 +10,14 @@ import dataclasses
 import importlib
 import json
 import os
-import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.checkpoints.folders import known_digest_of
-from stemsplit.checkpoints.weights import BARE_HINT
+from stemsplit.checkpoints.pickles import OLD_PICKLE
+from stemsplit.checkpoints.weights import BARE_HINT, is_safetensors
 from stemsplit.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ FORMATS: dict[str, tuple[str, int]] = {
     "open_unmix": ("stemsplit.checkpoints.open_unmix:read", 4),
     "open_unmix.speech": ("stemsplit.checkpoints.open_unmix:read", 2),
 }
-#: Formats of bare tensors: their readers have to be told for which network.
+#: Formats of bare tensors: their readers need to know the network.
 BARE = frozenset({"msst", "open_unmix", "open_unmix.speech"})
-#: What stands in the pickles of formats that say what they are: names of classes or tensors.
+#: What the pickles of each format contain: names of classes or tensors.
 PICKLES: dict[str, tuple[bytes, ...]] = {
     "demucs.th": (b"demucs.",),
     "demucs.v2": (b"encoder.0.0.weight", b"decoder.0.2.weight", b"lstm.lstm.weight_ih_l0"),
@@ -48,8 +48,6 @@ PICKLES: dict[str, tuple[bytes, ...]] = {
     "demucs.v2.tasnet": (b"encoder.conv1d_U.weight", b"decoder.basis_signals.weight"),
     "torchaudio.conv_tasnet": (b"mask_generator.input_norm.weight", b"decoder.weight"),
 }
-#: How a file of torch's begins that is no zip archive, as before torch 1.6.
-OLD_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 #: How a file of gzip begins.
 GZIP = b"\x1f\x8b\x08"
 #: Enough of a file to see what it is, in bytes.
@@ -143,14 +141,6 @@ def sniff(path: str | os.PathLike[str]) -> str:
     )
 
 
-def is_safetensors(path: Path) -> bool:
-    """Return whether the file at ``path`` begins as safetensors: a length, and JSON behind it."""
-    with path.open("rb") as file:
-        start = file.read(9)
-    length = int.from_bytes(start[:8], "little")
-    return start[8:] == b"{" and length < path.stat().st_size
-
-
 def _pickle_in(path: Path) -> bytes:
     """Return the beginning of the pickle in a zip archive of torch's, unread; or nothing."""
     with zipfile.ZipFile(path) as archive:
@@ -159,30 +149,3 @@ def _pickle_in(path: Path) -> bytes:
                 with archive.open(name) as pickle:
                     return pickle.read(SNIFFED)
     return b""
-
-
-def read_pickle(path: Path, allowed: Mapping[str, Any]) -> Any:
-    """Return what torch pickled into the file at ``path``, its tensors on the CPU.
-
-    Beside tensors and plain containers, the pickle may name only what is in ``allowed``, from full
-    names to what stands in for them. This is the only place where the program unpickles anything,
-    and there is no way around the list. Raises ``CheckpointError``, naming what is not allowed.
-    """
-    import torch
-
-    stand_ins: list[Any] = [(stand_in, name) for name, stand_in in allowed.items()]
-    try:
-        with torch.serialization.safe_globals(stand_ins):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as exc:  # what a damaged pickle makes torch raise has no common class
-        refused = re.search(r"GLOBAL (\S+)", str(exc))
-        if refused is None:
-            reason = "not a checkpoint that torch can read, or damaged"
-            raise CheckpointError(reason, path=path) from exc
-        raise CheckpointError(
-            f"refused: loading it would run {refused[1]}, which no weights need",
-            path=path,
-            hint="only files of the supported networks are read; code in them is never run",
-        ) from exc

@@ -40,7 +40,7 @@ class Constructor:
             if name not in self.implemented:
                 raise ValueError(f"unknown argument {name}")
             expected = self.implemented[name]
-            # An empty list of bands is no bands.
+            # An empty list of bands means no bands.
             if value != expected and not (value == [] and expected is None):
                 raise ValueError(f"{name} is {value!r}, not {expected!r}")
         return {ours: arguments.get(name, default) for name, (ours, default) in self.fields.items()}
@@ -100,7 +100,7 @@ HTDEMUCS = Constructor(
         "t_cross_first": False,
         "use_train_segment": True,
     },
-    # Where norms start is told by the names of the tensors.
+    # Where norms start follows from the names of the tensors.
     without_effect=frozenset(
         {
             *("wiener_iters", "end_iters", "wiener_residual", "multi_freqs_depth", "time_stride"),
@@ -202,7 +202,7 @@ DEMUCS = Constructor(
             depth=6,
             glu=True,
             lstm_layers=2,
-            resample=None,  # v2 does unless it is told not to; v1 cannot
+            resample=None,  # v2 does by default; v1 cannot
         ),
     },
     implemented={

@@ -3,7 +3,7 @@
 From v2 on, such a file is a dict of ``klass`` (the class object), ``args`` and ``kwargs`` (of its
 constructor), ``state`` (tensors, in half precision from v3 on) and, unread here, ``training_args``
 and ``metrics``. In v1 it is a tuple of the first four. v2 published its weights, and torchaudio
-publishes those of its Hybrid Demucs, as a dict of tensors alone: their shapes tell the rest.
+publishes those of its Hybrid Demucs, as a dict of tensors alone, whose shapes imply the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any, BinaryIO
 
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import OLD_PICKLE, read_pickle
 from stemsplit.checkpoints.demucs_arguments import (
     DEMUCS,
     DEMUCS_V3,
@@ -30,6 +29,7 @@ from stemsplit.checkpoints.demucs_arguments import (
     STEMS,
     Constructor,
 )
+from stemsplit.checkpoints.pickles import OLD_PICKLE, read_pickle, read_state
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.demucs_layers import EPSILON
@@ -79,7 +79,7 @@ CONSTRUCTORS: dict[object, Constructor] = {
     PublishedDemucsV3: DEMUCS_V3,
     PublishedDemucs: DEMUCS,
 }
-#: Operations of a pickle before which its class stands.
+#: The class is within so many operations of a pickle.
 OPENING = 50
 #: Seconds that v1, v2 and the published v3 run on at a time. Of v3 the files hold another figure,
 #: but every list of its models replaces it by this one. Torchaudio's tutorial takes 10 s.
@@ -222,7 +222,7 @@ def read_v2(path: Path) -> Weights:
 
     Raises ``CheckpointError`` where it is something else.
     """
-    state = _tensors(path)
+    state = read_state(path, "not a dict of weights")
     try:
         channels, audio_channels, _ = state["encoder.0.0.weight"].shape
         depth = _count(state, "encoder")
@@ -245,14 +245,14 @@ def read_v2(path: Path) -> Weights:
     )
 
 
-#: What torchaudio calls the branches, and the one tensor it keeps although nothing hears it.
+#: What torchaudio calls the branches, and the one tensor it keeps although nothing reads it.
 BRANCHES = {
     "freq_encoder": "encoder",
     "freq_decoder": "decoder",
     "time_encoder": "tencoder",
     "time_decoder": "tdecoder",
 }
-_UNHEARD = re.compile(r"time_encoder\.(\d+)\.norm1\.(weight|bias)")
+_UNREAD = re.compile(r"time_encoder\.(\d+)\.norm1\.(weight|bias)")
 
 
 def read_torchaudio(path: Path) -> Weights:
@@ -260,7 +260,7 @@ def read_torchaudio(path: Path) -> Weights:
 
     Raises ``CheckpointError`` where it is something else.
     """
-    published = _tensors(path)
+    published = read_state(path, "not a dict of weights")
     try:
         channels, parts, *_ = published["freq_encoder.0.conv.weight"].shape
         depth, depth_time = _count(published, "freq_encoder"), _count(published, "time_encoder")
@@ -270,8 +270,8 @@ def read_torchaudio(path: Path) -> Weights:
         raise CheckpointError("not the weights of torchaudio's HDemucs", path=path) from exc
     state = {}
     for name, tensor in published.items():
-        unheard = _UNHEARD.fullmatch(name)
-        if not (unheard and int(unheard[1]) == depth_time - 1):
+        unread = _UNREAD.fullmatch(name)
+        if not (unread and int(unread[1]) == depth_time - 1):
             branch, _, rest = name.partition(".")
             state[f"{BRANCHES.get(branch, branch)}.{rest}"] = tensor
     return Weights(
@@ -289,13 +289,6 @@ def read_torchaudio(path: Path) -> Weights:
     )
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    state = read_pickle(path, {})
-    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise CheckpointError("not a dict of weights", path=path)
-    return {name: tensor.float() for name, tensor in state.items()}
-
-
 def _count(state: Mapping[str, Tensor], branch: str) -> int:
     """Return how many layers the ``branch`` of a network has."""
     return 1 + max(int(name.split(".")[1]) for name in state if name.startswith(f"{branch}."))
@@ -304,5 +297,5 @@ def _count(state: Mapping[str, Tensor], branch: str) -> int:
 def _stems(count: int, path: Path) -> list[str]:
     """Return the names of ``count`` stems, which these files do not hold."""
     if count != len(STEMS):
-        raise CheckpointError(f"gives {count} stems, whose names nothing tells", path=path)
+        raise CheckpointError(f"gives {count} stems, whose names are unknown", path=path)
     return list(STEMS)

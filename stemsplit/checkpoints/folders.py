@@ -130,7 +130,7 @@ def filling(kind: str, name: str) -> Iterator[Filling]:
 
 
 class Filling:
-    """A folder ``kind/name`` of the cache that nobody else fills: locked once `wait` has ended."""
+    """A folder ``kind/name`` of the cache to fill; no other process does, once `wait` has ended."""
 
     def __init__(self, kind: str, name: str) -> None:
         self.target = cache_dir() / kind / name

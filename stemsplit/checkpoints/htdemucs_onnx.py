@@ -2,7 +2,7 @@
 
 The exporter keeps the name of a parameter that it writes as it is. One that it folds into a
 constant (transposed, reshaped or cut) becomes anonymous (``onnx::MatMul_5291``); then the node that
-reads it tells which it was, because nodes are named by the path of their module.
+reads it shows which it was, because nodes are named by the path of their module.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ READERS: tuple[tuple[str, str, int, Callable[[Tensor], Tensor]], ...] = (
 def read(path: Path) -> Weights:
     """Return the weights of the published HTDemucs in an ONNX file.
 
-    Every constant of the graph is accounted for. Raises ``CheckpointError`` for a file that is no
-    ONNX, and for a graph with a constant that is none of HTDemucs's or not as it was published:
-    exact in half precision.
+    Every constant of the graph is accounted for. Raises ``CheckpointError`` for a file that is not
+    ONNX, and for a graph with a constant that HTDemucs lacks, or that differs from the published
+    ones in not being exact in half precision.
     """
     graph = _load_graph(path)
     try:

@@ -92,7 +92,7 @@ def _stems_of_one(name: str) -> tuple[str, ...]:
     """Return the stems, in order, that the model or checkpoint file ``name`` gives.
 
     A foreign file is converted for that when it is new. Raises ``UsageError`` for an unknown name
-    and ``CheckpointError`` for a file that is no checkpoint.
+    and ``CheckpointError`` for a file that is not a checkpoint.
     """
     path = registry.local_file(name)
     if path is None:

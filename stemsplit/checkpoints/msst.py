@@ -14,16 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import is_safetensors, read_pickle
-from stemsplit.checkpoints.weights import Weights, read_tensors
+from stemsplit.checkpoints.pickles import read_pickle
+from stemsplit.checkpoints.weights import Weights, is_safetensors, read_tensors
 from stemsplit.errors import CheckpointError
 from stemsplit.models.roformer import rotary_frequencies
 
 #: What the dict of tensors is called in files that hold more than that.
 WRAPPERS = ("state_dict", "state", "model_state_dict")
-#: What stands before every name when a network was saved as a part of what trained it.
+#: What precedes every name when a network was saved as a part of what trained it.
 PREFIXES = ("model.", "module.")
-#: Rotary frequencies are no weights, but are stored with each attention, at times in fp16.
+#: Rotary frequencies are not weights, but are stored with each attention, sometimes in fp16.
 ROTARY = "rotary_embed.freqs"
 ROTARY_TOLERANCE = 2e-3
 

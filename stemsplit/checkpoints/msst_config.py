@@ -38,7 +38,7 @@ class NetworkConfig:
 def read(path: Path, name: str) -> NetworkConfig:
     """Return what the file at ``path`` says of a network that MSST calls ``name``.
 
-    Raises ``UsageError`` for an unknown name, a file that cannot be read or is no such YAML, a key
+    Raises ``UsageError`` for an unknown name, a file that cannot be read or is not such YAML, a key
     that is missing, unknown or has an impossible value, and settings that our network lacks.
     """
     if name not in NETWORKS:
@@ -66,7 +66,7 @@ class Section(Table):
 
     def take_switch(self, key: str, default: bool) -> bool:
         """Return whether ``key`` is true."""
-        return self.take_flag(key) if key in self.unread() else default
+        return self.take_flag(key) if key in self else default
 
     def expect(self, key: str, value: object, *, default: object = ...) -> None:
         """Raise unless ``key``, or its ``default``, is the only ``value`` that exists here."""
@@ -136,7 +136,14 @@ def _take_common(document: Section, audio: Section) -> tuple[dict[str, Any], flo
 def _take_sources(training: Section) -> list[str]:
     """Return the stems: the target, where there is one, because then the network gives no other."""
     target = training.take("target_instrument", str, None)
-    return [target] if target else list(training.take_texts("instruments"))
+    return [target] if target else _take_instruments(training)
+
+
+def _take_instruments(training: Section) -> list[str]:
+    instruments = list(training.take_texts("instruments"))
+    if not instruments:
+        raise training.wrong("instruments is empty")
+    return instruments
 
 
 def _take_overlap(inference: Section) -> float | None:
@@ -279,7 +286,7 @@ def _read_htdemucs(document: Section) -> NetworkConfig:
                 **arguments.take_rest(),
                 "samplerate": sample_rate,
                 "audio_channels": training.take_count("channels"),
-                "sources": list(training.take_texts("instruments")),
+                "sources": _take_instruments(training),
             }
         )
     except ValueError as exc:

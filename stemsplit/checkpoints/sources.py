@@ -3,7 +3,7 @@
 A file is written as ``NAME.part``, hashed while it is written, and renamed when it is right: a file
 without that ending is always the file that was asked for. What a broken connection leaves is taken
 up again, in this run or a later one; a file with another digest is deleted. Where the digest is not
-known, nothing can tell whether two halves belong together: a later run starts over.
+known, two halves may not belong together: a later run starts over.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -33,18 +32,9 @@ from stemsplit.version import __version__
 CHUNK = 1 << 20  # bytes
 #: How often a broken download is taken up again, as long as each time brought something.
 ATTEMPTS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """Seconds to wait: until a server answers at all, and for the next bytes of a body."""
-
-    answer: float = 6.0
-    body: float = 15.0
-
-
-PATIENCE = Patience()
-
+#: Seconds to wait until a server answers at all, and for the next bytes of a body.
+ANSWER_SECONDS = 6.0
+BODY_SECONDS = 15.0
 
 #: Bytes done, and in total; each None where unknown.
 Steps: TypeAlias = Iterator[tuple[int | None, int | None]]
@@ -62,9 +52,7 @@ def describe(source: Source) -> str:
     return urlsplit(address).netloc or "a local file"
 
 
-def fetch(
-    source: Source, folder: Path, *, name: str, patience: Patience = PATIENCE
-) -> Generator[Fetching, None, list[Path]]:
+def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, None, list[Path]]:
     """Fetch the files of ``source`` into ``folder``; yield progress, return the paths in order.
 
     ``name`` is the model's, for the events. Files that are there already are verified and kept.
@@ -83,7 +71,7 @@ def fetch(
                 if part.is_complete():
                     part.finish()
                     continue
-                for done, total in _fill(part, folder, packages, patience):
+                for done, total in _fill(part, folder, packages):
                     yield Fetching(name, label, done, total)
                 part.finish()
     finally:
@@ -92,7 +80,7 @@ def fetch(
     return paths
 
 
-def _fill(part: _Part, folder: Path, packages: dict[str, Path], patience: Patience) -> Steps:
+def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> Steps:
     """Fill ``part`` from wherever its file is; yield bytes done and in total."""
     address = part.file.address
     in_package = parse_address(address)
@@ -116,7 +104,7 @@ def _fill(part: _Part, folder: Path, packages: dict[str, Path], patience: Patien
         with stream:
             yield from _copy(stream, part, size)
     else:
-        yield from _download(part, patience)
+        yield from _download(part)
 
 
 def _copy(stream: IO[bytes], part: _Part, total: int) -> Steps:
@@ -126,20 +114,20 @@ def _copy(stream: IO[bytes], part: _Part, total: int) -> Steps:
         yield part.size, total
 
 
-def _download(part: _Part, patience: Patience) -> Steps:
+def _download(part: _Part) -> Steps:
     """Load the body over HTTP, taking a broken connection up again where it broke."""
     for attempt in range(1, ATTEMPTS + 1):
         before = part.size
         try:
-            yield from _download_once(part, patience)
+            yield from _download_once(part)
             return
         except _Broken as exc:
             if attempt == ATTEMPTS or part.size <= before:
                 raise CheckpointError(str(exc)) from exc
 
 
-def _download_once(part: _Part, patience: Patience) -> Steps:
-    with _open(part.file.address, part.size, patience) as response:
+def _download_once(part: _Part) -> Steps:
+    with _open(part.file.address, part.size) as response:
         if part.size and not _continues(response, part.size):
             part.restart()
         length = response.headers.get("Content-Length", "")
@@ -150,7 +138,7 @@ def _download_once(part: _Part, patience: Patience) -> Steps:
             try:
                 chunk = response.read1(CHUNK)
             except TimeoutError as exc:
-                raise _Broken(f"stalled: nothing came for {patience.body:g} s") from exc
+                raise _Broken(f"stalled: nothing came for {BODY_SECONDS:g} s") from exc
             except (OSError, http.client.HTTPException) as exc:
                 raise _Broken(f"the connection broke: {_reason(exc)}") from exc
             if not chunk:
@@ -166,12 +154,12 @@ def _continues(response: http.client.HTTPResponse, offset: int) -> bool:
     return response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
 
 
-def _open(address: str, offset: int, patience: Patience) -> http.client.HTTPResponse:
+def _open(address: str, offset: int) -> http.client.HTTPResponse:
     """Return the answer to a GET of ``address`` from ``offset`` on.
 
     The name look-up and the connection to each of a host's addresses have time-outs of their own or
     none, so the whole is waited for on another thread: a network that swallows packets costs
-    ``patience.answer`` seconds, however many addresses a host has. Raises ``CheckpointError``.
+    `ANSWER_SECONDS`, however many addresses a host has. Raises ``CheckpointError``.
     """
     headers = {"User-Agent": f"stemsplit/{__version__}", "Accept-Encoding": "identity"}
     if offset:
@@ -182,8 +170,8 @@ def _open(address: str, offset: int, patience: Patience) -> http.client.HTTPResp
 
     def ask() -> None:
         try:
-            response = urllib.request.urlopen(request, timeout=patience.body)
-        except Exception as exc:  # handed over to whoever waits
+            response = urllib.request.urlopen(request, timeout=BODY_SECONDS)
+        except Exception as exc:  # raised again by the thread that waits
             answers.put(exc)
             return
         answers.put(response)
@@ -192,18 +180,18 @@ def _open(address: str, offset: int, patience: Patience) -> http.client.HTTPResp
 
     threading.Thread(target=ask, daemon=True, name="stemsplit-download").start()
     try:
-        answer = answers.get(timeout=patience.answer)
+        answer = answers.get(timeout=ANSWER_SECONDS)
     except queue.Empty:
         abandoned.set()
         with contextlib.suppress(queue.Empty):  # it came between the two lines above
             late = answers.get_nowait()
             if isinstance(late, http.client.HTTPResponse):
                 late.close()
-        raise CheckpointError(f"no answer in {patience.answer:g} s") from None
+        raise CheckpointError(f"no answer in {ANSWER_SECONDS:g} s") from None
     if isinstance(answer, urllib.error.HTTPError):
         with answer:
             if answer.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
-                return _open(address, 0, patience)
+                return _open(address, 0)
             raise CheckpointError(f"HTTP {answer.code} {answer.reason}") from answer
     if isinstance(answer, OSError | http.client.HTTPException | ValueError):
         raise CheckpointError(_reason(answer)) from answer
@@ -246,7 +234,7 @@ class _Part:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # a full disk has been told of by then
+        with contextlib.suppress(OSError):  # a full disk has been reported by then
             self._stream.close()
             if self.size == 0:
                 self._part.unlink(missing_ok=True)

@@ -119,5 +119,5 @@ def _members(path: Path) -> tuple[bytes, bytes]:
             if stream is not None:
                 found[kind] = stream.read()
     if len(found) != 2:
-        raise ValueError("there is no checkpoint in it")
+        raise ValueError("it contains no checkpoint")
     return found["index"], found["data"]

@@ -24,8 +24,8 @@ DTYPE, SHAPE, OFFSET, SIZE = 1, 2, 4, 5
 def read_floats(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]:
     """Return the variables of type float32, by name, in a bundle with one file of ``data``.
 
-    Variables of other types (counters of steps) are left out. Raises ``ValueError`` for what is no
-    such bundle, is compressed, or speaks of bytes that are not there.
+    Variables of other types (counters of steps) are left out. Raises ``ValueError`` for what is not
+    such a bundle, is compressed, or refers to missing bytes.
     """
     try:
         return dict(_variables(index, data))
@@ -35,7 +35,7 @@ def read_floats(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]:
 
 def _variables(index: bytes, data: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
     if len(index) < FOOTER or struct.unpack("<Q", index[-8:])[0] != MAGIC:
-        raise ValueError("the index is no table of TensorFlow")
+        raise ValueError("the index is not a table of TensorFlow")
     _, position = _handle(index, len(index) - FOOTER)  # of a block that says nothing here
     root, _ = _handle(index, position)
     for _, place in _entries(_block(index, root)):
@@ -53,14 +53,14 @@ def _array(name: str, entry: dict[int, int | bytes], data: bytes) -> NDArray[np.
     shape = [int(dimension.get(1, 0)) for dimension in dimensions]
     start, size = int(entry.get(OFFSET, 0)), int(entry.get(SIZE, 0))
     if size != 4 * math.prod(shape) or start + size > len(data):
-        raise ValueError(f"{name} has not the bytes that the index speaks of")
+        raise ValueError(f"{name} lacks bytes that the index refers to")
     return np.frombuffer(data, "<f4", math.prod(shape), start).reshape(shape)
 
 
 def _block(index: bytes, handle: tuple[int, int]) -> bytes:
     """Return the content of the block at ``handle``: offset and size."""
     offset, size = handle
-    if index[offset + size] != 0:  # what stands behind a block
+    if index[offset + size] != 0:  # the byte after a block
         raise ValueError("the index is compressed")
     return index[offset : offset + size]
 

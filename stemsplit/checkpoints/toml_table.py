@@ -1,4 +1,4 @@
-"""Reading the tables of a registry file key by key, so that nothing in one goes unnoticed."""
+"""Tables of TOML and YAML files, read key by key, so that no key is overlooked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stemsplit.errors import UsageError
 
 
 class Table:
-    """A TOML table that is read key by key; whatever is wrong is told with its place."""
+    """A table that is read key by key; an error in it names its place in the file."""
 
     def __init__(self, path: Path, place: str, table: object) -> None:
         self.path = path
@@ -21,14 +21,19 @@ class Table:
         self._rest = dict(table)
 
     def wrong(self, reason: str) -> UsageError:
+        """Return the error for this table; ``reason`` says what is wrong."""
         return UsageError(f"registry: {self.place}: {reason}", path=self.path)
 
+    def __contains__(self, key: str) -> bool:
+        """Return whether the table has ``key``, and it has not been read yet."""
+        return key in self._rest
+
     def unread(self) -> tuple[str, ...]:
-        """Return the keys that have not been asked for."""
+        """Return the keys that have not been read yet."""
         return tuple(self._rest)
 
     def take(self, key: str, kind: type | UnionType, default: Any = ...) -> Any:
-        """Return the value of ``key``; without a ``default`` it must be there."""
+        """Return the value of ``key``, which is required unless there is a ``default``."""
         if key not in self._rest:
             if default is ...:
                 raise self.wrong(f"{key} is missing")
@@ -47,7 +52,7 @@ class Table:
         return value
 
     def take_flag(self, key: str) -> bool:
-        """Return whether ``key`` is true; without it, it is not."""
+        """Return the value of ``key``, true or false; false where it is missing."""
         value = self._rest.pop(key, False)
         if not isinstance(value, bool):
             raise self.wrong(f"{key} must be true or false, not {value!r}")
@@ -59,7 +64,7 @@ class Table:
         if not all(isinstance(word, str) and word for word in words):
             raise self.wrong(f"{key} must be a list of names, not {words!r}")
         if len(set(words)) < len(words):
-            raise self.wrong(f"{key} names something twice")
+            raise self.wrong(f"{key} names the same twice")
         return tuple(words)
 
     def tables(self, key: str) -> Iterator[Table]:
@@ -68,7 +73,7 @@ class Table:
             yield Table(self.path, f"{self.place}.{key}[{number}]", table)
 
     def refuse_rest(self) -> None:
-        """Raise for keys that nothing asked for."""
+        """Raise ``UsageError`` for keys that have not been read."""
         if self._rest:
             raise self.wrong(f"unknown key {', '.join(sorted(self._rest))}")
 

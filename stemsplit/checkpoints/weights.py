@@ -53,7 +53,6 @@ class Header:
     config: dict[str, Any]
     origin: str
     overlap: float | None
-    shapes: dict[str, tuple[int, ...]]
 
 
 def save(weights: Weights, path: str | os.PathLike[str]) -> None:
@@ -151,7 +150,6 @@ def describe(path: str | os.PathLike[str]) -> Header:
             config=dict(json.loads(header.metadata["config"])),
             origin=header.metadata["origin"],
             overlap=_read_overlap(header.metadata),
-            shapes=header.shapes,
         )
     except (KeyError, TypeError, ValueError) as exc:
         reason = "its header does not hold architecture, configuration and origin"
@@ -170,12 +168,11 @@ def _read_overlap(metadata: Mapping[str, str]) -> float | None:
 @dataclass(frozen=True, slots=True)
 class _SafetensorsHeader:
     metadata: dict[str, str]
-    shapes: dict[str, tuple[int, ...]]
     end: int  # bytes from the start of the file to the end of its data
 
 
 def _read_header(file: BinaryIO) -> _SafetensorsHeader:
-    """Return what stands in front of the data: 8 bytes of length, little-endian, then JSON."""
+    """Return what precedes the data: 8 bytes of length, little-endian, then JSON."""
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= LARGEST_HEADER:
         raise ValueError(length)
@@ -183,7 +180,6 @@ def _read_header(file: BinaryIO) -> _SafetensorsHeader:
     metadata = dict(entries.pop("__metadata__", {}))
     return _SafetensorsHeader(
         metadata=metadata,
-        shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
         end=8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0),
     )
 
@@ -198,10 +194,18 @@ def read(path: str | os.PathLike[str]) -> Weights:
     return Weights(header.architecture, header.config, state, header.origin, header.overlap)
 
 
-def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Return the tensors in the safetensors file at ``path``, whoever wrote it; mapped, not copied.
+def is_safetensors(path: Path) -> bool:
+    """Return whether the file at ``path`` begins as safetensors: a length, and JSON behind it."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and length < path.stat().st_size
 
-    Raises ``CheckpointError`` for a file that is no safetensors, or damaged.
+
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Return the tensors in the safetensors file at ``path``, of any program; mapped, not copied.
+
+    Raises ``CheckpointError`` for a file that is not safetensors, or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -212,13 +216,13 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise CheckpointError(f"damaged: {exc}", path=path, hint=_FETCH_AGAIN) from exc
 
 
-def load(path: str | os.PathLike[str], *, device: str = "cpu") -> SeparationModel:
-    """Return the network stored at ``path`` on ``device``, ready to separate.
+def load(path: str | os.PathLike[str]) -> SeparationModel:
+    """Return the network stored at ``path``, on the CPU and ready to separate.
 
     Raises ``CheckpointError`` as :func:`describe` does, and where the tensors are not exactly those
     of the network that the header names.
     """
-    return assemble(read(path), path).to(device)
+    return assemble(read(path), path)
 
 
 def assemble(weights: Weights, path: str | os.PathLike[str]) -> SeparationModel:

@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 def architecture(name: str) -> type[SeparationModel]:
-    """Return the class that ``name`` means: ``module:Class``, as registry and checkpoints write it.
+    """Return the class called ``name``: ``module:Class``, as in the registry and in checkpoints.
 
-    Raises ``LookupError`` for a name that is no architecture of this package.
+    Raises ``LookupError`` for an unknown name.
     """
     module_name, _, class_name = name.partition(":")
     if not module_name.isidentifier() or not class_name.isidentifier():
-        raise LookupError(f"no architecture {name!r}")
+        raise LookupError(f"unknown architecture {name!r}")
     try:
         module = importlib.import_module(f"stemsplit.models.{module_name}")
     except ModuleNotFoundError as exc:
-        raise LookupError(f"no architecture {name!r}") from exc
+        raise LookupError(f"unknown architecture {name!r}") from exc
     from stemsplit.models.base import SeparationModel
 
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, SeparationModel)):
-        raise LookupError(f"no architecture {name!r}")
+        raise LookupError(f"unknown architecture {name!r}")
     return found
 
 

@@ -15,8 +15,9 @@ from stemsplit.types import Window
 class SeparationModel(nn.Module):
     """A network from a mixture to its sources, waveform to waveform.
 
-    STFT, masks and post-filters are inside. A subclass has a frozen dataclass as ``Config`` whose
-    defaults are the published values and takes one as its only constructor argument.
+    STFT, masks and post-filters are inside. A subclass has a `CheckedConfig` as ``Config``, whose
+    defaults are the published values, takes one as its only constructor argument, and defines
+    `forward`, or `training_outputs` if training needs more than the sources.
     """
 
     Config: ClassVar[type[Any]]
@@ -42,6 +43,17 @@ class SeparationModel(nn.Module):
     #: The stems of a segment are clusters without names: `order_after` says which goes on as which.
     clusters: bool = False
 
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        """Raise ``TypeError`` for a class without a computation of its own, unless ``abstract``.
+
+        `forward` and `training_outputs` below call each other, so one of them must be replaced. A
+        base class that leaves this to its subclasses is declared with ``abstract=True``.
+        """
+        super().__init_subclass__()
+        inherited = (SeparationModel.forward, SeparationModel.training_outputs)
+        if not abstract and (cls.forward, cls.training_outputs) == inherited:
+            raise TypeError(f"{cls.__name__} must define forward or training_outputs")
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return a network of ``config``: fields of ``cls.Config``, as TOML or JSON has them.
@@ -64,9 +76,9 @@ class SeparationModel(nn.Module):
         sample_rate: int | None = None,
         segment: int | None = None,
     ) -> None:
-        """What is given beside ``config`` it does not say, or means something else by that name.
+        """Keep ``config``; ``channels``, ``sample_rate`` (Hz) and ``segment`` (frames) are its own.
 
-        ``channels`` of the audio, ``sample_rate`` in Hz, ``segment`` in frames.
+        A network passes those that its ``config`` lacks, or uses for something else.
         """
         super().__init__()
         self._config = config
@@ -76,10 +88,7 @@ class SeparationModel(nn.Module):
         self.segment = config.segment if segment is None else segment
 
     def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``.
-
-        A network says how in here or, if training needs more than them, in `training_outputs`.
-        """
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
         return self.training_outputs(mix)["sources"]
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
@@ -87,9 +96,9 @@ class SeparationModel(nn.Module):
         return {"sources": self(mix)}
 
     def order_after(self, before: Tensor, now: Tensor) -> Tensor:
-        """Return the order ``(S,)`` in which the stems ``now`` go on as those ``before`` do.
+        """Return the order ``(S,)`` in which the stems ``now`` continue the stems ``before``.
 
-        Both are ``(S, C, n)``: frames of a song that two segments share, as the earlier one and the
-        later one give them. As they come, unless a network says otherwise.
+        Both are ``(S, C, n)``: the frames that two segments of a song share, from the earlier one
+        and from the later one. The order stays as it is, unless a network says otherwise.
         """
         return torch.arange(len(now), device=now.device)

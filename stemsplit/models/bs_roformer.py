@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from stemsplit.models.config import Count
 from stemsplit.models.roformer import Roformer, RoformerConfig
 
 #: Bins of each of the 62 bands, for windows of 2048 samples at 44.1 kHz: all 1025. Source: the
@@ -31,12 +32,12 @@ class BSRoformerConfig(RoformerConfig):
     networks have a ``dim`` of 384 and a ``depth`` of 6, 9 or 12.
     """
 
-    dim: int = 512
+    dim: Count = 512
     freqs_per_bands: tuple[int, ...] = FREQS_PER_BANDS
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        RoformerConfig.__post_init__(self)
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        RoformerConfig.validate(self)
         if min(self.freqs_per_bands, default=0) < 1 or sum(self.freqs_per_bands) != self.bins:
             total = sum(self.freqs_per_bands)
             raise ValueError(f"freqs_per_bands have {total} bins, the spectrogram {self.bins}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from stemsplit.models.config import Count
 from stemsplit.models.recurrent import (
     EmbeddingActivation,
     EmbeddingHead,
@@ -25,17 +26,17 @@ from stemsplit.models.recurrent import (
 class ChimeraConfig(MaskingConfig):
     """The tutorial's network: vocals, 11,079,599 parameters.
 
-    Chimera++ has 600 cells in each direction and hears 8 kHz in windows of 256 and hops of 64; its
-    authors compare three kinds of masks. Luo's network for singing voice has 500 cells, and hears
-    16 kHz in windows of 1024 and hops of 256 as 150 bands of the mel scale.
+    Chimera++ has 600 cells in each direction, for 8 kHz in windows of 256 and hops of 64; its
+    authors compare three kinds of masks. Luo's network for singing voice has 500 cells, for 16 kHz
+    in windows of 1024 and hops of 256, as 150 bands of the mel scale.
     """
 
-    embedding: int = 20  # D
+    embedding: Count = 20  # D
     embedding_activation: EmbeddingActivation = "sigmoid"  # before the length is 1
 
 
 class Chimera(RecurrentSeparator):
-    """Masks separate; the embeddings are there for the loss, and make the masks better."""
+    """Masks separate; the embeddings serve the loss, and make the masks better."""
 
     Config = ChimeraConfig
 
@@ -48,7 +49,7 @@ class Chimera(RecurrentSeparator):
 
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
-        spectrum, states = self.listen(mix)
+        spectrum, states = self.encode(mix)
         return self.outputs(self.mask(states), spectrum, mix.shape[-1])["sources"]
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
@@ -56,6 +57,6 @@ class Chimera(RecurrentSeparator):
 
         And the ``embeddings`` (B, C, M, N, D), of length 1, for the loss of deep clustering.
         """
-        spectrum, states = self.listen(mix)
+        spectrum, states = self.encode(mix)
         outputs = self.outputs(self.mask(states), spectrum, mix.shape[-1])
         return {**outputs, "embeddings": self.embedding(states)}

@@ -1,9 +1,9 @@
 """What the separators without weights share: masks on a spectrogram, running medians, shares.
 
-They are the baselines of the literature: they know nothing but the song, and separate by what is
-true of all music. They are written on torch, like all networks here, so that they run on any device
-and in segments, and nothing has to be installed for them; their numbers are those of librosa (HPSS:
-145 dB) and scikit-learn (NMF: 110 dB after 100 iterations, ICA: 60 dB), which a test compares.
+They are the baselines of the literature: nothing was trained, and they separate by what is true of
+all music. They are written on torch, like all networks here, so that they run on any device and in
+segments, and nothing has to be installed for them; their numbers are those of librosa (HPSS: 145
+dB) and scikit-learn (NMF: 110 dB after 100 iterations, ICA: 60 dB), which a test compares.
 
 Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
 spectrogram.
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Sources, require_hop
 from stemsplit.models.layers import istft, stft
 
 #: Where nothing sounds all sources get equal shares; far below what 24 bits can hold, squared.
@@ -26,15 +27,19 @@ POWER_FLOOR = 1e-20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpectrogramConfig:
+class SpectrogramConfig(CheckedConfig):
     """Where a spectrogram is taken, and of how much of the song at a time."""
 
-    sources: tuple[str, ...]
-    sample_rate: int = 44_100  # Hz
-    channels: int = 2
-    segment: int = 441_000  # frames of audio: 10 s
-    n_fft: int = 2048  # samples of the window
-    hop: int = 512
+    sources: Sources
+    sample_rate: Count = 44_100  # Hz
+    channels: Count = 2
+    segment: Count = 441_000  # frames of audio: 10 s
+    n_fft: Count = 2048  # samples of the window
+    hop: Count = 512
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop, self.n_fft)
 
 
 class SpectrogramSeparator(SeparationModel):
@@ -45,8 +50,6 @@ class SpectrogramSeparator(SeparationModel):
 
     def __init__(self, config: SpectrogramConfig) -> None:
         super().__init__(config)
-        if not 0 < config.hop <= config.n_fft // 2:
-            raise ValueError(f"hop {config.hop} is not within half a window of {config.n_fft}")
         self.n_fft = config.n_fft
         self.hop = config.hop
 

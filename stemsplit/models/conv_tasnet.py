@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Even, Odd, Sources
 from stemsplit.models.layers import pad_to_multiple
 
 EPSILON = 1e-8  # of every norm, inside its square root
@@ -24,64 +25,40 @@ Mask = Literal["relu", "sigmoid"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConvTasNetConfig:
+class ConvTasNetConfig(CheckedConfig):
     """What defines a Conv-TasNet for music. The defaults are the published checkpoints'."""
 
-    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 352_800  # samples: 8 s
-    filters: int = 256  # N
-    filter_length: int = 20  # L, samples; the stride is half of it
-    bottleneck: int = 256  # B, channels
-    hidden: int = 512  # H, channels inside a block
-    kernel: int = 3  # P
-    blocks: int = 10  # X in each repeat; dilations 1, 2, 4, ...
-    repeats: int = 4  # R
+    sources: Sources = ("drums", "bass", "other", "vocals")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 352_800  # samples: 8 s
+    filters: Count = 256  # N
+    filter_length: Even = 20  # L, samples; the stride is half of it
+    bottleneck: Count = 256  # B, channels
+    hidden: Count = 512  # H, channels inside a block
+    kernel: Odd = 3  # P
+    blocks: Count = 10  # X in each repeat; dilations 1, 2, 4, ...
+    repeats: Count = 4  # R
     mask: Mask = "relu"
-
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        _check(self, "audio_channels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechConvTasNetConfig:
+class SpeechConvTasNetConfig(CheckedConfig):
     """What defines a Conv-TasNet for speech. The defaults are the best values of the paper."""
 
-    sources: tuple[str, ...] = ("speaker1", "speaker2")
-    sample_rate: int = 8_000  # Hz
-    segment: int = 240_000  # samples: 30 s, so that speakers seldom change places at a seam
-    filters: int = 512  # N
-    filter_length: int = 16  # L, samples; the stride is half of it
-    bottleneck: int = 128  # B, channels
-    hidden: int = 512  # H, channels inside a block
-    skip: int = 128  # Sc, channels of the skip path
-    kernel: int = 3  # P
-    blocks: int = 8  # X in each repeat; dilations 1, 2, 4, ...
-    repeats: int = 3  # R
+    sources: Sources = ("speaker1", "speaker2")
+    sample_rate: Count = 8_000  # Hz
+    segment: Count = 240_000  # samples: 30 s, so that speakers rarely swap places at a seam
+    filters: Count = 512  # N
+    filter_length: Even = 16  # L, samples; the stride is half of it
+    bottleneck: Count = 128  # B, channels
+    hidden: Count = 512  # H, channels inside a block
+    skip: Count = 128  # Sc, channels of the skip path
+    kernel: Odd = 3  # P
+    blocks: Count = 8  # X in each repeat; dilations 1, 2, 4, ...
+    repeats: Count = 3  # R
     mask: Mask = "sigmoid"
-    causal: bool = False  # True: no filter and no norm hears what is later than itself
-
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        _check(self, "skip")
-
-
-def _check(config: ConvTasNetConfig | SpeechConvTasNetConfig, *own: str) -> None:
-    """Raise ``ValueError`` for values that give no network; ``own`` are further counts to check."""
-    if not config.sources:
-        raise ValueError("sources must name at least one source")
-    counts = ("sample_rate", "segment", "filters", "bottleneck", "hidden", "blocks", "repeats")
-    for field in (*counts, *own):
-        if getattr(config, field) < 1:
-            raise ValueError(f"{field} must be at least 1, not {getattr(config, field)}")
-    if config.filter_length < 2 or config.filter_length % 2:
-        raise ValueError(f"filter_length must be even, not {config.filter_length}")
-    if config.kernel % 2 == 0:
-        raise ValueError(f"kernel must be odd, not {config.kernel}")
-    if config.mask not in ("relu", "sigmoid"):
-        raise ValueError(f"mask must be 'relu' or 'sigmoid', not {config.mask!r}")
+    causal: bool = False  # True: no filter and no norm depends on later samples
 
 
 def _activate(scores: Tensor, mask: Mask) -> Tensor:
@@ -158,8 +135,8 @@ class DepthwiseSeparable(nn.Module):
         return y
 
 
-class Block(nn.Module):
-    """What a block adds: 1x1 convolution, PReLU, gLN, and a dilated convolution in a wide space."""
+class TemporalBlock(nn.Module):
+    """1x1 convolution, PReLU, gLN and a dilated convolution in a wide space, added to the input."""
 
     def __init__(self, config: ConvTasNetConfig, dilation: int) -> None:
         super().__init__()
@@ -176,24 +153,24 @@ class Block(nn.Module):
         return y
 
 
-class Separator(nn.Module):
+class TemporalConvNet(nn.Module):
     """From the weights of the basis to masks: cLN, bottleneck, repeats of blocks, 1x1 convolution.
 
-    No block but the last is heard outside: there is no skip path.
+    Only the last block's output leaves it: there is no skip path.
     """
 
     def __init__(self, config: ConvTasNetConfig) -> None:
         super().__init__()
         masks = len(config.sources) * config.filters
+        dilations = [2**index for index in range(config.blocks)]
+        repeats = (
+            nn.Sequential(*(TemporalBlock(config, dilation) for dilation in dilations))
+            for _ in range(config.repeats)
+        )
         self.network = nn.Sequential(
             ChannelNorm(config.filters),
             nn.Conv1d(config.filters, config.bottleneck, 1, bias=False),
-            nn.Sequential(
-                *(
-                    nn.Sequential(*(Block(config, 2**index) for index in range(config.blocks)))
-                    for _ in range(config.repeats)
-                )
-            ),
+            nn.Sequential(*repeats),
             nn.Conv1d(config.bottleneck, masks, 1, bias=False),
         )
 
@@ -233,7 +210,7 @@ class ConvTasNet(SeparationModel):
         self.mask = config.mask
 
         self.encoder = Encoder(config)
-        self.separator = Separator(config)
+        self.separator = TemporalConvNet(config)
         self.decoder = Decoder(config)
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):
@@ -293,7 +270,7 @@ class SpeechBlock(nn.Module):
     def __init__(self, config: SpeechConvTasNetConfig, dilation: int, *, last: bool) -> None:
         super().__init__()
         hidden, padding = config.hidden, (config.kernel - 1) // 2 * dilation
-        # What a causal filter hears lies before it; what it gives beyond the end is cut off.
+        # The input of a causal filter lies before it; what it gives beyond the end is cut off.
         padding *= 2 if config.causal else 1
         norm = CumulativeNorm if config.causal else GroupNorm
         self.conv_layers = nn.Sequential(

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stemsplit.models.config import Count, Sources
 from stemsplit.models.recurrent import (
     EmbeddingActivation,
     EmbeddingHead,
@@ -31,14 +32,14 @@ from stemsplit.models.recurrent import (
 
 #: All assignments of clusters to sources are compared: 720 of them.
 MOST_SOURCES = 6
-#: K-means hears the loudest bins only, a tenth of all as in the tutorial's library.
+#: K-means runs on the loudest bins only, a tenth of all as in the tutorial's library.
 LOUDEST = 0.1
-#: K-means settles long before, unless there are no clusters.
+#: K-means converges long before, unless the points form no clusters.
 ITERATIONS = 50
-#: How many times closer to the stems of the segment before another order has to be than that of the
-#: prototypes, in squared distance: 6 dB. An overlap in which not all sources are heard says less.
+#: How many times closer to the stems of the segment before another order must be than that of the
+#: prototypes, in squared distance: 6 dB. An overlap in which a source is silent says less.
 CLEARLY = 4.0
-#: So little a bin weighs at least, so that silence has a mean.
+#: The least weight of a bin, so that silence has a mean.
 WEIGHT_FLOOR = 1e-8
 
 
@@ -46,18 +47,27 @@ WEIGHT_FLOOR = 1e-8
 class DeepClusteringConfig(RecurrentConfig):
     """Wang's network, 32,556,182 parameters: 8 kHz, windows of 32 ms, hops of 8 ms."""
 
-    sources: tuple[str, ...] = ("vocals", "accompaniment")
-    sample_rate: int = 8_000  # Hz
-    segment: int = 240_000  # T: 30 s, because every source has to be heard in a segment
-    n_fft: int = 256
-    hop: int = 64
-    hidden: int = 600
-    embedding: int = 20  # D; Hershey has 40
+    sources: Sources = ("vocals", "accompaniment")
+    sample_rate: Count = 8_000  # Hz
+    segment: Count = 240_000  # T: 30 s, because every source must sound in a segment
+    n_fft: Count = 256
+    hop: Count = 64
+    hidden: Count = 600
+    embedding: Count = 20  # D; Hershey has 40
     embedding_activation: EmbeddingActivation = "sigmoid"  # before the length is 1; Hershey's: tanh
     #: How fast a mask falls with the squared distance from its cluster. The tutorial's library has
     #: 5 for the distance itself; here bins of orthogonal embeddings, the aim of the loss, leave
     #: e^-10 in the other stem.
     sharpness: float = 5.0
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        RecurrentConfig.validate(self)
+        if not 2 <= len(self.sources) <= min(MOST_SOURCES, self.embedding):
+            raise ValueError(
+                f"{len(self.sources)} sources: clusters need 2 of them or more, and no more than "
+                f"{MOST_SOURCES} or the {self.embedding} dimensions of an embedding"
+            )
 
 
 class DeepClustering(RecurrentSeparator):
@@ -70,11 +80,6 @@ class DeepClustering(RecurrentSeparator):
     def __init__(self, config: DeepClusteringConfig) -> None:
         super().__init__(config)
         count, dimensions = len(config.sources), config.embedding
-        if not 2 <= count <= min(MOST_SOURCES, dimensions):
-            raise ValueError(
-                f"{count} sources: clusters need 2 of them or more, and no more than "
-                f"{MOST_SOURCES} or the {dimensions} dimensions of an embedding"
-            )
         self.sharpness = config.sharpness
         self.embedding = EmbeddingHead(
             self.states, self.bins, self.channels, dimensions, config.embedding_activation
@@ -90,9 +95,9 @@ class DeepClustering(RecurrentSeparator):
         about. The gradient of the others reaches the embeddings through the masks; the centres of
         the clusters are taken as given.
         """
-        spectrum, states = self.listen(mix)
+        spectrum, states = self.encode(mix)
         embeddings: Tensor = self.embedding(states)
-        masks = self.masks(embeddings, self.heard(spectrum.abs()))
+        masks = self.masks(embeddings, self.to_bands(spectrum.abs()))
         return {**self.outputs(masks, spectrum, mix.shape[-1]), "embeddings": embeddings}
 
     def masks(self, embeddings: Tensor, magnitudes: Tensor) -> Tensor:
@@ -100,7 +105,7 @@ class DeepClustering(RecurrentSeparator):
 
         The loudest bins by ``magnitudes`` ``(B, C, M, N)`` make the clusters, for all bins.
         """
-        # Half precision would blur what k-means tells apart.
+        # Half precision would blur what k-means distinguishes.
         with torch.autocast(embeddings.device.type, enabled=False):
             points = embeddings.flatten(1, 3)
             with torch.no_grad():
@@ -111,8 +116,8 @@ class DeepClustering(RecurrentSeparator):
     def _cluster(self, points: Tensor, magnitudes: Tensor) -> Tensor:
         """Return the centres ``(B, S, D)`` of ``points`` (B, M, D) with ``magnitudes`` (B, M)."""
         weights, loudest = magnitudes.topk(math.ceil(LOUDEST * magnitudes.shape[1]))
-        heard = points.gather(1, loudest[..., None].expand(-1, -1, points.shape[-1]))
-        return find_clusters(heard, weights, len(self.sources))
+        sample = points.gather(1, loudest[..., None].expand(-1, -1, points.shape[-1]))
+        return find_clusters(sample, weights, len(self.sources))
 
     def order_after(self, before: Tensor, now: Tensor) -> Tensor:
         """Return the order ``(S,)`` in which the stems ``now`` go on as those ``before`` do.
@@ -136,11 +141,11 @@ class DeepClustering(RecurrentSeparator):
         """
         training = self.training
         self.eval()
-        spectrum, states = self.listen(mix)
+        spectrum, states = self.encode(mix)
         embeddings = self.embedding(states)
         self.train(training)
-        loudest = self.heard(self.transform(stems.float()).abs()).argmax(dim=1)
-        magnitudes = self.heard(spectrum.abs())
+        loudest = self.to_bands(self.transform(stems.float()).abs()).argmax(dim=1)
+        magnitudes = self.to_bands(spectrum.abs())
         owned = functional.one_hot(loudest, len(self.sources)) * magnitudes[..., None]
         sums = torch.einsum("bcfns,bcfnd->sd", owned, embeddings)
         means = torch.where(sums.any(1, keepdim=True), sums, self.prototypes)

@@ -10,18 +10,26 @@ The names of the weights are those of the published checkpoints.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    CountOrZero,
+    Sources,
+    at_least,
+    require_groups,
+)
 from stemsplit.models.demucs_layers import (
-    ATTENTION_HEADS,
     EPSILON,
     BidirectionalLSTM,
     centre_trim,
+    require_branches,
     resample,
     residual_branches,
 )
@@ -56,53 +64,35 @@ def pad_evenly(wave: Tensor, length: int) -> Tensor:
     return functional.pad(wave, (missing // 2, missing - missing // 2))
 
 
-def _check(config: DemucsConfig | DemucsV3Config) -> None:
-    """Raise ``ValueError`` for values that give no network."""
-    if not config.sources:
-        raise ValueError("sources must name at least one source")
-    for field in ("sample_rate", "audio_channels", "segment", "channels", "depth"):
-        if getattr(config, field) < 1:
-            raise ValueError(f"{field} must be at least 1, not {getattr(config, field)}")
-    if config.lstm_layers < 0:
-        raise ValueError(f"lstm_layers must be at least 0, not {config.lstm_layers}")
-
-
 # --- 2019: Demucs --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DemucsConfig:
+class DemucsConfig(CheckedConfig):
     """What defines a Demucs of the first generation. The defaults are those of the preprint.
 
     The releases differ in ``skip`` ("add"), v2 also in ``resample``. ``glu``, ``lstm_layers = 0``
     and ``rescale = 0`` are the ablations of the paper's second table.
     """
 
-    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 441_000  # samples: 10 s, which v1 separates at a time; v2 40 s
-    channels: int = 48  # C_1; v1 100 and 64 ("light"), v2 64
-    depth: int = 6  # L
+    sources: Sources = ("drums", "bass", "other", "vocals")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 441_000  # samples: 10 s, which v1 separates at a time; v2 40 s
+    channels: Count = 48  # C_1; v1 100 and 64 ("light"), v2 64
+    depth: Count = 6  # L
     #: How a decoder layer takes up the encoder's output: the preprint concatenates it after a first
     #: convolution, the releases add it before.
     skip: Literal["concatenate", "add"] = "concatenate"
     resample: bool = False  # v2 runs at twice the rate
-    lstm_layers: int = 2  # 0: without
+    lstm_layers: CountOrZero = 2  # 0: without
     glu: bool = True  # False: ReLU, and half of the channels before it
-    rescale: float = RESCALE  # deviation that fresh weights are brought closer to; 0: left alone
-
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        _check(self)
-        if self.skip not in ("concatenate", "add"):
-            raise ValueError(f"skip must be 'concatenate' or 'add', not {self.skip!r}")
-        if self.rescale < 0:
-            raise ValueError(f"rescale must be at least 0, not {self.rescale}")
+    #: Deviation that fresh weights are brought closer to; 0 leaves them alone.
+    rescale: Annotated[float, at_least(0)] = RESCALE
 
 
 class Demucs(SeparationModel):
-    """Encoder, LSTM, decoder; no norm anywhere. Any T, the longer the more the LSTM hears."""
+    """Encoder, LSTM, decoder; no norm anywhere. Any T; a longer one gives the LSTM more context."""
 
     Config = DemucsConfig
     standardised = True
@@ -200,46 +190,36 @@ def _gated(inputs: int, outputs: int, width: int, *, glu: bool) -> tuple[nn.Modu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DemucsV3Config:
+class DemucsV3Config(CheckedConfig):
     """What defines a Demucs of v3. The defaults are those of its authors' training."""
 
-    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 1_940_400  # samples: 44 s
-    channels: int = 64
-    depth: int = 6
+    sources: Sources = ("drums", "bass", "other", "vocals")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 1_940_400  # samples: 44 s
+    channels: Count = 64
+    depth: Count = 6
     gelu: bool = True  # False: ReLU
     resample: bool = True  # runs at twice the rate
     normalize: bool = True  # brings each segment to mean 0 and deviation 1, and back
-    lstm_layers: int = 0  # between encoder and decoder, as in the first generation
+    lstm_layers: CountOrZero = 0  # between encoder and decoder, as in the first generation
     norm_starts: int = 4  # first layer with norms
     norm_groups: int = 4
-    dconv_mode: int = 1  # residual branches in the encoder 1, the decoder 2, both 3, neither 0
+    #: Residual branches in the encoder 1, in the decoder 2, in both 3, in neither 0.
+    dconv_mode: Literal[0, 1, 2, 3] = 1
     dconv_depth: int = 2
     dconv_comp: int = 4  # channels of a layer over those inside its branches
     dconv_attn: int = 4  # first layer with attention in its branches
     dconv_lstm: int = 4  # first layer with an LSTM in its branches
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        _check(self)
-        if self.dconv_mode not in (0, 1, 2, 3):
-            raise ValueError(f"dconv_mode must be 0, 1, 2 or 3, not {self.dconv_mode}")
-        # A decoder layer also normalises what it gives to the layer above.
-        fewest = self.channels * GROWTH ** max(0, self.norm_starts - 1)
-        if self.norm_starts < self.depth and (self.norm_groups < 1 or fewest % self.norm_groups):
-            raise ValueError(f"{fewest} channels do not divide into {self.norm_groups} groups")
+    def validate(self) -> None:
+        """Raise ``ValueError`` where channels do not divide into groups, branches or heads."""
+        if self.norm_starts < self.depth:
+            # A decoder layer also normalises what it gives to the layer above.
+            require_groups(self.channels * GROWTH ** max(0, self.norm_starts - 1), self.norm_groups)
         if self.dconv_mode:
-            check_branches(self.channels, self.depth, self.dconv_comp, self.dconv_attn)
-
-
-def check_branches(channels: int, depth: int, compression: int, attention: int) -> None:
-    """Raise ``ValueError`` where residual branches would have no channels, or not whole heads."""
-    if compression < 1 or channels < compression:
-        raise ValueError(f"dconv_comp of {compression} leaves nothing of {channels} channels")
-    if attention < depth and channels * GROWTH**attention // compression % ATTENTION_HEADS:
-        raise ValueError(f"branches from layer {attention} on have no {ATTENTION_HEADS} heads")
+            for index in range(self.depth):
+                require_branches(self, index, self.channels * GROWTH**index)
 
 
 class DemucsV3(SeparationModel):

@@ -19,11 +19,11 @@ EPSILON = 1e-5
 FREQUENCY_EMBEDDING_WEIGHT = 0.2
 FREQUENCY_EMBEDDING_SCALE = 10.0
 
-#: The recurrent part of a residual branch hears this many frames at a time, every half of them.
+#: The recurrent part of a residual branch runs on so many frames at a time, which overlap by half.
 LSTM_FRAMES = 200
 ATTENTION_HEADS = 4
 ATTENTION_DECAYS = 4
-#: What a frame's score of itself is set to, so that it attends to others where there are any.
+#: What a frame's score of itself is set to, so that it attends to others, if it has any.
 SELF_SCORE = -100.0
 
 # The filter of the published resampling networks (that of julius 0.2).
@@ -47,7 +47,7 @@ def centre_trim(x: Tensor, length: int) -> Tensor:
 
 
 class FrequencyEmbedding(nn.Module):
-    """A learnt vector per row of frequency, so that convolutions can tell high from low.
+    """A learnt vector per row of frequency, so that convolutions can distinguish high from low.
 
     Source: Isik et al. 2020, "PoCoNet", arXiv:2008.04470.
     """
@@ -106,14 +106,14 @@ class ResidualLSTM(BidirectionalLSTM):
         count = math.ceil(frames / step)
         padded = functional.pad(x, (0, (count + 1) * step - frames))
         pieces = padded.unfold(-1, LSTM_FRAMES, step).transpose(1, 2).flatten(0, 1)
-        heard = super().forward(pieces).view(batch, count, channels, LSTM_FRAMES)
+        output = super().forward(pieces).view(batch, count, channels, LSTM_FRAMES)
         edge = step // 2
-        middles = heard[..., edge:-edge].transpose(1, 2).flatten(2)
-        return x + torch.cat([heard[:, 0, :, :edge], middles], dim=-1)[..., :frames]
+        middles = output[..., edge:-edge].transpose(1, 2).flatten(2)
+        return x + torch.cat([output[:, 0, :, :edge], middles], dim=-1)[..., :frames]
 
 
 class LocalAttention(nn.Module):
-    """Attention over time that knows no positions: distance costs, by a slope each frame chooses.
+    """Attention over time without positions: distance costs, by a slope that each frame chooses.
 
     A frame's slope is a sum of ``ATTENTION_DECAYS`` decays of different steepness. No frame attends
     to itself. Source: Défossez 2021, as above.
@@ -121,8 +121,6 @@ class LocalAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        if channels % ATTENTION_HEADS:
-            raise ValueError(f"{channels} channels do not divide into {ATTENTION_HEADS} heads")
         self.content = nn.Conv1d(channels, channels, 1)
         self.query = nn.Conv1d(channels, channels, 1)
         self.key = nn.Conv1d(channels, channels, 1)
@@ -141,7 +139,7 @@ class LocalAttention(nn.Module):
         return x + projected
 
     def _weigh(self, x: Tensor) -> Tensor:
-        """Return how much each frame listens to each: ``(B, heads, N listening, N heard)`` fp32."""
+        """Return how much each frame attends to each: ``(B, heads, N, N attended to)`` fp32."""
         query, key = self._split(self.query(x)), self._split(self.key(x))
         scores = torch.matmul(query.transpose(2, 3), key).float() / math.sqrt(key.shape[2])
         decays = self._split(self.query_decay(x)).float().sigmoid() / 2
@@ -201,6 +199,18 @@ class _Branching(Protocol):
     def dconv_attn(self) -> int: ...
     @property
     def dconv_lstm(self) -> int: ...
+
+
+def require_branches(config: _Branching, index: int, channels: int) -> None:
+    """Raise ``ValueError`` unless branches of layer ``index`` have channels, and whole heads."""
+    if not 1 <= config.dconv_comp <= channels:
+        raise ValueError(f"dconv_comp must be 1 to {channels}, not {config.dconv_comp}")
+    hidden = channels // config.dconv_comp
+    if index >= config.dconv_attn and hidden % ATTENTION_HEADS:
+        raise ValueError(
+            f"branches of layer {index} have {hidden} channels, which do not divide into "
+            f"{ATTENTION_HEADS} heads"
+        )
 
 
 def residual_branches(config: _Branching, index: int, channels: int, init: float) -> DConv:

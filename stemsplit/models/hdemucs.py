@@ -9,15 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import (
+    POWER_OF_2,
+    CheckedConfig,
+    Count,
+    CountOrZero,
+    Sources,
+    at_least,
+    require_groups,
+)
 from stemsplit.models.demucs_layers import (
-    ATTENTION_HEADS,
     FrequencyEmbedding,
+    require_branches,
     residual_branches,
     standardise,
 )
@@ -39,24 +49,25 @@ DCONV_INIT = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HDemucsConfig:
+class HDemucsConfig(CheckedConfig):
     """What defines a Hybrid Demucs. The defaults are those of its authors' training."""
 
-    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 1_940_400  # samples: 44 s
-    channels: int = 48  # of the first encoder layer; each further layer has twice as many
+    sources: Sources = ("drums", "bass", "other", "vocals")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 1_940_400  # samples: 44 s
+    channels: Count = 48  # of the first encoder layer; each further layer has twice as many
     channels_time: int = 0  # the same in the time branch; 0: as many as ``channels``
     depth: int = 6  # layers of encoder and decoder, of which those after the meeting are shared
-    nfft: int = 4096  # samples of the STFT window; the hop is a quarter
-    time_stride: int = 2  # of the shared layers after the meeting
+    #: Samples of the STFT window; the hop is a quarter.
+    nfft: Annotated[int, at_least(32), POWER_OF_2] = 4096
+    time_stride: Count = 2  # of the shared layers after the meeting
     #: True: the spectrogram branch sees and gives real and imaginary parts. False: magnitudes,
     #: and the mixture lends its phase.
     cac: bool = True
     #: Of Wiener filtering behind magnitudes: its iterations (0: none), and whether what all sources
     #: leave of the mixture is a source to it.
-    wiener_iters: int = 0
+    wiener_iters: CountOrZero = 0
     wiener_residual: bool = False
     hybrid_old: bool = False  # some members of ``mdx`` learned with zeros for reflections
     #: Where to cut the frequency axis (shares of it) into bands with weights of their own, in the
@@ -65,52 +76,36 @@ class HDemucsConfig:
     multi_freqs_depth: int = 2
     norm_starts: int = 4  # first layer with norms
     norm_groups: int = 4
-    dconv_mode: int = 1  # residual branches in the encoder 1, the decoder 2, both 3, neither 0
+    #: Residual branches in the encoder 1, in the decoder 2, in both 3, in neither 0.
+    dconv_mode: Literal[0, 1, 2, 3] = 1
     dconv_depth: int = 2
     dconv_comp: int = 4  # channels of a layer over those inside its branches
     dconv_attn: int = 4  # first layer with attention in its branches
     dconv_lstm: int = 4  # first layer with an LSTM in its branches
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if not self.sources:
-            raise ValueError("sources must name at least one source")
-        for field in ("sample_rate", "audio_channels", "segment", "channels", "time_stride"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.wiener_iters < 0 or (self.wiener_iters and self.cac):
-            raise ValueError("wiener_iters are 0 or more, and for magnitudes (cac = false)")
-        if self.nfft < 32 or self.nfft & (self.nfft - 1):
-            raise ValueError(f"nfft must be a power of 2 and at least 32, not {self.nfft}")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        if self.wiener_iters and self.cac:
+            raise ValueError("wiener_iters must be 0 with cac: the filter is for magnitudes")
         if self.depth <= self.meeting:
             raise ValueError(f"branches of nfft {self.nfft} do not meet within {self.depth} layers")
         if self.norm_starts < self.meeting:
-            raise ValueError(f"norms start at layer {self.meeting} or later")
-        if self.dconv_mode not in (0, 1, 2, 3):
-            raise ValueError(f"dconv_mode must be 0, 1, 2 or 3, not {self.dconv_mode}")
+            raise ValueError(f"norm_starts must be at least {self.meeting}, not {self.norm_starts}")
         if any(not low < high for low, high in pairwise((0.0, *self.multi_freqs, 1.0))):
             raise ValueError(f"multi_freqs must rise between 0 and 1, not {self.multi_freqs}")
         if self.multi_freqs and not 0 < self.multi_freqs_depth <= self.meeting:
             raise ValueError(f"multi_freqs_depth must be 1 to {self.meeting}")
-        self._check_division()
-
-    def _check_division(self) -> None:
-        """Raise ``ValueError`` where channels do not divide into groups, branches or heads."""
         for index in range(self.depth):
-            channels = self.widths(index)[0]
-            normalised = [channels, *self.widths(index - 1)] if index >= self.norm_starts else []
-            for count in normalised:
-                if self.norm_groups < 1 or count % self.norm_groups:
-                    raise ValueError(
-                        f"{count} channels do not divide into {self.norm_groups} groups"
-                    )
-            if not self.dconv_mode:
-                continue
-            narrowest = min(self.widths(index))
-            if not 1 <= self.dconv_comp <= narrowest:
-                raise ValueError(f"dconv_comp of {self.dconv_comp} is not 1 to {narrowest}")
-            if index >= self.dconv_attn and channels // self.dconv_comp % ATTENTION_HEADS:
-                raise ValueError(f"branches of layer {index} have no {ATTENTION_HEADS} heads")
+            self._validate_layer(index)
+
+    def _validate_layer(self, index: int) -> None:
+        """Raise ``ValueError`` where channels do not divide into groups, branches or heads."""
+        if index >= self.norm_starts:
+            for channels in (self.widths(index)[0], *self.widths(index - 1)):
+                require_groups(channels, self.norm_groups)
+        if self.dconv_mode:
+            for channels in self.widths(index):
+                require_branches(self, index, channels)
 
     def norm_groups_of(self, index: int) -> int:
         """Return the number of groups in the norms of layer ``index``; 0 where it has no norms."""

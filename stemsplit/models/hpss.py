@@ -18,17 +18,18 @@ from stemsplit.models.classical import (
     running_median,
     shares,
 )
+from stemsplit.models.config import Count, Odd, TwoSources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HPSSConfig(SpectrogramConfig):
     """The numbers of the paper, section 3: 4096 samples, hops of 1024, medians of 17."""
 
-    sources: tuple[str, ...] = ("harmonic", "percussive")
-    n_fft: int = 4096
-    hop: int = 1024
-    harmonic_length: int = 17  # frames of the median along time: 0.4 s
-    percussive_length: int = 17  # bins of the median along frequency: 180 Hz
+    sources: TwoSources = ("harmonic", "percussive")
+    n_fft: Count = 4096
+    hop: Count = 1024
+    harmonic_length: Odd = 17  # frames of the median along time: 0.4 s
+    percussive_length: Odd = 17  # bins of the median along frequency: 180 Hz
     power: float = 2.0  # p of the soft masks
 
 
@@ -39,11 +40,6 @@ class HPSS(SpectrogramSeparator):
 
     def __init__(self, config: HPSSConfig) -> None:
         super().__init__(config)
-        for length in (config.harmonic_length, config.percussive_length):
-            if length < 1 or length % 2 == 0:
-                raise ValueError(f"a median of {length} values has no middle")
-        if len(config.sources) != 2:
-            raise ValueError("there are two sources: the harmonic one and the percussive one")
         self.settings = config
 
     def masks(self, magnitudes: Tensor) -> Tensor:

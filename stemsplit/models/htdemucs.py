@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Sources, at_least
 from stemsplit.models.demucs_layers import EPSILON, FrequencyEmbedding, standardise
 from stemsplit.models.layers import (
     ComplexAsChannels,
@@ -40,29 +42,23 @@ MAX_PERIOD = 10_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HTDemucsConfig:
+class HTDemucsConfig(CheckedConfig):
     """What defines an HTDemucs. The defaults are those of the published ``htdemucs`` (955717e8)."""
 
-    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 343_980  # samples: 39/5 s, on which it was trained
-    channels: int = 48  # of the first encoder layer; each further layer has twice as many
-    depth: int = 4  # layers of each encoder and decoder
+    sources: Sources = ("drums", "bass", "other", "vocals")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 343_980  # samples: 39/5 s, on which it was trained
+    #: Of the first encoder layer; each further layer has twice as many.
+    channels: Annotated[int, at_least(DCONV_COMPRESSION)] = 48
+    depth: Count = 4  # layers of each encoder and decoder
     nfft: int = 4096  # samples of the STFT window; the hop is a quarter
     bottom_channels: int = 512  # width of the transformer; 0 (htdemucs_6s): that of the last layer
-    t_layers: int = 5  # even ones attend to their own branch, odd ones to the other
-    t_heads: int = 8
+    t_layers: Count = 5  # even ones attend to their own branch, odd ones to the other
+    t_heads: Count = 8
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if not self.sources:
-            raise ValueError("sources must name at least one source")
-        for field in ("sample_rate", "audio_channels", "segment", "depth", "t_layers", "t_heads"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.channels < DCONV_COMPRESSION:
-            raise ValueError(f"channels must be at least {DCONV_COMPRESSION}, not {self.channels}")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
         # The last encoder layer must have more rows to convolve than its kernel is long.
         if self.rows * STRIDE <= KERNEL_SIZE or self.nfft % (2 * STRIDE**self.depth):
             raise ValueError(f"an nfft of {self.nfft} does not divide into {self.depth} layers")

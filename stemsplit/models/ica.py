@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, TwoSources
 
 #: Rotations from which the best is taken as a start, of a quarter turn. Two sources as far left as
 #: right are otherwise a place from which the iteration never leaves.
@@ -30,12 +31,12 @@ VARIANCE_FLOOR = 1e-10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ICAConfig:
+class ICAConfig(CheckedConfig):
     """A place for each source that holds for half a minute."""
 
-    sources: tuple[str, ...] = ("source_1", "source_2")
-    sample_rate: int = 44_100  # Hz
-    segment: int = 1_323_000  # frames of audio: 30 s
+    sources: TwoSources = ("source_1", "source_2")
+    sample_rate: Count = 44_100  # Hz
+    segment: Count = 1_323_000  # frames of audio: 30 s
 
 
 class ICA(SeparationModel):
@@ -46,8 +47,6 @@ class ICA(SeparationModel):
 
     def __init__(self, config: ICAConfig) -> None:
         super().__init__(config, channels=2)
-        if len(config.sources) != 2:
-            raise ValueError("two channels carry two sources")
 
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""

@@ -179,8 +179,8 @@ class DConv(nn.Module):
     """Residual branches of dilated convolutions over time, in a narrow space.
 
     Branch ``d`` is: convolution (kernel 3, dilation 2^d) to ``channels / compression``, GroupNorm
-    of one group, GELU, 1x1 convolution to twice the channels, GroupNorm, GLU, LayerScale. What
-    ``inside`` makes for a number of channels stands after the GELU.
+    of one group, GELU, 1x1 convolution to twice the channels, GroupNorm, GLU, LayerScale. The
+    modules that ``inside`` returns for a number of channels follow the GELU.
     Source: Défossez 2021, as above.
     """
 

@@ -1,4 +1,4 @@
-"""Mask Inference: BLSTM layers that tell directly how much of each bin belongs to each source.
+"""Mask Inference: BLSTM layers that directly say how much of each bin belongs to each source.
 
 H. Erdogan, J. R. Hershey, S. Watanabe, J. Le Roux, "Phase-sensitive and recognition-boosted speech
 separation using deep recurrent neural networks", ICASSP 2015; Z.-Q. Wang, J. Le Roux,
@@ -17,7 +17,7 @@ from stemsplit.models.recurrent import MaskHead, MaskingConfig, RecurrentSeparat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskInferenceConfig(MaskingConfig):
-    """The tutorial's network as it stands in `RecurrentConfig`: vocals, 7,990,459 parameters."""
+    """The tutorial's network, as `RecurrentConfig` has it: vocals, 7,990,459 parameters."""
 
 
 class MaskInference(RecurrentSeparator):
@@ -35,5 +35,5 @@ class MaskInference(RecurrentSeparator):
         Magnitudes are those of the mixture under the masks: what the published network compares
         with the magnitudes of the true sources.
         """
-        spectrum, states = self.listen(mix)
+        spectrum, states = self.encode(mix)
         return self.outputs(self.mask(states), spectrum, mix.shape[-1])

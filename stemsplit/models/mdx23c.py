@@ -3,7 +3,7 @@
 The network is TFC-TDF v3, which its authors (KUIELab) trained for the Music Demixing challenge of
 2023 and the community took over: M. Kim, J. H. Lee, S. Jung 2023, "Sound Demixing Challenge 2023
 Music Demixing Track Technical Report: TFC-TDF-UNet v3", arXiv:2306.09382. All channels of the
-spectrogram, real and imaginary parts, are cut into sub-bands that stand side by side as channels.
+spectrogram, real and imaginary parts, are cut into sub-bands, which become channels.
 
 The names of the weights are those of the published checkpoints. In the code, maps are
 ``(B, C, N, F)``: frequency comes last, as the linear layers need it.
@@ -19,6 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    CountOrZero,
+    Sources,
+    WindowLength,
+    require_hop,
+)
 from stemsplit.models.layers import istft, stft
 from stemsplit.types import Window
 
@@ -27,43 +35,33 @@ _ELU = re.compile(r"elu(\d+(\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MDX23CConfig:
+class MDX23CConfig(CheckedConfig):
     """What defines an MDX23C.
 
     The defaults are those of ``MDX23C-8KFFT-InstVoc_HQ``, but for the names of its sources.
     """
 
-    sources: tuple[str, ...] = ("vocals", "other")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 261_120  # samples: 256 frames
+    sources: Sources = ("vocals", "other")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 261_120  # samples: 256 frames
     standardised: bool = False  # the song
-    n_fft: int = 8192  # samples of the STFT window
-    hop_length: int = 1024  # samples
-    bins: int = 4096  # that the network hears and gives, from the lowest; the others are silent
-    subbands: int = 4
-    scales: int = 5  # halvings of the map
+    n_fft: WindowLength = 8192  # samples of the STFT window
+    hop_length: Count = 1024  # samples
+    bins: Count = 4096  # that go in and come out, from the lowest; the others are silent
+    subbands: Count = 4
+    scales: CountOrZero = 5  # halvings of the map
     scale: tuple[int, int] = (2, 2)  # by what a scale divides frames and bins
-    blocks_per_scale: int = 2
-    channels: int = 128  # at the widest map
-    growth: int = 128  # channels more at each scale
-    bottleneck_factor: int = 4  # width of a map over that of the linear layers' middle
+    blocks_per_scale: Count = 2
+    channels: Count = 128  # at the widest map
+    growth: CountOrZero = 128  # channels more at each scale
+    bottleneck_factor: Count = 4  # width of a map over that of the linear layers' middle
     norm: str = "InstanceNorm"  # or BatchNorm, or GroupNorm and the number of groups
     activation: str = "gelu"  # or relu, or elu and its alpha
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if not self.sources:
-            raise ValueError("sources must name at least one source")
-        counts = ("sample_rate", "audio_channels", "segment", "bins", "subbands", "channels")
-        for field in (*counts, "blocks_per_scale", "bottleneck_factor"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        for field in ("scales", "growth"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field} must not be negative: {getattr(self, field)}")
-        if self.n_fft < 4 or self.n_fft % 2 or not 0 < self.hop_length <= self.n_fft // 2:
-            raise ValueError(f"no STFT has a window of {self.n_fft}, a hop of {self.hop_length}")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop_length, self.n_fft)
         if self.bins > self.n_fft // 2 + 1:
             raise ValueError(f"a window of {self.n_fft} samples has no {self.bins} bins")
         if len(self.scale) != 2 or min(self.scale) < 1:
@@ -72,7 +70,7 @@ class MDX23CConfig:
             reason = f"{self.subbands} sub-bands of {self.scales} scales"
             raise ValueError(f"{self.bins} bins cannot be cut into {reason}")
         if self.bins // (self.subbands * self.scale[1] ** self.scales) < self.bottleneck_factor:
-            raise ValueError(f"a bottleneck_factor of {self.bottleneck_factor} leaves nothing")
+            raise ValueError(f"a bottleneck_factor of {self.bottleneck_factor} leaves no values")
         _norm(self, self.channels)
         _activation(self)
 
@@ -99,7 +97,7 @@ class MDX23C(SeparationModel):
             self.encoder_blocks.append(EncoderBlock(config, width, bins))
             self.decoder_blocks.insert(0, DecoderBlock(config, width, bins))
             width, bins = width + config.growth, bins // config.scale[1]
-        self.bottleneck_block = Blocks(config, width, width, bins)
+        self.bottleneck_block = TFCTDFStack(config, width, width, bins)
         self.final_conv = nn.Sequential(
             nn.Conv2d(config.channels + parts, config.channels, 1, bias=False),
             _activation(config),
@@ -118,8 +116,8 @@ class MDX23C(SeparationModel):
         padded = (frames - 1) * hop_length
         wave = functional.pad(mix.float(), (0, padded - samples))
         spectrum = stft(wave, self.settings.n_fft, hop_length)
-        heard = spectrum[..., : self.settings.bins, :]
-        stems = self._separate(heard.contiguous())
+        low = spectrum[..., : self.settings.bins, :]
+        stems = self._separate(low.contiguous())
         stems = functional.pad(stems, (0, 0, 0, spectrum.shape[-2] - self.settings.bins))
         return istft(stems, self.settings.n_fft, hop_length, padded)[..., :samples]
 
@@ -157,7 +155,7 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, config: MDX23CConfig, channels: int, bins: int) -> None:
         super().__init__()
-        self.tfc_tdf = Blocks(config, channels, channels, bins)
+        self.tfc_tdf = TFCTDFStack(config, channels, channels, bins)
         self.downscale = Resampling(config, channels, channels + config.growth, nn.Conv2d)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,7 +170,7 @@ class DecoderBlock(nn.Module):
     def __init__(self, config: MDX23CConfig, channels: int, bins: int) -> None:
         super().__init__()
         self.upscale = Resampling(config, channels + config.growth, channels, nn.ConvTranspose2d)
-        self.tfc_tdf = Blocks(config, 2 * channels, channels, bins)
+        self.tfc_tdf = TFCTDFStack(config, 2 * channels, channels, bins)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return the map ``(B, C, N, F)`` at this scale; ``skip`` is shaped alike."""
@@ -202,13 +200,13 @@ class Resampling(nn.Module):
         return resampled
 
 
-class Blocks(nn.Module):
+class TFCTDFStack(nn.Module):
     """The blocks at one scale, of which only the first changes the number of channels."""
 
     def __init__(self, config: MDX23CConfig, channels_in: int, channels: int, bins: int) -> None:
         super().__init__()
         widths = [channels_in, *[channels] * (config.blocks_per_scale - 1)]
-        self.blocks = nn.ModuleList(Block(config, width, channels, bins) for width in widths)
+        self.blocks = nn.ModuleList(TFCTDFBlock(config, width, channels, bins) for width in widths)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C', N, F)`` of ``x`` ``(B, C, N, F)``."""
@@ -217,7 +215,7 @@ class Blocks(nn.Module):
         return x
 
 
-class Block(nn.Module):
+class TFCTDFBlock(nn.Module):
     """A convolution, linear layers over frequency beside it, a convolution; a shortcut over all.
 
     In the paper's words, time-frequency convolutions (TFC) and a time-distributed fully-connected
@@ -263,7 +261,7 @@ def _norm(config: MDX23CConfig, channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels)
     if groups and channels % int(groups[1]) == 0:
         return nn.GroupNorm(int(groups[1]), channels)
-    raise ValueError(f"norm {config.norm!r} is none for {channels} channels")
+    raise ValueError(f"norm {config.norm!r} is unknown, or not for {channels} channels")
 
 
 def _activation(config: MDX23CConfig) -> nn.Module:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from stemsplit.models.config import Count
 from stemsplit.models.mel import mel_edges
 from stemsplit.models.roformer import Roformer, RoformerConfig
 
@@ -20,15 +21,13 @@ class MelBandRoformerConfig(RoformerConfig):
     The defaults are those of ``MelBandRoformer.ckpt``, the vocals network by Kimberley Jensen.
     """
 
-    depth: int = 6
-    num_bands: int = 60
-    mask_layers: int = 3
+    depth: Count = 6
+    num_bands: Count = 60
+    mask_layers: Count = 3
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        RoformerConfig.__post_init__(self)
-        if self.num_bands < 1:
-            raise ValueError(f"num_bands must be at least 1, not {self.num_bands}")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        RoformerConfig.validate(self)
         mel_bands(self.num_bands, self.n_fft, self.sample_rate)
 
 

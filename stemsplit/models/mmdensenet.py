@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, CountOrZero, Sources, require_hop
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.wiener import wiener
 
@@ -26,15 +27,25 @@ SCALE_EPSILON = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BandConfig:
+class BandConfig(CheckedConfig):
     """The network of one band. A stage is a dense block; the middle one is the deepest."""
 
-    bins: int  # F that it hears
-    features: int = 32  # maps of the first convolution
+    bins: Count  # F of its input
+    features: Count = 32  # maps of the first convolution
     kernel: tuple[int, int] = (3, 3)  # of bins and frames
     growth: tuple[int, ...]  # k: maps that each layer adds, by stage
-    layers: tuple[int, ...]  # L, by stage; 0 where there is nothing but a recurrent layer
+    layers: tuple[int, ...]  # L, by stage; 0 where a stage is its recurrent layer alone
     lstm: tuple[int, ...] = ()  # units of the recurrent layer after each stage; 0 is none
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        stages = len(self.growth)
+        if stages % 2 == 0 or len(self.layers) != stages or len(self.lstm) not in (0, stages):
+            raise ValueError(f"growth, layers and lstm must have one odd length, not {stages}")
+        for stage, layers in enumerate(self.layers):
+            recurrent = stage < len(self.lstm) and self.lstm[stage] > 0
+            if layers < 1 and not recurrent:
+                raise ValueError("a stage must have a layer, or units of a recurrent one")
 
 
 #: The table of the paper.
@@ -42,15 +53,15 @@ FULL_2017 = BandConfig(bins=1025, kernel=(4, 3), growth=7 * (6,), layers=(2, 2, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MMDenseNetConfig:
+class MMDenseNetConfig(CheckedConfig):
     """The network of 2017. Its table is that of the paper; 339,468 parameters for a source."""
 
-    sources: tuple[str, ...] = ("vocals", "drums", "bass", "other")
-    sample_rate: int = 44_100  # Hz
-    channels: int = 2
-    segment: int = 300 * 1024  # T heard at a time: one excerpt of the Wiener filter, 7 s
-    n_fft: int = 2048  # samples of the window
-    hop: int = 1024
+    sources: Sources = ("vocals", "drums", "bass", "other")
+    sample_rate: Count = 44_100  # Hz
+    channels: Literal[1, 2] = 2
+    segment: Count = 300 * 1024  # T at a time: one excerpt of the Wiener filter, 7 s
+    n_fft: Count = 2048  # samples of the window
+    hop: Count = 1024
     #: From low to high.
     bands: tuple[BandConfig, ...] = (
         BandConfig(bins=512, kernel=(4, 3), growth=(14,) + 6 * (16,), layers=7 * (4,)),
@@ -62,32 +73,15 @@ class MMDenseNetConfig:
     final_layers: int = 2
     final_kernel: tuple[int, int] = (2, 1)
     final_dilated: bool = False
-    iterations: int = 1  # of the Wiener filter; 0 keeps the phase of the mixture
+    iterations: CountOrZero = 1  # of the Wiener filter; 0 keeps the phase of the mixture
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if not self.sources or not self.bands:
-            raise ValueError("a source and a band are the least a network has")
-        if self.channels not in (1, 2):
-            raise ValueError(f"channels must be 1 or 2, not {self.channels}")
-        if not 0 < self.hop <= self.n_fft // 2 or self.segment < 1:
-            raise ValueError(f"hop {self.hop} is not within half a window of {self.n_fft}")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop, self.n_fft)
         if self.full.bins != sum(band.bins for band in self.bands):
             raise ValueError(f"the bands do not have {self.full.bins} bins together")
         if self.full.bins != self.n_fft // 2 + 1:
             raise ValueError(f"a window of {self.n_fft} does not have {self.full.bins} bins")
-        for band in (*self.bands, self.full):
-            _check_stages(band)
-
-
-def _check_stages(band: BandConfig) -> None:
-    stages = len(band.growth)
-    if stages % 2 == 0 or len(band.layers) != stages or len(band.lstm) not in (0, stages):
-        raise ValueError(f"growth, layers and lstm must have one odd length, not {stages}")
-    for stage, layers in enumerate(band.layers):
-        recurrent = stage < len(band.lstm) and band.lstm[stage] > 0
-        if layers < 1 and not recurrent:
-            raise ValueError("a stage must have a layer, or units of a recurrent one")
 
 
 def read_bands(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +126,7 @@ class SameConvolution(nn.Conv2d):
 
 
 class DenseBlock(nn.Module):
-    """Layers of which each hears all before it, and adds ``growth`` maps; the last ones come out.
+    """Layers that each take the maps of all layers before and add ``growth``; the last come out.
 
     A layer gives to all that follow at once: its convolution has maps for each of them, which add
     up there. So norm and ReLU are applied once to what a layer gives, and nothing is concatenated.
@@ -240,9 +234,9 @@ class MDenseNet(nn.Module):
             if index > depth:
                 self.ups.append(Up(width))
                 width += skips.pop()
-            # A stage on the way down hears bins in pairs; the last may be zeros.
-            heard = 2 * bins[level + 1] if index < depth else bins[level]
-            stage = Stage(width, heard, config, index)
+            # A stage on the way down takes bins in pairs; the last may be zeros.
+            rows = 2 * bins[level + 1] if index < depth else bins[level]
+            stage = Stage(width, rows, config, index)
             self.stages.append(stage)
             width = stage.outputs
             if index < depth:
@@ -283,7 +277,7 @@ class Source(nn.Module):
         # Above 0, because a ReLU that is shut from the start learns nothing.
         self.output_mean = nn.Parameter(torch.ones(total))
         self.output_scale = nn.Parameter(torch.ones(total))
-        # Bands stand above each other, so that all have as many maps as the richest.
+        # Bands are stacked along the bins, so that all need as many maps as the richest.
         width = max(_last_width(band) for band in config.bands)
         self.bands = nn.ModuleList(MDenseNet(band, config.channels, width) for band in config.bands)
         self.full = MDenseNet(config.full, config.channels)
@@ -342,10 +336,10 @@ class MMDenseNet(SeparationModel):
         # The least that can be reflected at its ends.
         missing = max(0, settings.n_fft // 2 + 1 - samples)
         mixture = stft(functional.pad(mix.float(), (0, missing)), settings.n_fft, settings.hop)
-        heard = mixture.abs()
-        magnitudes = torch.stack([network(heard) for network in self.networks], dim=1)
+        inputs = mixture.abs()
+        magnitudes = torch.stack([network(inputs) for network in self.networks], dim=1)
         with torch.autocast(mix.device.type, enabled=False):
-            # One source alone has none to be told from.
+            # The filter has nothing to do for a single source.
             filtered = not self.training and len(self.sources) > 1
             separated = wiener(
                 magnitudes, mixture, iterations=settings.iterations if filtered else 0

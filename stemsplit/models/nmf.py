@@ -19,6 +19,7 @@ from stemsplit.models.classical import (
     running_median,
     shares,
 )
+from stemsplit.models.config import Count, Odd, TwoSources
 
 #: Beside magnitudes whose mean is 1.
 FLOOR = 1e-9
@@ -30,12 +31,12 @@ POWER = 2.0
 class NMFConfig(SpectrogramConfig):
     """Windows of 46 ms; as many parts as a loop of music has notes and drums."""
 
-    sources: tuple[str, ...] = ("harmonic", "percussive")
-    parts: int = 30  # K
-    iterations: int = 100
+    sources: TwoSources = ("harmonic", "percussive")
+    parts: Count = 30  # K
+    iterations: Count = 100
     seed: int = 0  # of what the updates start from
-    #: Frames (0.2 s) and bins (370 Hz) of the medians that tell notes from drums.
-    median: int = 17
+    #: Frames (0.2 s) and bins (370 Hz) of the medians that distinguish notes from drums.
+    median: Odd = 17
 
 
 class NMF(SpectrogramSeparator):
@@ -45,10 +46,6 @@ class NMF(SpectrogramSeparator):
 
     def __init__(self, config: NMFConfig) -> None:
         super().__init__(config)
-        if config.parts < 1 or config.iterations < 1 or config.median % 2 == 0:
-            raise ValueError("parts and iterations are 1 at least, and the median is of odd length")
-        if len(config.sources) != 2:
-            raise ValueError("there are two sources: the harmonic one and the percussive one")
         self.settings = config
 
     def masks(self, magnitudes: Tensor) -> Tensor:

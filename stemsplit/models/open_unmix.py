@@ -11,12 +11,14 @@ spectrogram.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, CountOrZero, Even, Sources, require_hop
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.wiener import EXCERPT, wiener
 
@@ -24,38 +26,28 @@ DROPOUT = 0.4  # between the layers of the BLSTM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenUnmixConfig:
+class OpenUnmixConfig(CheckedConfig):
     """The published ``umx`` and ``umxhq``; ``umxl`` has a ``hidden`` of 1024."""
 
     #: With ``residual``, the last one is what the targets before it leave of the mixture.
-    sources: tuple[str, ...] = ("vocals", "drums", "bass", "other")
+    sources: Sources = ("vocals", "drums", "bass", "other")
     residual: bool = False
-    sample_rate: int = 44_100  # Hz
-    channels: int = 2
-    #: T heard at a time: 8 excerpts of the Wiener filter, 56 s. See `OpenUnmix`.
-    segment: int = 8 * EXCERPT * 1024
-    n_fft: int = 4096  # samples of the window
-    hop: int = 1024
-    bandwidth: int = 16_000  # Hz that the networks hear
-    hidden: int = 512  # half of it in each direction of the BLSTM
-    layers: int = 3
-    iterations: int = 1  # of expectation maximisation; 0 keeps the phase of the mixture
+    sample_rate: Count = 44_100  # Hz
+    channels: Literal[1, 2] = 2
+    #: T at a time: 8 excerpts of the Wiener filter, 56 s. See `OpenUnmix`.
+    segment: Count = 8 * EXCERPT * 1024
+    n_fft: Count = 4096  # samples of the window
+    hop: Count = 1024
+    bandwidth: Count = 16_000  # Hz, up to which the networks see the mixture
+    hidden: Even = 512  # half of it in each direction of the BLSTM
+    layers: Count = 3
+    iterations: CountOrZero = 1  # of expectation maximisation; 0 keeps the phase of the mixture
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        for field in ("sample_rate", "segment", "bandwidth", "layers"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.channels not in (1, 2):
-            raise ValueError(f"channels must be 1 or 2, not {self.channels}")
-        if self.hidden < 2 or self.hidden % 2:
-            raise ValueError(f"hidden must be even, not {self.hidden}")
-        if not 0 < self.hop <= self.n_fft // 2:
-            raise ValueError(f"hop {self.hop} is not within half a window of {self.n_fft}")
-        if self.iterations < 0:
-            raise ValueError(f"iterations must be at least 0, not {self.iterations}")
-        if len(self.sources) < (2 if self.residual or self.iterations else 1):
-            raise ValueError("there must be two sources for a filter to tell apart, or a residual")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop, self.n_fft)
+        if (self.residual or self.iterations) and len(self.sources) < 2:
+            raise ValueError("sources must name at least two sources for a filter, or a residual")
 
     @property
     def bins(self) -> int:
@@ -63,7 +55,7 @@ class OpenUnmixConfig:
         return self.n_fft // 2 + 1
 
     @property
-    def heard_bins(self) -> int:
+    def input_bins(self) -> int:
         """Bins up to ``bandwidth``."""
         return min(self.bins, self.bandwidth * self.n_fft // self.sample_rate + 1)
 
@@ -73,14 +65,14 @@ class Target(nn.Module):
 
     def __init__(self, config: OpenUnmixConfig) -> None:
         super().__init__()
-        self.heard = config.heard_bins
+        self.input_bins = config.input_bins
         hidden, channels, bins = config.hidden, config.channels, config.bins
         # Published weights hold the mean with its sign turned, and the inverse of the deviation.
-        self.input_mean = nn.Parameter(torch.zeros(self.heard))
-        self.input_scale = nn.Parameter(torch.ones(self.heard))
+        self.input_mean = nn.Parameter(torch.zeros(self.input_bins))
+        self.input_scale = nn.Parameter(torch.ones(self.input_bins))
         self.output_mean = nn.Parameter(torch.ones(bins))
         self.output_scale = nn.Parameter(torch.ones(bins))
-        self.fc1 = nn.Linear(channels * self.heard, hidden, bias=False)
+        self.fc1 = nn.Linear(channels * self.input_bins, hidden, bias=False)
         self.bn1 = nn.BatchNorm1d(hidden)
         self.lstm = nn.LSTM(
             hidden,
@@ -97,8 +89,8 @@ class Target(nn.Module):
     def forward(self, magnitudes: Tensor) -> Tensor:
         """Return magnitudes ``(N, B, C, F)`` fp32 of the source in ``magnitudes``."""
         frames, batch = magnitudes.shape[:2]
-        heard = (magnitudes[..., : self.heard] + self.input_mean) * self.input_scale
-        x = torch.tanh(self.bn1(self.fc1(heard.reshape(frames * batch, -1))))
+        x = (magnitudes[..., : self.input_bins] + self.input_mean) * self.input_scale
+        x = torch.tanh(self.bn1(self.fc1(x.reshape(frames * batch, -1))))
         context = self.lstm(x.view(frames, batch, -1))[0].view(frames * batch, -1)
         x = functional.relu(self.bn2(self.fc2(torch.cat([x, context], dim=-1))))
         x = self.bn3(self.fc3(x)).float().view(magnitudes.shape)
@@ -108,10 +100,9 @@ class Target(nn.Module):
 class OpenUnmix(SeparationModel):
     """A `Target` for each source, and the Wiener filter over all.
 
-    The reference runs its BLSTM over a whole song. Here it hears a segment of 56 s at a time, which
-    overlaps the next one by 14 s, and fades over what they share: memory does not grow with the
-    song. Every segment starts where an excerpt of the filter does; the last one hears as much of
-    what is before it as that allows.
+    The reference runs its BLSTM over a whole song. Here it runs on segments of 56 s, which overlap
+    by 14 s and fade into each other: memory does not grow with the song. Every segment starts where
+    an excerpt of the filter does; the last one reaches back as far as that allows.
 
     Measured on 78 s of real songs against the BLSTM over the whole, with random weights: 83 dB (82
     with the weights of the BLSTM doubled), 140 dB in the first 30 s; 153 dB for a song of 20 s,
@@ -157,5 +148,5 @@ class OpenUnmix(SeparationModel):
 
     def magnitudes(self, mixture: Tensor) -> Tensor:
         """Return magnitudes ``(B, S, C, F, N)`` of the targets in ``mixture`` ``(B, C, F, N)``."""
-        heard = mixture.permute(3, 0, 1, 2).contiguous()
-        return torch.stack([target(heard).permute(1, 2, 3, 0) for target in self.targets], dim=1)
+        frames = mixture.permute(3, 0, 1, 2).contiguous()
+        return torch.stack([target(frames).permute(1, 2, 3, 0) for target in self.targets], dim=1)

@@ -6,20 +6,21 @@ Source Separation", ISMIR 2020; E. Manilow, P. Seetharaman, B. Pardo, "The North
 Source Separation Library", ISMIR 2018.
 
 Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
-spectrogram, ``M`` bins as the layers hear them (``F``, or bands of the mel scale), ``H`` what the
+spectrogram, ``M`` inputs of the layers (``F`` bins, or bands of the mel scale), ``H`` what the
 BLSTM layers give for a frame, ``D`` dimensions of an embedding.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, CountOrZero, Sources, require_hop
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.mel import mel_triangles
 
@@ -32,24 +33,28 @@ EmbeddingActivation: TypeAlias = Literal["sigmoid", "tanh"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecurrentConfig:
+class RecurrentConfig(CheckedConfig):
     """The tutorial's network for one voice: mono, 16 kHz, windows of 32 ms, hops of 8 ms."""
 
-    sources: tuple[str, ...] = ("vocals",)
-    sample_rate: int = 16_000  # Hz
-    channels: int = 1
-    #: T heard at a time, 10 s: trained on 3 to 5 s, BLSTM layers gain from context.
-    segment: int = 160_000
-    n_fft: int = 512  # samples of the window, the square root of a Hann window
-    hop: int = 128
-    hidden: int = 300  # H / 2: cells of a layer in each direction
-    layers: int = 4
+    sources: Sources = ("vocals",)
+    sample_rate: Count = 16_000  # Hz
+    channels: Count = 1
+    #: T at a time, 10 s: trained on 3 to 5 s, BLSTM layers gain from context.
+    segment: Count = 160_000
+    n_fft: Count = 512  # samples of the window, the square root of a Hann window
+    hop: Count = 128
+    hidden: Count = 300  # H / 2: cells of a layer in each direction
+    layers: Count = 4
     dropout: float = 0.3  # after every layer but the last
     #: One scale and shift for each bin, as in the tutorial's own Mask Inference; else one for all.
     norm_per_bin: bool = False
-    #: Bands of the mel scale that are heard and masked in place of the bins, as Luo has them; 0 is
+    #: Bands of the mel scale that go in and are masked in place of the bins, as Luo has them; 0 is
     #: none. A bin's mask is that of the bands it is in, by how much it is in them.
-    mel_bands: int = 0
+    mel_bands: CountOrZero = 0
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop, self.n_fft)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,12 @@ class MaskingConfig(RecurrentConfig):
 
     #: Wang compares these three; softmax masks of all sources sum to 1, clipped ones end at 1.
     mask_activation: MaskActivation = "sigmoid"
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        RecurrentConfig.validate(self)
+        if self.mask_activation == "softmax" and len(self.sources) < 2:
+            raise ValueError("sources must name at least two sources for a softmax between them")
 
 
 class LevelNorm(nn.Module):
@@ -123,10 +134,6 @@ class MaskHead(Head):
     def __init__(self, config: MaskingConfig, states: int, bins: int) -> None:
         super().__init__(states, bins, config.channels, len(config.sources))
         self.activation = config.mask_activation
-        if self.activation not in get_args(MaskActivation):
-            raise ValueError(f"mask_activation {self.activation!r} is unknown")
-        if self.activation == "softmax" and len(config.sources) < 2:
-            raise ValueError("softmax shares a bin between sources; there is one only")
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the masks ``(B, S, C, M, N)``, 0 to 1, of ``states`` ``(B, N, H)``."""
@@ -140,11 +147,14 @@ class EmbeddingHead(Head):
     """A place on the unit sphere for each bin: bins of one source come close to each other."""
 
     def __init__(
-        self, states: int, bins: int, channels: int, dimensions: int, activation: str = "sigmoid"
+        self,
+        states: int,
+        bins: int,
+        channels: int,
+        dimensions: int,
+        activation: EmbeddingActivation,
     ) -> None:
         super().__init__(states, bins, channels, dimensions)
-        if activation not in get_args(EmbeddingActivation):
-            raise ValueError(f"embedding_activation {activation!r} is unknown")
         self.activation = activation
 
     def forward(self, states: Tensor) -> Tensor:
@@ -154,7 +164,7 @@ class EmbeddingHead(Head):
         return functional.normalize(values, dim=-1)
 
 
-class RecurrentSeparator(SeparationModel):
+class RecurrentSeparator(SeparationModel, abstract=True):
     """A spectrogram, its levels through BLSTM layers, and masks on it with the mixture's phase.
 
     A subclass adds heads and makes masks of what they give.
@@ -164,10 +174,6 @@ class RecurrentSeparator(SeparationModel):
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
-        if not 0 < config.hop <= config.n_fft // 2:
-            raise ValueError(f"hop {config.hop} is not within half a window of {config.n_fft}")
-        if config.segment < 1 or config.layers < 1 or not config.sources:
-            raise ValueError("a segment, a layer and a source are the least a network has")
         self.n_fft = config.n_fft
         self.hop = config.hop
         self.bins = config.mel_bands or config.n_fft // 2 + 1  # M
@@ -200,8 +206,8 @@ class RecurrentSeparator(SeparationModel):
         window = self._window(spectrum)
         return istft(spectrum, self.n_fft, self.hop, whole, window=window)[..., :samples]
 
-    def heard(self, magnitudes: Tensor) -> Tensor:
-        """Return ``magnitudes`` ``(..., F, N)`` as the layers hear them: ``(..., M, N)``.
+    def to_bands(self, magnitudes: Tensor) -> Tensor:
+        """Return ``magnitudes`` ``(..., F, N)`` as the layers take them: ``(..., M, N)``.
 
         The magnitude of a band is the mean of its bins, by how much they are in it.
         """
@@ -210,7 +216,7 @@ class RecurrentSeparator(SeparationModel):
         with torch.autocast(magnitudes.device.type, enabled=False):
             return (self.bands / self.bands.sum(1, keepdim=True)) @ magnitudes.float()
 
-    def spread(self, masks: Tensor) -> Tensor:
+    def to_bins(self, masks: Tensor) -> Tensor:
         """Return ``masks`` ``(..., M, N)`` for the bins: ``(..., F, N)``."""
         if not self.bands.numel():
             return masks
@@ -226,13 +232,13 @@ class RecurrentSeparator(SeparationModel):
         levels = 10 * scaled.square().clamp(min=POWER_FLOOR).log10()
         return levels.permute(0, 3, 2, 1).flatten(2)
 
-    def listen(self, mix: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, mix: Tensor) -> tuple[Tensor, Tensor]:
         """Return the spectrum ``(B, C, F, N)`` of ``mix`` ``(B, C, T)`` and the states of it.
 
         The states ``(B, N, H)`` are what the BLSTM layers make of the levels.
         """
         spectrum = self.transform(mix.float())
-        levels = self.normalization(self.levels(self.heard(spectrum.abs())))
+        levels = self.normalization(self.levels(self.to_bands(spectrum.abs())))
         return spectrum, self.recurrent_stack(levels)
 
     def outputs(self, masks: Tensor, spectrum: Tensor, samples: int) -> dict[str, Tensor]:
@@ -240,7 +246,7 @@ class RecurrentSeparator(SeparationModel):
 
         That is what ``masks`` ``(B, S, C, M, N)`` make of ``spectrum`` (B, C, F, N); T = samples.
         """
-        masks = self.spread(masks)
+        masks = self.to_bins(masks)
         return {
             "sources": self.restore(masks * spectrum[:, None], samples),
             "masks": masks,

@@ -8,12 +8,14 @@ else each time is lost, is a model of what repeats.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from stemsplit.models.classical import SpectrogramConfig, SpectrogramSeparator
+from stemsplit.models.config import Count, TwoSources, at_least
 
 #: Frames whose neighbours are gathered at once: 64 of a minute of stereo take 30 MB.
 BLOCK = 64
@@ -24,14 +26,14 @@ NORM_FLOOR = 1e-12
 class RepetSimConfig(SpectrogramConfig):
     """The numbers of the paper, section 3.1, but with windows of a power of two: 46 ms, not 40."""
 
-    sources: tuple[str, ...] = ("vocals", "accompaniment")
-    segment: int = 2_646_000  # frames of audio: 60 s, because things have to come again in it
-    n_fft: int = 2048
-    hop: int = 1024
-    neighbours: int = 100  # at most so many frames make the median
+    sources: TwoSources = ("vocals", "accompaniment")
+    segment: Count = 2_646_000  # frames of audio: 60 s, because things have to come again in it
+    n_fft: Count = 2048
+    hop: Count = 1024
+    neighbours: Count = 100  # at most so many frames make the median
     similarity: float = 0.0  # the least cosine of a neighbour
-    distance: float = 1.0  # seconds at least between two neighbours
-    cutoff: float = 100.0  # Hz; below, nobody sings
+    distance: Annotated[float, at_least(0)] = 1.0  # seconds at least between two neighbours
+    cutoff: float = 100.0  # Hz; no voice is lower
 
 
 class RepetSim(SpectrogramSeparator):
@@ -41,10 +43,6 @@ class RepetSim(SpectrogramSeparator):
 
     def __init__(self, config: RepetSimConfig) -> None:
         super().__init__(config)
-        if config.neighbours < 1 or config.distance < 0:
-            raise ValueError("a frame needs a neighbour, and no distance is below 0")
-        if len(config.sources) != 2:
-            raise ValueError("there are two sources: the voice and what repeats")
         self.settings = config
 
     def analysis_window(self, device: torch.device) -> Tensor:

@@ -21,6 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    Even,
+    Share,
+    Sources,
+    WindowLength,
+    require_hop,
+)
 from stemsplit.models.layers import istft, stft
 from stemsplit.types import Window
 
@@ -32,51 +41,38 @@ BLOCK_VECTORS = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoformerConfig:
+class RoformerConfig(CheckedConfig):
     """What defines either network, beside its bands.
 
     The defaults are what the published checkpoints have in common.
     """
 
-    sources: tuple[str, ...] = ("vocals",)
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 352_800  # samples: 8 s
+    sources: Sources = ("vocals",)
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 352_800  # samples: 8 s
     standardised: bool = False  # the song; no published network is known to want it
-    dim: int = 384  # width D of the vectors
-    depth: int = 12  # pairs of transformers, along time and along bands
-    time_transformer_depth: int = 1  # layers of each transformer along time
-    freq_transformer_depth: int = 1  # and of each along bands
-    heads: int = 8
-    dim_head: int = 64
-    attn_dropout: float = 0.0
-    ff_dropout: float = 0.0
-    n_fft: int = 2048  # samples of the STFT window
-    hop_length: int = 441  # samples: 10 ms
-    mask_layers: int = 2  # linear layers of a mask estimator
-    mask_expansion: int = 4  # width of its hidden layers over D
+    dim: Count = 384  # width D of the vectors
+    depth: Count = 12  # pairs of transformers, along time and along bands
+    time_transformer_depth: Count = 1  # layers of each transformer along time
+    freq_transformer_depth: Count = 1  # and of each along bands
+    heads: Count = 8
+    dim_head: Even = 64
+    attn_dropout: Share = 0.0
+    ff_dropout: Share = 0.0
+    n_fft: WindowLength = 2048  # samples of the STFT window
+    hop_length: Count = 441  # samples: 10 ms
+    mask_layers: Count = 2  # linear layers of a mask estimator
+    mask_expansion: Count = 4  # width of its hidden layers over D
     #: The lowest bin, which holds what is constant, is silent in every source. So it is in the
     #: program with which the community trains and runs these networks; the paper says nothing.
     zero_dc: bool = True
     #: The input of each pair of transformers gets the outputs of all earlier pairs once more.
     skip_connection: bool = False
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if not self.sources:
-            raise ValueError("sources must name at least one source")
-        counts = ("sample_rate", "audio_channels", "segment", "dim", "depth", "heads")
-        layers = ("time_transformer_depth", "freq_transformer_depth", "mask_layers")
-        for field in (*counts, *layers, "mask_expansion"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.dim_head < 2 or self.dim_head % 2:
-            raise ValueError(f"dim_head must be even, not {self.dim_head}")
-        if self.n_fft < 4 or self.n_fft % 2 or not 0 < self.hop_length <= self.n_fft // 2:
-            raise ValueError(f"no STFT has a window of {self.n_fft}, a hop of {self.hop_length}")
-        for field in ("attn_dropout", "ff_dropout"):
-            if not 0 <= getattr(self, field) < 1:
-                raise ValueError(f"{field} must be a share below 1, not {getattr(self, field)}")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop_length, self.n_fft)
 
     @property
     def bins(self) -> int:

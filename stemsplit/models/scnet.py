@@ -16,12 +16,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import (
+    EVEN,
+    CheckedConfig,
+    Count,
+    Odd,
+    Sources,
+    WindowLength,
+    at_least,
+    require_hop,
+)
 from stemsplit.models.layers import istft, map_rows, stft
 from stemsplit.types import Window
 
@@ -31,7 +42,7 @@ LSTM_SEQUENCES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SCNetConfig:
+class SCNetConfig(CheckedConfig):
     """What defines an SCNet.
 
     The defaults are those of the paper's smaller network, ``scnet_checkpoint_musdb18``. "Large" has
@@ -39,44 +50,33 @@ class SCNetConfig:
     ``dual_path_layers``, and its "IHF" a finer grid for the high frequencies.
     """
 
-    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
-    sample_rate: int = 44_100  # Hz
-    audio_channels: int = 2
-    segment: int = 485_100  # samples: 11 s, as in training
+    sources: Sources = ("drums", "bass", "other", "vocals")
+    sample_rate: Count = 44_100  # Hz
+    audio_channels: Count = 2
+    segment: Count = 485_100  # samples: 11 s, as in training
     standardised: bool = False  # the song; as the smaller network was trained
-    n_fft: int = 4096  # samples of the STFT window, which is rectangular
-    hop_length: int = 1024  # samples
+    n_fft: WindowLength = 4096  # samples of the STFT window, which is rectangular
+    hop_length: Count = 1024  # samples
     normalized: bool = True  # the STFT, by the square root of n_fft
     dims: tuple[int, ...] = (32, 64, 128)  # channels after each encoder layer; the last is D
     band_ratios: tuple[float, ...] = (0.175, 0.392, 0.433)  # share of the rows, low to high
     band_strides: tuple[int, ...] = (1, 4, 16)  # rows that become one, in each band
     band_kernels: tuple[int, ...] = (3, 4, 16)
     conv_depths: tuple[int, ...] = (3, 2, 1)  # convolution modules of each band
-    compression: int = 4  # of channels, inside the convolution modules
-    conv_kernel: int = 3  # frames
-    dual_path_layers: int = 6
-    expansion: int = 1  # width of an LSTM over its input
+    compression: Count = 4  # of channels, inside the convolution modules
+    conv_kernel: Odd = 3  # frames
+    #: Every second one runs on the Fourier transform, which the last one has to have undone.
+    dual_path_layers: Annotated[int, at_least(0), EVEN] = 6
+    expansion: Count = 1  # width of an LSTM over its input
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if not self.sources:
-            raise ValueError("sources must name at least one source")
-        counts = ("sample_rate", "audio_channels", "segment", "compression", "expansion")
-        for field in counts:
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.n_fft < 4 or self.n_fft % 2 or not 0 < self.hop_length <= self.n_fft // 2:
-            raise ValueError(f"no STFT has a window of {self.n_fft}, a hop of {self.hop_length}")
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_hop(self.hop_length, self.n_fft)
         if min(self.dims, default=0) < self.compression:
             raise ValueError(f"dims must be at least compression {self.compression}: {self.dims}")
-        if self.conv_kernel < 1 or self.conv_kernel % 2 == 0:
-            raise ValueError(f"conv_kernel must be odd, not {self.conv_kernel}")
-        # Every second layer runs on the Fourier transform, which the last one has to have undone.
-        if self.dual_path_layers < 0 or self.dual_path_layers % 2:
-            raise ValueError(f"dual_path_layers must be even, not {self.dual_path_layers}")
-        self._check_bands()
+        self._validate_bands()
 
-    def _check_bands(self) -> None:
+    def _validate_bands(self) -> None:
         count = len(self.band_ratios)
         for field in ("band_strides", "band_kernels", "conv_depths"):
             if len(getattr(self, field)) != count:
@@ -107,7 +107,7 @@ class Band:
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Rows of zeros below and above, so that the stride divides what there is."""
+        """Rows of zeros below and above, so that the stride divides their number."""
         missing = self.kernel - 1 if self.stride == 1 else (self.start - self.stop) % self.stride
         return missing // 2, missing - missing // 2
 
@@ -271,8 +271,8 @@ class Fusion(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C, F, N)`` of ``x`` ``(B, C, F, N)``, the sum of input and skip."""
-        # The published network hears this sum twice, side by side: the same as summing the weights,
-        # for half the work.
+        # The published network takes this sum twice, side by side: summing the weights instead is
+        # the same for half the work.
         first, second = self.conv.weight.chunk(2, dim=1)
         return functional.glu(
             functional.conv2d(x, first + second, self.conv.bias, padding=1), dim=1

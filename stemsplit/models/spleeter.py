@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Sources, require_multiples
 from stemsplit.models.layers import istft, stft
 
 #: Keras' defaults, as in the published weights (its momentum of 0.99 is 0.01 here).
@@ -27,16 +28,16 @@ TOP_SHARE = 1 / 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpleeterConfig:
+class SpleeterConfig(CheckedConfig):
     """The published 2-stems network; 4 and 5 stems differ in ``activation`` and ``softmax``."""
 
-    sources: tuple[str, ...] = ("vocals", "accompaniment")
-    sample_rate: int = 44_100  # Hz
-    channels: int = 2
-    window: int = 4096  # samples of the STFT
-    hop: int = 1024
-    bins: int = 1024  # F that the U-Nets see: up to 11 kHz; 1,536 is the published "16 kHz" variant
-    block: int = 512  # N that the U-Nets see at a time
+    sources: Sources = ("vocals", "accompaniment")
+    sample_rate: Count = 44_100  # Hz
+    channels: Count = 2
+    window: Count = 4096  # samples of the STFT
+    hop: Count = 1024
+    bins: Count = 1024  # F that the U-Nets see: up to 11 kHz; 1,536 in the "16 kHz" variant
+    block: Count = 512  # N that the U-Nets see at a time
     activation: Literal["leaky_relu", "elu"] = "leaky_relu"  # "elu" in 4 and 5 stems
     widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
     softmax: bool = False  # across the stems, in 5 stems; else each mask is a sigmoid
@@ -44,6 +45,12 @@ class SpleeterConfig:
     #: below (Spleeter's own other choice), or that of its "top" bins, so that the stems sum to the
     #: mixture.
     mask_extension: Literal["zeros", "average", "top"] = "zeros"
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_multiples(2 ** len(self.widths), bins=self.bins, block=self.block)
+        if self.bins > self.window // 2:
+            raise ValueError(f"{self.bins} bins are more than half of the window of {self.window}")
 
 
 class UNet(nn.Module):
@@ -100,12 +107,6 @@ class Spleeter(SeparationModel):
         # As many frames of audio as make one block of spectrogram, with the silence before them.
         segment = config.block * config.hop - config.window
         super().__init__(config, segment=segment)
-        step = 2 ** len(config.widths)
-        if config.bins % step or config.block % step or config.bins > config.window // 2:
-            raise ValueError(
-                f"bins {config.bins} and block {config.block} are not multiples of {step}, "
-                f"or more than half of the window of {config.window}"
-            )
         self.settings = config
         self.networks = nn.ModuleList(UNet(config) for _ in config.sources)
 
@@ -122,11 +123,11 @@ class Spleeter(SeparationModel):
     def transform(self, wave: Tensor) -> Tensor:
         """Return the spectrum ``(B, C, F, N)`` of ``wave`` ``(B, C, T)`` after a window of silence.
 
-        The first frame hears that silence alone, the last at least one sample of ``wave``.
+        The first frame covers that silence alone, the last at least one sample of ``wave``.
         """
         size, hop = self.settings.window, self.settings.hop
         frames = -(-(wave.shape[-1] + size) // hop)
-        # Centred frames bring half of the silence themselves; zeros to mirror stand at the end.
+        # Centred frames bring half of the silence themselves; the zeros at the end are mirrored.
         padded = functional.pad(wave, (size // 2, 2 * size))
         return stft(padded, size, hop)[..., :frames]
 
@@ -142,9 +143,9 @@ class Spleeter(SeparationModel):
         """
         block, bins = self.settings.block, self.settings.bins
         batch, channels, _, frames = mixture.shape
-        heard = functional.pad(mixture[:, :, :bins], (0, -frames % block))
-        count = heard.shape[-1] // block
-        blocks = heard.view(batch, channels, bins, count, block).permute(0, 3, 1, 4, 2)
+        padded = functional.pad(mixture[:, :, :bins], (0, -frames % block))
+        count = padded.shape[-1] // block
+        blocks = padded.view(batch, channels, bins, count, block).permute(0, 3, 1, 4, 2)
         blocks = blocks.reshape(batch * count, channels, block, bins)
         # Logits leave autocast: the squares of magnitudes would not fit a half.
         logits = torch.stack([network(blocks).float() for network in self.networks], dim=1)

@@ -7,12 +7,14 @@ Single-Channel Speech Separation", arXiv:1711.00541. No weights of it were publi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Sources, at_least, multiple_of
 
 #: LSTM layers between two ends of an identity skip.
 SKIPPED = 2
@@ -22,36 +24,26 @@ EPSILON = 1e-8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TasNetConfig:
+class TasNetConfig(CheckedConfig):
     """What defines a TasNet. The defaults are the paper's non-causal network.
 
     Its causal one is ``bidirectional = False`` with ``hidden = 1000``.
     """
 
-    sources: tuple[str, ...] = ("speaker1", "speaker2")
-    sample_rate: int = 8_000  # Hz
-    segment: int = 80_000  # samples: 10 s, longer than the sentences it was evaluated on
-    frame: int = 40  # L, samples: 5 ms; frames do not overlap
-    basis: int = 500  # N, signals
-    hidden: int = 500  # units of an LSTM layer in each direction
-    layers: int = 4
+    sources: Sources = ("speaker1", "speaker2")
+    sample_rate: Count = 8_000  # Hz
+    segment: Count = 80_000  # samples: 10 s, longer than the sentences it was evaluated on
+    frame: Count = 40  # L, samples: 5 ms; frames do not overlap
+    basis: Count = 500  # N, signals
+    hidden: Count = 500  # units of an LSTM layer in each direction
+    layers: Annotated[int, at_least(1), multiple_of(SKIPPED)] = 4
     bidirectional: bool = True
-
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if not self.sources:
-            raise ValueError("sources must name at least one source")
-        for field in ("sample_rate", "segment", "frame", "basis", "hidden", "layers"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.layers % SKIPPED:
-            raise ValueError(f"layers must be a multiple of {SKIPPED}, not {self.layers}")
 
 
 class TasNet(SeparationModel):
     """Gated encoder, layer norm, LSTM with identity skips, softmax over the sources, decoder.
 
-    Mono, any T: the longer, the more the LSTM hears.
+    Mono, any T; a longer one gives the LSTM more context.
     """
 
     Config = TasNetConfig
@@ -87,7 +79,7 @@ class TasNet(SeparationModel):
         frames = functional.pad(mix.float(), (0, -samples % self.frame)).view(
             len(mix), -1, self.frame
         )
-        # Every frame has unit length inside, so that loud and soft ones are heard alike.
+        # Every frame has unit length inside, so that loud and soft ones count alike.
         gain = (frames.square().sum(-1, keepdim=True) + EPSILON).sqrt()
         frames = frames / gain
         weights = self.encoder(frames).relu() * self.gate(frames).sigmoid()  # (B, N, basis)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Sources, require_multiples
 from stemsplit.models.layers import istft, stft
 
 #: The loudest magnitude is brought to 1; what is softer than this everywhere stays soft.
@@ -37,21 +38,21 @@ CONTROL_DROPOUT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UNetConfig:
+class UNetConfig(CheckedConfig):
     """Jansson's networks; ``arrangement`` says how several sources come about.
 
     "separate" is the paper: a network for each source. "joint" has one network with a mask for each
-    source. "conditioned" is the C-U-Net: one network with one mask, told by a vector which source
-    is wanted; its published sources are bass, drums, rest and vocals.
+    source. "conditioned" is the C-U-Net: one network with one mask, and a vector that says which
+    source is wanted; its published sources are bass, drums, rest and vocals.
     """
 
-    sources: tuple[str, ...] = ("vocals", "accompaniment")
-    sample_rate: int = 8192  # Hz
-    channels: int = 1
-    n_fft: int = 1024  # samples of the Hann window
-    hop: int = 768
-    bins: int = 512  # F: all but the highest
-    block: int = 128  # N that a network sees at a time: 12 s
+    sources: Sources = ("vocals", "accompaniment")
+    sample_rate: Count = 8192  # Hz
+    channels: Count = 1
+    n_fft: Count = 1024  # samples of the Hann window
+    hop: Count = 768
+    bins: Count = 512  # F: all but the highest
+    block: Count = 128  # N that a network sees at a time: 12 s
     widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
     dropout: float = 0.5  # of the first three layers going up
     arrangement: Literal["separate", "joint", "conditioned"] = "separate"
@@ -61,9 +62,21 @@ class UNetConfig:
     film: Literal["simple", "complex"] = "simple"
     control_widths: tuple[int, ...] = ()  # empty: those of `CONTROL_WIDTHS`
 
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        require_multiples(2 ** len(self.widths), bins=self.bins, block=self.block)
+        if self.bins > self.n_fft // 2 + 1:
+            raise ValueError(f"{self.bins} bins are more than a window of {self.n_fft} has")
+        if self.hop >= self.n_fft:
+            raise ValueError(f"a hop of {self.hop} is not within a window of {self.n_fft}")
+        if self.arrangement == "conditioned" and len(self.sources) < 2:
+            raise ValueError("sources must name at least two sources for a condition to choose")
+        if self.control_widths and len(self.control_widths) != 3:
+            raise ValueError(f"a control network has 3 layers, not {len(self.control_widths)}")
+
 
 class DownLayer(nn.Module):
-    """Half as large: 5x5 convolution of stride 2, batch norm, FiLM where there is, leaky ReLU."""
+    """Half as large: 5x5 convolution of stride 2, batch norm, FiLM if there is any, leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -76,7 +89,7 @@ class DownLayer(nn.Module):
 
         ``film`` is a scale and a shift ``(B, 1 or C')``.
         """
-        # The odd zero stands at the end, so that going up needs no shift.
+        # The odd zero comes at the end, so that going up needs no shift.
         y = self.norm(self.convolution(functional.pad(x, (1, 2, 1, 2))))
         if film is not None:
             scale, shift = (values[..., None, None] for values in film)
@@ -192,7 +205,6 @@ class UNet(SeparationModel):
     def __init__(self, config: UNetConfig) -> None:
         segment = (config.block - 1) * config.hop  # one block of frames
         super().__init__(config, segment=segment)
-        _check(config)
         self.settings = config
         separate = config.arrangement == "separate"
         masks = len(config.sources) if config.arrangement == "joint" else 1
@@ -208,36 +220,18 @@ class UNet(SeparationModel):
         ``magnitudes``, the mixture's under the masks, to those of the true sources.
         """
         spectrum = self.transform(mix.float())
-        heard = spectrum.abs()[:, :, : self.settings.bins]
-        blocks = self._blocks(heard)
+        magnitudes = spectrum.abs()[:, :, : self.settings.bins]
+        blocks = self._blocks(magnitudes)
         if self.control is None:
             logits = torch.cat([network(blocks) for network in self.networks], dim=1)
         else:
-            logits = self._wanted(blocks, torch.eye(len(self.sources), device=mix.device))
-        masks = self._joined(logits.sigmoid(), len(mix), heard.shape[-1])
+            logits = self._conditioned(self.control, blocks)
+        masks = self._joined(logits.sigmoid(), len(mix), magnitudes.shape[-1])
         return {
-            "sources": self._heard_through(masks, spectrum, mix.shape[-1]),
+            "sources": self._masked(masks, spectrum, mix.shape[-1]),
             "masks": masks,
-            "magnitudes": masks * heard[:, None],
+            "magnitudes": masks * magnitudes[:, None],
         }
-
-    def separate(self, mix: Tensor, condition: Tensor) -> Tensor:
-        """Return what ``condition`` ``(Z,)`` wants of ``mix`` ``(B, C, T)``: ``(B, C, T)``.
-
-        A value for each source: 1 for what is wanted, 0 for what is not, so that several ones ask
-        for a sum, and values between for a part. Raises ``ValueError`` for a network that takes no
-        condition, and for one of another length.
-        """
-        if self.control is None or condition.shape != (len(self.sources),):
-            takes = 0 if self.control is None else len(self.sources)
-            raise ValueError(
-                f"a condition of {takes} values is taken, not {tuple(condition.shape)}"
-            )
-        spectrum = self.transform(mix.float())
-        heard = spectrum.abs()[:, :, : self.settings.bins]
-        masks = self._wanted(self._blocks(heard), condition[None].to(mix)).sigmoid()
-        joined = self._joined(masks, len(mix), heard.shape[-1])
-        return self._heard_through(joined, spectrum, mix.shape[-1])[:, 0]
 
     def transform(self, wave: Tensor) -> Tensor:
         """Return the spectrum ``(..., F, N)`` of ``wave`` ``(..., T)``; N = 1 + ceil(T / hop).
@@ -252,7 +246,7 @@ class UNet(SeparationModel):
     def _blocks(self, magnitudes: Tensor) -> Tensor:
         """Return blocks ``(B * blocks, C, F, block)`` of ``magnitudes`` ``(B, C, F, N)``.
 
-        The loudest becomes 1: the paper scales songs to 0 .. 1, here it is what is heard at a time.
+        The loudest becomes 1: the paper scales songs to 0 .. 1, here it is a segment.
         Zeros follow the last frame.
         """
         scaled = magnitudes / magnitudes.amax((1, 2, 3), keepdim=True).clamp(min=PEAK_FLOOR)
@@ -261,14 +255,14 @@ class UNet(SeparationModel):
         blocks = padded.view(*padded.shape[:3], -1, block)
         return blocks.permute(0, 3, 1, 2, 4).flatten(0, 1)
 
-    def _wanted(self, blocks: Tensor, conditions: Tensor) -> Tensor:
-        """Return the logits ``(B, K C, F, N)`` of ``blocks`` (B, C, F, N) under K conditions.
+    def _conditioned(self, control: nn.Module, blocks: Tensor) -> Tensor:
+        """Return the logits ``(B, S C, F, N)`` of ``blocks`` ``(B, C, F, N)``.
 
-        ``conditions`` is ``(K, Z)``.
+        The condition of a source has a value for each source: 1 for itself, 0 for the others.
         """
-        assert self.control is not None
-        count = len(conditions)
-        films = self.control(conditions.repeat(len(blocks), 1))
+        count = len(self.sources)
+        conditions = torch.eye(count, device=blocks.device)
+        films = control(conditions.repeat(len(blocks), 1))
         logits: Tensor = self.networks[0](blocks.repeat_interleave(count, dim=0), films)
         return logits.view(len(blocks), -1, *logits.shape[2:])
 
@@ -278,7 +272,7 @@ class UNet(SeparationModel):
         shape = (batch, blocks // batch, rows // self.channels, self.channels, bins, block)
         return masks.view(shape).permute(0, 2, 3, 4, 1, 5).flatten(-2)[..., :frames]
 
-    def _heard_through(self, masks: Tensor, spectrum: Tensor, samples: int) -> Tensor:
+    def _masked(self, masks: Tensor, spectrum: Tensor, samples: int) -> Tensor:
         """Return waves ``(B, S, C, T)``: ``spectrum`` ``(B, C, F, N)`` through ``masks``.
 
         Bins above the masks are in no source. T = ``samples``.
@@ -287,19 +281,3 @@ class UNet(SeparationModel):
         above = size // 2 + 1 - self.settings.bins
         masked = functional.pad(masks, (0, 0, 0, above)) * spectrum[:, None]
         return istft(masked, size, hop, (spectrum.shape[-1] - 1) * hop)[..., :samples]
-
-
-def _check(config: UNetConfig) -> None:
-    """Raise ``ValueError`` unless the sizes fit each other."""
-    step = 2 ** len(config.widths)
-    if config.bins % step or config.block % step or config.bins > config.n_fft // 2 + 1:
-        raise ValueError(
-            f"bins {config.bins} and block {config.block} are not multiples of {step}, "
-            f"or more than a window of {config.n_fft} has"
-        )
-    if not 0 < config.hop < config.n_fft:
-        raise ValueError(f"hop {config.hop} is not within a window of {config.n_fft}")
-    if config.arrangement == "conditioned" and len(config.sources) < 2:
-        raise ValueError("a condition says which of several sources; there is one only")
-    if config.control_widths and len(config.control_widths) != 3:
-        raise ValueError(f"a control network has 3 layers, not {len(config.control_widths)}")

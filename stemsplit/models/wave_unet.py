@@ -1,8 +1,7 @@
 """Wave-U-Net: a U-Net on the waveform that halves the rate by leaving out every second sample.
 
 Source: Stoller, Ewert, Dixon 2018, "Wave-U-Net: A Multi-Scale Neural Network for End-to-End Audio
-Source Separation", arXiv:1806.03185, and its program f90/Wave-U-Net. `VARIANTS` has the paper's
-networks by their names.
+Source Separation", arXiv:1806.03185, and its program f90/Wave-U-Net.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.config import CheckedConfig, Count, Sources
 
 DOWN_KERNEL = 15
 UP_KERNEL = 5
@@ -23,15 +23,15 @@ SLOPE = 0.2  # of the LeakyReLU below zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaveUNetConfig:
+class WaveUNetConfig(CheckedConfig):
     """What defines a Wave-U-Net. The defaults are those of M4, the paper's best for vocals."""
 
-    sources: tuple[str, ...] = ("accompaniment", "vocals")
-    sample_rate: int = 22_050  # Hz
-    audio_channels: int = 2
-    segment: int = 442_368  # samples: 20 s, 108 * 2^12; the program went by 16,384
-    levels: int = 12  # L
-    filters: int = 24  # F; level i has F * i
+    sources: Sources = ("accompaniment", "vocals")
+    sample_rate: Count = 22_050  # Hz
+    audio_channels: Count = 2
+    segment: Count = 442_368  # samples: 20 s, 108 * 2^12; the program went by 16,384
+    levels: Count = 12  # L
+    filters: Count = 24  # F; level i has F * i
     #: The last source is what the others leave of the mixture.
     difference_output: bool = True
     #: No convolution is padded, so that more audio goes in than comes out; `forward` puts it there.
@@ -39,30 +39,10 @@ class WaveUNetConfig:
     upsampling: Literal["linear", "learned"] = "linear"
     output: Literal["tanh", "linear"] = "tanh"
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
-        if len(self.sources) < (2 if self.difference_output else 1):
-            raise ValueError("sources must name at least one source, two with difference_output")
-        for field in ("sample_rate", "audio_channels", "segment", "levels", "filters"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.upsampling not in ("linear", "learned"):
-            raise ValueError(f"upsampling must be 'linear' or 'learned', not {self.upsampling!r}")
-        if self.output not in ("tanh", "linear"):
-            raise ValueError(f"output must be 'tanh' or 'linear', not {self.output!r}")
-
-
-#: Table 1 of the paper, and M5 at the rate of a CD, which the program has besides.
-VARIANTS: dict[str, WaveUNetConfig] = {
-    "M1": WaveUNetConfig(audio_channels=1, difference_output=False, context=False),
-    "M2": WaveUNetConfig(audio_channels=1, context=False),
-    "M3": WaveUNetConfig(audio_channels=1),
-    "M4": WaveUNetConfig(),
-    "M5": WaveUNetConfig(upsampling="learned"),
-    "M5-HighSR": WaveUNetConfig(upsampling="learned", sample_rate=44_100, segment=884_736),
-    "M6": WaveUNetConfig(sources=("bass", "drums", "other", "vocals")),
-    "M7": WaveUNetConfig(audio_channels=1, sample_rate=8_192, filters=34, segment=163_840),
-}
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        if self.difference_output and len(self.sources) < 2:
+            raise ValueError("sources must name at least two sources with difference_output")
 
 
 def padded_length(samples: int, config: WaveUNetConfig) -> tuple[int, int]:
@@ -88,7 +68,7 @@ class WaveUNet(SeparationModel):
     """Convolutions and decimation down, interpolation and convolutions up. Any T.
 
     With context a sample depends on three seconds to each side. At the ends of a segment zeros
-    stand for them; segments overlap by twice as much, so that each sample counts mostly where the
+    replace them; segments overlap by twice as much, so that each sample counts mostly where the
     song itself is around it.
     """
 

@@ -32,25 +32,18 @@ def wiener(
     *,
     iterations: int = 1,
     residual: bool = False,
-    softmask: bool = False,
-    excerpt: int = EXCERPT,
 ) -> Tensor:
     """Return the complex sources ``(B, S, C, F, N)`` of ``mixture`` ``(B, C, F, N)``, complex64.
 
-    ``magnitudes`` ``(B, S, C, F, N)`` are first estimates, to which the mixture lends its phase, or
-    of which ``softmask`` makes shares of the mixture; ``iterations`` of expectation maximisation
-    refine them, each ``excerpt`` frames on their own. With ``residual``, one more source follows:
-    what the others leave of the mixture. Where the mixture is 0, so are all sources. Raises
-    ``ValueError`` for more than 2 channels, which have no closed form here.
+    ``magnitudes`` ``(B, S, C, F, N)`` are first estimates, to which the mixture lends its phase;
+    ``iterations`` of expectation maximisation refine them, every `EXCERPT` frames on their own.
+    With ``residual``, one more source follows: what the others leave of the mixture. Where the
+    mixture is 0, so are all sources. Raises ``ValueError`` for more than 2 channels, which have no
+    closed form here.
     """
     if mixture.device.type == "mps":  # has no double precision
         separated = wiener(
-            magnitudes.cpu(),
-            mixture.cpu(),
-            iterations=iterations,
-            residual=residual,
-            softmask=softmask,
-            excerpt=excerpt,
+            magnitudes.cpu(), mixture.cpu(), iterations=iterations, residual=residual
         )
         return separated.to(mixture.device)
     batch, sources, channels, bins, frames = magnitudes.shape
@@ -58,28 +51,21 @@ def wiener(
         raise ValueError(f"a Wiener filter is for 1 or 2 channels, not {channels}")
     shape = (batch, sources + residual, channels, bins, frames)
     separated = torch.empty(shape, dtype=torch.complex64, device=mixture.device)
-    # Bins do not know of each other, but for the level of the excerpt.
-    height = max(1, BLOCK_VALUES // (batch * shape[1] * channels * min(excerpt, frames)))
-    for start in range(0, frames, excerpt):
-        heard = mixture[..., start : start + excerpt]
-        level = heard.abs().amax((1, 2, 3), keepdim=True) / LARGEST
+    # Bins are independent, but for the level of the excerpt.
+    height = max(1, BLOCK_VALUES // (batch * shape[1] * channels * min(EXCERPT, frames)))
+    for start in range(0, frames, EXCERPT):
+        level = mixture[..., start : start + EXCERPT].abs().amax((1, 2, 3), keepdim=True) / LARGEST
         scale = level.clamp(min=1.0).double()
         for low in range(0, bins, height):
-            place = (..., slice(low, low + height), slice(start, start + excerpt))
+            place = (..., slice(low, low + height), slice(start, start + EXCERPT))
             x = mixture[place] / scale
-            y = _first_estimates(magnitudes[place].double() / scale[:, None], x, softmask)
+            y = torch.sgn(x)[:, None] * (magnitudes[place].double() / scale[:, None])
             if residual:
                 y = torch.cat([y, (x - y.sum(1))[:, None]], dim=1)
             for _ in range(iterations):
                 y = _refine(y, x)
             separated[place] = (y * scale[:, None]).to(torch.complex64)
     return separated
-
-
-def _first_estimates(magnitudes: Tensor, x: Tensor, softmask: bool) -> Tensor:
-    if softmask:
-        return x[:, None] * (magnitudes / (EPSILON + magnitudes.sum(1, keepdim=True)))
-    return torch.sgn(x)[:, None] * magnitudes
 
 
 def _refine(y: Tensor, x: Tensor) -> Tensor:

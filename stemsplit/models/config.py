@@ -1,0 +1,111 @@
+"""Configurations of networks: the type of a field says which values it takes.
+
+::
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class NetConfig(CheckedConfig):
+        sources: Sources = ("vocals", "rest")
+        layers: Count = 4
+        kernel: Odd = 3
+        mask: Literal["relu", "sigmoid"] = "relu"
+
+Making one with another value raises ``ValueError``, which names the field: "kernel must be odd, not
+2". What depends on several fields is checked in `CheckedConfig.validate`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which values a field takes; ``must`` is how an error goes on after "NAME must"."""
+
+    allows: Callable[[Any], bool]
+    must: str
+
+
+def at_least(least: int) -> Rule:
+    """Return the rule for numbers of ``least`` or more."""
+    return Rule(lambda value: value >= least, f"be at least {least}")
+
+
+def multiple_of(step: int) -> Rule:
+    """Return the rule for whole numbers that ``step`` divides."""
+    return Rule(lambda value: value % step == 0, f"be a multiple of {step}")
+
+
+EVEN = Rule(lambda value: value % 2 == 0, "be even")
+ODD = Rule(lambda value: value % 2 == 1, "be odd")
+POWER_OF_2 = Rule(lambda value: value & (value - 1) == 0, "be a power of 2")
+
+Sources: TypeAlias = Annotated[
+    tuple[str, ...], Rule(lambda names: len(names) >= 1, "name at least one source")
+]
+TwoSources: TypeAlias = Annotated[
+    tuple[str, ...], Rule(lambda names: len(names) == 2, "name two sources")
+]
+Count: TypeAlias = Annotated[int, at_least(1)]
+CountOrZero: TypeAlias = Annotated[int, at_least(0)]
+Even: TypeAlias = Annotated[int, at_least(2), EVEN]
+Odd: TypeAlias = Annotated[int, at_least(1), ODD]
+#: Samples of an STFT's window.
+WindowLength: TypeAlias = Annotated[int, at_least(4), EVEN]
+Share: TypeAlias = Annotated[float, Rule(lambda share: 0 <= share < 1, "be a share below 1")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedConfig:
+    """A configuration that refuses values that give no network."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for values that give no network."""
+        own_class: type = type(self)
+        for name, rule in _rules(own_class):
+            value = getattr(self, name)
+            if not rule.allows(value):
+                raise ValueError(f"{name} must {rule.must}, not {value!r}")
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other; each is valid by itself."""
+
+
+@functools.cache
+def _rules(config: type) -> tuple[tuple[str, Rule], ...]:
+    """Return the rules for the fields of ``config``, in their order, with the name of the field."""
+    hints = get_type_hints(config, include_extras=True)
+    return tuple((name, rule) for name, hint in hints.items() for rule in _rules_of(hint))
+
+
+def _rules_of(hint: Any) -> Iterator[Rule]:
+    """Yield the rules of a type: those that annotate it, or its values if it is a ``Literal``."""
+    if get_origin(hint) is Annotated:
+        yield from (extra for extra in hint.__metadata__ if isinstance(extra, Rule))
+    elif get_origin(hint) is Literal:
+        choices = get_args(hint)
+        *others, last = map(repr, choices)
+        yield Rule(choices.__contains__, f"be {', '.join(others)} or {last}")
+
+
+def require_hop(hop: int, n_fft: int) -> None:
+    """Raise ``ValueError`` unless windows of ``n_fft`` samples overlap by half, or by more."""
+    if not 0 < hop <= n_fft // 2:
+        raise ValueError(f"a hop of {hop} is not within half a window of {n_fft}")
+
+
+def require_multiples(step: int, **sizes: int) -> None:
+    """Raise ``ValueError`` unless ``step`` divides each of ``sizes``, which are named as fields."""
+    for name, size in sizes.items():
+        if size % step:
+            raise ValueError(f"{name} must be a multiple of {step}, not {size}")
+
+
+def require_groups(channels: int, groups: int) -> None:
+    """Raise ``ValueError`` unless ``channels`` divide into ``groups``."""
+    if groups < 1 or channels % groups:
+        raise ValueError(f"{channels} channels do not divide into {groups} groups")
