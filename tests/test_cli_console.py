@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from command import TINY
 
-from stemsplit.cli.console import Console, Pace, clock
+from stemsplit.cli.console import Console, clock
 from stemsplit.errors import InputError
+from stemsplit.types import Progressed
 
 
 def console(**settings: int) -> Console:
@@ -83,9 +84,10 @@ def test_times(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
-def test_a_pace_before_the_first_step_is_nothing() -> None:
-    assert Pace().describe(0, 100) == ""
-    assert re.fullmatch(r"[\d.]+× real time, \d+:\d\d left", Pace().describe(10, 100))
+def test_progress_has_a_fraction_a_speed_and_the_time_left() -> None:
+    start, half = (Progressed(Path("a"), n, 441_000, 44_100, s) for n, s in ((0, 0), (220_500, 2)))
+    assert (start.fraction, start.speed, start.seconds_left) == (0, 0, None)
+    assert (half.fraction, half.speed, half.seconds_left) == (0.5, 2.5, 2)
 
 
 def test_a_terminal_gets_a_bar_and_whole_lines(song: Path, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ import soundfile
 from audio_files import store
 from command import TINY, Result, files_below, run
 
-from stemsplit.cli import scoring
+from stemsplit.batch import folders
+from stemsplit.evaluation.progress import Progressed
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
-from stemsplit.types import Progressed
 
 RATE = 44_100
 STEMS = ("vocals", "bass")
@@ -331,7 +331,7 @@ def test_what_nobody_has_foreseen_loses_no_scores(
             raise cause
         return score_sounds(sounds, framing)
 
-    monkeypatch.setattr(scoring, "score_sounds", fail_in_one)
+    monkeypatch.setattr(folders, "score_sounds", fail_in_one)
     result = run("evaluate", "est", "ref", "--json", "--csv", "scores.csv", cwd=tmp_path)
     assert result.code == 6
     assert f"stemsplit: error: {words}" in result.stderr

@@ -99,7 +99,7 @@ def test_four_mixes_make_a_stem_file(song, tmp_path):
 
 def test_alac_is_warned_of(song, tmp_path):
     result = run(song, *STEM_FILE, "--codec", "alac", cwd=tmp_path)
-    assert result.stderr.count("Traktor on Windows reads no ALAC") == 1
+    assert result.stderr.count("Traktor on Windows cannot read ALAC") == 1
     assert "ALAC" not in run(song, *STEM_FILE, "--force", cwd=tmp_path).stderr
 
 

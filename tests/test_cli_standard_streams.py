@@ -85,7 +85,7 @@ def test_a_mix_goes_to_stdout_too(folder: Path) -> None:
         (("song.wav", "--two-stems", "vocals", "-o", "-"), "not 2 (vocals, no_vocals)"),
         (("song.wav", "--stems", "vocals", "-o", "-", "--json"), "it excludes --json"),
         (("song.wav", "--stems", "vocals", "-o", "-", "--resume"), "it excludes --resume"),
-        (("song.wav", "--format", "raw"), "raw samples tell nothing of themselves"),
+        (("song.wav", "--format", "raw"), "raw samples have no header"),
         (("song.wav", "--input-name", "a"), "names a song from standard input"),
         (("-", "--files-from", "-"), "one song or a list of songs, not both"),
         (("-", "--input-name", "a.m3u"), "the name of a playlist"),

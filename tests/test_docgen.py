@@ -18,6 +18,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from stemsplit import docgen
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models, resolve
 from stemsplit.cli.app import choose_command
@@ -29,7 +30,7 @@ from stemsplit.docgen.man import escape, prose
 from stemsplit.docgen.pages import EXIT_STATUS, PAGES
 from stemsplit.errors import ExitCode
 from stemsplit.types import StreamFormat
-from stemsplit.version import __version__, docgen
+from stemsplit.version import __version__
 
 ROOT = Path(__file__).parents[1]
 COMPLETIONS = ROOT / "completions"
@@ -228,7 +229,7 @@ def test_exit_codes_mean_what_the_command_makes_of_them() -> None:
 
 
 def test_every_key_of_the_json_records_is_in_the_page() -> None:
-    tree = ast.parse((ROOT / "stemsplit" / "cli" / "outcomes.py").read_text())
+    tree = ast.parse((ROOT / "stemsplit" / "cli" / "summary.py").read_text())
     function = next(
         node
         for node in ast.walk(tree)

@@ -1,39 +1,45 @@
-"""The house: which room may know which, and what the command line may not pay for."""
+"""The house: which room may import which, no circles, and what the command must not load."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from stemsplit.cli.commands import COMMANDS
+
 PACKAGE = Path(__file__).parent.parent / "stemsplit"
 
-#: Room -> the rooms that it may import from. ``stemsplit`` is the package's own file.
-ALLOWED = {
+GROUND = {"errors", "options", "signals", "stem_names", "types", "version"}
+#: Room -> the rooms that it may import from. ``stemsplit`` is the package's own file, its face.
+ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "stem_names": set(),
     "types": set(),
-    "audio": {"errors", "types"},
-    "handoff": {"stemsplit", "errors", "types", "audio"},
-    "models": {"errors", "types"},
-    "checkpoints": {"stemsplit", "errors", "types", "models"},
-    "separation": {"stemsplit", "errors", "types", "models", "checkpoints", "audio", "handoff"},
-    "evaluation": {"stemsplit", "errors", "types", "audio", "checkpoints"},
-    "cli": {
-        "stemsplit",
-        "errors",
-        "types",
-        "audio",
-        "checkpoints",
-        "handoff",
-        "separation",
-        "evaluation",
-    },
-    "stemsplit": {"errors", "checkpoints", "separation"},
-    "__main__": {"cli"},
+    "version": set(),
+    "signals": {"errors"},
+    "options": {"errors", "types"},
+    "audio": GROUND,
+    "models": GROUND,
+    "checkpoints": GROUND | {"models"},
+    "handoff": GROUND | {"audio"},
+    "separation": GROUND | {"audio", "models", "checkpoints"},
 }
+ALLOWED["outputs"] = GROUND | {"audio", "checkpoints", "handoff", "separation"}
+ALLOWED["data"] = GROUND | {"audio"}
+ALLOWED["evaluation"] = GROUND | {"audio", "checkpoints", "data"}
+ALLOWED["batch"] = ALLOWED["separation"] | {
+    *("data", "evaluation", "handoff", "outputs", "separation"),
+}
+ALLOWED["cli"] = ALLOWED["batch"] | {"batch"}
+ALLOWED["docgen"] = ALLOWED["cli"] | {"cli"}
+ALLOWED["stemsplit"] = {"batch", "checkpoints", "errors", "version"}
+ALLOWED["__main__"] = {"cli"}
 #: A model that is another one's extension, or is made of others, may import it.
 MODEL_EDGES = {
     "base",
@@ -49,34 +55,71 @@ MODEL_EDGES = {
 }
 
 
-def imported(path: Path) -> set[str]:
-    """Return the dotted names below ``stemsplit`` that the file at ``path`` imports."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-            assert node.level == 0, f"{path}: relative import"
-    return {name for name in found if name.split(".")[0] == "stemsplit"}
-
-
 def files() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return "stemsplit" if parts == ("__init__",) else parts[0]
+def module_of(path: Path) -> str:
+    """Return the dotted name of the module in the file ``path``."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path) for path in files()}
+
+
+def imported(path: Path, *, for_types: bool = True) -> set[str]:
+    """Return the modules of the package that ``path`` imports, anywhere in it.
+
+    Without ``for_types``, imports for the type checker alone do not count.
+    """
+    found = set()
+    for node in walk(ast.parse(path.read_text()), for_types):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in MODULES else node.module)
+    return {name for name in found if name.split(".")[0] == "stemsplit"}
+
+
+def walk(node: ast.AST, for_types: bool) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            if for_types:
+                yield from walk(child, for_types)
+            continue
+        yield child
+        yield from walk(child, for_types)
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "stemsplit"
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
+    here = room(module_of(path))
+    assert here in ALLOWED, f"{here} is a new room: add it to ALLOWED, with the rooms below it"
     for name in imported(path):
-        target = name.split(".")[1]
-        if not (PACKAGE / target).is_dir() and not (PACKAGE / f"{target}.py").is_file():
-            target = "stemsplit"  # a name of the package itself
-        assert target == room(path) or target in ALLOWED[room(path)], f"{path} imports {name}"
+        assert room(name) == here or room(name) in ALLOWED[here], f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_imports_the_face_of_the_package(path: Path) -> None:
+    assert "stemsplit" not in imported(path), f"{path}: import from the file that defines the name"
+
+
+def test_no_two_files_import_each_other_in_a_circle() -> None:
+    graph = {module_of(path): imported(path, for_types=False) for path in files()}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise AssertionError(f"a circle: {' -> '.join(error.args[1])}") from error
+    assert order.index("stemsplit.errors") < order.index("stemsplit.cli.app")
 
 
 @pytest.mark.parametrize(
@@ -90,15 +133,29 @@ def test_no_model_imports_another(path: Path) -> None:
             assert name.split(".")[2] in MODEL_EDGES, f"{path} imports {name}"
 
 
+def test_every_command_has_a_row() -> None:
+    for path in sorted((PACKAGE / "cli").glob("*.py")):
+        names = {
+            target.id
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        if "app" in names:
+            reason = f"cli/{path.name} defines a command: add a row for it to cli/commands.py"
+            assert path.stem in COMMANDS, reason
+
+
 def modules_after(code: str) -> set[str]:
-    """Return the top-level modules that a new interpreter has loaded after ``code``."""
+    """Return the modules that a new interpreter has loaded after ``code``."""
     out = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    return {name.split(".")[0] for name in out.split()}
+    return {*out.split(), *(name.split(".")[0] for name in out.split())}
 
 
 @pytest.mark.parametrize(
@@ -120,3 +177,8 @@ def test_what_needs_no_tensor_loads_none(code: str) -> None:
 def test_a_typo_does_not_load_torch(arguments: list[str]) -> None:
     loaded = modules_after(f"from stemsplit.cli import main; assert main({arguments}) in (2, 3)")
     assert "torch" not in loaded
+
+
+def test_the_generator_of_pages_is_not_loaded_at_run_time() -> None:
+    code = "from stemsplit.cli import main; main(['doctor']); main(['split', '--help'])"
+    assert "stemsplit.docgen" not in modules_after(code)

@@ -29,11 +29,12 @@ from stemsplit.batch.plan import sound_settings
 from stemsplit.batch.results import Result, Scored
 from stemsplit.batch.run import Run
 from stemsplit.batch.scorer import as_scoring
+from stemsplit.batch.temporary import private_folder
 from stemsplit.checkpoints import loading
 from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems, find_songs
 from stemsplit.data.references import FoundStems, find_stems
-from stemsplit.errors import OutputError, StemsplitError
+from stemsplit.errors import StemsplitError
 from stemsplit.evaluation.report.records import from_json, to_json
 from stemsplit.evaluation.scores import Audio, SongScores
 from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
@@ -80,13 +81,17 @@ class DataSet:
         ``ResourceError`` where no song can be split at all.
         """
         songs = find_songs(self.root)
+        with private_folder() as scratch:
+            yield from self._evaluate(songs, scratch)
+
+    def _evaluate(self, songs: Sequence[SongStems], scratch: Path) -> Generator[Event | Scored]:
         work = replace(
             self.options,
             out=self.work,
             filename=f"{ESTIMATES}/{{stem}}.{{ext}}",
             existing="resume",
         )
-        scorer = _DataSetScorer(self)
+        scorer = _DataSetScorer(self, scratch)
         run = Run(work, scorer=scorer, tunes_process=True)
         yield from run.engines.fetch()  # the digest of the weights decides which scores still count
         scorer.look_at(songs, run.selection)
@@ -119,8 +124,9 @@ class _DataSetScorer:
     be found. The others are ``pending``; ``songs`` are these by the files that are split.
     """
 
-    def __init__(self, dataset: DataSet) -> None:
+    def __init__(self, dataset: DataSet, scratch: Path) -> None:
         self._dataset = dataset
+        self._scratch = scratch  # for mixtures that are no file of the data set
         self._settings: dict[str, dict[str, Any]] = {}  # by the name of a song
         self._mixtures: dict[str, Audio] = {}
         self._found: dict[str, FoundStems] = {}
@@ -175,10 +181,10 @@ class _DataSetScorer:
         """
         name = self.songs[result.input].name
         with self._scoring(name):
-            if (kept := self._kept(name, self._settings[name])) is not None:
-                return kept
-            scores = yield from self._score(result.input, name, stems)
-            write_text(self._record(name), json.dumps(to_json(scores), allow_nan=False))
+            scores = self._kept(name, self._settings[name])
+            if scores is None:
+                scores = yield from self._score(result.input, name, stems)
+                write_text(self._record(name), json.dumps(to_json(scores), allow_nan=False))
             shutil.rmtree(self._work(name), ignore_errors=True)
         return scores
 
@@ -273,16 +279,12 @@ class _DataSetScorer:
         (path, stream), *others = mixture.parts()
         if stream == 0 and not others:
             return Song(path, Path(name))
-        files = json.dumps(self._settings[name]["files"])
-        digest = sha256(files.encode()).hexdigest()[:16]
-        summed = self._work(name) / f"mixture-{digest}.wav"
+        summed = self._scratch / safe_folder(Path(name)) / "mixture.wav"
         return Song(summed, Path(name), make=partial(_write_sum, mixture))
 
 
 def _write_sum(mixture: Audio, path: Path) -> None:
-    """Write ``mixture`` to ``path``, unless that exists: another process may split it."""
-    if path.exists():
-        return
+    """Write ``mixture`` to ``path``."""
     aligned = align([mixture])
     with StemWriter(
         {"mixture": path},
@@ -290,14 +292,11 @@ def _write_sum(mixture: Audio, path: Path) -> None:
         sample_rate=aligned.sample_rate,
         channels=aligned.channels,
         frames=aligned.frames,
+        force=True,
     ) as writer:
         for block in aligned.blocks():
             writer.write({"mixture": block[0]})
-        try:
-            writer.commit()
-        except OutputError:
-            if not path.exists():  # the other process was as fast
-                raise
+        writer.commit()
 
 
 def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, Audio]:

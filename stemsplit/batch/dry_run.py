@@ -30,7 +30,7 @@ def predict(
     # The locks are not entered: nothing is locked, and nothing of dead runs removed.
     preparation = Preparation(plan, SongLocks(plan.options.out))
     try:
-        preparation.provenances = engines.provenances
+        preparation.look_up_provenances()
     except CheckpointError:
         names = (*plan.selection.wanted, *plan.options.daw)
         preparation.provenances = dict.fromkeys(names, _UNKNOWN)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from stemsplit.batch.plan import provenances_of
 from stemsplit.checkpoints import loading
 from stemsplit.options import SplitOptions
-from stemsplit.outputs.manifest import Provenance
 from stemsplit.outputs.selection import Selection
 from stemsplit.types import Event, Loaded
 
@@ -44,11 +41,6 @@ class EngineCache:
         if self._engine is None:
             raise RuntimeError("the engine is used before it is loaded")
         return self._engine
-
-    @cached_property
-    def provenances(self) -> Mapping[str, Provenance]:
-        """How each output is made. Raises ``CheckpointError`` where weights are missing."""
-        return provenances_of(self._options, self._selection)
 
     def fetch(self) -> Iterator[Event]:
         """Fetch what is missing of the weights, and yield how far that is.

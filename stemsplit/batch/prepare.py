@@ -18,7 +18,7 @@ from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe, refuse_unreadable
 from stemsplit.batch.discover import Song
 from stemsplit.batch.locks import SongLocks
-from stemsplit.batch.plan import RunPlan, SongPlan
+from stemsplit.batch.plan import RunPlan, SongPlan, provenances_of
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.outputs import manifest
 from stemsplit.outputs.job import Job
@@ -80,8 +80,8 @@ class _Pending:
 class Preparation:
     """Prepares the songs of a run.
 
-    ``provenances`` is how each output is made, by name, as soon as the weights are on this machine;
-    before that, songs that depend on it come back as `NeedsWeights`.
+    ``provenances`` is how each output is made, by name, as soon as it can be looked up; before
+    that, songs that depend on it come back as `NeedsWeights`.
     """
 
     def __init__(self, plan: RunPlan, locks: SongLocks) -> None:
@@ -91,6 +91,10 @@ class Preparation:
         self._locks = locks
         self.provenances: Mapping[str, Provenance] | None = None
         self._sources: dict[Path, InputFile] = {}
+
+    def look_up_provenances(self) -> None:
+        """Look up how each output is made. Raises ``CheckpointError`` where weights are missing."""
+        self.provenances = provenances_of(self._options, self._plan.selection)
 
     def prepare(
         self,
@@ -148,7 +152,7 @@ class Preparation:
 
     def _look_into(self, song: Song) -> StreamInfo | NotAudio:
         """Return what the file of ``song`` holds. Raises ``InputError``."""
-        if song.make is not None:
+        if song.make is not None and not song.path.exists():
             song.make(song.path)
         try:
             return cut(probe(song.path), self._options.excerpt)

@@ -55,7 +55,7 @@ class PreparingStage:
         self._locks = locks
         self._preparation = Preparation(plan, locks)
         if self._is_loaded:
-            self._preparation.provenances = engines.provenances
+            self._preparation.look_up_provenances()
         self._threads = ThreadPoolExecutor(self._jobs)
         self._stop = Flag()
         self._skips = False
@@ -145,7 +145,7 @@ class PreparingStage:
             found = self._preparation.prepare(song)
             if isinstance(found, NeedsWeights):
                 yield from self._engines.fetch()
-                self._preparation.provenances = self._engines.provenances
+                self._preparation.look_up_provenances()
                 found = self._preparation.prepare(song, info=found.info)
             assert not isinstance(found, NeedsWeights)
             if isinstance(found, Ready):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -17,9 +16,9 @@ from stemsplit.batch.discover import Song
 from stemsplit.batch.plan import RunPlan, SongPlan
 from stemsplit.batch.results import Result
 from stemsplit.batch.run import Run
+from stemsplit.batch.temporary import private_folder
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.stream import StreamWriter
-from stemsplit.signals import signals_deferred
 from stemsplit.types import Event
 
 _PIECE = 2**20  # bytes that are copied at a time
@@ -71,17 +70,3 @@ def _stream(run: Run, song: Path, stem: str, to: BinaryIO, *, bare: bool) -> Gen
     with closing(SongRun(job, run.engines.engine, writer).separate()) as events:
         yield from events
     yield from writer.finish()
-
-
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """Yield a new folder that other users cannot read; it is removed with all that is in it."""
-    made: list[Path] = []
-    try:
-        with signals_deferred():
-            made.append(Path(tempfile.mkdtemp(prefix="stemsplit-")))
-        yield made[0]
-    finally:
-        with signals_deferred():
-            for folder in made:
-                shutil.rmtree(folder, ignore_errors=True)

@@ -63,7 +63,7 @@ def spooled(files: Sequence[str], name: str | None, console: Console) -> Iterato
     if STANDARD not in files:
         yield list(files)
         return
-    from stemsplit.batch.to_stream import private_folder
+    from stemsplit.batch.temporary import private_folder
     from stemsplit.outputs.naming import safe_name
 
     with private_folder() as folder:
