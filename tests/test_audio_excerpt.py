@@ -42,7 +42,7 @@ RATE = 44_100
 )
 def test_times(text: str, seconds: float | None) -> None:
     if seconds is None:
-        with pytest.raises(UsageError, match="is no time"):
+        with pytest.raises(UsageError, match="invalid time"):
             parse_time(text)
     else:
         assert parse_time(text) == seconds
