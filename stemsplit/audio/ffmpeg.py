@@ -10,17 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, Any, Self
 
-import numpy as np
-import numpy.typing as npt
+import ffmpeg
 
+from stemsplit.audio.atomic import signals_deferred
 from stemsplit.errors import ResourceError
-
-#: Float32 audio ``(C, n)``; full scale is ±1.0.
-Block: TypeAlias = npt.NDArray[np.float32]
 
 VARIABLE = "STEMSPLIT_FFMPEG"
 #: Stands for the file in a graph of ffmpeg-python, which cannot take names that are no UTF-8.
@@ -102,6 +98,20 @@ def address(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
+def file_stream(which: str) -> Any:
+    """Return a stream of the file that ``FILE`` stands for, in a graph: ``a:0``, or ``1``.
+
+    Nothing but a file is opened: some formats name further files, or addresses, to read from.
+    """
+    return ffmpeg.input(FILE, protocol_whitelist="file")[which]
+
+
+def raw_input(*, sample_rate: int, channels: int, format: str = "f32le") -> Any:
+    """Return the samples that arrive on standard input as a stream of a graph."""
+    form = {"format": format, "ar": sample_rate, "ac": channels}
+    return ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
+
+
 def command(graph: Any, *, file: Path | None = None, level: str = "error") -> list[str]:
     """Return the command line of ``graph`` (of ffmpeg-python), with ``FILE`` in it naming ``file``.
 
@@ -110,18 +120,6 @@ def command(graph: Any, *, file: Path | None = None, level: str = "error") -> li
     program = [find_ffmpeg(), "-nostdin", "-nostats", "-hide_banner", "-loglevel", f"level+{level}"]
     words: list[str] = graph.compile(cmd=program, overwrite_output=True)
     return words if file is None else [address(file) if w == FILE else w for w in words]
-
-
-def as_block(data: bytes, channels: int) -> Block:
-    """Return interleaved float32 samples as a block (C, n); a last incomplete frame is dropped."""
-    samples = np.frombuffer(data, "<f4", count=len(data) // (4 * channels) * channels)
-    # A copy in any case: the buffer is read-only, and torch wants to own what it wraps.
-    return np.array(samples.reshape(-1, channels).T, dtype=np.float32, order="C")
-
-
-def as_bytes(block: Block) -> bytes:
-    """Return a block (C, n) as interleaved little-endian float32 samples."""
-    return block.T.astype("<f4").tobytes()
 
 
 class Process:
@@ -254,33 +252,6 @@ class Process:
         if status is not None and status < 0:
             return f"ffmpeg was ended by {signal.Signals(-status).name}"
         return f"ffmpeg ended with status {status}"
-
-
-@contextlib.contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Let signals wait that would raise here, half-way through what only its end can undo.
-
-    That is the start of a child, or a file between its making and the note of it. Python runs the
-    handlers in the main thread only, so elsewhere there is nothing to defer.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting: list[int] = []
-    handlers = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
-        if callable(handler := signal.getsignal(number))
-    }
-    try:
-        for number in handlers:
-            signal.signal(number, lambda number, _frame: waiting.append(number))
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number in waiting:
-            signal.raise_signal(number)
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -8,9 +8,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-import ffmpeg
-
-from stemsplit.audio.ffmpeg import FILE, Process, command
+from stemsplit.audio.chunks import CAF, RIFF, WAVE64, WIDE_SIZES, walk
+from stemsplit.audio.ffmpeg import Process, command, file_stream
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.types import StreamInfo
 
@@ -29,6 +28,10 @@ UNDECLARED = {"mpeg", "mpegts"}
 #: (less a header), or just below 2 GiB (sox, arecord).
 PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 0x100000000))
 WAV_PCM_TAGS = (1, 3, 0xFFFE)
+#: The start of a chunk ``fmt``: tag, channels, rate, bytes of a second, bytes of a frame.
+WAV_FORM = struct.Struct("<HHIIH")
+#: The start of a chunk ``desc``: rate, format, flags, bytes and frames of a packet.
+CAF_FORM = struct.Struct(">d4s3I")
 #: The bytes of a second, 0 where that is not settled (all but PCM), and of the samples, None where
 #: their writer did not know.
 Promise: TypeAlias = tuple[float, int | None]
@@ -94,8 +97,8 @@ def refuse_unreadable(path: Path) -> None:
 
 def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
     """Return the first frame as an au file (nothing where there is none) and the ended process."""
-    source = ffmpeg.input(FILE, protocol_whitelist="file")[f"a:{stream}"]
-    graph = source.output("pipe:1", format="au", acodec="pcm_s16be", **{"frames:a": 1})
+    form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1}
+    graph = file_stream(f"a:{stream}").output("pipe:1", **form)
     with Process(command(graph, file=path, level="info"), file=path) as process:
         data = process.stdout.read()
         if process.finish() != 0 or not process.report:
@@ -136,58 +139,49 @@ def _wav_promise(file: BinaryIO) -> Promise:
 
     ffmpeg reports what the file is long enough for instead, which hides that it was cut off.
     """
-    bytes_per_second: int = 0
-    long_size: int | None = None
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
+    bytes_per_second = 0
+    wide = False
+    for name, size in walk(file, RIFF):
         if name == b"data":
-            if long_size is None and any(size in sizes for sizes in PLACEHOLDER_SIZES):
-                return bytes_per_second, None
-            return bytes_per_second, size if long_size is None else long_size
-        body = file.read(min(size, 16)) if name in (b"fmt ", b"ds64") else b""
-        if name == b"fmt " and len(body) == 16:
-            tag, _channels, rate, _bytes_per_second, block_size = struct.unpack("<HHIIH", body[:14])
-            bytes_per_second = rate * block_size if tag in WAV_PCM_TAGS else 0
-        elif name == b"ds64" and len(body) == 16:
-            (long_size,) = struct.unpack("<Q", body[8:])
-        file.seek(size - len(body) + size % 2, 1)
+            unknown = not wide and any(size in sizes for sizes in PLACEHOLDER_SIZES)
+            return bytes_per_second, None if unknown else size
+        if name == b"fmt ":
+            bytes_per_second = _wav_rate(file.read(min(size, WAV_FORM.size)))
+        wide = wide or (name == b"ds64" and size >= WIDE_SIZES)
     return bytes_per_second, None
 
 
 def _w64_promise(file: BinaryIO) -> Promise:
     """Return what the header of a Wave64 file promises."""
     bytes_per_second = 0
-    file.seek(40)
-    while len(head := file.read(24)) == 24:
-        name, size = struct.unpack("<4s12xQ", head)
+    for name, size in walk(file, WAVE64):
         if name == b"data":
-            known = len(head) < size < 2**62  # else its writer knew no end
-            return bytes_per_second, size - len(head) if known else None
-        body = file.read(14) if name == b"fmt " else b""
-        if len(body) == 14:
-            tag, _channels, rate, _bytes_per_second, block_size = struct.unpack("<HHIIH", body)
-            bytes_per_second = rate * block_size if tag in WAV_PCM_TAGS else 0
-        file.seek(max(0, size - len(head)) + -size % 8 - len(body), 1)
+            known = 0 < size < 2**62  # else its writer knew no end
+            return bytes_per_second, size if known else None
+        if name == b"fmt ":
+            bytes_per_second = _wav_rate(file.read(min(size, WAV_FORM.size)))
     return bytes_per_second, None
+
+
+def _wav_rate(form: bytes) -> int:
+    """Return the bytes of a second by the chunk ``fmt``; 0 for all but PCM."""
+    if len(form) < WAV_FORM.size:
+        return 0
+    tag, _channels, rate, _bytes_per_second, block_size = WAV_FORM.unpack(form)
+    return int(rate * block_size) if tag in WAV_PCM_TAGS else 0
 
 
 def _caf_promise(file: BinaryIO) -> Promise:
     """Return what the header of a CAF file promises."""
     bytes_per_second = 0.0
-    file.seek(8)
-    while len(head := file.read(12)) == 12:
-        name, size = struct.unpack(">4sq", head)
+    for name, size in walk(file, CAF):
         if name == b"data":  # an edit count comes first; -1: up to the end of the file
             # What is compressed has a table of its packets, which tells where it ends.
             return bytes_per_second, size - 4 if size > 4 or not bytes_per_second else None
-        body = file.read(24) if name == b"desc" else b""
-        if len(body) == 24:
-            rate, _form, _flags, packet_bytes, packet_frames = struct.unpack(">d4s3I", body)
+        body = file.read(CAF_FORM.size) if name == b"desc" else b""
+        if len(body) == CAF_FORM.size:
+            rate, _form, _flags, packet_bytes, packet_frames = CAF_FORM.unpack(body)
             bytes_per_second = rate * packet_bytes / packet_frames if packet_frames else 0
-        if size < len(body):
-            break
-        file.seek(size - len(body), 1)
     return bytes_per_second, None
 
 

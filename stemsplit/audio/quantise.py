@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.blocks import Block
 
 
 class Dither:

@@ -8,10 +8,10 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import IO, Any
 
-import ffmpeg
 import numpy as np
 
-from stemsplit.audio.ffmpeg import Block, Process, as_block, as_bytes, command, find_ffmpeg
+from stemsplit.audio.blocks import Block, as_block, as_bytes
+from stemsplit.audio.ffmpeg import Process, command, find_ffmpeg, raw_input
 from stemsplit.errors import ResourceError, StemsplitError
 
 #: Frames that are handed to ffmpeg, and taken back, at a time.
@@ -33,9 +33,8 @@ def resample(
     if from_rate == to_rate:
         yield from blocks
         return
-    form = {"format": "f32le", "ac": channels}
-    source = ffmpeg.input("pipe:0", ar=from_rate, protocol_whitelist="pipe", **form)
-    graph = conversion(source, to_rate).output("pipe:1", **form)
+    source = raw_input(sample_rate=from_rate, channels=channels)
+    graph = conversion(source, to_rate).output("pipe:1", format="f32le", ac=channels)
     with Process(command(graph), feed=True) as process:
         arrived: SimpleQueue[bytes] = SimpleQueue()
         reader = Thread(
@@ -77,8 +76,7 @@ def _has_soxr(_program: str) -> bool:
 
     The options of a filter do not tell: they list resamplers that were left out of the build.
     """
-    form = {"format": "f32le", "ac": 1, "ar": 8000}
-    source = ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
+    source = raw_input(sample_rate=8000, channels=1)
     graph = source.filter("aresample", 16000, **SOXR).output("pipe:1", format="f32le")
     with Process(command(graph), feed=True) as process:
         process.stdin.write(as_bytes(np.zeros((1, 1), np.float32)))

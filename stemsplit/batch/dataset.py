@@ -19,9 +19,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from stemsplit.audio.atomic import output_error, write_text
+from stemsplit.audio.atomic import write_text
 from stemsplit.audio.detect import sounds_by_name
 from stemsplit.audio.encode import StemWriter
+from stemsplit.audio.writable import output_error
 from stemsplit.batch.engine_cache import Splitter
 from stemsplit.checkpoints import loading
 from stemsplit.cli.scoring import Reports, Task, follow, run

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe
+from stemsplit.audio.writable import refuse_existing
 from stemsplit.batch.plan import SplitOptions, select
 from stemsplit.batch.provenance import recipes_of
 from stemsplit.checkpoints import loading

@@ -17,8 +17,8 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from stemsplit.audio.atomic import output_error
-from stemsplit.audio.ffmpeg import signals_deferred
+from stemsplit.audio.atomic import signals_deferred
+from stemsplit.audio.writable import output_error
 from stemsplit.errors import StemsplitError
 
 _PREFIX, _LOCK, _PART = ".stemsplit-", ".lock", ".part"

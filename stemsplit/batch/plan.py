@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from stemsplit.audio.excerpt import WHOLE, Excerpt
-from stemsplit.audio.formats import RULES, depth_of
+from stemsplit.audio.format_table import FORMATS
+from stemsplit.audio.formats import depth_of
 from stemsplit.batch.discover import Song
 from stemsplit.checkpoints import loading
 from stemsplit.outputs.naming import (
@@ -190,7 +191,7 @@ def _plan(song: Song, below: Path, name: str, stems: Sequence[str], options: Spl
         track=song.path,
         folder=options.folder / safe_folder(below),
         template=options.template,
-        extension=RULES[options.encoding.format].extension,
+        extension=FORMATS[options.encoding.format].extension,
         model=loading.label(options.model),
         name=name,
     )

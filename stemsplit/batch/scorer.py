@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
 from stemsplit.audio.probe import probe
+from stemsplit.audio.writable import refuse_existing
 from stemsplit.cli.console import Console
 from stemsplit.cli.scoreboard import show_song
 from stemsplit.cli.scoring import follow

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import Excerpt, cut
-from stemsplit.audio.formats import RULES
+from stemsplit.audio.format_table import FORMATS
 from stemsplit.audio.probe import probe
+from stemsplit.audio.writable import refuse_existing
 from stemsplit.checkpoints import loading
 from stemsplit.errors import UsageError
 from stemsplit.handoff.programs import parse_daws
@@ -247,7 +247,7 @@ class Separator:
             track=song,
             folder=Path(out),
             template=template,
-            extension=RULES[format].extension,
+            extension=FORMATS[format].extension,
             model=loading.label(self.model),
         )
         outputs = names.of_stems(selection.wanted)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from stemsplit.audio.atomic import write_text
-from stemsplit.audio.encode import refuse_existing
+from stemsplit.audio.writable import refuse_existing
 from stemsplit.batch.results import exit_code
 from stemsplit.cli.app import told
 from stemsplit.cli.console import Console, Meter

@@ -74,7 +74,7 @@ def spooled(files: Sequence[str], name: str | None, console: Console) -> Iterato
 @contextlib.contextmanager
 def _private_folder() -> Iterator[Path]:
     """Yield a new folder that nobody else can look into; it goes with all that is in it."""
-    from stemsplit.audio.ffmpeg import signals_deferred
+    from stemsplit.audio.atomic import signals_deferred
 
     made: list[Path] = []
     try:
@@ -108,7 +108,7 @@ def write_to_stdout(splitter: Splitter, files: Sequence[str], *, bare: bool) -> 
     reads any more, that is the end, and no failure. Raises as ``Splitter.split`` does, and
     ``UsageError`` for more than one stem or song.
     """
-    from stemsplit.audio.encoders import can_stream
+    from stemsplit.audio.encoders.opening import can_stream
     from stemsplit.outputs.naming import safe_name
     from stemsplit.outputs.stream import ReaderGone
 

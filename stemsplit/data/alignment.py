@@ -12,10 +12,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.audio.blocks import BlockReader, FrameCounter
+from stemsplit.audio.blocks import Block, BlockReader, FrameCounter
 from stemsplit.audio.decode import decode
 from stemsplit.audio.excerpt import WHOLE, Excerpt, cut
-from stemsplit.audio.ffmpeg import Block
 from stemsplit.audio.probe import probe
 from stemsplit.audio.resample import fit, resample
 from stemsplit.errors import InputError

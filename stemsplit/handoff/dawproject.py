@@ -14,14 +14,12 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from stemsplit.audio.formats import RULES
+from stemsplit.audio.format_table import FORMATS
 from stemsplit.handoff.session import Session, Track, decimal
 from stemsplit.stem_names import shown_name
 from stemsplit.types import Format
 from stemsplit.version import __version__
 
-#: What all of its readers take; lossy ones bring their own delays with them.
-FORMATS: tuple[Format, ...] = ("wav", "aiff", "flac")
 #: A project needs a tempo; without one of the song this one.
 TEMPO = 120.0
 #: The same session is to give the same bytes, so the time of writing is that of ZIP's beginning.
@@ -45,7 +43,7 @@ METADATA = {
 def write(session: Session, target: Path, file: BinaryIO) -> None:
     """Write the project of ``session`` into ``file``; the stems are in it, byte for byte.
 
-    ``target`` is of no concern: nothing outside is referred to. Raises ``OSError``.
+    ``target`` does not matter, because nothing outside is referred to. Raises ``OSError``.
     """
     with ZipFile(file, "w", ZIP_STORED) as archive:
         archive.writestr(_entry("metadata.xml"), _as_bytes(_metadata(session)))
@@ -64,9 +62,9 @@ def _entry(name: str) -> ZipInfo:
 
 
 def _audio_name(number: int, track: Track, format: Format) -> str:
-    """Return a name of the plainest kind: not every reader of ZIPs knows of UTF-8."""
+    """Return a name of ASCII letters: not every reader of ZIPs supports UTF-8."""
     plain = re.sub("[^A-Za-z0-9-]+", "_", track.stem)
-    return f"audio/{number:02}_{plain}.{RULES[format].extension}"
+    return f"audio/{number:02}_{plain}.{FORMATS[format].projects['dawproject']}"
 
 
 def _as_bytes(root: Element) -> bytes:

@@ -13,8 +13,9 @@ from queue import Queue
 from threading import Event as Flag
 from threading import Thread
 
+from stemsplit.audio.atomic import signals_deferred
+from stemsplit.audio.blocks import Block
 from stemsplit.audio.encode import StemWriter
-from stemsplit.audio.ffmpeg import Block, signals_deferred
 from stemsplit.audio.formats import clip_of, depth_of, encoded_frames, encoded_rate
 from stemsplit.audio.tags.model import Tags
 from stemsplit.handoff.dawproject import TEMPO

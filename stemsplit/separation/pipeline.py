@@ -8,10 +8,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from stemsplit.audio.blocks import BlockReader
+from stemsplit.audio.blocks import Block, BlockReader
 from stemsplit.audio.decode import decode
 from stemsplit.audio.formats import encoded_rate
 from stemsplit.audio.quantise import Remainder
@@ -31,8 +30,6 @@ from stemsplit.types import (
     ScanResult,
     Warned,
 )
-
-Block = NDArray[np.float32]
 
 
 def split(job: Job, engine: Engine | EnsembleEngine) -> Generator[Event, None, None]:

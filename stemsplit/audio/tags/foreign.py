@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 
-import ffmpeg
-
-from stemsplit.audio.ffmpeg import FILE, Process, command
+from stemsplit.audio.ffmpeg import Process, command, file_stream
 from stemsplit.audio.tags import vorbis
 from stemsplit.audio.tags.model import LARGEST_PICTURE, Collector
 from stemsplit.types import StreamInfo
@@ -45,7 +43,7 @@ LYRICS = "lyrics-"  # with a language, as ffmpeg has them from ID3
 
 def read(info: StreamInfo, found: Collector) -> None:
     """Add what ffmpeg finds in the file of ``info`` to ``found``; where it fails, nothing."""
-    source = ffmpeg.input(FILE, protocol_whitelist="file")[f"a:{info.stream}"]
+    source = file_stream(f"a:{info.stream}")
     graph = source.output("pipe:1", format="ffmetadata", c="copy", t=0, map_chapters=-1)
     with Process(command(graph, file=info.path, level="info"), file=info.path) as process:
         text = process.stdout.read(LARGEST_TEXTS).decode("utf-8", "replace")
@@ -77,8 +75,8 @@ def _sections(text: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 
 
 def _read_picture(info: StreamInfo, stream: int, found: Collector) -> None:
-    source = ffmpeg.input(FILE, protocol_whitelist="file")[str(stream)]
-    graph = source.output("pipe:1", format="image2pipe", c="copy", **{"frames:v": 1})
+    form = {"format": "image2pipe", "c": "copy", "frames:v": 1}
+    graph = file_stream(str(stream)).output("pipe:1", **form)
     with Process(command(graph, file=info.path), file=info.path) as process:
         picture = process.stdout.read(LARGEST_PICTURE + 1)
         # More than that is refused, and told, by its size; ffmpeg need not come to its end.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import BinaryIO
 
-from stemsplit.audio.pcm import Order, chunk
+from stemsplit.audio.chunks import AIFF, RIFF, Order, chunk, walk
 from stemsplit.audio.tags import id3
 from stemsplit.audio.tags.fields import BY_AIFF, BY_INFO
 from stemsplit.audio.tags.model import Broadcast, Collector, Tags
@@ -14,7 +13,6 @@ from stemsplit.audio.tags.model import Broadcast, Collector, Tags
 #: The fixed part of bext (EBU Tech 3285 v2): texts, place, version, UMID, loudness, reserved.
 BEXT = struct.Struct("<256s32s32s10s8sQH64s10s180s")
 LARGEST_HISTORY = 2**16
-MOST_CHUNKS = 1000
 ID3_NAMES = (b"id3 ", b"ID3 ")
 
 
@@ -23,7 +21,7 @@ def read_wav(file: BinaryIO, found: Collector) -> None:
     rate = 0
     info = b""
     broadcast = b""
-    for name, size in _chunks(file, "<"):
+    for name, size in walk(file, RIFF):
         if name == b"fmt ":
             rate = int.from_bytes(file.read(16)[4:8], "little")
         elif name == b"bext" and size >= BEXT.size:
@@ -41,7 +39,7 @@ def read_wav(file: BinaryIO, found: Collector) -> None:
 def read_aiff(file: BinaryIO, found: Collector) -> None:
     """Add what the chunks of an AIFF or AIFF-C ``file`` hold to ``found``."""
     texts: list[tuple[str, str]] = []
-    for name, size in _chunks(file, ">"):
+    for name, size in walk(file, AIFF):
         if name in ID3_NAMES:
             _read_id3(file.read(min(size, id3.LARGEST_TAG)), found)
         elif field := BY_AIFF.get(name.decode("latin-1")):
@@ -53,26 +51,6 @@ def read_aiff(file: BinaryIO, found: Collector) -> None:
 def _read_id3(data: bytes, found: Collector) -> None:
     if id3.size_of(data[: id3.HEADER_SIZE]):
         id3.read(data, found)
-
-
-def _chunks(file: BinaryIO, order: Order) -> Iterator[tuple[bytes, int]]:
-    """Yield name and size of each chunk, with ``file`` at its start, whatever was read before."""
-    place = 12
-    long_size: int | None = None
-    for _ in range(MOST_CHUNKS):
-        file.seek(place)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        name, size = struct.unpack(f"{order}4sI", head)
-        if name == b"ds64":
-            sizes = file.read(16)
-            long_size = int.from_bytes(sizes[8:], "little")
-            file.seek(place + 8)
-        if name == b"data" and long_size is not None:
-            size = long_size
-        yield name, size
-        place += 8 + size + size % 2
 
 
 def _read_texts(info: bytes, found: Collector) -> None:
