@@ -49,18 +49,18 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def write_stem(folder, tags, format, *, frames=20_000, rate=44100, **options):
+def write_stem(folder, tags, format, *, frames=20_000, rate=44100, channels=2, **options):
     """Write one stem ``vocals`` with the ``tags`` of its song; return its path."""
     path = folder / f"{format}.{FORMATS[format].extension}"
     writer = StemWriter(
         {"vocals": path},
         options=EncodingOptions(format=format, **options),
         sample_rate=rate,
-        channels=2,
+        channels=channels,
         frames=frames,
         tags=tags,
     )
     with writer:
-        writer.write({"vocals": noise(frames)})
+        writer.write({"vocals": noise(frames, channels)})
         writer.commit()
     return path

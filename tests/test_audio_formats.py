@@ -1,5 +1,6 @@
 """What a format takes and refuses of the options."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -39,6 +40,10 @@ def test_what_was_settled_for_all_songs_stands_in_no_format_s_way():
     check_encoding(fitting(settled, ()))
     with pytest.raises(UsageError, match="wav has no bit rate"):
         check_encoding(fitting(settled, {"bitrate"}))
+    alac = EncodingOptions(format="stem.mp4", codec="alac", bitrate=256, depth="16")
+    assert fitting(alac, ()) == EncodingOptions(format="stem.mp4", codec="alac", depth="16")
+    assert fitting(alac, {"bitrate"}) == EncodingOptions(format="stem.mp4", bitrate=256)
+    assert fitting(replace(alac, format="m4a"), ()).codec is None
     for asked, kept in (({"quality"}, {"quality": 3}), ({"bitrate"}, {"bitrate": 256})):
         both = EncodingOptions(format="mp3", depth="24", bitrate=256, quality=3)
         assert fitting(both, asked) == EncodingOptions(format="mp3", **kept)

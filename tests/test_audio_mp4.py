@@ -36,3 +36,5 @@ def test_a_box_of_an_impossible_size_ends_the_search(size):
     else:
         assert [name for name, *_ in boxes(data)] == [b"ftyp"]
     assert find_movie(io.BytesIO(data)) is None
+    inside = box(b"ftyp", b"M4A ") + (4).to_bytes(4, "big") + box(b"moov", b"")
+    assert find_movie(io.BytesIO(inside)) is None

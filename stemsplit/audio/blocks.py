@@ -28,7 +28,7 @@ def as_bytes(block: Block) -> bytes:
 
 
 class FrameCounter:
-    """Counts the frames that pass, and stops at the first value that is no number."""
+    """Counts the frames that pass, and stops at the first invalid value."""
 
     def __init__(self, info: StreamInfo) -> None:
         self.info = info
@@ -51,7 +51,7 @@ class FrameCounter:
 
 
 class BlockReader:
-    """Takes as many frames as asked from blocks of any length."""
+    """Takes any number of frames from blocks of any length."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = iter(blocks)

@@ -15,13 +15,13 @@ from stemsplit.audio.probe import has_other_streams, probe, refuse_unreadable
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
 
-#: What may be missing of the declared duration (s) before a file counts as cut off: containers
+#: What may be missing of the declared duration (s) before a file counts as truncated: containers
 #: round (to 1 ms … 1 frame of a codec), and some tags forget the delay of the encoder.
 TOLERATED = 1.0
-#: What may be missing (s) without a word, and the most where samples are counted: PCM and FLAC.
+#: What may be missing (s) without a warning, and at all where samples are counted (PCM, FLAC).
 UNREMARKABLE = 0.1
 WHOLE = "get the whole file again, or split what is there with --accept-truncated"
-#: Different complaints of ffmpeg that are passed on; a hundred more would tell no more.
+#: Different complaints of ffmpeg that are passed on; a hundred more would not help.
 PASSED_ON = 5
 
 
@@ -68,13 +68,13 @@ class Decoder(Iterator[Block]):
         self.close()
 
     def close(self) -> None:
-        """End ffmpeg; there are no more blocks."""
+        """End ffmpeg; no more blocks come."""
         self._blocks.close()
 
     def _decode(self) -> Generator[Block]:
         info = self.info
         refuse_unreadable(info.path)
-        # One or two channels stay as they are: to name a number makes ffmpeg mix odd layouts.
+        # One or two channels stay as they are: a number of channels makes ffmpeg mix odd layouts.
         mix = {"ac": info.channels} if info.stored_channels > info.channels else {}
         form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
         wanted = _cut(file_stream(f"a:{info.stream}"), info)
@@ -125,9 +125,9 @@ class Decoder(Iterator[Block]):
 
 
 def _cut(source: Any, info: StreamInfo) -> Any:
-    """Return the part of ``source`` that is asked for, to the sample.
+    """Return the part of ``source`` that ``info`` means, to the sample.
 
-    What is before it is decoded and dropped: to seek is exact in few formats only.
+    What comes before it is decoded and dropped, because seeking is exact in few formats only.
     """
     if (info.first_frame, info.end_frame) == (0, None):
         return source

@@ -1,4 +1,4 @@
-"""From stems to files: all of them, complete, or none."""
+"""From stems to files: all of them, complete, or none of them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from stemsplit.audio.writable import ROOM, refuse_existing, writing
 from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
 from stemsplit.types import EncodingOptions
 
-#: Where the highest peak of linked stems comes to be: rounding takes it no higher than full scale.
+#: The highest peak of linked stems: rounding takes it no higher than full scale.
 JUST_BELOW = 1 - 2**-20
 
 
 class StemWriter:
     """Writes the stems of one song; they appear together, by ``commit``, or not at all.
 
-    A context manager: left without ``commit`` it takes back every temporary file and every folder
+    A context manager: left without ``commit`` it removes every temporary file and every folder
     that it made. The temporary files are in the folders of the stems, hidden, ``….part``, with the
     ``mark`` of the song, if it has one, in their names.
-    Nothing that exists is overwritten unless ``force``, and then only when all is complete.
+    Existing files are replaced only with ``force``, and only when all stems are complete.
     ``tags`` are those of the song; each stem gets them with its own title.
     The ``closing`` stem has the dither of others in it, and gets none of its own.
     A file of several ``streams`` (``stem.mp4``) has two of the ``channels`` for each of them.
@@ -122,7 +122,7 @@ class StemWriter:
                 self._encoders[stem].write(block)
 
     def complete(self) -> dict[str, Path]:
-        """Complete all files and return them, by stem, where they wait: all of them on the disk.
+        """Complete all files; return the temporary ones by stem, all synchronised to the disk.
 
         Raises as ``write`` does, and ``StemsplitError``, a defect, for a wrong number of frames.
         """
@@ -150,7 +150,7 @@ class StemWriter:
         return self._added[target]
 
     def commit(self) -> None:
-        """Put all files in their places, completing them first where that is still to be done.
+        """Move all files to their places, and complete them first unless they are.
 
         Raises as ``complete`` does.
         """
@@ -182,7 +182,7 @@ class StemWriter:
         )
 
     def _encode(self, name: str, spool: Spool) -> None:
-        """Encode a stem whose gain is known by now; its spool is no longer needed."""
+        """Encode a stem now that its gain is known, and remove its spool."""
         with signals_deferred():
             encoder = self._encoders[name] = self._open(name, spool.target)
         for block in spool.blocks(self._channels):
@@ -229,9 +229,9 @@ class StemWriter:
                 raise ResourceError(reason, path=path.parent, hint=ROOM)
 
     def _place(self) -> None:
-        """Rename all files into their places; when one cannot be, take back those that were.
+        """Rename all files into their places; if one fails, undo the others.
 
-        No signal may come between: a rename without a note of it would not be taken back.
+        No signal may come between: a rename without a note of it would not be undone.
         """
         renamed: list[tuple[Path, Path]] = []
         replaced: list[Path] = []
@@ -257,7 +257,7 @@ class StemWriter:
         self._remove_temporaries()
 
     def _clean(self) -> None:
-        """Leave nothing that was not committed."""
+        """Remove everything that was not committed."""
         with signals_deferred():
             for spool in self._spools.values():
                 spool.close()

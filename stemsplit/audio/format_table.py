@@ -45,7 +45,7 @@ class FormatRow:
     projects: Mapping[Daw, str] = field(default_factory=dict)
 
 
-#: Hz that MPEG-1, 2 and 2.5 layer III know (ISO 11172-3 §2.4.2.3, 13818-3 §2.4.2.3).
+#: Hz of MPEG-1, 2 and 2.5 layer III (ISO 11172-3 §2.4.2.3, 13818-3 §2.4.2.3).
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 #: kbit/s of MPEG-1 layer III, the same tables.
 MP3_BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -60,6 +60,7 @@ STEM_FILE_RATES = (44100, 48000)  # Hz, of Native Instruments' stem files
 AAC_STEMS = Rules(bitrates=AAC_BITRATES, bitrate=256, rates=STEM_FILE_RATES, ffmpeg_encoder="aac")
 ALAC_STEMS = Rules(depths=("24", "16"), rates=STEM_FILE_RATES, ffmpeg_encoder="alac")
 
+#: DAWproject: what all of its readers take; lossy formats bring delays of their own with them.
 FORMATS: dict[Format, FormatRow] = {
     "wav": FormatRow(
         extension="wav",

@@ -24,7 +24,7 @@ ESTIMATED = re.compile(
 )
 #: Containers that declare no duration; ffmpeg guesses one from time stamps, which may jump.
 UNDECLARED = {"mpeg", "mpegts"}
-#: Sizes that a WAV header gets when its writer could not know better: none, as large as the field
+#: Sizes in a WAV header whose writer did not know how much follows: none, as large as the field
 #: (less a header), or just below 2 GiB (sox, arecord).
 PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 0x100000000))
 WAV_PCM_TAGS = (1, 3, 0xFFFE)
@@ -32,7 +32,7 @@ WAV_PCM_TAGS = (1, 3, 0xFFFE)
 WAV_FORM = struct.Struct("<HHIIH")
 #: The start of a chunk ``desc``: rate, format, flags, bytes and frames of a packet.
 CAF_FORM = struct.Struct(">d4s3I")
-#: The bytes of a second, 0 where that is not settled (all but PCM), and of the samples, None where
+#: The bytes of a second, 0 where that is not fixed (all but PCM), and of the samples, None where
 #: their writer did not know.
 Promise: TypeAlias = tuple[float, int | None]
 
@@ -41,11 +41,11 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     """Return what an audio stream of ``path`` is like: the first, or number ``stream`` from 0.
 
     The sample rate and the channels come from a header that ffmpeg writes for the decoded stream;
-    only the duration (s) and the name of the codec are read from its report, and neither is
-    believed where the report says two different things: names and tags may imitate it.
+    only the duration (s) and the name of the codec are read from its report, and neither is used
+    where the report says two different things: names and tags may imitate it.
 
-    Raises ``InputError`` when ``path`` is missing, unreadable, no file, empty or no audio, or has
-    no such stream, and ``ResourceError`` when ffmpeg does not work.
+    Raises ``InputError`` when ``path`` is missing, unreadable, not a file, empty or not audio, or
+    has no such stream, and ``ResourceError`` when ffmpeg does not work.
     """
     refuse_unreadable(path)
     header, process = _decode_one_frame(path, stream)
@@ -74,7 +74,7 @@ def has_other_streams(path: Path) -> bool:
 
 
 def refuse_unreadable(path: Path) -> None:
-    """Raise ``InputError`` unless ``path`` is a file with something in it that may be read."""
+    """Raise ``InputError`` unless ``path`` is a file that is not empty and may be read."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -115,7 +115,7 @@ def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
 
 
 def _declared_duration(path: Path, report: str) -> float | None:
-    """Return the seconds that the container declares; None where it does not, or nobody can say."""
+    """Return the seconds that the container declares; None where that is unknown."""
     containers = set(CONTAINER.findall(report))
     for name, read in HEADERS.items():
         if containers == {name}:
@@ -137,7 +137,7 @@ def _declared_duration(path: Path, report: str) -> float | None:
 def _wav_promise(file: BinaryIO) -> Promise:
     """Return what the header of a RIFF or RF64 file promises.
 
-    ffmpeg reports what the file is long enough for instead, which hides that it was cut off.
+    ffmpeg reports what the file is long enough for instead, which hides that it is truncated.
     """
     bytes_per_second = 0
     wide = False
@@ -156,7 +156,7 @@ def _w64_promise(file: BinaryIO) -> Promise:
     bytes_per_second = 0
     for name, size in walk(file, WAVE64):
         if name == b"data":
-            known = 0 < size < 2**62  # else its writer knew no end
+            known = 0 < size < 2**62  # else its writer did not know
             return bytes_per_second, size if known else None
         if name == b"fmt ":
             bytes_per_second = _wav_rate(file.read(min(size, WAV_FORM.size)))
@@ -176,7 +176,7 @@ def _caf_promise(file: BinaryIO) -> Promise:
     bytes_per_second = 0.0
     for name, size in walk(file, CAF):
         if name == b"data":  # an edit count comes first; -1: up to the end of the file
-            # What is compressed has a table of its packets, which tells where it ends.
+            # Compressed audio has a table of its packets, which says where it ends.
             return bytes_per_second, size - 4 if size > 4 or not bytes_per_second else None
         body = file.read(CAF_FORM.size) if name == b"desc" else b""
         if len(body) == CAF_FORM.size:
@@ -185,8 +185,8 @@ def _caf_promise(file: BinaryIO) -> Promise:
     return bytes_per_second, None
 
 
-#: Containers, as ffmpeg calls them, whose headers are read here. Of a file that was cut off it says
-#: how long it is, or nothing.
+#: Containers, as ffmpeg calls them, whose headers are read here: for a truncated file ffmpeg
+#: reports what is left of it, or nothing.
 HEADERS = {
     "wav": _wav_promise,
     "w64": _w64_promise,

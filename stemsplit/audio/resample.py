@@ -28,7 +28,7 @@ def resample(
     """Yield ``blocks`` (C, n) at ``to_rate`` Hz: round(n · to_rate / from_rate) frames, ± a few.
 
     The first frame stays the first: nothing is shifted. ``blocks`` is pulled in the thread of the
-    caller; what it raises comes out here. Raises ``ResourceError`` when ffmpeg fails.
+    caller, which gets what it raises. Raises ``ResourceError`` when ffmpeg fails.
     """
     if from_rate == to_rate:
         yield from blocks
@@ -61,7 +61,7 @@ def resample(
 
 
 def conversion(source: Any, to_rate: int) -> Any:
-    """Return the stream ``source`` of an ffmpeg graph at ``to_rate`` Hz, as well as ffmpeg can."""
+    """Return the stream ``source`` of a graph at ``to_rate`` Hz, by ffmpeg's best resampler."""
     return source.filter("aresample", to_rate, **(SOXR if has_soxr() else SWR))
 
 
@@ -72,9 +72,9 @@ def has_soxr() -> bool:
 
 @lru_cache
 def _has_soxr(_program: str) -> bool:
-    """Return whether a stream of nothing can be resampled by soxr.
+    """Return whether soxr resamples one frame of silence.
 
-    The options of a filter do not tell: they list resamplers that were left out of the build.
+    The options of a filter do not help: they list resamplers that were left out of the build.
     """
     source = raw_input(sample_rate=8000, channels=1)
     graph = source.filter("aresample", 16000, **SOXR).output("pipe:1", format="f32le")
@@ -97,9 +97,9 @@ def fit(
 ) -> Generator[Block]:
     """Yield ``blocks`` (C, n) cut, or padded with silence, to exactly ``frames`` in all.
 
-    All of ``blocks`` is pulled, so that whatever checks its end does. Raises ``StemsplitError``,
-    a defect, when more than 0.1 s would have to be padded. There may be no block at all: of a
-    single frame ffmpeg makes none at a lower rate.
+    All of ``blocks`` is pulled, so that checks at its end take place. Raises ``StemsplitError``, a
+    defect, when more than 0.1 s would have to be padded. There may be no block at all: at a lower
+    rate ffmpeg makes none of a single frame.
     """
     missing = frames
     for block in blocks:

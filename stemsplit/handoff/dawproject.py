@@ -1,7 +1,7 @@
 """DAWproject: the open exchange format that Bitwig, Studio One, Cubase and others read.
 
 A ZIP with ``metadata.xml``, ``project.xml`` and the sound; see Bitwig's schemas Project.xsd and
-MetaData.xsd of version 1.0. The order of the elements is part of them.
+MetaData.xsd of version 1.0, which fix the order of the elements.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from stemsplit.stem_names import shown_name
 from stemsplit.types import Format
 from stemsplit.version import __version__
 
-#: A project needs a tempo; without one of the song this one.
+#: A project needs a tempo; this one, where the song's is unknown.
 TEMPO = 120.0
-#: The same session is to give the same bytes, so the time of writing is that of ZIP's beginning.
+#: The same session gives the same bytes, so the time of writing is the earliest that ZIP has.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 UNIX, READABLE = 3, 0o644 << 16
 #: What XML 1.0 cannot hold, not even escaped.
@@ -158,9 +158,9 @@ def _master(structure: Element) -> None:
 
 
 def _lane(lanes: Element, number: int, track: Track, session: Session, tempo: float) -> None:
-    """Add one clip: placed in beats, as all readers know it, but played by the second.
+    """Add one clip: placed in beats, which all readers support, but played by the second.
 
-    So no error of the tempo can stretch it.
+    So a wrong tempo does not stretch it.
     """
     lane = SubElement(lanes, "Lanes", id=f"lane{number}", track=f"track{number}")
     clips = SubElement(lane, "Clips", id=f"clips{number}")

@@ -17,7 +17,7 @@ from stemsplit.handoff.session import Session, decimal, relative
 from stemsplit.stem_names import shown_name
 from stemsplit.types import Format, StreamInfo
 
-#: Endings of songs that Reaper reads as one of the formats, if their codec starts as told here.
+#: Endings of songs that Reaper reads as one of the formats, if their codec starts so.
 SONGS: dict[str, tuple[Format, str]] = {
     ".wav": ("wav", "pcm_"),
     ".aif": ("aiff", "pcm_"),
@@ -27,15 +27,15 @@ SONGS: dict[str, tuple[Format, str]] = {
     ".ogg": ("ogg", "vorbis"),
     ".opus": ("opus", "opus"),
 }
-#: Tracks are known by identifiers; the same stem has the same one in every project.
+#: For identifiers of tracks: the same stem has the same one in every project.
 NAMESPACE = UUID("6a9a0f35-4b0e-5d7e-9f52-2f1f3f7d6a10")
-#: Without this bit a colour counts as none.
+#: Without this bit Reaper ignores a colour.
 HAS_COLOUR = 0x1000000
 GREY = "#808080"
 
 
 def write(session: Session, target: Path, file: BinaryIO) -> None:
-    """Write the project of ``session``, which is to be at ``target``, into ``file``.
+    """Write the project of ``session``, which will be at ``target``, into ``file``.
 
     Each stem has a track, and all start at 0. Before them comes the song itself, muted, where
     Reaper has a reader of its own for it. Raises ``OSError``, and ``OutputError`` for a stem whose

@@ -46,8 +46,8 @@ class Encoder(ABC):
         self._dither = Dither(stem.name) if dithered else None
 
     @classmethod
-    def known_size(cls, _samples: int, _depth: Depth | None) -> int:
-        """Return how many bytes so many samples need at least; 0 where compression decides."""
+    def known_size(cls, samples: int, depth: Depth | None) -> int:
+        """Return the bytes that ``samples`` need in a file; 0 where compression decides."""
         return 0
 
     def write(self, block: Block) -> None:

@@ -24,8 +24,8 @@ from stemsplit.audio.splice import splice
 from stemsplit.audio.tags import vorbis
 from stemsplit.errors import StemsplitError
 
-#: Shorter songs (s) get an Ogg page for every packet: of one that has all of its audio on one page
-#: ffmpeg cannot tell where it starts, and decodes up to 127 frames too many or too few.
+#: Shorter songs (s) get an Ogg page for every packet: where all audio is on one page, ffmpeg does
+#: not find out where it starts, and decodes up to 127 frames too many or too few.
 SHORT = 3
 ONE_PACKET = 1  # µs of a page
 

@@ -1,8 +1,8 @@
 """Encoders that store samples as they are, all bytes in order: to a file, or to a pipe.
 
 The headers are written here, and not by a library, because all sizes are known before the first
-sample, because chunks must come before it, and because a file that is to be the same in every run
-must not hold the time of writing.
+sample, because chunks must come before it, and because the time of writing must not be in a file
+that is the same in every run.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MOST_DATA = 2**32 - 2**26
 
 
 class ByteSink(Protocol):
-    """What bytes can be written to, one after the other."""
+    """Where bytes are written, one after the other."""
 
     def write(self, data: bytes, /) -> int:
         """Take ``data``."""
 
     def close(self) -> None:
-        """Take notice that there is no more."""
+        """Finish: nothing more comes."""
 
 
 class Pcm(Encoder):

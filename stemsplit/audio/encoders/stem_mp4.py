@@ -1,6 +1,6 @@
 """Native Instruments' stem file: an MP4 of the song and four stems, with a box that describes them.
 
-Players that know nothing of stems play the first stream; Traktor and Mixxx read the box
+Players without support for stems play the first stream; Traktor and Mixxx read the box
 ``moov/udta/stem`` and mix the others. All other choices are those of NI's own files: the first
 track enabled, the others not; no track an alternative to another; ``moov`` before the sound.
 """
@@ -24,8 +24,8 @@ from stemsplit.audio.tags import mp4 as atoms
 from stemsplit.errors import StemsplitError
 from stemsplit.stem_names import colours_of, shown_name
 
-#: What a player would do to the sum of the stems, to make it sound as the mastered song. Stems that
-#: were split from it do already; the numbers are those of NI's own tool.
+#: What a player would do to the sum of the stems, to make it sound mastered. Stems that were
+#: split from a mastered song do already; the numbers are those of NI's own tool.
 MASTERING: dict[str, dict[str, Any]] = {
     "compressor": {
         "enabled": False,

@@ -42,7 +42,7 @@ class ThroughFfmpeg(Encoder):
         return self._fitted(audio).output(FILE, **self._output_options(), **PLAIN)
 
     def _fitted(self, audio: Any) -> Any:
-        """Return ``audio`` at the stored rate, exactly as long as it is to be."""
+        """Return ``audio`` at the stored rate, exactly as long as the stem is stored."""
         if self._stored_rate == self.stem.sample_rate:
             return audio
         audio = conversion(audio, self._stored_rate)

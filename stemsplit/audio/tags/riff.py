@@ -1,4 +1,4 @@
-"""The chunks of WAV and AIFF that tell of a song: LIST INFO, bext, id3 and AIFF's texts."""
+"""The chunks of WAV and AIFF that describe a song: LIST INFO, bext, id3 and AIFF's texts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_wav(file: BinaryIO, found: Collector) -> None:
             _read_id3(file.read(min(size, id3.LARGEST_TAG)), found)
     if broadcast and rate:
         found.broadcast = _broadcast(broadcast, rate)
-    # ID3 knows more, and no limits of length: it comes first.
+    # ID3 has more fields, and no limits of length: it comes first.
     _read_texts(info, found)
 
 
@@ -63,7 +63,7 @@ def _read_texts(info: bytes, found: Collector) -> None:
 
 
 def _text(data: bytes) -> str:
-    """Return a text of which nothing says how it is encoded."""
+    """Return a text whose encoding is not declared."""
     until = data.split(b"\0")[0]
     try:
         return until.decode("utf-8")
@@ -86,10 +86,10 @@ def _broadcast(data: bytes, sample_rate: int) -> Broadcast:
 
 
 def wav_before(tags: Tags, sample_rate: int) -> bytes:
-    """Return the chunk that stands before the samples: bext, where the song had one.
+    """Return the chunk before the samples: bext, where the song had one.
 
-    What was measured of the song or names it alone (loudness, UMID) is left open, as version 1
-    without a UMID. Its place in the session is that of every stem.
+    What describes the song alone (loudness, UMID) is left empty, as in version 1 without a UMID.
+    Every stem has the song's place in the session.
     """
     if tags.broadcast is None:
         return b""
@@ -106,13 +106,13 @@ def wav_before(tags: Tags, sample_rate: int) -> bytes:
         b"",
         b"",
     )
-    # Of even length: libsndfile loses its way in an RF64 after an odd one, padded or not.
+    # Of even length: libsndfile misreads an RF64 after an odd one, padded or not.
     history = broadcast.coding_history + bytes(len(broadcast.coding_history) % 2)
     return chunk(b"bext", body + history)
 
 
 def wav_after(tags: Tags) -> bytes:
-    """Return the chunks that stand after the samples: INFO for many readers, ID3 for the rest."""
+    """Return the chunks after the samples: INFO for many readers, ID3 for the rest."""
     texts = b"".join(
         chunk(name.encode(), tags.texts[field][0].encode() + b"\0")
         for name, field in BY_INFO.items()
@@ -123,9 +123,9 @@ def wav_after(tags: Tags) -> bytes:
 
 
 def aiff_after(tags: Tags) -> bytes:
-    """Return the chunks that stand after the samples of an AIFF: its own texts, and ID3.
+    """Return the chunks after the samples of an AIFF: its own texts, and ID3.
 
-    Its own are ASCII; of others every reader thinks something else.
+    Its own are ASCII only: readers disagree about the encoding of others.
     """
     texts = b"".join(
         chunk(name.encode(), tags.texts[field][0].encode(), ">")
