@@ -19,7 +19,7 @@ def write_text(path: Path, text: str) -> None:
     The file appears whole or not at all. Raises ``OutputError``, or ``ResourceError`` for a full
     disk.
     """
-    part = path.with_name(f".stemsplit-{secrets.token_hex(8)}.part")
+    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
@@ -29,6 +29,15 @@ def write_text(path: Path, text: str) -> None:
     finally:
         with contextlib.suppress(OSError, ValueError):
             part.unlink()
+
+
+def part_of(target: Path, mark: str | None = None) -> Path:
+    """Return a new name beside ``target`` for a file that is not complete, with ``mark`` in it.
+
+    The name is hidden, and no other process has it.
+    """
+    marked = "" if mark is None else f"{mark}-"
+    return target.with_name(f".stemsplit-{marked}{secrets.token_hex(8)}.part")
 
 
 def sync_file(path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from stemsplit.audio import ogg
 from stemsplit.audio.blocks import Block, as_block
-from stemsplit.audio.ffmpeg import Process, command, file_stream
+from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.probe import has_other_streams, probe, refuse_unreadable
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
@@ -78,9 +78,9 @@ class Decoder(Iterator[Block]):
         mix = {"ac": info.channels} if info.stored_channels > info.channels else {}
         form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
         wanted = _cut(file_stream(f"a:{info.stream}"), info)
-        words = command(wanted.output("pipe:1", **form, **mix), file=info.path)
+        graph = wanted.output("pipe:1", **form, **mix)
         second = info.sample_rate * info.channels * 4  # bytes
-        with Process(words, file=info.path) as process:
+        with process_of(graph, file=info.path) as process:
             while data := process.stdout.read(second):
                 block = as_block(data, info.channels)
                 self.frames += block.shape[1]

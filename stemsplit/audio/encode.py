@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from stemsplit.audio.atomic import signals_deferred, sync_file, sync_folder
+from stemsplit.audio.atomic import part_of, signals_deferred, sync_file, sync_folder
 from stemsplit.audio.blocks import Block
 from stemsplit.audio.encoders.base import Encoder, Stem
 from stemsplit.audio.encoders.opening import encoder_class, open_encoder
@@ -193,8 +192,7 @@ class StemWriter:
 
     def _reserve(self, target: Path) -> Path:
         """Return a new empty file beside ``target``; signals wait while this is called."""
-        mark = "" if self._mark is None else f"{self._mark}-"
-        temporary = target.with_name(f".stemsplit-{mark}{secrets.token_hex(8)}.part")
+        temporary = part_of(target, self._mark)
         with writing(target), temporary.open("xb"):
             self._temporaries.append(temporary)
         return temporary

@@ -122,6 +122,13 @@ def command(graph: Any, *, file: Path | None = None, level: str = "error") -> li
     return words if file is None else [address(file) if w == FILE else w for w in words]
 
 
+def process_of(
+    graph: Any, *, file: Path | None = None, level: str = "error", feed: bool = False
+) -> Process:
+    """Return the process of ``graph``, to be entered; for the options see ``command``."""
+    return Process(command(graph, file=file, level=level), file=file, feed=feed)
+
+
 class Process:
     """A running ffmpeg, as a context manager: after the block it has ended, and was waited for.
 

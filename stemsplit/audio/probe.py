@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from stemsplit.audio.chunks import CAF, RIFF, WAVE64, WIDE_SIZES, walk
-from stemsplit.audio.ffmpeg import Process, command, file_stream
+from stemsplit.audio.ffmpeg import Process, file_stream, process_of
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.types import StreamInfo
 
@@ -99,7 +99,7 @@ def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
     """Return the first frame as an au file (nothing where there is none) and the ended process."""
     form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1}
     graph = file_stream(f"a:{stream}").output("pipe:1", **form)
-    with Process(command(graph, file=path, level="info"), file=path) as process:
+    with process_of(graph, file=path, level="info") as process:
         data = process.stdout.read()
         if process.finish() != 0 or not process.report:
             process.refuse_broken()

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from stemsplit.audio.blocks import Block, as_block, as_bytes
-from stemsplit.audio.ffmpeg import Process, command, find_ffmpeg, raw_input
+from stemsplit.audio.ffmpeg import find_ffmpeg, process_of, raw_input
 from stemsplit.errors import ResourceError, StemsplitError
 
 #: Frames that are handed to ffmpeg, and taken back, at a time.
@@ -35,7 +35,7 @@ def resample(
         return
     source = raw_input(sample_rate=from_rate, channels=channels)
     graph = conversion(source, to_rate).output("pipe:1", format="f32le", ac=channels)
-    with Process(command(graph), feed=True) as process:
+    with process_of(graph, feed=True) as process:
         arrived: SimpleQueue[bytes] = SimpleQueue()
         reader = Thread(
             target=_collect, args=(process.stdout, PIECE * channels * 4, arrived), daemon=True
@@ -78,7 +78,7 @@ def _has_soxr(_program: str) -> bool:
     """
     source = raw_input(sample_rate=8000, channels=1)
     graph = source.filter("aresample", 16000, **SOXR).output("pipe:1", format="f32le")
-    with Process(command(graph), feed=True) as process:
+    with process_of(graph, feed=True) as process:
         process.stdin.write(as_bytes(np.zeros((1, 1), np.float32)))
         return process.finish() == 0  # two samples of output wait in the pipe
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stemsplit.audio.encoders.base import Encoder, Stem
-from stemsplit.audio.ffmpeg import FILE, Process, command, raw_input
+from stemsplit.audio.ffmpeg import FILE, process_of, raw_input
 from stemsplit.audio.formats import encoded_frames, encoded_rate, rules_of
 from stemsplit.audio.resample import conversion
 from stemsplit.audio.writable import writing
@@ -33,8 +33,7 @@ class ThroughFfmpeg(Encoder):
         self._stored_frames = encoded_frames(stem.options, stem.frames, stem.sample_rate)
         self._raw = RAW.get(self._depth or "", FLOATS)
         audio = raw_input(format=self._raw, sample_rate=stem.sample_rate, channels=stem.channels)
-        words = command(self._graph(audio), file=stem.temporary)
-        self._process = Process(words, file=stem.temporary, feed=True)
+        self._process = process_of(self._graph(audio), file=stem.temporary, feed=True)
         self._process.__enter__()
 
     def _graph(self, audio: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from stemsplit.audio.ffmpeg import Process, command, file_stream
+from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.tags import vorbis
 from stemsplit.audio.tags.model import LARGEST_PICTURE, Collector
 from stemsplit.types import StreamInfo
@@ -45,7 +45,7 @@ def read(info: StreamInfo, found: Collector) -> None:
     """Add the tags that ffmpeg finds in the file of ``info`` to ``found``; none if it fails."""
     source = file_stream(f"a:{info.stream}")
     graph = source.output("pipe:1", format="ffmetadata", c="copy", t=0, map_chapters=-1)
-    with Process(command(graph, file=info.path, level="info"), file=info.path) as process:
+    with process_of(graph, file=info.path, level="info") as process:
         text = process.stdout.read(LARGEST_TEXTS).decode("utf-8", "replace")
         if process.stdout.read(1) or process.finish() != 0:
             return
@@ -77,7 +77,7 @@ def _sections(text: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 def _read_picture(info: StreamInfo, stream: int, found: Collector) -> None:
     form = {"format": "image2pipe", "c": "copy", "frames:v": 1}
     graph = file_stream(str(stream)).output("pipe:1", **form)
-    with Process(command(graph, file=info.path), file=info.path) as process:
+    with process_of(graph, file=info.path) as process:
         picture = process.stdout.read(LARGEST_PICTURE + 1)
         # A larger one is refused for its size, with a warning; ffmpeg need not finish.
         if len(picture) > LARGEST_PICTURE or process.finish() == 0:
