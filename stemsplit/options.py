@@ -134,7 +134,11 @@ class EncodingOptions:
     Raises ``UsageError`` for values that are not among the choices.
     """
 
-    format: Format = option("wav", "Format of the stems.", variable="STEMSPLIT_FORMAT")
+    format: Format = option(
+        "wav",
+        "Format of the stems; raw (samples alone) only with --out -.",
+        variable="STEMSPLIT_FORMAT",
+    )
     codec: Codec | None = option(
         None,
         "Codec of stem.mp4: aac (the default), or alac, which is lossless but cannot be read by "

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemsplit.audio.decode import decode
-from stemsplit.audio.excerpt import Excerpt, cut, parse_time
+from stemsplit.audio.excerpt import cut, parse_time
 from stemsplit.audio.probe import probe
 from stemsplit.errors import InputError, UsageError
+from stemsplit.options import Excerpt
 from stemsplit.types import StreamInfo
 
 RATE = 44_100
@@ -42,7 +43,7 @@ RATE = 44_100
 )
 def test_times(text: str, seconds: float | None) -> None:
     if seconds is None:
-        with pytest.raises(UsageError, match="is no time"):
+        with pytest.raises(UsageError, match="invalid time"):
             parse_time(text)
     else:
         assert parse_time(text) == seconds

@@ -6,11 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
-from stemsplit.audio.ffmpeg import Process, address, as_block, as_bytes, find_ffmpeg
+from stemsplit.audio.ffmpeg import Process, address, find_ffmpeg
 from stemsplit.errors import ExitCode, ResourceError
 
 
@@ -97,14 +96,6 @@ def test_a_silent_failure_still_has_a_reason(tmp_path):
     with Process([str(program(tmp_path / "b", "kill -9 $$"))]) as process:
         assert process.finish() == -9
         assert process.reason == "ffmpeg was ended by SIGKILL"
-
-
-def test_blocks_and_bytes_are_each_other_s_inverse():
-    block = np.arange(6, dtype=np.float32).reshape(2, 3)
-    data = as_bytes(block)
-    assert np.frombuffer(data, "<f4").tolist() == [0, 3, 1, 4, 2, 5]
-    assert np.array_equal(as_block(data, 2), block)
-    assert as_block(data + b"\0\0\0\0\0", 2).shape == (2, 3)  # half a frame is no frame
 
 
 def test_importing_the_audio_room_does_not_import_torch():

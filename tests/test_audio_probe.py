@@ -187,6 +187,12 @@ def test_an_rf64_header_is_taken_at_its_word(tmp_path):
     assert song.read_bytes()[:4] == b"RF64"
     assert probe(song).duration == 10.0
     assert probe(cut(song)).duration == 10.0
+    # A size that is a placeholder in 32 bits is the true one in 64.
+    data = bytearray(song.read_bytes())
+    place = data.index(b"ds64") + 8 + 8
+    data[place : place + 8] = (0x7FFFFFF0).to_bytes(8, "little")
+    song.write_bytes(data)
+    assert probe(song).duration == 0x7FFFFFF0 / (44100 * 4)
 
 
 def test_files_that_are_no_audio(tmp_path):

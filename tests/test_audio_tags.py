@@ -16,15 +16,12 @@ from audio_files import noise, run_ffmpeg, store, store_wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutagen._constants import GENRES
+from stem_files import EACH_STEM, OTHER_READER, read, write_stem
 from tagged_files import COVER, FOREIGN, TEXTS, png, store_song, tags_in
-from test_audio_encode import FORMATS, read
 
-from stemsplit.audio import ogg, pcm
-from stemsplit.audio import splice as splicing
-from stemsplit.audio.encode import StemWriter
-from stemsplit.audio.formats import RULES
+from stemsplit.audio.encoders import pcm
+from stemsplit.audio.format_table import FORMATS
 from stemsplit.audio.probe import probe
-from stemsplit.audio.splice import splice
 from stemsplit.audio.tags import fields, id3, mp4, vorbis
 from stemsplit.audio.tags.model import (
     LARGEST_PICTURE,
@@ -38,7 +35,6 @@ from stemsplit.audio.tags.model import (
 )
 from stemsplit.audio.tags.reading import read_tags
 from stemsplit.audio.tags.riff import read_wav
-from stemsplit.options import EncodingOptions
 from stemsplit.types import StreamInfo
 
 SOURCES = ("mp3", "wav", "aiff", "flac", "ogg", "opus", "m4a", "alac.m4a")
@@ -52,23 +48,6 @@ BROADCAST = Broadcast(
     sample_rate=44100,
     coding_history=b"A=PCM,F=44100,W=24,M=stereo\r\n",
 )
-
-
-def write_stem(folder, tags, format, *, frames=20_000, rate=44100, **options):
-    """Write one stem ``vocals`` with the ``tags`` of its song; return its path."""
-    path = folder / f"{format}.{RULES[format].extension}"
-    writer = StemWriter(
-        {"vocals": path},
-        options=EncodingOptions(format=format, **options),
-        sample_rate=rate,
-        channels=2,
-        frames=frames,
-        tags=tags,
-    )
-    with writer:
-        writer.write({"vocals": noise(frames)})
-        writer.commit()
-    return path
 
 
 def tags_of(path):
@@ -93,7 +72,7 @@ def test_what_other_programs_write_is_read(songs, kind):
     assert tags.broadcast is None
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EACH_STEM)
 def test_what_is_written_other_programs_read(tmp_path, songs, format):
     tags = tags_of(songs["mp3"])
     path = write_stem(tmp_path, tags, format)
@@ -107,11 +86,11 @@ def test_what_is_written_other_programs_read(tmp_path, songs, format):
     # The audio is what it is without tags.
     bare = write_stem(tmp_path / "bare", Tags(), format)
     assert (read(path) == read(bare)).all()
-    if RULES[format].extension != "m4a":
+    if format in OTHER_READER:
         assert soundfile.info(path).frames == soundfile.info(bare).frames
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EACH_STEM)
 def test_ffmpeg_reads_title_tempo_and_cover(tmp_path, format):
     tags = Tags(texts=TEXTS, picture=Picture(mime="image/png", data=COVER))
     path = write_stem(tmp_path, tags, format)
@@ -120,13 +99,13 @@ def test_ffmpeg_reads_title_tempo_and_cover(tmp_path, format):
         words = ("-map_metadata", "0:s:a:0", "-f", "ffmetadata", "pipe:1")
         shown = run_ffmpeg("-i", f"file:{path}", *words).decode()
     assert "title=größe (vocals)\n" in shown.lower()
-    if RULES[format].extension != "m4a":  # whose tempo ffmpeg does not tell
+    if FORMATS[format].extension != "m4a":  # whose tempo ffmpeg does not tell
         assert "=174\n" in shown
     picture = run_ffmpeg("-i", f"file:{path}", "-map", "0:v", "-c", "copy", "-f", "image2pipe", "-")
     assert picture == COVER
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EACH_STEM)
 def test_a_song_without_tags_has_stems_without_tags(tmp_path, format):
     path = write_stem(tmp_path, Tags(), format)
     assert tags_of(path) == Tags()
@@ -213,7 +192,7 @@ def test_id3_with_its_wrappings():
 
 
 def test_fractions_of_a_beat_are_kept(tmp_path):
-    for format in FORMATS:
+    for format in EACH_STEM:
         path = write_stem(tmp_path, Tags(texts={"bpm": ("127.97",)}), format)
         assert tags_of(path).texts == {"bpm": ("127.97",)}
     assert mutagen.mp4.MP4(tmp_path / "m4a.m4a")["tmpo"] == [128]
@@ -328,7 +307,7 @@ def test_large_covers_and_long_texts(tmp_path):
     """More pages than one, more than 64 KiB, and what is beyond the bounds."""
     texts = {"title": ("t" * 70_000,), "lyrics": ("l\n" * 30_000,)}
     tags = Tags(texts=texts, picture=Picture(mime="image/png", data=png(300_000)))
-    for format in FORMATS:
+    for format in EACH_STEM:
         back = tags_of(write_stem(tmp_path, tags, format))
         assert back.picture == tags.picture
         assert len(back.texts["title"][0]) == LONGEST_TEXT
@@ -432,42 +411,6 @@ def test_texts_are_cleaned():
 def test_the_table_of_genres_is_id3_s():
     assert list(fields.GENRES) == GENRES[: len(fields.GENRES)]
     assert len(fields.GENRES) == 126
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    before=st.binary(max_size=50), start=st.integers(0, 50), removed=st.integers(0, 50),
-    data=st.binary(max_size=60), piece=st.integers(1, 20),
-)  # fmt: skip
-def test_splice_is_slicing(tmp_path_factory, before, start, removed, data, piece):
-    start = min(start, len(before))
-    removed = min(removed, len(before) - start)
-    path = Path(tmp_path_factory.getbasetemp()) / "spliced"
-    path.write_bytes(before)
-    with pytest.MonkeyPatch.context() as patch, path.open("r+b") as file:
-        patch.setattr(splicing, "PIECE", piece)
-        splice(file, start, removed, data)
-    assert path.read_bytes() == before[:start] + data + before[start + removed :]
-
-
-def test_pages_of_ogg_have_right_checksums_and_numbers(tmp_path, songs):
-    """The checksums of libogg prove the ones that are written here."""
-    theirs = songs["ogg"].read_bytes()
-    place = 0
-    while place < len(theirs):
-        size = 27 + theirs[place + 26] + sum(theirs[place + 27 :][: theirs[place + 26]])
-        page = bytearray(theirs[place : place + size])
-        stored = int.from_bytes(page[22:26], "little")
-        page[22:26] = bytes(4)
-        assert ogg.checksum(page) == stored
-        place += size
-    tags = Tags(texts=TEXTS, picture=Picture(mime="image/png", data=png(300_000)))
-    with write_stem(tmp_path, tags, "ogg").open("rb") as file:
-        pages = list(ogg.pages(file))
-    assert [page.number for page in pages] == list(range(len(pages)))
-    assert len({page.serial for page in pages}) == 1
-    assert pages[2].flags == ogg.CONTINUED
-    assert pages[2].granule == ogg.NO_PACKET_ENDS
 
 
 def test_rf64_has_tags_and_place_as_well(tmp_path, monkeypatch):

@@ -219,8 +219,11 @@ def test_lengths_are_those_of_stems_that_are_stored_at_another_rate(song, tmp_pa
     ("arguments", "message"),
     [
         (("--daw", "reapr"), "unknown DAW 'reapr'"),
-        (("--daw", "reaper", "--format", "m4a"), "a project of reaper takes no stems of m4a"),
-        (("--daw", "dawproject", "--format", "stem.mp4"), "takes no stems of stem.mp4"),
+        (("--daw", "reaper", "--format", "m4a"), "reaper projects cannot use m4a stems"),
+        (
+            ("--daw", "dawproject", "--format", "stem.mp4"),
+            "cannot use stem.mp4 stems",
+        ),
         (("--daw", "reaper", "--mix", "reaper=drums"), "two outputs are called reaper"),
     ],
 )

@@ -3,7 +3,7 @@
 import io
 import re
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from xml.etree import ElementTree
 from zipfile import ZIP_STORED, ZipFile
 
@@ -11,9 +11,7 @@ import pytest
 import soundfile
 from handoff import STEMS, session_in
 
-from stemsplit.errors import ResourceError, UsageError
 from stemsplit.handoff import dawproject
-from stemsplit.handoff.programs import PROGRAMS, check_daws, parse_daws, write_project
 from stemsplit.handoff.session import Track
 from stemsplit.version import __version__
 
@@ -249,29 +247,3 @@ def test_the_rules_find_what_validators_reject(tmp_path, old, new, fault):
     broken = text.decode().replace(old, new, 1)
     found = faults(ElementTree.fromstring(broken))
     assert any(fault in one for one in found) if fault else found == []
-
-
-def test_programs_and_their_formats():
-    assert parse_daws(["reaper", "dawproject", "reaper"]) == ("reaper", "dawproject")
-    with pytest.raises(UsageError, match="unknown DAW 'reper'") as caught:
-        parse_daws(["reper"])
-    assert caught.value.hint == "did you mean reaper?"
-    with pytest.raises(UsageError) as caught:
-        parse_daws(["cubase"])
-    assert caught.value.hint == "it is one of: reaper, dawproject"
-    check_daws(tuple(PROGRAMS), "flac")
-    check_daws((), "m4a")
-    with pytest.raises(UsageError, match="a project of dawproject takes no stems of mp3") as caught:
-        check_daws(("reaper", "dawproject"), "mp3")
-    assert caught.value.hint == "--format wav, aiff or flac"
-    with pytest.raises(UsageError, match="a project of reaper takes no stems of m4a"):
-        check_daws(("reaper",), "m4a")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("daw", PROGRAMS)
-def test_a_full_disk_is_told_by_its_name(tmp_path, daw):
-    session, target = session_in(tmp_path / "s", frames=44100), tmp_path / "x"
-    with pytest.raises(ResourceError, match="the disk is full") as caught:
-        write_project(daw, session, target, Path("/dev/full"))
-    assert caught.value.path == str(target)

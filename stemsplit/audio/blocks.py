@@ -1,18 +1,34 @@
-"""Blocks on their way: counting what passes, and taking as many frames as one likes."""
+"""Blocks of audio: from and to bytes, counted as they pass, and cut to other lengths."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from stemsplit.audio.ffmpeg import Block
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
 
+#: Float32 audio ``(C, n)``; full scale is ±1.0.
+Block: TypeAlias = npt.NDArray[np.float32]
+
+
+def as_block(data: bytes, channels: int) -> Block:
+    """Return interleaved float32 samples as a block (C, n); a last incomplete frame is dropped."""
+    samples = np.frombuffer(data, "<f4", count=len(data) // (4 * channels) * channels)
+    # A copy in any case: the buffer is read-only, and torch wants to own what it wraps.
+    return np.array(samples.reshape(-1, channels).T, dtype=np.float32, order="C")
+
+
+def as_bytes(block: Block) -> bytes:
+    """Return a block (C, n) as interleaved little-endian float32 samples."""
+    return block.T.astype("<f4").tobytes()
+
 
 class FrameCounter:
-    """Counts the frames that pass, and stops at the first value that is no number."""
+    """Counts the frames that pass, and stops at the first invalid value."""
 
     def __init__(self, info: StreamInfo) -> None:
         self.info = info
@@ -35,7 +51,7 @@ class FrameCounter:
 
 
 class BlockReader:
-    """Takes as many frames as asked from blocks of any length."""
+    """Takes any number of frames from blocks of any length."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = iter(blocks)

@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-import ffmpeg
 import numpy as np
 
-from stemsplit.audio.ffmpeg import FILE, Block, Process, as_block, command
+from stemsplit.audio import ogg
+from stemsplit.audio.blocks import Block, as_block
+from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.probe import has_other_streams, probe, refuse_unreadable
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
 
-#: What may be missing of the declared duration (s) before a file counts as cut off: containers
+#: What may be missing of the declared duration (s) before a file counts as truncated: containers
 #: round (to 1 ms … 1 frame of a codec), and some tags forget the delay of the encoder.
 TOLERATED = 1.0
-#: What may be missing (s) without a word, and the most where samples are counted: PCM and FLAC.
+#: What may be missing (s) without a warning, and at all where samples are counted (PCM, FLAC).
 UNREMARKABLE = 0.1
 WHOLE = "get the whole file again, or split what is there with --accept-truncated"
-#: Different complaints of ffmpeg that are passed on; a hundred more would tell no more.
+#: Different complaints of ffmpeg that are passed on; a hundred more would not help.
 PASSED_ON = 5
-OGG_PAGE = b"OggS"
-OGG_LONGEST_PAGE = 65_307  # bytes: 27 + 255 of header, 255 · 255 of data (RFC 3533 §6)
-OGG_HEADER = struct.Struct("<4sxB20xB")  # the magic, flags, and how many segments there are
-OGG_END_OF_STREAM = 4
 
 
-def decode(
-    info: StreamInfo, *, block_frames: int | None = None, accept_truncated: bool = False
-) -> Decoder:
+def decode(info: StreamInfo, *, accept_truncated: bool = False) -> Decoder:
     """Return the blocks (C, n) of the audio stream ``info``, at its native sample rate.
 
-    C is ``info.channels``, n is ``block_frames`` (None: one second) but in the last block. More
-    than two channels are mixed down by ffmpeg, which knows their layout; as these are floats,
-    nothing clips. After the last block, or when ffmpeg fails before it, ``InputError`` is raised
-    for a file that is damaged, or shorter than it declares (unless ``accept_truncated``).
+    C is ``info.channels``, n is one second in all blocks but the last. More than two channels are
+    mixed down by ffmpeg, which knows their layout; as these are floats, nothing clips. After the
+    last block, or when ffmpeg fails before it, ``InputError`` is raised for a file that is damaged,
+    or shorter than it declares (unless ``accept_truncated``).
     """
-    return Decoder(info, block_frames or info.sample_rate, accept_truncated)
+    return Decoder(info, accept_truncated)
 
 
 def read(path: Path) -> Block:
@@ -57,12 +51,12 @@ def read(path: Path) -> Block:
 class Decoder(Iterator[Block]):
     """The blocks of one file, once. ``close`` (or leaving a ``with``) ends ffmpeg at any time."""
 
-    def __init__(self, info: StreamInfo, block_frames: int, accept_truncated: bool) -> None:
+    def __init__(self, info: StreamInfo, accept_truncated: bool) -> None:
         self.info = info
         self.frames = 0  # decoded so far
         self.warnings: list[str] = []  # what ffmpeg complained of; complete after the last block
         self._accept_truncated = accept_truncated
-        self._blocks = self._decode(block_frames)
+        self._blocks = self._decode()
 
     def __next__(self) -> Block:
         return next(self._blocks)
@@ -74,20 +68,20 @@ class Decoder(Iterator[Block]):
         self.close()
 
     def close(self) -> None:
-        """End ffmpeg; there are no more blocks."""
+        """End ffmpeg; no more blocks come."""
         self._blocks.close()
 
-    def _decode(self, block_frames: int) -> Generator[Block]:
+    def _decode(self) -> Generator[Block]:
         info = self.info
         refuse_unreadable(info.path)
-        source = ffmpeg.input(FILE, protocol_whitelist="file")[f"a:{info.stream}"]
-        # One or two channels stay as they are: to name a number makes ffmpeg mix odd layouts.
+        # One or two channels stay as they are: a number of channels makes ffmpeg mix odd layouts.
         mix = {"ac": info.channels} if info.stored_channels > info.channels else {}
         form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
-        wanted = _cut(source, info)
-        words = command(wanted.output("pipe:1", **form, **mix), file=info.path)
-        with Process(words, file=info.path) as process:
-            while data := process.stdout.read(block_frames * info.channels * 4):
+        wanted = _cut(file_stream(f"a:{info.stream}"), info)
+        graph = wanted.output("pipe:1", **form, **mix)
+        second = info.sample_rate * info.channels * 4  # bytes
+        with process_of(graph, file=info.path) as process:
+            while data := process.stdout.read(second):
                 block = as_block(data, info.channels)
                 self.frames += block.shape[1]
                 yield block
@@ -107,7 +101,7 @@ class Decoder(Iterator[Block]):
         end = self.info.first_frame + self.frames
         if end == self.info.end_frame:
             return
-        if _ends_within_ogg_stream(self.info.path):
+        if ogg.ends_within_stream(self.info.path):
             self._refuse("truncated: the file ends in the middle of a stream")
             return
         declared = self.info.duration
@@ -131,30 +125,11 @@ class Decoder(Iterator[Block]):
 
 
 def _cut(source: Any, info: StreamInfo) -> Any:
-    """Return the part of ``source`` that is asked for, to the sample.
+    """Return the part of ``source`` that ``info`` means, to the sample.
 
-    What is before it is decoded and dropped: to seek is exact in few formats only.
+    What comes before it is decoded and dropped, because seeking is exact in few formats only.
     """
     if (info.first_frame, info.end_frame) == (0, None):
         return source
     end = {} if info.end_frame is None else {"end_sample": info.end_frame}
     return source.filter("atrim", start_sample=info.first_frame, **end)
-
-
-def _ends_within_ogg_stream(path: Path) -> bool:
-    """Return whether an Ogg file, which declares no length, lacks its end: a mark on a whole page.
-
-    The layout of a page is that of RFC 3533 §6: a header, the sizes of its segments, the segments.
-    """
-    with path.open("rb") as file:
-        if file.read(len(OGG_PAGE)) != OGG_PAGE:
-            return False
-        file.seek(max(0, path.stat().st_size - 2 * OGG_LONGEST_PAGE))
-        tail = file.read()
-    page = tail[max(0, tail.rfind(OGG_PAGE)) :]
-    if len(page) < OGG_HEADER.size:
-        return True
-    _magic, flags, segments = OGG_HEADER.unpack_from(page)
-    sizes = page[OGG_HEADER.size :][:segments]
-    cut = len(page) < OGG_HEADER.size + segments + sum(sizes)
-    return cut or not flags & OGG_END_OF_STREAM

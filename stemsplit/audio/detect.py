@@ -5,40 +5,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: What a file in a folder must end with to be taken for audio. A file named by itself may end with
-#: anything.
 _AUDIO = (
-    "3ga aac ac3 aif aifc aiff alac amr ape au awb bwf caf dff dsf dts eac3 flac m4a m4b m4p",
-    "m4r mka mlp mp1 mp2 mp3 mpc mpga oga ogg opus ra rf64 shn snd spx tak thd tta voc w64 wav",
-    "wave wma wv",
+    "3ga aac ac3 aif aifc aiff alac amr ape au awb bwf caf dff dsf dts eac3 flac m4a m4b m4p m4r "
+    "mka mlp mp1 mp2 mp3 mpc mpga oga ogg opus ra rf64 shn snd spx tak thd tta voc w64 wav wave "
+    "wma wv"
 )
 #: Films may have no sound.
-_FILMS = ("3gp avi flv m4v mkv mov mp4 mpeg mpg ogv vob webm wmv",)
-
-
-def _suffixes(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f".{name}" for line in lines for name in line.split())
-
-
-AUDIO_SUFFIXES = _suffixes(_AUDIO)
-FILM_SUFFIXES = _suffixes(_FILMS)
-
-
-def sounds_by_name(name: str) -> bool:
-    """Return whether a file called ``name`` in a folder is taken for audio; hidden ones are not."""
-    return name.lower().endswith(AUDIO_SUFFIXES + FILM_SUFFIXES) and not name.startswith(".")
-
-
-def promises_sound(name: str) -> bool:
-    """Return whether a file called ``name`` has something to hear in it, if it is what it says."""
-    return name.lower().endswith(AUDIO_SUFFIXES)
-
-
-#: What programs for DJs make: a song and its stems in one file, which is split already.
+_FILMS = "3gp avi flv m4v mkv mov mp4 mpeg mpg ogv vob webm wmv"
+AUDIO_SUFFIXES = tuple(f".{name}" for name in _AUDIO.split())
+FILM_SUFFIXES = tuple(f".{name}" for name in _FILMS.split())
+#: A song and its stems in one file, which programs for DJs make: it is split already.
 STEM_SUFFIXES = (".stem.mp4", ".stem.m4a")
-_HEAD = 200  # bytes that the patterns look at
-#: How files begin that may hold audio. Pictures that share a container are told apart by brand.
-#: One file too many does no harm: ffmpeg finds nothing in it.
+
+#: How files begin that may hold audio. Brands tell pictures that share a container apart. A file
+#: too many does no harm, because ffmpeg finds no audio in it.
 _MAGIC = re.compile(
     rb"(?:RIFF|RF64|BW64|RIFX)....(?:WAVE|XWMA)"
     rb"|FORM....(?:AIF[FC]|8SVX)|FRM8........DSD |DSD \x1c\x00\x00\x00|NIST_1A|nut/multimedia"
@@ -57,12 +37,26 @@ _MAGIC = re.compile(
     rb"|\xff[\xf0\xf1\xf8\xf9][\x40-\x7f\x80-\xbf]",  # AAC in ADTS
     re.DOTALL,
 )
+_LONGEST_MAGIC = 200  # bytes, rounded up
+
+
+def sounds_by_name(name: str) -> bool:
+    """Return whether a file called ``name`` may be audio, or a film; hidden files are left out.
+
+    This decides about the files of a folder. A file that a person names may be called anything.
+    """
+    return name.lower().endswith(AUDIO_SUFFIXES + FILM_SUFFIXES) and not name.startswith(".")
+
+
+def promises_sound(name: str) -> bool:
+    """Return whether a file called ``name`` must have sound, unlike a film, to be what it says."""
+    return name.lower().endswith(AUDIO_SUFFIXES)
 
 
 def may_be_audio(path: Path) -> bool:
-    """Return whether the file at ``path`` begins like audio; what cannot be read does not."""
+    """Return whether the file at ``path`` begins like audio; False where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return _MAGIC.match(file.read(_HEAD)) is not None
+            return _MAGIC.match(file.read(_LONGEST_MAGIC)) is not None
     except OSError:
         return False

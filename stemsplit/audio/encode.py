@@ -1,71 +1,40 @@
-"""From stems to files: all of them, complete, or none."""
+"""From stems to files: all of them, complete, or none of them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 import numpy as np
 
-from stemsplit.audio.atomic import (
-    ROOM,
-    output_error,
-    refuse_folder_of,
-    sync_file,
-    sync_folder,
-)
-from stemsplit.audio.encoders import Encoder, Stem, open_encoder
-from stemsplit.audio.ffmpeg import Block, as_block, as_bytes, signals_deferred
+from stemsplit.audio.atomic import part_of, sync_file, sync_folder
+from stemsplit.audio.blocks import Block
+from stemsplit.audio.encoders.base import Encoder, Stem
+from stemsplit.audio.encoders.opening import encoder_class, open_encoder
 from stemsplit.audio.formats import check_encoding, clip_of, depth_of
-from stemsplit.audio.pcm import BYTES_PER_SAMPLE
+from stemsplit.audio.spool import BYTES_PER_SAMPLE, Spool
 from stemsplit.audio.tags.model import Tags
+from stemsplit.audio.writable import ROOM, refuse_existing, writing
 from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageError
 from stemsplit.options import EncodingOptions
+from stemsplit.signals import signals_deferred
 
-#: Where the highest peak of linked stems comes to be: rounding takes it no higher than full scale.
+#: The highest peak of linked stems: rounding takes it no higher than full scale.
 JUST_BELOW = 1 - 2**-20
-#: Frames of a spool that are encoded at a time.
-PIECE = 2**16
-
-
-#: What to do about a stem that is there already.
-WAYS_OUT = "--force replaces it, --skip-existing leaves it, --out names another folder"
-
-
-def refuse_existing(path: Path, *, force: bool = False, hint: str = WAYS_OUT) -> None:
-    """Raise ``OutputError``, with a ``hint``, if something is at ``path`` that must stay.
-
-    With ``force`` a file may be replaced, a folder never. Nor can there be a new file where its
-    folder cannot be made or written to.
-    """
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        refuse_folder_of(path)
-        return
-    except (OSError, ValueError) as exc:  # a name too long, or with a NUL byte
-        raise output_error(exc, path) from exc
-    if stat.S_ISDIR(mode):
-        raise OutputError("is a folder", path=path)
-    if not force:
-        raise OutputError("exists already", path=path, hint=hint)
-    refuse_folder_of(path)
 
 
 class StemWriter:
     """Writes the stems of one song; they appear together, by ``commit``, or not at all.
 
-    A context manager: left without ``commit`` it takes back every temporary file and every folder
+    A context manager: left without ``commit`` it removes every temporary file and every folder
     that it made. The temporary files are in the folders of the stems, hidden, ``….part``, with the
     ``mark`` of the song, if it has one, in their names.
-    Nothing that exists is overwritten unless ``force``, and then only when all is complete.
+    Existing files are replaced only with ``force``, and only when all stems are complete.
     ``tags`` are those of the song; each stem gets them with its own title.
     The ``closing`` stem has the dither of others in it, and gets none of its own.
     A file of several ``streams`` (``stem.mp4``) has two of the ``channels`` for each of them.
@@ -99,7 +68,7 @@ class StemWriter:
         self._tags = tags or Tags()
         self._linked = clip_of(options) == "linked"
         self._peak = 0.0
-        self._spools: dict[str, _Spool] = {}
+        self._spools: dict[str, Spool] = {}
         self._encoders: dict[str, Encoder] = {}
         self._made_folders: list[Path] = []
         self._temporaries: list[Path] = []
@@ -125,9 +94,9 @@ class StemWriter:
                 self._make_folder(path.parent)
             self._refuse_full_disk()
             for name, path in self._paths.items():
-                with signals_deferred():  # an encoder that nobody noted would go on
+                with signals_deferred():  # an encoder without a note of it would go on
                     if self._linked:
-                        self._spools[name] = _Spool(path, self._reserve(path))
+                        self._spools[name] = Spool(path, self._reserve(path))
                     else:
                         self._encoders[name] = self._open(name, path)
         except BaseException:
@@ -153,7 +122,7 @@ class StemWriter:
                 self._encoders[stem].write(block)
 
     def complete(self) -> dict[str, Path]:
-        """Complete all files and return them, by stem, where they wait: all of them on the disk.
+        """Complete all files; return the temporary ones by stem, all synchronised to the disk.
 
         Raises as ``write`` does, and ``StemsplitError``, a defect, for a wrong number of frames.
         """
@@ -164,15 +133,13 @@ class StemWriter:
                 counts = f"{encoder.frames} frames instead of {self._frames}"
                 raise StemsplitError(f"stem {stem} has {counts}", path=encoder.stem.target)
             encoder.close()
-            try:
+            with writing(encoder.stem.target):
                 sync_file(encoder.stem.temporary)
-            except OSError as exc:
-                raise output_error(exc, encoder.stem.target) from exc
         self._complete = True
         return {stem: encoder.stem.temporary for stem, encoder in self._encoders.items()}
 
     def add(self, target: Path) -> Path:
-        """Return a new empty file, to be filled by the caller, that will stand at ``target``.
+        """Return a new empty file, to be filled by the caller, for ``target``.
 
         It appears with the stems or not at all. Raises as ``__enter__`` does.
         """
@@ -183,7 +150,7 @@ class StemWriter:
         return self._added[target]
 
     def commit(self) -> None:
-        """Put all files in their places, completing them first where that is still to be done.
+        """Move all files to their places, and complete them first unless they are.
 
         Raises as ``complete`` does.
         """
@@ -214,46 +181,39 @@ class StemWriter:
             )
         )
 
-    def _encode(self, name: str, spool: _Spool) -> None:
-        """Encode a stem whose gain is known by now; its spool is no longer needed."""
+    def _encode(self, name: str, spool: Spool) -> None:
+        """Encode a stem now that its gain is known, and remove its spool."""
         with signals_deferred():
             encoder = self._encoders[name] = self._open(name, spool.target)
         for block in spool.blocks(self._channels):
             encoder.write(block * np.float32(self.gain))
         spool.close()
-        with contextlib.suppress(OSError):  # somebody else has removed it
+        with contextlib.suppress(OSError):  # another process has removed it
             spool.path.unlink()
 
     def _reserve(self, target: Path) -> Path:
         """Return a new empty file beside ``target``; signals wait while this is called."""
-        mark = "" if self._mark is None else f"{self._mark}-"
-        temporary = target.with_name(f".stemsplit-{mark}{secrets.token_hex(8)}.part")
-        try:
-            with temporary.open("xb"):
-                self._temporaries.append(temporary)
-        except OSError as exc:
-            raise output_error(exc, target) from exc
+        temporary = part_of(target, self._mark)
+        with writing(target), temporary.open("xb"):
+            self._temporaries.append(temporary)
         return temporary
 
     @property
     def _bytes_needed(self) -> int:
-        """What is known of the size of one stem: compressed ones fail when they must."""
+        """What is known of the size of one stem; compressed ones fail when the disk is full."""
         samples = self._frames * self._channels
-        spooled = samples * BYTES_PER_SAMPLE["32f"] if self._linked else 0
-        depth = depth_of(self._options)
-        plain = self._options.format in ("wav", "aiff")
-        return spooled + (samples * BYTES_PER_SAMPLE[depth] if plain and depth else 0)
+        spooled = samples * BYTES_PER_SAMPLE if self._linked else 0
+        encoder = encoder_class(self._options.format)
+        return spooled + encoder.known_size(samples, depth_of(self._options))
 
     def _make_folder(self, folder: Path) -> None:
         missing = [f for f in (folder, *folder.parents) if not os.path.lexists(f)]
-        try:
+        with writing(folder):
             for new in reversed(missing):
-                # It may have been made by somebody else just now.
+                # Another process may have made it just now.
                 with contextlib.suppress(FileExistsError), signals_deferred():
                     new.mkdir()
                     self._made_folders.append(new)
-        except OSError as exc:
-            raise output_error(exc, folder) from exc
         if not folder.is_dir():
             raise OutputError("is not a folder", path=folder)
 
@@ -268,9 +228,9 @@ class StemWriter:
                 raise ResourceError(reason, path=path.parent, hint=ROOM)
 
     def _place(self) -> None:
-        """Rename all files into their places; when one cannot be, take back those that were.
+        """Rename all files into their places; if one fails, undo the others.
 
-        No signal may come between: a rename that nobody noted would not be taken back.
+        No signal may come between: a rename without a note of it would not be undone.
         """
         renamed: list[tuple[Path, Path]] = []
         replaced: list[Path] = []
@@ -279,25 +239,24 @@ class StemWriter:
         try:
             for target, temporary in places.items():
                 refuse_existing(target, force=self._force)
-                if os.path.lexists(target):
-                    aside = self._reserve(target)
-                    os.replace(target, aside)
-                    renamed.append((target, aside))
-                    self._temporaries.remove(aside)  # it may be the only copy
-                    replaced.append(aside)
-                os.replace(temporary, target)
-                renamed.append((temporary, target))
-        except BaseException as exc:
+                with writing(target):
+                    if os.path.lexists(target):
+                        aside = self._reserve(target)
+                        os.replace(target, aside)
+                        renamed.append((target, aside))
+                        self._temporaries.remove(aside)  # it may be the only copy
+                        replaced.append(aside)
+                    os.replace(temporary, target)
+                    renamed.append((temporary, target))
+        except BaseException:
             for before, after in reversed(renamed):
                 os.replace(after, before)
-            if isinstance(exc, OSError):
-                raise output_error(exc, target) from exc
             raise
         self._temporaries += replaced
         self._remove_temporaries()
 
     def _clean(self) -> None:
-        """Leave nothing that was not committed."""
+        """Remove everything that was not committed."""
         with signals_deferred():
             for spool in self._spools.values():
                 spool.close()
@@ -305,41 +264,10 @@ class StemWriter:
                 encoder.abandon()
             self._remove_temporaries()
             for folder in reversed(self._made_folders):
-                with contextlib.suppress(OSError):  # somebody else may have put something there
+                with contextlib.suppress(OSError):  # another process may have put something there
                     folder.rmdir()
 
     def _remove_temporaries(self) -> None:
         for temporary in self._temporaries:
             with contextlib.suppress(OSError):  # most are in their places by then
                 temporary.unlink()
-
-
-class _Spool:
-    """A stem as floats in a temporary file, until all of the song is known."""
-
-    def __init__(self, target: Path, path: Path) -> None:
-        self.target = target
-        self.path = path
-        try:
-            self._file: BinaryIO = path.open("w+b")
-        except OSError as exc:
-            raise output_error(exc, target) from exc
-
-    def write(self, block: Block) -> None:
-        try:
-            self._file.write(as_bytes(block))
-        except OSError as exc:
-            raise output_error(exc, self.target) from exc
-
-    def blocks(self, channels: int) -> Iterator[Block]:
-        """Yield all that was written, as blocks (C, n)."""
-        try:
-            self._file.seek(0)
-        except OSError as exc:  # what was kept back does not fit
-            raise output_error(exc, self.target) from exc
-        while data := self._file.read(PIECE * channels * 4):
-            yield as_block(data, channels)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):  # it is not needed any more
-            self._file.close()

@@ -1,4 +1,4 @@
-"""Which part of a song is meant, in the words of people and to the sample."""
+"""Which part of a song to split: as people write times, and to the sample."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def parse_time(text: str) -> float:
     Raises ``UsageError`` for anything else.
     """
     if (match := TIME.fullmatch(text.strip())) is None:
-        raise UsageError(f"{text!r} is no time", hint="write seconds or minutes: 90.5, 1:30")
+        raise UsageError(f"invalid time {text!r}", hint="write seconds or minutes: 90.5, 1:30")
     hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
 

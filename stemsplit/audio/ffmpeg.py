@@ -1,4 +1,4 @@
-"""ffmpeg: where it is, how it is called, and a process of it that never outlives its use."""
+"""ffmpeg: where it is, how it is called, and a process that never outlives its use."""
 
 from __future__ import annotations
 
@@ -10,24 +10,20 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, Any, Self
 
-import numpy as np
-import numpy.typing as npt
+import ffmpeg
 
 from stemsplit.errors import ResourceError
-
-#: Float32 audio ``(C, n)``; full scale is ±1.0.
-Block: TypeAlias = npt.NDArray[np.float32]
+from stemsplit.signals import signals_deferred
 
 VARIABLE = "STEMSPLIT_FFMPEG"
-#: Stands for the file in a graph of ffmpeg-python, which cannot take names that are no UTF-8.
+#: The file in a graph of ffmpeg-python, which cannot take names that are not UTF-8.
 FILE = "file:<FILE>"
 #: Lines of ffmpeg's report that are kept; of a badly damaged file it writes one per packet.
 KEPT_LINES = 10_000
-#: How long a question about itself may take (s): what takes longer hangs.
+#: How long ffmpeg may take to describe itself (s); beyond that it hangs.
 ANSWER_SECONDS = 30
 #: ``[mp3 @ 0x55…] [error] text``: any number of contexts, then the level that ``level+`` asks for.
 LINE = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)")
@@ -102,6 +98,20 @@ def address(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
+def file_stream(which: str) -> Any:
+    """Return a stream (``a:0``, or ``1``) of the file that ``command`` will name, for a graph.
+
+    Nothing but a file is opened: some formats name further files, or addresses, to read from.
+    """
+    return ffmpeg.input(FILE, protocol_whitelist="file")[which]
+
+
+def raw_input(*, sample_rate: int, channels: int, format: str = "f32le") -> Any:
+    """Return the samples that arrive on standard input as a stream of a graph."""
+    form = {"format": format, "ar": sample_rate, "ac": channels}
+    return ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
+
+
 def command(graph: Any, *, file: Path | None = None, level: str = "error") -> list[str]:
     """Return the command line of ``graph`` (of ffmpeg-python), with ``FILE`` in it naming ``file``.
 
@@ -112,24 +122,19 @@ def command(graph: Any, *, file: Path | None = None, level: str = "error") -> li
     return words if file is None else [address(file) if w == FILE else w for w in words]
 
 
-def as_block(data: bytes, channels: int) -> Block:
-    """Return interleaved float32 samples as a block (C, n); a last incomplete frame is dropped."""
-    samples = np.frombuffer(data, "<f4", count=len(data) // (4 * channels) * channels)
-    # A copy in any case: the buffer is read-only, and torch wants to own what it wraps.
-    return np.array(samples.reshape(-1, channels).T, dtype=np.float32, order="C")
-
-
-def as_bytes(block: Block) -> bytes:
-    """Return a block (C, n) as interleaved little-endian float32 samples."""
-    return block.T.astype("<f4").tobytes()
+def process_of(
+    graph: Any, *, file: Path | None = None, level: str = "error", feed: bool = False
+) -> Process:
+    """Return the process of ``graph``, to be entered; for the options see ``command``."""
+    return Process(command(graph, file=file, level=level), file=file, feed=feed)
 
 
 class Process:
-    """An ffmpeg at work, as a context manager: when the block is left it is dead and waited for.
+    """A running ffmpeg, as a context manager: after the block it has ended, and was waited for.
 
     It runs in a session of its own, so that Ctrl-C at the terminal reaches this program first.
-    ``stdin`` can be written with ``feed``; ``stdout`` must be read to its end by who needs it;
-    stderr is read by a thread, because a full pipe would stop ffmpeg.
+    ``stdin`` can be written with ``feed``; ``stdout`` must be read to its end by the caller, if it
+    is needed; a thread reads stderr, because a full pipe would stop ffmpeg.
     """
 
     def __init__(self, words: list[str], *, file: Path | None = None, feed: bool = False) -> None:
@@ -173,7 +178,7 @@ class Process:
                     pipe.close()
 
     def kill(self) -> None:
-        """End it now, with what it started; nothing happens when it has ended already."""
+        """End it now, with its children; nothing happens when it has ended already."""
         if self._process.poll() is None:
             if hasattr(os, "killpg"):
                 # It has a session of its own, and may be a script around the true ffmpeg.
@@ -202,10 +207,10 @@ class Process:
     def finish(self) -> int:
         """Return the exit status, after ending the input and waiting; 0 means that all went well.
 
-        Whoever expects output reads it to its end before.
+        A caller that expects output reads it to its end before.
         """
         if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # the status tells why it read no further
+            with contextlib.suppress(BrokenPipeError):  # the status says why it stopped reading
                 self._process.stdin.close()
         status = self._process.wait()
         self._listener.join()
@@ -225,15 +230,15 @@ class Process:
         return list(dict.fromkeys(text.removeprefix(": ").strip() for text in texts))
 
     def refuse_broken(self) -> None:
-        """Raise ``ResourceError`` if this program, which failed, is no ffmpeg that works.
+        """Raise ``ResourceError`` if this program failed because it is not a working ffmpeg.
 
-        ffmpeg always says what it has against a file. One that a signal ended did work: a single
-        damaged song may make it crash, and the next one need not.
+        ffmpeg always reports what is wrong with a file. One that a signal ended did work: a damaged
+        song may make it crash, and the next song need not.
         """
         status = self._process.returncode
         if self.complaints or status < 0:
             return
-        # What is missing (a library, an interpreter) is told by others, in their own form.
+        # Other programs report what is missing (a library, an interpreter), in their own form.
         said = next((line for line in self._lines if line and not LINE.match(line)), "")
         raise ResourceError(
             f"ffmpeg does not work: {said or f'it ended with status {status}, without a word'}",
@@ -245,8 +250,8 @@ class Process:
     def reason(self) -> str:
         """Why ffmpeg failed, in its own words.
 
-        The first complaint: ffmpeg ends with up to a dozen lines of what follows from it ("Error
-        opening input files", "Terminating thread", "Conversion failed!").
+        This is the first complaint: up to a dozen lines of consequences follow it ("Error opening
+        input files", "Terminating thread", "Conversion failed!").
         """
         if self.complaints:
             return self.complaints[0].removeprefix("Error opening input: ")
@@ -254,33 +259,6 @@ class Process:
         if status is not None and status < 0:
             return f"ffmpeg was ended by {signal.Signals(-status).name}"
         return f"ffmpeg ended with status {status}"
-
-
-@contextlib.contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Let signals wait that would raise here, half-way through what only its end can undo.
-
-    That is the start of a child, or a file between its making and the note of it. Python runs the
-    handlers in the main thread only, so elsewhere there is nothing to defer.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting: list[int] = []
-    handlers = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
-        if callable(handler := signal.getsignal(number))
-    }
-    try:
-        for number in handlers:
-            signal.signal(number, lambda number, _frame: waiting.append(number))
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number in waiting:
-            signal.raise_signal(number)
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

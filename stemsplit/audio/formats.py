@@ -1,133 +1,122 @@
-"""What each format of stems can hold, and what is asked of it when nobody says more."""
+"""What encoding options mean for a format, by the table: parsed, checked and completed."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Container
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from stemsplit.audio import mp3
+from stemsplit.audio.format_table import FORMATS, Rules
 from stemsplit.errors import UsageError
 from stemsplit.options import EncodingOptions
 from stemsplit.types import Clip, Depth, Format
 
 INTEGERS: Final[tuple[Depth, ...]] = ("16", "24")
-#: Hz that the AAC of MPEG-4 can name (ISO 14496-3, table of sampling frequency indices).
-AAC_RATES = (
-    *(7350, 8000, 11025, 12000, 16000, 22050, 24000),
-    *(32000, 44100, 48000, 64000, 88200, 96000),
-)
-#: Nominal kbit/s of Vorbis at the qualities -1 … 10, of stereo at 44.1 kHz (libvorbis' own table).
-VORBIS_BITRATES = (45, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
-STEM_FILE_RATES = (44100, 48000)  # Hz, of Native Instruments' stem files
-OPUS_LARGEST_BITRATE = 256  # kbit/s of one channel, in libopus
-#: As people write them: 320, 320k, 320 kbps; and V0 of LAME, q8 of oggenc.
+#: As people write them: 320, 320k, 320 kbps.
 BITRATE = re.compile(r"(\d{1,4})\s*(?:k|kbps|kbit/s)?", re.IGNORECASE)
-QUALITY = re.compile(r"([vq]?)(-?\d{1,2})", re.IGNORECASE)
-LETTERS: dict[str, Format] = {"v": "mp3", "q": "ogg"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What one format takes: nothing in a field means that the format knows no such thing."""
-
-    extension: str
-    depths: tuple[Depth, ...] = ()  # the first one is the default
-    bitrates: range | tuple[int, ...] = ()  # kbit/s
-    bitrate: int | None = None  # the default
-    qualities: range = range(0)
-    quality: int | None = None  # the default, where the quality leads
-    rates: range | tuple[int, ...] = ()  # Hz; nothing: any
-
-
-RULES: dict[Format, Rules] = {
-    "wav": Rules(extension="wav", depths=("32f", *INTEGERS)),
-    "flac": Rules(extension="flac", depths=("24", "16")),
-    "aiff": Rules(extension="aiff", depths=("24", "16")),
-    "alac": Rules(extension="m4a", depths=("24", "16")),
-    "mp3": Rules(
-        extension="mp3",
-        bitrates=mp3.BITRATES,
-        bitrate=320,
-        qualities=range(10),  # LAME's V0 … V9, best first
-        rates=mp3.RATES,
-    ),
-    "m4a": Rules(extension="m4a", bitrates=range(32, 513), bitrate=256, rates=AAC_RATES),
-    "opus": Rules(extension="opus", bitrates=range(8, 511), bitrate=192, rates=(48000,)),
-    "ogg": Rules(
-        extension="ogg",
-        bitrates=range(VORBIS_BITRATES[0], VORBIS_BITRATES[-1] + 1),
-        qualities=range(-1, 11),  # of oggenc, best last
-        quality=8,
-        rates=range(1, 192_001),  # libvorbis has no tables above 200 kHz
-    ),
-    "stem.mp4": Rules(
-        extension="stem.mp4", bitrates=range(32, 513), bitrate=256, rates=STEM_FILE_RATES
-    ),
+#: Formats by the letter before a quality: V0 is of mp3, q8 of ogg.
+LETTERS: dict[str, Format] = {
+    row.rules.quality_letter.lower(): name
+    for name, row in FORMATS.items()
+    if row.rules.quality_letter
 }
-#: A stem.mp4 that loses nothing.
-ALAC_STEM_FILE = Rules(extension="stem.mp4", depths=("24", "16"), rates=STEM_FILE_RATES)
+QUALITY = re.compile(rf"([{''.join(LETTERS)}]?)(-?\d{{1,2}})", re.IGNORECASE)
 
 
 def rules_of(options: EncodingOptions) -> Rules:
     """Return what the format of ``options`` takes, with their codec."""
-    return ALAC_STEM_FILE if options.codec == "alac" else RULES[options.format]
+    row = FORMATS[options.format]
+    return row.rules if options.codec is None else row.codecs.get(options.codec, row.rules)
+
+
+def depth_of(options: EncodingOptions) -> Depth | None:
+    """Return how samples are stored; None where the format is lossy, and has no depth."""
+    return options.depth or next(iter(rules_of(options).depths), None)
+
+
+def bitrate_of(options: EncodingOptions) -> int:
+    """Return the bit rate (kbit/s) that was asked for, or the default; 0 where there is neither."""
+    return options.bitrate or rules_of(options).bitrate or 0
+
+
+def clip_of(options: EncodingOptions) -> Clip:
+    """Return what happens to samples above full scale: integers clamp, all others keep them."""
+    if options.clip is not None:
+        return options.clip
+    return "clamp" if depth_of(options) in INTEGERS else "none"
+
+
+def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
+    """Return the rate (Hz) at which stems of ``sample_rate`` are stored.
+
+    Where the format does not have that rate it is the next higher one, or the highest of all.
+    """
+    rates = rules_of(options).rates
+    if not rates:
+        return sample_rate
+    return rates[min(bisect_left(rates, sample_rate), len(rates) - 1)]
+
+
+def encoded_frames(options: EncodingOptions, frames: int, sample_rate: int) -> int:
+    """Return how many frames are stored for ``frames`` at ``sample_rate``: at least one for any."""
+    stored = round(frames * encoded_rate(options, sample_rate) / sample_rate)
+    return max(stored, min(frames, 1))
 
 
 def parse_bitrate(text: str | None) -> int | None:
-    """Return the kbit/s that ``text`` says: 320, 320k or 320 kbps.
-
-    Raises ``UsageError`` for anything else.
-    """
+    """Return the kbit/s of ``text``: 320, 320k or 320 kbps. Raises ``UsageError`` otherwise."""
     if text is None:
         return None
     if (match := BITRATE.fullmatch(text.strip())) is None:
-        raise UsageError(f"{text!r} is no bit rate", hint="write kbit/s: 320 or 320k")
+        raise UsageError(f"invalid bit rate {text!r}", hint="write kbit/s: 320 or 320k")
     return int(match[1])
 
 
 def parse_quality(text: str | None, format: Format) -> int | None:
-    """Return the quality of ``format`` that ``text`` says: 0, V0 of mp3 or q8 of ogg.
+    """Return the quality of ``format`` that ``text`` means: 0, V0 of mp3 or q8 of ogg.
 
-    The best of one is among the worst of the other: raises ``UsageError`` for the letter of another
-    format, as for what is no quality.
+    The best quality of one format is among the worst of another. So ``UsageError`` is raised for
+    the letter of another format, as for an invalid quality.
     """
     if text is None:
         return None
     if (match := QUALITY.fullmatch(text.strip())) is None:
-        raise UsageError(f"{text!r} is no quality", hint="mp3 has 0 (or V0) to 9, ogg -1 to 10")
+        ranges = (_range_of_qualities(name, FORMATS[name].rules) for name in LETTERS.values())
+        raise UsageError(f"invalid quality {text!r}", hint=", ".join(ranges))
     owner = LETTERS.get(match[1].lower(), format)
-    if owner != format and RULES[format].qualities:
-        hint = f"it has: {_listed(RULES[format].qualities)}"
-        raise UsageError(f"{text} is a quality of {owner}, not of {format}", hint=hint)
+    own = FORMATS[format].rules.qualities
+    if owner != format and own:
+        raise UsageError(
+            f"{text} is a quality of {owner}, not of {format}", hint=f"it has: {_listed(own)}"
+        )
     return int(match[2])
 
 
 def check_encoding(options: EncodingOptions) -> None:
-    """Raise ``UsageError`` for what the format of ``options`` cannot do."""
-    if options.codec is not None and options.format != "stem.mp4":
-        reason = f"{options.format} leaves no choice of codecs"
-        raise UsageError(reason, hint="--codec is for --format stem.mp4")
+    """Raise ``UsageError`` for what the format of ``options`` does not support."""
+    _check_codec(options)
     rules = rules_of(options)
     _check_depth(options, rules)
     _check_bitrate(options, rules)
     _check_quality(options, rules)
     depth = depth_of(options)
     if options.clip == "none" and depth in INTEGERS:
+        floats = _formats_with(lambda rules: "32f" in rules.depths)
         raise UsageError(
             f"{options.format} of {depth} bits holds nothing above full scale",
-            hint="--clip clamp or linked; or --format wav --depth 32f, which holds everything",
+            hint=f"--clip clamp or linked; or --format {floats} --depth 32f, which holds "
+            "everything",
         )
 
 
 def fitting(options: EncodingOptions, asked: Container[str]) -> EncodingOptions:
-    """Return ``options`` without what the format does not know, unless that was ``asked`` for.
+    """Return ``options`` without those that the format does not have, unless ``asked`` for.
 
-    What is settled once, for all songs, must not stand in the way of another format today.
+    A setting for all songs, as of a configuration file, must not exclude another format today.
     """
-    if "codec" not in asked and (options.format != "stem.mp4" or "bitrate" in asked):
+    if "codec" not in asked and (not FORMATS[options.format].codecs or "bitrate" in asked):
         options = replace(options, codec=None)
     rules = rules_of(options)
     useless = {
@@ -141,24 +130,38 @@ def fitting(options: EncodingOptions, asked: Container[str]) -> EncodingOptions:
     return replace(options, **dropped)
 
 
+def alternatives(names: Sequence[str], word: str = "or") -> str:
+    """Return ``names``, at least one, as a person lists them: ``a, b or c``."""
+    *others, last = names
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
+def _check_codec(options: EncodingOptions) -> None:
+    if options.codec is None or options.codec in FORMATS[options.format].codecs:
+        return
+    choices = alternatives([name for name, row in FORMATS.items() if row.codecs])
+    raise UsageError(
+        f"{options.format} leaves no choice of codecs", hint=f"--codec is for --format {choices}"
+    )
+
+
 def _check_depth(options: EncodingOptions, rules: Rules) -> None:
     if options.depth is None or options.depth in rules.depths:
         return
     if rules.depths:
-        reason = f"{options.format} stores no floats"
-        raise UsageError(reason, hint="--depth 24, or --format wav")
-    raise UsageError(
-        f"{options.format} has no depth",
-        hint=f"{_ways_of(rules)} how exact it is",
-    )
+        others = _formats_with(lambda rules: options.depth in rules.depths)
+        hint = f"--depth {rules.depths[0]}, or --format {others}"
+        raise UsageError(f"{options.format} stores no floats", hint=hint)
+    raise UsageError(f"{options.format} has no depth", hint=f"{_ways_of(rules)} how exact it is")
 
 
 def _check_bitrate(options: EncodingOptions, rules: Rules) -> None:
     if options.bitrate is None or options.bitrate in rules.bitrates:
         return
     if not rules.bitrates:
+        lossy = _formats_with(lambda rules: bool(rules.bitrates))
         reason = f"{options.format} has no bit rate: it loses nothing"
-        raise UsageError(reason, hint="--depth sets its size; --format mp3, m4a, opus or ogg")
+        raise UsageError(reason, hint=f"--depth sets its size; --format {lossy}")
     reason = f"{options.format} has no bit rate of {options.bitrate} kbit/s"
     raise UsageError(reason, hint=f"it has: {_listed(rules.bitrates)}")
 
@@ -167,14 +170,22 @@ def _check_quality(options: EncodingOptions, rules: Rules) -> None:
     if options.quality is None:
         return
     if not rules.qualities:
-        reason = f"{options.format} has no quality"
-        ways = f"{_ways_of(rules)} how exact it is; mp3 and ogg have qualities"
-        raise UsageError(reason, hint=ways)
+        others = _formats_with(lambda rules: bool(rules.qualities), "and")
+        hint = f"{_ways_of(rules)} how exact it is; {others} have qualities"
+        raise UsageError(f"{options.format} has no quality", hint=hint)
     if options.quality not in rules.qualities:
         reason = f"{options.format} has no quality {options.quality}"
         raise UsageError(reason, hint=f"it has: {_listed(rules.qualities)}")
     if options.bitrate is not None:
         raise UsageError("--bitrate and --quality exclude each other")
+
+
+def _formats_with(wanted: Callable[[Rules], bool], word: str = "or") -> str:
+    """List the formats with ``wanted`` rules that, like most, store each stem in its own file."""
+    rows = FORMATS.items()
+    return alternatives(
+        [name for name, row in rows if wanted(row.rules) and not row.holds_all_stems], word
+    )
 
 
 def _ways_of(rules: Rules) -> str:
@@ -183,49 +194,12 @@ def _ways_of(rules: Rules) -> str:
     return f"{' or '.join(named)} sets"
 
 
+def _range_of_qualities(format: Format, rules: Rules) -> str:
+    first, last, letter = rules.qualities[0], rules.qualities[-1], rules.quality_letter
+    return f"{format} has {first} to {last} (or {letter}{first} to {letter}{last})"
+
+
 def _listed(values: range | tuple[int, ...]) -> str:
     if isinstance(values, range):
         return f"{values[0]} to {values[-1]}"
     return ", ".join(map(str, values))
-
-
-def depth_of(options: EncodingOptions) -> Depth | None:
-    """Return how samples are stored; None where the format is lossy, and has no depth."""
-    return options.depth or next(iter(rules_of(options).depths), None)
-
-
-def clip_of(options: EncodingOptions) -> Clip:
-    """Return what becomes of samples above full scale: integers clamp, all others keep them."""
-    if options.clip is not None:
-        return options.clip
-    return "clamp" if depth_of(options) in INTEGERS else "none"
-
-
-def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
-    """Return the rate (Hz) that stems of ``sample_rate`` are stored at.
-
-    Where the format does not know that rate it is the next higher one, or the highest of all.
-    """
-    rates = rules_of(options).rates
-    if not rates:
-        return sample_rate
-    return rates[min(bisect_left(rates, sample_rate), len(rates) - 1)]
-
-
-def encoded_frames(options: EncodingOptions, frames: int, sample_rate: int) -> int:
-    """Return how many frames are stored of ``frames`` at ``sample_rate``: at least one of any."""
-    stored = round(frames * encoded_rate(options, sample_rate) / sample_rate)
-    return max(stored, min(frames, 1))
-
-
-def vorbis_quality(options: EncodingOptions) -> float:
-    """Return the quality at which Vorbis has the asked bit rate, or the asked one."""
-    if options.quality is not None:
-        return options.quality
-    if options.bitrate is None:
-        return RULES["ogg"].quality or 0
-    above = next(i for i, rate in enumerate(VORBIS_BITRATES) if rate >= options.bitrate)
-    if above == 0:
-        return -1
-    lower, upper = VORBIS_BITRATES[above - 1 : above + 1]
-    return above - 2 + (options.bitrate - lower) / (upper - lower)

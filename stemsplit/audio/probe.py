@@ -8,9 +8,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-import ffmpeg
-
-from stemsplit.audio.ffmpeg import FILE, Process, command
+from stemsplit.audio.chunks import CAF, RIFF, WAVE64, WIDE_SIZES, walk
+from stemsplit.audio.ffmpeg import Process, file_stream, process_of
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.types import StreamInfo
 
@@ -25,11 +24,15 @@ ESTIMATED = re.compile(
 )
 #: Containers that declare no duration; ffmpeg guesses one from time stamps, which may jump.
 UNDECLARED = {"mpeg", "mpegts"}
-#: Sizes that a WAV header gets when its writer could not know better: none, as large as the field
+#: Sizes in a WAV header whose writer did not know how much follows: none, as large as the field
 #: (less a header), or just below 2 GiB (sox, arecord).
 PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 0x100000000))
 WAV_PCM_TAGS = (1, 3, 0xFFFE)
-#: The bytes of a second, 0 where that is not settled (all but PCM), and of the samples, None where
+#: The start of a chunk ``fmt``: tag, channels, rate, bytes of a second, bytes of a frame.
+WAV_FORM = struct.Struct("<HHIIH")
+#: The start of a chunk ``desc``: rate, format, flags, bytes and frames of a packet.
+CAF_FORM = struct.Struct(">d4s3I")
+#: The bytes of a second, 0 where that is not fixed (all but PCM), and of the samples, None where
 #: their writer did not know.
 Promise: TypeAlias = tuple[float, int | None]
 
@@ -38,11 +41,11 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     """Return what an audio stream of ``path`` is like: the first, or number ``stream`` from 0.
 
     The sample rate and the channels come from a header that ffmpeg writes for the decoded stream;
-    only the duration (s) and the name of the codec are read from its report, and neither is
-    believed where the report says two different things: names and tags may imitate it.
+    only the duration (s) and the name of the codec are read from its report, and neither is used
+    where the report says two different things: names and tags may imitate it.
 
-    Raises ``InputError`` when ``path`` is missing, unreadable, no file, empty or no audio, or has
-    no such stream, and ``ResourceError`` when ffmpeg does not work.
+    Raises ``InputError`` when ``path`` is missing, unreadable, not a file, empty or not audio, or
+    has no such stream, and ``ResourceError`` when ffmpeg does not work.
     """
     refuse_unreadable(path)
     header, process = _decode_one_frame(path, stream)
@@ -71,7 +74,7 @@ def has_other_streams(path: Path) -> bool:
 
 
 def refuse_unreadable(path: Path) -> None:
-    """Raise ``InputError`` unless ``path`` is a file with something in it that may be read."""
+    """Raise ``InputError`` unless ``path`` is a file that is not empty and may be read."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -94,9 +97,9 @@ def refuse_unreadable(path: Path) -> None:
 
 def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
     """Return the first frame as an au file (nothing where there is none) and the ended process."""
-    source = ffmpeg.input(FILE, protocol_whitelist="file")[f"a:{stream}"]
-    graph = source.output("pipe:1", format="au", acodec="pcm_s16be", **{"frames:a": 1})
-    with Process(command(graph, file=path, level="info"), file=path) as process:
+    form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1}
+    graph = file_stream(f"a:{stream}").output("pipe:1", **form)
+    with process_of(graph, file=path, level="info") as process:
         data = process.stdout.read()
         if process.finish() != 0 or not process.report:
             process.refuse_broken()
@@ -112,7 +115,7 @@ def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
 
 
 def _declared_duration(path: Path, report: str) -> float | None:
-    """Return the seconds that the container declares; None where it does not, or nobody can say."""
+    """Return the seconds that the container declares; None where that is unknown."""
     containers = set(CONTAINER.findall(report))
     for name, read in HEADERS.items():
         if containers == {name}:
@@ -134,65 +137,56 @@ def _declared_duration(path: Path, report: str) -> float | None:
 def _wav_promise(file: BinaryIO) -> Promise:
     """Return what the header of a RIFF or RF64 file promises.
 
-    ffmpeg reports what the file is long enough for instead, which hides that it was cut off.
+    ffmpeg reports what the file is long enough for instead, which hides that it is truncated.
     """
-    bytes_per_second: int = 0
-    long_size: int | None = None
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
+    bytes_per_second = 0
+    wide = False
+    for name, size in walk(file, RIFF):
         if name == b"data":
-            if long_size is None and any(size in sizes for sizes in PLACEHOLDER_SIZES):
-                return bytes_per_second, None
-            return bytes_per_second, size if long_size is None else long_size
-        body = file.read(min(size, 16)) if name in (b"fmt ", b"ds64") else b""
-        if name == b"fmt " and len(body) == 16:
-            tag, _channels, rate, _bytes_per_second, block_size = struct.unpack("<HHIIH", body[:14])
-            bytes_per_second = rate * block_size if tag in WAV_PCM_TAGS else 0
-        elif name == b"ds64" and len(body) == 16:
-            (long_size,) = struct.unpack("<Q", body[8:])
-        file.seek(size - len(body) + size % 2, 1)
+            unknown = not wide and any(size in sizes for sizes in PLACEHOLDER_SIZES)
+            return bytes_per_second, None if unknown else size
+        if name == b"fmt ":
+            bytes_per_second = _wav_rate(file.read(min(size, WAV_FORM.size)))
+        wide = wide or (name == b"ds64" and size >= WIDE_SIZES)
     return bytes_per_second, None
 
 
 def _w64_promise(file: BinaryIO) -> Promise:
     """Return what the header of a Wave64 file promises."""
     bytes_per_second = 0
-    file.seek(40)
-    while len(head := file.read(24)) == 24:
-        name, size = struct.unpack("<4s12xQ", head)
+    for name, size in walk(file, WAVE64):
         if name == b"data":
-            known = len(head) < size < 2**62  # else its writer knew no end
-            return bytes_per_second, size - len(head) if known else None
-        body = file.read(14) if name == b"fmt " else b""
-        if len(body) == 14:
-            tag, _channels, rate, _bytes_per_second, block_size = struct.unpack("<HHIIH", body)
-            bytes_per_second = rate * block_size if tag in WAV_PCM_TAGS else 0
-        file.seek(max(0, size - len(head)) + -size % 8 - len(body), 1)
+            known = 0 < size < 2**62  # else its writer did not know
+            return bytes_per_second, size if known else None
+        if name == b"fmt ":
+            bytes_per_second = _wav_rate(file.read(min(size, WAV_FORM.size)))
     return bytes_per_second, None
+
+
+def _wav_rate(form: bytes) -> int:
+    """Return the bytes of a second by the chunk ``fmt``; 0 for all but PCM."""
+    if len(form) < WAV_FORM.size:
+        return 0
+    tag, _channels, rate, _bytes_per_second, block_size = WAV_FORM.unpack(form)
+    return int(rate * block_size) if tag in WAV_PCM_TAGS else 0
 
 
 def _caf_promise(file: BinaryIO) -> Promise:
     """Return what the header of a CAF file promises."""
     bytes_per_second = 0.0
-    file.seek(8)
-    while len(head := file.read(12)) == 12:
-        name, size = struct.unpack(">4sq", head)
+    for name, size in walk(file, CAF):
         if name == b"data":  # an edit count comes first; -1: up to the end of the file
-            # What is compressed has a table of its packets, which tells where it ends.
+            # Compressed audio has a table of its packets, which says where it ends.
             return bytes_per_second, size - 4 if size > 4 or not bytes_per_second else None
-        body = file.read(24) if name == b"desc" else b""
-        if len(body) == 24:
-            rate, _form, _flags, packet_bytes, packet_frames = struct.unpack(">d4s3I", body)
+        body = file.read(CAF_FORM.size) if name == b"desc" else b""
+        if len(body) == CAF_FORM.size:
+            rate, _form, _flags, packet_bytes, packet_frames = CAF_FORM.unpack(body)
             bytes_per_second = rate * packet_bytes / packet_frames if packet_frames else 0
-        if size < len(body):
-            break
-        file.seek(size - len(body), 1)
     return bytes_per_second, None
 
 
-#: Containers, as ffmpeg calls them, whose headers are read here. Of a file that was cut off it says
-#: how long it is, or nothing.
+#: Containers, as ffmpeg calls them, whose headers are read here: for a truncated file ffmpeg
+#: reports what is left of it, or nothing.
 HEADERS = {
     "wav": _wav_promise,
     "w64": _w64_promise,

@@ -1,4 +1,4 @@
-"""From floats to integers: rounding, dither, and what does not fit."""
+"""From floats to integers: rounding, dither and clipping."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.blocks import Block
 
 
 class Dither:
     """Triangular noise of ±1 step, which makes the error of rounding independent of the music.
 
-    The same for a stem of the same name in every run, and another for each stem, so that the
-    noises of the stems add up as noises do. See Lipshitz, Wannamaker and Vanderkooy,
+    It depends on the name of the stem alone: every run has the same noise, and two stems have
+    different ones, which add up like independent noises. See Lipshitz, Wannamaker and Vanderkooy,
     "Quantization and Dither", JAES 40 (1992).
     """
 
@@ -36,7 +36,7 @@ def quantise(
     """Return ``block`` (C, n) as frames (n, C) of integers, and how many samples had to be clipped.
 
     int16, or int32 with the 24 bits on top. Rounded to the nearest step, after adding ``dither``
-    to all but digital silence, which stays silent. What is no number is silence too.
+    to all but digital silence, which stays silent. NaN becomes silence too.
     """
     full_scale = np.float32(2 ** (int(depth) - 1))
     clipped = count_above(block)
@@ -51,7 +51,7 @@ def quantise(
 
 
 class Remainder:
-    """What rounding to 16 bits takes from some stems, for the one that makes their sum whole."""
+    """What rounding to 16 bits takes from some stems, for the stem that completes their sum."""
 
     def __init__(self, stems: Sequence[str], *, dithered: bool) -> None:
         """``stems`` are rounded as their encoders do, ``dithered`` or not."""
@@ -60,7 +60,7 @@ class Remainder:
     def take(self, stems: Mapping[str, Block]) -> Block:
         """Return the sum (C, n) of what is lost of the next blocks of ``stems``, which may be more.
 
-        What is beyond full scale is lost to clipping: no other stem should be given that.
+        Samples beyond full scale are lost to clipping, and must not be added to another stem.
         """
         lost = []
         for stem, dither in self._dithers.items():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterable
 from functools import lru_cache
 from queue import SimpleQueue
 from threading import Thread
-from typing import IO, Any
+from typing import IO, Any, Self
 
-import ffmpeg
 import numpy as np
 
-from stemsplit.audio.ffmpeg import Block, Process, as_block, as_bytes, command, find_ffmpeg
+from stemsplit.audio.blocks import Block, as_block, as_bytes
+from stemsplit.audio.ffmpeg import find_ffmpeg, process_of, raw_input
 from stemsplit.errors import ResourceError, StemsplitError
 
 #: Frames that are handed to ffmpeg, and taken back, at a time.
@@ -23,46 +24,102 @@ MOST_PADDING = 0.1  # seconds; rounding and filters account for a few frames
 
 
 def resample(
-    blocks: Iterable[Block], *, channels: int, from_rate: int, to_rate: int
+    blocks: Iterable[Block],
+    *,
+    channels: int,
+    from_rate: int,
+    to_rate: int,
+    frames: int | None = None,
 ) -> Generator[Block]:
     """Yield ``blocks`` (C, n) at ``to_rate`` Hz: round(n · to_rate / from_rate) frames, ± a few.
 
-    The first frame stays the first: nothing is shifted. ``blocks`` is pulled in the thread of the
-    caller; what it raises comes out here. Raises ``ResourceError`` when ffmpeg fails.
+    With ``frames``, exactly so many come out: what is more is cut, what is missing is silence. The
+    first frame stays the first: nothing is shifted. ``blocks`` is pulled, to its end, in the thread
+    of the caller, which gets what it raises. Raises ``ResourceError`` when ffmpeg fails, and
+    ``StemsplitError``, a defect, where more than 0.1 s would be silence.
     """
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    form = {"format": "f32le", "ac": channels}
-    source = ffmpeg.input("pipe:0", ar=from_rate, protocol_whitelist="pipe", **form)
-    graph = conversion(source, to_rate).output("pipe:1", **form)
-    with Process(command(graph), feed=True) as process:
-        arrived: SimpleQueue[bytes] = SimpleQueue()
-        reader = Thread(
-            target=_collect, args=(process.stdout, PIECE * channels * 4, arrived), daemon=True
-        )
-        reader.start()
+    length = _Length(frames, channels=channels, sample_rate=to_rate)
+    same = from_rate == to_rate
+    with _Unchanged() if same else _Converter(channels, from_rate, to_rate) as converter:
+        for block in blocks:
+            for converted in converter.take(block):
+                if (part := length.take(converted)).size:
+                    yield part
+        for converted in converter.rest():
+            if (part := length.take(converted)).size:
+                yield part
+    if (silence := length.rest()).size:
+        yield silence
+
+
+class _Unchanged:
+    """What stands in for a `_Converter` where the rate stays the same."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def take(self, block: Block) -> Iterable[Block]:
+        """Return ``block`` as it is."""
+        return (block,)
+
+    def rest(self) -> Iterable[Block]:
+        """Return nothing: all has been returned."""
+        return ()
+
+
+class _Converter:
+    """An ffmpeg that resamples blocks (C, n); a thread collects what it gives back."""
+
+    def __init__(self, channels: int, from_rate: int, to_rate: int) -> None:
+        self._channels = channels
+        source = raw_input(sample_rate=from_rate, channels=channels)
+        graph = conversion(source, to_rate).output("pipe:1", format="f32le", ac=channels)
+        self._process = process_of(graph, feed=True)
+        self._arrived: SimpleQueue[bytes] = SimpleQueue()
+
+    def __enter__(self) -> Self:
+        process = self._process.__enter__()
+        arguments = (process.stdout, PIECE * self._channels * 4, self._arrived)
+        self._reader = Thread(target=_collect, args=arguments, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._reader.join()
+        self._process.__exit__(None, None, None)
+
+    def take(self, block: Block) -> Iterable[Block]:
+        """Hand over ``block``, and return what has been resampled so far."""
         try:
-            for block in blocks:
-                for start in range(0, block.shape[1], PIECE):
-                    process.stdin.write(as_bytes(block[:, start : start + PIECE]))
-                    while not arrived.empty():
-                        yield as_block(arrived.get(), channels)
-            process.stdin.close()
-            while data := arrived.get():
-                yield as_block(data, channels)
-            if process.finish() != 0:
-                raise ResourceError(f"ffmpeg failed to resample: {process.reason}")
+            for start in range(0, block.shape[1], PIECE):
+                self._process.stdin.write(as_bytes(block[:, start : start + PIECE]))
         except BrokenPipeError as exc:
-            process.finish()
-            raise ResourceError(f"ffmpeg stopped while resampling: {process.reason}") from exc
-        finally:
-            process.kill()
-            reader.join()
+            self._process.finish()
+            reason = f"ffmpeg stopped while resampling: {self._process.reason}"
+            raise ResourceError(reason) from exc
+        found = []
+        while not self._arrived.empty():
+            found.append(as_block(self._arrived.get(), self._channels))
+        return found
+
+    def rest(self) -> Iterable[Block]:
+        """Return all that is left, after the last block."""
+        with contextlib.suppress(BrokenPipeError):  # its status says why it read no further
+            self._process.stdin.close()
+        found = []
+        while data := self._arrived.get():
+            found.append(as_block(data, self._channels))
+        if self._process.finish() != 0:
+            raise ResourceError(f"ffmpeg failed to resample: {self._process.reason}")
+        return found
 
 
 def conversion(source: Any, to_rate: int) -> Any:
-    """Return the stream ``source`` of an ffmpeg graph at ``to_rate`` Hz, as well as ffmpeg can."""
+    """Return the stream ``source`` of a graph at ``to_rate`` Hz, by ffmpeg's best resampler."""
     return source.filter("aresample", to_rate, **(SOXR if has_soxr() else SWR))
 
 
@@ -73,14 +130,13 @@ def has_soxr() -> bool:
 
 @lru_cache
 def _has_soxr(_program: str) -> bool:
-    """Return whether a stream of nothing can be resampled by soxr.
+    """Return whether soxr resamples one frame of silence.
 
-    The options of a filter do not tell: they list resamplers that were left out of the build.
+    The options of a filter do not help: they list resamplers that were left out of the build.
     """
-    form = {"format": "f32le", "ac": 1, "ar": 8000}
-    source = ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
+    source = raw_input(sample_rate=8000, channels=1)
     graph = source.filter("aresample", 16000, **SOXR).output("pipe:1", format="f32le")
-    with Process(command(graph), feed=True) as process:
+    with process_of(graph, feed=True) as process:
         process.stdin.write(as_bytes(np.zeros((1, 1), np.float32)))
         return process.finish() == 0  # two samples of output wait in the pipe
 
@@ -94,22 +150,29 @@ def _collect(pipe: IO[bytes], size: int, arrived: SimpleQueue[bytes]) -> None:
     arrived.put(b"")
 
 
-def fit(
-    blocks: Iterable[Block], frames: int, *, channels: int, sample_rate: int
-) -> Generator[Block]:
-    """Yield ``blocks`` (C, n) cut, or padded with silence, to exactly ``frames`` in all.
+class _Length:
+    """Cuts blocks, or pads them with silence, to exactly ``frames`` in all; None: to any length."""
 
-    All of ``blocks`` is pulled, so that whatever checks its end does. Raises ``StemsplitError``,
-    a defect, when more than 0.1 s would have to be padded. There may be no block at all: of a
-    single frame ffmpeg makes none at a lower rate.
-    """
-    missing = frames
-    for block in blocks:
-        if missing:
-            part = block[:, :missing]
-            missing -= part.shape[1]
-            yield part
-    if missing > MOST_PADDING * sample_rate:
-        raise StemsplitError(f"{missing} of {frames} frames are missing at the end of a stream")
-    if missing:
-        yield np.zeros((channels, missing), np.float32)
+    def __init__(self, frames: int | None, *, channels: int, sample_rate: int) -> None:
+        self._frames = self._missing = frames
+        self._channels = channels
+        self._sample_rate = sample_rate
+
+    def take(self, block: Block) -> Block:
+        """Return what is used of the next ``block`` (C, n)."""
+        if self._missing is None:
+            return block
+        part = block[:, : self._missing]
+        self._missing -= part.shape[1]
+        return part
+
+    def rest(self) -> Block:
+        """Return the silence (C, n) at the end, of which there may be none.
+
+        Raises ``StemsplitError``, a defect, where more than 0.1 s are missing.
+        """
+        missing = self._missing or 0
+        if missing > MOST_PADDING * self._sample_rate:
+            reason = f"{missing} of {self._frames} frames are missing at the end of a stream"
+            raise StemsplitError(reason)
+        return np.zeros((self._channels, missing), np.float32)

@@ -1,4 +1,4 @@
-"""Putting bytes into a file that has no room for them."""
+"""Putting bytes into the middle of a file, and taking them out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def splice(file: BinaryIO, start: int, removed: int, data: bytes) -> None:
     source, target = start + removed, start + len(data)
     end = file.seek(0, 2)
     places = range(source, end, PIECE)
-    # Whoever moves a tail towards the end begins with its end.
+    # A tail that moves towards the end is moved from its end on.
     for place in reversed(places) if target > source else places if target < source else ():
         file.seek(place)
         piece = file.read(min(PIECE, end - place))

@@ -21,9 +21,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from stemsplit.audio.atomic import output_error, write_text
+from stemsplit.audio.atomic import write_text
 from stemsplit.audio.detect import sounds_by_name
 from stemsplit.audio.encode import StemWriter
+from stemsplit.audio.writable import output_error
 from stemsplit.batch.discover import Song
 from stemsplit.batch.plan import sound_settings
 from stemsplit.batch.results import Result, Scored

@@ -17,7 +17,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from stemsplit.audio.atomic import output_error
+from stemsplit.audio.writable import output_error
 from stemsplit.errors import StemsplitError
 from stemsplit.signals import signals_deferred
 

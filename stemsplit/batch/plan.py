@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stemsplit.audio.formats import RULES, check_encoding, depth_of
+from stemsplit.audio.format_table import FORMATS
+from stemsplit.audio.formats import check_encoding, depth_of
 from stemsplit.batch.discover import Song
 from stemsplit.checkpoints import loading
 from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names
@@ -121,7 +122,7 @@ def select(options: SplitOptions) -> Selection:
     loading.require_one_rate(options.model, selection.needed)
     check_encoding(options.encoding)
     check_daws(options.daw, options.encoding.format)
-    if options.encoding.format == "stem.mp4":
+    if FORMATS[options.encoding.format].holds_all_stems:
         selection = as_stem_file(selection)
     check_names(options.daw, selection.wanted)
     check_template(_template(options), selection.wanted)
@@ -182,7 +183,7 @@ def _plan(
         track=song.path,
         folder=options.out / safe_folder(below),
         template=_template(options),
-        extension=RULES[options.encoding.format].extension,
+        extension=FORMATS[options.encoding.format].extension,
         model=loading.label(options.model),
         name=name,
     )

@@ -13,9 +13,9 @@ from threading import Event
 from typing import TypeAlias
 
 from stemsplit.audio.detect import promises_sound, sounds_by_name
-from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe, refuse_unreadable
+from stemsplit.audio.writable import refuse_existing
 from stemsplit.batch.discover import Song
 from stemsplit.batch.locks import SongLocks
 from stemsplit.batch.plan import RunPlan, SongPlan, provenances_of

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stemsplit.audio.encode import refuse_existing
 from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe
+from stemsplit.audio.writable import refuse_existing
 from stemsplit.batch.plan import sound_settings
 from stemsplit.batch.results import Result
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs

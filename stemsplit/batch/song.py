@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.blocks import Block
 from stemsplit.audio.formats import encoded_rate
 from stemsplit.audio.tags.model import Tags
 from stemsplit.audio.tags.reading import read_tags

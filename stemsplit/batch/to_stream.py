@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from stemsplit.audio.encoders import can_stream
+from stemsplit.audio.encoders.opening import can_stream
 from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe
 from stemsplit.batch.discover import Song

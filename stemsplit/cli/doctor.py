@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import typer
 
+from stemsplit.audio.format_table import FORMATS
 from stemsplit.cli import options
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND, load_command
 from stemsplit.cli.console import Console
@@ -29,13 +30,12 @@ from stemsplit.version import __version__
 app = options.new_app()
 
 SCHEMA = 1  # of the record that --json writes
-#: What each encoder of ffmpeg is needed for; WAV, AIFF and FLAC need none of them.
+#: What each encoder of ffmpeg is needed for.
 ENCODERS = {
-    "libmp3lame": "mp3",
-    "aac": "m4a",
-    "alac": "alac",
-    "libopus": "opus",
-    "libvorbis": "ogg",
+    rules.ffmpeg_encoder: name
+    for name, row in reversed(FORMATS.items())
+    for rules in (row.rules,)
+    if rules.ffmpeg_encoder
 }
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 #: Below this a song of ten minutes has no room for its stems.

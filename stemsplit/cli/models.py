@@ -206,7 +206,7 @@ def convert(
     Files of Demucs say what they are. What the community publishes needs --architecture and
     --config. No code in a file is ever run.
     """
-    from stemsplit.audio.atomic import output_error
+    from stemsplit.audio.writable import output_error
     from stemsplit.checkpoints import weights
 
     console = Console(sys.stdout, sys.stderr, quiet=quiet)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsplit.audio.atomic import write_text
-from stemsplit.audio.encode import refuse_existing
+from stemsplit.audio.writable import refuse_existing
 from stemsplit.batch.results import Scored
 from stemsplit.cli.console import Console
 from stemsplit.cli.scoreboard import show_song, show_summary

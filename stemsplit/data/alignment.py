@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.audio.blocks import BlockReader, FrameCounter
+from stemsplit.audio.blocks import Block, BlockReader, FrameCounter
 from stemsplit.audio.decode import decode
 from stemsplit.audio.excerpt import cut
-from stemsplit.audio.ffmpeg import Block
 from stemsplit.audio.probe import probe
-from stemsplit.audio.resample import fit, resample
+from stemsplit.audio.resample import resample
 from stemsplit.errors import InputError
 from stemsplit.evaluation.scores import Audio
 from stemsplit.options import WHOLE, Excerpt
@@ -73,15 +72,17 @@ class Alignment:
             decoded = iter(part.kept)
         else:  # what is wrong with the file has been told when it was counted
             decoded = stack.enter_context(decode(part.info, accept_truncated=True))
-        rates = {"from_rate": part.info.sample_rate, "to_rate": self.sample_rate}
-        blocks = resample(decoded, channels=part.info.channels, **rates)
-        return BlockReader(self._end(stack.enter_context(closing(blocks)), part))
-
-    def _end(self, blocks: Iterator[Block], part: _Part) -> Iterator[Block]:
-        """Yield ``blocks``, and silence for ever: a file may be shorter than others of its sum."""
         channels = part.info.channels
-        yield from fit(blocks, part.frames, channels=channels, sample_rate=self.sample_rate)
-        yield from repeat(np.zeros((channels, self.sample_rate), np.float32))
+        blocks = resample(
+            decoded,
+            channels=channels,
+            from_rate=part.info.sample_rate,
+            to_rate=self.sample_rate,
+            frames=part.frames,
+        )
+        # A file may be shorter than the others of its sum.
+        silence = repeat(np.zeros((channels, self.sample_rate), np.float32))
+        return BlockReader(chain(stack.enter_context(closing(blocks)), silence))
 
 
 def align(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.blocks import Block
 from stemsplit.errors import UsageError
 from stemsplit.evaluation.shapes import Layout
 

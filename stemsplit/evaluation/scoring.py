@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.blocks import Block
 from stemsplit.data.alignment import align
 from stemsplit.data.layouts import STEM_FILE, SongStems, song_name
 from stemsplit.data.references import find_stems, normal, rest_of, stem_of

@@ -1,7 +1,7 @@
 """DAWproject: the open exchange format that Bitwig, Studio One, Cubase and others read.
 
 A ZIP with ``metadata.xml``, ``project.xml`` and the sound; see Bitwig's schemas Project.xsd and
-MetaData.xsd of version 1.0. The order of the elements is part of them.
+MetaData.xsd of version 1.0, which fix the order of the elements.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from stemsplit.audio.formats import RULES
+from stemsplit.audio.format_table import FORMATS
 from stemsplit.handoff.session import Session, Track, decimal
 from stemsplit.stem_names import shown_name
 from stemsplit.types import Format
 from stemsplit.version import __version__
 
-#: What all of its readers take; lossy ones bring their own delays with them.
-FORMATS: tuple[Format, ...] = ("wav", "aiff", "flac")
-#: A project needs a tempo; without one of the song this one.
+#: A project needs a tempo; this one, where the song's is unknown.
 TEMPO = 120.0
-#: The same session is to give the same bytes, so the time of writing is that of ZIP's beginning.
+#: The same session gives the same bytes, so the time of writing is the earliest that ZIP has.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 UNIX, READABLE = 3, 0o644 << 16
 #: What XML 1.0 cannot hold, not even escaped.
@@ -45,7 +43,7 @@ METADATA = {
 def write(session: Session, target: Path, file: BinaryIO) -> None:
     """Write the project of ``session`` into ``file``; the stems are in it, byte for byte.
 
-    ``target`` is of no concern: nothing outside is referred to. Raises ``OSError``.
+    ``target`` does not matter, because nothing outside is referred to. Raises ``OSError``.
     """
     with ZipFile(file, "w", ZIP_STORED) as archive:
         archive.writestr(_entry("metadata.xml"), _as_bytes(_metadata(session)))
@@ -64,9 +62,9 @@ def _entry(name: str) -> ZipInfo:
 
 
 def _audio_name(number: int, track: Track, format: Format) -> str:
-    """Return a name of the plainest kind: not every reader of ZIPs knows of UTF-8."""
+    """Return a name of ASCII letters: not every reader of ZIPs supports UTF-8."""
     plain = re.sub("[^A-Za-z0-9-]+", "_", track.stem)
-    return f"audio/{number:02}_{plain}.{RULES[format].extension}"
+    return f"audio/{number:02}_{plain}.{FORMATS[format].projects['dawproject']}"
 
 
 def _as_bytes(root: Element) -> bytes:
@@ -160,9 +158,9 @@ def _master(structure: Element) -> None:
 
 
 def _lane(lanes: Element, number: int, track: Track, session: Session, tempo: float) -> None:
-    """Add one clip: placed in beats, as all readers know it, but played by the second.
+    """Add one clip: placed in beats, which all readers support, but played by the second.
 
-    So no error of the tempo can stretch it.
+    So a wrong tempo does not stretch it.
     """
     lane = SubElement(lanes, "Lanes", id=f"lane{number}", track=f"track{number}")
     clips = SubElement(lane, "Clips", id=f"clips{number}")

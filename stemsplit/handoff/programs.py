@@ -1,4 +1,4 @@
-"""Which programs stems can be laid out for, and what each of them takes."""
+"""Which programs projects are written for, and for which formats of stems."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
-from stemsplit.audio.atomic import output_error, sync_file
+from stemsplit.audio.atomic import sync_file
+from stemsplit.audio.format_table import FORMATS
+from stemsplit.audio.formats import alternatives
+from stemsplit.audio.writable import writing
 from stemsplit.errors import UsageError
 from stemsplit.handoff import dawproject, reaper
 from stemsplit.handoff.session import Session
@@ -17,18 +20,15 @@ from stemsplit.types import Daw, Format
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """How a project of one program is written, of stems in which formats."""
+    """How a project of one program is written; the table of formats says of which stems."""
 
     extension: str
-    formats: tuple[Format, ...]
     write: Callable[[Session, Path, BinaryIO], None]
 
 
 PROGRAMS: dict[Daw, Program] = {
-    "reaper": Program(extension="rpp", formats=tuple(reaper.SOURCES), write=reaper.write),
-    "dawproject": Program(
-        extension="dawproject", formats=dawproject.FORMATS, write=dawproject.write
-    ),
+    "reaper": Program(extension="rpp", write=reaper.write),
+    "dawproject": Program(extension="dawproject", write=dawproject.write),
 }
 
 
@@ -45,22 +45,22 @@ def parse_daws(names: Sequence[str]) -> tuple[Daw, ...]:
 
 
 def check_daws(daws: Sequence[Daw], format: Format) -> None:
-    """Raise ``UsageError`` where one of ``daws`` cannot be handed stems of ``format``."""
+    """Raise ``UsageError`` where the projects of one of ``daws`` cannot use stems of ``format``."""
     for daw in daws:
-        formats = PROGRAMS[daw].formats
-        if format not in formats:
+        if not _can_use(daw, format):
+            usable = [name for name in FORMATS if _can_use(daw, name)]
             raise UsageError(
-                f"a project of {daw} takes no stems of {format}",
-                hint=f"--format {', '.join(formats[:-1])} or {formats[-1]}",
+                f"{daw} projects cannot use {format} stems",
+                hint=f"--format {alternatives(usable)}",
             )
 
 
 def fitting_daws(daws: Sequence[Daw], format: Format) -> tuple[Daw, ...]:
-    """Return those of ``daws`` that take stems of ``format``.
+    """Return those of ``daws`` whose projects can use stems of ``format``.
 
-    What is settled once, for all songs, must not stand in the way of another format today.
+    A setting for all songs, as of a configuration file, must not exclude another format today.
     """
-    return tuple(daw for daw in daws if format in PROGRAMS[daw].formats)
+    return tuple(daw for daw in daws if _can_use(daw, format))
 
 
 def check_names(daws: Sequence[Daw], stems: Sequence[str]) -> None:
@@ -70,13 +70,15 @@ def check_names(daws: Sequence[Daw], stems: Sequence[str]) -> None:
 
 
 def write_project(daw: Daw, session: Session, target: Path, temporary: Path) -> None:
-    """Write the project of ``session`` for ``daw``, to be moved to ``target``, at ``temporary``.
+    """Write the project of ``session`` for ``daw`` at ``temporary``; it will move to ``target``.
 
     Raises ``OutputError``, or ``ResourceError`` for a full disk.
     """
-    try:
+    with writing(target):
         with temporary.open("wb") as file:
             PROGRAMS[daw].write(session, target, file)
         sync_file(temporary)
-    except OSError as exc:
-        raise output_error(exc, target) from exc
+
+
+def _can_use(daw: Daw, format: Format) -> bool:
+    return daw in FORMATS[format].projects

@@ -1,7 +1,7 @@
 """Projects of Reaper: ``.rpp``, lines of text in nested blocks.
 
 There is no specification; the elements are those of ReaTeam's "State Chunk Definitions", as far as
-Reaper needs them. What is not said has Reaper's default, so what must not be is said.
+Reaper needs them. An element that is left out has Reaper's default, so all others are written.
 """
 
 from __future__ import annotations
@@ -11,43 +11,35 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid5
 
+from stemsplit.audio.format_table import FORMATS
 from stemsplit.errors import OutputError
 from stemsplit.handoff.session import Session, decimal, relative
 from stemsplit.stem_names import shown_name
 from stemsplit.types import Format, StreamInfo
 
-#: What Reaper calls the readers of the formats that it has one of its own for.
-SOURCES: dict[Format, str] = {
-    "wav": "WAVE",
-    "aiff": "WAVE",
-    "flac": "FLAC",
-    "mp3": "MP3",
-    "ogg": "VORBIS",
-    "opus": "OPUS",
+#: Endings of songs that Reaper reads as one of the formats, if their codec starts so.
+SONGS: dict[str, tuple[Format, str]] = {
+    ".wav": ("wav", "pcm_"),
+    ".aif": ("aiff", "pcm_"),
+    ".aiff": ("aiff", "pcm_"),
+    ".flac": ("flac", "flac"),
+    ".mp3": ("mp3", "mp3"),
+    ".ogg": ("ogg", "vorbis"),
+    ".opus": ("opus", "opus"),
 }
-#: Endings of songs, with what must be in the file for that reader to take it.
-SONG_SOURCES = {
-    ".wav": ("WAVE", "pcm_"),
-    ".aif": ("WAVE", "pcm_"),
-    ".aiff": ("WAVE", "pcm_"),
-    ".flac": ("FLAC", "flac"),
-    ".mp3": ("MP3", "mp3"),
-    ".ogg": ("VORBIS", "vorbis"),
-    ".opus": ("OPUS", "opus"),
-}
-#: Tracks are known by identifiers; the same stem has the same one in every project.
+#: For identifiers of tracks: the same stem has the same one in every project.
 NAMESPACE = UUID("6a9a0f35-4b0e-5d7e-9f52-2f1f3f7d6a10")
-#: Without this bit a colour counts as none.
+#: Without this bit Reaper ignores a colour.
 HAS_COLOUR = 0x1000000
 GREY = "#808080"
 
 
 def write(session: Session, target: Path, file: BinaryIO) -> None:
-    """Write the project of ``session``, which is to be at ``target``, into ``file``.
+    """Write the project of ``session``, which will be at ``target``, into ``file``.
 
-    One track for each stem, in step from 0 on; before them the song itself, muted, where Reaper
-    has a reader of its own for it. Raises ``OSError``, and ``OutputError`` for a stem whose name
-    holds all three kinds of quotes.
+    Each stem has a track, and all start at 0. Before them comes the song itself, muted, where
+    Reaper has a reader of its own for it. Raises ``OSError``, and ``OutputError`` for a stem whose
+    name holds all three kinds of quotes.
     """
     file.write("".join(f"{line}\n" for line in _project(session, target.parent)).encode())
 
@@ -69,7 +61,7 @@ def _project(session: Session, folder: Path) -> Iterator[str]:
             track.stem,
             shown_name(track.stem),
             colour=session.colours[track.stem],
-            source=SOURCES[session.format],
+            source=_reader(session.format),
             file=file,
             length=session.seconds,
         )
@@ -97,9 +89,15 @@ def _song(session: Session, folder: Path) -> Iterator[str]:
 
 
 def _source_of(song: StreamInfo) -> str | None:
-    """Return Reaper's reader of ``song``; None where it would need one of another program."""
-    source, codec = SONG_SOURCES.get(song.path.suffix.lower(), (None, ""))
-    return source if song.codec.startswith(codec) and song.stream == 0 else None
+    """Return Reaper's own reader of ``song``; None where it has none."""
+    format, codec = SONGS.get(song.path.suffix.lower(), (None, ""))
+    if format is None or song.stream != 0 or not song.codec.startswith(codec):
+        return None
+    return _reader(format)
+
+
+def _reader(format: Format) -> str:
+    return FORMATS[format].projects["reaper"]
 
 
 def _track(

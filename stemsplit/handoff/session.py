@@ -1,4 +1,4 @@
-"""A song and its stems side by side: all that a project file tells."""
+"""A song and its stems side by side: the content of a project file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SLOWEST, FASTEST = 20, 666  # beats a minute that all of these programs take
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One stem: ``path`` is where its file is to be, ``content`` where its bytes are by now."""
+    """One stem: ``path`` is where its file will be, ``content`` where its bytes are now."""
 
     stem: str
     path: Path
@@ -26,7 +26,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The ``tracks`` of one song, all of one length and in step with each other."""
+    """The ``tracks`` of one song, all of one length and aligned with each other."""
 
     name: str
     tracks: tuple[Track, ...]
@@ -35,7 +35,7 @@ class Session:
     channels: int
     frames: int  # at that rate
     tags: Tags
-    song: StreamInfo | None  # what was split, if it is kept
+    song: StreamInfo | None  # that was split, if its file stays
 
     @property
     def seconds(self) -> float:
@@ -49,7 +49,7 @@ class Session:
 
     @property
     def tempo(self) -> float | None:
-        """Beats a minute, as the song's tags tell; None where they do not, or tell nonsense."""
+        """Beats a minute, by the song's tags; None where they have none, or an invalid one."""
         match = TEMPO.fullmatch(self.tags.texts.get("bpm", ("",))[0])
         if match is None:
             return None
@@ -58,9 +58,9 @@ class Session:
 
 
 def decimal(number: float) -> str:
-    """Return ``number`` without an exponent, exact enough to tell a frame from the next in a day.
+    """Return ``number`` without an exponent, exact to less than a frame within a day.
 
-    Not every reader of numbers knows what 1e-05 is.
+    Not every reader of numbers takes 1e-05.
     """
     return f"{number:.15f}".rstrip("0").rstrip(".")
 

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stemsplit.audio.atomic import output_error, sync_folder
+from stemsplit.audio.atomic import sync_folder
+from stemsplit.audio.writable import output_error
 from stemsplit.errors import InputError
 from stemsplit.version import __version__
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from stemsplit.audio.blocks import BlockReader
-from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.blocks import Block, BlockReader
 from stemsplit.audio.quantise import Remainder
 from stemsplit.outputs.job import Job
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from stemsplit.audio.format_table import FORMATS
 from stemsplit.errors import UsageError
 from stemsplit.options import DEFAULT_TEMPLATE
 from stemsplit.outputs.manifest import NAME, name_for
@@ -54,7 +55,7 @@ def safe_name(name: str) -> str:
 
 def template_for(template: str, format: Format) -> str:
     """Return ``template``, or what is the default of ``format`` where it is that of all others."""
-    if format == "stem.mp4" and template == DEFAULT_TEMPLATE:
+    if FORMATS[format].holds_all_stems and template == DEFAULT_TEMPLATE:
         return STEM_FILE_TEMPLATE
     return template
 

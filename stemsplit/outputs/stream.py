@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from stemsplit.audio.encoders import Stem, open_stream_encoder
-from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.blocks import Block
+from stemsplit.audio.encoders.base import Stem
+from stemsplit.audio.encoders.opening import open_stream_encoder
 from stemsplit.audio.tags.model import Tags
 from stemsplit.errors import OutputError, StemsplitError
 from stemsplit.outputs.job import Job

@@ -12,9 +12,15 @@ from queue import Queue
 from threading import Event as Flag
 from threading import Thread
 
+from stemsplit.audio.blocks import Block
 from stemsplit.audio.encode import StemWriter
-from stemsplit.audio.ffmpeg import Block
-from stemsplit.audio.formats import clip_of, depth_of, encoded_frames, encoded_rate
+from stemsplit.audio.formats import (
+    clip_of,
+    depth_of,
+    encoded_frames,
+    encoded_rate,
+    rules_of,
+)
 from stemsplit.audio.tags.model import Tags
 from stemsplit.options import EncodingOptions
 from stemsplit.outputs.job import Job
@@ -176,7 +182,7 @@ def clipping(encoding: EncodingOptions, gain: float, above: Mapping[str, int]) -
         return
     done = "were clipped" if clamped else "will be clipped by most players"
     advice = "--clip linked turns all stems down together"
-    if encoding.format == "wav":
+    if "32f" in rules_of(encoding).depths:
         advice += ", --depth 32f --clip none keeps them"
     for stem, count in above.items():
         if count:

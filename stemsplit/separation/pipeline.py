@@ -8,10 +8,9 @@ from contextlib import ExitStack, closing
 import torch
 from torch import Tensor
 
-from stemsplit.audio.blocks import BlockReader
+from stemsplit.audio.blocks import Block, BlockReader
 from stemsplit.audio.decode import decode
-from stemsplit.audio.ffmpeg import Block
-from stemsplit.audio.resample import fit, has_soxr, resample
+from stemsplit.audio.resample import has_soxr, resample
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.ensemble import EnsembleEngine
 from stemsplit.separation.queue import SegmentQueue
@@ -60,7 +59,9 @@ class SeparatedSong:
         self, scanned: ScanResult, engine: Engine | EnsembleEngine, queue: SegmentQueue | None
     ) -> Iterator[Block]:
         info = self._info
-        mix = self._resampled(self._decode(), info.channels, info.sample_rate, engine.sample_rate)
+        mix = self._decode()
+        if engine.sample_rate != info.sample_rate:
+            mix = self._resampled(mix, info.channels, info.sample_rate, engine.sample_rate)
         separated = self._stack.enter_context(
             closing(
                 engine.separate(
@@ -77,15 +78,22 @@ class SeparatedSong:
         )
         if engine.sample_rate == info.sample_rate:
             return stems  # as many frames as went in
-        stems = self._resampled(stems, channels, engine.sample_rate, info.sample_rate)
-        return fit(stems, scanned.frames, channels=channels, sample_rate=info.sample_rate)
+        return self._resampled(
+            stems, channels, engine.sample_rate, info.sample_rate, frames=scanned.frames
+        )
 
     def _resampled(
-        self, blocks: Iterator[Block], channels: int, from_rate: int, to_rate: int
+        self,
+        blocks: Iterator[Block],
+        channels: int,
+        from_rate: int,
+        to_rate: int,
+        *,
+        frames: int | None = None,
     ) -> Iterator[Block]:
-        if from_rate == to_rate:
-            return blocks
-        resampled = resample(blocks, channels=channels, from_rate=from_rate, to_rate=to_rate)
+        resampled = resample(
+            blocks, channels=channels, from_rate=from_rate, to_rate=to_rate, frames=frames
+        )
         return self._stack.enter_context(closing(resampled))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class FieldNames:
     """The names of one field; of several the first is written."""
 
     id3: tuple[str, ...]  # of version 2.4, then the older ones
@@ -23,25 +23,25 @@ class Names:
 
 
 FIELDS = {
-    "title": Names(("TIT2", "TT2"), ("title",), ("©nam",), "INAM", "NAME"),
-    "artist": Names(("TPE1", "TP1"), ("artist",), ("©ART",), "IART", "AUTH"),
-    "album": Names(("TALB", "TAL"), ("album",), ("©alb",), "IPRD"),
-    "albumartist": Names(
+    "title": FieldNames(("TIT2", "TT2"), ("title",), ("©nam",), "INAM", "NAME"),
+    "artist": FieldNames(("TPE1", "TP1"), ("artist",), ("©ART",), "IART", "AUTH"),
+    "album": FieldNames(("TALB", "TAL"), ("album",), ("©alb",), "IPRD"),
+    "albumartist": FieldNames(
         ("TPE2", "TP2"), ("albumartist", "album artist", "album_artist"), ("aART",)
     ),
-    "composer": Names(("TCOM", "TCM"), ("composer",), ("©wrt",), "IMUS"),
-    "genre": Names(("TCON", "TCO"), ("genre",), ("©gen",), "IGNR"),
-    "date": Names(("TDRC",), ("date", "year"), ("©day",), "ICRD"),
-    "track": Names(("TRCK", "TRK"), ("tracknumber", "track"), ("trkn",), "IPRT"),
-    "disc": Names(("TPOS", "TPA"), ("discnumber", "disc"), ("disk",)),
-    "bpm": Names(("TBPM", "TBP"), ("bpm", "tbpm"), ("tmpo", "----")),
-    "key": Names(("TKEY", "TKE"), ("initialkey", "key", "tkey"), ("----",)),
-    "isrc": Names(("TSRC", "TRC"), ("isrc", "tsrc"), ("----",)),
-    "comment": Names(("COMM", "COM"), ("comment", "description"), ("©cmt",), "ICMT", "ANNO"),
-    "lyrics": Names(("USLT", "ULT"), ("lyrics", "unsyncedlyrics"), ("©lyr",)),
-    "copyright": Names(("TCOP", "TCR"), ("copyright",), ("cprt",), "ICOP", "(c) "),
-    "label": Names(("TPUB", "TPB"), ("label", "organization", "publisher"), ("----",)),
-    "grouping": Names(("TIT1", "TT1"), ("grouping",), ("©grp",)),
+    "composer": FieldNames(("TCOM", "TCM"), ("composer",), ("©wrt",), "IMUS"),
+    "genre": FieldNames(("TCON", "TCO"), ("genre",), ("©gen",), "IGNR"),
+    "date": FieldNames(("TDRC",), ("date", "year"), ("©day",), "ICRD"),
+    "track": FieldNames(("TRCK", "TRK"), ("tracknumber", "track"), ("trkn",), "IPRT"),
+    "disc": FieldNames(("TPOS", "TPA"), ("discnumber", "disc"), ("disk",)),
+    "bpm": FieldNames(("TBPM", "TBP"), ("bpm", "tbpm"), ("tmpo", "----")),
+    "key": FieldNames(("TKEY", "TKE"), ("initialkey", "key", "tkey"), ("----",)),
+    "isrc": FieldNames(("TSRC", "TRC"), ("isrc", "tsrc"), ("----",)),
+    "comment": FieldNames(("COMM", "COM"), ("comment", "description"), ("©cmt",), "ICMT", "ANNO"),
+    "lyrics": FieldNames(("USLT", "ULT"), ("lyrics", "unsyncedlyrics"), ("©lyr",)),
+    "copyright": FieldNames(("TCOP", "TCR"), ("copyright",), ("cprt",), "ICOP", "(c) "),
+    "label": FieldNames(("TPUB", "TPB"), ("label", "organization", "publisher"), ("----",)),
+    "grouping": FieldNames(("TIT1", "TT1"), ("grouping",), ("©grp",)),
 }
 #: Fields of which Vorbis comments and MP4 keep the total apart from the number.
 TOTALS = {"track": ("tracktotal", "totaltracks"), "disc": ("disctotal", "totaldiscs")}
@@ -64,7 +64,7 @@ Christian Rap|Pop/Funk|Jungle|Native American|Cabaret|New Wave|Psychedelic|Rave|
 Showtunes|Trailer|Lo-Fi|Tribal|Acid Punk|Acid Jazz|Polka|Retro|Musical|Rock & Roll|
 Hard Rock|Folk|Folk-Rock|National Folk|Swing|Fast-Fusion|Bebop|Latin|Revival|Celtic|
 Bluegrass|Avantgarde|Gothic Rock|Progressive Rock|Psychedelic Rock|Symphonic Rock|
-Slow Rock|Big Band|EnsembleEngine|Easy Listening|Acoustic|Humour|Speech|Chanson|Opera|
+Slow Rock|Big Band|Chorus|Easy Listening|Acoustic|Humour|Speech|Chanson|Opera|
 Chamber Music|Sonata|Symphony|Booty Bass|Primus|Porn Groove|Satire|Slow Jam|Club|Tango|
 Samba|Folklore|Ballad|Power Ballad|Rhythmic Soul|Freestyle|Duet|Punk Rock|Drum Solo|
 A Cappella|Euro-House|Dance Hall

@@ -1,21 +1,19 @@
-"""Tags of all the containers that are not read here (Matroska, ASF, APE, CAF, AVI …): by ffmpeg.
+"""Tags of all other containers (Matroska, ASF, APE, CAF, AVI …), as ffmpeg reads them.
 
-It knows them all, but not well: of several values it keeps one, and it has no name for some.
+It supports them all, but loses some: of several values it keeps one, and it ignores some fields.
 """
 
 from __future__ import annotations
 
 import re
 
-import ffmpeg
-
-from stemsplit.audio.ffmpeg import FILE, Process, command
+from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.tags import vorbis
 from stemsplit.audio.tags.model import LARGEST_PICTURE, Collector
 from stemsplit.types import StreamInfo
 
 LARGEST_TEXTS = 2**24  # bytes
-#: ffmpeg's own form: sections, and names and values in which a backslash stands before =;#\ and
+#: ffmpeg's own form: sections, and names and values in which a backslash comes before =;#\ and
 #: the ends of lines (https://ffmpeg.org/ffmpeg-formats.html#Metadata-2).
 LINE = re.compile(
     r"\[(?P<section>STREAM|CHAPTER)\]\n"
@@ -27,7 +25,7 @@ ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 PICTURE = re.compile(
     r"^\[info\]   Stream #0:(\d+)\S*: Video: .*\(attached pic\)$", re.MULTILINE | re.IGNORECASE
 )
-#: What Microsoft, Matroska and RIFF call what has another name among the comments of Vorbis.
+#: Names of Microsoft, Matroska and RIFF, with those of Vorbis comments.
 NAMES = {
     "wm/beatsperminute": "bpm",
     "wm/initialkey": "initialkey",
@@ -44,10 +42,10 @@ LYRICS = "lyrics-"  # with a language, as ffmpeg has them from ID3
 
 
 def read(info: StreamInfo, found: Collector) -> None:
-    """Add what ffmpeg finds in the file of ``info`` to ``found``; where it fails, nothing."""
-    source = ffmpeg.input(FILE, protocol_whitelist="file")[f"a:{info.stream}"]
+    """Add the tags that ffmpeg finds in the file of ``info`` to ``found``; none if it fails."""
+    source = file_stream(f"a:{info.stream}")
     graph = source.output("pipe:1", format="ffmetadata", c="copy", t=0, map_chapters=-1)
-    with Process(command(graph, file=info.path, level="info"), file=info.path) as process:
+    with process_of(graph, file=info.path, level="info") as process:
         text = process.stdout.read(LARGEST_TEXTS).decode("utf-8", "replace")
         if process.stdout.read(1) or process.finish() != 0:
             return
@@ -62,26 +60,26 @@ def read(info: StreamInfo, found: Collector) -> None:
 
 
 def _sections(text: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return what is told of the file, and of the stream, by the names of Vorbis comments."""
-    told: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
-    current = told[0]
+    """Return the tags of the file, and of the stream, by the names of Vorbis comments."""
+    found: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
+    current = found[0]
     for match in LINE.finditer(text):
         if match["section"]:
-            current = told[1]
+            current = found[1]
         elif match["name"] is not None:
             name = ESCAPED.sub(r"\1", match["name"]).lower()
             name = "lyrics" if name.startswith(LYRICS) else NAMES.get(name, name)
-            if name != "encoder":  # ffmpeg's own word
+            if name != "encoder":  # added by ffmpeg
                 current.setdefault(name, []).append(ESCAPED.sub(r"\1", match["value"]))
-    return told
+    return found
 
 
 def _read_picture(info: StreamInfo, stream: int, found: Collector) -> None:
-    source = ffmpeg.input(FILE, protocol_whitelist="file")[str(stream)]
-    graph = source.output("pipe:1", format="image2pipe", c="copy", **{"frames:v": 1})
-    with Process(command(graph, file=info.path), file=info.path) as process:
+    form = {"format": "image2pipe", "c": "copy", "frames:v": 1}
+    graph = file_stream(str(stream)).output("pipe:1", **form)
+    with process_of(graph, file=info.path) as process:
         picture = process.stdout.read(LARGEST_PICTURE + 1)
-        # More than that is refused, and told, by its size; ffmpeg need not come to its end.
+        # A larger one is refused for its size, with a warning; ffmpeg need not finish.
         if len(picture) > LARGEST_PICTURE or process.finish() == 0:
             found.add_picture(0, picture)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-#: What is more than this is not kept: tags come from strangers.
+#: More than this is not kept: tags may come from anywhere.
 LONGEST_TEXT = 2**16  # characters
 MOST_VALUES = 32  # of one field
 LARGEST_PICTURE = 2**24 - 2**16  # bytes: a block of FLAC counts them in 24 bits
@@ -18,7 +18,7 @@ PAIR = re.compile(r"\s*(\d{1,5})?\s*(?:/\s*(\d{1,5}))?\s*")
 
 
 class DamagedTags(ValueError):
-    """Tags that are not built as they should be."""
+    """Tags that are damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class Picture:
 
     @classmethod
     def of(cls, data: bytes) -> Picture | None:
-        """Return the picture in ``data``, by what it is; None if it is not one that all can show.
+        """Return the picture in ``data``, by its first bytes; None if it is not JPEG or PNG.
 
-        What tags say of a picture is often wrong, and some formats cannot say what it is.
+        The type that tags declare is often wrong, and some formats cannot declare one.
         """
         if len(data) <= LARGEST_PICTURE:
             for start, mime in MIME_TYPES.items():
@@ -76,7 +76,7 @@ class Tags:
     broadcast: Broadcast | None = None
 
     def of_stem(self, stem: str) -> Tags:
-        """Return the tags of a stem: the title, if there is one, tells which."""
+        """Return the tags of a stem, whose title, if there is one, names it."""
         if "title" not in self.texts:
             return self
         title = f"{self.texts['title'][0]} ({stem})"
@@ -104,7 +104,9 @@ class Collector:
         if picture := Picture.of(data):
             self._pictures.setdefault(kind == FRONT_COVER, picture)
         elif data:
-            self.warnings.append("its cover is no JPEG or PNG, or too large; the stems have none")
+            self.warnings.append(
+                "its cover is neither JPEG nor PNG, or too large; the stems have none"
+            )
 
     def tags(self) -> Tags:
         """Return what was gathered."""
@@ -113,7 +115,7 @@ class Collector:
 
 
 def clean(text: str) -> str:
-    """Return ``text`` without what no container can hold, or no reader can show."""
+    """Return ``text`` without characters that containers cannot hold, or readers cannot show."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")[:LONGEST_TEXT]
     shown = (char if char in "\n\t" or ord(char) >= 32 else " " for char in lines)
     # Half of a surrogate pair cannot be stored.
@@ -121,7 +123,7 @@ def clean(text: str) -> str:
 
 
 def pair(text: str) -> tuple[int, int] | None:
-    """Return number and total of ``3/12`` (0: not said); None where there is no number."""
+    """Return number and total of ``3/12`` (0: not given); None where there is no number."""
     match = PAIR.fullmatch(text)
     if match is None or not any(match.groups()):
         return None
@@ -144,7 +146,7 @@ class Cursor:
     def take(self, size: int) -> bytes:
         """Return the next ``size`` bytes."""
         if size > self.left:
-            raise DamagedTags(f"{size} bytes are announced, and {self.left} are there")
+            raise DamagedTags(f"{size} bytes are announced, and {self.left} are left")
         self._place += size
         return self._data[self._place - size : self._place]
 

@@ -13,11 +13,11 @@ from stemsplit.types import StreamInfo
 
 
 def read_tags(info: StreamInfo) -> tuple[Tags, list[str]]:
-    """Return the tags of the song that ``info`` is of, and what was wrong with them.
+    """Return the tags of the song of ``info``, and warnings about them.
 
-    What they are stored in is told by the bytes, not by the name. Of damaged tags that is returned
-    which came before the damage; nothing is raised, because a song can be split without them. The
-    place in the session is that of the part that ``info`` means.
+    The bytes decide how they are stored, not the name. Of damaged tags those before the damage are
+    returned; nothing is raised, because a song can be split without tags. The place in the session
+    is that of the part that ``info`` means.
     """
     found = Collector()
     try:
@@ -34,7 +34,7 @@ def read_tags(info: StreamInfo) -> tuple[Tags, list[str]]:
 
 
 def _read(file: BinaryIO, found: Collector) -> bool:
-    """Add the tags of ``file`` to ``found``; return whether these are all that there may be."""
+    """Add the tags of ``file`` to ``found``; return whether these are all that it may have."""
     start = file.read(12)
     if start[:3] == b"ID3":  # before MPEG audio, but some programs put it before others too
         size = id3.size_of(start)

@@ -1,12 +1,11 @@
-"""The chunks of WAV and AIFF that tell of a song: LIST INFO, bext, id3 and AIFF's texts."""
+"""The chunks of WAV and AIFF that describe a song: LIST INFO, bext, id3 and AIFF's texts."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import BinaryIO
 
-from stemsplit.audio.pcm import Order, chunk
+from stemsplit.audio.chunks import AIFF, RIFF, Order, chunk, walk
 from stemsplit.audio.tags import id3
 from stemsplit.audio.tags.fields import BY_AIFF, BY_INFO
 from stemsplit.audio.tags.model import Broadcast, Collector, Tags
@@ -14,7 +13,6 @@ from stemsplit.audio.tags.model import Broadcast, Collector, Tags
 #: The fixed part of bext (EBU Tech 3285 v2): texts, place, version, UMID, loudness, reserved.
 BEXT = struct.Struct("<256s32s32s10s8sQH64s10s180s")
 LARGEST_HISTORY = 2**16
-MOST_CHUNKS = 1000
 ID3_NAMES = (b"id3 ", b"ID3 ")
 
 
@@ -23,7 +21,7 @@ def read_wav(file: BinaryIO, found: Collector) -> None:
     rate = 0
     info = b""
     broadcast = b""
-    for name, size in _chunks(file, "<"):
+    for name, size in walk(file, RIFF):
         if name == b"fmt ":
             rate = int.from_bytes(file.read(16)[4:8], "little")
         elif name == b"bext" and size >= BEXT.size:
@@ -34,14 +32,14 @@ def read_wav(file: BinaryIO, found: Collector) -> None:
             _read_id3(file.read(min(size, id3.LARGEST_TAG)), found)
     if broadcast and rate:
         found.broadcast = _broadcast(broadcast, rate)
-    # ID3 knows more, and no limits of length: it comes first.
+    # ID3 has more fields, and no limits of length: it comes first.
     _read_texts(info, found)
 
 
 def read_aiff(file: BinaryIO, found: Collector) -> None:
     """Add what the chunks of an AIFF or AIFF-C ``file`` hold to ``found``."""
     texts: list[tuple[str, str]] = []
-    for name, size in _chunks(file, ">"):
+    for name, size in walk(file, AIFF):
         if name in ID3_NAMES:
             _read_id3(file.read(min(size, id3.LARGEST_TAG)), found)
         elif field := BY_AIFF.get(name.decode("latin-1")):
@@ -55,26 +53,6 @@ def _read_id3(data: bytes, found: Collector) -> None:
         id3.read(data, found)
 
 
-def _chunks(file: BinaryIO, order: Order) -> Iterator[tuple[bytes, int]]:
-    """Yield name and size of each chunk, with ``file`` at its start, whatever was read before."""
-    place = 12
-    long_size: int | None = None
-    for _ in range(MOST_CHUNKS):
-        file.seek(place)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        name, size = struct.unpack(f"{order}4sI", head)
-        if name == b"ds64":
-            sizes = file.read(16)
-            long_size = int.from_bytes(sizes[8:], "little")
-            file.seek(place + 8)
-        if name == b"data" and long_size is not None:
-            size = long_size
-        yield name, size
-        place += 8 + size + size % 2
-
-
 def _read_texts(info: bytes, found: Collector) -> None:
     place = 0
     while place + 8 <= len(info):
@@ -85,7 +63,7 @@ def _read_texts(info: bytes, found: Collector) -> None:
 
 
 def _text(data: bytes) -> str:
-    """Return a text of which nothing says how it is encoded."""
+    """Return a text whose encoding is not declared."""
     until = data.split(b"\0")[0]
     try:
         return until.decode("utf-8")
@@ -108,10 +86,10 @@ def _broadcast(data: bytes, sample_rate: int) -> Broadcast:
 
 
 def wav_before(tags: Tags, sample_rate: int) -> bytes:
-    """Return the chunk that stands before the samples: bext, where the song had one.
+    """Return the chunk before the samples: bext, where the song had one.
 
-    What was measured of the song or names it alone (loudness, UMID) is left open, as version 1
-    without a UMID. Its place in the session is that of every stem.
+    What describes the song alone (loudness, UMID) is left empty, as in version 1 without a UMID.
+    Every stem has the song's place in the session.
     """
     if tags.broadcast is None:
         return b""
@@ -128,13 +106,13 @@ def wav_before(tags: Tags, sample_rate: int) -> bytes:
         b"",
         b"",
     )
-    # Of even length: libsndfile loses its way in an RF64 after an odd one, padded or not.
+    # Of even length: libsndfile misreads an RF64 after an odd one, padded or not.
     history = broadcast.coding_history + bytes(len(broadcast.coding_history) % 2)
     return chunk(b"bext", body + history)
 
 
 def wav_after(tags: Tags) -> bytes:
-    """Return the chunks that stand after the samples: INFO for many readers, ID3 for the rest."""
+    """Return the chunks after the samples: INFO for many readers, ID3 for the rest."""
     texts = b"".join(
         chunk(name.encode(), tags.texts[field][0].encode() + b"\0")
         for name, field in BY_INFO.items()
@@ -145,9 +123,9 @@ def wav_after(tags: Tags) -> bytes:
 
 
 def aiff_after(tags: Tags) -> bytes:
-    """Return the chunks that stand after the samples of an AIFF: its own texts, and ID3.
+    """Return the chunks after the samples of an AIFF: its own texts, and ID3.
 
-    Its own are ASCII; of others every reader thinks something else.
+    Its own are ASCII only: readers disagree about the encoding of others.
     """
     texts = b"".join(
         chunk(name.encode(), tags.texts[field][0].encode(), ">")

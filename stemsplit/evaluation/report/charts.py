@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.audio.ffmpeg import Block
+from stemsplit.audio.blocks import Block
 from stemsplit.errors import printable
 from stemsplit.evaluation.scores import Frames, StemScores
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import ffmpeg
 import numpy as np
 
-from stemsplit.audio.ffmpeg import Block, Process, as_bytes, command
+from stemsplit.audio.blocks import Block, as_bytes
+from stemsplit.audio.ffmpeg import Process, command
 from stemsplit.data.alignment import Alignment, align
 from stemsplit.errors import ResourceError
 from stemsplit.evaluation.scores import Audio, SongScores

@@ -1,4 +1,4 @@
-"""What MP3 can do, and what has to be put right so that a stem is as long and as loud as the song.
+"""MP3, encoded by LAME, corrected so that a stem is as long and as loud as the song.
 
 The gapless tag in the first frame is laid out as http://gabriel.mp3-tech.org/mp3infotag.html says.
 """
@@ -6,13 +6,16 @@ The gapless tag in the first frame is laid out as http://gabriel.mp3-tech.org/mp
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from stemsplit.audio.encoders.through_ffmpeg import ThroughFfmpeg
+from stemsplit.audio.formats import bitrate_of
+from stemsplit.audio.splice import splice
+from stemsplit.audio.tags import id3
 from stemsplit.errors import StemsplitError
 
-#: Hz that MPEG-1, 2 and 2.5 layer III know (ISO 11172-3 §2.4.2.3, 13818-3 §2.4.2.3).
-RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-#: kbit/s of MPEG-1 layer III, the same tables.
-BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 #: LAME 3.100 turns the volume down at low bit rates (kbit/s); measured, as no page says so.
 LAME_VOLUMES = {192: 0.97, 224: 0.98, 256: 1.0, 320: 1.0}
 LAME_LOWEST_VOLUME = 0.95  # of all others; below 32 kHz no higher rate exists
@@ -25,6 +28,28 @@ FRAMES, MAKER, DELAY_AND_PADDING, CHECKSUM = 8, 120, 141, 154
 LAME = b"LAME3.100"
 #: Bits 3 and 4 of the second byte of a frame: MPEG-1, whose frames hold 1152 samples, not 576.
 MPEG_1 = 0x18
+
+
+class Mp3(ThroughFfmpeg):
+    """libmp3lame; the tag in the first frame says how much of the end is padding."""
+
+    container = "mp3"
+
+    def _output_options(self) -> dict[str, Any]:
+        options = self.stem.options
+        # ID3 is put before all else when the first frame, with its tag, is complete.
+        words = super()._output_options() | {"id3v2_version": 0}
+        if options.quality is not None:
+            return words | {"q:a": options.quality}
+        bitrate = bitrate_of(options)
+        self.gain = np.float32(1 / lame_volume(bitrate, self._stored_rate))
+        return words | {"audio_bitrate": f"{bitrate}k"}
+
+    def _complete(self) -> None:
+        correct_padding(self.stem.temporary, self._stored_frames)
+        if data := id3.written(self.stem.tags):
+            with self.stem.temporary.open("r+b") as file:
+                splice(file, 0, 0, data)
 
 
 def lame_volume(bitrate: int, sample_rate: int) -> float:

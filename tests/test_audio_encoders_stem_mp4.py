@@ -17,12 +17,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tagged_files import COVER, png
 
-from stemsplit.audio import stem_file
 from stemsplit.audio.decode import decode
 from stemsplit.audio.encode import StemWriter
+from stemsplit.audio.encoders import stem_mp4
+from stemsplit.audio.encoders.mp4 import complete
 from stemsplit.audio.ffmpeg import find_ffmpeg
 from stemsplit.audio.mp4 import box, boxes, find
 from stemsplit.audio.probe import probe
+from stemsplit.audio.tags import mp4 as atoms
 from stemsplit.audio.tags.model import Picture, Tags
 from stemsplit.audio.tags.reading import read_tags
 from stemsplit.errors import StemsplitError
@@ -163,7 +165,7 @@ def test_the_box_that_describes_the_stems(tmp_path):
 
 
 def test_stems_of_other_names_have_colours_of_their_own():
-    listed = json.loads(stem_file.description(("kick", "no_vocals", "vocals", "Ä")))["stems"]
+    listed = json.loads(stem_mp4.description(("kick", "no_vocals", "vocals", "Ä")))["stems"]
     assert [stem["name"] for stem in listed] == ["Kick", "No vocals", "Vocals", "Ä"]
     assert len({stem["color"] for stem in listed}) == 4
     assert all(re.fullmatch("#[0-9A-F]{6}", stem["color"]) for stem in listed)
@@ -187,10 +189,9 @@ def test_moving_the_tables_changes_no_sound(tmp_path):
     coder = ("-c:a", "aac", "-b:a", "128k", "-f", "ipod")
     run_ffmpeg(*words, *maps, *coder, f"file:{path}", data=song.T.tobytes())
     before = [read(path, stream)[:, :90_000] for stream in (0, 4)]
-    tags = Tags(texts={"title": ("A",)}, picture=Picture.of(png(300)))
-    stem_file.complete(
-        path, frames=90_000, silence=0, sample_rate=44100, tags=tags, streams=STREAMS
-    )
+    described = atoms.written(Tags(picture=Picture.of(png(300)))) + box(b"stem", b"{}" * 50)
+    complete(path, frames=90_000, silence=0, sample_rate=44100, tags=described)
+    stem_mp4.move_to_front(path)
     for stream, samples in zip((0, 4), before, strict=True):
         assert np.array_equal(read(path, stream), samples)
 
@@ -212,7 +213,7 @@ def test_offsets_that_a_table_cannot_count_leave_the_movie_last(tmp_path, kind, 
     movie = movie_of(kind, (40, offset))
     head, sound = box(b"ftyp", b"M4A "), box(b"mdat", b"s" * 50)
     path.write_bytes(head + sound + movie)
-    stem_file._move_to_front(path)
+    stem_mp4.move_to_front(path)
     moved = len(movie) if shift else 0
     changed = movie_of(kind, (40 + moved, offset + moved))
     expected = head + changed + sound if shift else head + sound + movie
@@ -222,8 +223,10 @@ def test_offsets_that_a_table_cannot_count_leave_the_movie_last(tmp_path, kind, 
 def test_a_file_of_another_make_is_refused(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(box(b"ftyp", b"M4A ") + box(b"mdat", b""))
+    with pytest.raises(StemsplitError, match="wrote no movie box at the end"):
+        complete(path, frames=1, silence=0, sample_rate=1, tags=b"")
     with pytest.raises(StemsplitError, match="wrote no movie box"):
-        stem_file.complete(path, frames=1, silence=0, sample_rate=1, tags=Tags(), streams=STREAMS)
+        stem_mp4.move_to_front(path)
 
 
 def test_tags_and_cover_are_those_of_the_song(tmp_path):
@@ -256,7 +259,7 @@ def test_the_box_survives_another_tagger(tmp_path):
     other.save()
     data = path.read_bytes()
     start, end = find(data, b"moov", b"udta", b"stem")
-    assert data[start:end] == stem_file.description(STEMS)
+    assert data[start:end] == stem_mp4.description(STEMS)
     for stream in range(5):
         assert np.array_equal(read(path, stream), sound[stream])
 

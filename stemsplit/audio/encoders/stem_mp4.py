@@ -1,6 +1,6 @@
 """Native Instruments' stem file: an MP4 of the song and four stems, with a box that describes them.
 
-Players that know nothing of stems play the first stream; Traktor and Mixxx read the box
+Players without support for stems play the first stream; Traktor and Mixxx read the box
 ``moov/udta/stem`` and mix the others. All other choices are those of NI's own files: the first
 track enabled, the others not; no track an alternative to another; ``moov`` before the sound.
 """
@@ -12,18 +12,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ffmpeg
 import numpy as np
 
-from stemsplit.audio import mp4
+from stemsplit.audio.encoders.mp4 import Mp4
+from stemsplit.audio.encoders.through_ffmpeg import PLAIN
+from stemsplit.audio.ffmpeg import FILE
 from stemsplit.audio.mp4 import box, boxes, find, find_movie, tracks
 from stemsplit.audio.splice import splice
 from stemsplit.audio.tags import mp4 as atoms
-from stemsplit.audio.tags.model import Tags
 from stemsplit.errors import StemsplitError
 from stemsplit.stem_names import colours_of, shown_name
 
-#: What a player would do to the sum of the stems, to make it sound as the mastered song. Stems that
-#: were split from it do already; the numbers are those of NI's own tool.
+#: What a player would do to the sum of the stems, to make it sound mastered. Stems that were
+#: split from a mastered song do already; the numbers are those of NI's own tool.
 MASTERING: dict[str, dict[str, Any]] = {
     "compressor": {
         "enabled": False,
@@ -38,9 +40,31 @@ MASTERING: dict[str, dict[str, Any]] = {
     },
     "limiter": {"enabled": False, "release": 0.05, "threshold": 0, "ceiling": -0.35},
 }
-#: Where the group of alternatives stands in version 0 of tkhd.
+#: Where version 0 of tkhd has the group of alternatives.
 ALTERNATE_GROUP = 34
 LARGEST_OFFSET = 2**32 - 1  # of the table stco
+
+
+class StemMp4(Mp4):
+    """AAC or ALAC of several stereo streams: the song, then its stems."""
+
+    def _graph(self, audio: Any) -> Any:
+        streams = self.stem.streams
+        copies = audio.filter_multi_output("asplit", len(streams))
+        pairs = (
+            copies[place].filter(
+                "channelmap", map=f"{2 * place}|{2 * place + 1}", channel_layout="stereo"
+            )
+            for place in range(len(streams))
+        )
+        words = self._output_options() | describing(streams) | PLAIN
+        return ffmpeg.output(*map(self._fitted, pairs), FILE, **words)
+
+    def _complete(self) -> None:
+        # An item of the tags that NI's own files have.
+        meta = atoms.written(self.stem.tags, atoms.text_item(b"TAUT", "STEM"))
+        self._complete_movie(meta + box(b"stem", description(self.stem.streams[1:])))
+        move_to_front(self.stem.temporary)
 
 
 def describing(streams: Sequence[str]) -> dict[str, Any]:
@@ -52,35 +76,20 @@ def describing(streams: Sequence[str]) -> dict[str, Any]:
     return words
 
 
-def complete(
-    path: Path, *, frames: int, silence: int, sample_rate: int, tags: Tags, streams: Sequence[str]
-) -> None:
-    """Make a stem file of the MP4 at ``path``, the song and stems called ``streams``.
-
-    Each stream says that it holds exactly ``frames``, after ``silence`` frames. Raises
-    ``StemsplitError`` where ffmpeg wrote another file.
-    """
-    described = box(b"stem", description(streams[1:]))
-    # An item of the tags that NI's own files have.
-    meta = atoms.written(tags, atoms.text_item(b"TAUT", "STEM"))
-    mp4.complete(
-        path, frames=frames, silence=silence, sample_rate=sample_rate, tags=meta + described
-    )
-    _move_to_front(path)
-
-
 def description(stems: Sequence[str]) -> bytes:
-    """Return what stands in the box ``stem`` of a file with ``stems``: names and colours."""
+    """Return the content of the box ``stem`` of a file with ``stems``: names and colours."""
     colours = colours_of(tuple(stems))
     listed = [{"name": shown_name(stem), "color": colours[stem]} for stem in stems]
     content = {"mastering_dsp": MASTERING, "stems": listed, "version": 1}
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def _move_to_front(path: Path) -> None:
-    """Put ``moov`` before the sound of the file, unless the tables cannot count that far.
+def move_to_front(path: Path) -> None:
+    """Put ``moov`` before the sound of the MP4 at ``path``.
 
-    So too where it is last all readers that were tried find it.
+    It stays last where its tables cannot count that far, and all readers that were tried find it
+    there too. Raises ``StemsplitError`` where
+    there is none.
     """
     with path.open("r+b") as file:
         place = find_movie(file)
@@ -102,7 +111,7 @@ def _move_to_front(path: Path) -> None:
 
 
 def _shift(movie: bytearray, distance: int) -> bool:
-    """Add ``distance`` to all places in the file that ``movie`` tells; return whether it could.
+    """Add ``distance`` to all places in the file that ``movie`` names; return whether it could.
 
     The sound follows on the first box of the file, so that all of it moves.
     """

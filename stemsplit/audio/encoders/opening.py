@@ -1,0 +1,44 @@
+"""The encoder of a format, imported when it is needed, and opened for a file or for a stream."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from stemsplit.audio.encoders.base import Encoder, Stem
+from stemsplit.audio.encoders.pcm import ByteSink, Pcm
+from stemsplit.audio.format_table import FORMATS
+from stemsplit.audio.formats import clip_of
+from stemsplit.options import EncodingOptions
+from stemsplit.types import Format
+
+
+def encoder_class(format: Format) -> type[Encoder]:
+    """Return what writes stems of ``format``, as the table of formats names it."""
+    module, _, name = FORMATS[format].encoder.partition(":")
+    found: type[Encoder] = getattr(import_module(f"stemsplit.audio.encoders.{module}"), name)
+    return found
+
+
+def open_encoder(stem: Stem) -> Encoder:
+    """Return what writes ``stem``; the caller abandons it in the end.
+
+    Raises ``OutputError``, or ``ResourceError`` for a full disk or a lack of ffmpeg.
+    """
+    return encoder_class(stem.options.format)(stem)
+
+
+def can_stream(options: EncodingOptions) -> bool:
+    """Return whether a stem can be written in order, with nothing to be corrected at its end."""
+    return issubclass(encoder_class(options.format), Pcm) and clip_of(options) != "linked"
+
+
+def open_stream_encoder(stem: Stem, sink: ByteSink, *, bare: bool) -> Encoder:
+    """Return what writes ``stem``, of a format that `can_stream`, to ``sink``.
+
+    With ``bare`` only the samples are written. Raises ``OutputError``, and ``ValueError`` for any
+    other format.
+    """
+    streaming = encoder_class(stem.options.format)
+    if not issubclass(streaming, Pcm):
+        raise ValueError(f"{stem.options.format} cannot be written to a stream")
+    return streaming(stem, sink, bare=bare)

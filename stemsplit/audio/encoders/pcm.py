@@ -1,0 +1,99 @@
+"""Encoders that store samples as they are, all bytes in order: to a file, or to a pipe.
+
+The headers are written here, and not by a library, because all sizes are known before the first
+sample, because chunks must come before it, and because the time of writing must not be in a file
+that is the same in every run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from stemsplit.audio.chunks import Order
+from stemsplit.audio.encoders.base import Encoder, Stem
+from stemsplit.audio.writable import writing
+from stemsplit.types import Depth
+
+BYTES_PER_SAMPLE: dict[Depth, int] = {"16": 2, "24": 3, "32f": 4}
+#: RIFF and AIFF count bytes in 32 bits; headers and tags stay below the 64 MiB left for them.
+MOST_DATA = 2**32 - 2**26
+
+
+class ByteSink(Protocol):
+    """Where bytes are written, one after the other."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take ``data``."""
+
+    def close(self) -> None:
+        """Finish: nothing more comes."""
+
+
+class Pcm(Encoder):
+    """A header, the samples in the ``order`` of their bytes, and tags after them.
+
+    They go to the ``sink``, if one is given, in place of the file. With ``bare`` these are the
+    samples alone.
+    """
+
+    order: ClassVar[Order]
+
+    def __init__(self, stem: Stem, sink: ByteSink | None = None, *, bare: bool = False) -> None:
+        super().__init__(stem)
+        if self._depth is None:
+            raise ValueError(f"{stem.options.format} has no depth")
+        self._stored_depth = self._depth
+        self._into_file = sink is None
+        self._bare = bare
+        self._after = b"" if bare else self._end()
+        start = b"" if bare else self._start(self._depth, len(self._after))
+        self._size = len(start)
+        with writing(stem.target):
+            self._file: ByteSink = stem.temporary.open("wb") if sink is None else sink
+            self._file.write(start)
+
+    @classmethod
+    def known_size(cls, samples: int, depth: Depth | None) -> int:
+        return samples * BYTES_PER_SAMPLE[depth] if depth else 0
+
+    @abstractmethod
+    def _start(self, depth: Depth, after: int) -> bytes:
+        """Return all bytes before the first sample; ``after`` is the number of those at the end."""
+
+    @abstractmethod
+    def _end(self) -> bytes:
+        """Return the bytes after the last sample: tags."""
+
+    def _store(self, samples: np.ndarray) -> None:
+        data = pack(samples, self._stored_depth, self.order)
+        self._size += len(data)
+        with writing(self.stem.target):
+            self._file.write(data)
+
+    def close(self) -> None:
+        padding = 0 if self._bare else self._size % 2
+        self._size += padding + len(self._after)
+        with writing(self.stem.target):
+            self._file.write(bytes(padding) + self._after)
+            self._file.close()
+            stored = self.stem.temporary.stat().st_size if self._into_file else self._size
+        if stored != self._size:
+            raise self._failure(f"{stored} of {self._size} bytes arrived in the file")
+
+    def abandon(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk has been reported
+            self._file.close()
+
+
+def pack(samples: np.ndarray, depth: Depth, order: Order) -> bytes:
+    """Return frames (n, C) of float32, int16, or int32 with 24 bits on top, as stored."""
+    kind = {"16": "i2", "24": "i4", "32f": "f4"}[depth]
+    stored = np.ascontiguousarray(samples, dtype=f"{order}{kind}")
+    if depth != "24":
+        return stored.tobytes()
+    four = stored.view(np.uint8).reshape(-1, 4)
+    return (four[:, 1:] if order == "<" else four[:, :3]).tobytes()

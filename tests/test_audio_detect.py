@@ -1,0 +1,31 @@
+"""Files that may be audio, by their names; first bytes are tried with songs to discover."""
+
+import pytest
+
+from stemsplit.audio.detect import STEM_SUFFIXES, may_be_audio, promises_sound, sounds_by_name
+
+
+@pytest.mark.parametrize(
+    ("name", "sounds", "promises"),
+    [
+        ("a.wav", True, True),
+        ("A.FLAC", True, True),
+        ("a.b.opus", True, True),
+        ("a.mp4", True, False),  # a film may have no sound
+        (".a.mp3", False, True),
+        ("a.txt", False, False),
+        ("wav", False, False),
+    ],
+)
+def test_names(name, sounds, promises):
+    assert sounds_by_name(name) is sounds
+    assert promises_sound(name) is promises
+
+
+def test_stem_files_count_as_audio():
+    assert all(sounds_by_name(f"song{suffix}") for suffix in STEM_SUFFIXES)
+
+
+def test_what_cannot_be_read_is_not_audio(tmp_path):
+    assert not may_be_audio(tmp_path / "absent.wav")
+    assert not may_be_audio(tmp_path)

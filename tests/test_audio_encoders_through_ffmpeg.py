@@ -1,0 +1,39 @@
+"""What all encoders through ffmpeg do when it fails."""
+
+from dataclasses import replace
+
+import psutil
+import pytest
+from audio_files import noise
+from stem_files import names, write
+
+from stemsplit.audio.encode import StemWriter
+from stemsplit.audio.format_table import FORMATS
+from stemsplit.errors import OutputError, ResourceError
+from stemsplit.options import EncodingOptions
+
+
+def test_an_ffmpeg_that_lacks_an_encoder_is_told(tmp_path, monkeypatch):
+    row = FORMATS["ogg"]
+    rules = replace(row.rules, ffmpeg_encoder="libno")
+    monkeypatch.setitem(FORMATS, "ogg", replace(row, rules=rules))
+    with pytest.raises(ResourceError, match=r"this ffmpeg cannot write it: .*libno") as e:
+        write(tmp_path, {"a": noise(500_000)}, format="ogg")
+    assert "--format" in (e.value.hint or "")
+    assert names(tmp_path) == []
+
+
+def test_an_ffmpeg_that_dies_while_encoding(tmp_path):
+    writer = StemWriter(
+        {"a": tmp_path / "a.mp3"},
+        options=EncodingOptions(format="mp3"),
+        sample_rate=44100,
+        channels=2,
+        frames=10**7,
+    )
+    with pytest.raises(OutputError, match=r"a\.mp3: cannot be written: .*SIGKILL"), writer:
+        writer.write({"a": noise(100_000)})
+        psutil.Process().children()[-1].kill()
+        while True:
+            writer.write({"a": noise(100_000)})
+    assert names(tmp_path) == []
