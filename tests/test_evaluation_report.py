@@ -20,6 +20,7 @@ from song_scores import NAN, song_scores, stem_measures, stem_scores
 
 from stemsplit.audio.ffmpeg import find_ffmpeg
 from stemsplit.cli.scoreboard import show_song, show_summary
+from stemsplit.data.stems import StemFiles
 from stemsplit.evaluation.report.findings import describe_song, find_lowest
 from stemsplit.evaluation.report.records import from_json, median, to_json, to_museval
 from stemsplit.evaluation.report.tables import (
@@ -30,7 +31,7 @@ from stemsplit.evaluation.report.tables import (
     to_csv,
     to_markdown,
 )
-from stemsplit.evaluation.scores import Audio, SongScores
+from stemsplit.evaluation.scores import SongScores
 
 INF = math.inf
 
@@ -48,9 +49,9 @@ def full_song() -> SongScores:
         unreproducible=("sir", "sar"),
         replicated=True,
         remarks=("resampled",),
-        estimates={"vocals": Audio(paths=(Path("a/v.wav"),))},
-        references={"vocals": Audio(paths=(Path("l.wav"), Path("b.wav")), missing=("choir",))},
-        mixture=Audio(paths=(Path("mix.stem.mp4"),), streams=(2,)),
+        estimates={"vocals": StemFiles(paths=(Path("a/v.wav"),))},
+        references={"vocals": StemFiles(paths=(Path("l.wav"), Path("b.wav")), missing=("choir",))},
+        mixture=StemFiles(paths=(Path("mix.stem.mp4"),), streams=(2,)),
         settings={"model": "htdemucs", "overlap": 0.25, "shifts": 0, "offline": True},
     )
 

@@ -13,8 +13,9 @@ from audio_files import tones
 from browser import Page, find_browser, open_browser
 from song_scores import NAN, song_scores, stem_measures, stem_scores
 
+from stemsplit.data.stems import StemFiles
 from stemsplit.evaluation.report.html import write_report
-from stemsplit.evaluation.scores import Audio, SongScores
+from stemsplit.evaluation.scores import SongScores
 
 PROGRAM = find_browser()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
@@ -55,7 +56,7 @@ def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> Son
             path = folder / f"{kind} & {pitch:.0f} <b>.wav"
             samples = tones(SECONDS * RATE, RATE, (pitch, pitch)) * (0.5 if name == EVIL else 1)
             soundfile.write(path, samples.T, RATE)
-            found[name] = Audio(paths=(path,))
+            found[name] = StemFiles(paths=(path,))
     scores = [
         stem_scores(name, (7.0, NAN, -3.5, math.inf), delay=5, inverted=True) for name in PITCHES
     ]
@@ -70,7 +71,7 @@ def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> Son
         measures=tuple(measures),
         estimates=estimates,
         references=truths if references else {},
-        mixture=Audio(paths=(Path(f"{EVIL}.wav"),)),
+        mixture=StemFiles(paths=(Path(f"{EVIL}.wav"),)),
         null_residual=-40.0,
         remarks=(f"{EVIL} was resampled",),
         settings={"model": EVIL, "options": {"overlap": 0.25}, "versions": ["a", "b"]},

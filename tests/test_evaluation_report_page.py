@@ -21,18 +21,19 @@ from PIL import Image
 from song_scores import NAN, song_scores, stem_measures, stem_scores
 
 from stemsplit.checkpoints.registry import list_models
+from stemsplit.data.stems import StemFiles
 from stemsplit.errors import InputError, OutputError
 from stemsplit.evaluation.report import charts, html
 from stemsplit.evaluation.report.published import published_scores
 from stemsplit.evaluation.report.sample import cut_excerpt, encode_opus
-from stemsplit.evaluation.scores import Audio, SongScores
+from stemsplit.evaluation.scores import SongScores
 
 RATE = 8_000
 
 
-def store(path: Path, samples: Samples, rate: int = RATE) -> Audio:
+def store(path: Path, samples: Samples, rate: int = RATE) -> StemFiles:
     soundfile.write(path, samples.T, rate, subtype="FLOAT")
-    return Audio(paths=(path,))
+    return StemFiles(paths=(path,))
 
 
 def song_of(
@@ -312,7 +313,7 @@ def test_of_many_songs_the_worst_are_shown_and_share_the_time() -> None:
 
 
 def test_many_stems_have_less_time_each() -> None:
-    many = {str(n): Audio(paths=()) for n in range(20)}
+    many = {str(n): StemFiles(paths=()) for n in range(20)}
     song = song_scores(estimates=many, references=many)
     assert html.choose_shown([song], 30.0)[1] == html.MOST_SOUND / 60
 

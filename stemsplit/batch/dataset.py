@@ -27,10 +27,10 @@ from stemsplit.checkpoints import loading
 from stemsplit.cli.scoring import Reports, Task, follow, run
 from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems, find_songs
-from stemsplit.data.references import FoundStems, find_stems
+from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.errors import ExitCode
 from stemsplit.evaluation.report.records import from_json, to_json
-from stemsplit.evaluation.scores import Audio, SongScores
+from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
 from stemsplit.types import EncodingOptions
 from stemsplit.version import __version__
@@ -118,7 +118,7 @@ class DataSet:
             self.splitter.split(_as_file(mixture, scratch), outputs, f"{label}: ")
             sounds = Sounds(
                 song=song.name,
-                estimates={stem: Audio(paths=(path,)) for stem, path in outputs.items()},
+                estimates={stem: StemFiles(paths=(path,)) for stem, path in outputs.items()},
                 references=found.stems,
                 mixture=mixture,
                 remarks=(*found.remarks, *remarks),
@@ -151,12 +151,13 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(scratch)
 
 
-def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, Audio]:
+def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, StemFiles]:
     """Move the files ``stems`` to ``folder``, and return where they are."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return {
-            name: Audio(paths=(path.replace(folder / path.name),)) for name, path in stems.items()
+            name: StemFiles(paths=(path.replace(folder / path.name),))
+            for name, path in stems.items()
         }
     except OSError as exc:
         raise output_error(exc, folder) from exc
@@ -175,19 +176,19 @@ def _identify(song: Path) -> dict[str, list[int]]:
 
 def _mixture(
     song: SongStems, found: FoundStems, mapping: Mapping[str, str]
-) -> tuple[Audio, tuple[str, ...]]:
+) -> tuple[StemFiles, tuple[str, ...]]:
     """Return the mixture of ``song``, and a remark where it has to be made of the stems."""
     if found.mixture is not None:
         return found.mixture, ()
     parts = find_stems(song.path, WHOLE, mapping=mapping).stems.values()
-    mixture = Audio(
+    mixture = StemFiles(
         paths=tuple(path for audio in parts for path, _ in audio.parts()),
         streams=tuple(stream for audio in parts for _, stream in audio.parts()),
     )
     return mixture, (f"there is no mixture: the sum of {mixture} is separated",)
 
 
-def _as_file(mixture: Audio, scratch: Path) -> Path:
+def _as_file(mixture: StemFiles, scratch: Path) -> Path:
     """Return a file with ``mixture`` as its first audio stream, made in ``scratch`` if need be."""
     (path, stream), *others = mixture.parts()
     if stream == 0 and not others:

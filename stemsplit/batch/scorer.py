@@ -13,10 +13,11 @@ from stemsplit.audio.probe import probe
 from stemsplit.cli.console import Console
 from stemsplit.cli.scoreboard import show_song
 from stemsplit.cli.scoring import follow
+from stemsplit.data.file_names import title_of
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
-from stemsplit.data.references import find_stems, title_of
+from stemsplit.data.stems import StemFiles, find_stems
 from stemsplit.evaluation.report.html import write_report
-from stemsplit.evaluation.scores import Audio, SongScores
+from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
 from stemsplit.outputs.selection import Selection
 
@@ -74,7 +75,7 @@ class ReferenceScorer:
             song=title_of(song),
             estimates=stems,
             references={stem: replace(audio, excerpt=part) for stem, audio in true.items()},
-            mixture=Audio(paths=(song,), excerpt=part),
+            mixture=StemFiles(paths=(song,), excerpt=part),
             remarks=() if found is None else found.remarks,
             accept_truncated=self.accept_truncated,
         )
@@ -83,14 +84,14 @@ class ReferenceScorer:
         self._scores.append(scores)
         return scores
 
-    def _find_stems(self, files: Mapping[str, Path]) -> dict[str, Audio]:
+    def _find_stems(self, files: Mapping[str, Path]) -> dict[str, StemFiles]:
         """Return where each stem is: they have a file each, or are the streams of one."""
         streams = self._selection.streams
         if not streams:
-            return {name: Audio(paths=(path,)) for name, path in files.items()}
+            return {name: StemFiles(paths=(path,)) for name, path in files.items()}
         paths = tuple(files.values())
         return {
-            name: Audio(paths=paths, streams=(number,))
+            name: StemFiles(paths=paths, streams=(number,))
             for number, name in enumerate(streams)
             if name in self._selection.stems
         }

@@ -4,41 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.audio.excerpt import WHOLE, Excerpt
+from stemsplit.data.stems import StemFiles
 
 Frames = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audio:
-    """What stands for one stem or for the mix: the sum of one or more files.
-
-    ``streams`` says which audio stream of each file it is, from 0 (none given: the first of each);
-    ``missing`` names stems that the sum should have had besides; of each file only ``excerpt`` is
-    meant.
-    """
-
-    paths: tuple[Path, ...]
-    streams: tuple[int, ...] = ()
-    missing: tuple[str, ...] = ()
-    excerpt: Excerpt = WHOLE
-
-    def __str__(self) -> str:
-        return " + ".join(
-            f"{path.name} (stream {stream + 1})" if self.streams else path.name
-            for path, stream in self.parts()
-        )
-
-    def parts(self) -> list[tuple[Path, int]]:
-        """Return each file with the number, from 0, of its audio stream."""
-        streams = self.streams or (0,) * len(self.paths)
-        return list(zip(self.paths, streams, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +76,7 @@ class SongScores:
     unreproducible: tuple[str, ...] = ()  # metrics of BSS Eval that rounding decides in some frame
     replicated: bool = False  # whether these are rounded as museval rounds
     remarks: tuple[str, ...] = ()  # what was aligned, resampled, summed or left out
-    estimates: Mapping[str, Audio] = field(default_factory=dict)
-    references: Mapping[str, Audio] = field(default_factory=dict)
-    mixture: Audio | None = None
+    estimates: Mapping[str, StemFiles] = field(default_factory=dict)
+    references: Mapping[str, StemFiles] = field(default_factory=dict)
+    mixture: StemFiles | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # model, options, versions

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from stemsplit.audio.ffmpeg import Block
 from stemsplit.data.alignment import align
+from stemsplit.data.file_names import excluded_stem, normalise, stem_of
 from stemsplit.data.layouts import STEM_FILE, SongStems, song_name
-from stemsplit.data.references import find_stems, normal, rest_of, stem_of
+from stemsplit.data.stems import StemFiles, find_stems
 from stemsplit.errors import UsageError
 from stemsplit.evaluation.bss_eval import (
     BssEval,
@@ -33,7 +34,7 @@ from stemsplit.evaluation.measures import Measurer
 from stemsplit.evaluation.progress import Progress, drain
 from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM
 from stemsplit.evaluation.rounding import lacks_memory
-from stemsplit.evaluation.scores import Audio, SongScores, StemScores
+from stemsplit.evaluation.scores import SongScores, StemScores
 from stemsplit.evaluation.shapes import Layout
 from stemsplit.evaluation.streaming import ScalarScores
 from stemsplit.types import Progressed
@@ -62,9 +63,9 @@ class Sounds:
     """
 
     song: str
-    estimates: Mapping[str, Audio]
-    references: Mapping[str, Audio] = field(default_factory=dict)
-    mixture: Audio | None = None
+    estimates: Mapping[str, StemFiles]
+    references: Mapping[str, StemFiles] = field(default_factory=dict)
+    mixture: StemFiles | None = None
     remarks: tuple[str, ...] = ()
     accept_truncated: bool = False
 
@@ -85,13 +86,13 @@ def find_sounds(
         return _one_stem(estimates, references, mixture, mapping or {})
     found = find_stems(estimates.path)
     remarks, mixtures = found.remarks, [found.mixture]
-    true: dict[str, Audio] = {}
+    true: dict[str, StemFiles] = {}
     if references is not None:
         truth = find_stems(references.path, list(found.stems), mapping=mapping)
         true, remarks = truth.stems, (*remarks, *truth.remarks)
         mixtures.insert(0, truth.mixture)
     if mixture is not None:
-        mixtures.insert(0, Audio(paths=(mixture,)))
+        mixtures.insert(0, StemFiles(paths=(mixture,)))
     return Sounds(
         song=estimates.name,
         estimates=found.stems,
@@ -113,18 +114,18 @@ def _one_stem(
 ) -> Sounds:
     """Return one file as the stem that it is named for, and what it is compared with."""
     name = stem_of(estimate.name)
-    true: Mapping[str, Audio] = {}
+    true: Mapping[str, StemFiles] = {}
     remarks: tuple[str, ...] = ()
     if reference is not None and _is_one_stem(reference.path):
-        true = {name: Audio(paths=(reference.path,))}
+        true = {name: StemFiles(paths=(reference.path,))}
     elif reference is not None:
         found = find_stems(reference.path, [name], mapping=mapping)
         true, remarks = found.stems, found.remarks
     return Sounds(
         song=estimate.name,
-        estimates={name: Audio(paths=(estimate.path,))},
+        estimates={name: StemFiles(paths=(estimate.path,))},
         references=true,
-        mixture=None if mixture is None else Audio(paths=(mixture,)),
+        mixture=None if mixture is None else StemFiles(paths=(mixture,)),
         remarks=remarks,
     )
 
@@ -380,8 +381,8 @@ def _double(block: Block) -> Tensor:
 
 def _add_up(names: Sequence[str]) -> bool:
     """Return whether stems of these ``names`` are together the song: none is part of another."""
-    plain = {normal(name) for name in names}
-    rests = {name: rest_of(name) for name in plain if rest_of(name) is not None}
+    plain = {normalise(name) for name in names}
+    rests = {name: excluded_stem(name) for name in plain if excluded_stem(name) is not None}
     return not rests or (len(plain) == 2 and set(rests.values()) < plain)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stemsplit.audio.atomic import write_text
+from stemsplit.data.stems import StemFiles
 from stemsplit.errors import printable
 from stemsplit.evaluation.report import charts
 from stemsplit.evaluation.report import sample as excerpt
@@ -34,7 +35,7 @@ from stemsplit.evaluation.report.tables import (
     song_values,
     summarise,
 )
-from stemsplit.evaluation.scores import Audio, SongScores, StemMeasures, StemScores
+from stemsplit.evaluation.scores import SongScores, StemMeasures, StemScores
 from stemsplit.version import __version__
 
 SECONDS = 30.0
@@ -206,7 +207,7 @@ def _read(stem: StemScores, song: SongScores, first: float, length: float) -> di
     }
 
 
-def _place(audio: Audio | None) -> str:
+def _place(audio: StemFiles | None) -> str:
     """Return the names of the files of ``audio``, with the folder that they are in."""
     if audio is None:
         return ""

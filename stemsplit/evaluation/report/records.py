@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from stemsplit.audio.excerpt import WHOLE, Excerpt
-from stemsplit.evaluation.scores import Audio, Frames, SongScores, StemMeasures, StemScores
+from stemsplit.data.stems import StemFiles
+from stemsplit.evaluation.scores import Frames, SongScores, StemMeasures, StemScores
 
 SCHEMA = 2  # of the records; grows by one when a field changes its meaning or goes
 #: The version of museval whose records `to_museval` writes, and whose numbers these are.
@@ -160,7 +161,7 @@ def _read_measures(record: Mapping[str, Any]) -> StemMeasures:
     )
 
 
-def _audio_record(audio: Audio) -> dict[str, Any]:
+def _audio_record(audio: StemFiles) -> dict[str, Any]:
     record = {
         "paths": [str(path) for path in audio.paths],
         "streams": list(audio.streams),
@@ -171,9 +172,9 @@ def _audio_record(audio: Audio) -> dict[str, Any]:
     return {**record, "start": audio.excerpt.start, "end": audio.excerpt.end}
 
 
-def _read_audio(record: Mapping[str, Any]) -> Audio:
+def _read_audio(record: Mapping[str, Any]) -> StemFiles:
     paths = tuple(Path(path) for path in record["paths"])
-    return Audio(
+    return StemFiles(
         paths=paths,
         streams=tuple(record["streams"]),
         missing=tuple(record["missing"]),

@@ -13,8 +13,9 @@ import numpy as np
 
 from stemsplit.audio.ffmpeg import Block, Process, as_bytes, command
 from stemsplit.data.alignment import Alignment, align
+from stemsplit.data.stems import StemFiles
 from stemsplit.errors import ResourceError
-from stemsplit.evaluation.scores import Audio, SongScores
+from stemsplit.evaluation.scores import SongScores
 
 REFERENCE, ESTIMATE, ERROR = VERSIONS = ("reference", "estimate", "error")
 #: kbit/s of Opus, stereo, at which listeners hardly tell it from what it was made of.
@@ -85,7 +86,7 @@ def _scored(song: SongScores) -> list[str]:
     return [name for name in song.estimates if name in song.references]
 
 
-def _references(song: SongScores) -> list[Audio]:
+def _references(song: SongScores) -> list[StemFiles]:
     return [song.references[name] for name in _scored(song)]
 
 
