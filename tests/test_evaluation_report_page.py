@@ -207,8 +207,8 @@ def test_a_page_says_what_is_wrong_with_each_stem() -> None:
     assert "none in 1 of 4 frames" in alike
     assert "More bleed from other stems than artifacts: SIR 5.0 dB, SAR 20.0 dB." in bleed
     assert "More artifacts than bleed from other stems: SIR 20.0 dB, SAR 5.0 dB." in artifacts
-    assert "441 samples (10.0 ms) too late, and left so." in late
-    assert "Its polarity is flipped, and left so." in late
+    assert "441 samples (10.0 ms) too late, not corrected." in late
+    assert "Inverted polarity, not corrected." in late
     # What a delay makes of them, and a SIR that is not determined, tell nothing.
     assert "bleed from" not in late and "bleed from" not in low
 

@@ -29,9 +29,11 @@ from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems, find_songs
 from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.errors import ExitCode
+from stemsplit.evaluation.options import Framing
 from stemsplit.evaluation.report.records import from_json, to_json
 from stemsplit.evaluation.scores import SongScores
-from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
+from stemsplit.evaluation.scoring import score_sounds
+from stemsplit.evaluation.sounds import Sounds
 from stemsplit.types import EncodingOptions
 from stemsplit.version import __version__
 

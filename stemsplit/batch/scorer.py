@@ -16,9 +16,11 @@ from stemsplit.cli.scoring import follow
 from stemsplit.data.file_names import title_of
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
 from stemsplit.data.stems import StemFiles, find_stems
+from stemsplit.evaluation.options import Framing
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.scores import SongScores
-from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
+from stemsplit.evaluation.scoring import score_sounds
+from stemsplit.evaluation.sounds import Sounds
 from stemsplit.outputs.selection import Selection
 
 

@@ -118,7 +118,7 @@ def evaluate(
     _refuse_contradictions(estimates, references, dataset, asked)
     # Imported here: --help has no need of numpy.
     from stemsplit.cli.scoring import Reports, score_folders
-    from stemsplit.evaluation.scoring import Framing
+    from stemsplit.evaluation.options import Framing
 
     reports = Reports(
         console=console, csv=csv, museval=museval, html=html, markdown=markdown, force=force

@@ -18,7 +18,7 @@ from stemsplit.cli.console import Console, Meter
 from stemsplit.cli.scoreboard import show_song, show_summary
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs, song_name
 from stemsplit.errors import ExitCode, ResourceError, StemsplitError, UsageError
-from stemsplit.evaluation.progress import Work
+from stemsplit.evaluation.options import Framing
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.report.records import to_json, to_museval
 from stemsplit.evaluation.report.tables import (
@@ -30,7 +30,9 @@ from stemsplit.evaluation.report.tables import (
     to_markdown,
 )
 from stemsplit.evaluation.scores import SongScores
-from stemsplit.evaluation.scoring import Framing, find_sounds, score_sounds
+from stemsplit.evaluation.scoring import score_sounds
+from stemsplit.evaluation.sounds import find_sounds
+from stemsplit.evaluation.steps import Steps
 from stemsplit.separation.device import keep_freed_memory
 from stemsplit.types import Progressed
 
@@ -166,10 +168,10 @@ def follow(
     if not console.on_terminal:
         console.note(f"scoring {label}")
     with console.progress(f"scoring {label}") if console.on_terminal else Meter() as meter:
-        work = Work(scoring)
-        for step in work:
+        steps = Steps(scoring)
+        for step in steps:
             meter.update(step.done, step.total)
-        return work.result
+        return steps.result
 
 
 def score_folders(

@@ -22,9 +22,9 @@ class Correlations:
         bins = self._transform // 2 + 1
         self._spectrum = torch.zeros(delayed, channels, bins, dtype=torch.complex128)
 
-    def add(self, waves: Tensor) -> None:
+    def add(self, signals: Tensor) -> None:
         """Add the next samples of all channels, ``(channels, T)`` of any ``T``, float64."""
-        self._pending = torch.cat([self._pending, waves], -1)
+        self._pending = torch.cat([self._pending, signals], -1)
         self._consume((self._pending.shape[-1] - (self.lags - 1)) // self._block)
 
     def result(self) -> Tensor:
@@ -47,10 +47,10 @@ class Correlations:
         self._pending = self._pending[:, blocks * self._block :].clone()
 
 
-def correlate(waves: Tensor, delayed: int, lags: int) -> Tensor:
-    """Return the sums of ``Correlations`` for all of ``waves`` ``(channels, T)``."""
-    correlations = Correlations(delayed, waves.shape[0], lags)
-    correlations.add(waves)
+def correlate(signals: Tensor, delayed: int, lags: int) -> Tensor:
+    """Return the sums of ``Correlations`` for all of ``signals`` ``(channels, T)``."""
+    correlations = Correlations(delayed, signals.shape[0], lags)
+    correlations.add(signals)
     return correlations.result()
 
 

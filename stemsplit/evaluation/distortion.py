@@ -127,7 +127,7 @@ def _weigh(filters: Tensor) -> Tensor:
     """Return how correlations ``(L·A·A)`` add up to energies after ``filters`` ``(L, A, S, C)``.
 
     The result is ``(S, L·A·A)``: correlations of the filters, twice for all lags but 0, as those of
-    waves at negative lags are the same numbers.
+    signals at negative lags are the same numbers.
     """
     lags = filters.shape[0]
     spectra = torch.fft.rfft(filters, 2 * lags, dim=0).permute(0, 2, 1, 3)  # (F, S, A, C)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stemsplit.evaluation.shapes import Waves, answer, pair, sources_of
+from stemsplit.evaluation.shapes import Signals, check_pair, check_sources, match_type
 
 #: Added to both energies, as the challenges of 2021 and 2023 do (see ``global_sdr``).
 EPSILON = 1e-7
@@ -41,9 +41,9 @@ class Sums:
     def of(cls, truth: Tensor, guess: Tensor) -> Sums:
         """Return the sums of references and estimates ``(…, S, C, T)``."""
         error = guess - truth
-        waves = torch.cat([truth, error], -3).flatten(-2)
+        signals = torch.cat([truth, error], -3).flatten(-2)
         samples = truth.shape[-1] * truth.shape[-2]
-        return cls(waves @ waves.mT, error.abs().sum((-2, -1)), samples)
+        return cls(signals @ signals.mT, error.abs().sum((-2, -1)), samples)
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(
@@ -104,7 +104,7 @@ class Parts:
         return cls(target, interference.clamp(min=0), artifacts.clamp(min=0))
 
 
-def global_sdr(reference: Waves, estimate: Waves) -> Number:
+def global_sdr(reference: Signals, estimate: Signals) -> Number:
     """Return the signal to distortion ratio of ``estimate`` to ``reference``, ``(…, C, T)``, dB.
 
     ``10 log10((Σ s² + ε) / (Σ (s − ŝ)² + ε))`` over all channels and samples, with ε = 1e-7: the
@@ -114,10 +114,10 @@ def global_sdr(reference: Waves, estimate: Waves) -> Number:
     two are not of one shape, have no samples, or NaN among them.
     """
     sums = _sums_of_one(reference, estimate)
-    return answer(global_sdr_of(sums).squeeze(-1), reference, estimate)
+    return match_type(global_sdr_of(sums).squeeze(-1), reference, estimate)
 
 
-def si_sdr(reference: Waves, estimate: Waves) -> Number:
+def si_sdr(reference: Signals, estimate: Signals) -> Number:
     """Return the scale-invariant SDR of ``estimate`` to ``reference``, both ``(…, C, T)``, in dB.
 
     ``10 log10(Σ (αs)² / Σ (αs − ŝ)²)`` with ``α = Σ sŝ / Σ s²`` over all channels and samples
@@ -126,42 +126,42 @@ def si_sdr(reference: Waves, estimate: Waves) -> Number:
     is silent there is no answer: ``nan``. Raises ``ValueError`` as ``global_sdr`` does.
     """
     sums = _sums_of_one(reference, estimate)
-    return answer(si_sdr_of(Parts.of(sums)).squeeze(-1), reference, estimate)
+    return match_type(si_sdr_of(Parts.of(sums)).squeeze(-1), reference, estimate)
 
 
-def si_sir(references: Waves, estimates: Waves) -> Number:
+def si_sir(references: Signals, estimates: Signals) -> Number:
     """Return the scale-invariant SIR ``(…, S)`` of ``(…, S, C, T)``, dB: target to interference.
 
     The interference is what a sum of all references, each times one factor, explains of an estimate
     beyond its own (Le Roux et al., as ``si_sdr``). ``inf`` without any, as with a single source;
     ``-inf`` for silent estimates; ``nan`` for silent references. Raises as ``global_sdr`` does.
     """
-    sums = Sums.of(*sources_of(references, estimates))
-    return answer(si_sir_of(Parts.of(sums)), references, estimates)
+    sums = Sums.of(*check_sources(references, estimates))
+    return match_type(si_sir_of(Parts.of(sums)), references, estimates)
 
 
-def si_sar(references: Waves, estimates: Waves) -> Number:
+def si_sar(references: Signals, estimates: Signals) -> Number:
     """Return the scale-invariant SAR ``(…, S)`` of ``(…, S, C, T)``, dB: target to artifacts.
 
     Artifacts are what no sum of the references, each times one factor, explains. Special values and
     errors are those of ``si_sir``.
     """
-    sums = Sums.of(*sources_of(references, estimates))
-    return answer(si_sar_of(Parts.of(sums)), references, estimates)
+    sums = Sums.of(*check_sources(references, estimates))
+    return match_type(si_sar_of(Parts.of(sums)), references, estimates)
 
 
-def _sums_of_one(reference: Waves, estimate: Waves) -> Sums:
-    """Return the sums of waves ``(…, C, T)`` as those of a single source."""
-    return Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+def _sums_of_one(reference: Signals, estimate: Signals) -> Sums:
+    """Return the sums of signals ``(…, C, T)`` as those of a single source."""
+    return Sums.of(*(signals.unsqueeze(-3) for signals in check_pair(reference, estimate)))
 
 
-def l1(reference: Waves, estimate: Waves) -> Number:
-    """Return the mean absolute difference ``(…)`` of waves ``(…, C, T)``, full scale being 1.
+def l1(reference: Signals, estimate: Signals) -> Number:
+    """Return the mean absolute difference ``(…)`` of signals ``(…, C, T)``, full scale being 1.
 
     Lower is better. Raises ``ValueError`` as ``global_sdr`` does.
     """
     sums = _sums_of_one(reference, estimate)
-    return answer(l1_of(sums).squeeze(-1), reference, estimate)
+    return match_type(l1_of(sums).squeeze(-1), reference, estimate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Projections:
     sar: Number
 
 
-def projections(references: Waves, estimates: Waves) -> Projections:
+def projections(references: Signals, estimates: Signals) -> Projections:
     """Return SDR, SIR and SAR ``(…, S)`` of ``(…, S, C, T)``, dB, by projection without filters.
 
     Target, interference and artifacts are those of Vincent, Gribonval and Févotte ("Performance
@@ -181,10 +181,10 @@ def projections(references: Waves, estimates: Waves) -> Projections:
     allowed. SDR and SIR equal ``si_sdr`` and ``si_sir``; SAR holds target *and* interference
     against artifacts. Special values and errors are those of ``si_sir``.
     """
-    parts = Parts.of(Sums.of(*sources_of(references, estimates)))
+    parts = Parts.of(Sums.of(*check_sources(references, estimates)))
     explained = _decibels(parts.target + parts.interference, parts.artifacts)
     scores = (si_sdr_of(parts), si_sir_of(parts), explained)
-    return Projections(*(answer(score, references, estimates) for score in scores))
+    return Projections(*(match_type(score, references, estimates) for score in scores))
 
 
 def global_sdr_of(sums: Sums) -> Tensor:

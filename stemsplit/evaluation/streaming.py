@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stemsplit.evaluation import metrics
 from stemsplit.evaluation.metrics import Parts, Sums
-from stemsplit.evaluation.shapes import Waves, pair, sources_of
+from stemsplit.evaluation.shapes import Signals, check_pair, check_sources
 from stemsplit.evaluation.stft_distance import StftDistance
 from stemsplit.evaluation.weighted_error import LogWmse
 
@@ -37,14 +37,14 @@ class ScalarScores:
         self._log_wmse = LogWmse(sample_rate)
         self._mrstft = StftDistance()
 
-    def add(self, references: Waves, estimates: Waves, mixture: Waves | None = None) -> None:
+    def add(self, references: Signals, estimates: Signals, mixture: Signals | None = None) -> None:
         """Take the next block of stems ``(S, C, T)`` and their ``mixture`` ``(C, T)``.
 
         Without a mixture the sum of the references stands for it. Raises ``ValueError`` as
         ``global_sdr`` does.
         """
-        truth, guess = (waves.detach() for waves in sources_of(references, estimates))
-        mix: Tensor = truth.sum(-3) if mixture is None else pair(mixture, mixture)[0]
+        truth, guess = (signals.detach() for signals in check_sources(references, estimates))
+        mix: Tensor = truth.sum(-3) if mixture is None else check_pair(mixture, mixture)[0]
         sums = Sums.of(truth, guess)
         self._sums = sums if self._sums is None else self._sums + sums
         self._log_wmse.add(truth, guess, mix)

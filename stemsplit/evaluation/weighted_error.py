@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stemsplit.evaluation.metrics import Number
-from stemsplit.evaluation.shapes import Waves, answer, blocks, pair, sources_of
+from stemsplit.evaluation.shapes import Signals, blocks, check_pair, check_sources, match_type
 
 #: How sensitive hearing is, (Hz, dB), as measured on the filter of `torch-log-wmse` 1.1.0.
 SENSITIVITY = (
@@ -27,11 +27,11 @@ QUIETEST = 1e-16  # mean square below which a mixture counts as this loud
 
 
 def log_wmse(
-    references: Waves,
-    estimates: Waves,
+    references: Signals,
+    estimates: Signals,
     sample_rate: int = 44_100,
     *,
-    mixture: Waves | None = None,
+    mixture: Signals | None = None,
 ) -> Number:
     """Return the log-WMSE ``(…, S)`` of ``(…, S, C, T)``; higher is better, 73.68 is perfect.
 
@@ -41,14 +41,14 @@ def log_wmse(
     The definition is that of `torch-log-wmse` 1.1.0; the filter is our own with its response, which
     moves scores by less than 0.02. Raises ``ValueError`` as ``global_sdr`` does.
     """
-    truth, guess = sources_of(references, estimates)
-    mix = truth.sum(-3) if mixture is None else pair(mixture, mixture)[0]
+    truth, guess = check_sources(references, estimates)
+    mix = truth.sum(-3) if mixture is None else check_pair(mixture, mixture)[0]
     if mix.shape != (*truth.shape[:-3], *truth.shape[-2:]):
         raise ValueError(f"mixture {tuple(mix.shape)} does not fit stems {tuple(truth.shape)}")
     score = LogWmse(sample_rate)
     for block in blocks(truth, guess, mix):
         score.add(*block)
-    return answer(score.result(), references, estimates)
+    return match_type(score.result(), references, estimates)
 
 
 class LogWmse:
@@ -73,14 +73,14 @@ class LogWmse:
         error = mean[..., :-1, :] / mean[..., -1:, :].clamp(min=QUIETEST)
         return (-4 * torch.log(error + EPSILON)).mean(-1)
 
-    def _filter(self, waves: Tensor) -> None:
-        """Add the energy of ``waves`` after what came before them, filtered."""
+    def _filter(self, signals: Tensor) -> None:
+        """Add the energy of ``signals`` after what came before them, filtered."""
         history = self._taps.numel() - 1
         if self._context is None:
-            self._context = waves.new_zeros(*waves.shape[:-1], history)
-        joined = torch.cat([self._context, waves], -1)
+            self._context = signals.new_zeros(*signals.shape[:-1], history)
+        joined = torch.cat([self._context, signals], -1)
         size = 1 << (joined.shape[-1] - 1).bit_length()
-        response = torch.fft.rfft(self._taps.to(waves.device), size)
+        response = torch.fft.rfft(self._taps.to(signals.device), size)
         filtered = torch.fft.irfft(torch.fft.rfft(joined, size) * response, size)
         heard = filtered[..., history : joined.shape[-1]]
         self._energy = self._energy + heard.square().sum(-1)

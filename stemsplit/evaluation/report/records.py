@@ -15,15 +15,21 @@ import numpy as np
 
 from stemsplit.audio.excerpt import WHOLE, Excerpt
 from stemsplit.data.stems import StemFiles
-from stemsplit.evaluation.scores import Frames, SongScores, StemMeasures, StemScores
+from stemsplit.evaluation.scores import (
+    BSS_EVAL,
+    WHOLE_STEM,
+    Frames,
+    SongScores,
+    StemMeasures,
+    StemScores,
+    median,
+)
 
 SCHEMA = 2  # of the records; grows by one when a field changes its meaning or goes
 #: The version of museval whose records `to_museval` writes, and whose numbers these are.
 MUSEVAL_VERSION = "0.4.1"
 #: Decimals that museval keeps.
 MUSEVAL_DECIMALS = 5
-BSS_EVAL = ("sdr", "isr", "sir", "sar")
-WHOLE_STEM = ("global_sdr", "si_sdr", "si_sir", "si_sar", "log_wmse", "l1", "mrstft")
 MEASURED = ("loudness", "peak", "true_peak", "above_11_khz", "above_16_khz", "joins")
 
 
@@ -45,7 +51,8 @@ def to_json(song: SongScores) -> dict[str, Any]:
         "measures": [_measures_record(measures) for measures in song.measures],
         "null_residual": None if song.null_residual is None else _figure(song.null_residual),
         "unreproducible": list(song.unreproducible),
-        "replicated": song.replicated,
+        # Earlier versions could repeat the rounding of museval, and said so here.
+        "replicated": False,
         "remarks": list(song.remarks),
         "estimates": {name: _audio_record(audio) for name, audio in song.estimates.items()},
         "references": {name: _audio_record(audio) for name, audio in song.references.items()},
@@ -74,7 +81,6 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
             measures=tuple(_read_measures(stem) for stem in record["measures"]),
             null_residual=None if residual is None else float(residual),
             unreproducible=tuple(record["unreproducible"]),
-            replicated=record["replicated"],
             remarks=tuple(record["remarks"]),
             estimates={name: _read_audio(audio) for name, audio in record["estimates"].items()},
             references={name: _read_audio(audio) for name, audio in record["references"].items()},
@@ -114,12 +120,6 @@ def to_museval(song: SongScores) -> dict[str, Any]:
         ],
         "museval_version": MUSEVAL_VERSION,
     }
-
-
-def median(frames: Frames) -> float:
-    """Return the median of ``frames`` ``(N,)`` without those that are NaN; NaN if none is left."""
-    answered = frames[~np.isnan(frames)]
-    return float(np.median(answered)) if answered.size else math.nan
 
 
 def _scores_record(stem: StemScores) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stemsplit.errors import printable
-from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM, median
-from stemsplit.evaluation.scores import Frames, SongScores
+from stemsplit.evaluation.scores import BSS_EVAL, WHOLE_STEM, Frames, SongScores, median
 
 #: Columns of the CSV, one line for each stem of each song.
 COLUMNS = (
