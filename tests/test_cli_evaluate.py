@@ -7,9 +7,11 @@ import json
 import math
 import re
 import shutil
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import museval_package
 import numpy as np
 import pytest
 import soundfile
@@ -17,7 +19,7 @@ from audio_files import store
 from command import TINY, Result, files_below, run
 
 from stemsplit.cli import scoring
-from stemsplit.evaluation.options import Framing
+from stemsplit.evaluation.options import BssEvalOptions
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds
 from stemsplit.evaluation.sounds import Sounds
@@ -134,6 +136,37 @@ def test_a_sir_that_rounding_decides_is_marked_everywhere(tmp_path: Path, limite
     [record] = run("evaluate", "est", "true", "--json", cwd=tmp_path).records
     assert " ".join(record["unreproducible"]) == unreproducible
     assert ("sir" in record["unreproducible"], record["replicated"]) == (limited, False)
+
+
+def test_museval_computes_bss_eval_on_request(
+    true: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(museval_package.write_imitation(tmp_path / "site"))
+    shutil.copytree(true, tmp_path / "est")
+    chosen = ("evaluate", "est", "true", "--bss-eval", "museval")
+    result = run(*chosen, "--json", cwd=tmp_path)
+    assert scores(result)["bass"]["frames"]["sir"] == [3.0, 3.0]
+    assert scores(result)["bass"]["global_sdr"] > 60
+    assert result.records[0]["bss_eval"] == "museval 9.8"
+    assert "* SDR, ISR, SIR, SAR: computed by museval 9.8" in run(*chosen, cwd=tmp_path).lines
+    own = run("evaluate", "est", "true", "--json", cwd=tmp_path)
+    assert own.records[0]["bss_eval"] == "own"
+    assert scores(own)["bass"]["frames"]["sir"] != [3.0, 3.0]
+
+
+@pytest.mark.parametrize("songs", [("est", "true"), ("--dataset", "set", "-n", TINY)])
+def test_without_museval_nothing_is_begun(
+    true: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, songs: tuple[str, ...]
+) -> None:
+    monkeypatch.setitem(sys.modules, "museval", None)  # not found, also where it is installed
+    shutil.copytree(true, tmp_path / "est")
+    shutil.copytree(true, tmp_path / "set" / "song")
+    before = files_below(tmp_path)
+    result = run("evaluate", *songs, "--bss-eval", "museval", cwd=tmp_path)
+    assert (result.code, result.stdout) == (5, "")
+    assert result.stderr.startswith("stemsplit: error: museval is not installed\nhint: ")
+    assert "pip install museval" in result.stderr
+    assert files_below(tmp_path) == before
 
 
 @pytest.mark.parametrize("option", ["--window", "--hop"])
@@ -301,10 +334,12 @@ def test_what_nobody_has_foreseen_loses_no_scores(
         shutil.copytree(true, tmp_path / "est" / song)
         shutil.copytree(true, tmp_path / "ref" / song)
 
-    def fail_in_one(sounds: Sounds, framing: Framing) -> Generator[Progressed, None, SongScores]:
+    def fail_in_one(
+        sounds: Sounds, options: BssEvalOptions
+    ) -> Generator[Progressed, None, SongScores]:
         if sounds.song == "bad":
             raise cause
-        return score_sounds(sounds, framing)
+        return score_sounds(sounds, options)
 
     monkeypatch.setattr(scoring, "score_sounds", fail_in_one)
     result = run("evaluate", "est", "ref", "--json", "--csv", "scores.csv", cwd=tmp_path)

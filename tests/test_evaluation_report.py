@@ -47,6 +47,7 @@ def full_song() -> SongScores:
         ),
         null_residual=-INF,
         unreproducible=("sir", "sar"),
+        bss_eval="museval 0.4.1",
         remarks=("resampled",),
         estimates={"vocals": StemFiles(paths=(Path("a/v.wav"),))},
         references={"vocals": StemFiles(paths=(Path("l.wav"), Path("b.wav")), missing=("choir",))},
@@ -78,7 +79,7 @@ def test_a_record_is_valid_json_and_is_read_back() -> None:
     assert again.measures == song.measures
     assert (again.estimates, again.references) == (song.estimates, song.references)
     assert (again.mixture, again.settings) == (song.mixture, song.settings)
-    assert again.unreproducible == ("sir", "sar")
+    assert (again.unreproducible, again.bss_eval) == (("sir", "sar"), "museval 0.4.1")
 
 
 def test_what_json_cannot_say_is_null_or_a_word() -> None:
@@ -93,9 +94,10 @@ def test_what_json_cannot_say_is_null_or_a_word() -> None:
 
 
 def test_records_of_earlier_versions_are_read() -> None:
-    """They could repeat the rounding of museval."""
+    """They could repeat the rounding of museval, and had only one BSS Eval."""
     record = to_json(full_song()) | {"replicated": True}
-    assert to_json(from_json(record)) == record | {"replicated": False}
+    del record["bss_eval"]
+    assert to_json(from_json(record)) == record | {"replicated": False, "bss_eval": "own"}
 
 
 @given(values=st.lists(st.floats(allow_nan=True, width=32), max_size=8))
@@ -270,6 +272,9 @@ def test_the_table_of_a_song_has_all_figures_in_80_columns() -> None:
     marked = "* SIR, SAR: rounding decides some frames, because the references have empty bands;"
     assert f"{marked} museval's own values vary there too" in " ".join(lines)
     assert "rounding" not in show_song(dataclasses.replace(song, unreproducible=()))
+    assert "computed by" not in shown
+    by_museval = dataclasses.replace(song, bss_eval="museval 0.4.1")
+    assert "* SDR, ISR, SIR, SAR: computed by museval 0.4.1" in show_song(by_museval).splitlines()
     assert "* references are at 48000 Hz" in shown
     assert shown.isascii()
 

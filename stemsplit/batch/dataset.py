@@ -29,7 +29,7 @@ from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems, find_songs
 from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.errors import ExitCode
-from stemsplit.evaluation.options import Framing
+from stemsplit.evaluation.options import BssEvalOptions
 from stemsplit.evaluation.report.records import from_json, to_json
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds
@@ -51,7 +51,7 @@ class DataSet:
     folder: Path
     splitter: Splitter
     mapping: Mapping[str, str]
-    framing: Framing
+    framing: BssEvalOptions
     keep_stems: bool = False
 
     def run(self, reports: Reports) -> ExitCode:
@@ -87,6 +87,7 @@ class DataSet:
             "weights": loading.fingerprint(options.model),
             "window": self.framing.window,
             "hop": self.framing.hop,
+            "bss_eval": self.framing.computed_by,
             "map": dict(self.mapping),
             "versions": {
                 "stemsplit": __version__,

@@ -16,7 +16,7 @@ from stemsplit.cli.scoring import follow
 from stemsplit.data.file_names import title_of
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
 from stemsplit.data.stems import StemFiles, find_stems
-from stemsplit.evaluation.options import Framing
+from stemsplit.evaluation.options import BssEvalOptions
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds
@@ -81,7 +81,7 @@ class ReferenceScorer:
             remarks=() if found is None else found.remarks,
             accept_truncated=self.accept_truncated,
         )
-        scoring = score_sounds(sounds, Framing(), self.settings)
+        scoring = score_sounds(sounds, BssEvalOptions(), self.settings)
         scores = follow(self.console, scoring, label)
         self._scores.append(scores)
         return scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -58,6 +58,10 @@ def evaluate(
     hop: Annotated[
         float, typer.Option(metavar="S", min=0.01, help="From one frame to the next.")
     ] = 1.0,
+    bss_eval: Annotated[
+        Literal["own", "museval"],
+        typer.Option("--bss-eval", help="Compute SDR, ISR, SIR and SAR here, or with museval."),
+    ] = "own",
     dataset: Annotated[
         Path | None,
         typer.Option(
@@ -118,12 +122,12 @@ def evaluate(
     _refuse_contradictions(estimates, references, dataset, asked)
     # Imported here: --help has no need of numpy.
     from stemsplit.cli.scoring import Reports, score_folders
-    from stemsplit.evaluation.options import Framing
+    from stemsplit.evaluation.options import BssEvalOptions
 
     reports = Reports(
         console=console, csv=csv, museval=museval, html=html, markdown=markdown, force=force
     )
-    framing = Framing(window=window, hop=hop)
+    framing = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
     if estimates is not None:
         return score_folders(
             reports, estimates, references, mixture=mixture, mapping=mapping, framing=framing

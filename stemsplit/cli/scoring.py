@@ -18,7 +18,7 @@ from stemsplit.cli.console import Console, Meter
 from stemsplit.cli.scoreboard import show_song, show_summary
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs, song_name
 from stemsplit.errors import ExitCode, ResourceError, StemsplitError, UsageError
-from stemsplit.evaluation.options import Framing
+from stemsplit.evaluation.options import BssEvalOptions
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.report.records import to_json, to_museval
 from stemsplit.evaluation.report.tables import (
@@ -181,7 +181,7 @@ def score_folders(
     *,
     mixture: Path | None = None,
     mapping: Mapping[str, str],
-    framing: Framing,
+    framing: BssEvalOptions,
 ) -> ExitCode:
     """Score the songs at ``estimates`` against those at ``references``; return the exit code.
 

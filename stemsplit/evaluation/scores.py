@@ -80,6 +80,7 @@ class SongScores:
     measures: tuple[StemMeasures, ...]
     null_residual: float | None  # mix − sum of stems relative to the mix, dB; None without a mix
     unreproducible: tuple[str, ...] = ()  # metrics of BSS Eval that rounding decides in some frame
+    bss_eval: str = "own"  # what computed it: this package, or museval and its version
     remarks: tuple[str, ...] = ()  # what was aligned, resampled, summed or left out
     estimates: Mapping[str, StemFiles] = field(default_factory=dict)
     references: Mapping[str, StemFiles] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from stemsplit.errors import UsageError
 from stemsplit.evaluation.comparison import Comparison, Tracks
 from stemsplit.evaluation.in_memory import NamedSong, TracksInMemory, as_array, name_stems
 from stemsplit.evaluation.measures import Measurer
-from stemsplit.evaluation.options import Framing
+from stemsplit.evaluation.options import BssEvalOptions, Implementation
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.shapes import Layout
 from stemsplit.evaluation.sounds import Sounds, find_sounds
@@ -28,19 +28,22 @@ BLOCK = 16_384  # samples to process at a time: all that is computed from them t
 
 
 def score_sounds(
-    sounds: Sounds, framing: Framing = Framing(), settings: Mapping[str, Any] | None = None
+    sounds: Sounds,
+    options: BssEvalOptions = BssEvalOptions(),
+    settings: Mapping[str, Any] | None = None,
 ) -> Generator[Progressed, None, SongScores]:
     """Score ``sounds``: yield the progress, and return the scores.
 
-    All files are read twice, in step, in memory that does not depend on their length. ``settings``
-    are copied to the result. Raises ``InputError`` for files that cannot be read.
+    All files are read twice, in step, in memory that does not depend on their length, unless
+    `museval` computes BSS Eval (``MusevalScores``). ``settings`` are copied to the result. Raises
+    ``InputError`` for files that cannot be read.
     """
     scored = [name for name in sounds.estimates if name in sounds.references]
     true = [sounds.references[name] for name in scored]
     mixtures = [] if sounds.mixture is None else [sounds.mixture]
     tracks = [*true, *sounds.estimates.values(), *mixtures]
     aligned = align(tracks, accept_truncated=sounds.accept_truncated)
-    scores = yield from _score_tracks(aligned, list(sounds.estimates), scored, framing)
+    scores = yield from _score_tracks(aligned, list(sounds.estimates), scored, options)
     return replace(
         scores,
         song=sounds.song,
@@ -63,6 +66,7 @@ def score(
     layout: Layout = "STC",
     names: Sequence[str] | None = None,
     mapping: Mapping[str, str] | None = None,
+    bss_eval: Implementation = "own",
 ) -> SongScores:
     """Return all measures of the stems of one song, and with ``references`` all scores.
 
@@ -75,10 +79,11 @@ def score(
     - mappings from stems to arrays or tensors ``(C, T)``, with a ``mixture`` ``(C, T)``.
 
     Arrays have ``sample_rate`` Hz, full scale ±1.0. ``window`` and ``hop`` of BSS Eval are in
-    seconds. Raises ``UsageError`` for arrays that do not fit together, and ``InputError`` for files
-    that cannot be read or do not match.
+    seconds; with ``bss_eval="museval"`` that package computes it, with the whole song in memory.
+    Raises ``UsageError`` for arrays that do not fit together, ``InputError`` for files that cannot
+    be read or do not match, and ``ResourceError`` where `museval` is not installed.
     """
-    framing = Framing(window=window, hop=hop)
+    options = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
     kinds = {_kind(given) for given in (estimates, references) if given is not None}
     if len(kinds) > 1:
         raise UsageError("estimates and references must both be files, or both be arrays")
@@ -86,7 +91,7 @@ def score(
         true = None if references is None else _song_at(references)
         file = None if mixture is None else Path(mixture)
         sounds = find_sounds(_song_at(estimates), true, mixture=file, mapping=mapping)
-        return drain(score_sounds(sounds, framing))
+        return drain(score_sounds(sounds, options))
     if kinds == {"stems"}:
         song = NamedSong(estimates, references, mixture)
     else:
@@ -95,7 +100,7 @@ def score(
             for each in (estimates, references, mixture)
         )
         [song] = name_stems(guess, truth, mix, layout, names)
-    return _score_song(song, sample_rate, framing)
+    return _score_song(song, sample_rate, options)
 
 
 def score_batch(
@@ -108,15 +113,17 @@ def score_batch(
     hop: float = 1.0,
     layout: Layout = "STC",
     names: Sequence[str] | None = None,
+    bss_eval: Implementation = "own",
 ) -> list[SongScores]:
     """Return the result of ``score`` for each song of arrays or tensors ``(B, S, T, C)``.
 
     With the layout ``"SCT"`` they are ``(B, S, C, T)``; ``mixture`` is ``(B, T, C)`` or ``(B, C,
-    T)``. Raises ``UsageError`` for arrays that do not fit together.
+    T)``. Raises ``UsageError`` for arrays that do not fit together, and ``ResourceError`` where
+    `museval` is not installed.
     """
-    framing = Framing(window=window, hop=hop)
+    options = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
     songs = name_stems(estimates, references, mixture, layout, names)
-    return [_score_song(song, sample_rate, framing) for song in songs]
+    return [_score_song(song, sample_rate, options) for song in songs]
 
 
 def _kind(given: Any) -> str:
@@ -129,24 +136,26 @@ def _song_at(place: str | os.PathLike[str]) -> SongStems:
     return SongStems(song_name(Path(place)), Path(place))
 
 
-def _score_song(song: NamedSong, sample_rate: int, framing: Framing) -> SongScores:
+def _score_song(song: NamedSong, sample_rate: int, options: BssEvalOptions) -> SongScores:
     tracks = TracksInMemory.stack(song.estimates, song.references or {}, song.mixture, sample_rate)
-    return drain(_score_tracks(tracks, list(song.estimates), tracks.scored, framing))
+    return drain(_score_tracks(tracks, list(song.estimates), tracks.scored, options))
 
 
 def _score_tracks(
-    tracks: Tracks, names: Sequence[str], scored: Sequence[str], framing: Framing
+    tracks: Tracks, names: Sequence[str], scored: Sequence[str], options: BssEvalOptions
 ) -> Generator[Progressed, None, SongScores]:
     """Yield the progress, and return the scores and measures of ``tracks``.
 
     These are the references of the stems ``scored``, the stems ``names`` and perhaps the mixture.
-    The first pass measures everything, a second one only the frames of BSS Eval.
+    The first pass measures everything, a second one only the frames of BSS Eval; what `museval`
+    does at the end counts as a third one.
     """
     compared = [len(scored) + names.index(name) for name in scored]
     stems = slice(len(scored), len(scored) + len(names))
     measurer = Measurer(names, tracks.sample_rate)
-    comparison = Comparison(scored, tracks, framing) if scored else None
-    done, total = 0, tracks.frames * (1 if comparison is None else 2)
+    comparison = Comparison(scored, tracks, options) if scored else None
+    passes = 1 if comparison is None else 2 if options.implementation == "own" else 3
+    done, total = 0, tracks.frames * passes
     complete = _are_whole_song(names)
     for block in _blocks(tracks):
         mixture = block[-1] if len(block) > stems.stop else None
@@ -162,16 +171,19 @@ def _score_tracks(
             yield Progressed(done, total)
     measures = measurer.result()
     scores, unreproducible = ((), ()) if comparison is None else comparison.result()
+    if done < total:
+        yield Progressed(total, total)
     return SongScores(
         song="",
         sample_rate=tracks.sample_rate,
         frames=tracks.frames,
-        window=framing.window,
-        hop=framing.hop,
+        window=options.window,
+        hop=options.hop,
         scores=scores,
         measures=measures.stems,
         null_residual=measures.null_residual,
         unreproducible=unreproducible,
+        bss_eval="own" if comparison is None else options.computed_by,
     )
 
 

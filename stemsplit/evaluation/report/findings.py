@@ -32,6 +32,8 @@ def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
     for frames, names in unscored.items():
         stems = ", ".join(names)
         yield f"{stems}: {frames} frames not scored, a reference or an estimate is silent there"
+    if song.bss_eval != "own":
+        yield f"SDR, ISR, SIR, SAR: computed by {song.bss_eval}"
     if song.unreproducible:
         metrics = ", ".join(metric.upper() for metric in song.unreproducible)
         yield (

@@ -47,7 +47,7 @@ SHOWN_SONGS = 3
 #: Pairs of stems that are seen at once: all those of four stems, and of more the most alike.
 SHOWN_PAIRS = 8
 #: Settings that tell runs apart, which a page says more clearly or not at all.
-UNSEEN = ("files", "window", "hop")
+UNSEEN = ("files", "window", "hop", "bss_eval")
 #: Which figure of ours is what others publish.
 OWN: Mapping[Metric, str] = {"cSDR": "sdr", "uSDR": "global_sdr"}
 

@@ -53,6 +53,7 @@ def to_json(song: SongScores) -> dict[str, Any]:
         "unreproducible": list(song.unreproducible),
         # Earlier versions could repeat the rounding of museval, and said so here.
         "replicated": False,
+        "bss_eval": song.bss_eval,
         "remarks": list(song.remarks),
         "estimates": {name: _audio_record(audio) for name, audio in song.estimates.items()},
         "references": {name: _audio_record(audio) for name, audio in song.references.items()},
@@ -81,6 +82,7 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
             measures=tuple(_read_measures(stem) for stem in record["measures"]),
             null_residual=None if residual is None else float(residual),
             unreproducible=tuple(record["unreproducible"]),
+            bss_eval=record.get("bss_eval", "own"),  # earlier versions knew no other
             remarks=tuple(record["remarks"]),
             estimates={name: _read_audio(audio) for name, audio in record["estimates"].items()},
             references={name: _read_audio(audio) for name, audio in record["references"].items()},
