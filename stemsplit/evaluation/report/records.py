@@ -1,7 +1,7 @@
-"""Scores as JSON: this program's own records, which can be read back, and those of museval.
+"""Convert scores to JSON: our own records, which can be read back, and those of museval.
 
-JSON knows no NaN and no infinity. In this program's records NaN, which is "no answer", is ``null``,
-and ±∞ are the strings ``"inf"`` and ``"-inf"``; all other figures are numbers.
+JSON has no NaN and no infinity. In our records NaN, "no answer", is ``null``, and ±∞ are the
+strings ``"inf"`` and ``"-inf"``; all other figures are numbers.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from stemsplit.evaluation.scores import (
     median,
 )
 
-SCHEMA = 2  # of the records; grows by one when a field changes its meaning or goes
-#: The version of museval whose records `to_museval` writes, and whose numbers these are.
+SCHEMA = 2  # of the records; increases when a field changes its meaning or is removed
+#: The version of museval whose format and definitions ``to_museval`` follows.
 MUSEVAL_VERSION = "0.4.1"
-#: Decimals that museval keeps.
+#: Decimals of museval.
 MUSEVAL_DECIMALS = 5
 MEASURED = ("loudness", "peak", "true_peak", "above_11_khz", "above_16_khz", "joins")
 
 
 def to_json(song: SongScores) -> dict[str, Any]:
-    """Return ``song`` as one object of strictly valid JSON; `from_json` is its inverse.
+    """Return ``song`` as one object of strictly valid JSON; ``from_json`` is its inverse.
 
-    ``schema`` is `SCHEMA`. Frames of BSS Eval are lists under ``frames`` of a stem, and their
-    medians stand under ``median`` for whoever needs no more (they are not read back).
+    ``schema`` is ``SCHEMA``. ``frames`` of a stem has lists of BSS Eval, ``median`` their medians
+    (which are not read back).
     """
     return {
         "schema": SCHEMA,
@@ -51,7 +51,7 @@ def to_json(song: SongScores) -> dict[str, Any]:
         "measures": [_measures_record(measures) for measures in song.measures],
         "null_residual": None if song.null_residual is None else _figure(song.null_residual),
         "unreproducible": list(song.unreproducible),
-        # Earlier versions could repeat the rounding of museval, and said so here.
+        # Earlier versions could repeat the rounding of museval; this was true then.
         "replicated": False,
         "bss_eval": song.bss_eval,
         "remarks": list(song.remarks),
@@ -63,9 +63,9 @@ def to_json(song: SongScores) -> dict[str, Any]:
 
 
 def from_json(record: Mapping[str, Any]) -> SongScores:
-    """Return the scores that `to_json` made ``record`` of.
+    """Return the scores in ``record``, which ``to_json`` has made.
 
-    Raises ``ValueError`` for a record of another schema, or one that is none.
+    Raises ``ValueError`` for a record of another schema, or an invalid one.
     """
     if record.get("schema") != SCHEMA:
         raise ValueError(f"schema {record.get('schema')} is not {SCHEMA}")
@@ -90,15 +90,15 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
             settings=record["settings"],
         )
     except (KeyError, TypeError, AttributeError) as exc:
-        raise ValueError(f"no record of a song's scores: {exc!r}") from exc
+        raise ValueError(f"invalid record of scores: {exc!r}") from exc
 
 
 def to_museval(song: SongScores) -> dict[str, Any]:
-    """Return ``song`` as museval's ``TrackStore`` writes it, for ``json.dumps`` as it is.
+    """Return ``song`` as museval's ``TrackStore`` writes it, ready for ``json.dumps``.
 
-    Values have five decimals. NaN and ±∞ are both NaN there, written ``NaN``, which is Python's
-    JSON and not the standard's. museval finds such files as ``FOLDER/test/SONG.json`` and takes
-    the name of the song from that of the file.
+    Values have five decimals. NaN and ±∞ are both written ``NaN``, which Python's JSON allows and
+    the standard does not. museval looks for ``FOLDER/test/SONG.json``, and takes the name of the
+    song from that of the file.
     """
     return {
         "targets": [
@@ -204,7 +204,7 @@ def _museval_figure(value: float) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` made of what JSON knows; what it does not know becomes its text."""
+    """Return ``value`` with types that JSON has; others become text."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
