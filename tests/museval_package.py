@@ -17,14 +17,14 @@ STEMS = ("vocals", "drums", "bass", "other")
 
 
 def install(folder: Path) -> Path:
-    """Install the packages that know the metrics, without what else they want, into ``folder``."""
+    """Install the packages with the metrics into ``folder``, without their dependencies."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--target", str(folder), *PACKAGES], check=True, timeout=600)
     return folder
 
 
 def load_museval(folder: Path) -> ModuleType:
-    """Return ``museval.metrics`` by its file: the package itself asks for ffmpeg on the path."""
+    """Return ``museval.metrics`` from its file: the package does not import without ffmpeg."""
     spec = importlib.util.spec_from_file_location("oracle", folder / "museval" / "metrics.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

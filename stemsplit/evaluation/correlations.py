@@ -1,4 +1,4 @@
-"""Correlations of channels of any length at short lags, block by block."""
+"""Correlate channels of any length at short lags, block by block."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 class Correlations:
     """Sums ``Σ a[t − k]·b[t]`` for lags ``k`` from 0 to ``lags − 1``, in float64.
 
-    ``a`` runs over the first ``delayed`` of ``channels`` channels, ``b`` over all of them. Outside
-    of what is added the channels are silent.
+    ``a`` is any of the first ``delayed`` of ``channels`` channels, ``b`` any of them all. Silence
+    precedes and follows the samples that are added.
     """
 
     def __init__(self, delayed: int, channels: int, lags: int) -> None:
         self.delayed = delayed
         self.lags = lags
-        self._transform = 4 * lags  # fits a core's cache, which is faster than fewer blocks
+        self._transform = 4 * lags  # fits the cache of a core: faster than longer ones
         self._block = self._transform - (lags - 1)
         self._pending = torch.zeros(channels, lags - 1, dtype=torch.float64)
         bins = self._transform // 2 + 1
@@ -37,7 +37,7 @@ class Correlations:
         return circular[..., : self.lags].flip(-1).movedim(-1, 0)
 
     def _consume(self, blocks: int) -> None:
-        """Move ``blocks`` blocks from what is pending to the sums."""
+        """Add ``blocks`` blocks of the pending samples to the sums."""
         history = self.lags - 1
         for start in range(0, blocks * self._block, self._block):
             piece = self._pending[:, start : start + self._transform]
@@ -55,12 +55,12 @@ def correlate(signals: Tensor, delayed: int, lags: int) -> Tensor:
 
 
 def correlate_across(before: Tensor, after: Tensor) -> Tensor:
-    """Return the sums ``(L, delayed, channels)`` that two pieces have together and not alone.
+    """Return the sums ``(L, delayed, channels)`` of products across the border of two pieces.
 
     ``before`` ``(delayed, L − 1)`` ends where ``after`` ``(channels, T)`` begins.
     """
     lags = before.shape[-1] + 1
-    # At lag k the sample k − j of ``before``, from its end, meets sample j of ``after``.
+    # At lag k, sample k − j from the end of ``before`` is multiplied by sample j of ``after``.
     past = torch.fft.rfft(before, 2 * lags)
     now = torch.fft.rfft(after[:, : lags - 1], 2 * lags)
     circular: Tensor = torch.fft.irfft(past[:, None] * now.conj(), 2 * lags)

@@ -55,11 +55,10 @@ class TracksInMemory:
     def frames(self) -> int:
         return int(self.tracks.shape[2])
 
-    def blocks(self, block_frames: int | None = None) -> Generator[Block]:
-        """Yield blocks ``(S, C, n)``; ``n`` is ``block_frames`` (None: one second) or less."""
-        size = block_frames or self.sample_rate
-        for start in range(0, self.frames, size):
-            yield self.tracks[..., start : start + size]
+    def blocks(self, block_frames: int) -> Generator[Block]:
+        """Yield blocks ``(S, C, n)``; ``n`` is ``block_frames`` but in the last block."""
+        for start in range(0, self.frames, block_frames):
+            yield self.tracks[..., start : start + block_frames]
 
 
 @dataclass(frozen=True, slots=True)
