@@ -43,6 +43,7 @@ _stemsplit() {
             "split --report"|"models convert --config"|"models convert -o"|"models convert --out"|"evaluate --mixture"|"evaluate --csv"|"evaluate --html") _stemsplit_files; return ;;
             "split --progress"|"watch --progress"|"demo --progress") _stemsplit_words "auto bar lines ndjson none"; return ;;
             "models convert --architecture") _stemsplit_words "bs_roformer mel_band_roformer scnet mdx23c htdemucs"; return ;;
+            "evaluate --bss-eval") _stemsplit_words "own museval"; return ;;
         esac
         if [[ $current == -* ]]; then
             case "${command:-split}" in
@@ -54,7 +55,7 @@ _stemsplit() {
                 "models verify"|"models rm"|"config show"|"config path") _stemsplit_words "--debug -h --help" ;;
                 "models convert") _stemsplit_words "--architecture --config -o --out -f --force -q --quiet --debug -h --help" ;;
                 "demo") _stemsplit_words "-o --out -n --model -d --device --precision --offline --allow-unverified --seconds --seed -f --force --json --progress -q --quiet -v --verbose --debug -h --help" ;;
-                "evaluate") _stemsplit_words "--mixture --map --window --hop --dataset -n --model --ensemble -o --out --keep-stems -d --device --precision --overlap --segment --shifts --seed --batch --offline --allow-unverified --csv --museval --html --markdown -f --force --json -q --quiet -v --verbose --debug -h --help" ;;
+                "evaluate") _stemsplit_words "--mixture --map --window --hop --bss-eval --dataset -n --model --ensemble -o --out --keep-stems -d --device --precision --overlap --segment --shifts --seed --batch --offline --allow-unverified --csv --museval --html --markdown -f --force --json -q --quiet -v --verbose --debug -h --help" ;;
                 "doctor") _stemsplit_words "--json --debug -h --help" ;;
             esac
             return

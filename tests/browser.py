@@ -33,7 +33,7 @@ def find_browser() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-class Page:
+class Tab:
     """One open page. ``events`` are all messages that were no answers, oldest first."""
 
     def __init__(self, reader: int, writer: int) -> None:
@@ -185,7 +185,7 @@ class Page:
 
 
 @contextlib.contextmanager
-def open_browser(program: str) -> Iterator[Page]:
+def open_browser(program: str) -> Iterator[Tab]:
     """Start ``program`` and give an empty page of it; end it afterwards."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         theirs_in, ours_out = os.pipe()
@@ -202,7 +202,7 @@ def open_browser(program: str) -> Iterator[Page]:
         for number in (theirs_in, theirs_out, high_in, high_out, silence):
             os.close(number)
         try:
-            page = Page(ours_in, ours_out)
+            page = Tab(ours_in, ours_out)
             page.attach()
             yield page
         finally:

@@ -17,14 +17,14 @@ STEMS = ("vocals", "drums", "bass", "other")
 
 
 def install(folder: Path) -> Path:
-    """Install the packages that know the metrics, without what else they want, into ``folder``."""
+    """Install the packages with the metrics into ``folder``, without their dependencies."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--target", str(folder), *PACKAGES], check=True, timeout=600)
     return folder
 
 
 def load_museval(folder: Path) -> ModuleType:
-    """Return ``museval.metrics`` by its file: the package itself asks for ffmpeg on the path."""
+    """Return ``museval.metrics`` from its file: the package does not import without ffmpeg."""
     spec = importlib.util.spec_from_file_location("oracle", folder / "museval" / "metrics.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -43,3 +43,28 @@ def perturb(references: np.ndarray) -> np.ndarray:
     noise = np.random.default_rng(0).standard_normal(references.shape)
     leakage = references.sum(0) - references
     return np.asarray(0.9 * references + 0.05 * leakage + 0.03 * level * noise)
+
+
+def write_imitation(folder: Path) -> Path:
+    """Write a package that passes for museval 9.8 into ``folder``; its SDR, ISR, … are 1, 2, ….
+
+    Like the real one without ffmpeg on the PATH, it cannot be imported as a whole.
+    """
+    package = folder / "museval"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('ffmpeg could not be found')\n")
+    (package / "metrics.py").write_text(IMITATION)
+    described = folder / "museval-9.8.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: museval\nVersion: 9.8\n")
+    return folder
+
+
+IMITATION = """
+import numpy as np
+
+def bss_eval(references, estimates, window, hop, compute_permutation):
+    frames = max(references.shape[1] - window, 0) // hop + 1
+    values = [np.full((len(references), frames), float(k)) for k in (1, 2, 3, 4)]
+    return (*values, None)
+"""

@@ -1,13 +1,17 @@
-"""Makers of scores for the tests of reports: simple figures, no audio behind them."""
+"""Make scores for the tests of reports: simple figures, with or without files of audio."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
+from audio_files import Samples
 
+from stemsplit.data.stems import StemFiles
 from stemsplit.evaluation.scores import SongScores, StemMeasures, StemScores
 
 NAN = math.nan
@@ -68,4 +72,25 @@ def song_scores(*scores: StemScores, song: str = "a song", **fields: Any) -> Son
             "null_residual": None,
         }
         | fields,
+    )
+
+
+def stored_song(
+    folder: Path,
+    estimates: Mapping[str, Samples],
+    references: Mapping[str, Samples],
+    *,
+    rate: int = 8_000,
+) -> SongScores:
+    """Write stems ``(C, T)`` into ``folder``, as "e NAME.wav" and "r NAME.wav"."""
+
+    def store(path: Path, samples: Samples) -> StemFiles:
+        soundfile.write(path, samples.T, rate, subtype="FLOAT")
+        return StemFiles(paths=(path,))
+
+    return song_scores(
+        sample_rate=rate,
+        frames=max(samples.shape[1] for samples in estimates.values()),
+        estimates={n: store(folder / f"e {n}.wav", s) for n, s in estimates.items()},
+        references={n: store(folder / f"r {n}.wav", s) for n, s in references.items()},
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import museval_package
 import numpy as np
 import pytest
 import soundfile
@@ -115,6 +116,19 @@ def test_another_run_does_what_is_missing_or_has_changed(data_set: Path, tmp_pat
     assert all(new > old for new, old in zip(ages(), before, strict=True))
     settings = json.loads(first.read_text())["settings"]
     assert (settings["shifts"], settings["segment"]) == (2, 1)
+
+
+def test_scores_of_another_bss_eval_are_not_reused(
+    data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(museval_package.write_imitation(tmp_path / "site"))
+    shutil.rmtree(data_set / "test/Second")
+    assert evaluate(tmp_path).code == 0
+    chosen = evaluate(tmp_path, "--bss-eval", "museval", "--json")
+    assert "done already" not in chosen.stderr
+    assert chosen.records[0]["bss_eval"] == chosen.records[0]["settings"]["bss_eval"]
+    assert "1 of 1 songs are done already" in evaluate(tmp_path, "--bss-eval", "museval").stderr
+    assert evaluate(tmp_path, "--json").records[0]["bss_eval"] == "own"
 
 
 def test_stems_that_an_interrupted_run_could_not_score_are_scored(

@@ -1,4 +1,4 @@
-"""Stems side by side: one rate, one width, one length, the same frames however they are cut."""
+"""Stems in step: one sample rate, channel count and length, whatever the size of blocks."""
 
 import numpy as np
 import psutil
@@ -10,8 +10,8 @@ from stemsplit.audio.decode import decode, read
 from stemsplit.audio.probe import probe
 from stemsplit.data import alignment as alignment_module
 from stemsplit.data.alignment import align
+from stemsplit.data.stems import StemFiles
 from stemsplit.errors import ExitCode, InputError
-from stemsplit.evaluation.scores import Audio
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def place(tmp_path):
 
     def write(name, samples, sample_rate=44_100):
         soundfile.write(folder / name, samples.T, sample_rate, subtype="FLOAT")
-        return Audio(paths=(folder / name,))
+        return StemFiles(paths=(folder / name,))
 
     return write
 
@@ -44,34 +44,33 @@ def test_blocks_of_any_size_hold_the_same_frames_twice(place, block_frames):
     assert max(sizes) == min(frames, block_frames or 44_100)
 
 
-@pytest.mark.parametrize("kept", [0, 1 << 20])
-def test_what_is_too_long_to_be_kept_is_decoded_again(place, monkeypatch, kept):
-    monkeypatch.setattr(alignment_module, "KEPT", kept)
+@pytest.mark.parametrize("cache_size", [0, 1 << 20])
+def test_files_beyond_the_cache_are_decoded_again(place, monkeypatch, cache_size):
+    monkeypatch.setattr(alignment_module, "CACHE_SIZE", cache_size)
     short, long = noise(50_001), noise(150_000, seed=2)  # 0.4 and 1.2 MB
     alignment = align([place("a.wav", short), place("b.wav", long)])
     for _ in range(2):
         np.testing.assert_array_equal(joined(alignment), np.stack([short, long[:, :50_001]]))
     place("a.wav", -short)
-    heard = joined(alignment)[0]
-    np.testing.assert_array_equal(heard, short if kept else -short)
+    np.testing.assert_array_equal(joined(alignment)[0], short if cache_size else -short)
 
 
-def test_the_longer_stems_are_cut_and_it_is_said(place):
+def test_longer_stems_are_cut_with_a_remark(place):
     long, short = noise(44_100), noise(44_000, seed=2)
     alignment = align([place("a.wav", long), place("b.wav", short)])
     assert alignment.frames == 44_000
     np.testing.assert_array_equal(joined(alignment), np.stack([long[:, :44_000], short]))
     assert alignment.remarks == (
-        "song/a.wav: the last 100 of 44100 frames left out, song/b.wav has 44000 (0.998 s)",
+        "song/a.wav: last 100 of 44100 frames cut off, song/b.wav has 44000 (0.998 s)",
     )
 
 
-def test_mono_is_put_on_both_channels_and_it_is_said(place):
+def test_mono_is_copied_to_both_channels_with_a_remark(place):
     one, two = noise(1_000, 1), noise(1_000, 2, seed=2)
     alignment = align([place("one.wav", one), place("two.wav", two)])
     assert alignment.channels == 2
     np.testing.assert_array_equal(joined(alignment), np.stack([np.repeat(one, 2, axis=0), two]))
-    assert alignment.remarks == ("mono, put on both channels: song/one.wav",)
+    assert alignment.remarks == ("mono, copied to both channels: song/one.wav",)
     alone = align([place("one.wav", one)])
     assert (alone.channels, alone.remarks) == (1, ())
 
@@ -94,7 +93,7 @@ def test_the_first_file_sets_the_rate(place, rate, other):
 def test_a_sum_of_files_is_as_long_as_the_longest(place):
     lead, backing = noise(60_000), noise(50_000, seed=2)
     a, b = place("lead.wav", lead), place("backing.wav", backing)
-    alignment = align([Audio(paths=a.paths + b.paths)])
+    alignment = align([StemFiles(paths=a.paths + b.paths)])
     expected = lead.copy()
     expected[:, :50_000] += backing
     np.testing.assert_array_equal(joined(alignment, 7_000)[0], expected)
@@ -106,7 +105,7 @@ def test_a_sum_of_files_is_as_long_as_the_longest(place):
 def test_streams_of_one_file(tmp_path):
     stems = [noise(44_100, seed=seed) for seed in range(5)]
     path = store_stem_file(tmp_path / "song.stem.mp4", stems)
-    alignment = align([Audio(paths=(path, path), streams=(1, 3)), Audio(paths=(path,))])
+    alignment = align([StemFiles(paths=(path, path), streams=(1, 3)), StemFiles(paths=(path,))])
     found = joined(alignment)
     for stem, expected in zip(found, (stems[1] + stems[3], stems[0]), strict=True):
         size = min(stem.shape[-1], 44_100)
@@ -114,15 +113,15 @@ def test_streams_of_one_file(tmp_path):
         assert error < 0.04  # AAC of noise
 
 
-def test_more_channels_are_mixed_down_and_it_is_said(tmp_path):
+def test_more_channels_are_mixed_down_with_a_remark(tmp_path):
     store_wav(tmp_path / "six.wav", noise(1_000, 6))
-    alignment = align([Audio(paths=(tmp_path / "six.wav",))])
+    alignment = align([StemFiles(paths=(tmp_path / "six.wav",))])
     assert alignment.channels == 2
     assert alignment.remarks[0].endswith("six.wav: 6 channels are mixed down to 2")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers(place, value):
+def test_nan_and_infinity(place, value):
     broken = noise(50_000)
     broken[1, 47_000] = value
     with pytest.raises(InputError, match=r"b\.wav: .*no numbers.* at 1\.066 s \(frame 47000\)"):
@@ -132,17 +131,17 @@ def test_values_that_are_no_numbers(place, value):
 def test_what_cannot_be_read(tmp_path, place):
     good = place("a.wav", noise(1_000))
     with pytest.raises(InputError, match=r"gone\.wav: no such file") as raised:
-        align([good, Audio(paths=(tmp_path / "gone.wav",))])
+        align([good, StemFiles(paths=(tmp_path / "gone.wav",))])
     assert raised.value.exit_code == ExitCode.FILE
-    (tmp_path / "text.wav").write_text("this is no song")
+    (tmp_path / "text.wav").write_text("text")
     with pytest.raises(InputError, match=r"text\.wav: not an audio file"):
-        align([good, Audio(paths=(tmp_path / "text.wav",))])
+        align([good, StemFiles(paths=(tmp_path / "text.wav",))])
     with pytest.raises(InputError, match=r"none\.wav: .*"):
         align([good, place("none.wav", np.zeros((2, 0), np.float32))])
 
 
 def test_closing_early_leaves_no_process(place, monkeypatch):
-    monkeypatch.setattr(alignment_module, "KEPT", 0)
+    monkeypatch.setattr(alignment_module, "CACHE_SIZE", 0)
     alignment = align([place(f"{k}.wav", noise(500_000)) for k in range(3)])
     blocks = alignment.blocks(1_000)
     next(blocks)

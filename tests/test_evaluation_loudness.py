@@ -16,9 +16,21 @@ from stemsplit.evaluation.loudness import (
     LoudnessMeter,
     TruePeakMeter,
     at_rate,
-    integrated_loudness,
-    true_peak,
 )
+
+
+def integrated_loudness(audio, sample_rate):
+    """Return the loudness of ``audio`` ``(C, T)`` in LUFS."""
+    meter = LoudnessMeter(sample_rate)
+    meter.add(audio)
+    return float(meter.result())
+
+
+def true_peak(audio, sample_rate):
+    """Return the true peak of ``audio`` ``(C, T)``; full scale is 1."""
+    meter = TruePeakMeter(sample_rate)
+    meter.add(audio)
+    return float(meter.result())
 
 
 def sine(level, seconds, sample_rate=48_000, frequency=1_000.0, channels=2, phase=0.0):

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 from audio_files import tones
-from browser import Page, find_browser, open_browser
+from browser import Tab, find_browser, open_browser
 from song_scores import NAN, song_scores, stem_measures, stem_scores
 
+from stemsplit.data.stems import StemFiles
+from stemsplit.evaluation.report import html
 from stemsplit.evaluation.report.html import write_report
-from stemsplit.evaluation.scores import Audio, SongScores
+from stemsplit.evaluation.scores import SongScores
 
 PROGRAM = find_browser()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
@@ -22,9 +24,9 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this mac
 RATE = 44_100
 SECONDS = 4
 EVIL = "<script>alert(1)</script>"
-#: Frequencies (Hz) that tell what is heard, by stem: of the reference, and of the estimate.
+#: Frequencies (Hz) of the reference and of the estimate, by stem.
 PITCHES = {"vocals": (441.0, 882.0), EVIL: (1764.0, 3528.0)}
-#: How a page hears itself: the strongest frequency of all that goes to the loudspeakers.
+#: Finds the strongest frequency of all that goes to the loudspeakers.
 LISTEN = """
 async function strongest() {
   const player = players[0], analyser = player.context.createAnalyser();
@@ -55,7 +57,7 @@ def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> Son
             path = folder / f"{kind} & {pitch:.0f} <b>.wav"
             samples = tones(SECONDS * RATE, RATE, (pitch, pitch)) * (0.5 if name == EVIL else 1)
             soundfile.write(path, samples.T, RATE)
-            found[name] = Audio(paths=(path,))
+            found[name] = StemFiles(paths=(path,))
     scores = [
         stem_scores(name, (7.0, NAN, -3.5, math.inf), delay=5, inverted=True) for name in PITCHES
     ]
@@ -70,7 +72,7 @@ def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> Son
         measures=tuple(measures),
         estimates=estimates,
         references=truths if references else {},
-        mixture=Audio(paths=(Path(f"{EVIL}.wav"),)),
+        mixture=StemFiles(paths=(Path(f"{EVIL}.wav"),)),
         null_residual=-40.0,
         remarks=(f"{EVIL} was resampled",),
         settings={"model": EVIL, "options": {"overlap": 0.25}, "versions": ["a", "b"]},
@@ -78,7 +80,7 @@ def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> Son
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
+def browser() -> Iterator[Tab]:
     assert PROGRAM is not None
     with open_browser(PROGRAM) as page:
         yield page
@@ -92,7 +94,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(browser: Page, report: Path) -> Iterator[Page]:
+def page(browser: Tab, report: Path) -> Iterator[Tab]:
     """The page of one song, newly opened; it must not have complained or asked for anything."""
     browser.show(1440)
     browser.open(report)
@@ -103,13 +105,13 @@ def page(browser: Page, report: Path) -> Iterator[Page]:
     ]
 
 
-def play(page: Page) -> None:
+def play(page: Tab) -> None:
     page.click(".play")
     page.wait_for("players[0].position > 0.1")
     page.evaluate(RUN)
 
 
-def gains(page: Page, number: int = 0) -> list[dict[str, float]]:
+def gains(page: Tab, number: int = 0) -> list[dict[str, float]]:
     """Return the gains of each stem by version, once they have settled."""
     return list(
         page.evaluate(
@@ -122,7 +124,7 @@ def gains(page: Page, number: int = 0) -> list[dict[str, float]]:
 # --- Playing -------------------------------------------------------------------------------------
 
 
-def test_it_plays_and_stops(page: Page) -> None:
+def test_it_plays_and_stops(page: Tab) -> None:
     assert page.evaluate("players[0].playing") is False
     play(page)
     assert page.evaluate("document.querySelector('.play').getAttribute('aria-label')") == "Pause"
@@ -136,7 +138,7 @@ def test_it_plays_and_stops(page: Page) -> None:
     assert page.evaluate("players[0].playing") is False
 
 
-def test_all_that_is_heard_is_as_long_as_the_excerpt(page: Page) -> None:
+def test_all_sounds_are_as_long_as_the_clip(page: Tab) -> None:
     play(page)
     lengths = page.evaluate(
         "players[0].stems.flatMap((s) => [...s.buffers.values()].map((b) => b.duration))"
@@ -145,7 +147,7 @@ def test_all_that_is_heard_is_as_long_as_the_excerpt(page: Page) -> None:
     assert lengths == pytest.approx([SECONDS] * 6, abs=0.001)
 
 
-def test_what_is_chosen_is_what_sounds(page: Page) -> None:
+def test_what_is_chosen_is_what_sounds(page: Tab) -> None:
     play(page)
     page.evaluate(LISTEN)
     found = {}
@@ -162,7 +164,7 @@ def test_what_is_chosen_is_what_sounds(page: Page) -> None:
     assert page.evaluate("strongest()") == 0
 
 
-def test_switching_keeps_the_position(page: Page) -> None:
+def test_switching_keeps_the_position(page: Tab) -> None:
     play(page)
     for selector in (
         ".transport input[value=reference]",
@@ -184,7 +186,7 @@ def test_switching_keeps_the_position(page: Page) -> None:
     ]
 
 
-def test_versions_of_a_stem_start_together(page: Page) -> None:
+def test_versions_of_a_stem_start_together(page: Tab) -> None:
     """The codec shifts nothing: all buffers of a stem begin with the phase of their files."""
     play(page)
     shifts = page.evaluate(
@@ -201,7 +203,7 @@ def test_versions_of_a_stem_start_together(page: Page) -> None:
     assert shifts == pytest.approx(starts, abs=2e-5)
 
 
-def test_solo_and_mute_change_gains(page: Page) -> None:
+def test_solo_and_mute_change_gains(page: Tab) -> None:
     play(page)
     on, off = (
         {"reference": 0, "estimate": 1, "error": 0},
@@ -221,7 +223,7 @@ def test_solo_and_mute_change_gains(page: Page) -> None:
     assert gains(page) == [on, off]
 
 
-def test_the_slider_and_pictures_move_the_position(page: Page) -> None:
+def test_the_slider_and_pictures_move_the_position(page: Tab) -> None:
     page.evaluate(
         "const s = document.querySelector('.position'); s.value = 3;"
         "s.dispatchEvent(new Event('input'))"
@@ -232,7 +234,7 @@ def test_the_slider_and_pictures_move_the_position(page: Page) -> None:
     assert page.evaluate("players[0].position") == pytest.approx(SECONDS / 2, abs=0.05)
 
 
-def test_the_lowest_place_of_a_stem_is_played_from_there(page: Page) -> None:
+def test_the_lowest_place_of_a_stem_is_played_from_there(page: Tab) -> None:
     assert page.evaluate("document.querySelector('.go').textContent") == "0:02"
     page.evaluate(
         "globalThis.begun = []; const start = players[0].start;"
@@ -245,7 +247,7 @@ def test_the_lowest_place_of_a_stem_is_played_from_there(page: Page) -> None:
     assert page.evaluate("begun") == [[True, 2]]
 
 
-def test_at_its_end_it_stops_and_is_back_at_the_start(page: Page) -> None:
+def test_at_its_end_it_stops_and_is_back_at_the_start(page: Tab) -> None:
     play(page)
     page.evaluate(f"players[0].seek({SECONDS} - 0.2)")
     page.wait_for("!players[0].playing")
@@ -255,7 +257,7 @@ def test_at_its_end_it_stops_and_is_back_at_the_start(page: Page) -> None:
 # --- By keyboard ---------------------------------------------------------------------------------
 
 
-def test_everything_is_reached_by_tab_and_shows_it(page: Page) -> None:
+def test_everything_is_reached_by_tab_and_shows_it(page: Tab) -> None:
     seen = []
     for _ in range(40):
         page.press("Tab")
@@ -278,7 +280,7 @@ def test_everything_is_reached_by_tab_and_shows_it(page: Page) -> None:
     assert (named["play"], named["position"], named["solo"]) == ("Play", "Position", "Solo vocals")
 
 
-def test_keys_play_choose_and_move(page: Page) -> None:
+def test_keys_play_choose_and_move(page: Tab) -> None:
     page.press(" ", "Space")
     page.wait_for("players[0].playing && players[0].position > 0.1")
     page.press(" ", "Space")
@@ -296,7 +298,7 @@ def test_keys_play_choose_and_move(page: Page) -> None:
     assert page.evaluate("players[0].position") == 0
 
 
-def test_keys_within_a_stem_are_its_own(page: Page) -> None:
+def test_keys_within_a_stem_are_its_own(page: Tab) -> None:
     page.evaluate("document.querySelector('.stem:nth-of-type(2) .mute').focus()")
     for key in ("s", "1"):
         page.press(key)
@@ -308,7 +310,7 @@ def test_keys_within_a_stem_are_its_own(page: Page) -> None:
     assert page.evaluate("players[0].playing") is False
 
 
-def test_the_arrow_keys_choose_within_a_switch(page: Page) -> None:
+def test_the_arrow_keys_choose_within_a_switch(page: Tab) -> None:
     page.evaluate("document.querySelector('.transport input[value=estimate]').focus()")
     page.press("ArrowRight")
     assert page.evaluate("players[0].stems[0].version") == "error"
@@ -363,7 +365,7 @@ STICKING_OUT = """
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_it_fits_and_can_be_read(page: Page, width: int, dark: bool) -> None:
+def test_it_fits_and_can_be_read(page: Tab, width: int, dark: bool) -> None:
     page.show(width, dark=dark)
     assert page.evaluate("innerWidth") == width
     assert page.evaluate(STICKING_OUT) == []
@@ -383,7 +385,7 @@ def test_it_fits_and_can_be_read(page: Page, width: int, dark: bool) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1440])
-def test_many_stems_and_long_names_fit_as_well(browser: Page, tmp_path: Path, width: int) -> None:
+def test_many_stems_and_long_names_fit_as_well(browser: Tab, tmp_path: Path, width: int) -> None:
     names = [f"{'a_very_long_name_without_a_break' if k == 5 else 'stem'}_{k}" for k in range(12)]
     overlap = dict.fromkeys(names, 0.5)
     song = song_scores(
@@ -406,7 +408,7 @@ def test_many_stems_and_long_names_fit_as_well(browser: Page, tmp_path: Path, wi
     assert browser.evaluate(narrowest) >= 300
 
 
-def test_one_stem_has_no_average(browser: Page, tmp_path: Path) -> None:
+def test_one_stem_has_no_average(browser: Tab, tmp_path: Path) -> None:
     write_report(tmp_path / "one.html", [song_scores(stem_scores("piano"))])
     browser.open(tmp_path / "one.html")
     text = browser.evaluate("document.body.textContent")
@@ -414,7 +416,7 @@ def test_one_stem_has_no_average(browser: Page, tmp_path: Path) -> None:
     assert "average" not in text
 
 
-def test_colours_of_stems_stand_out_from_the_page(page: Page) -> None:
+def test_colours_of_stems_stand_out_from_the_page(page: Tab) -> None:
     """Graphics need a contrast of 3 (WCAG 2.1, 1.4.11)."""
     for dark in (False, True):
         page.show(1440, dark=dark)
@@ -434,7 +436,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_nothing_glides_for_those_who_want_calm(page: Page) -> None:
+def test_nothing_glides_for_those_who_want_calm(page: Tab) -> None:
     times = (
         "[getComputedStyle(document.querySelector('.plot')).transitionDuration,"
         "getComputedStyle(document.documentElement).scrollBehavior]"
@@ -444,7 +446,7 @@ def test_nothing_glides_for_those_who_want_calm(page: Page) -> None:
     assert page.evaluate(times) == ["0s", "auto"]
 
 
-def test_names_are_text_whatever_they_look_like(page: Page) -> None:
+def test_names_are_text_whatever_they_look_like(page: Tab) -> None:
     assert page.evaluate("document.querySelector('h1').textContent") == EVIL
     assert page.evaluate("document.title").startswith(EVIL)
     assert page.evaluate("document.querySelectorAll('.stem h3')[1].textContent") == EVIL
@@ -455,7 +457,7 @@ def test_names_are_text_whatever_they_look_like(page: Page) -> None:
     assert not [e for e in page.events if e.get("method") == "Page.javascriptDialogOpening"]
 
 
-def test_pictures_are_there_and_names_of_parts_differ(page: Page) -> None:
+def test_pictures_are_there_and_names_of_parts_differ(page: Tab) -> None:
     loaded = page.evaluate(
         "[...document.images].map((i) => [i.complete, i.naturalWidth > 0, i.alt !== ''])"
     )
@@ -473,7 +475,7 @@ def test_pictures_are_there_and_names_of_parts_differ(page: Page) -> None:
 # --- Other pages ---------------------------------------------------------------------------------
 
 
-def test_without_references_stems_can_be_heard_all_the_same(browser: Page, tmp_path: Path) -> None:
+def test_without_references_stems_can_still_be_played(browser: Tab, tmp_path: Path) -> None:
     write_report(tmp_path / "r.html", [make_song(tmp_path, references=False)])
     browser.show(360)
     browser.open(tmp_path / "r.html")
@@ -484,9 +486,12 @@ def test_without_references_stems_can_be_heard_all_the_same(browser: Page, tmp_p
     assert browser.complaints() == []
 
 
-def test_of_many_songs_one_plays_at_a_time(browser: Page, tmp_path: Path) -> None:
+def test_of_many_songs_one_plays_at_a_time(
+    browser: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "SECONDS", 3.0)
     songs = [make_song(tmp_path, song=f"song {number}") for number in range(4)]
-    write_report(tmp_path / "r.html", songs, seconds=3)
+    write_report(tmp_path / "r.html", songs)
     browser.show(1440)
     browser.open(tmp_path / "r.html")
     assert browser.evaluate("players.length") == 3

@@ -34,11 +34,13 @@ from stemsplit.batch.temporary import private_folder
 from stemsplit.checkpoints import loading
 from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems, find_songs
-from stemsplit.data.references import FoundStems, find_stems
+from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.errors import StemsplitError
+from stemsplit.evaluation.options import BssEvalOptions
 from stemsplit.evaluation.report.records import from_json, to_json
-from stemsplit.evaluation.scores import Audio, SongScores
-from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
+from stemsplit.evaluation.scores import SongScores
+from stemsplit.evaluation.scoring import score_sounds
+from stemsplit.evaluation.sounds import Sounds
 from stemsplit.options import EncodingOptions, SplitOptions
 from stemsplit.outputs.naming import safe_folder
 from stemsplit.outputs.selection import Selection
@@ -59,14 +61,14 @@ class DataSet:
     """Songs with their true stems below ``root``, and the ``folder`` of their scores.
 
     ``options`` are those of the split; its stems are kept below ``folder`` only if ``keep_stems``.
-    ``mapping`` says which files are which stems, ``framing`` how they are scored.
+    ``mapping`` says which files are which stems, ``bss_eval`` how they are scored.
     """
 
     root: Path
     folder: Path
     options: SplitOptions
     mapping: Mapping[str, str]
-    framing: Framing
+    bss_eval: BssEvalOptions
     keep_stems: bool = False
 
     @property
@@ -129,7 +131,7 @@ class _DataSetScorer:
         self._dataset = dataset
         self._scratch = scratch  # for mixtures that are no file of the data set
         self._settings: dict[str, dict[str, Any]] = {}  # by the name of a song
-        self._mixtures: dict[str, Audio] = {}
+        self._mixtures: dict[str, StemFiles] = {}
         self._found: dict[str, FoundStems] = {}
         self.known: dict[str, Scored] = {}
         self.pending: list[Song] = []
@@ -211,12 +213,12 @@ class _DataSetScorer:
             remarks += (f"there is no mixture: the sum of {mixture} is separated",)
         sounds = Sounds(
             song=name,
-            estimates={stem: Audio(paths=(path,)) for stem, path in stems.items()},
+            estimates={stem: StemFiles(paths=(path,)) for stem, path in stems.items()},
             references=found.stems,
             mixture=mixture,
             remarks=remarks,
         )
-        scoring = score_sounds(sounds, dataset.framing, self._settings[name])
+        scoring = score_sounds(sounds, dataset.bss_eval, self._settings[name])
         scores = yield from as_scoring(song, scoring)
         kept = _move(stems, dataset.folder / name) if dataset.keep_stems else {}
         return replace(scores, estimates=kept)
@@ -238,8 +240,9 @@ class _DataSetScorer:
         return {
             **sound_settings(dataset.options),
             "weights": loading.fingerprint(dataset.options.model),
-            "window": dataset.framing.window,
-            "hop": dataset.framing.hop,
+            "window": dataset.bss_eval.window,
+            "hop": dataset.bss_eval.hop,
+            "bss_eval": dataset.bss_eval.computed_by,
             "map": dict(dataset.mapping),
             "versions": {
                 "stemsplit": __version__,
@@ -263,19 +266,20 @@ class _DataSetScorer:
         files = [path for audio in kept.estimates.values() for path in audio.paths]
         if self._dataset.keep_stems and not (files and all(path.is_file() for path in files)):
             return None
-        return kept if kept.settings == settings else None
+        # Records of versions without that choice are of the default.
+        return kept if {"bss_eval": "own", **kept.settings} == settings else None
 
-    def _mixture(self, song: SongStems, found: FoundStems) -> Audio:
+    def _mixture(self, song: SongStems, found: FoundStems) -> StemFiles:
         """Return the mixture of ``song``, or the stems that sum to it. Raises ``InputError``."""
         if found.mixture is not None:
             return found.mixture
         parts = find_stems(song.path, WHOLE, mapping=self._dataset.mapping).stems.values()
-        return Audio(
+        return StemFiles(
             paths=tuple(path for audio in parts for path, _ in audio.parts()),
             streams=tuple(stream for audio in parts for _, stream in audio.parts()),
         )
 
-    def _as_file(self, name: str, mixture: Audio) -> Song:
+    def _as_file(self, name: str, mixture: StemFiles) -> Song:
         """Return the file to split: one with ``mixture`` as its first audio stream."""
         (path, stream), *others = mixture.parts()
         if stream == 0 and not others:
@@ -284,7 +288,7 @@ class _DataSetScorer:
         return Song(summed, Path(name), make=partial(_write_sum, mixture))
 
 
-def _write_sum(mixture: Audio, path: Path) -> None:
+def _write_sum(mixture: StemFiles, path: Path) -> None:
     """Write ``mixture`` to ``path``."""
     aligned = align([mixture])
     with StemWriter(
@@ -300,12 +304,13 @@ def _write_sum(mixture: Audio, path: Path) -> None:
         writer.commit()
 
 
-def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, Audio]:
+def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, StemFiles]:
     """Move the files ``stems`` to ``folder``, and return where they are."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return {
-            name: Audio(paths=(path.replace(folder / path.name),)) for name, path in stems.items()
+            name: StemFiles(paths=(path.replace(folder / path.name),))
+            for name, path in stems.items()
         }
     except OSError as exc:
         raise output_error(exc, folder) from exc

@@ -10,7 +10,9 @@ from stemsplit.batch.results import NotTried, Scored, ends_all
 from stemsplit.batch.scorer import as_scoring
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
 from stemsplit.errors import UsageError, describe
-from stemsplit.evaluation.scoring import Framing, find_sounds, score_sounds
+from stemsplit.evaluation.options import BssEvalOptions
+from stemsplit.evaluation.scoring import score_sounds
+from stemsplit.evaluation.sounds import find_sounds
 from stemsplit.types import Event, Planned, Warned
 
 
@@ -25,7 +27,7 @@ class StemFolders:
     references: Path | None
     mixture: Path | None
     mapping: Mapping[str, str]
-    framing: Framing
+    bss_eval: BssEvalOptions
 
     def evaluate(self) -> Generator[Event | Scored]:
         """Yield the scores of each song, or only measures without references.
@@ -55,7 +57,7 @@ class StemFolders:
     def _score(self, song: SongStems, truth: SongStems | None) -> Generator[Event, None, Scored]:
         try:
             sounds = find_sounds(song, truth, mixture=self.mixture, mapping=self.mapping)
-            scores = yield from as_scoring(song.path, score_sounds(sounds, self.framing))
+            scores = yield from as_scoring(song.path, score_sounds(sounds, self.bss_eval))
         except Exception as exc:
             return Scored(name=song.name, error=describe(exc, Path(song.name)))
         return Scored(name=song.name, scores=scores)

@@ -12,12 +12,15 @@ from stemsplit.audio.probe import probe
 from stemsplit.audio.writable import refuse_existing
 from stemsplit.batch.plan import sound_settings
 from stemsplit.batch.results import Result
+from stemsplit.data.file_names import title_of
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
-from stemsplit.data.references import find_stems, title_of
-from stemsplit.evaluation.progress import Progressed
+from stemsplit.data.stems import StemFiles, find_stems
+from stemsplit.evaluation.options import BssEvalOptions
 from stemsplit.evaluation.report.html import write_report
-from stemsplit.evaluation.scores import Audio, SongScores
-from stemsplit.evaluation.scoring import Framing, Sounds, score_sounds
+from stemsplit.evaluation.scores import SongScores
+from stemsplit.evaluation.scoring import score_sounds
+from stemsplit.evaluation.sounds import Sounds
+from stemsplit.evaluation.steps import ScoringProgress
 from stemsplit.options import WHOLE, Excerpt, SplitOptions
 from stemsplit.outputs.selection import Selection
 from stemsplit.types import Event, Scoring, Warned
@@ -77,12 +80,12 @@ class ReferenceScorer:
             song=title_of(song),
             estimates=estimates,
             references={stem: replace(audio, excerpt=part) for stem, audio in true.items()},
-            mixture=Audio(paths=(song,), excerpt=part),
+            mixture=StemFiles(paths=(song,), excerpt=part),
             remarks=() if found is None else found.remarks,
             accept_truncated=self.options.accept_truncated,
         )
         settings: dict[str, Any] = sound_settings(self.options)
-        scores = yield from as_scoring(song, score_sounds(sounds, Framing(), settings))
+        scores = yield from as_scoring(song, score_sounds(sounds, BssEvalOptions(), settings))
         self._scores.append(scores)
         return scores
 
@@ -91,14 +94,14 @@ class ReferenceScorer:
         if self.report is not None and self._scores:
             write_report(self.report, self._scores)
 
-    def _find_stems(self, files: Mapping[str, Path]) -> dict[str, Audio]:
+    def _find_stems(self, files: Mapping[str, Path]) -> dict[str, StemFiles]:
         """Return where each stem is: each in its own file, or all as streams of one."""
         streams = self._selection.streams
         if not streams:
-            return {name: Audio(paths=(path,)) for name, path in files.items()}
+            return {name: StemFiles(paths=(path,)) for name, path in files.items()}
         paths = tuple(files.values())
         return {
-            name: Audio(paths=paths, streams=(number,))
+            name: StemFiles(paths=paths, streams=(number,))
             for number, name in enumerate(streams)
             if name in self._selection.stems
         }
@@ -113,7 +116,7 @@ class ReferenceScorer:
 
 
 def as_scoring(
-    song: Path, scoring: Generator[Progressed, None, SongScores]
+    song: Path, scoring: Generator[ScoringProgress, None, SongScores]
 ) -> Generator[Scoring, None, SongScores]:
     """Return what ``scoring`` returns; yield its progress as that of scoring ``song``."""
     yield Scoring(song, 0, 0)

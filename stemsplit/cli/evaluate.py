@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -62,6 +62,10 @@ def evaluate(
     hop: Annotated[
         float, typer.Option(metavar="S", min=0.01, help="From one frame to the next.")
     ] = 1.0,
+    bss_eval: Annotated[
+        Literal["own", "museval"],
+        typer.Option("--bss-eval", help="Compute SDR, ISR, SIR and SAR here, or with museval."),
+    ] = "own",
     dataset: Annotated[
         Path | None,
         typer.Option(
@@ -123,12 +127,12 @@ def evaluate(
     # Imported here: --help does without numpy.
     from stemsplit.checkpoints import loading
     from stemsplit.cli.score_reports import Reports
-    from stemsplit.evaluation.scoring import Framing
+    from stemsplit.evaluation.options import BssEvalOptions
 
     reports = Reports(
         console=console, csv=csv, museval=museval, html=html, markdown=markdown, force=force
     )
-    framing = Framing(window=window, hop=hop)
+    scoring = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
     if estimates is not None:
         from stemsplit.batch.folders import StemFolders
         from stemsplit.data.layouts import song_name
@@ -140,7 +144,7 @@ def evaluate(
             references=references,
             mixture=mixture,
             mapping=mapping,
-            framing=framing,
+            bss_eval=scoring,
         )
         return show_scores(folders.evaluate(), reports, song_name(estimates))
     assert dataset is not None
@@ -157,7 +161,7 @@ def evaluate(
             allow_unverified=fetching.allow_unverified,
         ),
         mapping=mapping,
-        framing=framing,
+        bss_eval=scoring,
         keep_stems=keep_stems,
     )
     return show_scores(data.evaluate(), reports, name)

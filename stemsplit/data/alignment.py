@@ -1,4 +1,4 @@
-"""Several stems of a song side by side: one rate, one number of channels, one length."""
+"""Read several stems of a song in step: one sample rate, channel count and length."""
 
 from __future__ import annotations
 
@@ -17,168 +17,167 @@ from stemsplit.audio.decode import decode
 from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe
 from stemsplit.audio.resample import resample
+from stemsplit.data.stems import StemFiles
 from stemsplit.errors import InputError
-from stemsplit.evaluation.scores import Audio
 from stemsplit.options import WHOLE, Excerpt
 from stemsplit.types import StreamInfo
 
-_File: TypeAlias = tuple[Path, int, Excerpt]
+#: What identifies a file that is read: its path, audio stream and excerpt.
+_Key: TypeAlias = tuple[Path, int, Excerpt]
 
-#: Bytes of decoded files that are kept: short songs, nine stereo files of 40 s, are decoded once.
-KEPT = 1 << 27
+#: Bytes of decoded audio to keep: nine stereo files of 40 s are decoded only once.
+CACHE_SIZE = 1 << 27
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One file of a sum: what it is, its length at the common rate, and what was kept of it."""
+class _File:
+    """One file of a stem, its length at the common rate, and its audio if that is cached."""
 
     info: StreamInfo
     frames: int
-    kept: tuple[Block, ...] | None  # all its blocks, or none
+    cached: tuple[Block, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """Stems that can be read side by side, as often as one likes, in bounded memory.
+    """Stems that can be read in step, any number of times, in bounded memory.
 
-    ``remarks`` tell what was done to make them alike: each was resampled to ``sample_rate``, mono
-    was put on both channels, more than two channels were mixed down, and the longer stems are cut.
+    ``remarks`` report what was changed to align them: files are resampled to ``sample_rate``, mono
+    is copied to both channels, more than two channels are mixed down, and longer stems are cut.
     """
 
     sample_rate: int  # Hz
     channels: int
     frames: int
     remarks: tuple[str, ...]
-    _tracks: tuple[tuple[_Part, ...], ...]
+    _stems: tuple[tuple[_File, ...], ...]
 
     def blocks(self, block_frames: int | None = None) -> Generator[NDArray[np.float32]]:
         """Yield blocks ``(S, C, n)``, stems in the order given; ``n`` is ``block_frames`` (None:
-        one second) but in the last block. Closing the generator ends what reads the files.
+        one second) but in the last block. Closing the generator ends the decoders.
         """
         size = block_frames or self.sample_rate
         with ExitStack() as stack:
-            tracks = [[self._read(part, stack) for part in parts] for parts in self._tracks]
+            stems = [[self._read(file, stack) for file in files] for files in self._stems]
             for start in range(0, self.frames, size):
                 count = min(size, self.frames - start)
-                block = np.zeros((len(tracks), self.channels, count), np.float32)
-                for stem, readers in zip(block, tracks, strict=True):
+                block = np.zeros((len(stems), self.channels, count), np.float32)
+                for total, readers in zip(block, stems, strict=True):
                     for reader in readers:
-                        stem += reader.take(count)  # one channel is added to both
+                        total += reader.take(count)  # adds a single channel to both
                 yield block
 
-    def _read(self, part: _Part, stack: ExitStack) -> BlockReader:
+    def _read(self, file: _File, stack: ExitStack) -> BlockReader:
         decoded: Iterator[Block]
-        if part.kept is not None:
-            decoded = iter(part.kept)
-        else:  # what is wrong with the file has been told when it was counted
-            decoded = stack.enter_context(decode(part.info, accept_truncated=True))
-        channels = part.info.channels
+        if file.cached is not None:
+            decoded = iter(file.cached)
+        else:  # its warnings were reported when its frames were counted
+            decoded = stack.enter_context(decode(file.info, accept_truncated=True))
+        channels = file.info.channels
         blocks = resample(
             decoded,
             channels=channels,
-            from_rate=part.info.sample_rate,
+            from_rate=file.info.sample_rate,
             to_rate=self.sample_rate,
-            frames=part.frames,
+            frames=file.frames,
         )
-        # A file may be shorter than the others of its sum.
+        # A file may be shorter than the others of its stem.
         silence = repeat(np.zeros((channels, self.sample_rate), np.float32))
         return BlockReader(chain(stack.enter_context(closing(blocks)), silence))
 
 
 def align(
-    tracks: Sequence[Audio], *, sample_rate: int | None = None, accept_truncated: bool = False
+    stems: Sequence[StemFiles], *, sample_rate: int | None = None, accept_truncated: bool = False
 ) -> Alignment:
-    """Return ``tracks`` side by side, at ``sample_rate`` Hz (None: that of the first file).
+    """Return ``stems`` in step, at ``sample_rate`` Hz (None: that of the first file).
 
-    Every file is decoded once to count its frames; short ones are kept. Stems are cut to the
-    shortest; of the files of a sum, the shorter ones end in silence. Delays and polarity are left
-    as they are: see ``stemsplit.evaluation.delay``. Raises ``InputError`` for files that cannot be
-    read to their end (unless ``accept_truncated``), that hold no frame, or values that are no
-    numbers.
+    Every file is decoded once to count its frames, and short ones are cached. Stems are cut to the
+    shortest; where a stem is a sum of files, silence follows the shorter ones. Delay and polarity
+    stay as they are. Raises ``InputError`` for files that cannot be read to their end (unless
+    ``accept_truncated``), that have no frames, or that contain NaN or infinity.
     """
     remarks: list[str] = []
-    counted: dict[_File, _Part] = {}
-    room = KEPT
-    for file in dict.fromkeys(file for track in tracks for file in _files(track)):
-        counted[file] = _count(file, remarks, room, accept_truncated=accept_truncated)
-        room -= sum(block.nbytes for block in counted[file].kept or ())
-    rate = sample_rate or counted[_files(tracks[0])[0]].info.sample_rate
-    files = {key: _at_rate(part, rate) for key, part in counted.items()}
-    stored = {part.info.sample_rate for part in files.values()} - {rate}
-    for other in sorted(stored):
-        names = [_label(p) for p in files.values() if p.info.sample_rate == other]
+    counted: dict[_Key, _File] = {}
+    room = CACHE_SIZE
+    for key in dict.fromkeys(key for stem in stems for key in _keys(stem)):
+        counted[key] = _count(key, remarks, room, accept_truncated=accept_truncated)
+        room -= sum(block.nbytes for block in counted[key].cached or ())
+    rate = sample_rate or counted[_keys(stems[0])[0]].info.sample_rate
+    files = {key: _at_rate(file, rate) for key, file in counted.items()}
+    for other in sorted({file.info.sample_rate for file in files.values()} - {rate}):
+        names = [_label(file) for file in files.values() if file.info.sample_rate == other]
         remarks.append(f"resampled from {other} to {rate} Hz: {', '.join(names)}")
-    channels = max(part.info.channels for part in files.values())
-    narrow = [_label(part) for part in files.values() if part.info.channels < channels]
+    channels = max(file.info.channels for file in files.values())
+    narrow = [_label(file) for file in files.values() if file.info.channels < channels]
     if narrow:
-        remarks.append(f"mono, put on both channels: {', '.join(narrow)}")
-    parts = tuple(tuple(files[key] for key in _files(track)) for track in tracks)
-    lengths = [max(part.frames for part in each) for each in parts]
+        remarks.append(f"mono, copied to both channels: {', '.join(narrow)}")
+    by_stem = tuple(tuple(files[key] for key in _keys(stem)) for stem in stems)
+    lengths = [max(file.frames for file in each) for each in by_stem]
     frames = min(lengths)
-    remarks += _remarks_on_lengths(parts, lengths, rate)
+    remarks += _remarks_on_lengths(by_stem, lengths, rate)
     if frames == 0:
-        shortest = tracks[lengths.index(0)]
+        shortest = stems[lengths.index(0)]
         raise InputError(f"holds no audio at {rate} Hz: 0 frames", path=shortest.paths[0])
     return Alignment(
         sample_rate=rate,
         channels=channels,
         frames=frames,
         remarks=tuple(dict.fromkeys(remarks)),
-        _tracks=parts,
+        _stems=by_stem,
     )
 
 
-def _files(track: Audio) -> list[_File]:
-    return [(path, stream, track.excerpt) for path, stream in track.parts()]
+def _keys(stem: StemFiles) -> list[_Key]:
+    return [(path, stream, stem.excerpt) for path, stream in stem.parts()]
 
 
-def _count(file: _File, remarks: list[str], room: int, *, accept_truncated: bool) -> _Part:
-    """Return how long ``file`` is, and its blocks where they are not more than ``room`` bytes."""
-    path, stream, excerpt = file
+def _count(key: _Key, remarks: list[str], room: int, *, accept_truncated: bool) -> _File:
+    """Return the length of a file, and its audio if that is not more than ``room`` bytes."""
+    path, stream, excerpt = key
     info = cut(probe(path, stream), excerpt)
     counter = FrameCounter(info)
-    kept: list[Block] = []
+    cached: list[Block] = []
     with decode(info, accept_truncated=accept_truncated) as decoder:
         for block in counter.count(decoder):
             room -= block.nbytes
             if room >= 0:
-                kept.append(block)
+                cached.append(block)
             else:
-                kept.clear()
+                cached.clear()
     if counter.frames == 0:
-        where = "" if excerpt == WHOLE else " in the part that is asked for"
+        where = "" if excerpt == WHOLE else " in the requested part"
         raise InputError(f"holds no audio{where}: 0 frames", path=path)
-    part = _Part(info, counter.frames, tuple(kept) if room >= 0 else None)
-    remarks += (f"{_label(part)}: {complaint}" for complaint in decoder.warnings)
+    file = _File(info, counter.frames, tuple(cached) if room >= 0 else None)
+    remarks += (f"{_label(file)}: {warning}" for warning in decoder.warnings)
     if info.stored_channels > info.channels:
         mixed = f"{info.stored_channels} channels are mixed down to {info.channels}"
-        remarks.append(f"{_label(part)}: {mixed}")
-    return part
+        remarks.append(f"{_label(file)}: {mixed}")
+    return file
 
 
-def _at_rate(part: _Part, rate: int) -> _Part:
-    return replace(part, frames=round(part.frames * rate / part.info.sample_rate))
+def _at_rate(file: _File, rate: int) -> _File:
+    return replace(file, frames=round(file.frames * rate / file.info.sample_rate))
 
 
 def _remarks_on_lengths(
-    tracks: Sequence[Sequence[_Part]], lengths: Sequence[int], rate: int
+    stems: Sequence[Sequence[_File]], lengths: Sequence[int], rate: int
 ) -> Iterator[str]:
     frames = min(lengths)
-    shortest = " + ".join(map(_label, tracks[lengths.index(frames)]))
-    for parts, length in zip(tracks, lengths, strict=True):
+    shortest = " + ".join(map(_label, stems[lengths.index(frames)]))
+    for files, length in zip(stems, lengths, strict=True):
         if length > frames:
             yield (
-                f"{' + '.join(map(_label, parts))}: the last {length - frames} of {length} frames "
-                f"left out, {shortest} has {frames} ({frames / rate:.3f} s)"
+                f"{' + '.join(map(_label, files))}: last {length - frames} of {length} frames "
+                f"cut off, {shortest} has {frames} ({frames / rate:.3f} s)"
             )
-        for part in parts:
-            if part.frames < length:
-                before = (length - part.frames) / rate
-                yield f"{_label(part)}: ends {before:.3f} s before the other files of its sum"
+        for file in files:
+            if file.frames < length:
+                before = (length - file.frames) / rate
+                yield f"{_label(file)}: ends {before:.3f} s before the other files of its sum"
 
 
-def _label(part: _Part) -> str:
-    """Return the name of the file with its folder: estimates and references are named alike."""
-    path = part.info.path.absolute()
-    stream = f" (stream {part.info.stream + 1})" if part.info.stream else ""
+def _label(file: _File) -> str:
+    """Return the name of the file with its folder: estimates and references share names."""
+    path = file.info.path.absolute()
+    stream = f" (stream {file.info.stream + 1})" if file.info.stream else ""
     return f"{path.parent.name}/{path.name}{stream}"

@@ -1,4 +1,4 @@
-"""The players of the demonstration song: a voice, a kit, a bass, and a guitar over strings.
+"""Synthetic instruments: a voice, a drum kit, a bass, and a guitar over strings.
 
 Frequencies are in Hz, times in seconds, levels in dB, pitches in MIDI numbers (69 is 440 Hz).
 Nothing here calls BLAS, whose sums differ with the number of threads.
@@ -6,21 +6,32 @@ Nothing here calls BLAS, whose sums differ with the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Audio = NDArray[np.float64]  # (T,) one channel, or (2, T) left and right
-Weight = NDArray[np.complex128]  # of one harmonic over time, with its phase
+from stemsplit.data.signals import (
+    CONTROL_RATE,
+    Signal,
+    Weight,
+    at,
+    gain,
+    harmonics,
+    hertz,
+    hiss,
+    hump,
+    pan,
+    place,
+    reverberate,
+    smooth,
+)
+
 Syllable = tuple[str, str, str]
 
-CONTROL_RATE = 700.0  # Hz: how often pitch, loudness and vowels are given anew
-
 #: Formants of women's vowels: G. E. Peterson and H. L. Barney, "Control methods used in a study of
-#: the vowels", JASA 24 (1952), table II; the fourth and fifth are the usual ones of that voice.
+#: the vowels", JASA 24 (1952), table II; the fourth and fifth are typical of that voice.
 VOWELS = {
     "a": (850, 1220, 2810, 3800, 4900),
     "e": (610, 2330, 2990, 3900, 4900),
@@ -31,7 +42,7 @@ VOWELS = {
     "l": (360, 1300, 2700, 3700, 4900),
 }
 FORMANT_WIDTHS = (90, 110, 150, 220, 300)
-#: Voiceless consonants are noise: (lowest Hz, highest Hz, seconds, dB).
+#: Voiceless consonants as bursts of noise: (lowest Hz, highest Hz, seconds, dB).
 HISSES = {
     "s": (4_500, 10_000, 0.11, -17.0),
     "sh": (2_200, 7_000, 0.11, -16.0),
@@ -39,8 +50,8 @@ HISSES = {
     "k": (1_500, 4_500, 0.04, -14.0),
     "h": (700, 5_000, 0.08, -24.0),
 }
-#: A syllable: what it begins with (a key of ``HISSES``, a hum of ``VOWELS``, or nothing), and the
-#: vowels it glides between.
+#: Syllables: the onset (a key of ``HISSES``, a hum of ``VOWELS``, or none), and the two vowels that
+#: the voice glides between.
 SYLLABLES = (
     ("s", "a", "i"), ("l", "o", "u"), ("t", "e", "e"), ("m", "a", "a"), ("sh", "i", "i"),
     ("k", "o", "o"), ("h", "a", "e"), ("", "e", "i"), ("l", "a", "a"), ("t", "u", "u"),
@@ -57,25 +68,25 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """What is played and sung, in 4/4."""
+class Composition:
+    """The notes of a song in 4/4."""
 
     beat: float  # seconds
     chords: tuple[tuple[int, ...], ...]  # four pitches a bar, the root first
     melody: tuple[Note, ...]
 
 
-# --- Players: each returns its stem (2, T) -------------------------------------------------------
+# --- Instruments: each returns its stem (2, T) ----------------------------------------------------
 
 
-def sing(score: Score, rng: Generator, frames: int, sample_rate: int) -> Audio:
-    """Return the melody sung: harmonics of a glottal pulse through gliding formants, and noise."""
-    words = [SYLLABLES[rng.integers(len(SYLLABLES))] for _ in score.melody]
+def sing(song: Composition, rng: Generator, frames: int, sample_rate: int) -> Signal:
+    """Return the melody, sung: harmonics of a glottal pulse through gliding formants, and noise."""
+    words = [SYLLABLES[rng.integers(len(SYLLABLES))] for _ in song.melody]
     points = int(frames / sample_rate * CONTROL_RATE) + 2
-    fundamental, loudness, formants = articulate(score.melody, words, rng, points)
+    fundamental, loudness, formants = articulate(song.melody, words, rng, points)
 
-    def throat(frequency: Audio) -> Weight:
-        # The pulse falls by 12 dB an octave and the lips give 6 back.
+    def throat(frequency: Signal) -> Weight:
+        # The pulse falls by 12 dB an octave, and the radiation of the lips adds 6.
         weight = (fundamental / frequency * loudness).astype(complex)
         for centre, width in zip(formants, FORMANT_WIDTHS, strict=True):
             ratio = frequency / centre
@@ -88,8 +99,8 @@ def sing(score: Score, rng: Generator, frames: int, sample_rate: int) -> Audio:
     )
     voice += gain(-34) * airflow * hiss(rng, frames / sample_rate, 1_000, 8_000, sample_rate)
     silent_since = -1.0
-    for note, (onset, _, _) in zip(score.melody, words, strict=True):
-        if note.start > silent_since + 0.2:  # a breath is drawn before a phrase
+    for note, (onset, _, _) in zip(song.melody, words, strict=True):
+        if note.start > silent_since + 0.2:  # breathe in before a phrase
             breath = gain(-32) * hiss(rng, 0.25, 600, 5_000, sample_rate)
             place(voice, note.start - 0.35, breath * hump(breath.size), sample_rate)
         if onset in HISSES:
@@ -102,13 +113,13 @@ def sing(score: Score, rng: Generator, frames: int, sample_rate: int) -> Audio:
 
 def articulate(
     melody: Sequence[Note], words: Sequence[Syllable], rng: Generator, points: int
-) -> tuple[Audio, Audio, Audio]:
+) -> tuple[Signal, Signal, Signal]:
     """Return a line's fundamental in Hz ``(N,)``, its loudness ``(N,)`` and formants ``(5, N)``."""
     pitch, loudness, vibrato = np.full(points, melody[0].pitch), np.zeros(points), np.zeros(points)
     formants = np.tile(np.array([VOWELS["a"]], dtype=float).T, points)
     for note, (onset, first, last) in zip(melody, words, strict=True):
         begin, end = (at(t, points) for t in (note.start, note.start + note.length))
-        if onset in HISSES:  # the voice waits for the consonant, which straddles the beat
+        if onset in HISSES:  # the voice starts after the consonant, which straddles the beat
             half = HISSES[onset][2] / 2
             loudness[at(note.start - half, points) : begin] = 0.0
             begin = at(note.start + half, points)
@@ -121,7 +132,7 @@ def articulate(
             hum = slice(begin, at(note.start + 0.08, points))
             formants[:, hum] = np.array([VOWELS[onset]]).T
             loudness[hum] *= gain(-7)
-    loudness[0] = 0.0  # nobody sings before the song
+    loudness[0] = 0.0  # silence before the first note
     sway = np.sin(2 * np.pi * 5.6 * np.arange(points) / CONTROL_RATE) * smooth(vibrato, 0.25)
     drift = 0.35 * smooth(rng.standard_normal(points), 0.04)  # no voice holds a pitch exactly
     fundamental = hertz(smooth(pitch, 0.09) + 0.4 * sway + drift)
@@ -130,12 +141,12 @@ def articulate(
     return fundamental, smooth(loudness, 0.035) * gain(1) ** sway, formants
 
 
-def drum(score: Score, rng: Generator, frames: int, sample_rate: int) -> Audio:
+def drum(song: Composition, rng: Generator, frames: int, sample_rate: int) -> Signal:
     """Return a kit: kick and snare in the middle, hats to the right, a cymbal to the left."""
     kit = np.zeros((2, frames))
-    sixteenth = score.beat / 4
+    sixteenth = song.beat / 4
     kicks = ((0, 6, 8), (0, 7, 8, 10), (0, 3, 8, 11))[rng.integers(3)]
-    for bar in range(len(score.chords)):
+    for bar in range(len(song.chords)):
         for step in range(16):
             start = (16 * bar + step) * sixteenth
             touch = gain(rng.uniform(-2.5, 0))
@@ -153,47 +164,47 @@ def drum(score: Score, rng: Generator, frames: int, sample_rate: int) -> Audio:
     return reverberate(np.tanh(1.5 * kit), rng, sample_rate, decay=0.35, level=-16)
 
 
-def play_bass(score: Score, frames: int, sample_rate: int) -> Audio:
+def play_bass(song: Composition, frames: int, sample_rate: int) -> Signal:
     """Return eighths on the roots, the last of a bar an octave up: a saw through a low-pass."""
     points = int(frames / sample_rate * CONTROL_RATE) + 2
     pitch, loudness, cutoff = np.full(points, 40.0), np.zeros(points), np.full(points, 200.0)
-    for eighth in range(8 * len(score.chords)):
-        begin, end = (at(n * score.beat / 2, points) for n in (eighth, eighth + 1))
+    for eighth in range(8 * len(song.chords)):
+        begin, end = (at(n * song.beat / 2, points) for n in (eighth, eighth + 1))
         since = np.arange(end - begin) / CONTROL_RATE
-        pitch[begin:] = score.chords[eighth // 8][0] - 24 + (12 if eighth % 8 == 7 else 0)
-        loudness[begin:end] = np.exp(-since / 0.6) * (since < 0.44 * score.beat)
+        pitch[begin:] = song.chords[eighth // 8][0] - 24 + (12 if eighth % 8 == 7 else 0)
+        loudness[begin:end] = np.exp(-since / 0.6) * (since < 0.44 * song.beat)
         cutoff[begin:end] = 220 + 1_100 * np.exp(-since / 0.1)
     loudness[0] = 0.0
     fundamental = hertz(smooth(pitch, 0.02))
     loudness = smooth(loudness, 0.012)
 
-    def filtered(frequency: Audio) -> Weight:
+    def filtered(frequency: Signal) -> Weight:
         ratio = frequency / cutoff
         return np.asarray(fundamental / frequency * loudness / (1 - ratio**2 + 1.1j * ratio))
 
     return pan(np.tanh(harmonics(fundamental, filtered, 3_000, frames, sample_rate)), 0.0)
 
 
-def play_chords(score: Score, rng: Generator, frames: int, sample_rate: int) -> Audio:
+def play_chords(song: Composition, rng: Generator, frames: int, sample_rate: int) -> Signal:
     """Return broken chords on a plucked guitar, half left, over strings that are spread wide."""
     stem = np.zeros((2, frames))
     order = ((0, 2, 1, 3, 2, 1, 3, 2), (0, 1, 2, 3, 2, 1, 2, 3))[rng.integers(2)]
-    for bar, chord in enumerate(score.chords):
+    for bar, chord in enumerate(song.chords):
         for eighth, string in enumerate(order):
-            start = (4 * bar + eighth / 2) * score.beat
+            start = (4 * bar + eighth / 2) * song.beat
             touch = gain(rng.uniform(-3, 0))
             place(stem, start, pan(touch * pluck(chord[string], sample_rate), -0.45), sample_rate)
         for number, pitch in enumerate(chord):
             for detuned, side in ((-0.06, -1), (0.06, 1)):
-                bow = bowed(pitch + detuned, 4 * score.beat + 0.2, sample_rate) * gain(-15)
-                place(stem, 4 * bar * score.beat, pan(bow, side * (0.3 + number / 6)), sample_rate)
+                bow = bowed(pitch + detuned, 4 * song.beat + 0.2, sample_rate) * gain(-15)
+                place(stem, 4 * bar * song.beat, pan(bow, side * (0.3 + number / 6)), sample_rate)
     return reverberate(stem, rng, sample_rate, decay=0.9, level=-14)
 
 
-# --- One stroke each: (T,) of its own length -----------------------------------------------------
+# --- Single strokes: (T,) of their own length ----------------------------------------------------
 
 
-def kick(rng: Generator, sample_rate: int) -> Audio:
+def kick(rng: Generator, sample_rate: int) -> Signal:
     """Return a falling sine and the click of the beater."""
     times = np.arange(round(0.45 * sample_rate)) / sample_rate
     cycles = np.cumsum(48 + 150 * np.exp(-times / 0.022)) / sample_rate
@@ -202,7 +213,7 @@ def kick(rng: Generator, sample_rate: int) -> Audio:
     return np.asarray(body + 0.25 * click)
 
 
-def snare(rng: Generator, sample_rate: int) -> Audio:
+def snare(rng: Generator, sample_rate: int) -> Signal:
     """Return two modes of the head and the rattle of the wires."""
     times = np.arange(round(0.4 * sample_rate)) / sample_rate
     head = np.sin(2 * np.pi * 187 * times) * np.exp(-times / 0.06)
@@ -211,15 +222,15 @@ def snare(rng: Generator, sample_rate: int) -> Audio:
     return np.asarray(0.7 * head + 0.45 * wires)
 
 
-def cymbal(rng: Generator, ring: float, sample_rate: int) -> Audio:
-    """Return high noise that dies by 8.7 dB in ``ring`` seconds."""
+def cymbal(rng: Generator, ring: float, sample_rate: int) -> Signal:
+    """Return high noise that decays by 8.7 dB in ``ring`` seconds."""
     length = 6 * ring
     times = np.arange(round(length * sample_rate)) / sample_rate
     return np.asarray(hiss(rng, length, 6_500, 15_000, sample_rate) * np.exp(-times / ring))
 
 
-def pluck(pitch: float, sample_rate: int) -> Audio:
-    """Return a steel string, plucked at a fifth of its length: high partials die first."""
+def pluck(pitch: float, sample_rate: int) -> Signal:
+    """Return a steel string, plucked at a fifth of its length: high partials decay first."""
     times = np.arange(round(1.6 * sample_rate)) / sample_rate
     fundamental = float(hertz(pitch))
     sound = np.zeros_like(times)
@@ -232,7 +243,7 @@ def pluck(pitch: float, sample_rate: int) -> Audio:
     return sound * np.minimum(times / 0.002, 1.0)
 
 
-def bowed(pitch: float, length: float, sample_rate: int) -> Audio:
+def bowed(pitch: float, length: float, sample_rate: int) -> Signal:
     """Return a soft section of strings on one note."""
     times = np.arange(round(length * sample_rate)) / sample_rate
     fundamental = float(hertz(pitch))
@@ -241,106 +252,3 @@ def bowed(pitch: float, length: float, sample_rate: int) -> Audio:
         weight = 1 / (partial * (1 + (partial * fundamental / 1_500) ** 2))
         sound += weight * np.sin(2 * np.pi * partial * fundamental * times + partial**2)
     return np.asarray(sound * np.clip(np.minimum(times / 0.25, (length - times) / 0.25), 0, 1))
-
-
-# --- What instruments are made of ----------------------------------------------------------------
-
-
-def harmonics(
-    fundamental: Audio,
-    response: Callable[[Audio], Weight],
-    highest: float,
-    frames: int,
-    sample_rate: int,
-) -> Audio:
-    """Return ``(T,)``: the harmonics of ``fundamental`` (at ``CONTROL_RATE``) up to ``highest`` Hz.
-
-    ``response`` gives the weight (with its phase) of a harmonic from its frequency over time.
-    """
-    times = np.arange(frames) * (CONTROL_RATE / sample_rate)
-    points = np.arange(fundamental.size)
-    cycles = np.cumsum(np.interp(times, points, fundamental)) / sample_rate
-    turn = np.exp(2j * np.pi * cycles)
-    highest = min(highest, 0.45 * sample_rate)
-    rotation, sound = np.ones_like(turn), np.zeros(frames)
-    for number in range(1, int(highest / fundamental.min()) + 1):
-        frequency = number * fundamental
-        weight = np.where(frequency < highest, response(frequency), 0.0)
-        rotation *= turn
-        sound += np.interp(times, points, weight.real) * rotation.imag
-        sound += np.interp(times, points, weight.imag) * rotation.real
-    return sound
-
-
-def hiss(rng: Generator, length: float, low: float, high: float, sample_rate: int) -> Audio:
-    """Return ``length`` seconds of noise from ``low`` to ``high`` Hz, 0 dB (root mean square)."""
-    frames = round(length * sample_rate)
-    spectrum = np.fft.rfft(rng.standard_normal(frames))
-    frequency = np.maximum(np.fft.rfftfreq(frames, 1 / sample_rate), 1.0)
-    spectrum /= np.sqrt((1 + (low / frequency) ** 6) * (1 + (frequency / high) ** 6))
-    noise = np.fft.irfft(spectrum, frames)
-    return np.asarray(noise / np.sqrt(np.mean(noise**2)))
-
-
-def reverberate(
-    sound: Audio, rng: Generator, sample_rate: int, *, decay: float, level: float
-) -> Audio:
-    """Return ``sound`` ``(2, T)`` in a room that takes ``decay`` seconds to fall by 60 dB."""
-    tail = np.stack([hiss(rng, decay, 200, 5_000, sample_rate) for _ in range(2)])
-    tail *= 10 ** (-3 * np.arange(tail.shape[-1]) / tail.shape[-1])
-    tail[:, : round(0.012 * sample_rate)] = 0.0  # nothing comes back from the walls at once
-    tail *= gain(level) / np.sqrt(np.sum(tail**2, axis=-1, keepdims=True))
-    return sound + convolve(sound, tail)
-
-
-def convolve(sound: Audio, kernel: Audio) -> Audio:
-    """Return ``sound`` ``(..., T)`` after the filter ``kernel``; the same ``T``."""
-    frames = sound.shape[-1]
-    size = 1 << (frames + kernel.shape[-1]).bit_length()
-    product = np.fft.rfft(sound, size) * np.fft.rfft(kernel, size)
-    return np.asarray(np.fft.irfft(product, size)[..., :frames])
-
-
-def at(time: float, points: int) -> int:
-    """Return the index of ``time`` seconds at ``CONTROL_RATE``, within ``points``."""
-    return min(max(int(time * CONTROL_RATE), 0), points)
-
-
-def smooth(curve: Audio, length: float) -> Audio:
-    """Return ``curve`` ``(..., N)``, at ``CONTROL_RATE``, its steps spread over ``length`` s."""
-    half = int(length * CONTROL_RATE / 2)
-    kernel = hump(2 * half + 1)
-    before = np.repeat(curve[..., :1], 2 * half, axis=-1)
-    after = np.repeat(curve[..., -1:], half, axis=-1)
-    extended = np.concatenate([before, curve, after], axis=-1)
-    return convolve(extended, kernel / kernel.sum())[..., 3 * half :]
-
-
-def hump(points: int) -> Audio:
-    """Return a bell ``(N,)`` from 0 over 1 to 0."""
-    return np.asarray(np.sin(np.pi * (np.arange(points) + 0.5) / points) ** 2)
-
-
-def pan(sound: Audio, side: float) -> Audio:
-    """Return ``sound`` ``(T,)`` as ``(2, T)``, from -1 left to 1 right, at the same power."""
-    angle = np.pi / 4 * (1 + side)
-    return np.stack([np.cos(angle) * sound, np.sin(angle) * sound])
-
-
-def place(track: Audio, start: float, sound: Audio, sample_rate: int) -> None:
-    """Add ``sound`` to ``track`` from ``start`` seconds on; what lies outside is cut."""
-    first = round(start * sample_rate)
-    sound = sound[..., max(-first, 0) :]
-    first = max(first, 0)
-    count = min(sound.shape[-1], max(track.shape[-1] - first, 0))
-    track[..., first : first + count] += sound[..., :count]
-
-
-def gain(level: float) -> float:
-    """Return the factor that ``level`` dB is."""
-    return float(10 ** (level / 20))
-
-
-def hertz(pitch: float | Audio) -> Audio:
-    """Return the frequency of MIDI number ``pitch``."""
-    return np.asarray(440.0 * 2.0 ** ((np.asarray(pitch) - 69.0) / 12.0))

@@ -1,4 +1,4 @@
-"""Which songs a folder holds, and which of two folders are the same song. Names alone decide."""
+"""Find the songs of a folder, and match those of two folders. Names alone decide."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ STEM_FILE = ".stem.mp4"
 class SongStems:
     """Where the stems of one song are: in a folder, or in a file of several streams."""
 
-    name: str  # of a data set: the way from its folder, with slashes
+    name: str  # in a data set: the path from its folder, with slashes
     path: Path
 
 
 def find_songs(root: Path) -> list[SongStems]:
     """Return the songs at ``root``, by name.
 
-    A file is one song, and so is a folder with audio files in it. Any other folder stands for the
-    songs below it, at any depth: folders with audio files, and files that end with `STEM_FILE`.
-    Hidden ones are left out. Raises ``InputError`` where nothing is found.
+    A file is one song, and so is a folder with audio files in it. Any other folder is searched for
+    songs at any depth: folders with audio files, and files that end with ``STEM_FILE``. Hidden ones
+    are left out. Raises ``InputError`` where nothing is found.
     """
     try:
         if not root.is_dir():
             if not os.path.lexists(root):
                 raise InputError("no such file or folder", path=root)
             return [SongStems(song_name(root), root)]
-        songs = sorted(_below(root), key=lambda song: song.name)
+        songs = sorted(_songs_below(root), key=lambda song: song.name)
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=exc.filename or root) from exc
     if not songs:
         raise InputError(
             "this folder holds no stems",
             path=root,
-            hint="wanted: audio files, folders of them, or .stem.mp4 files",
+            hint="expected audio files, folders of them, or .stem.mp4 files",
         )
     return songs
 
 
-def _below(root: Path) -> Iterable[SongStems]:
+def _songs_below(root: Path) -> Iterable[SongStems]:
     def refuse(error: OSError) -> None:
         raise error
 
@@ -59,8 +59,8 @@ def _below(root: Path) -> Iterable[SongStems]:
         seen.add(identity)
         if any(sounds_by_name(name) and not name.lower().endswith(STEM_FILE) for name in files):
             folders.clear()  # what is below a song belongs to it
-            way = here.relative_to(root).as_posix()
-            yield SongStems(root.resolve().name if here == root else way, here)
+            relative = here.relative_to(root).as_posix()
+            yield SongStems(root.resolve().name if here == root else relative, here)
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
@@ -70,7 +70,7 @@ def _below(root: Path) -> Iterable[SongStems]:
 
 
 def song_name(path: Path) -> str:
-    """Return the name of the song that the file or folder ``path`` holds."""
+    """Return the name of the song in the file or folder ``path``."""
     if path.is_dir():
         return path.resolve().name
     stem = path.name.lower().endswith(STEM_FILE)
@@ -80,36 +80,36 @@ def song_name(path: Path) -> str:
 def pair_songs(
     estimates: Sequence[SongStems], references: Sequence[SongStems]
 ) -> list[tuple[SongStems, SongStems]]:
-    """Return those of ``estimates`` whose references are there, each with them.
+    """Return each of ``estimates`` that has a reference, together with it.
 
-    One song on either side is the same song, whatever its name. Otherwise names decide: the whole
-    way, or else its last part where only one song has it. Raises ``InputError`` if nothing matches.
+    A single song on either side matches, whatever its name. Otherwise names decide: the whole path,
+    or else its last part where only one song has it. Raises ``InputError`` if nothing matches.
     """
     if len(estimates) == len(references) == 1:
         return [(estimates[0], references[0])]
-    by_way = {song.name: song for song in references}
-    by_last: dict[str, list[SongStems]] = {}
+    by_path = {song.name: song for song in references}
+    by_last_part: dict[str, list[SongStems]] = {}
     for song in references:
-        by_last.setdefault(_last(song.name), []).append(song)
+        by_last_part.setdefault(_last_part(song.name), []).append(song)
     pairs = []
     for song in estimates:
-        alike = by_last.get(_last(song.name), [])
-        found = by_way.get(song.name) or (alike[0] if len(alike) == 1 else None)
+        similar = by_last_part.get(_last_part(song.name), [])
+        found = by_path.get(song.name) or (similar[0] if len(similar) == 1 else None)
         if found is not None:
             pairs.append((song, found))
     if not pairs:
         raise InputError(
-            f"no song of the estimates ({_some(estimates)}) is among the references "
-            f"({_some(references)})",
+            f"no song of the estimates ({_abbreviate(estimates)}) is among the references "
+            f"({_abbreviate(references)})",
             hint="songs are matched by the names of their folders",
         )
     return pairs
 
 
-def _last(name: str) -> str:
+def _last_part(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _some(songs: Sequence[SongStems]) -> str:
+def _abbreviate(songs: Sequence[SongStems]) -> str:
     names = ", ".join(song.name for song in songs[:3])
     return names if len(songs) <= 3 else f"{names}, … {len(songs)} in all"

@@ -1,7 +1,7 @@
-"""A short song made of arithmetic: four stems whose truth is known, without a data file.
+"""A synthetic song of four stems, for demonstrations and tests that need true stems.
 
-It is music enough (a kit, a bass, a guitar over strings, a sung line with vowels and consonants)
-that networks trained on records recognise every part.
+It resembles music enough (drums, bass, a guitar over strings, a sung line with vowels and
+consonants) that networks trained on records separate it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from stemsplit.data.instruments import (
-    Note,
-    Score,
-    drum,
-    gain,
-    play_bass,
-    play_chords,
-    sing,
-)
+from stemsplit.data.instruments import Composition, Note, drum, play_bass, play_chords, sing
+from stemsplit.data.signals import gain
 
 PEAK = -3.0  # dBFS of the mixture
 #: Level of a stem (root mean square) against the vocals, dB.
@@ -27,7 +20,7 @@ LEVELS = {"vocals": 0.0, "drums": 0.0, "bass": -1.0, "other": -3.0}
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 #: Roots of the chords, one a bar, as degrees of the scale counted from 0.
 PROGRESSIONS = ((0, 4, 5, 3), (5, 3, 0, 4), (0, 5, 3, 4), (0, 3, 5, 4))
-#: Two bars of a sung line: (start, length) in beats. A breath's room is left at the end.
+#: Two bars of the melody: (start, length) in beats, with time to breathe at the end.
 PHRASES = (
     ((0, 1), (1, 0.5), (1.5, 1), (2.5, 0.5), (3, 1), (4, 0.5), (4.5, 0.5), (5, 2)),
     ((0.5, 0.5), (1, 1), (2, 0.5), (2.5, 1.5), (4, 1), (5, 0.5), (5.5, 1.5)),
@@ -42,18 +35,18 @@ def render(
 
     The mixture is the sum of the four and peaks at ``PEAK`` dBFS. ``seed`` picks key, tempo, chords
     and melody; the same arguments give the same samples on one machine. Raises ``ValueError`` for
-    less than one sample and for rates below 8,000 Hz, which hold none of the hats.
+    less than one sample, and for rates below 8,000 Hz, which lose the hi-hats.
     """
     frames = round(seconds * sample_rate)
     if frames < 1 or sample_rate < 8_000:
-        raise ValueError(f"{seconds} s at {sample_rate} Hz is no song")
+        raise ValueError(f"{seconds} s at {sample_rate} Hz is not a song that can be rendered")
     rng = np.random.default_rng(seed)
-    score = compose(rng, seconds)
+    song = compose(rng, seconds)
     stems = {
-        "vocals": sing(score, rng, frames, sample_rate),
-        "drums": drum(score, rng, frames, sample_rate),
-        "bass": play_bass(score, frames, sample_rate),
-        "other": play_chords(score, rng, frames, sample_rate),
+        "vocals": sing(song, rng, frames, sample_rate),
+        "drums": drum(song, rng, frames, sample_rate),
+        "bass": play_bass(song, frames, sample_rate),
+        "other": play_chords(song, rng, frames, sample_rate),
     }
     for name, stem in stems.items():
         level = np.sqrt(np.mean(stem**2))
@@ -64,7 +57,7 @@ def render(
     return {name: (stem * scale).astype(np.float32) for name, stem in stems.items()}
 
 
-def compose(rng: Generator, seconds: float) -> Score:
+def compose(rng: Generator, seconds: float) -> Composition:
     """Return chords and a melody for ``seconds`` of music, at 88 to 112 beats a minute."""
     beat = 60.0 / rng.integers(88, 113)
     tonic = int(rng.integers(55, 63))
@@ -86,7 +79,7 @@ def compose(rng: Generator, seconds: float) -> Score:
                 step = chord[int(np.abs(np.subtract(chord, step)).argmin())]
             pitch = tonic + scale_step(step)
             melody.append(Note((4 * bar + start) * beat, length * beat, pitch))
-    return Score(beat, tuple(chords), tuple(melody))
+    return Composition(beat, tuple(chords), tuple(melody))
 
 
 def scale_step(step: int) -> int:

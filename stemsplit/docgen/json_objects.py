@@ -193,28 +193,33 @@ EVALUATE: Objects = {
             "`frames` with `sdr`, `isr`, `sir` and `sar`; `global_sdr`, `si_sdr`, `si_sir`, "
             "`si_sar` and `log_wmse` in dB; `l1`, the mean absolute difference; `mrstft`, the "
             "distance of spectra; `delay`, in samples that the estimate comes later; "
-            "`inverted`, whether its polarity is flipped.",
+            "`inverted`, whether its polarity is inverted.",
         ),
         "measures": (
             "list",
             "A list of objects, one for each stem: `name`; `loudness` in LUFS; `peak` in "
             "dBFS; `true_peak` in dBTP; `clipped`, a count of samples; `above_11_khz` and "
-            "`above_16_khz`, energy in dB of all; `joins`, the largest jump of the wave "
-            "against those around it, in dB; `correlation` and `overlap` with each other stem.",
+            "`above_16_khz`, energy in dB of all; `joins`, the largest discontinuity "
+            "relative to the waveform around it, in dB; `correlation` and `overlap` with each "
+            "other stem.",
         ),
         "null_residual": (
             "number, string or null",
             "What the stems leave of the mixture, in dB of it; null without one.",
         ),
+        "bss_eval": (
+            "string",
+            "What computed `sdr`, `isr`, `sir` and `sar`: `own`, or `museval` and its version.",
+        ),
         "unreproducible": (
             "list",
-            "Those of `isr`, `sir` and `sar` that rounding decides in some frame, as far as can be "
-            "told, by more than 0.01 dB, as the references have bands without any sound.",
+            "Those of `isr`, `sir` and `sar` that rounding decides in some frame, as far as one "
+            "song shows it, by more than 0.01 dB, because the references have empty bands. "
+            "museval's own values vary there too.",
         ),
         "replicated": (
             "boolean",
-            "Whether these are computed in museval's own steps: the same as museval's where NumPy, "
-            "its number of threads and the order of the stems are the same.",
+            "Always false. True in records of earlier versions that repeated museval's rounding.",
         ),
         "remarks": ("list", "A list of what was aligned, resampled, summed or left out."),
         "estimates": (

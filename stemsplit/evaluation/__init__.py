@@ -1,7 +1,6 @@
-"""How good are these stems: metrics, and a song whose stems are known.
+"""Score stems against references, and measure them without.
 
-The metrics of arrays and tensors are imported when first used, so that ``import
-stemsplit.evaluation`` costs nothing.
+The functions are imported when first used, so that ``import stemsplit.evaluation`` costs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Correlations of channels of any length at short lags, block by block."""
+"""Correlate channels of any length at short lags, block by block."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from torch import Tensor
 class Correlations:
     """Sums ``Σ a[t − k]·b[t]`` for lags ``k`` from 0 to ``lags − 1``, in float64.
 
-    ``a`` runs over the first ``delayed`` of ``channels`` channels, ``b`` over all of them. Outside
-    of what is added the channels are silent.
+    ``a`` is any of the first ``delayed`` of ``channels`` channels, ``b`` any of them all. Silence
+    precedes and follows the samples that are added.
     """
 
     def __init__(self, delayed: int, channels: int, lags: int) -> None:
         self.delayed = delayed
         self.lags = lags
-        self._transform = 4 * lags  # fits a core's cache, which is faster than fewer blocks
+        self._transform = 4 * lags  # fits the cache of a core: faster than longer ones
         self._block = self._transform - (lags - 1)
         self._pending = torch.zeros(channels, lags - 1, dtype=torch.float64)
         bins = self._transform // 2 + 1
         self._spectrum = torch.zeros(delayed, channels, bins, dtype=torch.complex128)
 
-    def add(self, waves: Tensor) -> None:
+    def add(self, signals: Tensor) -> None:
         """Add the next samples of all channels, ``(channels, T)`` of any ``T``, float64."""
-        self._pending = torch.cat([self._pending, waves], -1)
+        self._pending = torch.cat([self._pending, signals], -1)
         self._consume((self._pending.shape[-1] - (self.lags - 1)) // self._block)
 
     def result(self) -> Tensor:
@@ -37,7 +37,7 @@ class Correlations:
         return circular[..., : self.lags].flip(-1).movedim(-1, 0)
 
     def _consume(self, blocks: int) -> None:
-        """Move ``blocks`` blocks from what is pending to the sums."""
+        """Add ``blocks`` blocks of the pending samples to the sums."""
         history = self.lags - 1
         for start in range(0, blocks * self._block, self._block):
             piece = self._pending[:, start : start + self._transform]
@@ -47,20 +47,20 @@ class Correlations:
         self._pending = self._pending[:, blocks * self._block :].clone()
 
 
-def correlate(waves: Tensor, delayed: int, lags: int) -> Tensor:
-    """Return the sums of ``Correlations`` for all of ``waves`` ``(channels, T)``."""
-    correlations = Correlations(delayed, waves.shape[0], lags)
-    correlations.add(waves)
+def correlate(signals: Tensor, delayed: int, lags: int) -> Tensor:
+    """Return the sums of ``Correlations`` for all of ``signals`` ``(channels, T)``."""
+    correlations = Correlations(delayed, signals.shape[0], lags)
+    correlations.add(signals)
     return correlations.result()
 
 
 def correlate_across(before: Tensor, after: Tensor) -> Tensor:
-    """Return the sums ``(L, delayed, channels)`` that two pieces have together and not alone.
+    """Return the sums ``(L, delayed, channels)`` of products across the border of two pieces.
 
     ``before`` ``(delayed, L − 1)`` ends where ``after`` ``(channels, T)`` begins.
     """
     lags = before.shape[-1] + 1
-    # At lag k the sample k − j of ``before``, from its end, meets sample j of ``after``.
+    # At lag k, sample k − j from the end of ``before`` is multiplied by sample j of ``after``.
     past = torch.fft.rfft(before, 2 * lags)
     now = torch.fft.rfft(after[:, : lags - 1], 2 * lags)
     circular: Tensor = torch.fft.irfft(past[:, None] * now.conj(), 2 * lags)

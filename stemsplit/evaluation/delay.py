@@ -1,4 +1,4 @@
-"""How much later an estimate comes than its reference, and whether it is upside down."""
+"""Find the delay of an estimate against its reference, and inverted polarity."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from numpy.typing import NDArray
 
 from stemsplit.evaluation.framing import Framer, Piece, Samples
 
-REACH = 1.0  # s: longer delays are not looked for
-#: How far the peak must stand out of the other lags, in their effective value. The highest of noise
-#: stands out by 5; different stems of one song, which share their beat, by up to 24; a stem and
-#: itself with as much noise by 90 to 300, but for a bass, whose peak is broad: 23 to 26 (three
-#: songs of 13 to 35 s).
+REACH = 1.0  # s, the longest delay to search for
+#: How far the peak must exceed the RMS value of the other lags. The maximum of noise exceeds it
+#: 5-fold; different stems of one song, which share their beat, up to 24-fold; a stem and its copy
+#: with as much noise 90- to 300-fold, but a bass, whose peak is broad, 23- to 26-fold (three songs
+#: of 13 to 35 s).
 CLEAR = 25.0
-#: Power against the highest of a spectrum below which a stem has but rounding errors.
+#: Power relative to the maximum of a spectrum below which it consists of rounding errors.
 INAUDIBLE = 1e-9
-#: s around the peak that belong to it.
+#: s on either side that belong to the peak.
 NEAR = 0.005
 
 
 class DelayMeter:
-    """Delays of estimates ``(S, C, n)`` against references ``(S, C, n)``, fed block by block.
+    """Delays of estimates ``(S, C, n)`` against references ``(S, C, n)``, block by block.
 
     The cross-spectrum of each pair is summed over pieces of some seconds and over channels, and
     whitened by both power spectra (the smoothed coherence transform, C. Knapp and G. Carter, "The
-    generalized correlation method for estimation of time delay", IEEE ASSP 24 (1976)): tones
-    would make many delays look alike, and where the estimate has nothing of the reference, nothing
-    is counted.
+    generalized correlation method for estimation of time delay", IEEE ASSP 24 (1976)). Otherwise
+    tones would produce many similar peaks, and frequencies without the reference would count.
     """
 
-    def __init__(self, sample_rate: int, *, reach: float = REACH) -> None:
-        self._lags = max(1, round(reach * sample_rate))
+    def __init__(self, sample_rate: int) -> None:
+        self._lags = max(1, round(REACH * sample_rate))
         self._near = max(1, round(NEAR * sample_rate))
         self._size = 1 << math.ceil(math.log2(4 * self._lags + 2))
         hop = self._size - 2 * self._lags
@@ -41,15 +40,15 @@ class DelayMeter:
         self._powers: NDArray[np.float64] = np.zeros(0)  # (2, S, F)
 
     def add(self, references: Samples, estimates: Samples) -> None:
-        """Listen to a block of both, of one shape."""
+        """Add the next block of both, of one shape."""
         for piece in self._framer.add(np.stack([references, estimates])):
             self._measure(piece)
 
     def result(self) -> list[tuple[int | None, bool]]:
-        """Return for each stem how many samples the estimate is late, and if it is inverted.
+        """Return for each stem by how many samples the estimate is late, and if it is inverted.
 
-        The delay is None (and nothing inverted) where no lag stands out clearly: one of the two is
-        silent, or they have nothing in common.
+        The delay is None (and nothing inverted) where no lag stands out: one of the two is silent,
+        or they have nothing in common.
         """
         for piece in self._framer.end():
             self._measure(piece)
@@ -62,10 +61,10 @@ class DelayMeter:
 
     def _measure(self, piece: Piece) -> None:
         if self._cross is not None and piece.valid < self._lags:
-            return  # a short window blurs the spectrum, and the pieces before have told enough
+            return  # a short window blurs the spectrum, and the earlier pieces suffice
         samples = piece.samples.astype(np.float64)
-        # The reference is the middle, so that each lag finds all of it in the estimate. Both begin
-        # and end gently: steps that are cut into both would be found again, as a delay of theirs.
+        # The reference is the middle, so that each lag finds all of it in the estimate. Both are
+        # faded in and out: hard cuts in both would correlate, at a delay of their own.
         begin = max(0, self._lags - piece.start)
         end = min(self._size, self._lags + self._framer.frames - piece.start)
         samples[0] *= self._window(self._lags, self._lags + piece.valid, piece.valid // 2)
@@ -80,7 +79,7 @@ class DelayMeter:
             self._powers += powers
 
     def _window(self, begin: int, end: int, edge: int) -> NDArray[np.float64]:
-        """Return a window that rises from ``begin`` on and falls up to ``end``, over ``edge``."""
+        """Return a window from ``begin`` to ``end`` with slopes of ``edge`` samples."""
         slope = np.hanning(2 * edge + 1)[:edge]
         window = np.zeros(self._size)
         window[begin:end] = 1
@@ -89,8 +88,12 @@ class DelayMeter:
         return window
 
     def _peak(
-        self, cross: NDArray[np.complex128], reference: NDArray[np.float64], estimate: Samples
+        self,
+        cross: NDArray[np.complex128],
+        reference: NDArray[np.float64],
+        estimate: NDArray[np.float64],
     ) -> tuple[int | None, bool]:
+        """Return delay and polarity from a cross-spectrum and both power spectra, each ``(F,)``."""
         norm = np.sqrt(reference * estimate)
         floor = INAUDIBLE * float(norm.max())
         coherence = np.divide(cross, norm + floor, out=np.zeros_like(cross), where=norm > 0)
@@ -98,16 +101,7 @@ class DelayMeter:
         curve = np.concatenate([curve[-self._lags :], curve[: self._lags + 1]])
         place = int(np.argmax(np.abs(curve)))
         rest = np.delete(curve, slice(max(0, place - self._near), place + self._near + 1))
-        usual = math.sqrt(float(np.mean(rest**2))) if rest.size else 0.0
-        if not abs(curve[place]) > CLEAR * usual:
+        rms = math.sqrt(float(np.mean(rest**2))) if rest.size else 0.0
+        if not abs(curve[place]) > CLEAR * rms:
             return None, False
         return place - self._lags, bool(curve[place] < 0)
-
-
-def measure_delay(
-    reference: Samples, estimate: Samples, sample_rate: int
-) -> tuple[int | None, bool]:
-    """Return ``DelayMeter``'s answer for one stem in memory, both ``(C, T)``."""
-    meter = DelayMeter(sample_rate)
-    meter.add(reference[None], estimate[None])
-    return meter.result()[0] if reference.shape[-1] else (None, False)

@@ -1,4 +1,4 @@
-"""Cutting a stream of blocks of any length into overlapping pieces of one length."""
+"""Cut a stream of blocks of any length into overlapping pieces of one length."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ Samples: TypeAlias = NDArray[np.floating[Any]]
 class Piece(NamedTuple):
     """``samples`` ``(..., before + hop + after)`` around the ``valid`` ones from ``start`` on.
 
-    ``start`` is a place in the stream; ``samples[..., before : before + valid]`` stand there, zeros
-    where the stream has not begun or is over. ``valid`` is ``hop`` but in the last piece.
+    ``samples[..., before : before + valid]`` are those from the position ``start`` of the stream
+    on; before its beginning and after its end there are zeros. ``valid`` is ``hop`` but in the last
+    piece.
     """
 
     samples: Samples
@@ -25,9 +26,9 @@ class Piece(NamedTuple):
 
 
 class Framer:
-    """Cuts blocks ``(..., n)`` into pieces at places that do not depend on the ``n``.
+    """Cuts blocks ``(..., n)`` into pieces at positions that do not depend on ``n``.
 
-    So does what is computed from them: the results are the same to the bit for all sizes of blocks.
+    Results computed from them are therefore the same to the bit for all sizes of blocks.
     """
 
     def __init__(self, hop: int, *, before: int = 0, after: int = 0) -> None:
@@ -46,7 +47,7 @@ class Framer:
         yield from self._pieces()
 
     def end(self) -> Iterator[Piece]:
-        """Yield what is left, with silence after it."""
+        """Yield the rest, followed by silence."""
         if self._start < self.frames:
             missing = -self.frames % self._hop + self._after
             last = self._kept[-1]
@@ -71,7 +72,7 @@ class Framer:
         self._kept, self._length = [samples.copy()], samples.shape[-1]
 
 
-class Meter(ABC):
+class FrameMeter(ABC):
     """Measures a stream of blocks piece by piece, as its ``framer`` cuts it."""
 
     def __init__(self, framer: Framer) -> None:
@@ -83,7 +84,7 @@ class Meter(ABC):
             self._measure(piece)
 
     def end(self) -> None:
-        """Measure what is left; nothing can be added afterwards."""
+        """Measure the rest; nothing can be added afterwards."""
         for piece in self._framer.end():
             self._measure(piece)
 

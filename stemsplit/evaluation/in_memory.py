@@ -1,4 +1,4 @@
-"""Stems of a song in memory, side by side, as those of files are."""
+"""Stems of a song in memory, stacked so that they are scored as those of files are."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from stemsplit.evaluation.shapes import Layout
 
 
 @dataclass(frozen=True, slots=True)
-class Arrays:
-    """Tracks in memory: references of the ``scored`` stems, all estimates, a mixture if any."""
+class TracksInMemory:
+    """References of the ``scored`` stems, all estimates, and the mixture if there is one."""
 
     tracks: Block  # (S, C, T)
     scored: list[str]
     sample_rate: int
 
     @classmethod
-    def of(
+    def stack(
         cls, estimates: Mapping[str, Any], references: Mapping[str, Any], mixture: Any, rate: int
-    ) -> Arrays:
-        """Return the tracks; raise ``UsageError`` where they are not of one shape ``(C, T)``."""
+    ) -> TracksInMemory:
+        """Return arrays or tensors ``(C, T)``; raise ``UsageError`` where they differ in shape."""
         scored = [name for name in estimates if name in references]
         if references and not scored:
             raise UsageError("no estimate has the name of a reference")
@@ -40,11 +40,11 @@ class Arrays:
         for name, array in arrays.items():
             if array.ndim != 2 or array.shape != first.shape or not array.size:
                 raise UsageError(
-                    f"arrays are all of one shape (C, T): {name} is {array.shape}, "
+                    f"arrays must have one shape (C, T): {name} is {array.shape}, "
                     f"{first_name} is {first.shape}"
                 )
             if not np.isfinite(array).all():
-                raise UsageError(f"{name} holds values that are no numbers (NaN or infinite)")
+                raise UsageError(f"{name} contains NaN or infinity")
         return cls(np.stack(list(arrays.values())), scored, rate)
 
     @property
@@ -55,28 +55,28 @@ class Arrays:
     def frames(self) -> int:
         return int(self.tracks.shape[2])
 
-    def blocks(self, block_frames: int | None = None) -> Generator[Block]:
-        size = block_frames or self.sample_rate
-        for start in range(0, self.frames, size):
-            yield self.tracks[..., start : start + size]
+    def blocks(self, block_frames: int) -> Generator[Block]:
+        """Yield blocks ``(S, C, n)``; ``n`` is ``block_frames`` but in the last block."""
+        for start in range(0, self.frames, block_frames):
+            yield self.tracks[..., start : start + block_frames]
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSong:
-    """One song of a batch: stems ``(C, T)`` by name, and a mixture if any."""
+    """One song of a batch: stems ``(C, T)`` by name, and the mixture if there is one."""
 
     estimates: dict[str, Block]
     references: dict[str, Block] | None
     mixture: Block | None
 
 
-def by_name(
+def name_stems(
     estimates: Any, references: Any, mixture: Any, layout: Layout, names: Sequence[str] | None
 ) -> list[NamedSong]:
     """Return the songs of ``(B, S, T, C)``, or ``(B, S, C, T)``, with their stems by name.
 
-    The mixtures are ``(B, T, C)`` or ``(B, C, T)``. Without ``names`` the stems are counted, from
-    ``source 1`` on. Raises ``UsageError`` for shapes that do not go together.
+    The mixtures are ``(B, T, C)`` or ``(B, C, T)``. Without ``names`` the stems are numbered, from
+    ``source 1`` on. Raises ``UsageError`` for shapes that do not fit together.
     """
     guess = _songs("estimates", estimates, layout, 4)
     truth = None if references is None else _songs("references", references, layout, 4)
@@ -100,18 +100,18 @@ def by_name(
     ]
 
 
-def _songs(what: str, waves: Any, layout: Layout, dimensions: int) -> Block:
-    """Return ``waves`` with channels before samples."""
+def _songs(what: str, signals: Any, layout: Layout, dimensions: int) -> Block:
+    """Return ``signals`` with channels before samples."""
     if layout not in ("STC", "SCT"):
         raise UsageError(f"layout {layout!r} is neither 'STC' nor 'SCT'")
-    songs = as_array(waves)
+    songs = as_array(signals)
     if songs.ndim != dimensions:
         raise UsageError(f"{what}: the dimensions are not those of the layout {layout!r}")
     return songs if layout == "SCT" else songs.swapaxes(-1, -2)
 
 
 def as_array(track: Any) -> Block:
-    """Return an array or a tensor, which may be on a device and have a gradient, as float32."""
+    """Return an array or a tensor, from any device and with or without a gradient, as float32."""
     if hasattr(track, "detach"):
         track = track.detach().cpu()
     return np.asarray(track, np.float32)

@@ -1,4 +1,4 @@
-"""How loud: integrated loudness and true peak, ITU-R BS.1770-5, from blocks of any length."""
+"""Integrated loudness and true peak, ITU-R BS.1770-5, of blocks of any length."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stemsplit.evaluation.framing import Framer, Meter, Piece, Samples
+from stemsplit.evaluation.framing import FrameMeter, Framer, Piece
 
 #: The two filters of K-weighting at 48 kHz, numerator and denominator in powers of z⁻¹: a shelf
-#: that stands for the head, and a high-pass (BS.1770-5, annex 1, tables 1 and 2).
+#: that models the head, and a high-pass (BS.1770-5, annex 1, tables 1 and 2).
 STANDARD_RATE = 48_000
 SHELF = (
     (1.53512485958697, -2.69169618940638, 1.19839281085285),
     (1.0, -1.69065929318241, 0.73248077421585),
 )
 HIGH_PASS = ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621))
-#: Seconds after which the response of the filters, of which the high-pass rings longest, is over:
-#: what comes later is 230 dB below full scale.
+#: Seconds until the response of the filters, of which the high-pass rings longest, has decayed to
+#: 230 dB below full scale.
 RINGING = 0.12
 #: s: loudness is measured over 0.4 s, every 0.1 s (annex 1).
 STEP = 0.1
@@ -27,22 +27,22 @@ STEPS = 4
 ABSOLUTE_GATE = -70.0  # LUFS
 RELATIVE_GATE = -10.0  # LU
 OFFSET = -0.691  # dB, for 997 Hz to read as its level
-#: Hz that are at least looked at for true peaks, the fourfold of what music is sold at (annex 2
-#: demands it of 48 kHz).
+#: Hz, the least to oversample to for true peaks: four times 44.1 kHz (annex 2 demands four times
+#: 48 kHz).
 PEAK_RATE = 176_400
-#: Samples on each side of a place that its value is interpolated from.
+#: Samples on each side that a value between samples is interpolated from.
 REACH = 16
 #: The parameter of the Kaiser window: ripples of -80 dB.
 KAISER = 8.0
-PIECE = 65_536  # samples that are filtered at a time
+PIECE = 65_536  # samples to filter at a time
 
 
-class LoudnessMeter(Meter):
+class LoudnessMeter(FrameMeter):
     """Integrated loudness of blocks ``(..., C, n)``, one or two channels, in LUFS.
 
-    The K-weighting is the standard's at 48 kHz, carried over to ``sample_rate`` by the bilinear
-    transform, and applied as its impulse response. Of a song there is kept its energy, for every
-    0.1 s. ffmpeg's filter ``ebur128`` says the same within 0.002 LU (15 files at 44.1 kHz).
+    The K-weighting is the standard's at 48 kHz, converted to ``sample_rate`` by the bilinear
+    transform, and applied as its impulse response. The energy of every 0.1 s stays in memory.
+    ffmpeg's filter ``ebur128`` agrees within 0.002 LU (15 files at 44.1 kHz).
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -58,7 +58,7 @@ class LoudnessMeter(Meter):
     def result(self) -> NDArray[np.float64]:
         """Return the loudness ``(...)`` of all blocks; ``-inf`` where nothing passes the gates.
 
-        What is shorter than 0.4 s is measured as a whole.
+        Less than 0.4 s are measured as a whole.
         """
         self.end()
         if self._open is None:
@@ -68,10 +68,10 @@ class LoudnessMeter(Meter):
         if whole < STEPS:
             power = energy.sum(axis=-1, keepdims=True) / self._framer.frames
         else:
-            places = np.round(np.arange(whole + 1) * self._step)
+            ends = np.round(np.arange(whole + 1) * self._step)
             sums = np.cumsum(energy[..., :whole], axis=-1)
             sums = np.concatenate([np.zeros_like(sums[..., :1]), sums], axis=-1)
-            power = (sums[..., STEPS:] - sums[..., :-STEPS]) / (places[STEPS:] - places[:-STEPS])
+            power = (sums[..., STEPS:] - sums[..., :-STEPS]) / (ends[STEPS:] - ends[:-STEPS])
         return _gated(np.maximum(power, 0.0))
 
     def _measure(self, piece: Piece) -> None:
@@ -92,20 +92,13 @@ class LoudnessMeter(Meter):
                 self._open = np.zeros_like(part)
 
 
-def integrated_loudness(audio: Samples, sample_rate: int) -> float:
-    """Return the loudness of ``audio`` ``(C, T)`` in LUFS, ``-inf`` for silence."""
-    meter = LoudnessMeter(sample_rate)
-    meter.add(audio)
-    return float(meter.result())
-
-
-class TruePeakMeter(Meter):
+class TruePeakMeter(FrameMeter):
     """The highest value between and at the samples of blocks ``(..., C, n)``; full scale is 1."""
 
     def __init__(self, sample_rate: int) -> None:
         kernels = _between_samples(max(2, math.ceil(PEAK_RATE / sample_rate)))
         self._kernels = torch.from_numpy(kernels)
-        #: No value between samples is higher than the highest sample near it by this factor.
+        # No value between samples exceeds the highest sample near it by more than this factor.
         self._most = float(np.abs(kernels).sum(axis=-1).max())
         super().__init__(Framer(PIECE // 4, before=REACH - 1, after=REACH))
         self._peak: NDArray[np.float32] | None = None
@@ -125,22 +118,15 @@ class TruePeakMeter(Meter):
         np.maximum(peaks, highest, out=peaks)
         rows = np.flatnonzero(highest * self._most > peaks)
         if len(rows) == 0:
-            return  # so most pieces are done with, since nothing in them can be the peak
+            return  # most pieces cannot contain the peak
         chosen = torch.from_numpy(samples.reshape(-1, channels, size)[rows])
         found = torch.nn.functional.conv1d(chosen.reshape(-1, 1, size), self._kernels)
         between = found.abs().reshape(len(rows), -1).amax(dim=-1).numpy()
         peaks[rows] = np.maximum(peaks[rows], between)
 
 
-def true_peak(audio: Samples, sample_rate: int) -> float:
-    """Return the true peak of ``audio`` ``(C, T)``; full scale is 1."""
-    meter = TruePeakMeter(sample_rate)
-    meter.add(audio)
-    return float(meter.result())
-
-
 def _between_samples(factor: int) -> NDArray[np.float32]:
-    """Return kernels ``(factor - 1, 1, 2 · REACH)`` for the places between two samples."""
+    """Return kernels ``(factor - 1, 1, 2 · REACH)`` for the positions between two samples."""
     shift = np.arange(1, factor)[:, None] / factor
     away = np.arange(2 * REACH) - (REACH - 1) - shift
     window = np.i0(KAISER * np.sqrt(1 - (away / REACH) ** 2)) / np.i0(KAISER)
@@ -163,9 +149,9 @@ def _k_weighting(sample_rate: int, size: int, taps: int) -> NDArray[np.complex12
 def at_rate(
     numerator: tuple[float, ...], denominator: tuple[float, ...], sample_rate: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a filter of two poles at 48 kHz as one at ``sample_rate``, in powers of z⁻¹.
+    """Convert a filter of two poles from 48 kHz to ``sample_rate``, in powers of z⁻¹.
 
-    The bilinear transform is undone and done again, such that the frequency of the poles stays.
+    The bilinear transform is inverted and applied again so that the poles keep their frequency.
     """
     poles = _to_s(denominator)
     corner = math.sqrt(poles[0] / poles[2])  # tan(π f / 48 kHz)

@@ -1,7 +1,7 @@
-"""What stems show by themselves, without references: level, bandwidth, bleed, joins, what is lost.
+"""Measure stems without references: level, bandwidth, bleed, joins, and the null residual.
 
-All is measured on the way, from blocks of any length, in memory that does not depend on the song
-(but for one figure every 0.1 s); sums run in float64. See ``StemMeasures`` for the units.
+Blocks may have any length, and memory does not depend on that of the song (but for one figure every
+0.1 s). Sums run in float64. See ``StemMeasures`` for the units.
 """
 
 from __future__ import annotations
@@ -14,51 +14,44 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stemsplit.evaluation.framing import Framer, Meter, Piece, Samples
-from stemsplit.evaluation.joins import Borders, JoinMeter
+from stemsplit.evaluation.framing import FrameMeter, Framer, Piece, Samples
+from stemsplit.evaluation.joins import JoinMeter
 from stemsplit.evaluation.loudness import LoudnessMeter, TruePeakMeter
 from stemsplit.evaluation.scores import StemMeasures
 
-#: The highest sample of 16 bits, which "full scale" is for files that store integers.
+#: The highest sample of 16 bits: full scale of files that store integers.
 FULL_SCALE = 32_767 / 32_768
-#: Fewer samples in a row at full scale may be a peak that was only just reached.
+#: Fewer samples in a row at full scale may be an unclipped peak.
 CLIPPED_RUN = 3
-#: Hz above which the energy is told: where models of 22 and 32 kHz, or old codecs, hear nothing.
+#: Hz. Models at sample rates of 22 and 32 kHz, and old codecs, lose everything above these.
 BANDS = (11_000, 16_000)
-#: s: the window that energy in time and frequency is looked at through, near that of Open-Unmix
-#: (4096 samples at 44.1 kHz).
+#: s, the window of the spectra, about that of Open-Unmix (4096 samples at 44.1 kHz).
 WINDOW = 0.093
-PIECE = 65_536  # samples that are measured at a time
+PIECE = 65_536  # samples to measure at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongMeasures:
-    """The measures of each stem, and what all of them together lack of the mix."""
+    """The measures of each stem, and the residual of the mix without the stems."""
 
     stems: tuple[StemMeasures, ...]
-    null_residual: float | None  # mix − sum of stems against the mix, dB; None without a mix
+    null_residual: float | None  # mix − sum of stems relative to the mix, dB; None without a mix
 
 
 class Measurer:
-    """Measures stems as they pass, and the mix beside them.
+    """Measures stems, and the mix beside them, block by block."""
 
-    ``borders`` says where the segments were that the stems were made from (None: unknown, all
-    places are looked at).
-    """
-
-    def __init__(
-        self, names: Sequence[str], sample_rate: int, *, borders: Borders | None = None
-    ) -> None:
+    def __init__(self, names: Sequence[str], sample_rate: int) -> None:
         self._names = tuple(names)
         self._loudness = LoudnessMeter(sample_rate)
         self._true_peak = TruePeakMeter(sample_rate)
-        self._joins = JoinMeter(borders)
+        self._joins = JoinMeter()
         self._samples = _SampleMeter(len(names))
         self._spectrum = _SpectrumMeter(len(names), sample_rate)
         self._residual: _ResidualMeter | None = None
 
     def add(self, stems: Samples, mix: Samples | None = None) -> None:
-        """Measure a block ``(S, C, n)``, and that of the mix ``(C, n)`` if there is one."""
+        """Measure a block ``(S, C, n)``, with that of the mix ``(C, n)`` if there is one."""
         for meter in (self._loudness, self._true_peak, self._joins, self._samples, self._spectrum):
             meter.add(stems)
         if mix is not None:
@@ -98,22 +91,8 @@ class Measurer:
         return {name: float(value) for k, (name, value) in enumerate(row) if k != stem}
 
 
-def measure(
-    names: Sequence[str],
-    stems: Samples,
-    sample_rate: int,
-    *,
-    mix: Samples | None = None,
-    borders: Borders | None = None,
-) -> SongMeasures:
-    """Return the measures of ``stems`` ``(S, C, T)`` in memory, and of ``mix`` ``(C, T)``."""
-    measurer = Measurer(names, sample_rate, borders=borders)
-    measurer.add(stems, mix)
-    return measurer.result()
-
-
-class _SampleMeter(Meter):
-    """Peaks, clipped samples, and the correlation of stems without delay."""
+class _SampleMeter(FrameMeter):
+    """Peaks, clipped samples, and the correlation of stems at lag 0."""
 
     def __init__(self, count: int) -> None:
         self.peak = np.zeros(count)
@@ -141,9 +120,9 @@ class _SampleMeter(Meter):
         self._products += flat @ flat.T
 
     def _count_clipped(self, piece: Piece) -> None:
-        """Count the samples of ``piece`` that stand in a run, with the help of their neighbours."""
+        """Count the valid samples of ``piece`` in runs, also in those that cross its ends."""
         over = np.abs(piece.samples) >= FULL_SCALE
-        # Runs of the least length by their first sample, then all samples that these runs cover.
+        # First samples of runs of the least length, then all samples that these runs cover.
         runs = np.lib.stride_tricks.sliding_window_view(over, CLIPPED_RUN, axis=-1).all(axis=-1)
         covered = np.zeros_like(over)
         for k in range(CLIPPED_RUN):
@@ -152,8 +131,8 @@ class _SampleMeter(Meter):
         self.clipped += covered[..., margin : margin + piece.valid].sum(axis=(1, 2))
 
 
-class _SpectrumMeter(Meter):
-    """Energy above frequencies, and energy that two stems have at one time and frequency."""
+class _SpectrumMeter(FrameMeter):
+    """Energy above frequencies, and energy that two stems share in time and frequency."""
 
     def __init__(self, count: int, sample_rate: int) -> None:
         size = 1 << max(6, round(math.log2(WINDOW * sample_rate)))
@@ -168,7 +147,7 @@ class _SpectrumMeter(Meter):
         super().__init__(Framer(piece, before=size - hop))
 
     def shares(self) -> NDArray[np.float64]:
-        """Return ``(2, S)``: the energy above each of ``BANDS`` against all energy."""
+        """Return ``(2, S)``: the energy above each of ``BANDS`` relative to all energy."""
         total = self._energy.sum(axis=-1)
         above = np.stack([self._energy[:, band:].sum(axis=-1) for band in self._bands])
         np.divide(above, total, out=above, where=total > 0)
@@ -177,7 +156,7 @@ class _SpectrumMeter(Meter):
     def overlap(self) -> NDArray[np.float64]:
         """Return ``(S, S)``: Σ min(|A|², |B|²) / Σ |A|² over time, frequency and channels.
 
-        How much of the energy of a stem (the row) could be that of another (the column).
+        It bounds how much of a stem (the row) can be bleed from another (the column).
         """
         total = self._energy.sum(axis=-1, keepdims=True)
         share: NDArray[np.float64] = np.full_like(self._common, math.nan)
@@ -197,7 +176,7 @@ class _SpectrumMeter(Meter):
         )
         power = torch.view_as_real(spectrum).square_().sum(dim=-1)
         power = power.reshape(stems, channels, self._size // 2 + 1, -1)
-        # One side of the spectrum stands for both, but for the borders.
+        # The negative frequencies have the same power; 0 and the highest frequency are single.
         power[:, :, 1:-1] *= 2
         self._energy += power.sum(dim=(1, 3), dtype=torch.float64).numpy()
         for a in range(stems):
@@ -207,15 +186,15 @@ class _SpectrumMeter(Meter):
                 self._common[b, a] += common
 
 
-class _ResidualMeter(Meter):
-    """What the mix, the last of each block, has that the stems before it lack together."""
+class _ResidualMeter(FrameMeter):
+    """The mix, last in each block, minus the sum of the stems before it."""
 
     def __init__(self) -> None:
         self._mix = self._difference = 0.0
         super().__init__(Framer(PIECE))
 
     def result(self) -> float:
-        """Return the energy of the difference against that of the mix, in dB."""
+        """Return the energy of the difference relative to that of the mix, in dB."""
         self.end()
         if self._mix == 0:
             return -math.inf if self._difference == 0 else math.inf

@@ -1,9 +1,9 @@
-"""How close an estimate is to the truth, in one number a stem, without filters.
+"""Metrics of an estimate in one number a stem, without filters.
 
-Everything here follows from the products of references and errors, summed in float64, which add up
-over blocks: ``Sums``. Functions take arrays, and return numbers, or tensors, and return tensors
-that carry gradients. Higher is better but for ``l1``. Differences below ``ROUNDING`` of what they
-are the difference of are none: above 140 dB there is only ``inf``.
+All of them follow from products of references and errors, summed in float64, which add up over
+blocks: ``Sums``. Functions of arrays return numbers; functions of tensors return tensors that carry
+gradients. Higher is better but for ``l1``. Differences smaller than ``ROUNDING`` times their terms
+count as 0, so that ratios above 140 dB are ``inf``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stemsplit.evaluation.shapes import Waves, answer, pair, sources_of
+from stemsplit.evaluation.shapes import Signals, check_pair, check_sources, match_type
 
 #: Added to both energies, as the challenges of 2021 and 2023 do (see ``global_sdr``).
 EPSILON = 1e-7
-#: What sums in float64 leave of a difference that should be 0.
+#: Relative size of a difference of float64 sums that should be 0.
 ROUNDING = 1e-14
 
 Number = float | NDArray[np.float64] | Tensor
@@ -30,7 +30,8 @@ Number = float | NDArray[np.float64] | Tensor
 class Sums:
     """Products of references and errors ``(…, 2·S, 2·S)``, and absolute errors ``(…, S)``.
 
-    Errors are estimates less references, so that nothing small is the difference of large sums.
+    Errors are estimates minus references: computed from them, no small sum is the difference of
+    large ones.
     """
 
     products: Tensor
@@ -41,9 +42,9 @@ class Sums:
     def of(cls, truth: Tensor, guess: Tensor) -> Sums:
         """Return the sums of references and estimates ``(…, S, C, T)``."""
         error = guess - truth
-        waves = torch.cat([truth, error], -3).flatten(-2)
+        signals = torch.cat([truth, error], -3).flatten(-2)
         samples = truth.shape[-1] * truth.shape[-2]
-        return cls(waves @ waves.mT, error.abs().sum((-2, -1)), samples)
+        return cls(signals @ signals.mT, error.abs().sum((-2, -1)), samples)
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(
@@ -74,10 +75,11 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Energies ``(…, S)`` of estimates' orthogonal parts, without filters.
+    """Energies ``(…, S)`` of the orthogonal parts of estimates, without filters.
 
-    ``target`` is the own reference times the factor that fits best, ``interference`` what a sum of
-    all references explains besides, ``artifacts`` the rest. NaN where the own reference is silent.
+    ``target`` is the stem's own reference times the factor that fits best, ``interference`` what
+    the best sum of all references explains besides, ``artifacts`` the rest. NaN where the own
+    reference is silent.
     """
 
     target: Tensor
@@ -86,11 +88,11 @@ class Parts:
 
     @classmethod
     def of(cls, sums: Sums) -> Parts:
-        """Return the parts that ``sums`` tell of; singular references (two equal ones) are fine."""
+        """Return the parts from ``sums``; references may be singular (two equal ones)."""
         truth, own = sums.truth, sums.across.diagonal(dim1=-2, dim2=-1)
-        heard = torch.where(truth > 0, truth, math.nan)
-        target = _difference(heard, -own).square() / heard
-        along = own.square() / heard
+        energy = torch.where(truth > 0, truth, math.nan)
+        target = _difference(energy, -own).square() / energy
+        along = own.square() / energy
         scale = torch.where(truth > 0, truth, 1.0).rsqrt()
         references = sums.products[..., : truth.shape[-1], : truth.shape[-1]]
         inverse = torch.linalg.pinv(
@@ -100,68 +102,69 @@ class Parts:
         explained = (across * (inverse @ across)).sum(-2)
         interference = _difference(explained, along, sums.error)
         artifacts = _difference(sums.error, explained)
-        # Rounding may leave less than nothing.
+        # Rounding may make them negative.
         return cls(target, interference.clamp(min=0), artifacts.clamp(min=0))
 
 
-def global_sdr(reference: Waves, estimate: Waves) -> Number:
+def global_sdr(reference: Signals, estimate: Signals) -> Number:
     """Return the signal to distortion ratio of ``estimate`` to ``reference``, ``(…, C, T)``, dB.
 
     ``10 log10((Σ s² + ε) / (Σ (s − ŝ)² + ε))`` over all channels and samples, with ε = 1e-7: the
     uSDR of the Music Demixing Challenge (Y. Mitsufuji et al., "Music Demixing Challenge 2021",
     2022), computed over the whole song. ε bounds it: silence estimated as silence is 0 dB, and a
-    perfect estimate is as far above as the reference is above ε. Raises ``ValueError`` where the
-    two are not of one shape, have no samples, or NaN among them.
+    perfect estimate scores the energy of the reference relative to ε. Raises ``ValueError`` where
+    the two differ in shape, have no samples, or contain NaN or infinity.
     """
     sums = _sums_of_one(reference, estimate)
-    return answer(global_sdr_of(sums).squeeze(-1), reference, estimate)
+    return match_type(global_sdr_of(sums).squeeze(-1), reference, estimate)
 
 
-def si_sdr(reference: Waves, estimate: Waves) -> Number:
+def si_sdr(reference: Signals, estimate: Signals) -> Number:
     """Return the scale-invariant SDR of ``estimate`` to ``reference``, both ``(…, C, T)``, in dB.
 
     ``10 log10(Σ (αs)² / Σ (αs − ŝ)²)`` with ``α = Σ sŝ / Σ s²`` over all channels and samples
-    (J. Le Roux et al., "SDR — half-baked or well done?", ICASSP 2019). A scaled copy is ``inf``; an
-    estimate with nothing of the reference in it, silence as well, is ``-inf``; where the reference
-    is silent there is no answer: ``nan``. Raises ``ValueError`` as ``global_sdr`` does.
+    (J. Le Roux et al., "SDR — half-baked or well done?", ICASSP 2019). ``inf`` for a scaled copy;
+    ``-inf`` for an estimate orthogonal to the reference, such as silence; ``nan`` for a silent
+    reference. Raises ``ValueError`` as ``global_sdr`` does.
     """
     sums = _sums_of_one(reference, estimate)
-    return answer(si_sdr_of(Parts.of(sums)).squeeze(-1), reference, estimate)
+    return match_type(si_sdr_of(Parts.of(sums)).squeeze(-1), reference, estimate)
 
 
-def si_sir(references: Waves, estimates: Waves) -> Number:
+def si_sir(references: Signals, estimates: Signals) -> Number:
     """Return the scale-invariant SIR ``(…, S)`` of ``(…, S, C, T)``, dB: target to interference.
 
-    The interference is what a sum of all references, each times one factor, explains of an estimate
-    beyond its own (Le Roux et al., as ``si_sdr``). ``inf`` without any, as with a single source;
-    ``-inf`` for silent estimates; ``nan`` for silent references. Raises as ``global_sdr`` does.
+    Interference is what a sum of all references, each times one factor, explains of an estimate
+    beyond its own reference (Le Roux et al., as ``si_sdr``). ``inf`` without any, as with a single
+    source; ``-inf`` for silent estimates; ``nan`` for silent references. Raises ``ValueError`` as
+    ``global_sdr`` does.
     """
-    sums = Sums.of(*sources_of(references, estimates))
-    return answer(si_sir_of(Parts.of(sums)), references, estimates)
+    sums = Sums.of(*check_sources(references, estimates))
+    return match_type(si_sir_of(Parts.of(sums)), references, estimates)
 
 
-def si_sar(references: Waves, estimates: Waves) -> Number:
+def si_sar(references: Signals, estimates: Signals) -> Number:
     """Return the scale-invariant SAR ``(…, S)`` of ``(…, S, C, T)``, dB: target to artifacts.
 
     Artifacts are what no sum of the references, each times one factor, explains. Special values and
     errors are those of ``si_sir``.
     """
-    sums = Sums.of(*sources_of(references, estimates))
-    return answer(si_sar_of(Parts.of(sums)), references, estimates)
+    sums = Sums.of(*check_sources(references, estimates))
+    return match_type(si_sar_of(Parts.of(sums)), references, estimates)
 
 
-def _sums_of_one(reference: Waves, estimate: Waves) -> Sums:
-    """Return the sums of waves ``(…, C, T)`` as those of a single source."""
-    return Sums.of(*(waves.unsqueeze(-3) for waves in pair(reference, estimate)))
+def _sums_of_one(reference: Signals, estimate: Signals) -> Sums:
+    """Return the sums of signals ``(…, C, T)`` as those of a single source."""
+    return Sums.of(*(signals.unsqueeze(-3) for signals in check_pair(reference, estimate)))
 
 
-def l1(reference: Waves, estimate: Waves) -> Number:
-    """Return the mean absolute difference ``(…)`` of waves ``(…, C, T)``, full scale being 1.
+def l1(reference: Signals, estimate: Signals) -> Number:
+    """Return the mean absolute difference ``(…)`` of signals ``(…, C, T)``, full scale 1.
 
     Lower is better. Raises ``ValueError`` as ``global_sdr`` does.
     """
     sums = _sums_of_one(reference, estimate)
-    return answer(l1_of(sums).squeeze(-1), reference, estimate)
+    return match_type(l1_of(sums).squeeze(-1), reference, estimate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +176,18 @@ class Projections:
     sar: Number
 
 
-def projections(references: Waves, estimates: Waves) -> Projections:
+def projections(references: Signals, estimates: Signals) -> Projections:
     """Return SDR, SIR and SAR ``(…, S)`` of ``(…, S, C, T)``, dB, by projection without filters.
 
     Target, interference and artifacts are those of Vincent, Gribonval and Févotte ("Performance
-    measurement in blind audio source separation", IEEE TASLP 14, 2006) where only a gain is
-    allowed. SDR and SIR equal ``si_sdr`` and ``si_sir``; SAR holds target *and* interference
-    against artifacts. Special values and errors are those of ``si_sir``.
+    measurement in blind audio source separation", IEEE TASLP 14, 2006) with gains as the only
+    filters. SDR and SIR equal ``si_sdr`` and ``si_sir``; SAR is the ratio of target *and*
+    interference to artifacts. Special values and errors are those of ``si_sir``.
     """
-    parts = Parts.of(Sums.of(*sources_of(references, estimates)))
+    parts = Parts.of(Sums.of(*check_sources(references, estimates)))
     explained = _decibels(parts.target + parts.interference, parts.artifacts)
     scores = (si_sdr_of(parts), si_sir_of(parts), explained)
-    return Projections(*(answer(score, references, estimates) for score in scores))
+    return Projections(*(match_type(score, references, estimates) for score in scores))
 
 
 def global_sdr_of(sums: Sums) -> Tensor:
@@ -213,13 +216,13 @@ def si_sar_of(parts: Parts) -> Tensor:
 
 
 def _decibels(signal: Tensor, noise: Tensor) -> Tensor:
-    """Return the ratio in dB: ``-inf`` without signal, else ``inf`` without noise; keeps NaN."""
+    """Return the ratio in dB: ``-inf`` without signal, else ``inf`` without noise; NaN stays."""
     ratio = 10 * torch.log10(signal / torch.where(noise == 0, 1.0, noise))
     return torch.where((noise == 0) & (signal > 0), math.inf, ratio)
 
 
 def _difference(total: Tensor, part: Tensor, scale: Tensor | None = None) -> Tensor:
-    """Return ``total − part``, 0 where it is within the rounding of ``scale`` (or ``total``)."""
+    """Return ``total − part``, or 0 within the rounding error of ``scale`` (or ``total``)."""
     difference = total - part
     noise = ROUNDING * (total if scale is None else scale)
     return torch.where(difference.abs() <= noise, 0.0, difference)

@@ -1,54 +1,33 @@
-"""What an evaluation finds: plain data, which every kind of report is written from."""
+"""The results of an evaluation as plain data, which all reports are written from."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.options import WHOLE, Excerpt
+from stemsplit.data.stems import StemFiles
 
+#: One value a frame of BSS Eval, ``(N,)``.
 Frames = NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audio:
-    """What stands for one stem or for the mix: the sum of one or more files.
-
-    ``streams`` says which audio stream of each file it is, from 0 (none given: the first of each);
-    ``missing`` names stems that the sum should have had besides; of each file only ``excerpt`` is
-    meant.
-    """
-
-    paths: tuple[Path, ...]
-    streams: tuple[int, ...] = ()
-    missing: tuple[str, ...] = ()
-    excerpt: Excerpt = WHOLE
-
-    def __str__(self) -> str:
-        return " + ".join(
-            f"{path.name} (stream {stream + 1})" if self.streams else path.name
-            for path, stream in self.parts()
-        )
-
-    def parts(self) -> list[tuple[Path, int]]:
-        """Return each file with the number, from 0, of its audio stream."""
-        streams = self.streams or (0,) * len(self.paths)
-        return list(zip(self.paths, streams, strict=True))
+#: The fields of `StemScores` with a value for each frame, and those with one for the whole stem.
+BSS_EVAL = ("sdr", "isr", "sir", "sar")
+WHOLE_STEM = ("global_sdr", "si_sdr", "si_sir", "si_sar", "log_wmse", "l1", "mrstft")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemScores:
-    """How near one stem is to its reference.
+    """How close one stem is to its reference.
 
     ``sdr``, ``isr``, ``sir`` and ``sar`` are those of BSS Eval v4, one value a frame ``(N,)``, dB,
-    NaN for a frame in which a source is silent. All other figures are of the whole stem: dB but for
-    ``l1`` (mean absolute difference, full scale 1), ``mrstft`` (multi-resolution STFT distance) and
-    ``log_wmse``. NaN is "no answer".
+    NaN for a frame in which a source is silent. All other figures are of the whole stem, in dB but
+    for ``l1`` (mean absolute difference, full scale 1), ``mrstft`` (multi-resolution STFT distance)
+    and ``log_wmse``. NaN is "no answer".
     """
 
     name: str
@@ -63,47 +42,53 @@ class StemScores:
     log_wmse: float
     l1: float
     mrstft: float
-    delay: int | None  # samples that the estimate comes later than the reference; None: unknown
-    inverted: bool  # the estimate is nearer to the reference when its polarity is flipped
+    delay: int | None  # samples by which the estimate is late; None: unknown
+    inverted: bool  # the estimate is closer to the reference with its polarity inverted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemMeasures:
     """What one stem shows by itself, without a reference.
 
-    ``-inf`` dB is silence, NaN is "no answer": with a silent stem there is no correlation, and of
-    one no overlap. Songs overlap by themselves, so that ``overlap`` and ``correlation`` compare
+    ``-inf`` dB is silence, NaN is "no answer": a silent stem has no correlation and no overlap.
+    Stems of any song overlap to some degree, so that ``overlap`` and ``correlation`` compare
     separations of one song, not songs.
     """
 
     name: str
     loudness: float  # integrated, LUFS (ITU-R BS.1770)
     peak: float  # of the samples, dBFS
-    true_peak: float  # between the samples too, dBTP
+    true_peak: float  # of the waveform between samples as well, dBTP
     clipped: int  # samples at or beyond full scale in runs of at least three
-    above_11_khz: float  # energy above it against all energy, dB
+    above_11_khz: float  # energy above it relative to all energy, dB
     above_16_khz: float
-    joins: float  # the most that a jump, as where segments do not meet, stands out of its wave, dB
+    joins: float  # the largest discontinuity relative to the waveform around it, dB
     correlation: Mapping[str, float]  # with each other stem, -1 … 1
     overlap: Mapping[str, float]  # Σ min(|A|², |B|²) / Σ |A|² in time and frequency, 0 … 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongScores:
-    """Everything that is found about the stems of one song."""
+    """All scores and measures of the stems of one song."""
 
     song: str
-    sample_rate: int  # Hz, at which it was measured
+    sample_rate: int  # Hz, of all measurements
     frames: int  # of each stem, after cutting all to one length
     window: float  # s, of a frame of BSS Eval
     hop: float  # s
     scores: tuple[StemScores, ...]  # empty without references
     measures: tuple[StemMeasures, ...]
-    null_residual: float | None  # mix − sum of stems against the mix, dB; None without a mix
+    null_residual: float | None  # mix − sum of stems relative to the mix, dB; None without a mix
     unreproducible: tuple[str, ...] = ()  # metrics of BSS Eval that rounding decides in some frame
-    replicated: bool = False  # whether these are rounded as museval rounds
+    bss_eval: str = "own"  # what computed it: this package, or museval and its version
     remarks: tuple[str, ...] = ()  # what was aligned, resampled, summed or left out
-    estimates: Mapping[str, Audio] = field(default_factory=dict)
-    references: Mapping[str, Audio] = field(default_factory=dict)
-    mixture: Audio | None = None
+    estimates: Mapping[str, StemFiles] = field(default_factory=dict)
+    references: Mapping[str, StemFiles] = field(default_factory=dict)
+    mixture: StemFiles | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # model, options, versions
+
+
+def median(frames: Frames) -> float:
+    """Return the median of ``frames`` ``(N,)`` that are not NaN; NaN if none is left."""
+    answered = frames[~np.isnan(frames)]
+    return float(np.median(answered)) if answered.size else math.nan

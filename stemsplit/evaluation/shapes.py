@@ -1,4 +1,4 @@
-"""Arrays and tensors as the metrics take them: one shape, checked, in float64."""
+"""Check the shapes of references and estimates, and convert them to tensors of float64."""
 
 from __future__ import annotations
 
@@ -11,66 +11,66 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Waves: TypeAlias = NDArray[np.floating] | Tensor
-#: Samples of a channel that are worked on at a time: what is freed is used again, larger is not.
+Signals: TypeAlias = NDArray[np.floating] | Tensor
+#: Samples of a channel to process at a time: freed memory is reused up to this size.
 BLOCK = 1 << 14
 
 Layout = Literal["STC", "SCT"]
 
 
-def pair(references: Waves, estimates: Waves) -> tuple[Tensor, Tensor]:
+def check_pair(references: Signals, estimates: Signals) -> tuple[Tensor, Tensor]:
     """Return both ``(…, C, T)`` as float64 tensors that keep their gradients.
 
-    Raises ``ValueError`` where the two are not of one shape (other lengths, mono against stereo),
-    have fewer than two dimensions, no samples, or a sample that is no finite number.
+    Raises ``ValueError`` where the two differ in shape (other lengths, mono and stereo), have fewer
+    than two dimensions, no samples, or a sample that is NaN or infinite.
     """
-    truth, guess = _double(references), _double(estimates)
+    truth, guess = _as_double(references), _as_double(estimates)
     if truth.shape != guess.shape:
         raise ValueError(
             f"reference {tuple(truth.shape)} and estimate {tuple(guess.shape)} differ in shape"
         )
     if truth.dim() < 2:
-        raise ValueError(f"audio of shape {tuple(truth.shape)}: channels and samples are needed")
+        raise ValueError(f"audio of shape {tuple(truth.shape)}: expected channels and samples")
     if 0 in truth.shape:
         raise ValueError(f"audio of shape {tuple(truth.shape)} has no samples")
-    for name, waves in (("reference", truth), ("estimate", guess)):
-        if not math.isfinite(waves.detach().sum()):  # one bad sample spoils the sum
+    for name, signals in (("reference", truth), ("estimate", guess)):
+        if not math.isfinite(signals.detach().sum()):  # a single bad sample makes the sum NaN
             raise ValueError(
                 f"the {name} has samples that are not finite numbers (NaN or infinity)"
             )
     return truth, guess
 
 
-def sources_of(references: Waves, estimates: Waves) -> tuple[Tensor, Tensor]:
-    """Return both ``(…, S, C, T)`` as ``pair`` does; ``ValueError`` without sources as well."""
-    truth, guess = pair(references, estimates)
+def check_sources(references: Signals, estimates: Signals) -> tuple[Tensor, Tensor]:
+    """Return both ``(…, S, C, T)`` as ``check_pair`` does; ``ValueError`` without sources too."""
+    truth, guess = check_pair(references, estimates)
     if truth.dim() < 3:
-        raise ValueError(f"audio of shape {tuple(truth.shape)}: sources are needed as well")
+        raise ValueError(f"audio of shape {tuple(truth.shape)}: expected sources as well")
     return truth, guess
 
 
-def arrange(references: Waves, estimates: Waves, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Return both ``(…, S, C, T)`` as ``pair`` does, whichever ``layout`` they come in."""
+def arrange(references: Signals, estimates: Signals, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Return both as ``(…, S, C, T)``, checked, from either ``layout``."""
     if layout not in ("STC", "SCT"):
         raise ValueError(f"layout {layout!r} is neither 'STC' nor 'SCT'")
-    truth, guess = sources_of(references, estimates)
+    truth, guess = check_sources(references, estimates)
     return (truth, guess) if layout == "SCT" else (truth.mT, guess.mT)
 
 
-def _double(waves: Waves) -> Tensor:
-    if isinstance(waves, Tensor):
-        return waves.double()
-    # Copied only where it is not what a tensor can stand on.
-    return torch.from_numpy(np.require(waves, np.float64, ["C", "W"]))
+def _as_double(signals: Signals) -> Tensor:
+    if isinstance(signals, Tensor):
+        return signals.double()
+    # Copied only where a tensor cannot share the memory.
+    return torch.from_numpy(np.require(signals, np.float64, ["C", "W"]))
 
 
-def blocks(*waves: Tensor, size: int = BLOCK) -> Iterator[tuple[Tensor, ...]]:
-    """Yield all ``waves`` ``(…, T)`` in pieces of ``size`` samples, the same of each at a time."""
-    return zip(*(torch.split(wave, size, -1) for wave in waves), strict=True)
+def blocks(*signals: Tensor, size: int = BLOCK) -> Iterator[tuple[Tensor, ...]]:
+    """Yield all ``signals`` ``(…, T)`` in blocks of ``size`` samples, in step."""
+    return zip(*(torch.split(signal, size, -1) for signal in signals), strict=True)
 
 
-def answer(value: Tensor, *asked: Waves) -> float | NDArray[np.float64] | Tensor:
-    """Return ``value`` as what was asked with: a tensor for tensors, else a number or an array."""
-    if any(isinstance(waves, Tensor) for waves in asked):
+def match_type(value: Tensor, *inputs: Signals) -> float | NDArray[np.float64] | Tensor:
+    """Return ``value`` as a tensor where one of ``inputs`` is, else as a number or an array."""
+    if any(isinstance(signals, Tensor) for signals in inputs):
         return value
     return float(value) if value.dim() == 0 else np.asarray(value.numpy())

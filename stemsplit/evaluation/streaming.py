@@ -1,4 +1,4 @@
-"""All scores of one number a stem at once, over blocks of a song of any length."""
+"""All metrics in one number a stem at once, over blocks of any length."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stemsplit.evaluation import metrics
-from stemsplit.evaluation.metrics import Parts, Sums
-from stemsplit.evaluation.shapes import Waves, pair, sources_of
+from stemsplit.evaluation.metrics import (
+    Parts,
+    Sums,
+    global_sdr_of,
+    l1_of,
+    si_sar_of,
+    si_sdr_of,
+    si_sir_of,
+)
+from stemsplit.evaluation.shapes import Signals, check_pair, check_sources
 from stemsplit.evaluation.stft_distance import StftDistance
 from stemsplit.evaluation.weighted_error import LogWmse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalars:
-    """One number a stem, each ``(S,)``: as the functions of the same names return them."""
+    """One number a stem, each ``(S,)``, as the functions of the same names return it."""
 
     global_sdr: NDArray[np.float64]
     si_sdr: NDArray[np.float64]
@@ -30,21 +37,21 @@ class Scalars:
 
 
 class ScalarScores:
-    """``Scalars`` of stems that come in blocks of any length, in bounded memory."""
+    """``Scalars`` of stems in blocks of any length, in bounded memory."""
 
     def __init__(self, sample_rate: int = 44_100) -> None:
         self._sums: Sums | None = None
         self._log_wmse = LogWmse(sample_rate)
         self._mrstft = StftDistance()
 
-    def add(self, references: Waves, estimates: Waves, mixture: Waves | None = None) -> None:
+    def add(self, references: Signals, estimates: Signals, mixture: Signals | None = None) -> None:
         """Take the next block of stems ``(S, C, T)`` and their ``mixture`` ``(C, T)``.
 
-        Without a mixture the sum of the references stands for it. Raises ``ValueError`` as
+        Without a mixture the sum of the references replaces it. Raises ``ValueError`` as
         ``global_sdr`` does.
         """
-        truth, guess = (waves.detach() for waves in sources_of(references, estimates))
-        mix: Tensor = truth.sum(-3) if mixture is None else pair(mixture, mixture)[0]
+        truth, guess = (signals.detach() for signals in check_sources(references, estimates))
+        mix: Tensor = truth.sum(-3) if mixture is None else check_pair(mixture, mixture)[0]
         sums = Sums.of(truth, guess)
         self._sums = sums if self._sums is None else self._sums + sums
         self._log_wmse.add(truth, guess, mix)
@@ -57,11 +64,11 @@ class ScalarScores:
         parts = Parts.of(self._sums)
         with torch.no_grad():
             return Scalars(
-                global_sdr=metrics.global_sdr_of(self._sums).numpy(),
-                si_sdr=metrics.si_sdr_of(parts).numpy(),
-                si_sir=metrics.si_sir_of(parts).numpy(),
-                si_sar=metrics.si_sar_of(parts).numpy(),
+                global_sdr=global_sdr_of(self._sums).numpy(),
+                si_sdr=si_sdr_of(parts).numpy(),
+                si_sir=si_sir_of(parts).numpy(),
+                si_sar=si_sar_of(parts).numpy(),
                 log_wmse=self._log_wmse.result().numpy(),
-                l1=metrics.l1_of(self._sums).numpy(),
+                l1=l1_of(self._sums).numpy(),
                 mrstft=self._mrstft.result().numpy(),
             )

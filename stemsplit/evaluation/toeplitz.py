@@ -1,8 +1,8 @@
-"""Positive block Toeplitz systems, solved in O(n²) instead of O(n³).
+"""Solve positive block Toeplitz systems in O(n²) instead of O(n³).
 
 The block in row ``i`` and column ``j`` of such a matrix depends on ``i − j`` alone, so that its
-first row of blocks says everything. Letters of shapes: N systems, L rows of blocks, M rows of a
-block, R right sides.
+first row of blocks defines it. Letters of shapes: N systems, L rows of blocks, M rows of a block,
+R right sides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def solve(blocks: Tensor, right: Tensor) -> Tensor:
     matrix is not positive definite to working precision.
     """
     factor = factorise(blocks)
-    # Two triangles and not ``cholesky_solve``, which copies the factor first.
+    # Not ``cholesky_solve``, which copies the factor first.
     half = torch.linalg.solve_triangular(factor.mT, right.flatten(1, 2), upper=False)
     solution: Tensor = torch.linalg.solve_triangular(factor, half, upper=True)
     return solution.view_as(right)
@@ -28,12 +28,12 @@ def solve(blocks: Tensor, right: Tensor) -> Tensor:
 def factorise(blocks: Tensor) -> Tensor:
     """Return the upper Cholesky factors ``(N, L·M, L·M)`` of ``blocks`` ``(N, L, M, M)``.
 
-    What is below the diagonal is not set.
+    Values below the diagonal are undefined.
 
-    Schur's algorithm: the matrix less itself moved by one block is ``upper' upper − lower' lower``
-    of two rows of blocks. A hyperbolic rotation of the two for each row keeps it so, and each
-    ``upper`` is a row of the factor (T. Kailath and A. H. Sayed, "Displacement structure", SIAM
-    Review 37, 1995). Raises as ``solve`` does.
+    Schur's algorithm: the matrix minus a copy shifted by one block is ``upper' upper − lower'
+    lower`` for two rows of blocks. A hyperbolic rotation of the two per row preserves that, and
+    each ``upper`` is a row of the factor (T. Kailath and A. H. Sayed, "Displacement structure",
+    SIAM Review 37, 1995). Raises as ``solve`` does.
     """
     batch, length, size, _ = blocks.shape
     rows = blocks.transpose(1, 2).reshape(batch, size, length * size)
@@ -53,7 +53,7 @@ def factorise(blocks: Tensor) -> Tensor:
         )
         stretch = torch.linalg.solve_triangular(shrink, identity.expand_as(shrink), upper=False)
         upper = torch.baddbmm(stretch[0] @ upper, stretch[0] @ back, lower, alpha=-1)
-        # From the new upper row, not the old one: this form of the rotation is the stable one.
+        # From the new upper row, not the old one: only this form of the rotation is stable.
         mix = stretch[1] @ turn @ shrink[0]
         lower = torch.baddbmm(shrink[1].mT @ lower, mix, upper, alpha=-1)
         factor[:, start : start + size, start:] = upper

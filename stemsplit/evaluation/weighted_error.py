@@ -1,4 +1,4 @@
-"""log-WMSE: the error as loud as people hear it, defined for silent stems too."""
+"""log-WMSE: the error weighted by the sensitivity of hearing, defined for silent stems too."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stemsplit.evaluation.metrics import Number
-from stemsplit.evaluation.shapes import Waves, answer, blocks, pair, sources_of
+from stemsplit.evaluation.shapes import Signals, blocks, check_pair, check_sources, match_type
 
-#: How sensitive hearing is, (Hz, dB), as measured on the filter of `torch-log-wmse` 1.1.0.
+#: The sensitivity of hearing, (Hz, dB): the response measured of the filter of `torch-log-wmse`
+#: 1.1.0.
 SENSITIVITY = (
     (5, -55.05), (10, -43.30), (15, -36.16), (20, -31.11), (25, -27.21), (31.5, -23.27),
     (40, -19.11), (50, -15.33), (63, -11.50), (80, -7.76), (100, -4.79), (125, -2.52),
@@ -21,34 +22,34 @@ SENSITIVITY = (
     (16_000, -12.30), (17_000, -15.39), (18_000, -19.18), (19_000, -24.07), (20_000, -30.94),
     (20_500, -35.78), (21_000, -42.51), (21_500, -53.66), (22_050, -130.0),
 )  # fmt: skip
-TAPS_SECONDS = 0.1  # of the filter: resolves 20 Hz
-EPSILON = 1e-8  # added to the error, which makes 73.68 the highest score
-QUIETEST = 1e-16  # mean square below which a mixture counts as this loud
+TAPS_SECONDS = 0.1  # length of the filter, which resolves 20 Hz
+EPSILON = 1e-8  # added to the error, so that 73.68 is the highest score
+QUIETEST = 1e-16  # mean square of a mixture, at least
 
 
 def log_wmse(
-    references: Waves,
-    estimates: Waves,
+    references: Signals,
+    estimates: Signals,
     sample_rate: int = 44_100,
     *,
-    mixture: Waves | None = None,
+    mixture: Signals | None = None,
 ) -> Number:
     """Return the log-WMSE ``(…, S)`` of ``(…, S, C, T)``; higher is better, 73.68 is perfect.
 
-    ``−4 ln(m + 1e-8)``, averaged over channels, where ``m`` is the mean square of the error over
-    that of the ``mixture`` ``(…, C, T)`` (the sum of the references if not given), both through a
-    filter as sensitive as hearing. Silent references are fine: silence in their place is 73.68.
-    The definition is that of `torch-log-wmse` 1.1.0; the filter is our own with its response, which
-    moves scores by less than 0.02. Raises ``ValueError`` as ``global_sdr`` does.
+    ``−4 ln(m + 1e-8)``, averaged over channels, where ``m`` is the mean square of the error divided
+    by that of the ``mixture`` ``(…, C, T)`` (by default the sum of the references), both filtered
+    by the sensitivity of hearing. Silent references have a score: silence in their place is 73.68.
+    The definition is that of `torch-log-wmse` 1.1.0; our own filter of the same response moves
+    scores by less than 0.02. Raises ``ValueError`` as ``global_sdr`` does.
     """
-    truth, guess = sources_of(references, estimates)
-    mix = truth.sum(-3) if mixture is None else pair(mixture, mixture)[0]
+    truth, guess = check_sources(references, estimates)
+    mix = truth.sum(-3) if mixture is None else check_pair(mixture, mixture)[0]
     if mix.shape != (*truth.shape[:-3], *truth.shape[-2:]):
         raise ValueError(f"mixture {tuple(mix.shape)} does not fit stems {tuple(truth.shape)}")
     score = LogWmse(sample_rate)
     for block in blocks(truth, guess, mix):
         score.add(*block)
-    return answer(score.result(), references, estimates)
+    return match_type(score.result(), references, estimates)
 
 
 class LogWmse:
@@ -68,22 +69,22 @@ class LogWmse:
     def result(self) -> Tensor:
         """Return the scores ``(…, S)`` of all blocks; nothing can be added later."""
         assert self._context is not None, "nothing was added"
-        self._filter(torch.zeros_like(self._context))  # the filter rings on after the end
+        self._filter(torch.zeros_like(self._context))  # the filter rings after the end
         mean = torch.as_tensor(self._energy) / self._frames
         error = mean[..., :-1, :] / mean[..., -1:, :].clamp(min=QUIETEST)
         return (-4 * torch.log(error + EPSILON)).mean(-1)
 
-    def _filter(self, waves: Tensor) -> None:
-        """Add the energy of ``waves`` after what came before them, filtered."""
+    def _filter(self, signals: Tensor) -> None:
+        """Filter ``signals``, which continue earlier ones, and add their energy."""
         history = self._taps.numel() - 1
         if self._context is None:
-            self._context = waves.new_zeros(*waves.shape[:-1], history)
-        joined = torch.cat([self._context, waves], -1)
+            self._context = signals.new_zeros(*signals.shape[:-1], history)
+        joined = torch.cat([self._context, signals], -1)
         size = 1 << (joined.shape[-1] - 1).bit_length()
-        response = torch.fft.rfft(self._taps.to(waves.device), size)
+        response = torch.fft.rfft(self._taps.to(signals.device), size)
         filtered = torch.fft.irfft(torch.fft.rfft(joined, size) * response, size)
-        heard = filtered[..., history : joined.shape[-1]]
-        self._energy = self._energy + heard.square().sum(-1)
+        weighted = filtered[..., history : joined.shape[-1]]
+        self._energy = self._energy + weighted.square().sum(-1)
         self._context = joined[..., joined.shape[-1] - history :]
 
 

@@ -1,1 +1,1 @@
-"""What comes out of an evaluation: records, tables, a page."""
+"""Report an evaluation: records, tables, a page."""

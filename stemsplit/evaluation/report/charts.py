@@ -1,6 +1,6 @@
-"""Pictures of scores and sounds: curves as SVG that takes the page's colours, spectrograms as PNG.
+"""Draw scores as SVG in the colours of the page, and spectrograms as PNG.
 
-matplotlib draws them. It is imported late: only pages have pictures.
+matplotlib is imported when it is used: only pages have charts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Colours that are drawn, and what the page's style makes of them; `_tidy` puts these in.
+#: Placeholder colours, and the colours of the page that ``_tidy`` replaces them by.
 INK, FAINT, BAND, SHADE, STEM = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f"
 STYLE = {
     INK: "var(--ink)",
@@ -35,7 +35,7 @@ STYLE = {
 #: Width and height of a chart in CSS pixels, for wide and for narrow pages.
 WIDE, NARROW = (860, 150), (330, 140)
 FIELD_WIDTH = 350
-#: Marks on the time axis of a wide chart, and the seconds that may lie between two.
+#: Ticks on the time axis of a wide chart, at most, and possible distances between two, s.
 TICKS = 10
 CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600)
 #: Curves of BSS Eval: metric, name, dashes, width.
@@ -51,7 +51,7 @@ RANGE = 80.0
 LOWEST, HIGHEST = 40.0, 20_000.0
 PIXELS = (800, 192)
 SHADES = 64
-QUIETEST = -55.0  # dB: the colours of a silent stem do not show its rounding
+QUIETEST = -55.0  # dB, the least level of the brightest colour: hides the rounding of silence
 COLOURS = "magma"
 
 
@@ -60,12 +60,12 @@ def draw_frames(
     window: float,
     hop: float,
     limits: tuple[float, float],
-    part: tuple[float, float] | None = None,
+    part: tuple[float, float] | None,
 ) -> tuple[str, str]:
     """Return two SVGs, wide and narrow: BSS Eval of ``stem`` over the time of the song.
 
-    ``limits`` (dB) are those of the vertical axis, ``part`` the seconds to be shaded. Frames
-    without an answer are gaps.
+    ``limits`` (dB) are those of the vertical axis, ``part`` is the time to shade, in seconds.
+    Frames without an answer are gaps.
     """
     times = np.arange(stem.sdr.size) * hop + window / 2
     end = float(times[-1] + window / 2)
@@ -75,7 +75,7 @@ def draw_frames(
         if part is not None:
             axes.axvspan(*part, color=SHADE, linewidth=0)
         for metric, name, dashes, width in CURVES:
-            values = np.clip(getattr(stem, metric), *limits)  # ±∞ lie on the border
+            values = np.clip(getattr(stem, metric), *limits)  # ±∞ are drawn at the limits
             colour, layer = (STEM, 3) if metric == "sdr" else (FAINT, 2)
             mark = "o" if stem.sdr.size == 1 else None
             (line,) = axes.plot(
@@ -93,7 +93,7 @@ def draw_frames(
 
 
 def draw_field(rows: Mapping[str, tuple[float, Sequence[float]]]) -> str:
-    """Return an SVG: for each stem its own score among published ones, dB."""
+    """Return an SVG of our score of each stem among published ones, dB."""
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _new_chart((FIELD_WIDTH, 34 + 30 * len(rows)), 96)
@@ -110,7 +110,7 @@ def draw_field(rows: Mapping[str, tuple[float, Sequence[float]]]) -> str:
 
 
 def frame_limits(stems: Sequence[StemScores]) -> tuple[float, float]:
-    """Return limits (dB) for the curves of all ``stems``: what is found, by tens."""
+    """Return limits (dB) for the curves of all ``stems``: multiples of ten around the values."""
     curves = [getattr(stem, metric) for stem in stems for metric, *_ in CURVES]
     values = np.concatenate([np.zeros(0), *curves])
     values = values[np.isfinite(values)]
@@ -121,9 +121,9 @@ def frame_limits(stems: Sequence[StemScores]) -> tuple[float, float]:
 
 
 def draw_spectrograms(signals: Sequence[Block], sample_rate: int) -> tuple[list[bytes], float]:
-    """Return a PNG for each of ``signals`` (C, T), and the level (dB) of their brightest colour.
+    """Return a PNG of each of ``signals`` ``(C, T)``, and the level (dB) of the brightest colour.
 
-    That is one for all, by steps of 5; the darkest is `RANGE` below it.
+    All share that level, a multiple of 5; the darkest colour is ``RANGE`` below it.
     """
     found = [spectrogram(signal, sample_rate) for signal in signals]
     loudest = max(float(levels.max()) for levels in found)
@@ -135,8 +135,8 @@ def draw_spectrograms(signals: Sequence[Block], sample_rate: int) -> tuple[list[
 def spectrogram(signal: Block, sample_rate: int) -> NDArray[np.float64]:
     """Return ``(192, N)``, N ≤ 800: the level (dB, 0 is a full-scale sine) by frequency and time.
 
-    The first row is the lowest frequency, the spacing is logarithmic. The channels' mean power is
-    what counts, so that what is out of phase between them is seen as well.
+    The first row is the lowest frequency, the spacing is logarithmic. The power is averaged over
+    channels, so that signals of opposite phase do not cancel.
     """
     size = 1 << round(np.log2(WINDOW * sample_rate))
     columns, rows = PIXELS
@@ -156,12 +156,12 @@ def spectrogram(signal: Block, sample_rate: int) -> NDArray[np.float64]:
 
 
 def draw_scale() -> bytes:
-    """Return a PNG of one line: the colours of spectrograms, from the darkest to the brightest."""
+    """Return a PNG of one row: the colours of spectrograms, from the darkest to the brightest."""
     return _paint(np.arange(SHADES)[None])
 
 
 def frequency_marks(sample_rate: int) -> list[tuple[str, float]]:
-    """Return marks for the frequency axis of a spectrogram: a label, and its height (0 to 1)."""
+    """Return labels for the frequency axis of a spectrogram, with their height (0 to 1)."""
     highest = min(HIGHEST, sample_rate / 2)
     return [
         (f"{frequency // 1000}k" if frequency >= 1000 else str(frequency),
@@ -172,7 +172,7 @@ def frequency_marks(sample_rate: int) -> list[tuple[str, float]]:
 
 
 def _by_row(power: Frames, bins: NDArray[Any], edges: NDArray[Any], wanted: NDArray[Any]) -> Frames:
-    """Return the power in each row: the largest of the bins within it, else between its two."""
+    """Return the power of each row: the largest of the bins in it, else interpolated."""
     result = np.interp(wanted, bins, power)
     first, last = np.searchsorted(bins, edges[:-1]), np.searchsorted(bins, edges[1:])
     full = last > first + 1
@@ -181,7 +181,7 @@ def _by_row(power: Frames, bins: NDArray[Any], edges: NDArray[Any], wanted: NDAr
 
 
 def _paint(shades: NDArray[Any]) -> bytes:
-    """Return a PNG of ``shades`` (rows, columns), from 0 to `SHADES` - 1, in `COLOURS`."""
+    """Return a PNG of ``shades`` (rows, columns), from 0 to ``SHADES`` - 1, in ``COLOURS``."""
     from matplotlib import colormaps
     from PIL import Image
 
@@ -194,9 +194,9 @@ def _paint(shades: NDArray[Any]) -> bytes:
 
 
 def _new_chart(size: tuple[int, int], left: int) -> tuple[Figure, Axes]:
-    """Return an empty chart of ``size`` pixels with a margin at its ``left`` for what stands there.
+    """Return an empty chart of ``size`` pixels, with a margin at the ``left`` for its labels.
 
-    The margins are fixed: to have them found takes longer than all the rest.
+    The margins are fixed: computing them takes longer than everything else.
     """
     from matplotlib.figure import Figure
 
@@ -212,7 +212,7 @@ def _new_chart(size: tuple[int, int], left: int) -> tuple[Figure, Axes]:
 
 
 def time_ticks(seconds: float, most: int) -> list[int]:
-    """Return seconds to be marked from 0 to ``seconds``, as clocks count: ``most`` or one more."""
+    """Return the seconds to mark from 0 to ``seconds``, round on a clock: at most ``most`` + 1."""
     step = next((step for step in CLOCK_STEPS if seconds / step <= most), CLOCK_STEPS[-1])
     return list(range(0, int(seconds) + 1, step))
 
@@ -222,13 +222,13 @@ def _clock(second: int) -> str:
 
 
 def _tidy(figure: Figure) -> str:
-    """Return ``figure`` as SVG for use within a page: text as text, colours as the page's own."""
+    """Return ``figure`` as SVG to embed in the page: text stays text, colours are the page's."""
     import matplotlib
 
     data = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "stemsplit"}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # The page's fonts will show what matplotlib's own font does not have.
+        # The fonts of the page have glyphs that matplotlib's own font lacks.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.savefig(data, format="svg", transparent=True, metadata={"Date": None})
     svg = data.getvalue()

@@ -1,4 +1,4 @@
-"""What a person should know of a song besides its figures, in sentences."""
+"""Findings about a song that its figures alone do not show, in sentences."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from stemsplit.evaluation.report.records import median
 from stemsplit.evaluation.report.tables import decibel
-from stemsplit.evaluation.scores import SongScores, StemScores
+from stemsplit.evaluation.scores import SongScores, StemScores, median
 
-#: dB: bleed and artifacts that differ by less than a factor of two weigh the same.
+#: dB: bleed and artifacts that differ by less than a factor of two count as equal.
 ALIKE = 3.0
-#: How a figure is printed, with so many decimals.
+#: Prints a figure with a number of decimals.
 Show = Callable[[float, int], str]
 
 
 def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
-    """Yield what was done to make the files of ``song`` alike, and what is wrong or unsure."""
+    """Yield how the files of ``song`` were aligned, and which scores are wrong or uncertain."""
     yield from song.remarks
     if song.null_residual is not None:
         residual = show(song.null_residual, 1)
-        yield f"the mix less the sum of the stems: {residual} dB of the mix"
+        yield f"mix minus sum of the stems: {residual} dB relative to the mix"
     for stem in song.scores:
         for fault in describe_faults(stem, song.sample_rate):
             yield f"{stem.name}: {fault}"
@@ -32,26 +31,29 @@ def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
             unscored.setdefault(f"{silent} of {stem.sdr.size}", []).append(stem.name)
     for frames, names in unscored.items():
         stems = ", ".join(names)
-        yield f"{stems}: {frames} frames not scored, some stem or estimate is silent there"
+        yield f"{stems}: {frames} frames not scored, a reference or an estimate is silent there"
+    if song.bss_eval != "own":
+        yield f"SDR, ISR, SIR, SAR: computed by {song.bss_eval}"
     if song.unreproducible:
         metrics = ", ".join(metric.upper() for metric in song.unreproducible)
-        steps = "computed in museval's own steps"
-        end = steps if song.replicated else "museval differs there, and from itself"
-        yield f"{metrics}: rounding decides some frames, as the references have empty bands; {end}"
+        yield (
+            f"{metrics}: rounding decides some frames, because the references have empty bands; "
+            "museval's own values vary there too"
+        )
 
 
 def describe_faults(stem: StemScores, sample_rate: int) -> Iterator[str]:
-    """Yield what makes ``stem`` score badly however good it sounds."""
+    """Yield the faults of ``stem`` that lower its scores however good it sounds."""
     if stem.delay:
         late = "late" if stem.delay > 0 else "early"
         shift = 1000 * abs(stem.delay) / sample_rate
-        yield f"{abs(stem.delay)} samples ({shift:.1f} ms) too {late}, and left so"
+        yield f"{abs(stem.delay)} samples ({shift:.1f} ms) too {late}, not corrected"
     if stem.inverted:
-        yield "its polarity is flipped, and left so"
+        yield "inverted polarity, not corrected"
 
 
 def find_lowest(stem: StemScores, first: int = 0, last: int | None = None) -> int | None:
-    """Return the frame of the lowest SDR from ``first`` up to ``last`` (None: the end).
+    """Return the frame with the lowest SDR from ``first`` up to ``last`` (None: the end).
 
     None where fewer than two of these have one.
     """
@@ -63,9 +65,9 @@ def find_lowest(stem: StemScores, first: int = 0, last: int | None = None) -> in
 
 
 def describe_error(stem: StemScores, show: Show = decibel) -> str | None:
-    """Return what there is most of in the error of ``stem``; None where there is no telling.
+    """Return which error prevails in ``stem``; None where the scores do not show it.
 
-    A delay makes artifacts of everything, so that there is none then.
+    A delay turns everything into artifacts, so that they show nothing then.
     """
     bleed, artifacts = median(stem.sir), median(stem.sar)
     if stem.delay or not (math.isfinite(bleed) and math.isfinite(artifacts)):

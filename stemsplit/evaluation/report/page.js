@@ -1,17 +1,17 @@
 "use strict";
-// One player for each song that can be heard. All stems, in all versions, run together from one
-// clock, and what is not chosen is turned down: so switching never moves the position.
+// One player for each song that can be played. All stems, in all versions, play in step on one
+// clock, and those that are not chosen are muted, so that switching never moves the position.
 
-const FADE = 0.005; // s: gains glide, or they would click
-const AHEAD = 0.05; // s: all sources are started a little later, so that none is late
-const STEP = 2; // s: what an arrow key moves
+const FADE = 0.005; // s, of changes of gain, which would click otherwise
+const AHEAD = 0.05; // s from scheduling all sources to their common start
+const STEP = 2; // s that an arrow key moves
 
 class Player {
   constructor(article) {
     this.article = article;
     this.length = Number(article.dataset.length);
-    this.offset = 0; // s: where it stands while it does not play
-    this.started = null; // time of the context at which position 0 would have been; null: paused
+    this.offset = 0; // s, the position while it does not play
+    this.started = null; // time of the context at which position 0 was due; null: paused
     this.context = null;
     this.sources = [];
     this.frame = 0;
@@ -163,7 +163,7 @@ class Player {
     await this.play();
   }
 
-  /* Brings gains and controls to what is chosen. */
+  /* Set gains and controls according to the choices. */
   update() {
     const anySolo = this.stems.some((stem) => stem.solo);
     for (const stem of this.stems) {
@@ -188,7 +188,7 @@ class Player {
     this.find(".play").setAttribute("aria-label", this.playing ? "Pause" : "Play");
   }
 
-  /* Shows the position, and goes on doing so while it plays. */
+  /* Show the position, repeatedly while playing. */
   draw() {
     if (this.playing && this.position >= this.length) {
       this.stop();
@@ -216,24 +216,24 @@ class Player {
 
 const players = [];
 let active = null;
-for (const article of document.querySelectorAll("article.heard")) players.push(new Player(article));
+for (const article of document.querySelectorAll("article.playable")) players.push(new Player(article));
 active = players[0] || null;
 
 document.addEventListener("keydown", (event) => {
   if (!active || event.ctrlKey || event.metaKey || event.altKey) return;
   const target = event.target;
-  const article = target.closest("article.heard");
+  const article = target.closest("article.playable");
   if (article) active = players.find((player) => player.article === article);
   const stem = active.stems.find((one) => one.element.contains(target));
   const versions = ["reference", "estimate", "error"];
   if (event.key === " ") {
-    // Buttons, links and summaries do with the space bar what they always do.
+    // Buttons, links and summaries keep their own use of the space bar.
     if (target.closest("button, summary, a")) return;
     active.toggle();
   } else if (versions[Number(event.key) - 1]) {
     active.choose(versions[Number(event.key) - 1], stem);
   } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-    // Within a group of choices the arrows choose, in a table they scroll.
+    // In a group of choices the arrow keys choose, in a table they scroll.
     if (target.closest(".switch, .scroll")) return;
     active.seek(active.position + (event.key === "ArrowLeft" ? -STEP : STEP));
   } else if (stem && (event.key === "s" || event.key === "m")) {

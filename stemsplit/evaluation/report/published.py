@@ -1,4 +1,4 @@
-"""What others have published on MUSDB18: of checkpoints, as the registry has it, and of papers."""
+"""Scores on MUSDB18 that others have published: of checkpoints in the registry, and in papers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Published:
 
 
 def published_scores(metric: Metric) -> list[Published]:
-    """Return what is published in ``metric``: first the registry's models, then those of papers.
+    """Return scores published in ``metric``: first of the registry's models, then those of papers.
 
     Raises ``UsageError`` when the file that ``$STEMSPLIT_REGISTRY`` names is missing or wrong.
     """

@@ -1,7 +1,7 @@
-"""Scores as JSON: this program's own records, which can be read back, and those of museval.
+"""Convert scores to JSON: our own records, which can be read back, and those of museval.
 
-JSON knows no NaN and no infinity. In this program's records NaN, which is "no answer", is ``null``,
-and ±∞ are the strings ``"inf"`` and ``"-inf"``; all other figures are numbers.
+JSON has no NaN and no infinity. In our records NaN, "no answer", is ``null``, and ±∞ are the
+strings ``"inf"`` and ``"-inf"``; all other figures are numbers.
 """
 
 from __future__ import annotations
@@ -13,24 +13,31 @@ from typing import Any
 
 import numpy as np
 
-from stemsplit.evaluation.scores import Audio, Frames, SongScores, StemMeasures, StemScores
+from stemsplit.data.stems import StemFiles
+from stemsplit.evaluation.scores import (
+    BSS_EVAL,
+    WHOLE_STEM,
+    Frames,
+    SongScores,
+    StemMeasures,
+    StemScores,
+    median,
+)
 from stemsplit.options import WHOLE, Excerpt
 
-SCHEMA = 2  # of the records; grows by one when a field changes its meaning or goes
-#: The version of museval whose records `to_museval` writes, and whose numbers these are.
+SCHEMA = 2  # of the records; increases when a field changes its meaning or is removed
+#: The version of museval whose format and definitions ``to_museval`` follows.
 MUSEVAL_VERSION = "0.4.1"
-#: Decimals that museval keeps.
+#: Decimals of museval.
 MUSEVAL_DECIMALS = 5
-BSS_EVAL = ("sdr", "isr", "sir", "sar")
-WHOLE_STEM = ("global_sdr", "si_sdr", "si_sir", "si_sar", "log_wmse", "l1", "mrstft")
 MEASURED = ("loudness", "peak", "true_peak", "above_11_khz", "above_16_khz", "joins")
 
 
 def to_json(song: SongScores) -> dict[str, Any]:
-    """Return ``song`` as one object of strictly valid JSON; `from_json` is its inverse.
+    """Return ``song`` as one object of strictly valid JSON; ``from_json`` is its inverse.
 
-    ``schema`` is `SCHEMA`. Frames of BSS Eval are lists under ``frames`` of a stem, and their
-    medians stand under ``median`` for whoever needs no more (they are not read back).
+    ``schema`` is ``SCHEMA``. ``frames`` of a stem has lists of BSS Eval, ``median`` their medians
+    (which are not read back).
     """
     return {
         "schema": SCHEMA,
@@ -44,7 +51,9 @@ def to_json(song: SongScores) -> dict[str, Any]:
         "measures": [_measures_record(measures) for measures in song.measures],
         "null_residual": None if song.null_residual is None else _figure(song.null_residual),
         "unreproducible": list(song.unreproducible),
-        "replicated": song.replicated,
+        # Earlier versions could repeat the rounding of museval; this was true then.
+        "replicated": False,
+        "bss_eval": song.bss_eval,
         "remarks": list(song.remarks),
         "estimates": {name: _audio_record(audio) for name, audio in song.estimates.items()},
         "references": {name: _audio_record(audio) for name, audio in song.references.items()},
@@ -54,9 +63,9 @@ def to_json(song: SongScores) -> dict[str, Any]:
 
 
 def from_json(record: Mapping[str, Any]) -> SongScores:
-    """Return the scores that `to_json` made ``record`` of.
+    """Return the scores in ``record``, which ``to_json`` has made.
 
-    Raises ``ValueError`` for a record of another schema, or one that is none.
+    Raises ``ValueError`` for a record of another schema, or an invalid one.
     """
     if record.get("schema") != SCHEMA:
         raise ValueError(f"schema {record.get('schema')} is not {SCHEMA}")
@@ -73,7 +82,7 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
             measures=tuple(_read_measures(stem) for stem in record["measures"]),
             null_residual=None if residual is None else float(residual),
             unreproducible=tuple(record["unreproducible"]),
-            replicated=record["replicated"],
+            bss_eval=record.get("bss_eval", "own"),  # earlier versions knew no other
             remarks=tuple(record["remarks"]),
             estimates={name: _read_audio(audio) for name, audio in record["estimates"].items()},
             references={name: _read_audio(audio) for name, audio in record["references"].items()},
@@ -81,15 +90,15 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
             settings=record["settings"],
         )
     except (KeyError, TypeError, AttributeError) as exc:
-        raise ValueError(f"no record of a song's scores: {exc!r}") from exc
+        raise ValueError(f"invalid record of scores: {exc!r}") from exc
 
 
 def to_museval(song: SongScores) -> dict[str, Any]:
-    """Return ``song`` as museval's ``TrackStore`` writes it, for ``json.dumps`` as it is.
+    """Return ``song`` as museval's ``TrackStore`` writes it, ready for ``json.dumps``.
 
-    Values have five decimals. NaN and ±∞ are both NaN there, written ``NaN``, which is Python's
-    JSON and not the standard's. museval finds such files as ``FOLDER/test/SONG.json`` and takes
-    the name of the song from that of the file.
+    Values have five decimals. NaN and ±∞ are both written ``NaN``, which Python's JSON allows and
+    the standard does not. museval looks for ``FOLDER/test/SONG.json``, and takes the name of the
+    song from that of the file.
     """
     return {
         "targets": [
@@ -113,12 +122,6 @@ def to_museval(song: SongScores) -> dict[str, Any]:
         ],
         "museval_version": MUSEVAL_VERSION,
     }
-
-
-def median(frames: Frames) -> float:
-    """Return the median of ``frames`` ``(N,)`` without those that are NaN; NaN if none is left."""
-    answered = frames[~np.isnan(frames)]
-    return float(np.median(answered)) if answered.size else math.nan
 
 
 def _scores_record(stem: StemScores) -> dict[str, Any]:
@@ -160,7 +163,7 @@ def _read_measures(record: Mapping[str, Any]) -> StemMeasures:
     )
 
 
-def _audio_record(audio: Audio) -> dict[str, Any]:
+def _audio_record(audio: StemFiles) -> dict[str, Any]:
     record = {
         "paths": [str(path) for path in audio.paths],
         "streams": list(audio.streams),
@@ -171,9 +174,9 @@ def _audio_record(audio: Audio) -> dict[str, Any]:
     return {**record, "start": audio.excerpt.start, "end": audio.excerpt.end}
 
 
-def _read_audio(record: Mapping[str, Any]) -> Audio:
+def _read_audio(record: Mapping[str, Any]) -> StemFiles:
     paths = tuple(Path(path) for path in record["paths"])
-    return Audio(
+    return StemFiles(
         paths=paths,
         streams=tuple(record["streams"]),
         missing=tuple(record["missing"]),
@@ -201,7 +204,7 @@ def _museval_figure(value: float) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` made of what JSON knows; what it does not know becomes its text."""
+    """Return ``value`` with types that JSON has; others become text."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

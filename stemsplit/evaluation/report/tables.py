@@ -1,4 +1,4 @@
-"""Scores of many songs: what they come to, as CSV, and as a row of Markdown."""
+"""Summarise the scores of many songs, as CSV and as a row of Markdown."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stemsplit.errors import printable
-from stemsplit.evaluation.report.records import BSS_EVAL, WHOLE_STEM, median
-from stemsplit.evaluation.scores import Frames, SongScores
+from stemsplit.evaluation.scores import BSS_EVAL, WHOLE_STEM, Frames, SongScores, median
 
 #: Columns of the CSV, one line for each stem of each song.
 COLUMNS = (
@@ -23,12 +22,12 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemSummary:
-    """What one stem comes to over ``songs`` songs that have it.
+    """The scores of one stem over the ``songs`` songs that have it.
 
-    ``values`` are, by metric: of ``sdr``, ``isr``, ``sir``, ``sar`` the median over songs of the
-    median over frames, as museval and the field report them; of every other one the mean over
-    songs. ``unanswered`` counts, by metric, the songs whose value is NaN, which are left out; a
-    metric that no song answers is NaN. ``silent_frames`` of ``frames`` have no BSS Eval.
+    ``values`` by metric: for ``sdr``, ``isr``, ``sir``, ``sar`` the median over songs of the median
+    over frames, as museval and papers report them; for all others the mean over songs.
+    ``unanswered`` counts by metric the songs whose value is NaN, which are left out; a metric
+    without any value is NaN. ``silent_frames`` of ``frames`` have no BSS Eval.
     """
 
     name: str
@@ -49,7 +48,7 @@ def summarise(songs: Sequence[SongScores]) -> list[StemSummary]:
 
 
 def song_values(song: SongScores) -> list[StemSummary]:
-    """Return what each stem of one song comes to: medians over frames, and the global figures."""
+    """Return a summary for each stem of one song: medians over frames, and the other figures."""
     found = []
     for stem in song.scores:
         values = {metric: median(getattr(stem, metric)) for metric in BSS_EVAL}
@@ -68,16 +67,16 @@ def song_values(song: SongScores) -> list[StemSummary]:
 
 
 def average(summaries: Iterable[StemSummary], metric: str) -> float:
-    """Return the mean of ``metric`` over stems, the field's "avg"; NaN if a stem has no answer."""
+    """Return the mean of ``metric`` over stems; NaN if a stem has no answer."""
     values = [stem.values[metric] for stem in summaries]
     return sum(values) / len(values) if values else math.nan
 
 
 def to_csv(songs: Sequence[SongScores]) -> str:
-    """Return a table with `COLUMNS`: one line for each stem of each song, after a line of names.
+    """Return a table with ``COLUMNS``: a header, then one line for each stem of each song.
 
-    Names are on one line. BSS Eval is the median over frames. NaN is an empty field, ±∞ are
-    ``inf`` and ``-inf``; metrics that rounding decides are named with spaces between.
+    Line breaks in names are escaped. BSS Eval is the median over frames. NaN is an empty field, ±∞
+    are ``inf`` and ``-inf``; metrics that rounding decides are separated by spaces.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -94,10 +93,10 @@ def to_csv(songs: Sequence[SongScores]) -> str:
 
 
 def to_markdown(songs: Sequence[SongScores], label: str) -> str:
-    """Return a Markdown table of one row, ``label``, to paste into a table of models.
+    """Return a Markdown table with one row, ``label``, to paste into a table of models.
 
-    For each stem: SDR of BSS Eval (median of medians, dB), then global SDR (mean, dB); after the
-    stems their averages. A "-" is "no answer".
+    SDR of BSS Eval (median of medians, dB) of each stem and their average, then global SDR (mean,
+    dB) likewise. A "-" is "no answer".
     """
     summaries = summarise(songs)
     names = [*(stem.name for stem in summaries), "average"]
@@ -112,7 +111,7 @@ def to_markdown(songs: Sequence[SongScores], label: str) -> str:
 
 
 def decibel(value: float, decimals: int = 2) -> str:
-    """Return ``value`` for a table in ASCII: "-3.10", "inf", or "-", no answer, for NaN."""
+    """Return ``value`` in ASCII: "-3.10", "inf", or "-" for NaN."""
     if math.isnan(value):
         return "-"
     text = f"{value:.{decimals}f}"
@@ -142,5 +141,5 @@ def _combine(name: str, stems: Sequence[StemSummary]) -> StemSummary:
 def _mean(values: Frames) -> float:
     answered = values[~np.isnan(values)]
     if not answered.size or (np.inf in answered and -np.inf in answered):
-        return math.nan  # both infinities together have no mean either
+        return math.nan  # both infinities together have no mean
     return float(answered.mean())

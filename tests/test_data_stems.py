@@ -1,13 +1,12 @@
-"""Finding stems: by name, in the layouts of data sets, as parts and as rests of a song."""
+"""Stems by name, in the layouts of data sets, and as sums of parts or of all other stems."""
 
 from pathlib import Path
 
 import pytest
 from audio_files import noise, store, store_stem_file
 
-from stemsplit.data.references import MAP, find_stems
+from stemsplit.data.stems import MAP, StemFiles, find_stems
 from stemsplit.errors import ExitCode, InputError, UsageError
-from stemsplit.evaluation.scores import Audio
 
 FOUR = ("vocals", "drums", "bass", "other")
 REAL = Path(__file__).parent.parent / ".." / "shared" / "stems"
@@ -15,7 +14,7 @@ REAL = Path(__file__).parent.parent / ".." / "shared" / "stems"
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a maker of a folder with files of the given names; their content is not looked at."""
+    """Return a function that makes a folder of files with the given names and no real content."""
 
     def make(*names):
         place = tmp_path / "My Song"
@@ -35,7 +34,7 @@ def test_a_folder_of_musdb18_hq(folder):
     place = folder("mixture.wav", *(f"{name}.wav" for name in FOUR))
     found = find_stems(place, FOUR)
     assert names_of(found) == {name: [f"{name}.wav"] for name in FOUR}
-    assert found.mixture == Audio(paths=(place / "mixture.wav",))
+    assert found.mixture == StemFiles(paths=(place / "mixture.wav",))
     assert found.remarks == ()
 
 
@@ -85,18 +84,18 @@ def test_a_name_that_is_only_the_stem_goes_before_one_that_ends_with_it(folder):
 
 def test_two_files_for_one_stem_are_an_error_that_names_both(folder):
     place = folder("vocals.flac", "vocals.wav", "drums.wav")
-    with pytest.raises(InputError, match=r"vocals\.flac and vocals\.wav could both be the vocals"):
+    with pytest.raises(InputError, match=r"vocals\.flac and vocals\.wav both match the stem"):
         find_stems(place, ["vocals"])
     assert names_of(find_stems(place, ["drums"])) == {"drums": ["drums.wav"]}
     chosen = find_stems(place, ["vocals"], mapping={"vocals": "vocals.wav"})
     assert names_of(chosen) == {"vocals": ["vocals.wav"]}
 
 
-def test_parts_are_summed_and_it_is_said(folder):
+def test_parts_are_summed_with_a_remark(folder):
     place = folder("vocals_lead.opus", "vocals_backing.opus", "drums.opus")
     found = find_stems(place, ["vocals", "drums"])
     assert names_of(found)["vocals"] == ["vocals_backing.opus", "vocals_lead.opus"]
-    assert found.remarks == ("vocals: the sum of vocals_backing.opus + vocals_lead.opus",)
+    assert found.remarks == ("vocals: sum of vocals_backing.opus + vocals_lead.opus",)
 
 
 def test_parts_beside_the_whole_are_not_summed_again(folder):
@@ -111,7 +110,7 @@ def test_the_rest_is_summed(folder, name):
     found = find_stems(place, ["vocals", name])
     assert names_of(found)[name] == ["drums.wav", "bass.wav", "other.wav"]
     assert found.stems[name].missing == ()
-    remark = f"{name}: the sum of all but vocals: drums.wav + bass.wav + other.wav"
+    remark = f"{name}: sum of all stems but vocals: drums.wav + bass.wav + other.wav"
     assert found.remarks == (remark,)
 
 
@@ -119,16 +118,16 @@ def test_the_rest_is_what_a_file_is_named_for(folder):
     place = folder("accompaniment.wav", "vocals.wav", "drums.wav")
     found = find_stems(place, ["no_vocals"])
     assert names_of(found) == {"no_vocals": ["accompaniment.wav"]}
-    assert found.remarks == ("no_vocals: accompaniment.wav stands for it",)
+    assert found.remarks == ("no_vocals: taken from accompaniment.wav",)
 
 
-def test_a_rest_says_what_it_is_without_and_what_nobody_knows(folder):
+def test_a_sum_of_the_rest_reports_missing_stems_and_unknown_files(folder):
     place = folder("vocals.wav", "drums.wav", "other.wav", "spare take.wav", "drums_close.wav")
     found = find_stems(place, ["vocals", "instrumental"])
     assert found.stems["instrumental"].missing == ("bass",)
     assert names_of(found)["instrumental"] == ["drums.wav", "other.wav"]
     assert found.remarks[0].endswith(
-        "drums.wav + other.wav; there is no bass; not known as a stem and left out: spare take.wav"
+        "drums.wav + other.wav; missing: bass; not recognised as stems, left out: spare take.wav"
     )
 
 
@@ -136,18 +135,18 @@ def test_other_is_all_that_the_model_does_not_name(folder):
     place = folder(*(f"{stem}.wav" for stem in (*FOUR, "piano")))
     two = find_stems(place, ["vocals", "other"])
     assert names_of(two)["other"] == ["drums.wav", "bass.wav", "other.wav", "piano.wav"]
-    assert two.remarks[0].startswith("other: the sum of all but vocals: drums.wav + bass.wav")
+    assert two.remarks[0].startswith("other: sum of all stems but vocals: drums.wav + bass.wav")
     four = find_stems(place, ["vocals", "other"], sources=FOUR)
     assert names_of(four)["other"] == ["other.wav", "piano.wav"]
     assert find_stems(place, ["vocals", "other"], sources=[*FOUR, "piano"]).remarks == ()
     assert names_of(find_stems(place, ["other"])) == {"other": ["other.wav"]}
 
 
-def test_a_stem_without_a_file_is_left_out_and_it_is_said(folder):
+def test_a_stem_without_a_file_is_left_out_with_a_remark(folder):
     place = folder("vocals.wav", "drums.wav")
     found = find_stems(place, FOUR)
     assert list(found.stems) == ["vocals", "drums"]
-    assert found.remarks[0] == f"bass: there is no file for it in {place}, left out"
+    assert found.remarks[0] == f"bass: no file in {place}, left out"
 
 
 def test_a_mapping_names_files(folder):
@@ -158,16 +157,16 @@ def test_a_mapping_names_files(folder):
         "vocals": ["Gesang.flac"],
         "instrumental": ["drums.wav", "bassline.wav"],
     }
-    assert found.mixture == Audio(paths=(place / "full.wav",))
+    assert found.mixture == StemFiles(paths=(place / "full.wav",))
 
 
-def test_a_mapping_that_fits_nothing_or_nobody(folder):
+def test_mappings_without_a_file_or_of_an_unknown_stem(folder):
     place = folder("bassline.wav", "a1.wav", "a2.wav")
-    with pytest.raises(InputError, match=r"no file is called 'b\.wav', which should be the bass"):
+    with pytest.raises(InputError, match=r"no file matches 'b\.wav', which is mapped to bass"):
         find_stems(place, ["bass"], mapping={"bass": "b.wav"})
-    with pytest.raises(InputError, match=r"a1\.wav and a2\.wav could both be the bass"):
+    with pytest.raises(InputError, match=r"a1\.wav and a2\.wav both match the stem bass"):
         find_stems(place, ["bass"], mapping={"bass": "a?.wav"})
-    with pytest.raises(UsageError, match="no stem is called 'bas'"):
+    with pytest.raises(UsageError, match="mapped to the unknown stem 'bas'"):
         find_stems(place, ["bass"], mapping={"bas": "bassline.wav"})
     own = find_stems(place, ["bas"], mapping={"bas": "bassline.wav"})
     assert names_of(own) == {"bas": ["bassline.wav"]}
@@ -185,7 +184,7 @@ def test_what_cannot_be_found(folder, tmp_path):
     (place / "song.wav").write_bytes(b"x")
     with pytest.raises(InputError, match="holds none of the stems vocals, drums") as raised:
         find_stems(place, FOUR)
-    assert raised.value.hint == f"there is song.wav; {MAP}"
+    assert raised.value.hint == f"files found: song.wav; {MAP}"
 
 
 def test_a_file_of_five_streams(tmp_path):
@@ -195,9 +194,9 @@ def test_a_file_of_five_streams(tmp_path):
     streams = {name: audio.streams for name, audio in found.stems.items()}
     assert streams.pop("no_vocals") == (1, 2, 3)
     assert streams == {"vocals": (4,), "drums": (1,), "bass": (2,), "other": (3,)}
-    assert found.mixture == Audio(paths=(path,))
+    assert found.mixture == StemFiles(paths=(path,))
     assert str(found.stems["vocals"]) == "song.stem.mp4 (stream 5)"
-    with pytest.raises(UsageError, match="no names that could be mapped"):
+    with pytest.raises(UsageError, match="a mapping needs a folder of files"):
         find_stems(path, FOUR, mapping={"bass": "x.wav"})
 
 

@@ -1,0 +1,81 @@
+"""Scores as tables on a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from song_scores import NAN, song_scores, stem_measures, stem_scores
+
+from stemsplit.cli.scoreboard import show_song, show_summary
+
+INF = math.inf
+
+
+def words(line: str) -> list[str]:
+    return line.split()
+
+
+def test_the_table_of_a_song_has_all_figures_in_80_columns() -> None:
+    song = song_scores(
+        stem_scores("vocals", delay=44, si_sdr=-INF),
+        stem_scores("a stem of many words", (-100.5,), inverted=True),
+        measures=(stem_measures("vocals", overlap={"x": 0.25, "y": 0.5}, correlation={"y": -0.5}),),
+        null_residual=-41.25,
+        unreproducible=("sir", "sar"),
+        remarks=("references are at 48000 Hz, estimates at 44100 Hz: resampled to 44100 Hz " * 2,),
+    )
+    shown = show_song(song)
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    vocals = next(line for line in lines if line.startswith("vocals"))
+    assert vocals.split()[1:] == words("2.50 3.50 4.50 5.50 9.25 -inf 14.00 9.75 12.50")
+    other = next(line for line in lines if line.startswith("a stem of m..."))
+    assert other.split()[4:8] == words("-100.50 -99.50 -98.50 -97.50")
+    measured = [line for line in lines if line.startswith("vocals")][1]
+    assert measured.split()[1:] == words("-18.1 -1.5 -1.2 -31.2 -inf 1.5 0 -0.50 0.50 y")
+    assert "* vocals: 44 samples (1.0 ms) too late, not corrected" in lines
+    assert "* vocals: 1 of 4 frames not scored, a reference or an estimate is silent there" in lines
+    assert "* a stem of many words: inverted polarity, not corrected" in lines
+    assert "* mix minus sum of the stems: -41.2 dB relative to the mix" in lines
+    marked = "* SIR, SAR: rounding decides some frames, because the references have empty bands;"
+    assert f"{marked} museval's own values vary there too" in " ".join(lines)
+    assert "rounding" not in show_song(dataclasses.replace(song, unreproducible=()))
+    assert "computed by" not in shown
+    by_museval = dataclasses.replace(song, bss_eval="museval 0.4.1")
+    assert "* SDR, ISR, SIR, SAR: computed by museval 0.4.1" in show_song(by_museval).splitlines()
+    assert "* references are at 48000 Hz" in shown
+    assert shown.isascii()
+
+
+def test_names_are_text_on_the_terminal() -> None:
+    song = song_scores(stem_scores("[red]x[/]\x1b[31m"), song="[bold]\x1b]0;title\x07")
+    shown = show_song(song, colour=False)
+    assert "\x1b" not in shown and "\x07" not in shown
+    assert shown.startswith("[bold]\\x1b]0;title\\x07\n") and "[red]x[/]" in shown
+
+
+def test_colour_is_there_when_asked_for() -> None:
+    song = song_scores(stem_scores("vocals"))
+    assert "\x1b[1m" in show_song(song, colour=True)
+    assert "\x1b" not in show_song(song)
+
+
+def test_without_references_there_are_measures_alone() -> None:
+    shown = show_song(song_scores(measures=(stem_measures("vocals"),)))
+    assert "LUFS" in shown and "SDR" not in shown and "SIR" not in shown
+
+
+def test_the_summary_says_what_is_missing() -> None:
+    songs = [
+        song_scores(stem_scores("vocals", (4,), global_sdr=1.0), song="a"),
+        song_scores(stem_scores("vocals", (NAN,), global_sdr=2.0), song="b"),
+    ]
+    shown = show_summary(songs)
+    assert shown.startswith("2 songs\n")
+    vocals = next(line for line in shown.splitlines() if line.startswith("vocals"))
+    assert vocals.split()[1:6] == ["4.00", "5.00", "6.00", "7.00", "1.50"]
+    assert "no answer in 2 songs: sdr of 1, isr of 1, sir of 1, sar of 1" in " ".join(
+        shown.split()
+    ).replace("* ", "")
+    assert show_summary([]) == "0 songs"

@@ -1,0 +1,57 @@
+"""All scalar metrics at once, by blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stemsplit.evaluation import (
+    ScalarScores,
+    global_sdr,
+    l1,
+    log_wmse,
+    mrstft,
+    si_sar,
+    si_sdr,
+    si_sir,
+)
+
+METRICS = (global_sdr, si_sdr, si_sir, si_sar, log_wmse, l1, mrstft)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+@settings(max_examples=6, deadline=None)
+@given(frames=st.integers(1, 9_000), blocks=st.integers(300, 3_000))
+def test_blocks_give_what_the_whole_gives(frames: int, blocks: int) -> None:
+    references = noise(2, 2, frames)
+    estimates = 0.8 * references + 0.1 * references[::-1] + 0.1 * noise(2, 2, frames, seed=1)
+    scores = ScalarScores(44_100)
+    for start in range(0, frames, blocks):
+        piece = slice(start, start + blocks)
+        scores.add(references[..., piece], estimates[..., piece])
+    found = scores.result()
+    for score in METRICS:
+        np.testing.assert_allclose(
+            getattr(found, score.__name__), score(references, estimates), rtol=1e-6
+        )
+
+
+def test_the_stft_distance_in_single_precision() -> None:
+    """`ScalarScores` uses float32 where `mrstft` uses float64, with nearly the same result."""
+    references = noise(2, 2, 30_000) * np.array([0.3, 1e-5])[:, None, None]
+    estimates = 0.9 * references + 0.05 * references[::-1]
+    scores = ScalarScores()
+    scores.add(references, estimates)
+    found, wanted = scores.result().mrstft, mrstft(references, estimates)
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert list(found) != list(np.asarray(wanted))
+
+
+def test_without_audio_there_is_no_result() -> None:
+    with pytest.raises(ValueError, match="there is no audio"):
+        ScalarScores().result()

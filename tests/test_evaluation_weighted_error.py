@@ -1,0 +1,72 @@
+"""log-WMSE against closed forms and its own package."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import museval_package
+import numpy as np
+import pytest
+import torch
+
+from stemsplit.evaluation import (
+    log_wmse,
+)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def test_log_wmse_of_silence_and_of_known_errors() -> None:
+    stems = np.stack([noise(2, 44_100), np.zeros((2, 44_100))])
+    perfect = -4 * math.log(1e-8)
+    assert log_wmse(stems, stems) == pytest.approx(perfect)
+    leaking = stems.copy()
+    leaking[1] = 0.1 * stems[0]
+    found = log_wmse(stems, leaking)
+    assert found[0] == pytest.approx(perfect)
+    assert found[1] == pytest.approx(-4 * math.log(0.01 + 1e-8))
+    # Of the mixture only its loudness counts, and a silent one counts as very quiet.
+    assert log_wmse(stems, leaking, mixture=2 * stems[0])[1] == pytest.approx(
+        -4 * math.log(0.0025 + 1e-8)
+    )
+    assert log_wmse(stems * 0, stems * 0)[0] == pytest.approx(perfect)
+    assert log_wmse(stems * 0, stems)[0] < -100
+
+
+@pytest.mark.parametrize("sample_rate", [16_000, 44_100, 48_000, 96_000])
+def test_errors_are_weighted_by_the_sensitivity_of_hearing(sample_rate: int) -> None:
+    times = np.arange(sample_rate) / sample_rate
+    mixture = np.sin(2 * np.pi * 1_000 * times)[None]
+    for hertz, level in ((50, -15.33), (200, -0.11), (3_150, 4.23), (5_000, 3.51)):
+        error = 0.01 * np.sin(2 * np.pi * hertz * times)[None, None]
+        found = log_wmse(0 * error, error, sample_rate, mixture=mixture)[0]
+        expected = 1e-4 * 10 ** ((level - 1.49) / 10)
+        assert found == pytest.approx(-4 * math.log(expected + 1e-8), abs=0.2)
+
+
+def test_the_mixture_must_fit() -> None:
+    with pytest.raises(ValueError, match=r"mixture \(1, 50\) does not fit stems \(2, 2, 50\)"):
+        log_wmse(np.ones((2, 2, 50)), np.ones((2, 2, 50)), mixture=np.ones((1, 50)))
+
+
+@pytest.fixture(scope="module")
+def oracles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return museval_package.install(tmp_path_factory.mktemp("oracles"))
+
+
+@pytest.mark.network
+@pytest.mark.filterwarnings("ignore")
+def test_the_package_gives_the_same(oracles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(oracles))
+    from torch_log_wmse import LogWMSE
+
+    stems = noise(2, 2, 44_100).cumsum(-1) * 0.01 + 0.1 * noise(2, 2, 44_100, seed=1)
+    guess = 0.9 * stems + 0.02 * noise(2, 2, 44_100, seed=2)
+    truth, estimate = torch.from_numpy(stems), torch.from_numpy(guess)
+    theirs = LogWMSE().per_stem(
+        truth.sum(0)[None], estimate.swapaxes(0, 1)[None], truth.swapaxes(0, 1)[None]
+    )
+    np.testing.assert_allclose(log_wmse(stems, guess), theirs[0].mean(0), atol=0.02)
