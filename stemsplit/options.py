@@ -287,7 +287,7 @@ class SplitOptions:
     def of(cls, options: Mapping[str, Any]) -> Self:
         """Return the options of these names, those of the dataclasses inside among them.
 
-        Sequences become tuples, paths ``Path``. Raises ``TypeError`` for an unknown name.
+        Sequences become tuples, and paths ``Path``. Raises ``TypeError`` for an unknown name.
         """
         if unknown := options.keys() - names_of(cls):
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
@@ -310,7 +310,7 @@ def _collect(cls: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _as_declared(value: Any, hint: Any) -> Any:
-    if isinstance(value, list) and _is_tuple(hint):
+    if _is_tuple(hint) and value is not None and not isinstance(value, str):
         return tuple(value)
     return Path(value) if hint is Path else value
 

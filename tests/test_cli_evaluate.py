@@ -18,8 +18,8 @@ import soundfile
 from audio_files import store
 from command import TINY, Result, files_below, run
 
-from stemsplit.batch import folders
-from stemsplit.evaluation.options import BssEvalOptions
+from stemsplit.batch import stem_folders
+from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds
 from stemsplit.evaluation.sounds import Sounds
@@ -341,7 +341,7 @@ def test_what_nobody_has_foreseen_loses_no_scores(
             raise cause
         return score_sounds(sounds, options)
 
-    monkeypatch.setattr(folders, "score_sounds", fail_in_one)
+    monkeypatch.setattr(stem_folders, "score_sounds", fail_in_one)
     result = run("evaluate", "est", "ref", "--json", "--csv", "scores.csv", cwd=tmp_path)
     assert result.code == 6
     assert f"stemsplit: error: {words}" in result.stderr

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -191,78 +189,6 @@ def test_two_songs_for_one_file_are_refused_before_any_work(song: Path, tmp_path
     assert result.code == 2
     assert "would both write separated/all/drums.wav" in result.stderr
     assert not (tmp_path / "separated").exists()
-
-
-def test_songs_of_one_name_are_told_apart_by_their_folders(song: Path, tmp_path: Path) -> None:
-    for name in ("a/01.wav", "b/01.wav", "c/01.wav", "c/01.flac", "c/02.wav"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(song, tmp_path / name)
-    names = [str(path) for path in sorted(tmp_path.glob("?/0*"))]
-    result = run(*names, "--stems", "vocals", cwd=tmp_path)
-    assert (result.code, result.lines) == (
-        0,
-        [f"separated/{name}/vocals.wav" for name in ("a/01", "b/01", "01.flac", "c/01", "02")],
-    )
-
-
-def test_names_that_differ_in_nothing_but_what_is_refused_are_told_apart(
-    song: Path, tmp_path: Path
-) -> None:
-    """Not one of them may stop the others; and which is which does not depend on its folder."""
-    names = [
-        "what*.wav",
-        "what?.wav",
-        "a\tb.wav",
-        "a\nb.wav",
-        *(f"{'l' * 250}{c}.wav" for c in "xy"),
-    ]
-    for folder in ("here", "there"):
-        (tmp_path / folder / "songs/below").mkdir(parents=True)
-        for name in names:
-            shutil.copy(song, tmp_path / folder / "songs/below" / name)
-        result = run("songs", "--stems", "vocals", cwd=tmp_path / folder)
-        assert (result.code, len(set(result.lines))) == (0, 6)
-        again = run("songs", "--stems", "vocals", "--json", cwd=tmp_path / folder)
-        assert [record["status"] for record in again.records] == ["skipped"] * 6
-    made = [files_below(tmp_path / folder / "separated") for folder in ("here", "there")]
-    assert made[0] == made[1]
-    assert [re.sub("[0-9a-f]{8}/", "#/", name) for name in made[0]] == [
-        *["below/a_b.wav #/vocals.wav"] * 2,
-        *[f"below/{'l' * 180} #/vocals.wav"] * 2,
-        *["below/what_.wav #/vocals.wav"] * 2,
-    ]
-
-
-def test_songs_that_differ_in_their_endings_keep_them(song: Path, tmp_path: Path) -> None:
-    shutil.copy(song, song.with_name("song.flac"))
-    shutil.copy(song, song.with_name("other.wav"))
-    result = run("music", "--stems", "vocals", cwd=tmp_path)
-    assert result.code == 0
-    assert result.lines == [
-        f"separated/{name}/vocals.wav" for name in ("other", "song.flac", "song.wav")
-    ]
-
-
-def test_songs_that_differ_in_case_or_accents_alone_have_folders_of_their_own(
-    song: Path, tmp_path: Path
-) -> None:
-    """To macOS and Windows these names are one, and the folders are the same on all systems."""
-    for name in ("Song.wav", "caf\u00e9.wav", "cafe\u0301.wav", "One.wav", "one.WAV", "two.wav"):
-        shutil.copy(song, song.with_name(name))
-    shutil.copy(song, song.with_name("ONE.flac"))
-    assert run("music", "--stems", "vocals", "-q", cwd=tmp_path).code == 0
-    folders = sorted(path.name for path in (tmp_path / "separated").iterdir())
-    assert len({unicodedata.normalize("NFC", name).lower() for name in folders}) == 8
-    assert [re.sub(" [0-9a-f]{8}$", " #", name) for name in folders] == [
-        "ONE.flac",
-        "One.wav #",
-        "Song.wav #",
-        "cafe\u0301.wav #",
-        "caf\u00e9.wav #",
-        "one.WAV #",
-        "song.wav #",
-        "two",
-    ]
 
 
 def test_an_input_is_not_overwritten_where_case_counts_for_nothing(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stemsplit.data.signals import hertz
 from stemsplit.data.synthetic import LEVELS, PEAK, compose, render
+from stemsplit.data.waveforms import hertz
 
 RATE = 44_100
 

@@ -16,7 +16,7 @@ from stemsplit.data.layouts import SongStems
 from stemsplit.errors import ExitCode, InputError, ResourceError
 from stemsplit.evaluation import museval_backend, score, score_batch
 from stemsplit.evaluation.bss_eval import METRICS
-from stemsplit.evaluation.options import BssEvalOptions
+from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 from stemsplit.evaluation.scoring import BLOCK, score_sounds
 from stemsplit.evaluation.sounds import find_sounds
 from stemsplit.evaluation.steps import Steps

@@ -146,6 +146,24 @@ def test_the_python_example_runs(
     assert (tmp_path / "separated/song/vocals.wav").is_file()
 
 
+def test_the_python_example_of_many_files_runs(
+    song: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = re.search(r"```python\n(from stemsplit import split_files.*?)```", README, re.DOTALL)
+    assert source
+    (tmp_path / "night/music").mkdir(parents=True)
+    shutil.copy(song, tmp_path / "night/music/song.wav")
+    monkeypatch.chdir(tmp_path / "night")
+    exec(source[1].replace('"music",', f'"music", model={TINY!r},'), {})
+    *progress, result = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"song.wav: 100%, \d+\.\d × real time", progress[-1])
+    assert result.startswith("music/song.wav done {'drums': ")
+    assert (tmp_path / "night/stems/song/vocals.flac").is_file()
+
+
 def test_the_license_of_the_weights_is_told() -> None:
     model = next(m for m in stemsplit.list_models() if m.name == "htdemucs")
     assert "personal and research" in model.licence

@@ -14,7 +14,7 @@ WIDE_SIZES = 16  # bytes at the start of ds64: the true sizes of an RF64 and of 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class ChunkLayout:
     """How the chunks of a container follow each other."""
 
     start: int  # bytes before the first one
@@ -23,10 +23,10 @@ class Layout:
     multiple: int = 1  # of bytes, that a body is padded to
 
 
-RIFF = Layout(start=12, head=struct.Struct("<4sI"), multiple=2)
-AIFF = Layout(start=12, head=struct.Struct(">4sI"), multiple=2)
-WAVE64 = Layout(start=40, head=struct.Struct("<4s12xQ"), counts_head=True, multiple=8)
-CAF = Layout(start=8, head=struct.Struct(">4sq"))
+RIFF = ChunkLayout(start=12, head=struct.Struct("<4sI"), multiple=2)
+AIFF = ChunkLayout(start=12, head=struct.Struct(">4sI"), multiple=2)
+WAVE64 = ChunkLayout(start=40, head=struct.Struct("<4s12xQ"), counts_head=True, multiple=8)
+CAF = ChunkLayout(start=8, head=struct.Struct(">4sq"))
 
 
 def chunk(name: bytes, body: bytes, order: Order = "<") -> bytes:
@@ -34,7 +34,7 @@ def chunk(name: bytes, body: bytes, order: Order = "<") -> bytes:
     return struct.pack(f"{order}4sI", name, len(body)) + body + bytes(len(body) % 2)
 
 
-def walk(file: BinaryIO, layout: Layout) -> Iterator[tuple[bytes, int]]:
+def walk(file: BinaryIO, layout: ChunkLayout) -> Iterator[tuple[bytes, int]]:
     """Yield name and size (bytes) of each chunk of ``file``, which is then at its body.
 
     The caller may read on from there. The size of ``data`` is the one in ``ds64``, where that comes

@@ -36,7 +36,7 @@ from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems, find_songs
 from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.errors import StemsplitError
-from stemsplit.evaluation.options import BssEvalOptions
+from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 from stemsplit.evaluation.report.records import from_json, to_json
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds

@@ -109,6 +109,8 @@ class Preparation:
         ``OutputError``; ``CancelledError`` when ``stop`` is set.
         """
         plan = self._plan.songs[song.path]
+        if song.make is not None and not song.path.exists():
+            song.make(song.path)
         try:
             pending = self._pending(song, plan)
             if not pending.outputs and not pending.interrupted:
@@ -152,8 +154,6 @@ class Preparation:
 
     def _look_into(self, song: Song) -> StreamInfo | NotAudio:
         """Return what the file of ``song`` holds. Raises ``InputError``."""
-        if song.make is not None and not song.path.exists():
-            song.make(song.path)
         try:
             return cut(probe(song.path), self._options.excerpt)
         except NoAudioError as error:

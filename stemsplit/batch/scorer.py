@@ -15,7 +15,7 @@ from stemsplit.batch.results import Result
 from stemsplit.data.file_names import title_of
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
 from stemsplit.data.stems import StemFiles, find_stems
-from stemsplit.evaluation.options import BssEvalOptions
+from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds

@@ -221,7 +221,9 @@ def _read_scnet(document: Section) -> NetworkConfig:
     stems = list(model.take_texts("sources", ["drums", "bass", "other", "vocals"]))
     if stems != fields["sources"]:
         raise model.wrong(f"sources are {', '.join(stems)}; training: {fields['sources']}")
-    first, *dims = model.take("dims", list, [4, 32, 64, 128])
+    if not (dims := model.take("dims", list, [4, 32, 64, 128])):
+        raise model.wrong("dims is empty")
+    first, *dims = dims
     if first != 2 * fields["audio_channels"]:
         raise model.wrong(f"dims begin with {first!r}, not {2 * fields['audio_channels']}")
     model.expect("audio_channels", fields["audio_channels"], default=CHANNELS)

@@ -37,7 +37,7 @@ ANSWER_SECONDS = 6.0
 BODY_SECONDS = 15.0
 
 #: Bytes done, and in total; each None where unknown.
-Steps: TypeAlias = Iterator[tuple[int | None, int | None]]
+DownloadSteps: TypeAlias = Iterator[tuple[int | None, int | None]]
 
 
 class _Broken(Exception):
@@ -80,7 +80,7 @@ def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, Non
     return paths
 
 
-def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> Steps:
+def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> DownloadSteps:
     """Fill ``part`` from wherever its file is; yield bytes done and in total."""
     address = part.file.address
     in_package = parse_address(address)
@@ -107,14 +107,14 @@ def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> Steps:
         yield from _download(part)
 
 
-def _copy(stream: IO[bytes], part: _Part, total: int) -> Steps:
+def _copy(stream: IO[bytes], part: _Part, total: int) -> DownloadSteps:
     part.expect(total)
     while chunk := stream.read(CHUNK):
         part.write(chunk)
         yield part.size, total
 
 
-def _download(part: _Part) -> Steps:
+def _download(part: _Part) -> DownloadSteps:
     """Load the body over HTTP, taking a broken connection up again where it broke."""
     for attempt in range(1, ATTEMPTS + 1):
         before = part.size
@@ -126,7 +126,7 @@ def _download(part: _Part) -> Steps:
                 raise CheckpointError(str(exc)) from exc
 
 
-def _download_once(part: _Part) -> Steps:
+def _download_once(part: _Part) -> DownloadSteps:
     with _open(part.file.address, part.size) as response:
         if part.size and not _continues(response, part.size):
             part.restart()

@@ -28,7 +28,7 @@ SAMPLE_RATE = 44_100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class DemoOptions:
     """The model, and how it is run."""
 
     model: str = repeat("model")
@@ -46,7 +46,7 @@ def demo(
         Path,
         typer.Option("--out", "-o", metavar="FOLDER", help="Where the song and its stems go."),
     ] = Path("demo"),
-    network: Network,
+    network: DemoOptions,
     seconds: Annotated[
         float, typer.Option(metavar="S", min=2, max=120, help="Length of the song.")
     ] = 12.0,

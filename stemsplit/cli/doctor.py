@@ -30,13 +30,11 @@ from stemsplit.version import __version__
 app = options.new_app()
 
 SCHEMA = 1  # of the record that --json writes
-#: What each encoder of ffmpeg is needed for.
-ENCODERS = {
-    rules.ffmpeg_encoder: name
-    for name, row in reversed(FORMATS.items())
-    for rules in (row.rules,)
-    if rules.ffmpeg_encoder
-}
+#: The encoders of ffmpeg that formats need, each with the first format that needs it.
+ENCODERS: dict[str, str] = {}
+for _name, _row in FORMATS.items():
+    if _row.rules.ffmpeg_encoder:
+        ENCODERS.setdefault(_row.rules.ffmpeg_encoder, _name)
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 #: Below this a song of ten minutes has no room for its stems.
 LITTLE_SPACE = 2e9  # bytes

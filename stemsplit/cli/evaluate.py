@@ -87,7 +87,7 @@ def evaluate(
         bool, typer.Option("--keep-stems", help="With --dataset: keep the stems there as well.")
     ] = False,
     engine: EngineOptions,
-    fetching: options.Fetching,
+    fetching: options.FetchOptions,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write a line for each stem of each song."),
@@ -127,14 +127,14 @@ def evaluate(
     # Imported here: --help does without numpy.
     from stemsplit.checkpoints import loading
     from stemsplit.cli.score_reports import Reports
-    from stemsplit.evaluation.options import BssEvalOptions
+    from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 
     reports = Reports(
         console=console, csv=csv, museval=museval, html=html, markdown=markdown, force=force
     )
     scoring = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
     if estimates is not None:
-        from stemsplit.batch.folders import StemFolders
+        from stemsplit.batch.stem_folders import StemFolders
         from stemsplit.data.layouts import song_name
         from stemsplit.separation.device import keep_freed_memory
 

@@ -108,7 +108,7 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
 def pull(
     *,
     names: ModelNames,
-    fetching: options.Fetching,
+    fetching: options.FetchOptions,
     quiet: options.Quiet = 0,
     debug: options.Debug = False,
 ) -> int:

@@ -73,7 +73,7 @@ Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, one ob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetching:
+class FetchOptions:
     """How weights may be fetched."""
 
     offline: bool = repeat("offline")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from stemsplit.data.signals import (
+from stemsplit.data.waveforms import (
     CONTROL_RATE,
     Signal,
     Weight,

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from stemsplit.data.instruments import Composition, Note, drum, play_bass, play_chords, sing
-from stemsplit.data.signals import gain
+from stemsplit.data.waveforms import gain
 
 PEAK = -3.0  # dBFS of the mixture
 #: Level of a stem (root mean square) against the vocals, dB.

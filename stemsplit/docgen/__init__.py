@@ -1,6 +1,6 @@
-"""Man pages, shell completions and the README's table of models, made from what the program knows.
+"""Man pages, completions, the README's table of models and a type stub, made from the program.
 
-``python -m stemsplit.docgen write`` makes ``man/``, ``completions/`` and that table anew;
+``python -m stemsplit.docgen write`` makes ``man/``, ``completions/``, the table and the stub anew;
 ``… check`` exits with 1 and names the files that are not what ``write`` would make.
 """
 
@@ -16,6 +16,7 @@ from stemsplit.docgen.fish import render_fish
 from stemsplit.docgen.man import render_pages
 from stemsplit.docgen.man5 import render_section_5
 from stemsplit.docgen.readme import render_readme
+from stemsplit.docgen.stub import render_stub
 from stemsplit.docgen.tree import read_commands
 from stemsplit.docgen.zsh import render_zsh
 
@@ -37,6 +38,7 @@ def render(root: Path) -> dict[Path, str]:
         Path("completions", "stemsplit.bash"): render_bash(commands),
         Path("completions", "_stemsplit"): render_zsh(commands),
         Path("completions", "stemsplit.fish"): render_fish(commands),
+        Path("stemsplit", "__init__.pyi"): render_stub(),
     }
 
 

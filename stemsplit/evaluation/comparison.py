@@ -12,9 +12,9 @@ from torch import Tensor
 
 from stemsplit.audio.blocks import Block
 from stemsplit.evaluation.bss_eval import BssEval, BssEvalScores
+from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 from stemsplit.evaluation.delay import DelayMeter
 from stemsplit.evaluation.museval_backend import MusevalScores
-from stemsplit.evaluation.options import BssEvalOptions
 from stemsplit.evaluation.scores import BSS_EVAL, WHOLE_STEM, StemScores
 from stemsplit.evaluation.streaming import ScalarScores
 

@@ -14,10 +14,10 @@ from stemsplit.data.alignment import align
 from stemsplit.data.file_names import excluded_stem, normalise
 from stemsplit.data.layouts import SongStems, song_name
 from stemsplit.errors import UsageError
+from stemsplit.evaluation.bss_eval_options import BssEvalOptions, Implementation
 from stemsplit.evaluation.comparison import Comparison, Tracks
 from stemsplit.evaluation.in_memory import NamedSong, TracksInMemory, as_array, name_stems
 from stemsplit.evaluation.measures import Measurer
-from stemsplit.evaluation.options import BssEvalOptions, Implementation
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.shapes import Layout
 from stemsplit.evaluation.sounds import Sounds, find_sounds

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 Step = TypeVar("Step")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +18,19 @@ class ScoringProgress:
     total: int
 
 
-class Steps(Generic[Step, Result]):
+class Steps(Generic[Step, Returned]):
     """The steps that a generator yields, and the ``result`` that it returns after the last."""
 
-    result: Result
+    result: Returned
 
-    def __init__(self, generator: Generator[Step, None, Result]) -> None:
+    def __init__(self, generator: Generator[Step, None, Returned]) -> None:
         self._generator = generator
 
     def __iter__(self) -> Iterator[Step]:
         self.result = yield from self._generator
 
 
-def drain(generator: Generator[Any, None, Result]) -> Result:
+def drain(generator: Generator[Any, None, Returned]) -> Returned:
     """Return what ``generator`` returns; ignore what it yields."""
     steps = Steps(generator)
     for _ in steps:

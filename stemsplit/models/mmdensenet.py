@@ -265,7 +265,7 @@ class MDenseNet(nn.Module):
         return last
 
 
-class Source(nn.Module):
+class SourceNetwork(nn.Module):
     """The magnitudes of one source from those of the mixture."""
 
     def __init__(self, config: MMDenseNetConfig) -> None:
@@ -324,7 +324,7 @@ class MMDenseNet(SeparationModel):
     def __init__(self, config: MMDenseNetConfig) -> None:
         super().__init__(config)
         self.settings = config
-        self.networks = nn.ModuleList(Source(config) for _ in config.sources)
+        self.networks = nn.ModuleList(SourceNetwork(config) for _ in config.sources)
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and the ``magnitudes`` (B, S, C, F, N) behind them.

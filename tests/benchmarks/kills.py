@@ -3,11 +3,12 @@
     python tests/benchmarks/kills.py --songs FOLDER [--kills 20] [--seed 1] [--only N]
 
 The folder of songs, each with a ``mixture``, is cut into 27 short ones of many formats, and five
-that are broken. For several formats of stems a run that nobody disturbs is compared with one that
-is killed (SIGKILL, SIGINT, SIGTERM), also between two of its steps at the end of a song; with two
-processes side by side, and where the disk is full for a while (needs root). What is left has to be
-the same to the byte. Runs are forked from this process, which has loaded torch: so they begin at
-once, and kills hit songs at work rather than imports. Exits with 1 if anything differs.
+that are broken. For several formats of stems a command that nobody disturbs is compared with runs
+that are killed (SIGKILL, SIGINT, SIGTERM), also between two of its steps at the end of a song; with
+two processes side by side, and where the disk is full for a while (needs root). Every second run is
+the command, the others are a script's, through ``split_files``. What is left has to be the same to
+the byte. Runs are forked from this process, which has loaded torch: so they begin at once, and
+kills hit songs at work rather than imports. Exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -22,17 +23,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from audio_files import run_ffmpeg
 
+import stemsplit
+from stemsplit.batch import separator  # noqa: F401  # all that a run imports, before the forks
 from stemsplit.cli import main
-from stemsplit.separation import engines, manifest, pipeline  # noqa: F401  # before the forks
-from stemsplit.separation.device import keep_freed_memory  # noqa: F401
+from stemsplit.outputs import manifest
+from stemsplit.types import Event, Finished, Opened, Progressed
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 #: Name of the song -> how ffmpeg encodes it.
@@ -66,7 +70,7 @@ FORMATS: dict[str, Sequence[str]] = {
     "b/c/ümläut's.mp3": ("-c:a", "libmp3lame"),
 }
 #: What the runs are told besides.
-OPTIONS = (["--shifts", "2"], ["--format", "mp3"], ["--format", "flac", "--depth", "16"])
+OPTIONS = ({"shifts": 2}, {"format": "mp3"}, {"format": "flac", "depth": "16"})
 
 
 def make_library(folder: Path, songs: Path) -> None:
@@ -96,8 +100,34 @@ def tree(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def fork(arguments: Sequence[str], log: Path, step: tuple[int, int] | None = None) -> int:
-    """Start a run of ``stemsplit arguments`` and return its process.
+def command(out: Path, options: Mapping[str, Any]) -> int:
+    """Split the library as a person does; return the exit code."""
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    return main(["library", "--progress", "ndjson", "-o", str(out), *words])
+
+
+def script(out: Path, options: Mapping[str, Any]) -> int:
+    """Split the library as a script does, with the events of interest on stderr."""
+
+    def show(event: Event) -> None:
+        about: dict[str, object]
+        match event:
+            case Opened():
+                about = {"event": "opened"}
+            case Progressed(done=done, total=total):
+                about = {"event": "separated", "done": done, "total": total}
+            case Finished():
+                about = {"event": "finished"}
+            case _:
+                return
+        print(json.dumps(about), file=sys.stderr, flush=True)
+
+    results = stemsplit.split_files("library", out=out, on_event=show, **options)
+    return 6 if any(result.error for result in results) else 0
+
+
+def fork(run: Callable[[], int], log: Path, step: tuple[int, int] | None = None) -> int:
+    """Start ``run`` and return its process, which ends with the exit code that ``run`` returns.
 
     With a ``step`` of (n, signal) it gets that signal just before it renames its n-th file.
     """
@@ -111,7 +141,9 @@ def fork(arguments: Sequence[str], log: Path, step: tuple[int, int] | None = Non
         _trap(*step)
     code = 1
     try:
-        code = main(arguments)
+        code = run()
+    except KeyboardInterrupt:
+        code = 130
     finally:
         os._exit(code)
 
@@ -180,18 +212,20 @@ def kill(process: int, number: int, out: Path, log: Path) -> tuple[str, int]:
 class Night:
     """A folder of songs, and runs over it."""
 
-    def __init__(self, work: Path, model: str, options: Sequence[str], seed: int) -> None:
+    def __init__(self, work: Path, options: Mapping[str, Any], seed: int) -> None:
         self.work = work
-        self.options = ["library", "-n", model, "--progress", "ndjson", *options]
+        self.options = options
         self.random = random.Random(seed)
         self.number = 0
         self.phases: Counter[str] = Counter()
         self.codes: Counter[int] = Counter()
 
     def start(self, out: Path, step: tuple[int, int] | None = None) -> tuple[int, Path]:
+        """Start a run: the first is the command, the second a script, and so on in turn."""
+        way = (command, script)[self.number % 2]
         self.number += 1
         log = self.work / f"{out.name}-{self.number}.log"
-        return fork([*self.options, "-o", str(out)], log, step), log
+        return fork(lambda: way(out, self.options), log, step), log
 
     def undisturbed(self, out: Path) -> float:
         start = time.monotonic()
@@ -266,11 +300,11 @@ def together(night: Night, out: Path, seconds: float) -> None:
     night.codes[finish(other)] += 1
 
 
-def one_night(work: Path, options: Sequence[str], asked: argparse.Namespace) -> list[str]:
+def one_night(work: Path, options: Mapping[str, Any], asked: argparse.Namespace) -> list[str]:
     """Kill runs with ``options`` in the folder ``work``, tell how, and return what differs."""
     make_library(work / "library", asked.songs)
     os.chdir(work)
-    night = Night(work, asked.model, options, asked.seed)
+    night = Night(work, {"model": asked.model, **options}, asked.seed)
     seconds = night.undisturbed(work / "undisturbed")
     expected = tree(work / "undisturbed")
     out = work / "killed"
@@ -281,7 +315,7 @@ def one_night(work: Path, options: Sequence[str], asked: argparse.Namespace) -> 
             together(night, out, seconds)
     codes = night.complete(out)
     different = differences(out, expected)
-    print(f"{' '.join(options)}: {len(expected)} files and folders, {seconds:.0f} s undisturbed")
+    print(f"{options}: {len(expected)} files and folders, {seconds:.0f} s undisturbed")
     print(f"  kills: {dict(night.phases)}; exit codes: {dict(night.codes)}; at the end: {codes}")
     print(f"  different: {different or 'nothing'}", flush=True)
     if os.geteuid() == 0:

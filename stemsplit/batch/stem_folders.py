@@ -10,7 +10,7 @@ from stemsplit.batch.results import NotTried, Scored, ends_all
 from stemsplit.batch.scorer import as_scoring
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
 from stemsplit.errors import UsageError, describe
-from stemsplit.evaluation.options import BssEvalOptions
+from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 from stemsplit.evaluation.scoring import score_sounds
 from stemsplit.evaluation.sounds import find_sounds
 from stemsplit.types import Event, Planned, Warned

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stemsplit.data.signals import convolve, gain, hertz, hiss, pan, place, reverberate
+from stemsplit.data.waveforms import convolve, gain, hertz, hiss, pan, place, reverberate
 
 
 def test_decibels_and_pitches() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from stemsplit.errors import UsageError
-from stemsplit.evaluation.options import BssEvalOptions
+from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 
 
 @pytest.mark.parametrize("name", ["window", "hop"])
