@@ -120,6 +120,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 
 @pytest.fixture(scope="session")
+def oracles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with packages of others that compute the same metrics."""
+    import museval_package
+
+    return museval_package.install(tmp_path_factory.mktemp("oracles"))
+
+
+@pytest.fixture(scope="session")
 def release_v2(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModuleType]:
     """Return a function that imports a module of demucs 2.0.3, under a name of its own."""
     from demucs.states import capture_init

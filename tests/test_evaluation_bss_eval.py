@@ -8,16 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scored_stems import noise
 
 from stemsplit.evaluation import BssEval, bss_eval_v3, bss_eval_v4
 from stemsplit.evaluation.bss_eval import can_keep
 
 RATE = 4_000
 FIELDS = ("sdr", "isr", "sir", "sar")
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 @pytest.fixture(scope="module")
@@ -257,11 +254,6 @@ def test_the_second_pass_must_be_as_long_as_the_first() -> None:
     evaluation.score(wave[..., 1:], wave[..., 1:])
     with pytest.raises(ValueError, match="100 samples in the first pass, 99 in the second"):
         evaluation.result()
-
-
-@pytest.fixture(scope="module")
-def oracles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return museval_package.install(tmp_path_factory.mktemp("oracles"))
 
 
 @pytest.mark.network

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scored_stems import noise
 
 from stemsplit.evaluation.correlations import Correlations, correlate, correlate_across
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=5), st.integers(1, 9))

@@ -8,30 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scored_stems import ESTIMATES, NAMES, RATE, REFERENCES, figures, in_memory
 
 from stemsplit.errors import UsageError
 from stemsplit.evaluation import score, score_batch
-from stemsplit.evaluation.scores import SongScores
-
-RATE = 8_000
-NAMES = ("vocals", "bass")
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return 0.1 * np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-REFERENCES = noise(2, 2, 2 * RATE)  # (S, C, T)
-ESTIMATES = 0.9 * REFERENCES + 0.2 * REFERENCES[::-1]
-
-
-def figures(song: SongScores) -> dict[str, Any]:
-    return {stem.name: (stem.global_sdr, stem.si_sdr, stem.sdr.tolist()) for stem in song.scores}
-
-
-def in_memory(estimates: Any = ESTIMATES, references: Any = REFERENCES, **options: Any) -> Any:
-    options = {"sample_rate": RATE, "layout": "SCT", "names": NAMES} | options
-    return score(estimates, references=references, **options)
 
 
 def test_all_ways_to_give_arrays_are_one() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scored_stems import noise
 
 from stemsplit.evaluation import (
     global_sdr,
@@ -33,10 +34,6 @@ def orthogonal(count: int, frames: int = 4_000) -> np.ndarray:
     """Return waves ``(count, 2, T)`` of energy T each, orthogonal to each other."""
     turns = 2 * np.pi * np.arange(frames) / frames
     return np.stack([[np.sin((5 + k) * turns), np.cos((5 + k) * turns)] for k in range(count)])
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 @given(st.floats(-40, 40))

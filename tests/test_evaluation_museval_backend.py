@@ -193,11 +193,6 @@ def bss_eval(*waves, **options):
 # --- The package itself --------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def oracles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return museval_package.install(tmp_path_factory.mktemp("oracles"))
-
-
 @pytest.mark.network
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("limited", [False, True])

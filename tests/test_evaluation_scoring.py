@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from scored_stems import ESTIMATES, NAMES, RATE, REFERENCES, figures, in_memory, noise
 
 from stemsplit.data.layouts import SongStems
 from stemsplit.errors import InputError
 from stemsplit.evaluation import bss_eval_v4, global_sdr, score
-from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import BLOCK, score_sounds
 from stemsplit.evaluation.sounds import find_sounds
 from stemsplit.evaluation.steps import Steps
-
-RATE = 8_000
-NAMES = ("vocals", "bass")
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return 0.1 * np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-REFERENCES = noise(2, 2, 2 * RATE)  # (S, C, T)
-ESTIMATES = 0.9 * REFERENCES + 0.2 * REFERENCES[::-1]
-
-
-def figures(song: SongScores) -> dict[str, Any]:
-    return {stem.name: (stem.global_sdr, stem.si_sdr, stem.sdr.tolist()) for stem in song.scores}
-
-
-def in_memory(estimates: Any = ESTIMATES, references: Any = REFERENCES, **options: Any) -> Any:
-    options = {"sample_rate": RATE, "layout": "SCT", "names": NAMES} | options
-    return score(estimates, references=references, **options)
 
 
 def test_the_figures_are_those_of_the_metrics() -> None:
@@ -54,10 +33,10 @@ def test_the_figures_are_those_of_the_metrics() -> None:
 
 def limited_pair(frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Return references of half a band, as a lossy format leaves it, and estimates of them."""
-    spectrum = np.fft.rfft(noise(2, 2, frames))
+    spectrum = np.fft.rfft(0.1 * noise(2, 2, frames).astype(np.float32))
     spectrum[..., spectrum.shape[-1] // 2 :] = 0
     references = np.fft.irfft(spectrum).astype(np.float32)
-    return references, references + 0.2 * noise(*references.shape, seed=1)
+    return references, references + (0.02 * noise(*references.shape, seed=1)).astype(np.float32)
 
 
 def write_pair(folder: Path, references: np.ndarray, estimates: np.ndarray) -> list[Path]:

@@ -5,22 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
-from stemsplit.evaluation import (
-    global_sdr,
-    l1,
-    log_wmse,
-    mrstft,
-    si_sar,
-    si_sdr,
-    si_sir,
-)
-
-METRICS = (global_sdr, si_sdr, si_sir, si_sar, log_wmse, l1, mrstft)
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
+from scored_stems import METRICS, noise
 
 
 @pytest.mark.parametrize("score", METRICS)

@@ -5,18 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import museval_package
-import numpy as np
 import pytest
 import torch
+from scored_stems import noise
 
 from stemsplit.evaluation import (
     mrstft,
 )
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def test_the_distance_of_known_errors() -> None:
@@ -26,11 +21,6 @@ def test_the_distance_of_known_errors() -> None:
     assert mrstft(wave, 0.5 * wave) == pytest.approx(0.5 + math.log(2), abs=1e-6)
     assert mrstft(0 * wave, 0 * wave) == 0.0
     assert math.isfinite(mrstft(0 * wave, wave))
-
-
-@pytest.fixture(scope="module")
-def oracles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return museval_package.install(tmp_path_factory.mktemp("oracles"))
 
 
 @pytest.mark.network

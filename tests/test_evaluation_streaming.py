@@ -6,23 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scored_stems import METRICS, noise
 
 from stemsplit.evaluation import (
     ScalarScores,
-    global_sdr,
-    l1,
-    log_wmse,
     mrstft,
-    si_sar,
-    si_sdr,
-    si_sir,
 )
-
-METRICS = (global_sdr, si_sdr, si_sir, si_sar, log_wmse, l1, mrstft)
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 @settings(max_examples=6, deadline=None)

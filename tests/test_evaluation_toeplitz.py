@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
+from scored_stems import noise
 
 from stemsplit.evaluation.correlations import Correlations
 from stemsplit.evaluation.toeplitz import factorise, solve
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 @pytest.mark.parametrize("size", [1, 3])

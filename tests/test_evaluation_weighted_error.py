@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import museval_package
 import numpy as np
 import pytest
 import torch
+from scored_stems import noise
 
 from stemsplit.evaluation import (
     log_wmse,
 )
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def test_log_wmse_of_silence_and_of_known_errors() -> None:
@@ -50,11 +46,6 @@ def test_errors_are_weighted_by_the_sensitivity_of_hearing(sample_rate: int) -> 
 def test_the_mixture_must_fit() -> None:
     with pytest.raises(ValueError, match=r"mixture \(1, 50\) does not fit stems \(2, 2, 50\)"):
         log_wmse(np.ones((2, 2, 50)), np.ones((2, 2, 50)), mixture=np.ones((1, 50)))
-
-
-@pytest.fixture(scope="module")
-def oracles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return museval_package.install(tmp_path_factory.mktemp("oracles"))
 
 
 @pytest.mark.network
