@@ -72,6 +72,16 @@ def test_two_stems_are_compared_with_the_stem_and_the_rest(
     assert record["scores"]["null_residual"] < -100  # the rest is what is left
 
 
+def test_some_stems_are_compared_with_their_own_references(
+    true: Path, song: Path, tmp_path: Path
+) -> None:
+    """``other`` is the rest of the model's stems, not of those that were asked for."""
+    options = ("--stems", "bass,other", "--reference", true, "--json")
+    [record] = run(song, *options, cwd=tmp_path).records
+    references = record["scores"]["references"]
+    assert references["other"]["paths"] == [str(true / "other.wav")]
+
+
 def test_songs_are_compared_by_name(true: Path, song: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copy(song, song.parent / f"{name}.wav")

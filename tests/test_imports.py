@@ -133,6 +133,17 @@ def test_no_model_imports_another(path: Path) -> None:
             assert name.split(".")[2] in MODEL_EDGES, f"{path} imports {name}"
 
 
+def test_the_batch_engine_can_be_read() -> None:
+    """It was one file that one got lost in: functions of 40 lines at most, files of 300."""
+    for path in sorted((PACKAGE / "batch").glob("*.py")):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno is not None
+                assert node.end_lineno - node.lineno < 40, f"{path}: {node.name}"
+
+
 def test_every_command_has_a_row() -> None:
     for path in sorted((PACKAGE / "cli").glob("*.py")):
         names = {

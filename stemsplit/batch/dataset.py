@@ -19,13 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from stemsplit.audio.atomic import write_text
-from stemsplit.audio.detect import sounds_by_name
 from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.writable import output_error
 from stemsplit.batch.discover import Song
+from stemsplit.batch.kept_scores import KeptScores
 from stemsplit.batch.plan import sound_settings
 from stemsplit.batch.results import Result, Scored
 from stemsplit.batch.run import Run
@@ -37,7 +34,6 @@ from stemsplit.data.layouts import SongStems, find_songs
 from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.errors import StemsplitError
 from stemsplit.evaluation.bss_eval_options import BssEvalOptions
-from stemsplit.evaluation.report.records import from_json, to_json
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds
 from stemsplit.evaluation.sounds import Sounds
@@ -77,6 +73,25 @@ class DataSet:
         settings = json.dumps(sound_settings(self.options))
         return self.folder / WORK / sha256(settings.encode()).hexdigest()[:8]
 
+    def circumstances(self) -> dict[str, Any]:
+        """Return all that decides about scores besides the song, as JSON has it.
+
+        The weights are on this machine.
+        """
+        return {
+            **sound_settings(self.options),
+            "weights": loading.fingerprint(self.options.model),
+            "window": self.bss_eval.window,
+            "hop": self.bss_eval.hop,
+            "bss_eval": self.bss_eval.computed_by,
+            "map": dict(self.mapping),
+            "versions": {
+                "stemsplit": __version__,
+                "torch": version("torch"),
+                "numpy": version("numpy"),
+            },
+        }
+
     def evaluate(self) -> Generator[Event | Scored]:
         """Split and score what is not done yet; yield what happens, and the scores of each song.
 
@@ -107,16 +122,7 @@ class DataSet:
             yield from run.load()  # fails before the first song, if at all
         waiting = iter(songs)
         if scorer.pending:
-            with closing(run.split(scorer.pending)) as events:
-                for event in events:
-                    if isinstance(event, Result):
-                        song = scorer.songs[event.input]
-                        yield from scorer.known_before(song, waiting)
-                        if event.error is not None:
-                            scorer.remove_work(song.name)
-                        yield Scored(name=song.name, scores=event.scores, error=event.error)
-                    elif not isinstance(event, Planned):
-                        yield event
+            yield from _split(run, scorer, waiting)
         yield from scorer.known_before(None, waiting)
 
 
@@ -139,16 +145,23 @@ class _DataSetScorer:
 
     def look_at(self, songs: Sequence[SongStems], selection: Selection) -> None:
         """Sort ``songs`` into known and pending ones; the weights are on this machine."""
-        circumstances = self._circumstances()
+        dataset = self._dataset
+        self._kept = KeptScores(
+            folder=dataset.folder,
+            circumstances=dataset.circumstances(),
+            with_stems=dataset.keep_stems,
+        )
         for song in songs:
-            settings = circumstances | {"files": _identify(song.path)}
-            self._settings[song.name] = settings
-            if (scores := self._kept(song.name, settings)) is not None:
+            settings = self._settings[song.name] = self._kept.settings(song)
+            if (scores := self._kept.find(song.name, settings)) is not None:
                 self.known[song.name] = Scored(name=song.name, scores=scores)
                 continue
             try:
                 self._found[song.name] = found = find_stems(
-                    song.path, selection.wanted, mapping=self._dataset.mapping
+                    song.path,
+                    selection.wanted,
+                    sources=selection.sources,
+                    mapping=dataset.mapping,
                 )
                 mixture = self._mixtures[song.name] = self._mixture(song, found)
             except StemsplitError as error:
@@ -183,25 +196,13 @@ class _DataSetScorer:
         are taken.
         """
         name = self.songs[result.input].name
-        with self._scoring(name):
-            scores = self._kept(name, self._settings[name])
+        with self._kept.lock(name):
+            scores = self._kept.find(name, self._settings[name])
             if scores is None:
                 scores = yield from self._score(result.input, name, stems)
-                write_text(self._record(name), json.dumps(to_json(scores), allow_nan=False))
+                self._kept.keep(name, scores)
             shutil.rmtree(self._work(name), ignore_errors=True)
         return scores
-
-    @contextlib.contextmanager
-    def _scoring(self, name: str) -> Iterator[None]:
-        """Lock the stems of a song while they are scored, or removed."""
-        folder = self._dataset.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f".scoring-{sha256(os.fsencode(name)).hexdigest()[:16]}.lock"
-        with FileLock(path):
-            yield
-            # While it is locked: whoever has opened it looks again, and finds another file.
-            with contextlib.suppress(OSError):
-                path.unlink()
 
     def _score(
         self, song: Path, name: str, stems: Mapping[str, Path]
@@ -225,7 +226,7 @@ class _DataSetScorer:
 
     def remove_work(self, name: str) -> None:
         """Remove what is left of a song that failed."""
-        with self._scoring(name):
+        with self._kept.lock(name):
             shutil.rmtree(self._work(name), ignore_errors=True)
 
     def finish(self) -> None:
@@ -234,40 +235,8 @@ class _DataSetScorer:
             with contextlib.suppress(OSError):
                 os.rmdir(parent)
 
-    def _circumstances(self) -> dict[str, Any]:
-        """Return all that decides about scores besides the song, as JSON has it."""
-        dataset = self._dataset
-        return {
-            **sound_settings(dataset.options),
-            "weights": loading.fingerprint(dataset.options.model),
-            "window": dataset.bss_eval.window,
-            "hop": dataset.bss_eval.hop,
-            "bss_eval": dataset.bss_eval.computed_by,
-            "map": dict(dataset.mapping),
-            "versions": {
-                "stemsplit": __version__,
-                "torch": version("torch"),
-                "numpy": version("numpy"),
-            },
-        }
-
     def _work(self, name: str) -> Path:
         return self._dataset.work / safe_folder(Path(name))
-
-    def _record(self, name: str) -> Path:
-        return self._dataset.folder / f"{name}.json"
-
-    def _kept(self, name: str, settings: Mapping[str, Any]) -> SongScores | None:
-        """Return the scores that an earlier run kept; None if there are none that still count."""
-        try:
-            kept = from_json(json.loads(self._record(name).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return None
-        files = [path for audio in kept.estimates.values() for path in audio.paths]
-        if self._dataset.keep_stems and not (files and all(path.is_file() for path in files)):
-            return None
-        # Records of versions without that choice are of the default.
-        return kept if {"bss_eval": "own", **kept.settings} == settings else None
 
     def _mixture(self, song: SongStems, found: FoundStems) -> StemFiles:
         """Return the mixture of ``song``, or the stems that sum to it. Raises ``InputError``."""
@@ -286,6 +255,22 @@ class _DataSetScorer:
             return Song(path, Path(name))
         summed = self._scratch / safe_folder(Path(name)) / "mixture.wav"
         return Song(summed, Path(name), make=partial(_write_sum, mixture))
+
+
+def _split(
+    run: Run, scorer: _DataSetScorer, waiting: Iterator[SongStems]
+) -> Generator[Event | Scored]:
+    """Split and score the pending songs; known ones stand where they come in the data set."""
+    with closing(run.split(scorer.pending)) as events:
+        for event in events:
+            if isinstance(event, Result):
+                song = scorer.songs[event.input]
+                yield from scorer.known_before(song, waiting)
+                if event.error is not None:
+                    scorer.remove_work(song.name)
+                yield Scored(name=song.name, scores=event.scores, error=event.error)
+            elif not isinstance(event, Planned):
+                yield event
 
 
 def _write_sum(mixture: StemFiles, path: Path) -> None:
@@ -314,10 +299,3 @@ def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, StemFiles]:
         }
     except OSError as exc:
         raise output_error(exc, folder) from exc
-
-
-def _identify(song: Path) -> dict[str, list[int]]:
-    """Return the size and the time of the last change of each file of ``song``, by name."""
-    files = [song] if song.is_file() else [each for each in song.iterdir() if each.is_file()]
-    states = {file.name: file.stat() for file in sorted(files) if sounds_by_name(file.name)}
-    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}

@@ -57,7 +57,7 @@ class ReferenceScorer:
             return
         named = [SongStems(title_of(song), song) for song in songs]
         for split, truth in pair_songs(named, find_songs(self.reference)):
-            find_stems(truth.path, selection.stems)
+            find_stems(truth.path, selection.stems, sources=selection.sources)
             self._truths[split.path] = truth
         for song in songs:
             if song not in self._truths:
@@ -73,15 +73,18 @@ class ReferenceScorer:
         song = result.input
         estimates = self._find_stems(stems)
         truth = self._truths.get(song)
-        found = None if truth is None else find_stems(truth.path, list(estimates))
         part = self._part(song)
-        true = {} if found is None else found.stems
+        true: Mapping[str, StemFiles] = {}
+        remarks: tuple[str, ...] = ()
+        if truth is not None:
+            found = find_stems(truth.path, list(estimates), sources=self._selection.sources)
+            true, remarks = found.stems, found.remarks
         sounds = Sounds(
             song=title_of(song),
             estimates=estimates,
             references={stem: replace(audio, excerpt=part) for stem, audio in true.items()},
             mixture=StemFiles(paths=(song,), excerpt=part),
-            remarks=() if found is None else found.remarks,
+            remarks=remarks,
             accept_truncated=self.options.accept_truncated,
         )
         settings: dict[str, Any] = sound_settings(self.options)

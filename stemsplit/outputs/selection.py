@@ -39,13 +39,15 @@ _TERM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The outputs by name, in order, each as a sum, and the ``needed`` sources of the model.
+    """The outputs by name, in order, each as a sum of ``sources``: the model's, in its order.
 
+    Only those that are ``needed`` are in a sum.
     With a ``file`` they are the streams of one file of that name. ``sums`` are the outputs that
     must sum to the song; the last of them takes what rounding takes from the others.
     """
 
     outputs: Mapping[str, Terms]
+    sources: tuple[str, ...]
     needed: tuple[str, ...]
     file: str | None = None
     sums: tuple[str, ...] = ()
@@ -136,7 +138,12 @@ def select_stems(
         if not terms:
             raise UsageError(f"nothing is left of {name}: its parts cancel out")
     sums = _sums(available, two_stems, sum_to_mix)
-    return Selection(outputs, needed, sums=sums if outputs.keys() >= set(sums) else ())
+    return Selection(
+        outputs,
+        tuple(available),
+        needed,
+        sums=sums if outputs.keys() >= set(sums) else (),
+    )
 
 
 def as_stem_file(selection: Selection) -> Selection:
@@ -155,7 +162,7 @@ def as_stem_file(selection: Selection) -> Selection:
     # Unusual stems stay in the order they were asked for.
     order = ORDER if set(names) == set(ORDER) else names
     outputs = {MIX: {MIX: 1.0}} | {name: selection.outputs[name] for name in order}
-    return Selection(outputs, selection.needed, file=STEM_FILE)
+    return Selection(outputs, selection.sources, selection.needed, file=STEM_FILE)
 
 
 def _chosen(

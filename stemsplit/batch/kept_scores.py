@@ -1,0 +1,73 @@
+"""The scores of a data set on disk: one JSON file per song, kept from run to run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from stemsplit.audio.atomic import write_text
+from stemsplit.audio.detect import sounds_by_name
+from stemsplit.data.layouts import SongStems
+from stemsplit.evaluation.report.records import from_json, to_json
+from stemsplit.evaluation.scores import SongScores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptScores:
+    """Scores that count as long as the ``circumstances`` and the files of a song stay.
+
+    ``with_stems`` are those only whose estimated stems still exist.
+    """
+
+    folder: Path
+    circumstances: Mapping[str, Any]  # as JSON has them
+    with_stems: bool = False
+
+    def settings(self, song: SongStems) -> dict[str, Any]:
+        """Return all that decides about the scores of ``song``, as JSON has it."""
+        return {**self.circumstances, "files": _identify(song.path)}
+
+    def find(self, name: str, settings: Mapping[str, Any]) -> SongScores | None:
+        """Return the scores that an earlier run kept; None if there are none that still count."""
+        try:
+            kept = from_json(json.loads(self._record(name).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return None
+        files = [path for audio in kept.estimates.values() for path in audio.paths]
+        if self.with_stems and not (files and all(path.is_file() for path in files)):
+            return None
+        # Records of versions without that choice are of the default.
+        return kept if {"bss_eval": "own", **kept.settings} == settings else None
+
+    def keep(self, name: str, scores: SongScores) -> None:
+        """Write the scores of a song."""
+        write_text(self._record(name), json.dumps(to_json(scores), allow_nan=False))
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Keep other processes from scoring a song, and from removing its stems."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f".scoring-{sha256(os.fsencode(name)).hexdigest()[:16]}.lock"
+        with FileLock(path):
+            yield
+            # While it is locked: whoever has opened it looks again, and finds another file.
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _record(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+
+def _identify(song: Path) -> dict[str, list[int]]:
+    """Return the size and the time of the last change of each file of ``song``, by name."""
+    files = [song] if song.is_file() else [each for each in song.iterdir() if each.is_file()]
+    states = {file.name: file.stat() for file in sorted(files) if sounds_by_name(file.name)}
+    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
