@@ -13,23 +13,21 @@ import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stemsplit.audio.encode import StemWriter
 from stemsplit.audio.writable import output_error
 from stemsplit.batch.discover import Song
 from stemsplit.batch.kept_scores import KeptScores
+from stemsplit.batch.mixtures import as_song, mixture_of
 from stemsplit.batch.plan import sound_settings
 from stemsplit.batch.results import Result, Scored
 from stemsplit.batch.run import Run
 from stemsplit.batch.scorer import as_scoring
 from stemsplit.batch.temporary import private_folder
 from stemsplit.checkpoints import loading
-from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems, find_songs
 from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.errors import StemsplitError
@@ -37,7 +35,7 @@ from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds
 from stemsplit.evaluation.sounds import Sounds
-from stemsplit.options import EncodingOptions, SplitOptions
+from stemsplit.options import SplitOptions
 from stemsplit.outputs.naming import safe_folder
 from stemsplit.outputs.selection import Selection
 from stemsplit.types import Event, Noted, Planned, Scoring
@@ -48,8 +46,6 @@ WORK = ".stemsplit-work"
 #: The folder of the stems of a song in there. Remarks name it: so stems and references, which have
 #: the same names, can be told apart.
 ESTIMATES = "estimates"
-#: Together they are the song, whatever its stems are.
-WHOLE = ("vocals", "no_vocals")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +159,12 @@ class _DataSetScorer:
                     sources=selection.sources,
                     mapping=dataset.mapping,
                 )
-                mixture = self._mixtures[song.name] = self._mixture(song, found)
+                mixture = mixture_of(song, found, dataset.mapping)
+                self._mixtures[song.name] = mixture
             except StemsplitError as error:
                 self.known[song.name] = Scored(name=song.name, error=error)
                 continue
-            entry = self._as_file(song.name, mixture)
+            entry = as_song(song.name, mixture, self._scratch)
             self.pending.append(entry)
             self.songs[entry.path] = song
 
@@ -238,24 +235,6 @@ class _DataSetScorer:
     def _work(self, name: str) -> Path:
         return self._dataset.work / safe_folder(Path(name))
 
-    def _mixture(self, song: SongStems, found: FoundStems) -> StemFiles:
-        """Return the mixture of ``song``, or the stems that sum to it. Raises ``InputError``."""
-        if found.mixture is not None:
-            return found.mixture
-        parts = find_stems(song.path, WHOLE, mapping=self._dataset.mapping).stems.values()
-        return StemFiles(
-            paths=tuple(path for audio in parts for path, _ in audio.parts()),
-            streams=tuple(stream for audio in parts for _, stream in audio.parts()),
-        )
-
-    def _as_file(self, name: str, mixture: StemFiles) -> Song:
-        """Return the file to split: one with ``mixture`` as its first audio stream."""
-        (path, stream), *others = mixture.parts()
-        if stream == 0 and not others:
-            return Song(path, Path(name))
-        summed = self._scratch / safe_folder(Path(name)) / "mixture.wav"
-        return Song(summed, Path(name), make=partial(_write_sum, mixture))
-
 
 def _split(
     run: Run, scorer: _DataSetScorer, waiting: Iterator[SongStems]
@@ -271,22 +250,6 @@ def _split(
                 yield Scored(name=song.name, scores=event.scores, error=event.error)
             elif not isinstance(event, Planned):
                 yield event
-
-
-def _write_sum(mixture: StemFiles, path: Path) -> None:
-    """Write ``mixture`` to ``path``."""
-    aligned = align([mixture])
-    with StemWriter(
-        {"mixture": path},
-        options=EncodingOptions(),
-        sample_rate=aligned.sample_rate,
-        channels=aligned.channels,
-        frames=aligned.frames,
-        force=True,
-    ) as writer:
-        for block in aligned.blocks():
-            writer.write({"mixture": block[0]})
-        writer.commit()
 
 
 def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, StemFiles]:

@@ -1,0 +1,57 @@
+"""The mixtures of a data set as files to split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from stemsplit.audio.encode import StemWriter
+from stemsplit.batch.discover import Song
+from stemsplit.data.alignment import align
+from stemsplit.data.layouts import SongStems
+from stemsplit.data.stems import FoundStems, StemFiles, find_stems
+from stemsplit.options import EncodingOptions
+from stemsplit.outputs.naming import safe_folder
+
+#: Together they are the song, whatever its stems are.
+WHOLE = ("vocals", "no_vocals")
+
+
+def mixture_of(song: SongStems, found: FoundStems, mapping: Mapping[str, str]) -> StemFiles:
+    """Return the mixture of ``song``, or the stems that sum to it. Raises ``InputError``."""
+    if found.mixture is not None:
+        return found.mixture
+    parts = find_stems(song.path, WHOLE, mapping=mapping).stems.values()
+    return StemFiles(
+        paths=tuple(path for audio in parts for path, _ in audio.parts()),
+        streams=tuple(stream for audio in parts for _, stream in audio.parts()),
+    )
+
+
+def as_song(name: str, mixture: StemFiles, scratch: Path) -> Song:
+    """Return the song to split: a file with ``mixture`` as its first audio stream.
+
+    Where there is none, it is made below ``scratch`` when its turn comes.
+    """
+    (path, stream), *others = mixture.parts()
+    if stream == 0 and not others:
+        return Song(path, Path(name))
+    summed = scratch / safe_folder(Path(name)) / "mixture.wav"
+    return Song(summed, Path(name), make=partial(_write_sum, mixture))
+
+
+def _write_sum(mixture: StemFiles, path: Path) -> None:
+    """Write ``mixture`` to ``path``."""
+    aligned = align([mixture])
+    with StemWriter(
+        {"mixture": path},
+        options=EncodingOptions(),
+        sample_rate=aligned.sample_rate,
+        channels=aligned.channels,
+        frames=aligned.frames,
+        force=True,
+    ) as writer:
+        for block in aligned.blocks():
+            writer.write({"mixture": block[0]})
+        writer.commit()
