@@ -7,7 +7,7 @@ of the settings in ``config.toml``, the man pages and the manifests. Standard li
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -339,7 +339,7 @@ def field_of(cls: Any, name: str) -> dataclasses.Field[Any] | None:
     return None
 
 
-def names_of(cls: Any) -> Collection[str]:
+def names_of(cls: Any) -> list[str]:
     """Return the names of all options in ``cls`` and in the dataclasses inside."""
     names: list[str] = []
     for name, hint in hints_of(cls).items():

@@ -16,15 +16,12 @@ from stemsplit.batch.discover import Song
 from stemsplit.batch.engine_cache import EngineCache
 from stemsplit.batch.plan import select
 from stemsplit.batch.run import Run
-from stemsplit.batch.signatures import keywords, takes
+from stemsplit.batch.signatures import FILE_OPTIONS, NETWORK_OPTIONS, takes
 from stemsplit.batch.split_files import results_of
 from stemsplit.errors import UsageError
 from stemsplit.options import (
     DEFAULT_FOLDER,
     DEFAULT_MODEL,
-    EncodingOptions,
-    EngineOptions,
-    Excerpt,
     SplitOptions,
 )
 from stemsplit.separation.device import resolve_device
@@ -50,11 +47,7 @@ class Separator:
     that cannot be fetched, ``ResourceError`` for a missing device or too little memory.
     """
 
-    @takes(
-        *("stems", "two_stems", "mixes", "sum_to_mix"),
-        EngineOptions,
-        *("offline", "allow_unverified"),
-    )
+    @takes(*NETWORK_OPTIONS)
     def __init__(self, model: str = DEFAULT_MODEL, **options: Any) -> None:
         self.model = model
         self._settings = {"model": model, **options}
@@ -130,7 +123,7 @@ class Separator:
         missing = song.shape[-1] - back.shape[-1]
         return pad(back, (0, missing)).view(len(picked), *song.shape)
 
-    @takes("filename", EncodingOptions, "daw", "accept_truncated", Excerpt)
+    @takes(*FILE_OPTIONS)
     def separate_file(
         self,
         song: str | os.PathLike[str],
@@ -181,9 +174,7 @@ def separate(
     ``Separator.separate_file``. Use ``Separator`` for more than one song, or ``split_files`` for
     more than one file. Raises what these raise.
     """
-    of_files = {
-        name: options.pop(name) for name in keywords(Separator.separate_file) if name in options
-    }
+    of_files = {name: options.pop(name) for name in ("force", *FILE_OPTIONS) if name in options}
     if isinstance(song, Tensor | np.ndarray):
         if of_files or out is not None:
             names = ", ".join(of_files) or "out"

@@ -7,19 +7,38 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from stemsplit.options import SplitOptions, field_of, names_of
+from stemsplit.options import (
+    EncodingOptions,
+    EngineOptions,
+    Excerpt,
+    SplitOptions,
+    field_of,
+    names_of,
+)
+
+#: What decides about the stems of a song, in memory or in a file.
+NETWORK_OPTIONS = (
+    *("stems", "two_stems", "mixes", "sum_to_mix"),
+    *names_of(EngineOptions),
+    *("offline", "allow_unverified"),
+)
+#: What is asked of a file and its stems besides.
+FILE_OPTIONS = (
+    "filename",
+    *names_of(EncodingOptions),
+    *("daw", "accept_truncated"),
+    *names_of(Excerpt),
+)
+ALL_OPTIONS = tuple(names_of(SplitOptions))
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def takes(*options: str | type[Any]) -> Callable[[_Function], _Function]:
-    """Let a function with ``**options`` take these: names of `SplitOptions`, or whole dataclasses.
+def takes(*names: str) -> Callable[[_Function], _Function]:
+    """Let a function with ``**options`` take the options ``names`` of `SplitOptions`.
 
     Its signature shows them; any other name raises ``TypeError``, as Python does.
     """
-    names = [
-        name for each in options for name in ([each] if isinstance(each, str) else names_of(each))
-    ]
 
     def decorate(function: _Function) -> _Function:
         signature = inspect.signature(function)
@@ -48,9 +67,3 @@ def parameter_of(name: str) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=found.default, annotation=found.type
     )
-
-
-def keywords(function: Callable[..., Any]) -> list[str]:
-    """Return the names of the keyword-only arguments of ``function``."""
-    parameters = inspect.signature(function).parameters.values()
-    return [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]

@@ -9,12 +9,12 @@ from typing import Any
 
 from stemsplit.batch.results import Result
 from stemsplit.batch.run import Run
-from stemsplit.batch.signatures import takes
+from stemsplit.batch.signatures import ALL_OPTIONS, takes
 from stemsplit.options import SplitOptions
 from stemsplit.types import Event
 
 
-@takes(SplitOptions)
+@takes(*ALL_OPTIONS)
 def split_files(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,

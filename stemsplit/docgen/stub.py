@@ -6,10 +6,9 @@ they do not run code.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
 
+from stemsplit.batch.signatures import ALL_OPTIONS, FILE_OPTIONS, NETWORK_OPTIONS
 from stemsplit.options import SplitOptions, field_of
 
 #: What callers may give where an option has this type.
@@ -109,28 +108,17 @@ def split_files(
 
 def render_stub() -> str:
     """Return the content of ``stemsplit/__init__.pyi``."""
-    # Imported here: it loads torch, which pages do not need.
-    from stemsplit.batch.separator import Separator
-    from stemsplit.batch.split_files import split_files
-
-    network, file = _options(Separator.__init__), _options(Separator.separate_file)
     return _STUB.format(
         names=", ".join(_NAMES),
-        network=_lines(network, 8),
-        file=_lines(file, 8),
-        network_of_function=_lines(network, 4),
-        file_of_function=_lines(file, 4),
-        all=_lines(_options(split_files), 4),
+        network=_lines(NETWORK_OPTIONS, 8),
+        file=_lines(FILE_OPTIONS, 8),
+        network_of_function=_lines(NETWORK_OPTIONS, 4),
+        file_of_function=_lines(FILE_OPTIONS, 4),
+        all=_lines(ALL_OPTIONS, 4),
     )
 
 
-def _options(function: Callable[..., Any]) -> list[str]:
-    """Return the options that ``function`` takes besides its own arguments."""
-    own = set(inspect.signature(inspect.unwrap(function)).parameters)
-    return [name for name in inspect.signature(function).parameters if name not in own]
-
-
-def _lines(names: list[str], indent: int) -> str:
+def _lines(names: Iterable[str], indent: int) -> str:
     return "\n".join(f"{' ' * indent}{name}: {_type_of(name)} = ...," for name in names)
 
 
