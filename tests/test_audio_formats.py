@@ -69,7 +69,7 @@ def test_integers_clamp_and_all_others_keep_what_is_above_full_scale():
     [
         (
             {"format": "flac", "bitrate": 128},
-            "--depth sets its size; --format mp3, m4a, opus or ogg",
+            "--depth sets its size; --format mp3, m4a, opus",
         ),
         ({"format": "alac", "depth": "32f"}, "--depth 24, or --format wav"),
         ({"format": "wav", "codec": "alac"}, "--codec is for --format stem.mp4"),

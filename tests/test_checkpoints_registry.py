@@ -125,6 +125,9 @@ def test_every_model_is_in_a_group() -> None:
         model.name for model in MODELS
     )
     assert registry.UNSORTED not in groups  # name the module in [groups] of registry.toml
+    modules = {str(model.architecture).partition(":")[0] for model in MODELS}
+    for name, listed in registry._registry().groups.items():
+        assert set(listed) <= modules, f"[groups] {name!r} has a network that no model is of"
     assert {m.name for m in groups["Hybrid"]} >= {"htdemucs", "htdemucs_ft", "htdemucs_ft.bass"}
     assert [m.name for m in groups[registry.SMALL]] == [
         m.name for m in MODELS if m.name.startswith("tiny.")

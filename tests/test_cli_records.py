@@ -147,3 +147,10 @@ def test_records_of_the_other_commands(tmp_path: Path) -> None:
     hold_song(split, DONE)
     hold(scores, keys(records.DEMO, "--json"))
     hold(run("doctor", "--json", cwd=tmp_path).records[0], keys(records.DOCTOR, "--json"))
+
+
+def test_the_objects_of_every_command_are_held_to_their_description() -> None:
+    here = Path(__file__).read_text()
+    for name, value in vars(records).items():
+        if name.isupper() and isinstance(value, Mapping):
+            assert f"records.{name}" in here, f"hold what prints {name} to it in this file"

@@ -137,6 +137,23 @@ def test_only_the_table_of_the_readme_is_generated(tmp_path: Path) -> None:
 # --- Nothing is left out -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_page_of_its_own_words(name: str) -> None:
+    assert name in PAGES, f"add a ManPage of {name} to PAGES in docgen/pages.py"
+    page = PAGES[name]
+    assert page.examples, f"the page of {name} needs examples"
+    assert page.output, f"the page of {name} needs output: what goes where"
+    options = {
+        option.long
+        for path, entry in ENTRIES.items()
+        if path.split()[0] == name
+        for option in entry.options
+    }
+    described = f"describe the objects of {name} --json in docgen/json_objects.py"
+    if name != "watch":  # its objects are those of `stemsplit FILE`
+        assert bool(page.records) == ("--json" in options), described
+
+
 def test_the_walk_finds_every_command() -> None:
     assert {path.split()[0] for path in ENTRIES} == set(COMMANDS)
     assert {"models list", "models show", "models pull", "models path"} <= set(ENTRIES)
@@ -202,20 +219,22 @@ def exit_status(name: str) -> dict[int, str]:
     return {int(code): text for code, text in found}
 
 
-@pytest.mark.parametrize(
-    ("name", "codes"),
-    {
-        "split": [0, 1, 2, 3, 4, 5, 6, 130, 143],
-        "watch": [0, 1, 2, 3, 4, 5, 130, 143],  # what becomes of songs is no code: it goes on
-        "models": [0, 1, 2, 3, 4, 5, 130, 143],  # it ends with the first that fails
-        "demo": [0, 1, 2, 3, 4, 5, 130, 143],  # it has one song, which is done or not
-        "evaluate": [0, 1, 2, 3, 4, 5, 6, 130, 143],
-        "config": [0, 1, 2, 5, 130, 143],  # 5: `stemsplit config show >/dev/full`
-        "doctor": [0, 1, 2, 5, 130, 143],
-    }.items(),
-)
-def test_every_exit_code_is_in_the_page(name: str, codes: list[int]) -> None:
-    assert list(exit_status(name)) == codes
+#: Command -> the exit codes that it can have.
+CODES = {
+    "split": [0, 1, 2, 3, 4, 5, 6, 130, 143],
+    "watch": [0, 1, 2, 3, 4, 5, 130, 143],  # what becomes of songs is no code: it goes on
+    "models": [0, 1, 2, 3, 4, 5, 130, 143],  # it ends with the first that fails
+    "demo": [0, 1, 2, 3, 4, 5, 130, 143],  # it has one song, which is done or not
+    "evaluate": [0, 1, 2, 3, 4, 5, 6, 130, 143],
+    "config": [0, 1, 2, 5, 130, 143],  # 5: `stemsplit config show >/dev/full`
+    "doctor": [0, 1, 2, 5, 130, 143],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_exit_code_is_in_the_page(name: str) -> None:
+    assert name in CODES, f"say in CODES which exit codes {name} can have"
+    assert list(exit_status(name)) == CODES[name]
 
 
 def test_exit_codes_mean_what_the_command_makes_of_them() -> None:

@@ -15,11 +15,13 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.docgen import tree as docgen_tree
+from stemsplit.types import Format
 
 COMPLETIONS = Path(__file__).parents[1] / "completions"
 ENTRIES = docgen_tree.walk(docgen_tree.read_commands())
@@ -114,10 +116,7 @@ def test_bash_offers_the_options_of_each_command(
         (["-n", "htd"], [name for name in MODELS if name.startswith("htd")]),
         (["--model", "=", "htd"], [name for name in MODELS if name.startswith("htd")]),
         (["--model", "="], MODELS),
-        (
-            ["--format", ""],
-            ["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg", "stem.mp4", "raw"],
-        ),
+        (["--format", ""], [*get_args(Format), "raw"]),
         (["models", ""], ["list", "show", "pull", "verify", "rm", "path", "convert"]),
         (["models", "pull", ""], MODELS),
         (["models", "pull", "htdemucs", "tiny."], [n for n in MODELS if n.startswith("tiny.")]),

@@ -156,6 +156,16 @@ def test_every_command_has_a_row() -> None:
         if "app" in names:
             reason = f"cli/{path.name} defines a command: add a row for it to cli/commands.py"
             assert path.stem in COMMANDS, reason
+        elif path.stem in COMMANDS:
+            raise AssertionError(f"cli/{path.name} must define ``app``: it has a row in COMMANDS")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_row_has_a_command(name: str) -> None:
+    assert (PACKAGE / "cli" / f"{name}.py").is_file(), f"COMMANDS names {name}: add cli/{name}.py"
+    loaded = modules_after(f"import stemsplit.cli.{name}")
+    heavy = loaded & {"torch", "numpy", "rich", "soundfile"}
+    assert not heavy, f"cli/{name}.py imports {heavy}: import it in the function that needs it"
 
 
 def modules_after(code: str) -> set[str]:
@@ -173,7 +183,6 @@ def modules_after(code: str) -> set[str]:
     "code",
     [
         "import stemsplit, stemsplit.cli",
-        "import stemsplit.cli.split, stemsplit.cli.models, stemsplit.cli.demo",
         "import stemsplit.checkpoints.registry, stemsplit.checkpoints.cache",
         "import stemsplit; stemsplit.list_models()",
         "from stemsplit.cli import main; main(['--version'])",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,15 +13,31 @@ import torch
 from oracles import signal_to_difference
 from torch import Tensor
 
+import stemsplit.models
 from stemsplit.checkpoints import weights
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.models import build
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.weighted_mean import WeightedMean
 from stemsplit.separation.engine import Engine
 
 #: A small network of every architecture, by the name of its registry entry.
 TINY = {m.name: m for m in list_models() if m.name.startswith("tiny.") and m.architecture}
+
+
+def test_every_network_has_a_small_model() -> None:
+    small = {m.architecture for m in list_models() if m.name in TINY or m.without_weights}
+    files = sorted(Path(stemsplit.models.__path__[0]).glob("*.py"))
+    modules = [importlib.import_module(f"stemsplit.models.{path.stem}") for path in files]
+    for module in modules:
+        for name, member in inspect.getmembers(module, inspect.isclass):
+            if member.__module__ != module.__name__ or not issubclass(member, SeparationModel):
+                continue
+            if member.__subclasses__() or member is WeightedMean:
+                continue  # what several networks share, or what ensembles are
+            network = f"{module.__name__.rpartition('.')[2]}:{name}"
+            assert network in small, f"add [models.tiny.…] with {network} to registry.toml"
 
 
 @pytest.fixture(params=TINY)

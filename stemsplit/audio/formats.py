@@ -151,7 +151,8 @@ def _check_depth(options: EncodingOptions, rules: Rules) -> None:
     if rules.depths:
         others = _formats_with(lambda rules: options.depth in rules.depths)
         hint = f"--depth {rules.depths[0]}, or --format {others}"
-        raise UsageError(f"{options.format} stores no floats", hint=hint)
+        what = "floats" if options.depth == "32f" else f"{options.depth} bits"
+        raise UsageError(f"{options.format} stores no {what}", hint=hint)
     raise UsageError(f"{options.format} has no depth", hint=f"{_ways_of(rules)} how exact it is")
 
 

@@ -15,7 +15,7 @@ from stemsplit.batch.engine_cache import EngineCache
 from stemsplit.batch.locks import SongLocks
 from stemsplit.batch.plan import RunPlan
 from stemsplit.batch.prepare import Ready, Skipped
-from stemsplit.batch.preparing import Found, PreparingStage
+from stemsplit.batch.preparing_stage import Found, PreparingStage
 from stemsplit.batch.results import Result, ends_all, not_tried
 from stemsplit.errors import ExitCode, StemsplitError, describe
 from stemsplit.types import Event, Finished, NotAudio, Warned

@@ -72,7 +72,7 @@ def _command(name: str, arguments: list[str]) -> Callable[[], int]:
     import typer
 
     app, program = load_command(name), program_of(name)
-    if not arguments and COMMANDS[name]:
+    if not arguments and COMMANDS[name].needs_arguments:
         return partial(_show_help, app, program)
     command: Callable[..., int] = typer.main.get_command(app)
     defaults = _defaults(name, command, arguments)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stemsplit.cli import options
+from stemsplit.cli.commands import list_other_commands
 from stemsplit.cli.declared import with_groups
 from stemsplit.cli.settings import describe
 from stemsplit.cli.split_options import Reporting, is_streamed, resolve
@@ -28,14 +29,8 @@ if TYPE_CHECKING:
 
 app = options.new_app()
 
-EPILOG = """\
-Other commands: `stemsplit evaluate` (how good stems are), `watch` (split what appears in a folder),
-`models` (and their weights), `config` (what holds, and why), `doctor` (for bug reports), `demo` (a
-song of its own, split and scored). Each has its own --help.
-"""
 
-
-@app.command(epilog=EPILOG)
+@app.command(epilog=list_other_commands())
 @with_groups
 def split(
     context: typer.Context,

@@ -99,7 +99,8 @@ def _head(option: OptionEntry) -> str:
     if option.value is None:
         return f"{name} = " + (italic("NUMBER") if option.repeats else italic("true|false"))
     if option.value.kind == "choice":
-        return f"{name} = " + "|".join(bold(f'"{word}"') for word in option.value.words)
+        # A line may break after any of them.
+        return f"{name} = " + "|\\:".join(bold(f'"{word}"') for word in option.value.words)
     placeholder = italic(option.value.metavar)
     if option.value.minimum is None:  # no number
         placeholder = f"{bold(_QUOTE)}{placeholder}{bold(_QUOTE)}"

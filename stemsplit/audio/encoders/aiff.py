@@ -16,6 +16,7 @@ class Aiff(Pcm):
     """Its own texts and ID3 after the samples."""
 
     order = ">"
+    even = True
 
     def _start(self, depth: Depth, after: int) -> bytes:
         """Raise ``UsageError`` for more than 4 GiB, which the format cannot count."""

@@ -41,6 +41,7 @@ class Pcm(Encoder):
     """
 
     order: ClassVar[Order]
+    even: ClassVar[bool] = False  # whether tags begin at an even byte, as the chunks of RIFF do
 
     def __init__(self, stem: Stem, sink: ByteSink | None = None, *, bare: bool = False) -> None:
         super().__init__(stem)
@@ -75,7 +76,7 @@ class Pcm(Encoder):
             self._file.write(data)
 
     def close(self) -> None:
-        padding = 0 if self._bare else self._size % 2
+        padding = self._size % 2 if self.even and not self._bare else 0
         self._size += padding + len(self._after)
         with writing(self.stem.target):
             self._file.write(bytes(padding) + self._after)

@@ -22,6 +22,7 @@ class Wav(Pcm):
     """The place in the session before the samples; texts and ID3 after them."""
 
     order = "<"
+    even = True
 
     def _start(self, depth: Depth, after: int) -> bytes:
         return wav_start(
