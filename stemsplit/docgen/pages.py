@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stemsplit.audio.encoders.opening import is_written_in_order
+from stemsplit.audio.format_table import FORMATS
+from stemsplit.audio.formats import alternatives
 from stemsplit.docgen import json_objects as records
 from stemsplit.docgen.json_objects import Objects
 from stemsplit.errors import ExitCode
@@ -22,6 +25,11 @@ class ManPage:
     #: What a status means here, where it is not what it means elsewhere; None: it does not occur.
     exit_status: Mapping[ExitCode, str | None] = field(default_factory=dict)
 
+
+#: The formats that can be written to a stream from their beginning to their end.
+_IN_ORDER = alternatives(
+    [f"`{name}`" for name in (*filter(is_written_in_order, FORMATS), "raw")], "and"
+)
 
 _SPLIT = ManPage(
     description=(
@@ -106,7 +114,7 @@ _SPLIT = ManPage(
         "error, and so does the table of scores. With `--quiet` only warnings and errors are left "
         "there, with `-qq` only errors, whatever `--progress` says.",
         "With `--out -` standard output carries the one stem instead, of one song: the bytes of "
-        "the file that it would be, and no path. `wav`, `aiff` and `raw` go out while they are "
+        f"the file that it would be, and no path. {_IN_ORDER} go out while they are "
         "made (but not with `--clip linked`), other formats when they are done. `raw` is "
         "interleaved little-endian samples of `--depth` (32f by default) at the rate of the song. "
         "If nobody reads on, the exit status is 0. A song that `-` reads is kept in a temporary "

@@ -27,9 +27,14 @@ def open_encoder(stem: Stem) -> Encoder:
     return encoder_class(stem.options.format)(stem)
 
 
+def is_written_in_order(format: Format) -> bool:
+    """Return whether a file of ``format`` is written from its beginning to its end."""
+    return issubclass(encoder_class(format), Pcm)
+
+
 def can_stream(options: EncodingOptions) -> bool:
     """Return whether a stem can be written in order, with nothing to be corrected at its end."""
-    return issubclass(encoder_class(options.format), Pcm) and clip_of(options) != "linked"
+    return is_written_in_order(options.format) and clip_of(options) != "linked"
 
 
 def open_stream_encoder(stem: Stem, sink: ByteSink, *, bare: bool) -> Encoder:
