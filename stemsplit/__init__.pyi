@@ -1,6 +1,6 @@
 """The types of the Python interface. Made by `python -m stemsplit.docgen write`."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import overload
@@ -188,4 +188,4 @@ def split_files(
     batch: BatchSize = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
-) -> Iterator[Result]: ...
+) -> Generator[Result]: ...

@@ -7,81 +7,20 @@ of the settings in ``config.toml``, the man pages and the manifests. Standard li
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from numbers import Integral
+from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_origin
 
+from stemsplit.declarations import check, hints_of, option, parts_of
 from stemsplit.errors import UsageError
 from stemsplit.types import BatchSize, Clip, Codec, Daw, Depth, Existing, Format, Precision
 
 DEFAULT_MODEL = "htdemucs"
 DEFAULT_FOLDER = Path("separated")
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declaration:
-    """What the field of an option says of it besides its type and default.
-
-    ``name`` is its long name on the command line, where that differs from the field's; a switch
-    that is on by default is named for turning it off (``--no-dither``). ``minimum`` and
-    ``maximum`` are limits of the value, and count everywhere.
-    """
-
-    help: str
-    name: str | None = None
-    short: str | None = None
-    metavar: str | None = None
-    variable: str | None = None  # of the environment
-    minimum: float | None = None
-    maximum: float | None = None
-
-
-def option(default: Any, help: str, **facts: Any) -> Any:
-    """Return the field of an option; ``facts`` are those of `Declaration`."""
-    return field(default=default, metadata={"option": Declaration(help=help, **facts)})
-
-
-def declaration(declared: dataclasses.Field[Any]) -> Declaration | None:
-    """Return what the field of an option says of it; None for a field that is not an option."""
-    found: Declaration | None = declared.metadata.get("option")
-    return found
-
-
-@cache
-def hints_of(cls: Any) -> dict[str, Any]:
-    """Return the types of the fields of ``cls``, a dataclass of options, by name."""
-    return get_type_hints(cls)
-
-
-def check(options: Any) -> None:
-    """Raise ``UsageError`` where a value of ``options`` is out of range or not a choice."""
-    cls: Any = type(options)
-    hints = hints_of(cls)
-    for declared in dataclasses.fields(options):
-        value, found = getattr(options, declared.name), declaration(declared)
-        choices = choices_of(hints[declared.name])
-        if isinstance(value, str) and choices and value not in choices:
-            hint = f"it is one of: {', '.join(choices)}"
-            raise UsageError(f"unknown {declared.name} {value!r}", hint=hint)
-        if found is not None and isinstance(value, int | float):
-            _check_limits(declared.name, value, found)
-
-
-def _check_limits(name: str, value: float, found: Declaration) -> None:
-    if found.minimum is not None and not value >= found.minimum:
-        raise UsageError(f"{name} must be at least {found.minimum:g}, not {value:g}")
-    if found.maximum is not None and value > found.maximum:
-        raise UsageError(f"{name} must be at most {found.maximum:g}, not {value:g}")
-
-
-def choices_of(hint: Any) -> tuple[str, ...]:
-    """Return the strings of the ``Literal`` in ``hint``, none if it has none."""
-    if get_origin(hint) is Literal:
-        return get_args(hint)
-    return next(filter(None, map(choices_of, get_args(hint))), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,12 +122,19 @@ class Excerpt:
     Raises ``UsageError`` for parts that exclude each other or are empty.
     """
 
-    start: float | None = option(None, "Where to begin: 90, 90.5 or 1:30.", metavar="TIME")
-    end: float | None = option(None, "Where to end.", metavar="TIME")
-    duration: float | None = option(None, "How much to split, instead of --end.", metavar="TIME")
-    preview: float | None = option(None, "Split this much of the song's middle.", metavar="TIME")
+    start: float | None = option(
+        None, "Where to begin: 90, 90.5 or 1:30.", metavar="TIME", minimum=0
+    )
+    end: float | None = option(None, "Where to end.", metavar="TIME", minimum=0)
+    duration: float | None = option(
+        None, "How much to split, instead of --end.", metavar="TIME", minimum=0
+    )
+    preview: float | None = option(
+        None, "Split this much of the song's middle.", metavar="TIME", minimum=0
+    )
 
     def __post_init__(self) -> None:
+        check(self)
         if self.end is not None and self.duration is not None:
             raise UsageError("--end and --duration exclude each other")
         if self.preview is not None and (self.start, self.end, self.duration) != (None,) * 3:
@@ -276,12 +222,9 @@ class SplitOptions:
     allow_unverified: bool = option(False, "Allow downloads that have no published SHA-256.")
 
     def __post_init__(self) -> None:
-        for name in ("stems", "daw", "mixes"):
-            if isinstance(value := getattr(self, name), str):
-                raise UsageError(f"{name} is a sequence of names, not {value!r}")
+        check(self)
         if self.stems is not None and self.two_stems is not None:
             raise UsageError("--stems and --two-stems exclude each other")
-        check(self)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -310,13 +253,11 @@ def _collect(cls: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _as_declared(value: Any, hint: Any) -> Any:
-    if _is_tuple(hint) and value is not None and not isinstance(value, str):
-        return tuple(value)
-    return Path(value) if hint is Path else value
-
-
-def _is_tuple(hint: Any) -> bool:
-    return any(get_origin(part) is tuple for part in (hint, *get_args(hint)))
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return tuple(value) if any(get_origin(part) is tuple for part in parts_of(hint)) else value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)  # one of NumPy, too
+    return Path(value) if hint is Path and isinstance(value, str | PathLike) else value
 
 
 def repeat(name: str) -> Any:

@@ -50,7 +50,11 @@ def interruptions_ignored() -> Iterator[None]:
     """Let processes that are started here ignore Ctrl-C and hang-ups: their parent ends them.
 
     A terminal sends these to all processes at once, and some may be half-way through their start.
+    Only the main thread can do that; from another one, nothing changes.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     numbers = [signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)]
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:

@@ -50,7 +50,6 @@ class ScanResult:
     """
 
     frames: int  # at the native sample rate
-    model_frames: int  # at the model's sample rate
     mean: float
     deviation: float
     warnings: tuple[str, ...] = ()  # damage that the decoder skipped
@@ -111,7 +110,7 @@ class NotAudio:
 
 @dataclass(frozen=True, slots=True)
 class WaitingForOthers:
-    """Another process is splitting these songs; this one waits for it."""
+    """Another run is splitting these songs; this one waits for it."""
 
     songs: tuple[Path, ...]
 

@@ -16,7 +16,7 @@ import soundfile
 from audio_files import run_ffmpeg
 from command import TINY, Result, files_below, run
 
-from stemsplit.batch import dataset
+from stemsplit.batch import dataset, dataset_scorer
 from stemsplit.batch.song import SongRun
 
 RATE = 44_100
@@ -144,13 +144,14 @@ def test_stems_that_an_interrupted_run_could_not_score_are_scored(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset, "score_sounds", interrupted)
+        patch.setattr(dataset_scorer, "score_sounds", interrupted)
         assert evaluate(tmp_path).code == 130
     work = tmp_path / "found" / SMALL / dataset.WORK
-    [estimates] = work.glob("*/test/First - Song/estimates")
-    assert files_below(estimates) == ["accompaniment.wav", "vocals.wav"]
+    waiting = list(work.glob("*/*/estimates"))
+    assert waiting
+    assert {*map(tuple, map(files_below, waiting))} == {("accompaniment.wav", "vocals.wav")}
     assert evaluate(tmp_path).code == 0
-    assert runs == ["First - Song", "Second"]  # each once
+    assert len(runs) == len(set(runs)) == 2  # each song once
     assert not work.exists()
 
 

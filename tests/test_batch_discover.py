@@ -12,7 +12,7 @@ import pytest
 from audio_files import ENCODERS, noise, run_ffmpeg, store
 
 from stemsplit.audio.detect import may_be_audio
-from stemsplit.batch.discover import Song, find_songs
+from stemsplit.batch.discover import Song, discover
 from stemsplit.cli.standard_streams import StandardInput
 from stemsplit.errors import InputError
 
@@ -35,7 +35,7 @@ def put(*names: str) -> None:
 
 def found(*arguments: str, outputs: str = "separated", lists: tuple[str, ...] = ()) -> list[str]:
     """Return the songs as ``path -> folder of its stems``, and errors as ``! message``."""
-    songs = find_songs(arguments, Path(outputs), lists)
+    songs = discover(arguments, Path(outputs), lists)
     return [
         f"{song.path} -> {song.below}" if isinstance(song, Song) else f"! {song}" for song in songs
     ]
@@ -213,9 +213,9 @@ def test_a_folder_that_may_not_be_read_is_told(library: Path) -> None:
     put("m/open/1.wav", "m/shut/2.wav")
     Path("m/shut").chmod(0)
     code = (
-        "import os; from pathlib import Path; from stemsplit.batch.discover import find_songs\n"
+        "import os; from pathlib import Path; from stemsplit.batch.discover import discover\n"
         "os.geteuid() or os.setuid(65534)  # root may read everything\n"
-        "print(*(getattr(song, 'reason', song.path) for song in find_songs(['m'], Path('o'))))"
+        "print(*(getattr(song, 'reason', song.path) for song in discover(['m'], Path('o'))))"
     )
     for folder in (library, *library.parents[:-2]):
         folder.chmod(0o755)
@@ -226,5 +226,5 @@ def test_a_folder_that_may_not_be_read_is_told(library: Path) -> None:
 
 
 def test_errors_are_told_in_their_turn() -> None:
-    (error,) = find_songs([""], Path("o"))
+    (error,) = discover([""], Path("o"))
     assert isinstance(error, InputError)

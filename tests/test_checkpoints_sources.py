@@ -13,7 +13,7 @@ from fetching import BODY, failure, left_in, run, source
 from full_disk import limited_files
 from loopback import Loopback
 
-from stemsplit.checkpoints.sources import describe, fetch
+from stemsplit.checkpoints.sources import fetch, label_of
 from stemsplit.errors import ResourceError
 from stemsplit.types import Fetching
 
@@ -180,7 +180,7 @@ def test_a_file_of_this_machine(tmp_path: Path) -> None:
     original.unlink()
     paths[0].unlink()
     assert failure(wanted, into) == f"{original}: No such file or directory"
-    assert describe(wanted) == "a local file"
+    assert label_of(wanted) == "a local file"
 
 
 def test_a_full_disk_is_told(server: Loopback, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from stemsplit.checkpoints.weights import Weights, describe, load, read, save
+from stemsplit.checkpoints.weights import Weights, load, read, read_header, save
 from stemsplit.errors import CheckpointError, ExitCode
 from stemsplit.models import build
 from stemsplit.models.htdemucs import HTDemucs
@@ -72,11 +72,11 @@ def test_same_weights_same_bytes_in_any_order(small: Weights, stored: Path, tmp_
 def test_an_overlap_is_kept_where_there_is_one(small: Weights, tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     save(dataclasses.replace(small, overlap=0.8), path)
-    assert describe(path).overlap == read(path).overlap == load(path).overlap == 0.8
+    assert read_header(path).overlap == read(path).overlap == load(path).overlap == 0.8
     save(dataclasses.replace(small, overlap=0.0), path)
     assert load(path).overlap == 0
     save(small, path)
-    assert describe(path).overlap is None
+    assert read_header(path).overlap is None
     assert load(path).overlap == HTDemucs.overlap
 
 
@@ -86,7 +86,7 @@ def test_an_impossible_overlap_is_refused(tmp_path: Path, overlap: str) -> None:
     path = tmp_path / "other.safetensors"
     path.write_bytes(_safetensors({"__metadata__": metadata | {"overlap": overlap}}))
     with pytest.raises(CheckpointError, match="does not hold"):
-        describe(path)
+        read_header(path)
 
 
 def test_the_safetensors_package_reads_it(small: Weights, stored: Path) -> None:
@@ -132,8 +132,8 @@ def test_any_tensors_come_back(
 
 def test_reading_the_header_needs_no_torch(stored: Path) -> None:
     code = (
-        "import sys; from stemsplit.checkpoints.weights import describe;"
-        "header = describe(sys.argv[1]); assert 'torch' not in sys.modules;"
+        "import sys; from stemsplit.checkpoints.weights import read_header;"
+        "header = read_header(sys.argv[1]); assert 'torch' not in sys.modules;"
         "print(header.architecture, header.config['segment'], header.origin)"
     )
     done = subprocess.run(
@@ -245,7 +245,7 @@ def _safetensors(header: object) -> bytes:
 def test_other_files_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "other.safetensors"
     path.write_bytes(content)
-    for function in (describe, load):
+    for function in (read_header, load):
         with pytest.raises(CheckpointError, match=reason) as caught:
             function(path)
         assert caught.value.hint is not None

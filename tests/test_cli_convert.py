@@ -84,7 +84,7 @@ def test_the_overlap_of_the_configuration_is_kept_and_used(folder: Path, mixture
     text = CONFIG.replace("num_overlap: 2", "num_overlap: 16")
     (folder / "net.yaml").write_text(text)
     assert run("models", "convert", "net.ckpt", *SCNET, cwd=folder).code == 0
-    assert weights.describe(folder / "net.safetensors").overlap == 1 - 1 / 16
+    assert weights.read_header(folder / "net.safetensors").overlap == 1 - 1 / 16
     stems = []
     for arguments in ([], ["--overlap", "0.9375"], ["--overlap", "0.75"]):
         split = run("-n", "net.safetensors", "-f", *arguments, song, cwd=folder)
@@ -132,7 +132,7 @@ inference: {num_overlap: 4}
     arguments = ("--architecture", "mdx23c", "--config", "d.yaml", "-q", "-o", "e.safetensors")
     result = run("models", "convert", "d.pth", *arguments, cwd=tmp_path)
     assert (result.code, result.stderr) == (0, "")
-    assert weights.describe(tmp_path / "e.safetensors").config == {
+    assert weights.read_header(tmp_path / "e.safetensors").config == {
         **dataclasses.asdict(config),
         "sources": ["dry"],
         "scale": [2, 2],
@@ -147,7 +147,7 @@ def test_what_exists_is_not_replaced(folder: Path) -> None:
     assert "net.safetensors: exists already" in result.stderr
     assert target.read_bytes() == b"precious"
     assert run("models", "convert", "net.ckpt", *SCNET, "--force", cwd=folder).code == 0
-    assert weights.describe(target).architecture == "scnet:SCNet"
+    assert weights.read_header(target).architecture == "scnet:SCNet"
 
 
 def test_the_input_is_not_replaced_either(folder: Path) -> None:

@@ -15,7 +15,7 @@ from stemsplit.cli.commands import COMMANDS
 
 PACKAGE = Path(__file__).parent.parent / "stemsplit"
 
-GROUND = {"errors", "options", "signals", "stem_names", "types", "version"}
+GROUND = {"declarations", "errors", "options", "signals", "stem_names", "types", "version"}
 #: Room -> the rooms that it may import from. ``stemsplit`` is the package's own file, its face.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -23,7 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "version": set(),
     "signals": {"errors"},
-    "options": {"errors", "types"},
+    "declarations": {"errors"},
+    "options": {"declarations", "errors", "types"},
     "audio": GROUND,
     "models": GROUND,
     "checkpoints": GROUND | {"models"},

@@ -10,12 +10,12 @@ import pytest
 from command import TINY, run
 
 import stemsplit
+from stemsplit.declarations import declaration
 from stemsplit.errors import UsageError
 from stemsplit.options import (
     EncodingOptions,
     EngineOptions,
     SplitOptions,
-    declaration,
     field_of,
     names_of,
     parse_batch,

@@ -26,17 +26,16 @@ def write(path: Path, frames: int, channels: int, sample_rate: int = 44_100) -> 
 def test_statistics_are_those_of_the_whole_song(tmp_path: Path, frames: int, channels: int) -> None:
     mono = write(tmp_path / "x.wav", frames, channels).astype(np.float64).mean(axis=1)
     found = scan(probe(tmp_path / "x.wav"), 44_100)
-    assert (found.frames, found.model_frames, found.warnings) == (frames, frames, ())
+    assert (found.frames, found.warnings) == (frames, ())
     assert found.mean == pytest.approx(mono.mean(), rel=1e-9)
     # Unbiased: with few frames the difference is large.
     assert found.deviation == pytest.approx(mono.std(ddof=1), rel=1e-6)
 
 
-def test_the_model_hears_another_rate(tmp_path: Path) -> None:
+def test_the_model_works_at_another_rate(tmp_path: Path) -> None:
     mono = write(tmp_path / "x.wav", 48_000, 2, sample_rate=48_000).mean(axis=1)
     found = scan(probe(tmp_path / "x.wav"), 44_100)
     assert found.frames == 48_000
-    assert abs(found.model_frames - 44_100) <= 2
     assert found.mean == pytest.approx(mono.mean(), rel=1e-3)
 
 

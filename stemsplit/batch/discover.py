@@ -26,16 +26,18 @@ class Song:
 
     ``below`` is the folder, relative to the output folder, that its stems go to: where the song is
     below the folder that was named. A file that was only ``found`` there may turn out not to be
-    audio.
+    audio. ``make`` creates the file when its turn comes, ``is_done`` says that nothing is to be
+    done any more, because of another process for instance.
     """
 
     path: Path
     below: Path = Path()
     found: bool = False
-    make: Callable[[Path], None] | None = None  # creates the file when its turn comes
+    make: Callable[[Path], None] | None = None
+    is_done: Callable[[], bool] = bool  # bool() is False
 
 
-def find_songs(
+def discover(
     arguments: Iterable[str], outputs: Path, lists: Iterable[str | NameSource] = ()
 ) -> Iterator[Song | InputError]:
     """Yield the songs that ``arguments`` and the ``lists`` of names stand for, each once.

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from stemsplit.audio.atomic import write_text
 from stemsplit.audio.detect import sounds_by_name
+from stemsplit.audio.writable import output_error
 from stemsplit.data.layouts import SongStems
 from stemsplit.evaluation.report.records import from_json, to_json
 from stemsplit.evaluation.scores import SongScores
@@ -47,20 +48,34 @@ class KeptScores:
         # Records of versions without that choice are of the default.
         return kept if {"bss_eval": "own", **kept.settings} == settings else None
 
+    def holds(self, name: str, settings: Mapping[str, Any]) -> bool:
+        """Return whether `find` finds scores."""
+        return self.find(name, settings) is not None
+
     def keep(self, name: str, scores: SongScores) -> None:
         """Write the scores of a song."""
         write_text(self._record(name), json.dumps(to_json(scores), allow_nan=False))
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep other processes from scoring a song, and from removing its stems."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Keep other processes from scoring a song, and from removing its stems.
+
+        Raises ``OutputError`` where the folder cannot be written.
+        """
         path = self.folder / f".scoring-{sha256(os.fsencode(name)).hexdigest()[:16]}.lock"
-        with FileLock(path):
+        lock = FileLock(path)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as exc:
+            raise output_error(exc, self.folder) from exc
+        try:
             yield
+        finally:
             # While it is locked: whoever has opened it looks again, and finds another file.
             with contextlib.suppress(OSError):
                 path.unlink()
+            lock.release()
 
     def _record(self, name: str) -> Path:
         return self.folder / f"{name}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,33 +13,38 @@ from stemsplit.data.alignment import align
 from stemsplit.data.layouts import SongStems
 from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.options import EncodingOptions
-from stemsplit.outputs.naming import safe_folder
 
 #: Together they are the song, whatever its stems are.
-WHOLE = ("vocals", "no_vocals")
+VOCALS_AND_REST = ("vocals", "no_vocals")
 
 
 def mixture_of(song: SongStems, found: FoundStems, mapping: Mapping[str, str]) -> StemFiles:
     """Return the mixture of ``song``, or the stems that sum to it. Raises ``InputError``."""
     if found.mixture is not None:
         return found.mixture
-    parts = find_stems(song.path, WHOLE, mapping=mapping).stems.values()
+    parts = find_stems(song.path, VOCALS_AND_REST, mapping=mapping).stems.values()
     return StemFiles(
         paths=tuple(path for audio in parts for path, _ in audio.parts()),
         streams=tuple(stream for audio in parts for _, stream in audio.parts()),
     )
 
 
-def as_song(name: str, mixture: StemFiles, scratch: Path) -> Song:
-    """Return the song to split: a file with ``mixture`` as its first audio stream.
+def as_song(mixture: StemFiles, folder: Path, below: Path) -> Song:
+    """Return the song to split, ``below``: a file with ``mixture`` as its first audio stream.
 
-    Where there is none, it is made below ``scratch`` when its turn comes.
+    Where there is none, it is made in ``folder`` when its turn comes.
     """
     (path, stream), *others = mixture.parts()
     if stream == 0 and not others:
-        return Song(path, Path(name))
-    summed = scratch / safe_folder(Path(name)) / "mixture.wav"
-    return Song(summed, Path(name), make=partial(_write_sum, mixture))
+        return Song(path, below)
+    return Song(folder / "mixture.wav", below, make=partial(_write_sum, mixture))
+
+
+def remove_made(song: Song) -> None:
+    """Remove the file of ``song`` if it was made for this run; never raises."""
+    if song.make is not None:
+        with contextlib.suppress(OSError):
+            song.path.unlink()
 
 
 def _write_sum(mixture: StemFiles, path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event
+from threading import Event as Flag
 from typing import TypeAlias
 
 from stemsplit.audio.detect import promises_sound, sounds_by_name
@@ -100,23 +100,25 @@ class Preparation:
         self,
         song: Song,
         sample_rate: int | None = None,
-        stop: Event | None = None,
+        stop: Flag | None = None,
         info: StreamInfo | None = None,
     ) -> Prepared:
         """Return what is to be done with ``song``; for a model at ``sample_rate`` it is scanned.
 
-        ``info`` is what its file holds, if that is known. Raises ``InputError`` and
-        ``OutputError``; ``CancelledError`` when ``stop`` is set.
+        ``info`` is what its file holds, if known. Raises ``InputError`` and ``OutputError``;
+        ``CancelledError`` when ``stop`` is set.
         """
         plan = self._plan.songs[song.path]
-        if song.make is not None and not song.path.exists():
-            song.make(song.path)
+        if song.is_done():
+            return Skipped()
+        if not self._make(song, plan):
+            return Locked()
         try:
             pending = self._pending(song, plan)
             if not pending.outputs and not pending.interrupted:
                 self._locks.remove_stale(plan.manifest, plan.folders)
                 return Skipped()
-            found = self._look_into(song) if info is None else info
+            found = info or self._look_into(song)
             if isinstance(found, NotAudio):
                 return found
             info = found
@@ -128,13 +130,25 @@ class Preparation:
             return Locked()
         try:
             ready = self._prepare_locked(song, plan, info, token, provenances)
-            if ready is None:
-                self._locks.release(token)
-                return Skipped()
-            return ready if sample_rate is None else self._scanned(ready, sample_rate, stop)
+            if ready is not None and sample_rate is not None:
+                return self._scanned(ready, sample_rate, stop)
         except BaseException:
             self._locks.release(token)
             raise
+        return ready or Skipped()
+
+    def _make(self, song: Song, plan: SongPlan) -> bool:
+        """Create the file of ``song``, if it is missing; False if another process has locked it."""
+        if song.make is None or song.path.exists():
+            return True
+        token = self._locks.acquire(plan.manifest, plan.folders)
+        if token is None:
+            return False
+        try:
+            song.make(song.path)
+        finally:
+            self._locks.release(token)
+        return True
 
     def predict(self, song: Song) -> WouldSplit | Skipped | NotAudio:
         """Return what `prepare` would, and change nothing.
@@ -173,11 +187,15 @@ class Preparation:
         token: str,
         provenances: Mapping[str, Provenance],
     ) -> Ready | None:
-        """Return ``song`` ready to split; None if another process has finished it meanwhile."""
-        pending = self._pending(song, plan)
+        """Return ``song`` ready to split.
+
+        None, and the lock is released, if another process has finished it meanwhile.
+        """
+        pending = _Pending({}) if song.is_done() else self._pending(song, plan)
         if not pending.outputs:
             if pending.interrupted:
                 manifest.finish_interrupted(plan.manifest, pending.interrupted, token)
+            self._locks.release(token)
             return None
         writer = ManifestWriter(
             plan.manifest,
@@ -195,7 +213,7 @@ class Preparation:
         )
         return Ready(job=job, token=token, warnings=pending.warnings)
 
-    def _scanned(self, ready: Ready, sample_rate: int, stop: Event | None) -> Ready:
+    def _scanned(self, ready: Ready, sample_rate: int, stop: Flag | None) -> Ready:
         # Imported here: a run with nothing to do needs no numpy.
         from stemsplit.separation.scan import scan
 

@@ -6,9 +6,9 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from stemsplit.batch.discover import Song, find_songs
+from stemsplit.batch.discover import Song, discover
 from stemsplit.batch.dry_run import predict
 from stemsplit.batch.engine_cache import EngineCache
 from stemsplit.batch.plan import RunPlan, plan_songs, select
@@ -21,6 +21,12 @@ from stemsplit.options import SplitOptions
 from stemsplit.outputs.selection import Selection
 from stemsplit.separation.device import parse_devices
 from stemsplit.types import Event, Planned, Scoring
+
+if TYPE_CHECKING:
+    from stemsplit.batch.workers import WorkerPool
+
+
+_NOTHING = "nothing that was found is audio"
 
 
 class Scorer(Protocol):
@@ -74,51 +80,68 @@ class Run:
         *,
         dry: bool = False,
     ) -> Generator[Event | Result]:
-        """Split what ``inputs``, and ``lists`` of more of them, stand for, as ``split`` does."""
-        return self.split(list(find_songs(inputs, self.options.out, lists)), dry=dry)
+        """Split what ``inputs``, and ``lists`` of more of them, stand for, as `split` does.
+
+        A ``dry`` run only says what it would do.
+        """
+        songs = list(discover(inputs, self.options.out, lists))
+        return self._predict(songs) if dry else self.split(songs)
 
     def split(
         self,
         songs: Sequence[Song | InputError],
         *,
         among: Sequence[Song | InputError] | None = None,
-        dry: bool = False,
     ) -> Generator[Event | Result]:
         """Split ``songs``; yield what happens, and the result of each.
 
         Their stems are named so that they differ from those of all songs ``among`` which these are.
-        A ``dry`` run only says what it would do. A song that fails stops nothing, but after a lack
-        of disk or memory the rest is skipped. Raises ``UsageError`` and ``CheckpointError`` where
-        no song can be split at all, and ``InputError`` if none of them is audio.
+        A song that fails stops nothing, but after a lack of disk or memory the rest is skipped.
+        Raises ``UsageError`` and ``CheckpointError`` where no song can be split at all, and
+        ``InputError`` if none of them is audio, and they are all.
         """
         plan = self._plan(songs if among is None else among)
         yield Planned({path: path.name for path in plan.songs}, len(songs))
-        if self._scorer is not None and not dry:
+        if self._scorer is not None:
             replacing = self.options.existing == "force"
             yield from self._scorer.prepare(list(plan.songs), self.selection, force=replacing)
-        entries = [Result.failed(s.path, s) if isinstance(s, InputError) else s for s in songs]
-        scheduled = predict(entries, plan, self.engines) if dry else self._schedule(entries, plan)
+        scheduler = self._scheduler(plan)
         end: Result | None = None  # after which nothing is tried
         results = 0
-        with closing(scheduled):
-            for each in scheduled:
+        with closing(scheduler.run(_entries(songs))) as events:
+            for each in events:
                 if isinstance(each, Result):
                     results += 1
-                    if self._scorer is not None and each.error is None and not dry:
+                    if self._scorer is not None and each.error is None:
                         each = yield from self._score(self._scorer, each, plan)
                     if end is not None and isinstance(each.error, NotTried):
                         each = replace(each, error=NotTried.because_of(end, each.input))
                     elif end is None and ends_all(each, fail_fast=self.options.fail_fast):
                         end = each
+                        scheduler.skip_rest()  # it does not know that scoring failed
                 yield each
         if not results and among is None:
-            raise InputError("nothing that was found is audio")
-        if self._scorer is not None and not dry:
+            raise InputError(_NOTHING)
+        if self._scorer is not None:
             self._scorer.finish()
 
+    def _predict(self, songs: Sequence[Song | InputError]) -> Generator[Event | Result]:
+        """Yield what `split` would make of ``songs``."""
+        plan = self._plan(songs)
+        yield Planned({path: path.name for path in plan.songs}, len(songs))
+        results = 0
+        for each in predict(_entries(songs), plan, self.engines):
+            results += isinstance(each, Result)
+            yield each
+        if not results:
+            raise InputError(_NOTHING)
+
     def load(self) -> Iterator[Event]:
-        """Fetch and load the model now, so that what can fail fails before the first song."""
-        return self.engines.load()
+        """Fetch and load the model now, so that what can fail fails before the first song.
+
+        On several devices, the workers load it.
+        """
+        return self.engines.load() if len(self.devices) == 1 else self.engines.fetch()
 
     def _plan(self, songs: Sequence[Song | InputError]) -> RunPlan:
         named = [song for song in songs if isinstance(song, Song)]
@@ -131,16 +154,16 @@ class Run:
             temporary=self._temporary,
         )
 
-    def _schedule(self, songs: Sequence[Song | Result], plan: RunPlan) -> Generator[Event | Result]:
-        """Split ``songs``: here on one device, else by a process for each."""
+    def _scheduler(self, plan: RunPlan) -> Scheduler | WorkerPool:
+        """Return what splits the songs: here on one device, else in a process for each."""
         if len(self.devices) > 1 and len(plan.songs) > 1:
             # Imported here: most runs have one device.
             from stemsplit.batch.workers import WorkerPool
 
-            return WorkerPool(self.devices, plan).run(songs)
+            return WorkerPool(self.devices, plan)
         # In the middle of a song, scoring would keep the network waiting.
         between_songs = self._scorer is not None
-        return Scheduler(plan, self.engines, between_songs=between_songs).run(songs)
+        return Scheduler(plan, self.engines, between_songs=between_songs)
 
     def _score(
         self, scorer: Scorer, result: Result, plan: RunPlan
@@ -151,3 +174,8 @@ class Run:
         except Exception as exc:
             return replace(result, error=describe(exc, result.input))
         return replace(result, scores=scores)
+
+
+def _entries(songs: Sequence[Song | InputError]) -> list[Song | Result]:
+    """Return ``songs`` with the result of what could not be found or read in its place."""
+    return [Result.failed(s.path, s) if isinstance(s, InputError) else s for s in songs]

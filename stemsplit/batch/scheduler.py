@@ -51,8 +51,9 @@ class Scheduler:
     """Splits the songs of a ``plan``; the next are prepared and the last is written meanwhile.
 
     A song is first prepared (in threads), then queued for the network, separated, and written (in a
-    thread). Results keep the order of the songs. Songs too short for a batch of their own share
-    one. With ``between_songs``, results are reported only between two songs.
+    thread). Results keep the order of the songs, except that songs that another run has locked come
+    last. Songs too short for a batch of their own share one. With ``between_songs``, results are
+    reported only between two songs.
     """
 
     def __init__(self, plan: RunPlan, engines: EngineCache, *, between_songs: bool = False) -> None:
@@ -65,7 +66,7 @@ class Scheduler:
         self._writing: deque[_InWriting | Result] = deque()
 
     def run(self, songs: Iterable[Song | Result]) -> Generator[Event | Result]:
-        """Split ``songs``; yield what happens, and the result of each in its turn.
+        """Split ``songs``; yield what happens, and the result of each.
 
         Results among ``songs`` are passed on. Whatever happens to a song, even by a defect of ours,
         the others are split; only after a lack of disk or memory the rest is skipped. Raises
@@ -90,6 +91,10 @@ class Scheduler:
             finally:
                 preparing.close()
                 self._end()
+
+    def skip_rest(self) -> None:
+        """Try no further song: they would lack what this one lacked."""
+        self._ended = True
 
     def _end(self) -> None:
         """Give up the songs that wait for the network; those that are separated are written."""
@@ -158,7 +163,6 @@ class Scheduler:
             ready, path = head.ready, head.ready.job.info.path
             try:
                 if self._ended:
-                    head.run.close()
                     raise not_tried(path)
                 for warning in ready.warnings:
                     yield Warned(warning, path)
@@ -170,6 +174,8 @@ class Scheduler:
                 after = _InWriting(ready, head.writer, start)
             except Exception as exc:
                 after = self._failed(ready, exc)
+            finally:
+                head.run.close()
         if isinstance(after, Result):
             self._ended |= ends_all(after, fail_fast=self._plan.options.fail_fast)
         self._writing.append(after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from pathlib import Path
 from typing import Any, overload
 
@@ -98,12 +99,15 @@ class Separator:
         )
         sources = separated if mix.ndim == 3 else separated[0]
         named = dict(zip(self._selection.needed, sources.unbind(-3), strict=True))
-        return self._selection.combine(named, mix, self.stems)
+        own = mix.clone() if self._selection.needs_mix(self.stems) else None
+        return self._selection.combine(named, own, self.stems)
 
     def _enqueue(self, song: Tensor, sample_rate: int, queue: SegmentQueue) -> StemIterator:
         """Return blocks of the stems of ``song`` ``(C, T)`` as the model gives them."""
         engine = self._engines.engine
         resampled = resample_tensor(song, sample_rate, engine.sample_rate)
+        if resampled.shape[-1] == 0:
+            raise UsageError(f"{song.shape[-1]} frames at {sample_rate} Hz are too short")
         mono = resampled.double().mean(dim=0)
         deviation = float(mono.std()) if len(mono) > 1 else 0.0
         return engine.separate(
@@ -195,7 +199,7 @@ def _as_tensor(mix: NDArray[Any]) -> Tensor:
             f"a mix is an array of floating point, not {mix.dtype}",
             hint="integers are divided by their full scale: array / 32768 for 16 bits",
         )
-    return torch.from_numpy(np.ascontiguousarray(mix, np.float32))
+    return torch.from_numpy(np.array(mix, np.float32))  # a copy: it may be read-only
 
 
 def _check_mix(mix: object, sample_rate: int | None) -> None:
@@ -211,5 +215,7 @@ def _check_mix(mix: object, sample_rate: int | None) -> None:
             f"a mix is (C, T) or (B, C, T) with 1 or 2 channels and B, T > 0, not "
             f"{tuple(mix.shape)}"
         )
+    if sample_rate is not None and not isinstance(sample_rate, Integral):
+        raise UsageError(f"a sample rate is a whole number of Hz, not {sample_rate!r}")
     if sample_rate is not None and sample_rate < LOWEST_SAMPLE_RATE:
         raise UsageError(f"a sample rate is at least {LOWEST_SAMPLE_RATE} Hz, not {sample_rate}")

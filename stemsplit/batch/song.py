@@ -89,10 +89,10 @@ class SongRun:
         """
         song, start = self.job.info.path, time.monotonic()
         total, rate = self._scanned.frames, self.job.info.sample_rate
-        yield Opened(song, self.job.info)
-        for warning in self._warnings:
-            yield Warned(warning, song)
         try:
+            yield Opened(song, self.job.info)
+            for warning in self._warnings:
+                yield Warned(warning, song)
             done = 0
             yield Progressed(song, 0, total, rate, time.monotonic() - start)
             self._sink.open(total, self._tags)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from typing import Any
 
 from stemsplit.batch.results import Result
 from stemsplit.batch.run import Run
 from stemsplit.batch.signatures import ALL_OPTIONS, takes
+from stemsplit.errors import UsageError
 from stemsplit.options import SplitOptions
 from stemsplit.types import Event
 
@@ -21,25 +22,30 @@ def split_files(
     on_event: Callable[[Event], object] | None = None,
     dry_run: bool = False,
     **options: Any,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Split files, as the command does, and iterate over the result of each song.
 
-    ``inputs`` are files, folders, patterns and playlists. All options of the command are keyword
-    arguments: manifests, locks and several devices work as they do there. ``existing`` is what
-    happens to stems that exist: "resume" (the default with several songs), "refuse" (with one),
-    "skip" or "force". A song that fails gives a result with an ``error``, and the others are split.
+    ``inputs`` are files, folders, patterns and playlists. The options of a split (`SplitOptions`)
+    are keyword arguments: manifests, locks and several devices work as they do for the command.
+    ``existing`` is what happens to stems that exist: "resume" (the default with several songs),
+    "refuse" (with one), "skip" or "force". ``model`` may be several names with commas between them:
+    an ensemble. A song that fails gives a result with an ``error``, and the others are split.
 
     ``on_event`` is called with what happens on the way: `types.Progressed` has the fraction, the
-    speed and the time left. Closing the iterator, or leaving its loop, cancels the run; songs that
-    are separated are still written. With ``dry_run`` nothing is written.
+    speed and the time left. Closing the iterator, or leaving its loop, cancels the run; so does
+    an exception from ``on_event``, which is where another thread can stop it. Songs that are
+    separated are still written, and songs that were not reached can be split by others. With
+    ``dry_run`` nothing is written.
 
     Raises ``UsageError`` for options that contradict each other; iterating raises
-    ``CheckpointError`` and ``ResourceError`` where no song can be split, and ``InputError`` where
-    nothing is audio.
+    ``CheckpointError`` where no song can be split, ``ResourceError`` where one of several devices
+    does not work, and ``InputError`` where nothing is audio.
     """
     run = Run(SplitOptions.of(options))
-    names = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-    events = run.split_inputs([os.fspath(name) for name in names], dry=dry_run)
+    names = [inputs] if isinstance(inputs, str | bytes | os.PathLike) else list(inputs)
+    if not names:
+        raise UsageError("no inputs: name files, folders, patterns or playlists")
+    events = run.split_inputs([os.fsdecode(name) for name in names], dry=dry_run)
     return results_of(events, on_event)
 
 

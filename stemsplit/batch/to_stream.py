@@ -31,8 +31,8 @@ def split_to_stream(
 
     The bytes are those of the file that it would be, or, if ``bare``, of its samples alone. Formats
     that can be written in order go out while they are made, others when they are done. Raises as
-    splitting does, ``ReaderGone`` and ``OSError`` if the stream cannot be written, and
-    ``UsageError`` for options that ask for more than one stem.
+    splitting does, and ``ReaderGone`` and ``OSError`` if the stream cannot be written. Options that
+    ask for more than one stem are a defect of the caller.
     """
     run = Run(options, tunes_process=True)
     (stem,) = run.selection.wanted

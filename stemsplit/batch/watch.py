@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from stemsplit.batch.discover import Song, find_songs
+from stemsplit.batch.discover import Song, discover
 from stemsplit.batch.results import Result
 from stemsplit.batch.run import Run
 from stemsplit.batch.settled_files import SettledFiles
@@ -36,7 +36,7 @@ def watch(
         if exists != before:
             yield Noted(f"{folder} is {'back' if exists else 'gone; waiting for it'}")
         if exists and (candidates := files.look(time.monotonic())):
-            found = list(find_songs([str(folder)], run.options.out))
+            found = list(discover([str(folder)], run.options.out))
             for error in found:
                 if isinstance(error, InputError) and str(error.path) not in reported:
                     reported.add(str(error.path))

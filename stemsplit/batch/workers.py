@@ -7,14 +7,16 @@ restarted.
 from __future__ import annotations
 
 import signal
+import sys
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import ModuleType
 from typing import TypeAlias, cast
 
 from stemsplit.batch.discover import Song
@@ -56,6 +58,7 @@ class WorkerPool:
         self._asking: list[_Worker] = []  # until all devices are known to work
         self._deaths: Counter[Path] = Counter()  # of workers, by the songs that they had
         self._ended = False  # by a failure after which nothing is tried
+        self._last_death = ""  # of a worker, as a reason for songs that none is left for
         self._reported = self._total = 0
 
     def run(self, songs: Sequence[Song | Result]) -> Generator[Event | Result]:
@@ -79,15 +82,22 @@ class WorkerPool:
                     yield from self._receive(self._workers[cast(Connection, connection)])
         finally:
             self._end()
-        for song in self._waiting:  # the run has ended early
-            yield from self._report(Result.failed(song.path, not_tried(song.path)))
+        for song in self._waiting:  # the run has ended early, or no worker is left
+            lack = ResourceError(self._last_death, path=song.path)
+            yield from self._report(
+                Result.failed(song.path, not_tried(song.path) if self._ended else lack)
+            )
+
+    def skip_rest(self) -> None:
+        """Try no further song: they would lack what this one lacked."""
+        self._ended = True
 
     def _start(self, device: str) -> None:
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(
             target=_work, args=(device, self._plan, theirs), daemon=True
         )
-        with interruptions_ignored():
+        with interruptions_ignored(), _without_main_module():
             process.start()
         theirs.close()
         self._workers[ours] = _Worker(device, process, ours)
@@ -146,6 +156,7 @@ class WorkerPool:
         if worker.process.exitcode == 0:
             return
         ended = f"the process on {worker.device} was ended by {_cause(worker.process.exitcode)}"
+        self._last_death = ended
         yield Warned(ended)
         self._deaths.update(worker.songs.keys())
         for path, song in worker.songs.items():
@@ -162,6 +173,20 @@ class WorkerPool:
         self._reported += 1
         yield result
         yield Counted(self._reported, self._total, self._devices)
+
+
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Let a process that is started here not import the program that this one runs.
+
+    Where that is a script that splits files, as it may without a guard, each worker would do so.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _cause(status: int | None) -> str:
@@ -186,6 +211,8 @@ def _work(device: str, plan: RunPlan, parent: Connection) -> None:
         parent.send(error)
     except Exception as exc:
         parent.send(unexpected(exc))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
 
 
 def _requested(parent: Connection) -> Iterator[Song]:

@@ -152,18 +152,18 @@ def _pull_network(model: Model, allow_unverified: bool) -> Iterator[Fetching | W
         failures = []
         for source in model.sources:
             if not (source.verifiable or allow_unverified):
-                failures.append(f"{sources.describe(source)}: cannot be verified")
+                failures.append(f"{sources.label_of(source)}: cannot be verified")
                 continue
             try:
                 files = yield from sources.fetch(source, target.partial, name=model.name)
                 _keep(target, model, source.format, files, _origin(source, files))
             except CheckpointError as exc:
-                failures.append(f"{sources.describe(source)}: {exc}")
+                failures.append(f"{sources.label_of(source)}: {exc}")
                 continue
             if failures:
                 yield Warned(f"{model.name} came from a mirror ({'; '.join(failures)})")
             if not is_verifiable(model):
-                yield Warned(f"{model.name} is unverified: {sources.describe(source)} was trusted")
+                yield Warned(f"{model.name} is unverified: {sources.label_of(source)} was trusted")
             return
     raise CheckpointError(
         f"no source gave the weights of {model.name} ({'; '.join(failures)})",

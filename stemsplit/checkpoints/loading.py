@@ -97,9 +97,9 @@ def _stems_of_one(name: str) -> tuple[str, ...]:
     path = registry.local_file(name)
     if path is None:
         return registry.resolve(name).stems
-    from stemsplit.checkpoints.weights import describe
+    from stemsplit.checkpoints.weights import read_header
 
-    names = describe(_own_format(path)).config.get("sources")
+    names = read_header(_own_format(path)).config.get("sources")
     if not (
         isinstance(names, list)
         and names
@@ -161,13 +161,13 @@ def conventions(model: Model) -> tuple[float, Window]:
     What the registry leaves open is up to the weights, if they are here and say so, and then to the
     architecture, which is imported for that. Raises ``CheckpointError`` for damaged weights.
     """
-    from stemsplit.checkpoints.weights import describe
+    from stemsplit.checkpoints.weights import read_header
     from stemsplit.models import architecture
 
     network = architecture(model.architecture or "weighted_mean:WeightedMean")
     overlap = model.overlap
     if overlap is None and (path := cache.find(model)) is not None:
-        overlap = describe(path).overlap
+        overlap = read_header(path).overlap
     return network.overlap if overlap is None else overlap, model.window or network.window
 
 

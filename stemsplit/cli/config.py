@@ -13,7 +13,7 @@ from stemsplit.cli.console import Console
 from stemsplit.cli.settings import (
     config_path,
     defaults_for,
-    describe,
+    list_settings,
     read_settings,
     without_outranked,
 )
@@ -51,7 +51,7 @@ def show(
     console = Console(sys.stdout, sys.stderr)
     # Without its arguments a command cannot run, but its options can be read.
     context = chosen.make_context(command, [], resilient_parsing=True, default_map=defaults)
-    for line in describe(context):
+    for line in list_settings(context):
         console.data(line)
     return ExitCode.DONE
 

@@ -98,10 +98,6 @@ class Console:
         """Write an object that tells of an ``event``, as one line."""
         self._say(json.dumps({"schema": EVENT_SCHEMA, "event": event, **self._renamed(facts)}))
 
-    def pass_on(self, line: str) -> None:
-        """Write a line that another process of ours would have written to its own stderr."""
-        self._say(line)
-
     def _remark(self, kind: str, message: str, prefix: str = "", **facts: Any) -> None:
         if self.style == "ndjson":
             self.event(kind, **facts, message=message)

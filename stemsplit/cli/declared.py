@@ -12,7 +12,8 @@ import typer
 
 from stemsplit.audio.excerpt import parse_time
 from stemsplit.audio.formats import parse_bitrate, parse_quality
-from stemsplit.options import Declaration, choices_of, declaration, hints_of, parse_batch
+from stemsplit.declarations import Declaration, declaration, hints_of
+from stemsplit.options import parse_batch
 from stemsplit.types import Format, StreamFormat
 
 #: How the values of a group are read from the words on the command line, where those are not what
@@ -23,7 +24,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "quality": lambda words: parse_quality(words["quality"], stored_format(words["format"])),
     "format": lambda words: stored_format(words["format"]),
     "stems": lambda words: parse_names(words["stems"]),
-    "daw": lambda words: parse_names(words["daw"] or ""),
+    "daw": lambda words: tuple(dict.fromkeys(parse_names(words["daw"] or ""))),
     "mixes": lambda words: tuple(words["mixes"]),
     **{
         name: lambda words, name=name: parse_time(words[name])  # type: ignore[misc]
@@ -37,6 +38,13 @@ _TYPES: Mapping[str, Any] = {"mixes": list[str] | None, "format": StreamFormat}
 @dataclass(frozen=True)
 class Without:
     """Says of a group, in its annotation, that the command lacks the option ``name`` of it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class After:
+    """Says of an option, in its annotation, that it comes after the option ``name`` of a group."""
 
     name: str
 
@@ -62,11 +70,19 @@ def with_groups(command: Callable[..., int]) -> Callable[..., int]:
             parameters += [p for p in _parameters(groups[name]) if p.name not in lacking]
         else:
             kind = inspect.Parameter.KEYWORD_ONLY
-            parameters.append(parameter.replace(kind=kind, annotation=hints[name]))
+            option = parameter.replace(kind=kind, annotation=hints[name])
+            parameters.insert(_place_of(option, parameters), option)
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     return run
+
+
+def _place_of(option: inspect.Parameter, before: list[inspect.Parameter]) -> int:
+    """Return where among the parameters ``before`` it the ``option`` belongs."""
+    names = [each.name for each in before]
+    after = [each.name for each in get_args(option.annotation) if isinstance(each, After)]
+    return names.index(after[0]) + 1 if after and after[0] in names else len(names)
 
 
 def _plain(hint: Any) -> Any:
@@ -119,19 +135,18 @@ def option_parameter(
     """Return the option that ``field`` declares as a parameter for Typer."""
     off = _is_off_switch(field, hint)
     name = f"--{found.name or field.name.replace('_', '-')}"
-    settings: dict[str, Any] = {"min": found.minimum, "max": found.maximum}
-    if choices_of(hint) and field.name != "batch":
-        settings = {}
+    is_read = field.name in _READERS  # as words, for which Typer knows no limits
     option = typer.Option(
         *([name, found.short] if found.short else [name]),
         help=found.help,
         metavar=found.metavar,
         envvar=found.variable,
-        **settings,
+        min=None if is_read else found.minimum,
+        max=None if is_read else found.maximum,
     )
     kind: Any = bool if off else hint
     default = False if off else field.default
-    if field.name in _READERS:
+    if is_read:
         kind = _TYPES.get(field.name, str | None)
         default = field.default if field.name == "format" else None
     return inspect.Parameter(

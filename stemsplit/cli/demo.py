@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,11 +95,12 @@ def demo(
             renderer.show(fetched)
         console.note(f"rendering a song of {seconds:g} s (seed {seed})")
         truth, mixture = _render(out, seconds, seed)
-        for event in run.split([Song(out / "song.wav")]):
-            if isinstance(event, Result):
-                summary.show(event)
-            else:
-                renderer.show(event)
+        with closing(run.split([Song(out / "song.wav")])) as events:
+            for event in events:
+                if isinstance(event, Result):
+                    summary.show(event)
+                else:
+                    renderer.show(event)
     status = summary.finish()
     if status == ExitCode.DONE:
         _score(console, out / "stems", run.selection.wanted, truth, mixture)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 app = options.new_app()
 
 #: Where `--dataset` keeps what it found.
-DEFAULT_FOLDER = Path("evaluation")
+RESULTS = Path("evaluation")
 
 
 @app.command()
@@ -82,7 +83,7 @@ def evaluate(
             metavar="FOLDER",
             help="With --dataset: a JSON file for each song goes below it, by model.",
         ),
-    ] = DEFAULT_FOLDER,
+    ] = RESULTS,
     keep_stems: Annotated[
         bool, typer.Option("--keep-stems", help="With --dataset: keep the stems there as well.")
     ] = False,
@@ -167,13 +168,13 @@ def evaluate(
     return show_scores(data.evaluate(), reports, name)
 
 
-def show_scores(events: Iterable[Event | Scored], reports: Reports, label: str) -> ExitCode:
+def show_scores(events: Generator[Event | Scored], reports: Reports, label: str) -> ExitCode:
     """Show ``events`` and scores, write the ``reports``, and return the exit code of the whole."""
     from stemsplit.batch.results import Scored, exit_code
     from stemsplit.cli.render import Renderer
 
     errors: list[StemsplitError | None] = []
-    with Renderer(reports.console) as renderer:
+    with Renderer(reports.console) as renderer, closing(events):
         for event in events:
             if isinstance(event, Scored):
                 errors.append(event.error)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stemsplit.cli.declared import After
 from stemsplit.errors import UsageError
 from stemsplit.options import repeat
 from stemsplit.types import ProgressStyle
@@ -92,6 +93,7 @@ Ensemble = Annotated[
     typer.Option(
         "--ensemble", metavar="NAME,…", help="The mean of these models, in place of --model."
     ),
+    After("model"),
 ]
 
 

@@ -56,10 +56,6 @@ class Renderer:
             case _:
                 self._screen.show(event)
 
-    def clear(self) -> None:
-        """Take the bar off the screen."""
-        self._screen.clear()
-
 
 class _Objects:
     """Events as objects on stderr, one a line."""

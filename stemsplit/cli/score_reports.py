@@ -93,7 +93,7 @@ class Reports:
             self.console.data(to_markdown(songs, label).rstrip("\n"))
         elif len(songs) == 1:
             self.console.data(show_song(songs[0], colour=self.console.coloured))
-        elif songs:
+        else:
             self.console.data(show_summary(songs, colour=self.console.coloured))
 
     def _museval_file(self, song: str) -> Path | None:

@@ -194,7 +194,7 @@ def _unknown(shown: str, key: str, known: Mapping[str, Any]) -> UsageError:
     return UsageError(f"unknown setting: {shown}", path=config_path(), hint=hint)
 
 
-def describe(context: Any) -> Iterator[str]:
+def list_settings(context: Any) -> Iterator[str]:
     """Yield the values of the options in ``context`` as lines of TOML with their origins."""
     width = 0
     lines = []

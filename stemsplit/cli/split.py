@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +10,8 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.commands import list_other_commands
-from stemsplit.cli.declared import with_groups
-from stemsplit.cli.settings import describe
+from stemsplit.cli.declared import After, with_groups
+from stemsplit.cli.settings import list_settings
 from stemsplit.cli.split_options import Reporting, is_streamed, resolve
 from stemsplit.cli.standard_streams import (
     STANDARD,
@@ -62,9 +63,13 @@ def split(
     ] = None,
     settings: SplitOptions,
     ensemble: options.Ensemble = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace stems that exist.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Replace stems that exist."), After("daw")
+    ] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Keep stems that exist, write what is missing.")
+        bool,
+        typer.Option("--skip-existing", help="Keep stems that exist, write what is missing."),
+        After("force"),
     ] = False,
     resume: Annotated[
         bool,
@@ -72,6 +77,7 @@ def split(
             "--resume",
             help="Write what is missing or made in another way; the default with several songs.",
         ),
+        After("skip_existing"),
     ] = False,
     reference: Annotated[
         Path | None,
@@ -97,7 +103,7 @@ def split(
     """
     console = reporting.console()
     if reporting.print_config:
-        for line in describe(context):
+        for line in list_settings(context):
             console.data(line)
         return ExitCode.DONE
     if not files and not files_from:
@@ -135,8 +141,9 @@ def split(
         )
         summary = Summary(console, settings.model)
         lists = [StandardInput() if name == STANDARD else name for name in files_from or ()]
-        with Renderer(console) as renderer:
-            for event in run.split_inputs(songs, lists, dry=dry_run):
+        events = run.split_inputs(songs, lists, dry=dry_run)
+        with Renderer(console) as renderer, closing(events):
+            for event in events:
                 if isinstance(event, Result):
                     summary.show(event)
                 else:

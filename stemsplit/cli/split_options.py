@@ -70,11 +70,11 @@ def resolve(
     asked = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
     # Imported here: --help does without the registry.
     from stemsplit.audio.formats import fitting
-    from stemsplit.handoff.programs import fitting_daws, parse_daws
+    from stemsplit.handoff.programs import fitting_daws, require_known
     from stemsplit.separation.device import parse_devices
 
     parse_devices(split.engine.device)
-    daws = parse_daws(split.daw)
+    require_known(split.daw)
     if "daw" in asked and is_streamed(split):
         raise UsageError("--out - writes a stem to standard output: it excludes --daw")
     encoding = fitting(split.encoding, asked)
@@ -82,6 +82,6 @@ def resolve(
         split,
         model=options.choose_model(split.model, ensemble),
         encoding=encoding,
-        daw=daws if "daw" in asked else fitting_daws(daws, encoding.format),
+        daw=split.daw if "daw" in asked else fitting_daws(split.daw, encoding.format),
         existing=existing,
     )

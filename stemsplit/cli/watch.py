@@ -10,7 +10,7 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.declared import Without, with_groups
-from stemsplit.cli.settings import describe
+from stemsplit.cli.settings import list_settings
 from stemsplit.cli.split_options import Reporting, is_streamed, resolve
 from stemsplit.errors import ExitCode, InputError, UsageError
 from stemsplit.options import SplitOptions
@@ -42,7 +42,7 @@ def watch(
     new_only: Annotated[
         bool, typer.Option("--new-only", help="Skip songs that exist already.")
     ] = False,
-    settings: Annotated[SplitOptions, Without("fail_fast")],
+    settings: Annotated[SplitOptions, Without("fail_fast"), Without("jobs")],
     ensemble: options.Ensemble = None,
     reporting: Reporting,
 ) -> int:
@@ -53,7 +53,7 @@ def watch(
     """
     console = reporting.console()
     if reporting.print_config:
-        for line in describe(context):
+        for line in list_settings(context):
             console.data(line)
         return ExitCode.DONE
     settings = resolve(context, settings, ensemble=ensemble, existing="resume")

@@ -22,7 +22,7 @@ _NAMES = ("BatchSize", "Clip", "Codec", "Daw", "Depth", "Event", "Existing", "Fo
 _STUB = '''\
 """The types of the Python interface. Made by `python -m stemsplit.docgen write`."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import overload
@@ -102,7 +102,7 @@ def split_files(
     on_event: Callable[[Event], object] | None = ...,
     dry_run: bool = ...,
 {all}
-) -> Iterator[Result]: ...
+) -> Generator[Result]: ...
 '''
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import BinaryIO, cast, get_args
+from typing import BinaryIO, get_args
 
 from stemsplit.audio.atomic import sync_file
 from stemsplit.audio.format_table import FORMATS
@@ -32,20 +32,20 @@ PROGRAMS: dict[Daw, Program] = {
 }
 
 
-def parse_daws(names: Sequence[str]) -> tuple[Daw, ...]:
-    """Return ``names`` of programs, each once. Raises ``UsageError`` for an unknown one."""
-    for name in names:
+def require_known(daws: Sequence[str]) -> None:
+    """Raise ``UsageError`` for the name of a program that there is none of."""
+    for name in daws:
         if name not in PROGRAMS:
             near = get_close_matches(name, PROGRAMS, n=1)
             known = f"it is one of: {', '.join(get_args(Daw))}"
             raise UsageError(
                 f"unknown DAW {name!r}", hint=f"did you mean {near[0]}?" if near else known
             )
-    return cast(tuple[Daw, ...], tuple(dict.fromkeys(names)))
 
 
 def check_daws(daws: Sequence[Daw], format: Format) -> None:
-    """Raise ``UsageError`` where the projects of one of ``daws`` cannot use stems of ``format``."""
+    """Raise ``UsageError`` for a program that is unknown, or cannot use stems of ``format``."""
+    require_known(daws)
     for daw in daws:
         if not _can_use(daw, format):
             usable = [name for name in FORMATS if _can_use(daw, name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from stemsplit.audio.tags.model import Tags
@@ -22,8 +22,8 @@ def write_projects(
     tags: Tags,
     info: StreamInfo,
     lasting: bool,
-) -> Iterator[str]:
-    """Write a project for each program, of ``stems`` that are as ``audio`` says; yield warnings.
+) -> list[str]:
+    """Write a project for each program, of ``stems`` that are as ``audio`` says; return warnings.
 
     Each project and stem is a path, and the file that is to move there. ``lasting`` says whether
     the file of the song, ``info``, will still exist when a project is opened. Raises
@@ -44,4 +44,5 @@ def write_projects(
     for daw, (target, temporary) in projects.items():
         write_project(daw, session, target, temporary)
     if "dawproject" in projects and session.tempo is None:
-        yield f"no tempo in its tags; the project has {TEMPO:.0f} BPM"
+        return [f"no tempo in its tags; the project has {TEMPO:.0f} BPM"]
+    return []

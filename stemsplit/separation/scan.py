@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import closing
 from math import sqrt
-from threading import Event
+from threading import Event as Flag
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ def scan(
     sample_rate: int,
     *,
     accept_truncated: bool = False,
-    stop: Event | None = None,
+    stop: Flag | None = None,
 ) -> ScanResult:
-    """Return length and statistics of a song, as a model at ``sample_rate`` (Hz) hears it.
+    """Return length and statistics of a song, as a model at ``sample_rate`` (Hz) gets it.
 
     Decodes the whole song once, block by block. Raises ``InputError`` for a song without a frame,
     with values that are no numbers, or that cannot be decoded to its end; ``CancelledError`` once
@@ -33,21 +33,20 @@ def scan(
     """
     counter = FrameCounter(info)
     with decode(info, accept_truncated=accept_truncated) as decoder:
-        heard = resample(
+        resampled = resample(
             counter.count(_until(stop, decoder)),
             channels=info.channels,
             from_rate=info.sample_rate,
             to_rate=sample_rate,
         )
-        with closing(heard):
-            frames, mean, deviation = _moments(heard)
+        with closing(resampled):
+            mean, deviation = _moments(resampled)
     if counter.frames == 0:
         reason = f"ends before {info.first_frame / info.sample_rate:g} s"
         reason = reason if info.first_frame else "holds no audio: 0 frames"
         raise InputError(reason, path=info.path)
     return ScanResult(
         frames=counter.frames,
-        model_frames=frames,
         mean=mean,
         deviation=deviation,
         warnings=tuple(decoder.warnings),
@@ -55,7 +54,7 @@ def scan(
 
 
 def _until(
-    stop: Event | None, blocks: Iterable[NDArray[np.float32]]
+    stop: Flag | None, blocks: Iterable[NDArray[np.float32]]
 ) -> Iterator[NDArray[np.float32]]:
     for block in blocks:
         if stop is not None and stop.is_set():
@@ -63,8 +62,8 @@ def _until(
         yield block
 
 
-def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[int, float, float]:
-    """Return frames, mean and unbiased deviation of the average of the channels of ``blocks``."""
+def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
+    """Return mean and unbiased deviation of the average of the channels of ``blocks``."""
     frames, total, squares = 0, 0.0, 0.0
     for block in blocks:
         mono = block.mean(axis=0, dtype=np.float64)
@@ -73,4 +72,4 @@ def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[int, float, float]:
         squares += float(mono @ mono)
     mean = total / max(1, frames)
     variance = (squares - frames * mean * mean) / max(1, frames - 1)
-    return frames, mean, sqrt(max(0.0, variance))
+    return mean, sqrt(max(0.0, variance))

@@ -1,0 +1,201 @@
+"""The scorer of a run over a data set: finds songs and their stems, scores, and cleans up."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import shutil
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemsplit.audio.writable import output_error
+from stemsplit.batch.discover import Song
+from stemsplit.batch.kept_scores import KeptScores
+from stemsplit.batch.mixtures import as_song, mixture_of, remove_made
+from stemsplit.batch.results import NotTried, Result, Scored
+from stemsplit.batch.scorer import as_scoring
+from stemsplit.data.layouts import SongStems
+from stemsplit.data.stems import FoundStems, StemFiles, find_stems
+from stemsplit.errors import ResourceError, StemsplitError, describe
+from stemsplit.evaluation.scores import SongScores
+from stemsplit.evaluation.scoring import score_sounds
+from stemsplit.evaluation.sounds import Sounds
+from stemsplit.outputs.selection import Selection
+from stemsplit.types import Event, Scoring
+
+if TYPE_CHECKING:
+    from stemsplit.batch.dataset import DataSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A song of the data set: its true stems, its mixture, and the file to split."""
+
+    song: SongStems
+    true: FoundStems
+    mixture: StemFiles
+    file: Song
+
+
+class DataSetScorer:
+    """The scorer of a run over ``songs`` of a data set.
+
+    ``known`` are the songs by name that need no run: they were scored before, or their stems cannot
+    be found.
+    """
+
+    def __init__(self, dataset: DataSet, songs: Sequence[SongStems], selection: Selection) -> None:
+        self._dataset = dataset
+        self._songs = songs
+        self._entries: dict[str, _Entry] = {}
+        self._by_file: dict[Path, _Entry] = {}
+        self._settings: dict[str, dict[str, Any]] = {}
+        self.known: dict[str, Scored] = {}
+        for song in songs:
+            try:
+                entry = self._entries[song.name] = self._look_at(song, selection)
+                self._by_file[entry.file.path] = entry
+            except StemsplitError as error:
+                self.known[song.name] = Scored(name=song.name, error=error)
+
+    def _look_at(self, song: SongStems, selection: Selection) -> _Entry:
+        mapping = self._dataset.mapping
+        found = find_stems(song.path, selection.wanted, sources=selection.sources, mapping=mapping)
+        mixture = mixture_of(song, found, mapping)
+        below = _folder_of(song.name)
+        return _Entry(song, found, mixture, as_song(mixture, self._dataset.work / below, below))
+
+    def recall(self) -> list[Song]:
+        """Find the scores that still count; return the files that are to be split.
+
+        The weights are on this machine.
+        """
+        dataset = self._dataset
+        self._kept = kept = KeptScores(
+            folder=dataset.folder,
+            circumstances=dataset.circumstances(),
+            with_stems=dataset.keep_stems,
+        )
+        for song in self._songs:
+            settings = self._settings[song.name] = kept.settings(song)
+            if (scores := kept.find(song.name, settings)) is not None:
+                self.known[song.name] = Scored(name=song.name, scores=scores)
+        return [
+            replace(entry.file, is_done=partial(kept.holds, name, self._settings[name]))
+            for name, entry in self._entries.items()
+            if name not in self.known
+        ]
+
+    def file_of(self, song: SongStems) -> Path:
+        """Return the file that events of ``song`` name."""
+        entry = self._entries.get(song.name)
+        return song.path if entry is None else entry.file.path
+
+    def song_of(self, result: Result) -> SongStems:
+        """Return the song that was split."""
+        return self._by_file[result.input].song
+
+    def known_before(
+        self, song: SongStems | None, waiting: Iterator[SongStems]
+    ) -> Iterator[Scored]:
+        """Yield the known ones of the songs ``waiting`` before ``song``, or of all."""
+        for each in waiting:
+            if each == song:
+                return
+            if each.name in self.known:
+                yield self.known[each.name]
+
+    def prepare(
+        self, songs: Sequence[Path], selection: Selection, *, force: bool
+    ) -> Iterator[Event]:
+        """Do nothing: the songs have been looked at."""
+        return iter(())
+
+    def score(
+        self, result: Result, stems: Mapping[str, Path]
+    ) -> Generator[Scoring, None, SongScores]:
+        """Return the scores of a song, and keep them; yield progress.
+
+        Another process that evaluates the data set may be scoring the same stems: then its scores
+        are taken.
+        """
+        entry = self._by_file[result.input]
+        name = entry.song.name
+        try:
+            with self._kept.lock(name):
+                scores = self._kept.find(name, self._settings[name])
+                if scores is None:
+                    scores = yield from self._score(entry, stems)
+                    self._kept.keep(name, scores)
+                self._remove_work(name)
+        except Exception as exc:
+            raise describe(exc, Path(name)) from exc
+        return scores
+
+    def _score(
+        self, entry: _Entry, stems: Mapping[str, Path]
+    ) -> Generator[Scoring, None, SongScores]:
+        dataset, name = self._dataset, entry.song.name
+        remarks = entry.true.remarks
+        if entry.true.mixture is None:
+            remarks += (f"there is no mixture: the sum of {entry.mixture} is separated",)
+        sounds = Sounds(
+            song=name,
+            estimates={stem: StemFiles(paths=(path,)) for stem, path in stems.items()},
+            references=entry.true.stems,
+            mixture=entry.mixture,
+            remarks=remarks,
+        )
+        scoring = score_sounds(sounds, dataset.bss_eval, self._settings[name])
+        scores = yield from as_scoring(entry.file.path, scoring)
+        kept = _move(stems, dataset.folder / name) if dataset.keep_stems else {}
+        return replace(scores, estimates=kept)
+
+    def scored(self, result: Result) -> Scored:
+        """Return what became of a song; remove what is left of one that failed."""
+        entry = self._by_file[result.input]
+        name, error = entry.song.name, result.error
+        if error is None:
+            return Scored(name=name, scores=result.scores)
+        if (scores := self._kept.find(name, self._settings[name])) is not None:
+            return Scored(name=name, scores=scores)  # by another process, which removed its stems
+        if not isinstance(error, NotTried):
+            remove_made(entry.file)
+        if result.status == "done" and not isinstance(error, ResourceError):
+            with contextlib.suppress(StemsplitError), self._kept.lock(name):
+                self._remove_work(name)  # stems that cannot be scored another time either
+        if entry.file.make is not None and error.path == str(entry.file.path):
+            error = copy.copy(error)
+            error.path = name  # its file was only here for the run
+        return Scored(name=name, error=error)
+
+    def finish(self) -> None:
+        """Remove the folder of stems that wait to be scored, if none are left in it."""
+        for parent, _, _ in sorted(os.walk(self._dataset.work.parent), reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(parent)
+
+    def _remove_work(self, name: str) -> None:
+        shutil.rmtree(self._dataset.work / _folder_of(name), ignore_errors=True)
+
+
+def _folder_of(name: str) -> Path:
+    """Return the folder of the song ``name`` below the work folder; no two songs share one."""
+    return Path(sha256(os.fsencode(name)).hexdigest()[:16])
+
+
+def _move(stems: Mapping[str, Path], folder: Path) -> dict[str, StemFiles]:
+    """Move the files ``stems`` to ``folder``, and return where they are."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return {
+            name: StemFiles(paths=(path.replace(folder / path.name),))
+            for name, path in stems.items()
+        }
+    except OSError as exc:
+        raise output_error(exc, folder) from exc

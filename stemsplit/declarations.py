@@ -1,0 +1,126 @@
+"""How an option is declared: the field of a dataclass, with its help, its type and its limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from math import isinf
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from stemsplit.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What the field of an option says of it besides its type and default.
+
+    ``name`` is its long name on the command line, where that differs from the field's; a switch
+    that is on by default is named for turning it off (``--no-dither``). ``minimum`` and
+    ``maximum`` are limits of the value, and count everywhere.
+    """
+
+    help: str
+    name: str | None = None
+    short: str | None = None
+    metavar: str | None = None
+    variable: str | None = None  # of the environment
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+def option(default: Any, help: str, **facts: Any) -> Any:
+    """Return the field of an option; ``facts`` are those of `Declaration`."""
+    return field(default=default, metadata={"option": Declaration(help=help, **facts)})
+
+
+def declaration(declared: dataclasses.Field[Any]) -> Declaration | None:
+    """Return what the field of an option says of it; None for a field that is not an option."""
+    found: Declaration | None = declared.metadata.get("option")
+    return found
+
+
+@cache
+def hints_of(cls: Any) -> dict[str, Any]:
+    """Return the types of the fields of ``cls``, a dataclass of options, by name."""
+    return get_type_hints(cls)
+
+
+def check(options: Any) -> None:
+    """Raise ``UsageError`` where a value of ``options`` is of another type or out of range."""
+    cls: Any = type(options)
+    hints = hints_of(cls)
+    for declared in dataclasses.fields(options):
+        name, hint = declared.name, hints[declared.name]
+        value, found = getattr(options, name), declaration(declared)
+        if not dataclasses.is_dataclass(hint):
+            _check_type(name, value, hint)
+        if found is not None and isinstance(value, int | float):
+            _check_limits(name, value, found)
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    if _fits(value, hint):
+        return
+    choices = choices_of(hint)
+    if isinstance(value, str) and choices:
+        raise UsageError(f"unknown {name} {value!r}", hint=f"it is one of: {', '.join(choices)}")
+    raise UsageError(f"{name} is {' or '.join(_kinds(hint))}, not {value!r}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether ``value`` is of the type ``hint``; what names in sequences are comes later."""
+    parts = parts_of(hint)
+    if len(parts) > 1:
+        return any(_fits(value, part) for part in parts)
+    if get_origin(hint) is Literal:
+        return isinstance(value, str) and value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    if hint in (int, float):  # a truth value counts as a number only to Python
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def parts_of(hint: Any) -> tuple[Any, ...]:
+    """Return the types that ``hint`` is the union of."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+#: Types as errors name them.
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "text",
+    Path: "a path",
+}
+
+
+def _kinds(hint: Any) -> Iterator[str]:
+    for part in parts_of(hint):
+        if get_origin(part) is Literal:
+            yield f"one of {', '.join(get_args(part))}"
+        elif get_origin(part) is tuple:
+            yield "a sequence of names"
+        elif part is not type(None):
+            yield _KINDS[part]
+
+
+def _check_limits(name: str, value: float, found: Declaration) -> None:
+    if isinf(value):
+        raise UsageError(f"{name} must be finite, not {value:g}")
+    if found.minimum is not None and not value >= found.minimum:
+        raise UsageError(f"{name} must be at least {found.minimum:g}, not {value:g}")
+    if found.maximum is not None and value > found.maximum:
+        raise UsageError(f"{name} must be at most {found.maximum:g}, not {value:g}")
+
+
+def choices_of(hint: Any) -> tuple[str, ...]:
+    """Return the strings of the ``Literal`` in ``hint``, none if it has none."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return next(filter(None, map(choices_of, get_args(hint))), ())
