@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from math import isinf
@@ -65,10 +64,11 @@ def check(options: Any) -> None:
 def _check_type(name: str, value: Any, hint: Any) -> None:
     if _fits(value, hint):
         return
-    choices = choices_of(hint)
-    if isinstance(value, str) and choices:
-        raise UsageError(f"unknown {name} {value!r}", hint=f"it is one of: {', '.join(choices)}")
-    raise UsageError(f"{name} is {' or '.join(_kinds(hint))}, not {value!r}")
+    parts = [part for part in parts_of(hint) if part is not type(None)]
+    if isinstance(value, str) and get_origin(parts[0]) is Literal:
+        choices = ", ".join(get_args(parts[0]))
+        raise UsageError(f"unknown {name} {value!r}", hint=f"it is one of: {choices}")
+    raise UsageError(f"{name} is {' or '.join(map(_kind, parts))}, not {value!r}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -100,14 +100,10 @@ _KINDS = {
 }
 
 
-def _kinds(hint: Any) -> Iterator[str]:
-    for part in parts_of(hint):
-        if get_origin(part) is Literal:
-            yield f"one of {', '.join(get_args(part))}"
-        elif get_origin(part) is tuple:
-            yield "a sequence of names"
-        elif part is not type(None):
-            yield _KINDS[part]
+def _kind(part: Any) -> str:
+    if get_origin(part) is Literal:
+        return f"one of {', '.join(get_args(part))}"
+    return "a sequence of names" if get_origin(part) is tuple else _KINDS[part]
 
 
 def _check_limits(name: str, value: float, found: Declaration) -> None:
@@ -117,10 +113,3 @@ def _check_limits(name: str, value: float, found: Declaration) -> None:
         raise UsageError(f"{name} must be at least {found.minimum:g}, not {value:g}")
     if found.maximum is not None and value > found.maximum:
         raise UsageError(f"{name} must be at most {found.maximum:g}, not {value:g}")
-
-
-def choices_of(hint: Any) -> tuple[str, ...]:
-    """Return the strings of the ``Literal`` in ``hint``, none if it has none."""
-    if get_origin(hint) is Literal:
-        return get_args(hint)
-    return next(filter(None, map(choices_of, get_args(hint))), ())

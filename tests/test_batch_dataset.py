@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import museval_package
@@ -18,6 +21,8 @@ from command import TINY, Result, files_below, run
 
 from stemsplit.batch import dataset, dataset_scorer
 from stemsplit.batch.song import SongRun
+from stemsplit.evaluation.scores import SongScores
+from stemsplit.evaluation.sounds import Sounds
 
 RATE = 44_100
 STEMS = ("vocals", "drums", "bass", "other")
@@ -217,3 +222,123 @@ def test_files_of_five_streams(data_set: Path, tmp_path: Path) -> None:
     for one, other in zip(five["scores"], first["scores"], strict=True):
         assert one["name"] == other["name"]
         assert one["global_sdr"] == pytest.approx(other["global_sdr"], abs=0.02)
+
+
+# --- What goes wrong ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Songs in the order in which they were scored, or would have been: it takes no time."""
+    names: list[str] = []
+
+    def score(sounds: Sounds, *_: object) -> Iterator[object]:
+        names.append(sounds.song)
+        yield from ()
+        return SongScores(
+            song=sounds.song,
+            sample_rate=RATE,
+            frames=RATE,
+            window=1.0,
+            hop=1.0,
+            scores=(),
+            measures=(),
+            null_residual=None,
+        )
+
+    monkeypatch.setattr(dataset_scorer, "score_sounds", score)
+    return names
+
+
+def copies(data_set: Path, *names: str) -> None:
+    """Let the songs of the data set be copies of the second, which has no mixture."""
+    for name in names:
+        shutil.copytree(data_set / "test/Second", data_set / "test" / name)
+    for name in {"First - Song", "Second"} - {*names}:
+        shutil.rmtree(data_set / "test" / name)
+
+
+def test_songs_whose_names_file_systems_may_not_tell_apart(
+    data_set: Path, tmp_path: Path, scored: list[str]
+) -> None:
+    names = ["Hey", "HEY", "Hey.", "What?", "What_", "x" * 200 + "1", "x" * 200 + "2"]
+    copies(data_set, *names)
+    assert evaluate(tmp_path).code == 0
+    assert sorted(scored) == sorted(f"test/{name}" for name in names)
+
+
+def test_a_full_disk_while_scoring_ends_the_run(
+    data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number}" for number in range(6)]
+    copies(data_set, *names)
+    separated: list[Path] = []
+    really = SongRun.separate
+    monkeypatch.setattr(
+        SongRun, "separate", lambda run: separated.append(run.job.info.path) or really(run)
+    )
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(dataset_scorer, "score_sounds", full)
+    result = evaluate(tmp_path, "--json")
+    assert result.code == 5
+    assert len(separated) <= 3  # it was not known before the first was scored
+    errors = [record["error"] for record in result.records]
+    assert errors[0] == "test/0: No space left on device"
+    assert len(errors) == 6
+    assert errors[3:] == [f"test/{n}: not tried, because test/0 failed" for n in (3, 4, 5)]
+
+
+def test_mixtures_are_made_when_their_turn_comes_and_do_not_stay(
+    data_set: Path, tmp_path: Path, scored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies(data_set, *(f"{number}" for number in range(6)))
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    most = 0
+    really = SongRun.separate
+
+    def separate(run: SongRun) -> Iterator[object]:
+        nonlocal most
+        most = max(most, len([*tmp_path.rglob("mixture.wav")]))
+        return really(run)
+
+    monkeypatch.setattr(SongRun, "separate", separate)
+    assert evaluate(tmp_path).code == 0
+    assert len(scored) == 6
+    assert 1 <= most <= 4  # of the song, and of those that are prepared and scored meanwhile
+    assert not [*tmp_path.rglob("mixture.wav")] and not [*tmp_path.rglob(".stemsplit*")]
+    assert not [*temporary.iterdir()]
+
+
+def test_errors_name_the_song_and_no_temporary_file(data_set: Path, tmp_path: Path) -> None:
+    copies(data_set, "One", "Two")
+    for stem in STEMS:  # readable as far as it was looked at, and then not
+        path = data_set / f"test/Two/{stem}.wav"
+        path.write_bytes(path.read_bytes()[:60])
+    result = evaluate(tmp_path, "--json")
+    assert result.code == 6
+    _, record = result.records
+    assert record["song"] == "test/Two"
+    assert ".stemsplit" not in record["error"] and "/tmp" not in record["error"].partition(":")[0]
+    assert not [*tmp_path.rglob("mixture.wav")]
+
+
+def test_a_folder_that_cannot_be_written_is_no_defect(data_set: Path, tmp_path: Path) -> None:
+    (tmp_path / "found").write_text("a file")
+    result = evaluate(tmp_path, "--json")
+    assert result.code == 3
+    assert [record["exit_code"] for record in result.records] == [3, 3]
+    assert "defect" not in result.stderr
+
+
+def test_a_report_in_the_way_is_noticed_before_anything_is_fetched(
+    data_set: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "scores.csv").touch()
+    result = evaluate(tmp_path, "--offline", "--csv", "scores.csv", model="htdemucs")
+    assert result.code == 3
+    assert "scores.csv: exists already" in result.stderr

@@ -17,7 +17,7 @@ from stemsplit.audio.writable import output_error
 from stemsplit.batch.discover import Song
 from stemsplit.batch.kept_scores import KeptScores
 from stemsplit.batch.mixtures import as_song, mixture_of, remove_made
-from stemsplit.batch.results import NotTried, Result, Scored
+from stemsplit.batch.results import NotTried, Result, Scored, ends_all
 from stemsplit.batch.scorer import as_scoring
 from stemsplit.data.layouts import SongStems
 from stemsplit.data.stems import FoundStems, StemFiles, find_stems
@@ -55,6 +55,7 @@ class DataSetScorer:
         self._entries: dict[str, _Entry] = {}
         self._by_file: dict[Path, _Entry] = {}
         self._settings: dict[str, dict[str, Any]] = {}
+        self._end: Result | None = None  # after which nothing was tried
         self.known: dict[str, Scored] = {}
         for song in songs:
             try:
@@ -164,8 +165,11 @@ class DataSetScorer:
             return Scored(name=name, scores=result.scores)
         if (scores := self._kept.find(name, self._settings[name])) is not None:
             return Scored(name=name, scores=scores)  # by another process, which removed its stems
-        if not isinstance(error, NotTried):
-            remove_made(entry.file)
+        if isinstance(error, NotTried) and self._end is not None:
+            return Scored(name=name, error=NotTried.because_of(self._end, Path(name)))
+        if self._end is None and ends_all(result):
+            self._end = Result.failed(Path(name), error)
+        remove_made(entry.file)
         if result.status == "done" and not isinstance(error, ResourceError):
             with contextlib.suppress(StemsplitError), self._kept.lock(name):
                 self._remove_work(name)  # stems that cannot be scored another time either
