@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +132,50 @@ def test_several_devices(library: Path, tmp_path: Path) -> None:
     assert {result.status for result in results} == {"done"}
     list(split_files(library, out=tmp_path / "one", **OPTIONS))
     assert tree(tmp_path / "two") == tree(tmp_path / "one")
+
+
+def test_several_devices_from_a_thread(library: Path, tmp_path: Path) -> None:
+    options = OPTIONS | {"device": "cpu,cpu"}
+    with ThreadPoolExecutor() as pool:
+        results = pool.submit(lambda: list(split_files(library, out=tmp_path / "out", **options)))
+    assert [result.status for result in results.result()] == ["done"] * 3
+
+
+def test_a_script_needs_no_guard_for_several_devices(library: Path, tmp_path: Path) -> None:
+    """Its worker processes do not run the script again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import stemsplit\n"
+        "print('once')\n"
+        f"for result in stemsplit.split_files('library', model={TINY!r}, device='cpu,cpu'):\n"
+        "    print(result.status)\n"
+    )
+    ended = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.stdout.split() == ["once", "done", "done", "done"], ended.stderr
+
+
+def test_an_exception_of_the_listener_cancels(library: Path, tmp_path: Path) -> None:
+    """As soon as a song is opened, when its first block has not been asked for."""
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Opened):
+            raise InterruptedError(event.song)
+
+    with pytest.raises(InterruptedError):
+        list(split_files(library, out=tmp_path / "out", on_event=stop, **OPTIONS))
+    assert files_below(tmp_path / "out") == []
+    results = split_files(library, out=tmp_path / "out", **OPTIONS)  # no lock is left
+    assert [result.status for result in results] == ["done"] * 3
+
+
+def test_no_inputs_are_refused() -> None:
+    with pytest.raises(UsageError, match="no inputs: name files, folders"):
+        split_files([])
+
+
+def test_paths_may_be_bytes(library: Path, tmp_path: Path) -> None:
+    results = split_files(os.fsencode(library / "0.wav"), out=tmp_path / "out", **OPTIONS)
+    assert [result.input for result in results] == [library / "0.wav"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,41 @@ def test_wrong_tensors_are_refused(separator: Separator, wrong: torch.Tensor) ->
     with pytest.raises(UsageError) as caught:
         separator.separate(wrong)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("sample_rate", "reason"),
+    [
+        ("44100", "a whole number of Hz, not '44100'"),
+        (44_100.5, "a whole number of Hz, not 44100.5"),
+        (999, "at least 1000 Hz, not 999"),
+        (999_999_999, "10 frames at 999999999 Hz are too short"),
+    ],
+)
+def test_wrong_sample_rates_are_refused(
+    separator: Separator, sample_rate: Any, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        separator.separate(torch.zeros(2, 10), sample_rate)
+
+
+def test_an_array_may_be_read_only(separator: Separator, mixture: np.ndarray) -> None:
+    mixture = mixture.copy()
+    mixture.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stems = separator.separate(mixture)
+    assert all(stem.flags.writeable for stem in stems.values())
+
+
+def test_no_stem_is_the_memory_of_the_mix(mix: torch.Tensor) -> None:
+    separator = Separator(TINY, mixes=["all=mix"], device="cpu")
+    for song in (mix, mix.numpy()):
+        before = song[0, 0].item()
+        copy = separator.separate(song)["all"]
+        assert copy[0, 0].item() == before
+        copy[0, 0] += 1
+        assert song[0, 0].item() == before
 
 
 def test_errors_of_files(separator: Separator, song: Path, tmp_path: Path) -> None:

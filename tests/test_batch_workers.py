@@ -110,6 +110,27 @@ def test_a_defect_in_a_process_is_shown_with_where_it_comes_from(tmp_path: Path)
         assert ended.stderr.count("error: library/") == 2
 
 
+def test_songs_that_no_process_is_left_for_say_what_ended_it(tmp_path: Path) -> None:
+    """Both die before they ask for a song, so neither is started again."""
+    make_library(tmp_path / "library", 3)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "if '--multiprocessing-fork' in sys.argv:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    folders = (tmp_path, *sys.path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+    command = (sys.executable, "-m", "stemsplit", "library", "--device", "cpu,cpu", "--json")
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 5, ended.stderr
+    assert [json.loads(line)["error"] for line in ended.stdout.splitlines()] == [
+        "library/0.wav: the process on cpu was ended by SIGKILL",
+        "library/album/1.wav: not tried, because library/0.wav failed",
+        "library/album/2.wav: not tried, because library/0.wav failed",
+    ]
+    assert files_below(tmp_path / "separated") == []
+
+
 def test_after_a_failure_the_rest_is_not_tried_if_asked(tmp_path: Path) -> None:
     make_library(tmp_path / "library", 2)
     result = run("library", "nosuch\0file", "--device", "cpu,cpu", "--fail-fast", cwd=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from math import gcd
 from types import ModuleType
 
 import torch
@@ -10,16 +11,21 @@ from torch import Tensor
 
 from stemsplit.audio.resample import resample
 
+#: torchaudio keeps a filter for each phase of the ratio of two rates: 147 or 160 in common cases,
+#: but as many as the rate has Hz, and gigabytes of memory, where they have no common divisor.
+MOST_PHASES = 2_000
+
 
 def resample_tensor(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
     """Return ``audio`` ``(C, T)`` at ``to_rate`` Hz instead of ``from_rate``, on its device.
 
-    torchaudio does it where it works, since it stays on the device; elsewhere ffmpeg's soxr does.
-    About ``T * to_rate / from_rate`` frames come out.
+    torchaudio does it where it works, since it stays on the device; elsewhere, and for odd ratios
+    of the rates, ffmpeg's soxr does. About ``T * to_rate / from_rate`` frames come out.
     """
     if from_rate == to_rate:
         return audio
-    if (functional := _torchaudio_functional()) is not None:
+    simple = max(from_rate, to_rate) // gcd(from_rate, to_rate) <= MOST_PHASES
+    if simple and (functional := _torchaudio_functional()) is not None:
         resampled: Tensor = functional.resample(
             audio,
             from_rate,
@@ -33,7 +39,8 @@ def resample_tensor(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
         return resampled
     blocks = [audio.cpu().numpy()]
     done = resample(blocks, channels=len(audio), from_rate=from_rate, to_rate=to_rate)
-    return torch.cat([torch.from_numpy(block) for block in done], -1).to(audio.device)
+    nothing = torch.empty(len(audio), 0)  # all that is left of a few samples at a far higher rate
+    return torch.cat([nothing, *map(torch.from_numpy, done)], -1).to(audio.device)
 
 
 def import_torchaudio() -> ModuleType:
