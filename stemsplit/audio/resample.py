@@ -81,16 +81,18 @@ class _Converter:
         self._arrived: SimpleQueue[bytes] = SimpleQueue()
 
     def __enter__(self) -> Self:
-        process = self._process.__enter__()
-        arguments = (process.stdout, PIECE * self._channels * 4, self._arrived)
-        self._reader = Thread(target=_collect, args=arguments, daemon=True)
-        self._reader.start()
+        with contextlib.ExitStack() as stack:  # a signal may raise at any moment
+            process = stack.enter_context(self._process)
+            arguments = (process.stdout, PIECE * self._channels * 4, self._arrived)
+            reader = Thread(target=_collect, args=arguments, daemon=True)
+            reader.start()
+            stack.callback(reader.join)
+            stack.callback(process.kill)  # first of all: the reader reads to its end
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._reader.join()
-        self._process.__exit__(None, None, None)
+        self._stack.close()
 
     def take(self, block: Block) -> Iterable[Block]:
         """Hand over ``block``, and return what has been resampled so far."""
