@@ -171,7 +171,7 @@ def split_files(
     clip: Clip | None = ...,
     tags: bool = ...,
     daw: Sequence[Daw] = ...,
-    existing: Existing | None = ...,
+    existing: Existing = ...,
     fail_fast: bool = ...,
     jobs: int = ...,
     accept_truncated: bool = ...,

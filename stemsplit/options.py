@@ -153,8 +153,9 @@ WHOLE = Excerpt()
 class SplitOptions:
     """Everything that can be said about a split, except the songs.
 
-    ``existing`` says what happens to stems that exist: None resumes with several songs and refuses
-    with one. Raises ``UsageError`` for values that contradict each other.
+    ``existing`` says what happens to stems that exist (`types.Existing`).
+
+    Raises ``UsageError`` for values that contradict each other.
     """
 
     out: Path = option(
@@ -203,7 +204,7 @@ class SplitOptions:
         metavar="PROGRAM,…",
         variable="STEMSPLIT_DAW",
     )
-    existing: Existing | None = None
+    existing: Existing = "resume"
     fail_fast: bool = option(False, "Stop at the first song that fails.")
     jobs: int = option(
         1,

@@ -20,7 +20,28 @@ Codec: TypeAlias = Literal["aac", "alac"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
 Daw: TypeAlias = Literal["reaper", "dawproject"]
 Clip: TypeAlias = Literal["none", "clamp", "linked"]
-Existing: TypeAlias = Literal["refuse", "force", "skip", "resume"]
+#: What happens to outputs that exist. "resume" writes what is missing, or was made of the song
+#: before it changed; "update" also what was made otherwise; neither replaces what somebody edited.
+#: "skip" keeps all that exists, "force" nothing.
+Existing: TypeAlias = Literal["resume", "update", "skip", "force"]
+#: Why a song was split, skipped or refused. All of its outputs ("new") or some ("missing") did not
+#: exist; an "interrupted" run was replacing them; they were of the song before it changed, made
+#: otherwise (by another model, of another part), of another song, edited since they were written,
+#: "foreign" (not in the manifest), or "up_to_date". "exists" is why --skip-existing skips, "forced"
+#: why --force replaces.
+Reason: TypeAlias = Literal[
+    "new",
+    "missing",
+    "interrupted",
+    "song_changed",
+    "made_otherwise",
+    "other_song",
+    "edited",
+    "foreign",
+    "up_to_date",
+    "exists",
+    "forced",
+]
 Window: TypeAlias = Literal["triangle", "fade"]
 BatchSize: TypeAlias = int | Literal["auto"] | None
 ProgressStyle: TypeAlias = Literal["auto", "bar", "lines", "ndjson", "none"]

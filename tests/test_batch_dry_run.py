@@ -58,7 +58,9 @@ def test_it_tells_what_the_run_then_does(library: Path, tmp_path: Path) -> None:
     (tmp_path / "separated/1/vocals.wav").unlink()
     assert foretold(*words, cwd=tmp_path)[1] == first | {"0": "skipped"}
     assert foretold("library", "--stems", "bass", cwd=tmp_path)[1] == first
-    assert foretold("library/0.wav", "--stems", "vocals", cwd=tmp_path) == (3, {"0": "failed"})
+    assert foretold("library/0.wav", "--stems", "vocals", cwd=tmp_path) == (0, {"0": "skipped"})
+    other = foretold("library/0.wav", "--stems", "vocals", "--shifts", "2", cwd=tmp_path)
+    assert other == (3, {"0": "failed"})
     assert foretold("library/0.wav", "-n", "nosuch", cwd=tmp_path) == (2, {})
 
 

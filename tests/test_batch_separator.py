@@ -184,9 +184,11 @@ def test_no_stem_is_the_memory_of_the_mix(mix: torch.Tensor) -> None:
 def test_errors_of_files(separator: Separator, song: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         separator.separate_file(tmp_path / "missing.wav", tmp_path)
-    separator.separate_file(song, tmp_path)
-    with pytest.raises(OutputError, match="exists already"):
-        separator.separate_file(song, tmp_path)
+    files = separator.separate_file(song, tmp_path)
+    before = files["vocals"].stat().st_mtime_ns
+    assert separator.separate_file(song, tmp_path)["vocals"].stat().st_mtime_ns == before
+    with pytest.raises(OutputError, match=r"were made with tiny\.htdemucs, whole song, depth 32f"):
+        separator.separate_file(song, tmp_path, depth="16")
     separator.separate_file(song, tmp_path, force=True)
 
 

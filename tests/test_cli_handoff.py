@@ -38,11 +38,11 @@ def test_a_stem_file_is_called_as_the_song(song, mixture, tmp_path):
     streams = [stream_of(path, stream) for stream in range(5)]
     assert {stream.shape for stream in streams} == {mixture.shape}
     assert lag(mixture, streams[0]) == 0
-    again = run(song, *STEM_FILE, "--resume", "--json", cwd=tmp_path)
+    again = run(song, *STEM_FILE, "--json", cwd=tmp_path)
     (record,) = again.records
     assert record["status"] == "skipped"
     assert record["stems"] == [{"name": "stems", "path": "separated/song.stem.mp4"}]
-    assert run(song, *STEM_FILE, cwd=tmp_path).code == 3
+    assert run(song, *STEM_FILE, "--codec", "alac", cwd=tmp_path).code == 3
 
 
 def test_the_streams_are_the_stems(song, tmp_path):
@@ -157,7 +157,7 @@ def test_a_second_run_makes_only_what_is_missing(song, tmp_path):
     assert run(song, "-n", TINY, cwd=tmp_path).code == 0
     folder = tmp_path / "separated" / "song"
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.wav")}
-    daw = ("-n", TINY, "--daw", "dawproject,reaper", "--resume")
+    daw = ("-n", TINY, "--daw", "dawproject,reaper")
     (foretold,) = run(song, *daw, "--dry-run", "--json", cwd=tmp_path).records
     assert foretold["stems"] == []
     assert [project["name"] for project in foretold["projects"]] == ["dawproject", "reaper"]
@@ -173,7 +173,9 @@ def test_a_second_run_makes_only_what_is_missing(song, tmp_path):
     (folder / "song.rpp").write_text("of somebody else")
     (record,) = run(song, *daw, "--json", cwd=tmp_path).records
     assert [stem["name"] for stem in record["stems"]] == ["drums"]
-    assert record["projects"] == [{"name": "reaper", "path": "separated/song/song.rpp"}]
+    assert "projects" not in record
+    assert (folder / "song.rpp").read_text() == "of somebody else"
+    assert run(song, *daw, "--json", "--force", cwd=tmp_path).code == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
 
 
@@ -182,9 +184,9 @@ def test_a_project_in_the_way_is_not_replaced(song, tmp_path):
     folder.mkdir(parents=True)
     (folder / "song.rpp").write_text("mine")
     result = run(song, "-n", TINY, "--daw", "reaper", cwd=tmp_path)
-    assert result.code == 3
-    assert "separated/song/song.rpp: exists already" in result.stderr
-    assert files_below(folder) == ["song.rpp"]
+    assert result.code == 0
+    assert "warning: separated/song/song.rpp: exists already; it is kept" in result.stderr
+    assert files_below(folder) == sorted([*(f"{stem}.wav" for stem in STEMS), "song.rpp"])
     assert (folder / "song.rpp").read_text() == "mine"
     assert run(song, "-n", TINY, "--daw", "reaper", "--force", cwd=tmp_path).code == 0
     assert len(tracks_of(folder / "song.rpp")) == 5
@@ -205,12 +207,13 @@ def test_lengths_are_those_of_stems_that_are_stored_at_another_rate(song, tmp_pa
     times = ("--start", "0.5", "--end", "1.25")
     options = ("--daw", "reaper", "--format", "opus", *times)
     assert run(song, "-n", TINY, *options, cwd=tmp_path).code == 0
-    tracks = tracks_of(tmp_path / "separated" / "song" / "song.rpp")
+    folder = tmp_path / "separated/song [0m00.5s-0m01.25s]"
+    tracks = tracks_of(folder / "song [0m00.5s-0m01.25s].rpp")
     assert {(length, start) for _, _, length, start in tracks} == {
         (Fraction("0.75"), Fraction("0.5")),
         (Fraction("0.75"), 0),
     }
-    text = (tmp_path / "separated" / "song" / "song.rpp").read_text()
+    text = (folder / "song [0m00.5s-0m01.25s].rpp").read_text()
     assert "SAMPLERATE 48000 1 0" in text
     assert text.count("<SOURCE OPUS") == 4
 

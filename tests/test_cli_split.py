@@ -124,11 +124,13 @@ def test_existing_stems_are_refused_replaced_or_left(song: Path, tmp_path: Path)
     assert run(song, "--stems", "vocals", cwd=tmp_path).code == 0
     target = tmp_path / "separated/song/vocals.wav"
     target.write_bytes(b"precious")
+    (target.parent / ".stemsplit.json").unlink()
 
     refused = run(song, "--stems", "vocals", cwd=tmp_path)
     assert refused.code == 3
     assert refused.stderr.startswith(
-        "stemsplit: error: separated/song/vocals.wav: exists already\nhint: --force"
+        "stemsplit: error: separated/song/vocals.wav: exists already, and is not a stem of this "
+        "song\nhint: --force"
     )
     assert refused.stdout == ""
     assert target.read_bytes() == b"precious"

@@ -15,7 +15,8 @@ from stemsplit.batch.plan import manifest_settings, provenances_of, select
 from stemsplit.errors import InputError
 from stemsplit.options import EncodingOptions, EngineOptions, SplitOptions
 from stemsplit.outputs import manifest
-from stemsplit.outputs.manifest import Provenance
+from stemsplit.outputs.manifest_writer import finish_interrupted
+from stemsplit.outputs.provenance import Provenance
 
 #: What version 0.1.0 wrote beside the one stem of the song below; only the stem is shorter.
 OF_0_1_0 = """\
@@ -93,15 +94,16 @@ def library(tmp_path: Path) -> Path:
 
 
 def status(folder: Path, *options: str) -> str:
-    words = ("song.wav", "-n", TINY, "--stems", "vocals", "--resume", "--dry-run", "--json")
+    words = ("song.wav", "-n", TINY, "--stems", "vocals", "--dry-run", "--json")
     [record] = run(*words, *options, cwd=folder).records
     return str(record["status"])
 
 
 def test_what_0_1_0_made_is_up_to_date(library: Path) -> None:
     assert status(library) == "skipped"
-    assert status(library, "--shifts", "2") == "would_split"
-    assert status(library, "--depth", "16") == "would_split"
+    for options in (("--shifts", "2"), ("--depth", "16")):
+        assert status(library, *options) == "failed"
+        assert status(library, *options, "--update") == "would_split"
     assert status(library, "--device", "cpu", "--batch", "3", "--jobs", "2") == "skipped"
 
 
@@ -109,7 +111,7 @@ def test_a_manifest_is_read_and_written_as_0_1_0_did(library: Path) -> None:
     path = library / "separated/song" / manifest.NAME
     known = manifest.read(path)
     assert known is not None
-    manifest.finish_interrupted(path, known, "token")
+    finish_interrupted(path, known, "token")
     assert path.read_text() == OF_0_1_0
 
 
@@ -127,13 +129,14 @@ def test_an_option_that_a_manifest_lacks_counts_as_its_default(library: Path, gr
     del settings[group]
     path.write_text(json.dumps(content))
     assert status(library) == "skipped"
-    assert status(library, "--shifts", "2", "--depth", "24", "--start", "0.01") == "would_split"
+    assert status(library, "--shifts", "2", "--depth", "24", "--update") == "would_split"
 
 
 def test_an_option_of_a_later_version_counts_as_changed(library: Path) -> None:
     path = library / "separated/song" / manifest.NAME
     path.write_text(OF_0_1_0.replace('"shifts": 1,', '"shifts": 1, "reverb": 1,'))
-    assert status(library) == "would_split"
+    assert status(library) == "failed"
+    assert status(library, "--update") == "would_split"
 
 
 @pytest.mark.parametrize(

@@ -43,3 +43,28 @@ def cut(info: StreamInfo, excerpt: Excerpt) -> StreamInfo:
     # A part that is shorter than a frame is one frame.
     last = None if end is None else max(first + 1, round(end * info.sample_rate))
     return dataclasses.replace(info, first_frame=first, end_frame=last)
+
+
+def describe_excerpt(excerpt: Excerpt) -> str:
+    """Return ``excerpt`` as names of files have it, as ``0m45s-1m15s``; "" is the whole song."""
+    if excerpt.preview is not None:
+        return f"preview {_plain(excerpt.preview)}s"
+    start, end = excerpt.start or 0.0, excerpt.end
+    if excerpt.duration is not None:
+        end = start + excerpt.duration
+    if end is None:
+        return f"{_time(start)}-end" if start else ""
+    return f"{_time(start)}-{_time(end)}"
+
+
+def _time(seconds: float) -> str:
+    """Return a time as ``0m45s``, ``1m07.5s`` or ``1h02m00s``."""
+    minutes, rest = divmod(round(seconds, 3), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    text = _plain(rest)
+    padded = text if rest >= 10 else f"0{text}"
+    return f"{hours}h{minutes:02}m{padded}s" if hours else f"{minutes}m{padded}s"
+
+
+def _plain(seconds: float) -> str:
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")

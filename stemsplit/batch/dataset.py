@@ -85,7 +85,7 @@ class DataSet:
             self.options,
             out=self.work,
             filename=f"{ESTIMATES}/{{stem}}.{{ext}}",
-            existing="resume",
+            existing="update",
         )
         scorer = DataSetScorer(self, songs, select(options))
         yield Planned({scorer.file_of(song): song.name for song in songs}, len(songs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 
 from stemsplit.batch.discover import Song
 from stemsplit.batch.engine_cache import EngineCache
@@ -11,8 +11,8 @@ from stemsplit.batch.plan import RunPlan
 from stemsplit.batch.prepare import Preparation, Skipped, WouldSplit
 from stemsplit.batch.results import Result
 from stemsplit.errors import CheckpointError, StemsplitError, describe
-from stemsplit.outputs.manifest import Provenance
-from stemsplit.types import Event, NotAudio
+from stemsplit.outputs.provenance import Provenance
+from stemsplit.types import Event, NotAudio, Warned
 
 #: How stems are made of weights that are not on this machine: as no manifest says.
 _UNKNOWN = Provenance(model="", digest="", parts={}, settings={})
@@ -35,18 +35,26 @@ def predict(
         names = (*plan.selection.wanted, *plan.options.daw)
         preparation.provenances = dict.fromkeys(names, _UNKNOWN)
     for song in songs:
-        yield song if isinstance(song, Result) else _predict(song, plan, preparation)
+        if isinstance(song, Result):
+            yield song
+        else:
+            yield from _predict(song, plan, preparation)
 
 
-def _predict(song: Song, plan: RunPlan, preparation: Preparation) -> NotAudio | Result:
+def _predict(song: Song, plan: RunPlan, preparation: Preparation) -> Iterator[Event | Result]:
     planned = plan.songs[song.path]
     try:
         found = preparation.predict(song)
     except StemsplitError as error:
-        return Result.failed(song.path, describe(error, song.path))
+        yield Result.failed(song.path, describe(error, song.path))
+        return
+    if isinstance(found, NotAudio):
+        yield found
+        return
+    for warning in found.warnings:
+        yield Warned(warning, song.path)
     match found:
-        case WouldSplit(outputs):
-            return Result.planned(song.path, "would_split", planned.only(outputs))
-        case Skipped():
-            return Result.planned(song.path, "skipped", planned)
-    return found
+        case WouldSplit(outputs, reason):
+            yield Result.planned(song.path, "would_split", planned.only(outputs), reason)
+        case Skipped(reason):
+            yield Result.planned(song.path, "skipped", planned, reason)

@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stemsplit.audio.excerpt import describe_excerpt
 from stemsplit.audio.format_table import FORMATS
 from stemsplit.audio.formats import check_encoding, depth_of
 from stemsplit.batch.discover import Song
 from stemsplit.checkpoints import loading
 from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names
-from stemsplit.options import SplitOptions
+from stemsplit.options import DEFAULT_TEMPLATE, SplitOptions
 from stemsplit.outputs.job import Job, closing_stem
-from stemsplit.outputs.manifest import ManifestWriter, Provenance
+from stemsplit.outputs.manifest_writer import ManifestWriter
 from stemsplit.outputs.naming import (
     OutputNames,
     Places,
@@ -27,8 +28,9 @@ from stemsplit.outputs.naming import (
     safe_name,
     template_for,
 )
+from stemsplit.outputs.provenance import Provenance
 from stemsplit.outputs.selection import Selection, as_stem_file, select_stems
-from stemsplit.types import Daw, Existing, StreamInfo
+from stemsplit.types import Daw, StreamInfo
 
 #: Options that decide the bytes of a stem, besides the model and what is selected of it.
 _OF_BYTES = ("encoding", "engine", "excerpt")
@@ -78,9 +80,12 @@ class RunPlan:
 
     options: SplitOptions
     selection: Selection
-    existing: Existing
     songs: Mapping[Path, SongPlan]
     temporary: frozenset[Path] = frozenset()
+
+    def lasts(self, song: Path) -> bool:
+        """Return whether the file of ``song`` will still exist when this process has ended."""
+        return song not in self.temporary
 
     def job(
         self,
@@ -100,7 +105,7 @@ class RunPlan:
             encoding=self.options.encoding,
             projects=wanted.projects,
             stems=song.stems,
-            lasting=info.path not in self.temporary,
+            lasting=self.lasts(info.path),
             force=force,
             accept_truncated=self.options.accept_truncated,
             manifest=manifest,
@@ -179,6 +184,9 @@ def _names(song: Song) -> Iterator[tuple[Path, str]]:
 def _plan(
     song: Song, below: Path, name: str, stems: Sequence[str], options: SplitOptions
 ) -> SongPlan:
+    excerpt = describe_excerpt(options.excerpt)
+    if excerpt and options.filename == DEFAULT_TEMPLATE:
+        name = f"{name} [{excerpt}]"  # beside the stems of the whole song, not instead of them
     names = OutputNames(
         track=song.path,
         folder=options.out / safe_folder(below),

@@ -6,8 +6,8 @@ All of it may run in threads, ahead of the song that is being separated.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event as Flag
 from typing import TypeAlias
@@ -15,15 +15,19 @@ from typing import TypeAlias
 from stemsplit.audio.detect import promises_sound, sounds_by_name
 from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe, refuse_unreadable
-from stemsplit.audio.writable import refuse_existing
+from stemsplit.batch.decide import Decision, Examined, decide
 from stemsplit.batch.discover import Song
 from stemsplit.batch.locks import SongLocks
 from stemsplit.batch.plan import RunPlan, SongPlan, provenances_of
+from stemsplit.batch.results import InTheWay
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.outputs import manifest
+from stemsplit.outputs.existing import Examination, without_manifest
 from stemsplit.outputs.job import Job
-from stemsplit.outputs.manifest import InputFile, Manifest, ManifestWriter, Provenance
-from stemsplit.types import NotAudio, ScanResult, StreamInfo
+from stemsplit.outputs.manifest import InputFile, Manifest
+from stemsplit.outputs.manifest_writer import ManifestWriter, finish_interrupted
+from stemsplit.outputs.provenance import Provenance
+from stemsplit.types import NotAudio, Reason, ScanResult, StreamInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +36,17 @@ class Ready:
 
     job: Job
     token: str
-    warnings: list[str]
+    reason: Reason
+    warnings: Sequence[str]
     scanned: ScanResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A song whose stems are up to date."""
+    """A song that is not split, and why: mostly since its stems are up to date."""
+
+    reason: Reason = "up_to_date"
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +56,11 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class WouldSplit:
-    """A song that would be split, into these ``outputs``."""
+    """A song that would be split, into these ``outputs``, and why."""
 
-    outputs: dict[str, Path]
+    outputs: Mapping[str, Path]
+    reason: Reason
+    warnings: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +73,26 @@ class NeedsWeights:
 Prepared: TypeAlias = Ready | Skipped | NotAudio | Locked | NeedsWeights
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Pending:
-    """The outputs of a song that are still to be written."""
+    """What is decided about a song, by the manifest that is ``known``, if it is one of this song.
 
-    outputs: dict[str, Path]
+    ``expected`` is the status of the outputs when they were examined; None if any may be replaced.
+    """
+
+    decision: Decision
     known: Manifest | None = None
-    warnings: list[str] = field(default_factory=list)
+    expected: Mapping[Path, tuple[int, int, int] | None] | None = None
 
     @property
     def interrupted(self) -> Manifest | None:
         """The manifest of a run that was stopped while it moved the stems to their places."""
         return None if self.known is None or self.known.complete else self.known
+
+    @property
+    def skipped(self) -> Skipped:
+        """The song, if nothing is due."""
+        return Skipped(self.decision.reason, self.decision.warnings)
 
 
 class Preparation:
@@ -87,7 +105,6 @@ class Preparation:
     def __init__(self, plan: RunPlan, locks: SongLocks) -> None:
         self._plan = plan
         self._options = plan.options
-        self._existing = plan.existing
         self._locks = locks
         self.provenances: Mapping[str, Provenance] | None = None
         self._sources: dict[Path, InputFile] = {}
@@ -115,9 +132,9 @@ class Preparation:
             return Locked()
         try:
             pending = self._pending(song, plan)
-            if not pending.outputs and not pending.interrupted:
+            if not pending.decision.due and not pending.interrupted:
                 self._locks.remove_stale(plan.manifest, plan.folders)
-                return Skipped()
+                return pending.skipped
             found = info or self._look_into(song)
             if isinstance(found, NotAudio):
                 return found
@@ -130,12 +147,12 @@ class Preparation:
             return Locked()
         try:
             ready = self._prepare_locked(song, plan, info, token, provenances)
-            if ready is not None and sample_rate is not None:
+            if isinstance(ready, Ready) and sample_rate is not None:
                 return self._scanned(ready, sample_rate, stop)
         except BaseException:
             self._locks.release(token)
             raise
-        return ready or Skipped()
+        return ready
 
     def _make(self, song: Song, plan: SongPlan) -> bool:
         """Create the file of ``song``, if it is missing; False if another process has locked it."""
@@ -155,11 +172,14 @@ class Preparation:
 
         Raises as that does, except for what only shows when the song is read to its end.
         """
-        outputs = self._pending(song, self._plan.songs[song.path]).outputs
-        if not outputs:
-            return Skipped()
+        pending = self._pending(song, self._plan.songs[song.path])
+        decision = pending.decision
+        if not decision.due:
+            return pending.skipped
         found = self._look_into(song)
-        return found if isinstance(found, NotAudio) else WouldSplit(outputs)
+        if isinstance(found, NotAudio):
+            return found
+        return WouldSplit(decision.due, decision.reason, decision.warnings)
 
     def _needed_provenances(self) -> Mapping[str, Provenance]:
         if self.provenances is None:
@@ -186,17 +206,18 @@ class Preparation:
         info: StreamInfo,
         token: str,
         provenances: Mapping[str, Provenance],
-    ) -> Ready | None:
+    ) -> Ready | Skipped:
         """Return ``song`` ready to split.
 
-        None, and the lock is released, if another process has finished it meanwhile.
+        If another process has finished it meanwhile, it is skipped, and the lock is released.
         """
-        pending = _Pending({}) if song.is_done() else self._pending(song, plan)
-        if not pending.outputs:
-            if pending.interrupted:
-                manifest.finish_interrupted(plan.manifest, pending.interrupted, token)
+        pending = None if song.is_done() else self._pending(song, plan)
+        if pending is None or not pending.decision.due:
+            if pending is not None and pending.interrupted:
+                finish_interrupted(plan.manifest, pending.interrupted, token)
             self._locks.release(token)
-            return None
+            return Skipped() if pending is None else pending.skipped
+        decision = pending.decision
         writer = ManifestWriter(
             plan.manifest,
             song=song.path,
@@ -204,14 +225,13 @@ class Preparation:
             provenances=provenances,
             known=pending.known,
             token=token,
+            lasting=self._plan.lasts(song.path),
+            expected=pending.expected,
         )
-        job = self._plan.job(
-            info,
-            pending.outputs,
-            force=any(os.path.lexists(path) for path in pending.outputs.values()),
-            manifest=writer,
-        )
-        return Ready(job=job, token=token, warnings=pending.warnings)
+        replaces = any(map(os.path.lexists, decision.due.values()))
+        job = self._plan.job(info, decision.due, force=replaces, manifest=writer)
+        warnings = decision.warnings
+        return Ready(job=job, token=token, reason=decision.reason, warnings=warnings)
 
     def _scanned(self, ready: Ready, sample_rate: int, stop: Flag | None) -> Ready:
         # Imported here: a run with nothing to do needs no numpy.
@@ -222,45 +242,49 @@ class Preparation:
         return replace(ready, scanned=found)
 
     def _pending(self, song: Song, plan: SongPlan) -> _Pending:
-        """Return the outputs that are to be written; raises ``OutputError`` for one in the way."""
-        warnings: list[str] = []
-        known = None
+        """Return which outputs are due; raises ``OutputError`` for one in the way."""
+        known, damage = None, ""
         try:
             known = manifest.read(plan.manifest)
-            ours = set() if known is None else self._ours(song, plan, known)
         except InputError as error:
-            warnings.append(str(error))
-            ours = set(plan.outputs.values())
-        outputs = plan.outputs
-        if self._existing == "skip":
-            outputs = {stem: path for stem, path in outputs.items() if not os.path.lexists(path)}
-        elif self._existing == "resume" and known is not None:
-            outputs = self._outdated(song, plan, known)
-        if self._options.encoding.clip == "linked" and outputs.keys() & plan.stems.keys():
-            outputs = plan.stems | outputs  # one gain for all, so that they still sum
-        for path in outputs.values():
-            replaceable = self._existing in ("resume", "skip") and path in ours
-            refuse_existing(path, force=self._existing == "force" or replaceable)
-        return _Pending(outputs, known, warnings)
+            damage = str(error)
+        place = self._place(song, plan)
+        policy = self._options.existing
+        expected = None
+        if policy in ("resume", "update"):
+            expected = {path: manifest.status_of(path) for path in plan.outputs.values()}
+        try:
+            decision = decide(
+                song.path,
+                plan,
+                policy,
+                lambda: self._examine(song, plan, known, place),
+                linked=self._options.encoding.clip == "linked",
+            )
+        except InTheWay as error:
+            error.hint = f"{damage}; {error.hint}" if damage else error.hint
+            raise
+        if damage:
+            decision = replace(decision, warnings=[damage, *decision.warnings])
+        if known is not None and decision.due and not known.is_of(self._source(song.path), place):
+            known = None
+        return _Pending(decision, known, expected)
 
-    def _ours(self, song: Song, plan: SongPlan, known: Manifest) -> set[Path]:
-        """Return the outputs that an earlier run made of a song of this name, and may replace."""
-        if known.input.name != song.path.name:
-            return set()
+    def _examine(
+        self, song: Song, plan: SongPlan, known: Manifest | None, place: str | None
+    ) -> Examined:
         folder = plan.manifest.parent
-        return {path for path in plan.outputs.values() if known.lists(path, folder)}
+        if known is None or not any(known.lists(path, folder) for path in plan.outputs.values()):
+            return Examined(without_manifest(plan.outputs), {})
+        wanted, source = self._needed_provenances(), self._source(song.path)
+        compare = Examination(known=known, folder=folder, source=source, place=place)
+        found = {name: compare.examine(path, wanted[name]) for name, path in plan.outputs.items()}
+        return Examined(found, wanted)
 
-    def _outdated(self, song: Song, plan: SongPlan, known: Manifest) -> dict[str, Path]:
-        """Return the outputs that are missing, or made of something else or in another way."""
-        folder = plan.manifest.parent
-        if not any(known.lists(path, folder) for path in plan.outputs.values()):
-            return plan.outputs
-        provenances, source = self._needed_provenances(), self._source(song.path)
-        return {
-            name: path
-            for name, path in plan.outputs.items()
-            if not manifest.is_up_to_date(known, folder, path, source, provenances[name])
-        }
+    def _place(self, song: Song, plan: SongPlan) -> str | None:
+        """Return what stands for the place of ``song`` in its manifest, if it lasts."""
+        lasts = self._plan.lasts(song.path)
+        return manifest.place_of(song.path, plan.manifest.parent) if lasts else None
 
     def _source(self, path: Path) -> InputFile:
         """Return the identity of the file at ``path``; an unchanged file is read only once."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from stemsplit.errors import ExitCode, ResourceError, StemsplitError
-from stemsplit.types import Daw
+from stemsplit.errors import ExitCode, OutputError, ResourceError, StemsplitError
+from stemsplit.types import Daw, Reason
 
 if TYPE_CHECKING:
     from stemsplit.batch.plan import SongPlan
@@ -22,12 +22,13 @@ class Result:
     """What became of one input.
 
     ``stems`` and ``projects`` are the files that were written; of a skipped input those that exist,
-    in a dry run those that would be written. A result that is ``done`` has an ``error`` where only
-    scoring failed.
+    in a dry run those that would be written; ``reason`` is why. A result that is ``done`` has an
+    ``error`` where only scoring failed.
     """
 
     input: Path
     status: Status
+    reason: Reason | None = None  # None: an error has another cause than outputs that exist
     stems: dict[str, Path] = field(default_factory=dict)
     projects: dict[Daw, Path] = field(default_factory=dict)
     sample_rate: int | None = None  # Hz, of the stems that were written
@@ -38,14 +39,21 @@ class Result:
     scores: SongScores | None = None  # of the stems, if they were to be scored
 
     @classmethod
-    def planned(cls, path: Path, status: Status, plan: SongPlan) -> Result:
+    def planned(cls, path: Path, status: Status, plan: SongPlan, reason: Reason) -> Result:
         """Return the result of an input whose outputs exist already, or would be written."""
-        return cls(input=path, status=status, stems=plan.stems, projects=plan.projects)
+        return cls(
+            input=path, status=status, reason=reason, stems=plan.stems, projects=plan.projects
+        )
 
     @classmethod
     def failed(cls, path: Path | str | None, error: StemsplitError) -> Result:
         """Return the result of the input ``path``, none of whose stems was written."""
-        return cls(input=Path(path or ""), status="failed", error=error)
+        return cls(
+            input=Path(path or ""),
+            status="failed",
+            reason=error.why if isinstance(error, InTheWay) else None,
+            error=error,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,21 @@ def ends_all(result: Result | Scored, *, fail_fast: bool = False) -> bool:
     With ``fail_fast``, any failure is reason enough.
     """
     return isinstance(result.error, ResourceError) or (fail_fast and result.error is not None)
+
+
+class InTheWay(OutputError):
+    """Outputs that exist already and must stay, and ``why``."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        path: Path | None = None,
+        hint: str | None = None,
+        why: Reason = "foreign",
+    ) -> None:
+        super().__init__(reason, path=path, hint=hint)
+        self.why = why
 
 
 class NotTried(ResourceError):

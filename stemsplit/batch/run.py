@@ -145,11 +145,9 @@ class Run:
 
     def _plan(self, songs: Sequence[Song | InputError]) -> RunPlan:
         named = [song for song in songs if isinstance(song, Song)]
-        several = len(songs) > 1 or any(song.found for song in named)
         return RunPlan(
             options=self.options,
             selection=self.selection,
-            existing=self.options.existing or ("resume" if several else "refuse"),
             songs=plan_songs(named, self.selection.wanted, self.options),
             temporary=self._temporary,
         )

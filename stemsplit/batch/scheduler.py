@@ -113,8 +113,11 @@ class Scheduler:
         match found:
             case Ready():
                 self._queued.append(self._queue_for_network(found))
-            case Skipped():
-                self._queued.append(Result.planned(path, "skipped", self._plan.songs[path]))
+            case Skipped(reason, warnings):
+                for warning in warnings:
+                    yield Warned(warning, path)
+                planned = self._plan.songs[path]
+                self._queued.append(Result.planned(path, "skipped", planned, reason))
             case NotAudio():
                 yield found
             case StemsplitError():
@@ -227,6 +230,7 @@ class Scheduler:
         return Result(
             input=path,
             status="done",
+            reason=ready.reason,
             stems=written.stems,
             projects=written.projects,
             sample_rate=written.sample_rate,

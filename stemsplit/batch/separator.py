@@ -139,14 +139,15 @@ class Separator:
         """Split the file ``song``, from ``start`` to ``end`` (s), and return its stems by name.
 
         They are below ``out`` by the template ``filename``, exactly as long as the song, at its
-        sample rate and with its channels; existing ones are refused unless ``force``. Memory does
+        sample rate and with its channels. Existing ones stay if they are up to date, and are in
+        the way if they are not (`types.Existing`); with ``force`` all are written anew. Memory does
         not depend on the length of the song. In the format ``stem.mp4`` there is one file, called
         ``stems``, of the song and four stems. The projects of the programs ``daw`` ("reaper",
         "dawproject") are beside the stems, and returned with them. All others are options of
         `EncodingOptions`. Raises ``InputError``, ``OutputError``, ``UsageError`` and
         ``ResourceError``; no file is left then.
         """
-        existing = "force" if force else "refuse"
+        existing = "force" if force else "resume"
         settings = SplitOptions.of(self._settings | options | {"out": out, "existing": existing})
         run = Run(settings, engines=self._engines)
         (result,) = results_of(run.split([Song(Path(song))]))

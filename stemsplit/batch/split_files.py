@@ -27,8 +27,8 @@ def split_files(
 
     ``inputs`` are files, folders, patterns and playlists. The options of a split (`SplitOptions`)
     are keyword arguments: manifests, locks and several devices work as they do for the command.
-    ``existing`` is what happens to stems that exist: "resume" (the default with several songs),
-    "refuse" (with one), "skip" or "force". ``model`` may be several names with commas between them:
+    ``existing`` is what happens to stems that exist: "resume", "update", "skip" or "force"
+    (`types.Existing`). ``model`` may be several names with commas between them:
     an ensemble. A song that fails gives a result with an ``error``, and the others are split.
 
     ``on_event`` is called with what happens on the way: `types.Progressed` has the fraction, the

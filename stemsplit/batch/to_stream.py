@@ -62,7 +62,6 @@ def _stream(run: Run, song: Path, stem: str, to: BinaryIO, *, bare: bool) -> Gen
     plan = RunPlan(
         options=run.options,
         selection=run.selection,
-        existing="force",
         songs={song: SongPlan({stem: target}, {}, target)},
     )
     job = plan.job(info, {stem})

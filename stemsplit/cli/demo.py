@@ -85,7 +85,7 @@ def demo(
             **asdict(network),
             "out": out / "stems",
             "filename": "{stem}.{ext}",
-            "existing": "force" if force else "refuse",
+            "existing": "force" if force else "resume",
         }
     )
     run = Run(settings, tunes_process=True)

@@ -41,6 +41,14 @@ Version = Annotated[
         "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
     ),
 ]
+Force = Annotated[
+    bool, typer.Option("--force", "-f", help="Replace whatever exists."), After("daw")
+]
+Update = Annotated[
+    bool,
+    typer.Option("--update", help="Redo stems that were made with other options or models."),
+    After("force"),
+]
 ProgressOption = Annotated[
     ProgressStyle,
     typer.Option(

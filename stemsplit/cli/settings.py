@@ -26,7 +26,7 @@ RIVALS = (
     {"stems", "two_stems"},
     {"model", "ensemble"},
     {"bitrate", "quality"},
-    {"force", "skip_existing", "resume"},
+    {"force", "update", "skip_existing", "resume"},
     {"end", "duration"},
     *({"preview", name} for name in ("start", "end", "duration")),
 )

@@ -12,7 +12,7 @@ from stemsplit.cli import options
 from stemsplit.cli.commands import list_other_commands
 from stemsplit.cli.declared import After, with_groups
 from stemsplit.cli.settings import list_settings
-from stemsplit.cli.split_options import Reporting, is_streamed, resolve
+from stemsplit.cli.split_options import Reporting, choose_existing, is_streamed, resolve
 from stemsplit.cli.standard_streams import (
     STANDARD,
     StandardInput,
@@ -23,7 +23,6 @@ from stemsplit.cli.standard_streams import (
 )
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.options import SplitOptions
-from stemsplit.types import Existing
 
 if TYPE_CHECKING:
     from stemsplit.batch.scorer import ReferenceScorer
@@ -63,19 +62,18 @@ def split(
     ] = None,
     settings: SplitOptions,
     ensemble: options.Ensemble = None,
-    force: Annotated[
-        bool, typer.Option("--force", "-f", help="Replace stems that exist."), After("daw")
-    ] = False,
+    force: options.Force = False,
+    update: options.Update = False,
     skip_existing: Annotated[
         bool,
         typer.Option("--skip-existing", help="Keep stems that exist, write what is missing."),
-        After("force"),
+        After("update"),
     ] = False,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Write what is missing or made in another way; the default with several songs.",
+            help="Write what is missing, or made of the song before it changed; the default.",
         ),
         After("skip_existing"),
     ] = False,
@@ -109,7 +107,7 @@ def split(
     if not files and not files_from:
         raise UsageError("no FILE, and no --files-from either")
     check_input(files or (), files_from or (), input_name)
-    existing = choose_existing(force=force, skip=skip_existing, resume=resume)
+    existing = choose_existing(force=force, update=update, skip=skip_existing, resume=resume)
     settings = resolve(context, settings, ensemble=ensemble, existing=existing)
     if settings.encoding.codec == "alac":
         console.warn("Traktor on Windows cannot read ALAC; --codec aac works everywhere")
@@ -119,6 +117,7 @@ def split(
             files_from=files_from,
             json=reporting.json,
             skip_existing=skip_existing,
+            update=update,
             resume=resume,
             reference=reference,
             report=report,
@@ -159,12 +158,3 @@ def _scorer(
     from stemsplit.batch.scorer import ReferenceScorer
 
     return ReferenceScorer(settings, reference, report)
-
-
-def choose_existing(**asked: bool) -> Existing | None:
-    """Return what to do with stems that exist: what was asked for, None if nothing was."""
-    choices: dict[str, Existing] = {"force": "force", "skip": "skip", "resume": "resume"}
-    chosen = [choices[name] for name, wanted in asked.items() if wanted]
-    if len(chosen) > 1:
-        raise UsageError("--force, --skip-existing and --resume exclude each other")
-    return chosen[0] if chosen else None

@@ -56,7 +56,7 @@ def resolve(
     split: SplitOptions,
     *,
     ensemble: str | None,
-    existing: Existing | None = None,
+    existing: Existing = "resume",
 ) -> SplitOptions:
     """Return ``split`` as it holds for its format; ``context`` knows what is on the command line.
 
@@ -85,3 +85,12 @@ def resolve(
         daw=split.daw if "daw" in asked else fitting_daws(split.daw, encoding.format),
         existing=existing,
     )
+
+
+def choose_existing(**asked: bool) -> Existing:
+    """Return what to do with stems that exist: what was asked for, or the default."""
+    choices: tuple[Existing, ...] = ("force", "update", "skip", "resume")
+    chosen = [name for name in choices if asked.get(name)]
+    if len(chosen) > 1:
+        raise UsageError("--force, --update, --skip-existing and --resume exclude each other")
+    return chosen[0] if chosen else "resume"

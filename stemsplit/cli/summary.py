@@ -9,6 +9,7 @@ from typing import Any
 from stemsplit.batch.results import Result, Status, exit_code
 from stemsplit.cli.console import Console
 from stemsplit.errors import ExitCode, ResourceError, printable
+from stemsplit.types import Reason
 
 SCHEMA = 1  # of the records that --json writes
 #: How the table calls each status.
@@ -17,6 +18,14 @@ _WORDS: dict[Status, str] = {
     "done": "done",
     "skipped": "skipped",
     "failed": "failed",
+}
+
+#: Why a song was split again, or skipped, where that is worth a word.
+_REASONS: dict[Reason, str] = {
+    "song_changed": "the song changed",
+    "made_otherwise": "it was made otherwise",
+    "edited": "its stems are up to date but for those kept",
+    "exists": "its stems exist",
 }
 
 
@@ -35,10 +44,8 @@ class Summary:
         console = self._console
         if result.error is not None:
             console.error(result.error, result.input)
-        if result.status == "skipped":
-            console.note(f"{result.input}: skipped, its stems are up to date")
-        if result.status == "would_split":
-            console.note(f"{result.input}: would be split")
+        if words := _what_happened(result):
+            console.note(f"{result.input}: {words}")
         try:
             if console.json:
                 console.record(to_record(result, self._model))
@@ -80,6 +87,7 @@ def to_record(result: Result, model: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "input": str(result.input),
         "status": result.status,
+        "reason": result.reason,
         "model": model,
         "stems": [{"name": stem, "path": str(path)} for stem, path in result.stems.items()],
     }
@@ -115,6 +123,19 @@ def table(results: Sequence[Result], *, whole: bool = False) -> Iterator[str]:
         for result in results:
             if result.status == status and (whole or result.error is not None):
                 yield f"  {_WORDS[status]:<7}  {_describe(result)}"
+
+
+def _what_happened(result: Result) -> str:
+    """Return what is worth a word besides the paths of the stems."""
+    why = "" if result.reason is None else _REASONS.get(result.reason, "")
+    match result.status:
+        case "skipped":
+            return f"skipped, {why or 'its stems are up to date'}"
+        case "would_split":
+            return "would be split" + (f": {why}" if why else "")
+        case "done" if why:
+            return f"replaced: {why}"
+    return ""
 
 
 def _describe(result: Result) -> str:

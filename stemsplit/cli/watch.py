@@ -11,7 +11,7 @@ import typer
 from stemsplit.cli import options
 from stemsplit.cli.declared import Without, with_groups
 from stemsplit.cli.settings import list_settings
-from stemsplit.cli.split_options import Reporting, is_streamed, resolve
+from stemsplit.cli.split_options import Reporting, choose_existing, is_streamed, resolve
 from stemsplit.errors import ExitCode, InputError, UsageError
 from stemsplit.options import SplitOptions
 
@@ -43,6 +43,8 @@ def watch(
         bool, typer.Option("--new-only", help="Skip songs that exist already.")
     ] = False,
     settings: Annotated[SplitOptions, Without("fail_fast"), Without("jobs")],
+    force: options.Force = False,
+    update: options.Update = False,
     ensemble: options.Ensemble = None,
     reporting: Reporting,
 ) -> int:
@@ -56,7 +58,8 @@ def watch(
         for line in list_settings(context):
             console.data(line)
         return ExitCode.DONE
-    settings = resolve(context, settings, ensemble=ensemble, existing="resume")
+    existing = choose_existing(force=force, update=update)
+    settings = resolve(context, settings, ensemble=ensemble, existing=existing)
     if is_streamed(settings):
         raise UsageError("a folder of songs cannot be split to standard output")
     if not folder.is_dir():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stemsplit.audio.formats import clip_of, depth_of
 from stemsplit.options import EncodingOptions
-from stemsplit.outputs.manifest import ManifestWriter
+from stemsplit.outputs.manifest_writer import ManifestWriter
 from stemsplit.outputs.selection import Selection
 from stemsplit.types import Daw, StreamInfo
 

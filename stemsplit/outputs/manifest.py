@@ -2,7 +2,7 @@
 
 Nothing in it depends on when or how fast they were made: two runs that make the same stems write
 the same manifest. It is written twice, before the stems move to their places and after that. In
-between it is marked as incomplete, and whoever finds it so checks every stem.
+between it is marked as incomplete; it then knows the old files as well as the new ones.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stemsplit.audio.atomic import sync_folder
 from stemsplit.audio.writable import output_error
 from stemsplit.errors import InputError
+from stemsplit.outputs.provenance import Provenance
 from stemsplit.version import __version__
 
 NAME = ".stemsplit.json"
@@ -33,36 +35,6 @@ class InputFile:
     size: int
     sha256: str
     status: tuple[int, int, int] | None = field(default=None, compare=False)  # of the file, now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Everything besides the input that decides the bytes of a stem.
-
-    ``defaults`` are the values that settings have unless somebody chooses another one. A manifest
-    that lacks a setting is older than the option, and was made with its default.
-    """
-
-    model: str
-    digest: str  # SHA-256 of the networks and their weights
-    parts: dict[str, float]  # the gain of each source, and of the mix, in it
-    settings: dict[str, Any]
-    defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
-
-    def matches(self, recorded: Provenance) -> bool:
-        """Return whether a stem that was ``recorded`` so is what this would make."""
-        return self == replace(recorded, settings=_filled(recorded.settings, self.defaults))
-
-
-def _filled(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``settings``, and ``defaults`` where it has none; the same in the tables inside."""
-    filled = dict(settings)
-    for name, default in defaults.items():
-        if name not in filled:
-            filled[name] = default
-        elif isinstance(default, Mapping) and isinstance(filled[name], Mapping):
-            filled[name] = _filled(filled[name], default)
-    return filled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,21 +58,45 @@ class StoredAudio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierFile:
+    """A file that was made earlier than the outputs, of a song with this SHA-256."""
+
+    song: str
+    file: StoredFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The stems of one input; ``outputs`` by their paths relative to the manifest's folder.
 
-    Unless ``complete`` its writer was about to move them, and may have been stopped.
+    Unless ``complete`` its writer was about to move them, and may have been stopped. ``earlier``
+    are, by path, the files that they replace, and those that were made of this song before it
+    changed; None in a manifest of a version that did not keep them. ``place`` is a digest of where
+    the input is, seen from here.
     """
 
     input: InputFile
     audio: StoredAudio
     outputs: dict[str, StoredFile] = field(default_factory=dict)
     complete: bool = True
+    earlier: dict[str, EarlierFile] | None = field(default_factory=dict)
+    place: str | None = None
     written: int = field(default=0, compare=False)  # when, in ns, by the clock of the file system
 
     def lists(self, path: Path, folder: Path) -> bool:
-        """Return whether ``path`` is one of the outputs; ``folder`` is that of the manifest."""
-        return _relative(path, folder) in self.outputs
+        """Return whether ``path`` is one of the files; ``folder`` is that of the manifest."""
+        name = relative_name(path, folder)
+        return name in self.outputs or name in (self.earlier or ())
+
+    def is_of(self, source: InputFile, place: str | None) -> bool:
+        """Return whether the stems are of ``source``, or of what that was before it changed.
+
+        Another file of the same name is another song if it is in another ``place``.
+        """
+        if self.input.sha256 == source.sha256:
+            return True
+        moved = None not in (self.place, place) and self.place != place
+        return self.input.name == source.name and not moved
 
 
 def name_for(track: str) -> str:
@@ -114,8 +110,8 @@ def outputs_in(folder: Path, names: Iterable[str]) -> set[Path]:
     for name in names:
         if name.endswith(NAME):
             with contextlib.suppress(InputError):
-                known = read(folder / name)
-                found |= {folder / path for path in known.outputs} if known else set()
+                if known := read(folder / name):
+                    found |= {folder / path for path in (*known.outputs, *(known.earlier or ()))}
     return found
 
 
@@ -123,7 +119,7 @@ def identify(path: Path) -> InputFile:
     """Return the identity of the file at ``path``; raises ``InputError`` if it cannot be read."""
     try:
         status = status_of(path)
-        size, digest = path.stat().st_size, _digest(path)
+        size, digest = path.stat().st_size, sha256_of(path)
         return InputFile(name=path.name, size=size, sha256=digest, status=status)
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=path) from exc
@@ -143,6 +139,8 @@ def read(path: Path) -> Manifest | None:
             audio=StoredAudio(**content["audio"]),
             outputs={str(name): _stored(values) for name, values in content["outputs"].items()},
             complete=content["complete"] is True,
+            earlier=_earlier(content),
+            place=content.get("place"),
             written=path.stat().st_mtime_ns,
         )
     except FileNotFoundError:
@@ -152,144 +150,65 @@ def read(path: Path) -> Manifest | None:
 
 
 def _stored(values: Mapping[str, Any]) -> StoredFile:
-    others = {key: value for key, value in values.items() if key != "recipe"}
-    return StoredFile(**others, provenance=Provenance(**values["recipe"]))
+    others = {key: values[key] for key in ("stem", "size", "sha256")}
+    keys = ("model", "digest", "parts", "settings")
+    provenance = Provenance(**{key: values["recipe"][key] for key in keys})
+    return StoredFile(**others, provenance=provenance)
 
 
-def is_up_to_date(
-    known: Manifest, folder: Path, path: Path, source: InputFile, provenance: Provenance
-) -> bool:
-    """Return whether ``path`` holds what ``provenance`` makes of ``source``, by ``known``.
+def _earlier(content: Mapping[str, Any]) -> dict[str, EarlierFile] | None:
+    if "earlier" not in content:
+        return None
+    return {
+        str(name): EarlierFile(song=values["song"], file=_stored(values))
+        for name, values in content["earlier"].items()
+    }
 
-    ``folder`` is that of the manifest. A stem that was touched after it was written is hashed.
+
+def holds(path: Path, file: StoredFile, *, untouched_since: int | None = None) -> bool:
+    """Return whether ``path`` still holds ``file``.
+
+    It is hashed, unless it was not written to after the time ``untouched_since`` (ns).
     """
-    output = known.outputs.get(_relative(path, folder))
-    if output is None or not provenance.matches(output.provenance):
-        return False
-    if known.input.sha256 != source.sha256:
-        return False
     try:
         status = path.stat()
-        if status.st_size != output.size:
+        if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
             return False
-        untouched = known.complete and status.st_mtime_ns <= known.written
-        return untouched or _digest(path) == output.sha256
+        untouched = untouched_since is not None and status.st_mtime_ns <= untouched_since
+        return untouched or sha256_of(path) == file.sha256
     except OSError:
         return False
 
 
-def _relative(path: Path, folder: Path) -> str:
+def relative_name(path: Path, folder: Path) -> str:
+    """Return what a manifest in ``folder`` calls the file at ``path``."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def _digest(path: Path) -> str:
+def place_of(song: Path, folder: Path) -> str:
+    """Return what stands for the place of ``song`` in a manifest in ``folder``.
+
+    It stays the same where both are moved together.
+    """
+    directory, base = os.path.realpath(song.parent), os.path.realpath(folder)
+    try:
+        place = Path(os.path.relpath(directory, base)).as_posix()
+    except ValueError:  # on another drive
+        place = directory
+    return hashlib.sha256(os.fsencode(f"{place}/{song.name}")).hexdigest()[:16]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the file at ``path``; raises ``OSError``."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class ManifestWriter:
-    """The manifest of one song while its stems are written.
+def write(path: Path, manifest: Manifest, token: str) -> None:
+    """Write ``manifest`` to ``path``, all of it or nothing; ``token`` is in the temporary name.
 
-    ``provenances`` are those of its outputs, ``known`` is the manifest before; ``token`` is in the
-    names of temporary files.
+    Raises ``OutputError``, and ``ResourceError`` for a full disk.
     """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        song: Path,
-        source: InputFile,
-        provenances: Mapping[str, Provenance],
-        known: Manifest | None = None,
-        token: str,
-    ) -> None:
-        self.path = path
-        self.token = token
-        self._song = song
-        self._source = source
-        self._provenances = provenances
-        self._known = known
-
-    @contextlib.contextmanager
-    def recording(
-        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: StoredAudio
-    ) -> Iterator[None]:
-        """Record, around the block that does it, that ``files`` move to ``targets``.
-
-        If the block fails, the manifest is what it was before. Raises ``InputError`` if the song
-        has changed since it was identified, and ``OutputError`` or ``ResourceError`` if the
-        manifest cannot be written.
-        """
-        if status_of(self._song) != self._source.status:
-            raise InputError("was changed while it was split", path=self._song)
-        manifest = self._after_moving(targets, files, audio)
-        before = self._content()
-        _write(self.path, replace(manifest, complete=False), self.token)
-        try:
-            yield
-        except BaseException:
-            self._restore(before)
-            raise
-        _write(self.path, manifest, self.token)
-
-    def _content(self) -> bytes | None:
-        """Return the bytes in the place of the manifest, whatever they are; None: nothing."""
-        try:
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as exc:
-            raise output_error(exc, self.path) from exc
-
-    def _after_moving(
-        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: StoredAudio
-    ) -> Manifest:
-        folder = self.path.parent
-        outputs = self._still_valid(folder)
-        for name, file in files.items():
-            try:
-                size, digest = file.stat().st_size, _digest(file)
-            except OSError as exc:  # somebody has removed it
-                raise output_error(exc, targets[name]) from exc
-            outputs[_relative(targets[name], folder)] = StoredFile(
-                stem=name, size=size, sha256=digest, provenance=self._provenances[name]
-            )
-        return Manifest(input=self._source, audio=audio, outputs=dict(sorted(outputs.items())))
-
-    def _restore(self, before: bytes | None) -> None:
-        with contextlib.suppress(OSError):
-            if before is None:
-                self.path.unlink()
-            else:
-                self.path.write_bytes(before)
-
-    def _still_valid(self, folder: Path) -> dict[str, StoredFile]:
-        """Return the outputs of earlier runs that are still what the manifest says."""
-        known = self._known
-        if known is None or known.input.sha256 != self._source.sha256:
-            return {}
-        return _valid_outputs(known, folder)
-
-
-def finish_interrupted(path: Path, known: Manifest, token: str) -> None:
-    """Complete the manifest ``known`` at ``path`` with those stems that are in their places.
-
-    Its writer was stopped before it could. Raises ``OutputError`` and ``ResourceError``.
-    """
-    outputs = _valid_outputs(known, path.parent)
-    _write(path, replace(known, outputs=outputs, complete=True), token)
-
-
-def _valid_outputs(known: Manifest, folder: Path) -> dict[str, StoredFile]:
-    return {
-        name: output
-        for name, output in known.outputs.items()
-        if is_up_to_date(known, folder, folder / name, known.input, output.provenance)
-    }
-
-
-def _write(path: Path, manifest: Manifest, token: str) -> None:
     temporary = path.with_name(f".stemsplit-{token}-manifest.part")
     try:
         with temporary.open("w", encoding="utf-8") as file:
@@ -308,6 +227,10 @@ def _write(path: Path, manifest: Manifest, token: str) -> None:
 def _to_json(manifest: Manifest) -> dict[str, Any]:
     """Return ``manifest`` as it is stored; the keys are a contract."""
     source = manifest.input
+    earlier = {
+        name: {"song": each.song, **_file_to_json(each.file)}
+        for name, each in (manifest.earlier or {}).items()
+    }
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -315,6 +238,8 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
         "audio": asdict(manifest.audio),
         "outputs": {name: _file_to_json(file) for name, file in manifest.outputs.items()},
         "complete": manifest.complete,
+        **({"place": manifest.place} if manifest.place is not None else {}),
+        **({"earlier": earlier} if earlier or not manifest.complete else {}),
     }
 
 

@@ -1,0 +1,179 @@
+"""Writing the manifest of a song before its stems move to their places, and after that."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from stemsplit.audio.writable import output_error
+from stemsplit.errors import InputError, OutputError
+from stemsplit.outputs.manifest import (
+    EarlierFile,
+    InputFile,
+    Manifest,
+    StoredAudio,
+    StoredFile,
+    holds,
+    place_of,
+    relative_name,
+    sha256_of,
+    status_of,
+    write,
+)
+from stemsplit.outputs.provenance import Provenance
+
+#: What `status_of` says of files; None for one that does not exist.
+Statuses: TypeAlias = Mapping[Path, tuple[int, int, int] | None]
+
+
+class ManifestWriter:
+    """The manifest of one song while its stems are written.
+
+    ``provenances`` are those of its outputs, ``known`` is the manifest before, if it is one of this
+    song. A ``lasting`` song is still there, in its place, when this process has ended; ``token`` is
+    in the names of temporary files. Nothing that differs from ``expected``, the status of what may
+    be replaced, is replaced; None: anything is.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        song: Path,
+        source: InputFile,
+        provenances: Mapping[str, Provenance],
+        token: str,
+        known: Manifest | None = None,
+        lasting: bool = True,
+        expected: Statuses | None = None,
+    ) -> None:
+        self.path = path
+        self.token = token
+        self._song = song
+        self._source = source
+        self._provenances = provenances
+        self._known = known
+        self._lasting = lasting
+        self._expected = expected
+
+    @contextlib.contextmanager
+    def recording(
+        self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: StoredAudio
+    ) -> Iterator[None]:
+        """Record, around the block that does it, that ``files`` move to ``targets``.
+
+        If the block fails, the manifest is what it was before. Raises ``InputError`` if the song
+        has changed since it was identified, ``OutputError`` if a target has, and ``OutputError`` or
+        ``ResourceError`` if the manifest cannot be written.
+        """
+        if status_of(self._song) != self._source.status:
+            raise InputError("was changed while it was split", path=self._song)
+        self._refuse_changed(targets)
+        new, old = self._new_files(targets, files), _held(self._known, self.path.parent)
+        before = self._content()
+        write(self.path, self._manifest(new, old, audio, complete=False), self.token)
+        try:
+            yield
+        except BaseException:
+            self._restore(before)
+            raise
+        write(self.path, self._manifest(new, old, audio, complete=True), self.token)
+
+    def _refuse_changed(self, targets: Mapping[str, Path]) -> None:
+        """Raise ``OutputError`` for a target that somebody has changed since it was examined."""
+        for path in targets.values():
+            if self._expected is not None and self._expected.get(path) != status_of(path):
+                raise OutputError("was changed while the song was split", path=path)
+
+    def _content(self) -> bytes | None:
+        """Return the bytes in the place of the manifest, whatever they are; None: nothing."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise output_error(exc, self.path) from exc
+
+    def _new_files(
+        self, targets: Mapping[str, Path], files: Mapping[str, Path]
+    ) -> dict[str, StoredFile]:
+        """Return the files that are about to move, by their names in the manifest."""
+        new: dict[str, StoredFile] = {}
+        for name, file in files.items():
+            try:
+                size, digest = file.stat().st_size, sha256_of(file)
+            except OSError as exc:  # somebody has removed it
+                raise output_error(exc, targets[name]) from exc
+            new[relative_name(targets[name], self.path.parent)] = StoredFile(
+                stem=name, size=size, sha256=digest, provenance=self._provenances[name]
+            )
+        return new
+
+    def _manifest(
+        self,
+        new: Mapping[str, StoredFile],
+        old: Mapping[str, EarlierFile],
+        audio: StoredAudio,
+        *,
+        complete: bool,
+    ) -> Manifest:
+        """Return the manifest with the ``new`` files, and the ``old`` ones beside them.
+
+        Until the move is ``complete``, it has the old ones that are being replaced too.
+        """
+        outputs, earlier = dict(new), dict[str, EarlierFile]()
+        for name, each in old.items():
+            replaced = name in new
+            if each.song == self._source.sha256 and not replaced:
+                outputs[name] = each.file
+            elif not (replaced and complete):
+                earlier[name] = each
+        return Manifest(
+            input=self._source,
+            audio=audio,
+            outputs=dict(sorted(outputs.items())),
+            complete=complete,
+            earlier=dict(sorted(earlier.items())),
+            place=place_of(self._song, self.path.parent) if self._lasting else None,
+        )
+
+    def _restore(self, before: bytes | None) -> None:
+        with contextlib.suppress(OSError):
+            if before is None:
+                self.path.unlink()
+            else:
+                self.path.write_bytes(before)
+
+
+def _held(known: Manifest | None, folder: Path) -> dict[str, EarlierFile]:
+    """Return the files of the manifest ``known`` in ``folder`` that are still as it says."""
+    if known is None:
+        return {}
+    candidates = [
+        *((name, each) for name, each in (known.earlier or {}).items()),
+        *(
+            (name, EarlierFile(song=known.input.sha256, file=file))
+            for name, file in known.outputs.items()
+        ),
+    ]
+    since = known.written if known.complete else None
+    return {
+        name: each
+        for name, each in candidates
+        if holds(folder / name, each.file, untouched_since=since)
+    }
+
+
+def finish_interrupted(path: Path, known: Manifest, token: str) -> None:
+    """Complete the manifest ``known`` at ``path`` with those stems that are in their places.
+
+    Its writer was stopped before it could. Raises ``OutputError`` and ``ResourceError``.
+    """
+    held = _held(known, path.parent)
+    song = known.input.sha256
+    outputs = {name: each.file for name, each in held.items() if each.song == song}
+    earlier = {name: each for name, each in held.items() if each.song != song}
+    write(path, replace(known, outputs=outputs, earlier=earlier, complete=True), token)

@@ -1,0 +1,71 @@
+"""How a stem was made: everything besides the song that decides its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from stemsplit.audio.excerpt import describe_excerpt
+from stemsplit.errors import UsageError
+from stemsplit.options import Excerpt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Everything besides the input that decides the bytes of a stem.
+
+    ``defaults`` are the values that settings have unless somebody chooses another one. A manifest
+    that lacks a setting is older than the option, and was made with its default.
+    """
+
+    model: str
+    digest: str  # SHA-256 of the networks and their weights
+    parts: dict[str, float]  # the gain of each source, and of the mix, in it
+    settings: dict[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def matches(self, recorded: Provenance) -> bool:
+        """Return whether a stem that was ``recorded`` so is what this would make."""
+        return self == replace(recorded, settings=_filled(recorded.settings, self.defaults))
+
+    def describe(self, recorded: Provenance) -> str:
+        """Return how a stem was ``recorded``, in words: what it is, and what differs from this."""
+        settings = _filled(recorded.settings, self.defaults)
+        words = [f"made with {recorded.model or 'an unknown model'}", _part_of_song(settings)]
+        if recorded.model == self.model and recorded.digest != self.digest:
+            words.append("other weights")
+        if recorded.parts != self.parts:
+            words.append("another mix of sources")
+        return ", ".join([*words, *_differences(settings, self.settings)])
+
+
+def _filled(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``settings``, and ``defaults`` where it has none; the same in the tables inside."""
+    filled = dict(settings)
+    for name, default in defaults.items():
+        if name not in filled:
+            filled[name] = default
+        elif isinstance(default, Mapping) and isinstance(filled[name], Mapping):
+            filled[name] = _filled(filled[name], default)
+    return filled
+
+
+def _part_of_song(settings: Mapping[str, Any]) -> str:
+    """Return which part of the song these ``settings`` split."""
+    try:
+        return describe_excerpt(Excerpt(**settings.get("excerpt", {}))) or "whole song"
+    except (TypeError, UsageError):  # of a later version, or damaged
+        return "an unknown part of the song"
+
+
+def _differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the recorded settings that differ from the wanted ones, as ``name value``."""
+    for name in sorted(recorded.keys() | wanted.keys()):
+        old, new = recorded.get(name), wanted.get(name)
+        if old == new or name == "excerpt":
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new)
+        else:
+            yield f"{name} {'default' if old is None else old}"
