@@ -48,9 +48,11 @@ def test_a_demo_that_failed_can_be_repeated(tmp_path: Path) -> None:
     assert files_below(tmp_path) == []
     again = run("demo", "-n", TINY, "--seconds", "2", cwd=tmp_path)
     assert again.code == 0
-    refused = run("demo", "-n", TINY, "--seconds", "2", cwd=tmp_path)
+    repeated = run("demo", "-n", TINY, "--seconds", "2", cwd=tmp_path)
+    assert (repeated.code, repeated.stdout) == (0, again.stdout.partition("vocals.wav\n")[2])
+    refused = run("demo", "-n", "tiny.demucs_v3", "--seconds", "2", cwd=tmp_path)
     assert refused.code == 3
-    assert "demo/stems/drums.wav: exists already" in refused.stderr
+    assert "its stems in demo/stems were made with tiny.htdemucs, whole song" in refused.stderr
     assert run("demo", "-n", TINY, "--seconds", "2", "--force", cwd=tmp_path).code == 0
 
 

@@ -116,6 +116,22 @@ def test_a_restart_does_only_what_is_missing(folder: Path, tmp_path: Path) -> No
         stop(process, signal.SIGHUP)
 
 
+@pytest.mark.parametrize("way", ["--update", "--force"])
+def test_what_was_made_otherwise_is_reported_once(folder: Path, tmp_path: Path, way: str) -> None:
+    store_noise(folder / "1.wav", 1)
+    with watching(cwd=tmp_path) as process:
+        assert records(process, 1) == {"in/1.wav": "done"}
+        stop(process, signal.SIGINT)
+    with watching("--depth", "16", cwd=tmp_path) as process:
+        assert records(process, 1) == {"in/1.wav": "failed"}
+        time.sleep(1.5)  # several looks
+        told = stop(process, signal.SIGINT)
+    assert told.count("were made with tiny.htdemucs, whole song, depth 32f") == 1
+    with watching("--depth", "16", way, cwd=tmp_path) as process:
+        assert records(process, 1) == {"in/1.wav": "done"}
+        stop(process, signal.SIGINT)
+
+
 def test_only_new_ones_of_a_folder_that_goes_and_comes(folder: Path, tmp_path: Path) -> None:
     store_noise(folder / "old.wav", 1)
     with watching("--new-only", cwd=tmp_path) as process:

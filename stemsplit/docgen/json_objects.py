@@ -19,6 +19,15 @@ SPLIT: Objects = {
             "`done`, `skipped` (all is there already) or `failed`; with `--dry-run` "
             "`would_split` in place of `done`.",
         ),
+        "reason": (
+            "string",
+            "Why: all of the stems (`new`) or some (`missing`) did not exist; an `interrupted` run was "
+            "replacing them; they are `up_to_date`, or of the song before it changed "
+            "(`song_changed`); they were `made_otherwise`, are of another song of this name "
+            "(`other_song`), were `edited` since they were written, or are `foreign`, not "
+            "stemsplit's; with `--skip-existing` all `exists`, with `--force` they are `forced`. "
+            "`null` for a failure of another kind.",
+        ),
         "model": (
             "string",
             "The name of the model, the path of the checkpoint, or the names given to "

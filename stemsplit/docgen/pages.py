@@ -46,11 +46,15 @@ _SPLIT = ManPage(
         "has NUL bytes, these are between them, as `find -print0` writes it.",
         "The first time a model is used its weights are fetched, verified and kept; "
         "`stemsplit models pull` does it beforehand.",
-        "Stems that are there already are not replaced, unless `--force` is given; "
-        "`--skip-existing` leaves them and writes what is missing. With several songs, or a "
-        "folder, `--resume` is the default: it leaves what was made in this way of this song, and "
-        "makes the rest anew. A file that has the name of a command is written with its folder: "
-        "`stemsplit ./models`.",
+        "Stems that are up to date are skipped, missing ones are written, and those of a song that "
+        "has changed since are replaced. What was made otherwise (by another model, with other "
+        "settings, of another part of the song) is left, and the song fails: `--update` redoes it. "
+        "A stem that somebody edited, and a file that stemsplit did not write, is replaced by "
+        "`--force` alone; if all else is up to date it is only a warning. `--skip-existing` keeps "
+        "all files that exist, and writes the others. `--json` gives what applies as `reason`.",
+        "Stems of a part of a song have its times in their names, as in "
+        "`song [0m45s-1m15s]/vocals.wav`, unless `--filename` is given.",
+        "A file that has the name of a command is written with its folder: `stemsplit ./models`.",
         "`--two-stems vocals` writes `vocals` and `no_vocals`. In `--mix NAME=SUM` the name is "
         "that of the file; the sum is of stems of the model and of `mix`, the song, with `+` and "
         "`-` between them and, if need be, a gain before each: `0.5*drums`. Spaces do not matter. "
@@ -94,7 +98,7 @@ _SPLIT = ManPage(
             "cat song.mp3 | stemsplit - --stems vocals -o - | ffplay -"
         ),
         "All that find finds, whatever the names, only what is not done yet:": (
-            "find . -name '*.flac' -print0 | xargs -0 stemsplit -q --resume -o stems"
+            "find . -name '*.flac' -print0 | xargs -0 stemsplit -q -o stems"
         ),
         "See what a run over a folder would do:": "stemsplit --dry-run music -o stems",
         "As a rule of a Makefile, for all songs beside it:": (
