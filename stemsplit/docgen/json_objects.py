@@ -21,8 +21,8 @@ SPLIT: Objects = {
         ),
         "reason": (
             "string",
-            "Why: all of the stems (`new`) or some (`missing`) did not exist; an `interrupted` run was "
-            "replacing them; they are `up_to_date`, or of the song before it changed "
+            "Why: all of the stems (`new`) or some (`missing`) did not exist; an `interrupted` run "
+            "was replacing them; they are `up_to_date`, or of the song before it changed "
             "(`song_changed`); they were `made_otherwise`, are of another song of this name "
             "(`other_song`), were `edited` since they were written, or are `foreign`, not "
             "stemsplit's; with `--skip-existing` all `exists`, with `--force` they are `forced`. "

@@ -69,8 +69,13 @@ FORMATS: dict[str, Sequence[str]] = {
     "b/c/no suffix": ("-f", "flac", "-c:a", "flac"),
     "b/c/ümläut's.mp3": ("-c:a", "libmp3lame"),
 }
-#: What the runs are told besides.
-OPTIONS = ({"shifts": 2}, {"format": "mp3"}, {"format": "flac", "depth": "16"})
+#: What the runs are told besides. Those that update find stems that were made in another depth.
+OPTIONS = (
+    {"shifts": 2},
+    {"format": "mp3"},
+    {"format": "flac", "depth": "16"},
+    {"existing": "update", "depth": "16"},
+)
 
 
 def make_library(folder: Path, songs: Path) -> None:
@@ -102,7 +107,9 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 def command(out: Path, options: Mapping[str, Any]) -> int:
     """Split the library as a person does; return the exit code."""
-    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    words: list[str] = []
+    for key, value in options.items():
+        words += [f"--{value}"] if key == "existing" else [f"--{key}", str(value)]
     return main(["library", "--progress", "ndjson", "-o", str(out), *words])
 
 
@@ -227,6 +234,11 @@ class Night:
         log = self.work / f"{out.name}-{self.number}.log"
         return fork(lambda: way(out, self.options), log, step), log
 
+    def make_otherwise(self, out: Path) -> None:
+        """Split all songs before, into stems that the runs are to update."""
+        before = {**self.options, "existing": "resume", "depth": "24"}
+        assert finish(fork(lambda: script(out, before), self.work / "before.log")) == 6
+
     def undisturbed(self, out: Path) -> float:
         start = time.monotonic()
         process, _ = self.start(out)
@@ -308,6 +320,8 @@ def one_night(work: Path, options: Mapping[str, Any], asked: argparse.Namespace)
     seconds = night.undisturbed(work / "undisturbed")
     expected = tree(work / "undisturbed")
     out = work / "killed"
+    if "existing" in options:
+        night.make_otherwise(out)
     for number in range(asked.kills):
         if not (night.trip(out) if number % 2 else night.disturb(out, seconds)):
             break  # all is done
