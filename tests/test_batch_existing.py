@@ -205,6 +205,17 @@ def test_another_song_of_the_same_name_is_not_the_song_that_changed(tmp_path: Pa
     assert run("b/1.wav", "--json", cwd=tmp_path).records[0]["reason"] == "up_to_date"
 
 
+def test_another_song_from_standard_input_is_another_song(tmp_path: Path) -> None:
+    library = make_library(tmp_path / "library", 2)
+    first_song, second_song = (path.read_bytes() for path in sorted(library.rglob("*.wav")))
+    assert run("-", cwd=tmp_path, stdin=first_song).code == 0
+    before = tree(tmp_path / "separated")
+    assert first(run("-", "--json", cwd=tmp_path, stdin=first_song)) == ("skipped", "up_to_date")
+    result = run("-", "--json", cwd=tmp_path, stdin=second_song)
+    assert (result.code, first(result)) == (3, ("failed", "other_song"))
+    assert tree(tmp_path / "separated") == before
+
+
 def test_a_library_that_moves_with_its_stems_stays_up_to_date(library: Path) -> None:
     moved = library.parent / "elsewhere"
     moved.mkdir()

@@ -91,12 +91,13 @@ class Manifest:
     def is_of(self, source: InputFile, place: str | None) -> bool:
         """Return whether the stems are of ``source``, or of what that was before it changed.
 
-        Another file of the same name is another song if it is in another ``place``.
+        Another file of the same name is another song if it is in another ``place``, or in none, as
+        one from standard input is.
         """
         if self.input.sha256 == source.sha256:
             return True
-        moved = None not in (self.place, place) and self.place != place
-        return self.input.name == source.name and not moved
+        same_place = place is not None and self.place in (None, place)
+        return same_place and self.input.name == source.name
 
 
 def name_for(track: str) -> str:
