@@ -33,7 +33,7 @@ end
 
 complete -c stemsplit -f
 
-complete -c stemsplit -n '__stemsplit_right_after' -a split -d 'Split songs into stems: files as long as the song, lined up with it to the sample'
+complete -c stemsplit -n '__stemsplit_right_after' -a split -d 'Split songs into stems, as long as the song and lined up with it to the sample'
 complete -c stemsplit -n '__stemsplit_right_after' -a watch -d 'Split the songs in a folder, and those that come into it, until stopped'
 complete -c stemsplit -n '__stemsplit_right_after' -a models -d 'The models, and their weights on this machine'
 complete -c stemsplit -n '__stemsplit_right_after models' -a list -d 'List all models: stems, published score, size, licence, and whether the weights are here'
@@ -98,7 +98,8 @@ complete -c stemsplit -n '__stemsplit_in "" "split"' -s q -l quiet -d 'No progre
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s v -l verbose -d 'Say what is done and how long it takes'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l debug -d 'Show the traceback of an error'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l version -d 'Show the version and exit'
-complete -c stemsplit -n '__stemsplit_in "" "split"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -s h -d 'Show the options that most people need, and exit'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -l help -d 'Show all options and exit'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -F
 complete -c stemsplit -n '__stemsplit_in "watch"' -l settle -r -f -d 'How long a file must not have changed; if it looks unfinished, ten times that'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l interval -r -f -d 'How long to wait between two looks'
@@ -142,7 +143,8 @@ complete -c stemsplit -n '__stemsplit_in "watch"' -l progress -r -f -a 'auto bar
 complete -c stemsplit -n '__stemsplit_in "watch"' -s q -l quiet -d 'No progress and remarks; -qq: no warnings either'
 complete -c stemsplit -n '__stemsplit_in "watch"' -s v -l verbose -d 'Say what is done and how long it takes'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l debug -d 'Show the traceback of an error'
-complete -c stemsplit -n '__stemsplit_in "watch"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "watch"' -s h -d 'Show the options that most people need, and exit'
+complete -c stemsplit -n '__stemsplit_in "watch"' -l help -d 'Show all options and exit'
 complete -c stemsplit -n '__stemsplit_in "watch"' -f -a '(__fish_complete_directories)'
 complete -c stemsplit -n '__stemsplit_in "models"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "models list"' -l json -d 'Write JSON to stdout, one object a line'

@@ -12,17 +12,30 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from stemsplit.errors import UsageError
 
+#: The sections of help and man pages, in their order.
+SECTIONS = (
+    "Input",
+    "Output",
+    "Stems and mixes",
+    "Model and quality",
+    "Device and speed",
+    "Folders and resuming",
+    "DAW",
+    "Reporting",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """What the field of an option says of it besides its type and default.
 
-    ``name`` is its long name on the command line, where that differs from the field's; a switch
-    that is on by default is named for turning it off (``--no-dither``). ``minimum`` and
-    ``maximum`` are limits of the value, and count everywhere.
+    ``section`` is one of `SECTIONS`. ``name`` is its long name on the command line, where that
+    differs from the field's; a switch that is on by default is named for turning it off
+    (``--no-dither``). ``minimum`` and ``maximum`` are limits of the value, and count everywhere.
     """
 
     help: str
+    section: str | None = None
     name: str | None = None
     short: str | None = None
     metavar: str | None = None

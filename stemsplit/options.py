@@ -36,11 +36,13 @@ class EngineOptions:
         short="-d",
         metavar="DEVICE,…",
         variable="STEMSPLIT_DEVICE",
+        section="Device and speed",
     )
     precision: Precision = option(
         "auto",
         "Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere.",
         variable="STEMSPLIT_PRECISION",
+        section="Device and speed",
     )
     overlap: float | None = option(
         None,
@@ -48,18 +50,33 @@ class EngineOptions:
         metavar="SHARE",
         minimum=0,
         maximum=0.99,
+        section="Model and quality",
     )
     segment: float | None = option(
-        None, "Segment length in seconds.", metavar="SECONDS", minimum=0.1
+        None,
+        "Segment length in seconds.",
+        metavar="SECONDS",
+        minimum=0.1,
+        section="Model and quality",
     )
-    shifts: int = option(1, "Average N time-shifted passes.", metavar="N", minimum=1, maximum=99)
-    seed: int = option(0, "Random seed for --shifts.", metavar="N", minimum=0)
+    shifts: int = option(
+        1,
+        "Average N time-shifted passes.",
+        metavar="N",
+        minimum=1,
+        maximum=99,
+        section="Model and quality",
+    )
+    seed: int = option(
+        0, "Random seed for --shifts.", metavar="N", minimum=0, section="Model and quality"
+    )
     batch: BatchSize = option(
         None,
         "Segments in one run of the network, of one song or of several short ones (4 on CUDA); "
         "auto: as many as fit.",
         metavar="N|auto",
         minimum=1,
+        section="Device and speed",
     )
 
     def __post_init__(self) -> None:
@@ -77,23 +94,27 @@ class EncodingOptions:
         "wav",
         "Format of the stems; raw (samples alone) only with --out -.",
         variable="STEMSPLIT_FORMAT",
+        section="Output",
     )
     codec: Codec | None = option(
         None,
         "Codec of stem.mp4: aac (the default), or alac, which is lossless but cannot be read by "
         "Traktor on Windows.",
         variable="STEMSPLIT_CODEC",
+        section="Output",
     )
     depth: Depth | None = option(
         None,
         "Bits of a sample; 32f (floating point) is the default of wav, 24 of the others.",
         variable="STEMSPLIT_DEPTH",
+        section="Output",
     )
     bitrate: int | None = option(
         None,
         "Bit rate, as 320 or 320k: 320 for mp3, 256 for m4a, 192 for opus by default.",
         metavar="KBIT/S",
         variable="STEMSPLIT_BITRATE",
+        section="Output",
     )
     quality: int | None = option(
         None,
@@ -101,15 +122,21 @@ class EncodingOptions:
         "(best), or q-1 to q10, 8 by default.",
         metavar="N",
         variable="STEMSPLIT_QUALITY",
+        section="Output",
     )
-    dither: bool = option(True, "Round to 16 bits without adding noise.", name="no-dither")
+    dither: bool = option(
+        True, "Round to 16 bits without adding noise.", name="no-dither", section="Output"
+    )
     clip: Clip | None = option(
         None,
         "Above full scale: none keeps it (default of 32f and lossy formats), clamp cuts it off "
         "(default of 16 and 24 bits), linked turns all stems of the song down together.",
         variable="STEMSPLIT_CLIP",
+        section="Output",
     )
-    tags: bool = option(True, "Do not copy the song's tags and cover.", name="no-tags")
+    tags: bool = option(
+        True, "Do not copy the song's tags and cover.", name="no-tags", section="Output"
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -123,14 +150,14 @@ class Excerpt:
     """
 
     start: float | None = option(
-        None, "Where to begin: 90, 90.5 or 1:30.", metavar="TIME", minimum=0
+        None, "Where to begin: 90, 90.5 or 1:30.", metavar="TIME", minimum=0, section="Input"
     )
-    end: float | None = option(None, "Where to end.", metavar="TIME", minimum=0)
+    end: float | None = option(None, "Where to end.", metavar="TIME", minimum=0, section="Input")
     duration: float | None = option(
-        None, "How much to split, instead of --end.", metavar="TIME", minimum=0
+        None, "How much to split, instead of --end.", metavar="TIME", minimum=0, section="Input"
     )
     preview: float | None = option(
-        None, "Split this much of the song's middle.", metavar="TIME", minimum=0
+        None, "Split this much of the song's middle.", metavar="TIME", minimum=0, section="Input"
     )
 
     def __post_init__(self) -> None:
@@ -164,12 +191,14 @@ class SplitOptions:
         short="-o",
         metavar="FOLDER",
         variable="STEMSPLIT_OUT",
+        section="Output",
     )
     filename: str = option(
         DEFAULT_TEMPLATE,
         "Names below the folder, of {track}, {trackext}, {stem}, {ext} and {model}.",
         metavar="TEMPLATE",
         variable="STEMSPLIT_FILENAME",
+        section="Output",
     )
     model: str = option(
         DEFAULT_MODEL,
@@ -177,24 +206,33 @@ class SplitOptions:
         short="-n",
         metavar="NAME",
         variable="STEMSPLIT_MODEL",
+        section="Model and quality",
     )
     stems: tuple[str, ...] | None = option(
-        None, "Write only these stems; none: only --mix.", metavar="STEM,…"
+        None,
+        "Write only these stems; none: only --mix.",
+        metavar="STEM,…",
+        section="Stems and mixes",
     )
     two_stems: str | None = option(
-        None, "Write this stem and the rest: the mix without it.", metavar="STEM"
+        None,
+        "Write this stem and the rest: the mix without it.",
+        metavar="STEM",
+        section="Stems and mixes",
     )
     mixes: tuple[str, ...] = option(
         (),
         "Write a mix too: karaoke=mix-0.9*vocals, or instrumental=drums+bass+other.",
         name="mix",
         metavar="NAME=SUM",
+        section="Stems and mixes",
     )
     sum_to_mix: str | None = option(
         None,
         "Add the residual (mix minus stems) to this stem, or spread it over all, so that the stems "
         "sum to the mix.",
         metavar="STEM|spread",
+        section="Stems and mixes",
     )
     encoding: EncodingOptions = EncodingOptions()
     daw: tuple[Daw, ...] = option(
@@ -203,9 +241,12 @@ class SplitOptions:
         "One, Cubase).",
         metavar="PROGRAM,…",
         variable="STEMSPLIT_DAW",
+        section="DAW",
     )
     existing: Existing = "resume"
-    fail_fast: bool = option(False, "Stop at the first song that fails.")
+    fail_fast: bool = option(
+        False, "Stop at the first song that fails.", section="Folders and resuming"
+    )
     jobs: int = option(
         1,
         "Songs to decode ahead of the current one.",
@@ -213,14 +254,22 @@ class SplitOptions:
         metavar="N",
         variable="STEMSPLIT_JOBS",
         minimum=1,
+        section="Device and speed",
     )
-    accept_truncated: bool = option(False, "Split what is left of a truncated file.")
+    accept_truncated: bool = option(
+        False, "Split what is left of a truncated file.", section="Input"
+    )
     excerpt: Excerpt = WHOLE
     engine: EngineOptions = EngineOptions()
     offline: bool = option(
-        False, "Use no network: only checkpoints already here.", variable="STEMSPLIT_OFFLINE"
+        False,
+        "Use no network: only checkpoints already here.",
+        variable="STEMSPLIT_OFFLINE",
+        section="Model and quality",
     )
-    allow_unverified: bool = option(False, "Allow downloads that have no published SHA-256.")
+    allow_unverified: bool = option(
+        False, "Allow downloads that have no published SHA-256.", section="Model and quality"
+    )
 
     def __post_init__(self) -> None:
         check(self)

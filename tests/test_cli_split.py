@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import soundfile
 import torch
 from command import TINY, files_below, run
 
+from stemsplit.cli.commands import COMMANDS
+from stemsplit.declarations import SECTIONS
 from stemsplit.models.htdemucs import HTDemucs
 
 STEMS = ["drums", "bass", "other", "vocals"]
@@ -257,11 +260,35 @@ def test_help_and_version(tmp_path: Path) -> None:
         shown = run(flag, cwd=tmp_path)
         assert (shown.code, shown.stderr) == (0, "")
         assert "--two-stems" in shown.stdout
-        assert "stemsplit models" in shown.stdout
+        assert "stemsplit song.mp3\n" in shown.stdout
+    assert shown.stdout == run(cwd=tmp_path).stderr
     version = run("--version", cwd=tmp_path)
     assert version.code == 0
     assert version.stdout.startswith("stemsplit ")
     assert len(version.lines) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("watch",)])
+def test_the_short_help_fits_a_small_terminal(words: tuple[str, ...], tmp_path: Path) -> None:
+    lines = run(*words, "-h", cwd=tmp_path).lines
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert lines[-1] == f"All options: {' '.join(('stemsplit', *words))} --help"
+
+
+@pytest.mark.parametrize("words", [(), ("watch",)])
+def test_the_long_help_has_sections(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Only what belongs to no section is in none, so that a new option is not forgotten."""
+    shown = run(*words, "--help", cwd=tmp_path).stdout
+    assert "<list" not in shown
+    sections = re.findall(r"^([A-Z][\w ]+):$", shown, re.MULTILINE)
+    assert sections == ["Examples", *SECTIONS, "Other options"]
+    rest = shown.partition("Other options:\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^  (-\S+)", rest, re.MULTILINE)) <= {"--version", "-h", "--help"}
+    commands = shown.partition("Commands (stemsplit NAME --help):\n")[2].split("\n")
+    assert [line.split()[0] for line in commands if line] == (
+        [name for name in COMMANDS if name != "split"] if not words else []
+    )
 
 
 def test_records_are_valid_json_even_for_names_that_are_no_text(song: Path, tmp_path: Path) -> None:

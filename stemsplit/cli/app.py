@@ -83,7 +83,7 @@ def _command(name: str, arguments: list[str]) -> Callable[[], int]:
 
 def _show_help(app: Any, program: str) -> int:
     with contextlib.redirect_stdout(sys.stderr):
-        app(["--help"], prog_name=program, standalone_mode=False)
+        app(["-h"], prog_name=program, standalone_mode=False)
     return ExitCode.USAGE
 
 

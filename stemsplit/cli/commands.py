@@ -33,14 +33,6 @@ COMMANDS = {
 DEFAULT_COMMAND = "split"
 
 
-def list_other_commands() -> str:
-    """Return a sentence that names all commands but the default one, for its help."""
-    listed = [
-        f"`{name}` ({row.purpose})" for name, row in COMMANDS.items() if name != DEFAULT_COMMAND
-    ]
-    return f"Other commands (`stemsplit NAME`): {', '.join(listed)}. Each has its own --help."
-
-
 def load_command(name: str) -> typer.Typer:
     """Return the Typer app of the command ``name``."""
     app: typer.Typer = importlib.import_module(f"stemsplit.cli.{name}").app

@@ -141,6 +141,7 @@ def option_parameter(
         help=found.help,
         metavar=found.metavar,
         envvar=found.variable,
+        rich_help_panel=found.section,
         min=None if is_read else found.minimum,
         max=None if is_read else found.maximum,
     )

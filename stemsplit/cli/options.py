@@ -42,11 +42,19 @@ Version = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", "-f", help="Replace whatever exists."), After("daw")
+    bool,
+    typer.Option(
+        "--force", "-f", rich_help_panel="Folders and resuming", help="Replace whatever exists."
+    ),
+    After("daw"),
 ]
 Update = Annotated[
     bool,
-    typer.Option("--update", help="Redo stems that were made with other options or models."),
+    typer.Option(
+        "--update",
+        rich_help_panel="Folders and resuming",
+        help="Redo stems that were made with other options or models.",
+    ),
     After("force"),
 ]
 ProgressOption = Annotated[
@@ -54,6 +62,7 @@ ProgressOption = Annotated[
     typer.Option(
         "--progress",
         envvar="STEMSPLIT_PROGRESS",
+        rich_help_panel="Reporting",
         help="A bar (auto: on a terminal), lines, or JSON objects for programs, on stderr.",
     ),
 ]
@@ -64,6 +73,7 @@ Quiet = Annotated[
         "-q",
         count=True,
         show_default=False,
+        rich_help_panel="Reporting",
         help="No progress and remarks; -qq: no warnings either.",
     ),
 ]
@@ -74,11 +84,20 @@ Verbose = Annotated[
         "-v",
         count=True,
         show_default=False,
+        rich_help_panel="Reporting",
         help="Say what is done and how long it takes.",
     ),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, one object a line.")]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", rich_help_panel="Reporting", help="Show the traceback of an error."),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", rich_help_panel="Reporting", help="Write JSON to stdout, one object a line."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +118,10 @@ class ModelChoice:
 Ensemble = Annotated[
     str | None,
     typer.Option(
-        "--ensemble", metavar="NAME,…", help="The mean of these models, in place of --model."
+        "--ensemble",
+        metavar="NAME,…",
+        rich_help_panel="Model and quality",
+        help="The mean of these models, in place of --model.",
     ),
     After("model"),
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from stemsplit.cli import options
-from stemsplit.cli.commands import list_other_commands
 from stemsplit.cli.declared import After, with_groups
+from stemsplit.cli.help import LONG_HELP, HelpPage, ShortHelp
 from stemsplit.cli.settings import list_settings
 from stemsplit.cli.split_options import Reporting, choose_existing, is_streamed, resolve
 from stemsplit.cli.standard_streams import (
@@ -30,7 +30,31 @@ if TYPE_CHECKING:
 app = options.new_app()
 
 
-@app.command(epilog=list_other_commands())
+class SplitHelp(HelpPage):
+    """The help of the default command."""
+
+    examples: ClassVar = (
+        "stemsplit song.mp3",
+        "stemsplit song.mp3 --two-stems vocals --format mp3",
+        "stemsplit music/ --out stems --model htdemucs_ft",
+    )
+    brief: ClassVar = {
+        "out": "Output folder (separated)",
+        "format": "wav, flac, mp3, m4a, ogg, opus, aiff, alac or stem.mp4",
+        "stems": "Write only these: vocals,drums",
+        "two_stems": "Write this stem and the rest: vocals makes karaoke too",
+        "mixes": "Write a mix: karaoke=mix-0.9*vocals",
+        "model": "See `stemsplit models list` (htdemucs)",
+        "device": "auto, cuda, mps or cpu",
+        "preview": "Split only this many seconds of the song's middle",
+        "shifts": "Average N passes: slower and a little better",
+        "update": "Redo stems that were made with other options",
+        "force": "Replace whatever exists",
+        "dry_run": "Show what would be done",
+    }
+
+
+@app.command(cls=SplitHelp, context_settings=LONG_HELP)
 @with_groups
 def split(
     context: typer.Context,
@@ -48,6 +72,7 @@ def split(
         list[str] | None,
         typer.Option(
             metavar="LIST",
+            rich_help_panel="Input",
             help="File with names of songs or folders, one a line; - is standard input.",
             show_default=False,
         ),
@@ -56,6 +81,7 @@ def split(
         str | None,
         typer.Option(
             metavar="TEXT",
+            rich_help_panel="Input",
             help="Name for the song read from standard input: stdin by default.",
             show_default=False,
         ),
@@ -66,13 +92,18 @@ def split(
     update: options.Update = False,
     skip_existing: Annotated[
         bool,
-        typer.Option("--skip-existing", help="Keep stems that exist, write what is missing."),
+        typer.Option(
+            "--skip-existing",
+            rich_help_panel="Folders and resuming",
+            help="Keep stems that exist, write what is missing.",
+        ),
         After("update"),
     ] = False,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
+            rich_help_panel="Folders and resuming",
             help="Write what is missing, or made of the song before it changed; the default.",
         ),
         After("skip_existing"),
@@ -81,21 +112,31 @@ def split(
         Path | None,
         typer.Option(
             metavar="FOLDER",
+            rich_help_panel="Reporting",
             help="Score the stems against the true ones here: of the song, or of songs by name.",
         ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a page (HTML) about the stems, with players."),
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel="Reporting",
+            help="Write a page (HTML) about the stems, with players.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show what would be done, and do nothing."),
+        typer.Option(
+            "--dry-run",
+            rich_help_panel="Folders and resuming",
+            help="Show what would be done, and do nothing.",
+        ),
     ] = False,
     reporting: Reporting,
     version: options.Version = False,
+    short_help: ShortHelp = False,
 ) -> int:
-    """Split songs into stems: files as long as the song, lined up with it to the sample.
+    """Split songs into stems, as long as the song and lined up with it to the sample.
 
     The paths of the stems go to stdout, one a line, all else to stderr.
     """

@@ -24,7 +24,9 @@ class Reporting:
     print_config: Annotated[
         bool,
         typer.Option(
-            "--print-config", help="Show the value and the origin of every option, and exit."
+            "--print-config",
+            rich_help_panel="Reporting",
+            help="Show the value and the origin of every option, and exit.",
         ),
     ] = False
     json: options.Json = False

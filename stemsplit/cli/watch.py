@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.declared import Without, with_groups
+from stemsplit.cli.help import LONG_HELP, HelpPage, ShortHelp
 from stemsplit.cli.settings import list_settings
 from stemsplit.cli.split_options import Reporting, choose_existing, is_streamed, resolve
 from stemsplit.errors import ExitCode, InputError, UsageError
@@ -18,7 +19,28 @@ from stemsplit.options import SplitOptions
 app = options.new_app()
 
 
-@app.command()
+class WatchHelp(HelpPage):
+    """The help of the command."""
+
+    examples: ClassVar = (
+        "stemsplit watch exports --out stems",
+        "stemsplit watch ~/Downloads --new-only --two-stems vocals --format mp3",
+    )
+    brief: ClassVar = {
+        "out": "Output folder (separated)",
+        "format": "wav, flac, mp3, m4a, ogg, opus, aiff, alac or stem.mp4",
+        "stems": "Write only these: vocals,drums",
+        "two_stems": "Write this stem and the rest",
+        "model": "See `stemsplit models list` (htdemucs)",
+        "device": "auto, cuda, mps or cpu",
+        "settle": "How long a file must not have changed",
+        "new_only": "Skip songs that exist already",
+        "update": "Redo stems that were made with other options",
+        "json": "Write an object for each song to stdout",
+    }
+
+
+@app.command(cls=WatchHelp, context_settings=LONG_HELP)
 @with_groups
 def watch(
     context: typer.Context,
@@ -32,21 +54,29 @@ def watch(
         typer.Option(
             min=0.1,
             metavar="SECONDS",
+            rich_help_panel="Input",
             help="How long a file must not have changed; if it looks unfinished, ten times that.",
         ),
     ] = 2.0,
     interval: Annotated[
         float,
-        typer.Option(min=0.05, metavar="SECONDS", help="How long to wait between two looks."),
+        typer.Option(
+            min=0.05,
+            metavar="SECONDS",
+            rich_help_panel="Input",
+            help="How long to wait between two looks.",
+        ),
     ] = 1.0,
     new_only: Annotated[
-        bool, typer.Option("--new-only", help="Skip songs that exist already.")
+        bool,
+        typer.Option("--new-only", rich_help_panel="Input", help="Skip songs that exist already."),
     ] = False,
     settings: Annotated[SplitOptions, Without("fail_fast"), Without("jobs")],
     force: options.Force = False,
     update: options.Update = False,
     ensemble: options.Ensemble = None,
     reporting: Reporting,
+    short_help: ShortHelp = False,
 ) -> int:
     """Split the songs in a folder, and those that come into it, until stopped.
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from stemsplit.cli.environment import ENVIRONMENT
+from stemsplit.declarations import SECTIONS
 from stemsplit.docgen.json_objects import Fields
 from stemsplit.docgen.pages import EXIT_STATUS, FILES, PAGES, ManPage
 from stemsplit.docgen.tree import PROGRAM, ArgumentEntry, CommandEntry, OptionEntry
@@ -162,7 +163,16 @@ def _details(command: CommandEntry) -> Iterator[str]:
     for argument in command.arguments:
         if argument.help:
             yield from entry(italic(argument.value.metavar), prose(argument.help))
-    for option in command.options:
+    if not command.has_sections:
+        yield from _list_options(command.options)
+        return
+    for section in (*SECTIONS, None):
+        yield f".SS {section or 'Other options'}"
+        yield from _list_options(each for each in command.options if each.section == section)
+
+
+def _list_options(options: Iterable[OptionEntry]) -> Iterator[str]:
+    for option in options:
         yield from entry(_option_head(option), "\n".join(option_text(option)))
 
 

@@ -18,7 +18,7 @@ from stemsplit.docgen.man import (
     prose,
 )
 from stemsplit.docgen.pages import FILES, PAGES, ManPage
-from stemsplit.docgen.tree import PROGRAM, CommandEntry, OptionEntry, walk
+from stemsplit.docgen.tree import PROGRAM, SHORT_HELP, CommandEntry, OptionEntry, walk
 
 _CONFIG_DESCRIPTION = (
     "The configuration file holds what a person would otherwise say each time. It is a TOML file: "
@@ -91,7 +91,11 @@ def _config(commands: list[CommandEntry]) -> Iterator[str]:
 
 
 def _settings(command: CommandEntry) -> list[OptionEntry]:
-    return [option for option in command.options if option.long[2:] not in NOT_SETTINGS]
+    return [
+        option
+        for option in command.options
+        if option.names != SHORT_HELP and option.long[2:] not in NOT_SETTINGS
+    ]
 
 
 def _head(option: OptionEntry) -> str:

@@ -60,6 +60,7 @@ class OptionEntry:
     default: str | None = None
     envvar: str | None = None
     repeats: bool = False
+    section: str | None = None  # of the help
 
     @property
     def long(self) -> str:
@@ -114,6 +115,11 @@ class CommandEntry:
         return " ".join(self.words)
 
     @property
+    def has_sections(self) -> bool:
+        """Whether its help has sections, and a short form."""
+        return SHORT_HELP in {option.names for option in self.options}
+
+    @property
     def is_default(self) -> bool:
         """Whether it is also what the program does without the name of a command."""
         return self.words == (DEFAULT_COMMAND,)
@@ -125,6 +131,8 @@ class CommandEntry:
             yield from command.walk()
 
 
+SHORT_HELP = ("-h",)
+LONG_HELP = OptionEntry(names=("--help",), help="Show all options and exit.")
 HELP = OptionEntry(names=("-h", "--help"), help="Show a summary of the options and exit.")
 
 
@@ -154,7 +162,7 @@ def _read_command(words: tuple[str, ...], command: Any) -> CommandEntry:
     return CommandEntry(
         words=words,
         paragraphs=_paragraphs(command.help),
-        options=(*options, HELP),
+        options=(*options, LONG_HELP if SHORT_HELP in {each.names for each in options} else HELP),
         arguments=tuple(arguments),
         commands=tuple(_read_command((*words, name), below[name]) for name in below),
     )
@@ -170,6 +178,7 @@ def _read_option(parameter: Any, hint: Any) -> OptionEntry:
         default=_default(parameter.default) if takes_value else None,
         envvar=parameter.envvar,
         repeats=bool(parameter.count or parameter.multiple),
+        section=parameter.rich_help_panel,
     )
 
 

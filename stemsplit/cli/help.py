@@ -1,0 +1,95 @@
+"""Help in sections, and a short one for the options that most people need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+import typer
+from typer.core import TyperCommand
+
+from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
+from stemsplit.declarations import SECTIONS
+
+#: Where options go that name no section.
+REST = "Other options"
+
+
+class HelpPage(TyperCommand):
+    """A command whose ``--help`` has sections, with ``examples`` on top, and whose ``-h`` is short.
+
+    ``brief`` is what ``-h`` shows: the meaning of the options that most people need, by their
+    names in Python. Derived classes set both.
+    """
+
+    examples: ClassVar[Sequence[str]] = ()
+    brief: ClassVar[Mapping[str, str]] = {}
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, the options by section, and the list of commands."""
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {example}\n" for example in self.examples))
+        sections: dict[str, list[tuple[str, str]]] = {name: [] for name in (*SECTIONS, REST)}
+        parameters: list[Any] = self.get_params(ctx)
+        for parameter in parameters:
+            if parameter.param_type_name == "argument":
+                sections["Input"].append((parameter.metavar, parameter.help))
+            elif (record := parameter.get_help_record(ctx)) is not None:
+                sections[parameter.rich_help_panel or REST].append(record)
+        for name, records in sections.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of the other commands, where this is the default one."""
+        if self.name == DEFAULT_COMMAND:
+            with formatter.section("Commands (stemsplit NAME --help)"):
+                rows = COMMANDS.items()
+                formatter.write_dl([(n, row.purpose) for n, row in rows if n != DEFAULT_COMMAND])
+
+    def short_help_lines(self, ctx: Any) -> Iterator[str]:
+        """Yield the lines of ``-h``."""
+        program = ctx.command_path
+        yield f"Usage: {program} {' '.join(self.collect_usage_pieces(ctx))}"
+        yield ""
+        yield (self.help or "").partition("\n")[0]
+        yield ""
+        yield from (f"  {example}" for example in self.examples)
+        yield ""
+        options = {parameter.name: parameter for parameter in self.get_params(ctx)}
+        heads = {name: _head(options[name], ctx) for name in self.brief}
+        width = max(map(len, heads.values()), default=0)
+        yield from (f"  {head:<{width}}  {self.brief[name]}" for name, head in heads.items())
+        yield ""
+        if self.name == DEFAULT_COMMAND:
+            others = ", ".join(name for name in COMMANDS if name != DEFAULT_COMMAND)
+            yield f"Commands: {others}."
+        yield f"All options: {program} --help"
+
+
+def _head(option: Any, ctx: Any) -> str:
+    """Return the names and the placeholder of ``option``, without its choices."""
+    return re.sub(r"<.*>", "NAME", str(option.get_help_record(ctx)[0]))
+
+
+def _show_short_help(context: typer.Context, asked: bool) -> None:
+    if asked:
+        page: Any = context.command
+        typer.echo("\n".join(page.short_help_lines(context)))
+        raise typer.Exit
+
+
+ShortHelp = Annotated[
+    bool,
+    typer.Option(
+        "-h",
+        is_eager=True,
+        callback=_show_short_help,
+        help="Show the options that most people need, and exit.",
+    ),
+]
+#: What the commands with a short help pass to Typer.
+LONG_HELP = {"help_option_names": ["--help"]}
