@@ -228,11 +228,14 @@ class DemucsV3(SeparationModel):
     Config = DemucsV3Config
     standardised = True
     any_length = True
+    context: int
 
     def __init__(self, config: DemucsV3Config) -> None:
         super().__init__(config, channels=config.audio_channels)
         self.resample = config.resample
         self.normalize = config.normalize
+        # The shortest segment is farthest from its valid length.
+        self.context = valid_length(1, config.depth, lost=0, resampled=self.resample) // 2
 
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         above, outputs = config.audio_channels, len(config.sources) * config.audio_channels
@@ -270,6 +273,17 @@ class DemucsV3(SeparationModel):
         if self.normalize:
             x = torch.addcmul(mean, x, std)
         return x.reshape(-1, len(self.sources), self.channels, samples)
+
+    def forward_within(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of the middle of ``mix`` ``(B, C, T + 2 context)``.
+
+        The network runs on the next valid length, which the song around the segment fills, so that
+        mean and deviation are those of it all. Source: ``apply_model`` of demucs 4.1.0.
+        """
+        samples = mix.shape[-1] - 2 * self.context
+        length = valid_length(samples, len(self.encoder), lost=0, resampled=self.resample)
+        start = self.context - (length - samples) // 2
+        return centre_trim(self(mix[..., start : start + length]), samples)
 
 
 def _encoder_layer(config: DemucsV3Config, index: int, above: int, channels: int) -> nn.Sequential:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +45,10 @@ class WeightedMean(SeparationModel):
                     raise ValueError(f"the members of an ensemble differ in {name}")
         for name in AGREED:
             setattr(self, name, getattr(first, name))
+        contexts = [member.context for member in members]
+        if None in contexts and contexts != [None] * len(members):
+            raise ValueError("the members of an ensemble differ in context")
+        self.context = max((each for each in contexts if each is not None), default=None)
         self.members = nn.ModuleList(members)
         if [len(row) for row in config.weights] != [len(config.sources)] * len(members):
             raise ValueError("weights need a row per member and a column per source")
@@ -66,9 +70,24 @@ class WeightedMean(SeparationModel):
 
         The members run one after the other, so memory holds the work of one.
         """
+        return self._average(member(mix) for member in self.members)
+
+    def forward_within(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of the middle of ``mix`` ``(B, C, T + 2 context)``.
+
+        Each member gets as much around it as it asks for.
+        """
+        return self._average(self._estimates_within(mix))
+
+    def _estimates_within(self, mix: Tensor) -> Iterator[Tensor]:
+        for member in self.members:
+            assert isinstance(member, SeparationModel)
+            surplus = (self.context or 0) - (member.context or 0)
+            yield member.forward_within(mix[..., surplus : mix.shape[-1] - surplus])
+
+    def _average(self, estimates_of_members: Iterable[Tensor]) -> Tensor:
         sums: list[Tensor | float] = [0.0] * len(self.sources)
-        for member, shares in zip(self.members, self._shares, strict=True):
-            estimates = member(mix)
+        for estimates, shares in zip(estimates_of_members, self._shares, strict=True):
             for column, index, weight in shares:
                 sums[column] = sums[column] + estimates[:, index].float() * weight
         means = [part / total for part, total in zip(sums, self._totals, strict=True)]
