@@ -22,25 +22,34 @@ from torch.nn import functional
 REFERENCE = "msst==0.1.0"
 
 
+class Settings(dict[str, Any]):
+    """A configuration of the package: a dict whose keys are attributes, and so inside."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            value = self[name]
+        except KeyError as exc:
+            raise AttributeError(name) from exc
+        return Settings(value) if isinstance(value, dict) else value
+
+
 @contextmanager
 def reference_modules(folder: Path, *names: str) -> Iterator[list[Any]]:
     """Give the modules ``names`` of :data:`REFERENCE`, installed into ``folder``.
 
-    The package itself and what it imports (training, plots) stay away: its folders alone make it
-    up, and one function of its utilities is replaced.
+    Its packages' own modules (training, plots) and what reads its configurations stay away.
     """
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
     subprocess.run([*pip, REFERENCE], check=True, capture_output=True)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("msst", "msst.models", "msst.models.scnet"):
+        for name in ("msst", "msst.models", "msst.models.scnet", "msst.utils"):
             package = types.ModuleType(name)
             package.__path__ = [str(folder.joinpath(*name.split(".")))]
             patch.setitem(sys.modules, name, package)
-        utilities = types.ModuleType("msst.utils.model_utils")
-        utilities.prefer_target_instrument = lambda config: config.training.instruments  # type: ignore[attr-defined]
-        patch.setitem(sys.modules, "msst.utils.model_utils", utilities)
-        patch.setitem(sys.modules, "msst.utils", types.ModuleType("msst.utils"))
-        yield [importlib.import_module(f"msst.models.{name}") for name in names]
+        configurations = types.ModuleType("ml_collections")
+        configurations.ConfigDict = Settings  # type: ignore[attr-defined]
+        patch.setitem(sys.modules, "ml_collections", configurations)
+        yield [importlib.import_module(f"msst.{name}") for name in names]
 
 
 def share_weights(reference: nn.Module, model: nn.Module) -> None:
