@@ -40,7 +40,8 @@ class SeparationModel(nn.Module):
     any_length: bool = False
     alignment: int = 1
     #: If not None, what is left at the end of a song is a segment of its own, and each segment has
-    #: so many frames of the song on either side of it, zeros beyond its ends: see `forward_within`.
+    #: so many frames of the song on either side of it, zeros beyond its ends. If above 0, `forward`
+    #: takes it as its second argument, and gives sources for what is in the middle of its mix.
     context: int | None = None
     #: The network knows the length of its segment: nothing longer means anything to it.
     fixed_segment: bool = False
@@ -94,15 +95,6 @@ class SeparationModel(nn.Module):
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
         return self.training_outputs(mix)["sources"]
-
-    def forward_within(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of the middle of ``mix`` ``(B, C, T + 2 context)``.
-
-        Only for networks with a ``context``.
-        """
-        context = self.context or 0
-        sources: Tensor = self(mix[..., context : mix.shape[-1] - context])
-        return sources
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return what training needs of ``mix`` ``(B, C, T)``, at least ``sources``: `forward`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,29 +65,19 @@ class WeightedMean(SeparationModel):
             for member, row in zip(members, config.weights, strict=True)
         ]
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, as fp32; the same ``T``.
+    def forward(self, mix: Tensor, context: int = 0) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T + 2 context)``, as fp32.
 
-        The members run one after the other, so memory holds the work of one.
+        Each member gets as much context as it asks for. They run one after the other, so memory
+        holds the work of one.
         """
-        return self._average(member(mix) for member in self.members)
-
-    def forward_within(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of the middle of ``mix`` ``(B, C, T + 2 context)``.
-
-        Each member gets as much around it as it asks for.
-        """
-        return self._average(self._estimates_within(mix))
-
-    def _estimates_within(self, mix: Tensor) -> Iterator[Tensor]:
-        for member in self.members:
-            assert isinstance(member, SeparationModel)
-            surplus = (self.context or 0) - (member.context or 0)
-            yield member.forward_within(mix[..., surplus : mix.shape[-1] - surplus])
-
-    def _average(self, estimates_of_members: Iterable[Tensor]) -> Tensor:
         sums: list[Tensor | float] = [0.0] * len(self.sources)
-        for estimates, shares in zip(estimates_of_members, self._shares, strict=True):
+        for member, shares in zip(self.members, self._shares, strict=True):
+            assert isinstance(member, SeparationModel)
+            own = min(context, member.context or 0)
+            surplus = context - own
+            around = mix[..., surplus : mix.shape[-1] - surplus]
+            estimates = member(around, own) if own else member(around)
             for column, index, weight in shares:
                 sums[column] = sums[column] + estimates[:, index].float() * weight
         means = [part / total for part, total in zip(sums, self._totals, strict=True)]

@@ -232,9 +232,10 @@ class Engine:
         """
         batch, channels, _ = mix.shape
         mono = self.model.channels != channels
-        run = self.model if self.model.context is None else self.model.forward_within
+        mix = mix.flatten(0, 1)[:, None] if mono else mix
+        context = self.model.context
         with torch.autocast(mix.device.type, dtype, enabled=dtype != torch.float32):
-            stems: Tensor = run(mix.flatten(0, 1)[:, None] if mono else mix)
+            stems: Tensor = self.model(mix, context) if context else self.model(mix)
         if mono:
             stems = stems.view(batch, channels, len(self.sources), -1).transpose(1, 2)
         return stems.float()
