@@ -21,6 +21,8 @@ from stemsplit.models.base import SeparationModel
 from stemsplit.models.weighted_mean import WeightedMean, WeightedMeanConfig
 
 STEMS = ("drums", "bass", "other", "vocals")
+#: Fingerprint of tiny.htdemucs since manifests exist.
+TINY_HTDEMUCS = "9c68eba1f9eee1958947623829978511015f854c71cc5cae560d1f379272aaba"
 TINY = [model.name for model in registry.list_models() if model.name.startswith("tiny.")]
 
 
@@ -184,6 +186,44 @@ def test_an_ensemble_is_run_as_its_members_are() -> None:
     members[1].any_length = False
     with pytest.raises(ValueError, match="differ in any_length"):
         WeightedMean(config, members)
+    members[1].any_length = True
+    members[1].context = 0
+    with pytest.raises(ValueError, match="differ in context"):
+        WeightedMean(config, members)
+    members[0].context = 0
+    ensemble = WeightedMean(config, members)
+    assert ensemble.context == 0
+    mix = torch.arange(20.0).expand(1, 2, 20)
+    torch.testing.assert_close(ensemble(mix, 5)[:, 0], mix[..., 5:15] * 1.5)
+
+
+def test_a_network_whose_stems_changed_has_another_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name, in an ensemble and as a file; the others keep theirs."""
+    paths = {}
+    for name in ("tiny.htdemucs", "tiny.scnet"):
+        network = loading.load(name)
+        architecture = registry.resolve(name).architecture
+        paths[name] = tmp_path / f"{name}.safetensors"
+        found = Weights(architecture, network.config, network.state_dict(), "a test")
+        weights.save(found, paths[name])
+
+    def fingerprints(name: str) -> list[str]:
+        together = f"tiny.htdemucs_b,{name}"
+        return [loading.fingerprint(each) for each in (name, together, str(paths[name]))]
+
+    found = {name: fingerprints(name) for name in paths}
+    monkeypatch.setattr(loading, "REVISIONS", {})
+    before = {name: fingerprints(name) for name in paths}
+    assert before["tiny.htdemucs"] == found["tiny.htdemucs"]
+    assert not set(before["tiny.scnet"]) & set(found["tiny.scnet"])
+    assert before["tiny.scnet"][2] == digest_of(paths["tiny.scnet"])
+
+
+def test_fingerprints_that_manifests_hold() -> None:
+    """What a library was split by before must not change without a revision."""
+    assert loading.fingerprint("tiny.htdemucs") == TINY_HTDEMUCS
 
 
 @given(

@@ -85,10 +85,11 @@ def test_a_song_of_several_segments_is_whole(model: SeparationModel) -> None:
     stems = torch.cat(list(engine.separate(song.split(10_000, dim=-1))), -1)
     assert stems.shape == (len(model.sources), model.channels, frames)
     assert stems.isfinite().all()
-    # The first frames are of one segment alone, and come as the network gives them.
+    # The first frames are of one segment alone, and come as the network gives them, unless the song
+    # is reflected.
     with torch.inference_mode():
         first = model(song[None, :, : model.segment])[0]
-    if not model.standardised:
+    if not model.standardised and model.window == "triangle":
         assert signal_to_difference(first[..., : engine.hop], stems[..., : engine.hop]) > 90
 
 

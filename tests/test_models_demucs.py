@@ -9,14 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import randomise, signal_to_difference
+from test_models_hdemucs import reference_hdemucs
 from torch import Tensor, nn
 
+from stemsplit.models.base import SeparationModel
 from stemsplit.models.demucs import (
     Demucs,
     DemucsConfig,
     DemucsV3,
     DemucsV3Config,
-    valid_length,
 )
 from stemsplit.models.demucs_layers import (
     LSTM_FRAMES,
@@ -24,7 +25,11 @@ from stemsplit.models.demucs_layers import (
     ResidualLSTM,
     centre_trim,
     resample,
+    valid_length,
 )
+from stemsplit.models.hdemucs import HDemucs, HDemucsConfig
+from stemsplit.models.weighted_mean import WeightedMean, WeightedMeanConfig
+from stemsplit.separation.engine import Engine
 
 SOURCES = ("drums", "bass", "other", "vocals")
 
@@ -151,6 +156,80 @@ def test_v3_equals_the_reference(fields: dict[str, Any]) -> None:
         mix = noise(config.audio_channels, samples, batch=2)
         with torch.no_grad():
             assert signal_to_difference(reference(mix), ours(mix)) > 110
+
+
+def equal_networks(fields: dict[str, Any], seed: int) -> tuple[Any, DemucsV3]:
+    """Return the network of demucs and ours, with the same weights."""
+    config = DemucsV3Config(**{"channels": 8, "segment": 44_100, **fields})
+    torch.manual_seed(seed)
+    ours = DemucsV3(config).eval()
+    randomise(ours, seed)
+    reference = reference_v3(config)
+    reference.load_state_dict(ours.state_dict(), strict=True)
+    return reference, ours
+
+
+def by_demucs(model: Any, song: Tensor) -> Tensor:
+    from demucs.apply import apply_model
+
+    with torch.no_grad():
+        stems: Tensor = apply_model(model, song, shifts=0, overlap=0.25)[0]
+    return stems
+
+
+def streamed(model: SeparationModel, song: Tensor) -> Tensor:
+    blocks = song[0].split(10_007, -1)
+    return torch.cat(list(Engine(model, device="cpu").separate(blocks)), -1)
+
+
+#: Less than a segment, a hop, a segment, some samples more than these, several hops, long songs.
+SONGS = (1, 2, 9_001, 33_075, 33_077, 44_100, 44_150, 66_151, 100_003)
+
+
+@pytest.mark.parametrize("fields", V3_CONFIGS.values(), ids=V3_CONFIGS)
+def test_v3_separates_a_song_as_demucs_does(fields: dict[str, Any]) -> None:
+    """The song around a segment fills it up to a valid length before it is normalised."""
+    reference, ours = equal_networks(fields, 0)
+    for samples in SONGS:
+        song = noise(ours.channels, samples) + 0.05
+        assert signal_to_difference(by_demucs(reference, song), streamed(ours, song)) > 100
+
+
+def test_v3_and_hybrid_networks_separate_a_song_together_as_in_demucs() -> None:
+    """As in mdx: what is put around a segment is up to each member."""
+    from demucs.apply import BagOfModels
+
+    config = HDemucsConfig(channels=8, segment=44_100)
+    torch.manual_seed(2)
+    hybrid = HDemucs(config).eval()
+    randomise(hybrid, 2)
+    reference_hybrid = reference_hdemucs(config)
+    reference_hybrid.load_state_dict(hybrid.state_dict(), strict=True)
+    pairs = [equal_networks({}, 0), equal_networks({"depth": 5}, 1), (reference_hybrid, hybrid)]
+    weights = ((1.0, 1.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 1.0, 1.0))
+    bag = BagOfModels([theirs for theirs, _ in pairs], [list(row) for row in weights])
+    ours = WeightedMean(
+        WeightedMeanConfig(sources=SOURCES, weights=weights), [ours for _, ours in pairs]
+    )
+    for samples in SONGS[1:]:
+        song = noise(2, samples) + 0.05
+        expected = by_demucs(bag, song)
+        found = streamed(ours.eval(), song)
+        for name, stem, estimate in zip(SOURCES, expected, found, strict=True):
+            assert signal_to_difference(stem, estimate) > 100, (name, samples)
+
+
+@given(samples=st.integers(1, 20_000), depth=st.integers(1, 6), resampled=st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_the_context_of_v3_reaches_the_next_valid_length(
+    samples: int, depth: int, resampled: bool
+) -> None:
+    with torch.device("meta"):
+        config = DemucsV3Config(channels=4, depth=depth, resample=resampled, dconv_mode=0)
+        model = DemucsV3(config)
+    length = valid_length(samples, depth, lost=0, resampled=resampled)
+    assert 0 <= length - samples <= 2 * model.context
+    assert valid_length(length, depth, lost=0, resampled=resampled) == length
 
 
 def test_v3_published_weights_have_the_names_of_the_reference() -> None:

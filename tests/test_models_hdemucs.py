@@ -87,8 +87,7 @@ def test_networks_equal_the_reference(fields: dict[str, Any]) -> None:
 
 
 def test_a_song_is_separated_as_by_the_published_program() -> None:
-    """All but the end: what is left of a song after the last whole hop stands alone there, however
-    short it is, and here hears what is before it."""
+    """To the end: what is left of it after the last whole hop is a segment of its own there."""
     from demucs.apply import apply_model
 
     config = HDemucsConfig(**SMALL, channels=8, segment=22_050)
@@ -97,13 +96,13 @@ def test_a_song_is_separated_as_by_the_published_program() -> None:
     randomise(ours)
     reference = reference_hdemucs(config)
     reference.load_state_dict(ours.state_dict(), strict=True)
-    for samples, same in ((9_001, 9_001), (22_050, 16_537), (60_001, 49_611)):
+    for samples in (9_001, 16_538, 16_540, 22_050, 60_001, 66_148):
         song = noise(config, samples)
         with torch.no_grad():
             theirs = apply_model(reference, song, shifts=0, overlap=0.25)[0]
             found = torch.cat(list(Engine(ours, device="cpu").separate([song[0]])), dim=-1)
         assert found.shape == theirs.shape
-        assert signal_to_difference(theirs[..., :same], found[..., :same]) > 100
+        assert signal_to_difference(theirs, found) > 100
 
 
 @pytest.mark.parametrize("nfft", [64, 128, 256, 512, 1024, 2048])

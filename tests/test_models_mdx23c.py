@@ -140,7 +140,9 @@ def test_impossible_values(fields: dict[str, Any], reason: str) -> None:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with reference_modules(tmp_path_factory.mktemp("msst"), "mdx23c_tfc_tdf_v3") as (module,):
+    with reference_modules(tmp_path_factory.mktemp("msst"), "models.mdx23c_tfc_tdf_v3") as (
+        module,
+    ):
         yield module
 
 

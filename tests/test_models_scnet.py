@@ -196,7 +196,7 @@ def test_a_song_is_standardised_where_the_configuration_says_so() -> None:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with reference_modules(tmp_path_factory.mktemp("msst"), "scnet.scnet") as (module,):
+    with reference_modules(tmp_path_factory.mktemp("msst"), "models.scnet.scnet") as (module,):
         yield module
 
 

@@ -6,9 +6,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msst_reference import demix
 from torch import Tensor
 
-from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments, weigh
+from stemsplit.separation.chunking import (
+    Segment,
+    hop_frames,
+    overlap_add,
+    reflected_segments,
+    segments,
+    unpadded_segments,
+    weigh,
+)
 
 
 def cut(audio: Tensor, sizes: list[int]) -> Iterator[Tensor]:
@@ -82,7 +91,7 @@ def test_without_padding_all_that_is_heard_is_song(
     audio = torch.arange(1.0, length + 1)[None]
 
     def run() -> Iterator[tuple[Segment, Tensor]]:
-        stream = segments(cut(audio, sizes), size, hop, padded=False, alignment=alignment)
+        stream = unpadded_segments(cut(audio, sizes), size, hop, alignment=alignment)
         for number, segment in enumerate(stream):
             first = int(segment.audio[0, 0]) - 1
             assert torch.equal(segment.audio, audio[:, first : first + segment.audio.shape[-1]])
@@ -95,8 +104,84 @@ def test_without_padding_all_that_is_heard_is_song(
     assert torch.allclose(back[0], audio)
 
 
+@given(
+    length=st.integers(1, 300),
+    size=st.integers(1, 64),
+    overlap=st.sampled_from([0.0, 0.25, 0.75]),
+    context=st.integers(0, 40),
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
+)
+@settings(max_examples=200, deadline=None)
+def test_segments_with_context_have_the_song_around_them(
+    length: int, size: int, overlap: float, context: int, sizes: list[int]
+) -> None:
+    """As many frames on either side, whatever the length of the segment; zeros beyond the song."""
+    hop = hop_frames(size, overlap)
+    audio = torch.arange(1.0, length + 1)[None]
+    around = torch.nn.functional.pad(audio, (context, size + context))
+    found = list(segments(cut(audio, sizes), size, hop, context=context))
+    assert [segment.last for segment in found] == [False] * (len(found) - 1) + [True]
+    assert len(found) == -(-length // hop)
+    for number, segment in enumerate(found):
+        begin, valid = number * hop, min(size, length - number * hop)
+        assert (segment.start, segment.valid) == (0, valid)
+        assert torch.equal(segment.audio, around[:, begin : begin + valid + 2 * context])
+
+
+@given(
+    length=st.integers(1, 300),
+    size=st.integers(1, 64),
+    overlap=st.sampled_from([0.0, 0.03, 0.25, 0.5, 2 / 3, 0.75, 0.95]),
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
+)
+@settings(max_examples=500, deadline=None)
+def test_reflected_songs_are_separated_as_by_the_communitys_trainer(
+    length: int, size: int, overlap: float, sizes: list[int]
+) -> None:
+    hop = hop_frames(size, overlap, "fade")
+    audio = torch.randn(1, length, generator=torch.Generator().manual_seed(length))
+
+    def network(mix: Tensor) -> Tensor:
+        return torch.tensor([1.0, -2.0])[:, None, None] * mix.cumsum(-1)
+
+    def run() -> Iterator[tuple[Segment, Tensor]]:
+        for segment in reflected_segments(cut(audio, sizes), size, hop):
+            assert segment.audio.shape == (1, size)
+            yield segment, network(segment.audio)
+
+    streamed = torch.cat(list(overlap_add(run(), size, hop, "fade")), -1)
+    expected = demix(network, audio, size, hop)
+    assert streamed.shape == expected.shape
+    assert (streamed - expected).abs().max() < 1e-4
+
+
+def test_a_song_longer_than_two_borders_is_reflected_at_both_ends() -> None:
+    audio = torch.arange(10.0)[None]
+    short = list(reflected_segments([audio[:, :8]], 6, 2))  # 4 frames of border
+    assert [segment.audio[0].tolist() for segment in short] == [
+        [0, 1, 2, 3, 4, 5],
+        [2, 3, 4, 5, 6, 7],
+        [4, 5, 6, 7, 6, 5],
+        [6, 7, 0, 0, 0, 0],
+    ]
+    found = list(reflected_segments([audio[:, :9]], 6, 2))
+    assert [segment.audio[0].tolist() for segment in found] == [
+        [4, 3, 2, 1, 0, 1],
+        [2, 1, 0, 1, 2, 3],
+        [0, 1, 2, 3, 4, 5],
+        [2, 3, 4, 5, 6, 7],
+        [4, 5, 6, 7, 8, 7],
+        [6, 7, 8, 7, 6, 5],
+        [8, 7, 6, 5, 4, 5],
+    ]
+    assert [segment.lead for segment in found] == [4, 2, 0, 0, 0, 0, 0]
+    assert [segment.valid for segment in found] == [6, 6, 6, 6, 5, 3, 1]
+
+
 def test_no_audio_gives_no_segments() -> None:
     assert list(segments([], 100, 75)) == []
+    assert list(unpadded_segments([], 100, 75)) == []
+    assert list(reflected_segments([], 100, 75)) == []
 
 
 def test_a_short_end_is_heard_after_the_audio_before_it() -> None:
@@ -109,12 +194,18 @@ def test_a_short_end_is_heard_after_the_audio_before_it() -> None:
 def test_what_is_kept_does_not_grow_with_the_song() -> None:
     for segment in segments((torch.zeros(1, 10) for _ in range(1000)), 40, 30):
         assert segment.audio.untyped_storage().nbytes() <= 4 * (40 + 20 + 30 + 10)
+    for segment in reflected_segments((torch.zeros(1, 10) for _ in range(1000)), 40, 10):
+        assert segment.audio.untyped_storage().nbytes() <= 4 * (3 * 30 + 10)
 
 
 def test_weights_rise_to_one_and_are_never_zero() -> None:
     assert weigh(4).tolist() == [0.5, 1.0, 1.0, 0.5]
     assert torch.allclose(weigh(5), torch.tensor([1 / 3, 2 / 3, 1.0, 2 / 3, 1 / 3]))
-    assert torch.allclose(weigh(20, "fade"), torch.tensor([0.5] + 18 * [1.0] + [0.5]))
+    fade = [1e-9, 0.5, 1.0]
+    assert torch.allclose(weigh(30, "fade"), torch.tensor([*fade, *24 * [1.0], *reversed(fade)]))
+    first = weigh(30, "fade", first=True)
+    assert torch.allclose(first, torch.tensor([*27 * [1.0], *reversed(fade)]))
+    assert torch.equal(weigh(30, first=True), weigh(30))
     assert weigh(1).tolist() == weigh(1, "fade").tolist() == [1.0]
 
 
@@ -126,3 +217,7 @@ def test_an_impossible_overlap_is_refused(overlap: float) -> None:
 
 def test_the_published_geometry() -> None:
     assert hop_frames(343_980, 0.25) == 257_985
+    assert [hop_frames(352_800, 1 - 1 / n, "fade") for n in range(1, 65)] == [
+        352_800 // n for n in range(1, 65)
+    ]
+    assert hop_frames(352_800, 1 - 1 / 3) == 117_599  # as demucs does

@@ -182,8 +182,8 @@ DEMUCS_V3 = Constructor(
     implemented={
         "growth": demucs.GROWTH,
         "rewrite": True,
-        "kernel_size": demucs.KERNEL_SIZE,
-        "stride": demucs.STRIDE,
+        "kernel_size": demucs_layers.KERNEL_SIZE,
+        "stride": demucs_layers.STRIDE,
         "context": demucs.CONTEXT,
         "glu": True,
     },
@@ -208,8 +208,8 @@ DEMUCS = Constructor(
     implemented={
         "rewrite": True,
         "upsample": False,
-        "kernel_size": demucs.KERNEL_SIZE,
-        "stride": demucs.STRIDE,
+        "kernel_size": demucs_layers.KERNEL_SIZE,
+        "stride": demucs_layers.STRIDE,
         "growth": demucs.GROWTH,
         "context": 1 + 2 * demucs.CONTEXT,
         "normalize": False,

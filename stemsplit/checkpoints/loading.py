@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,20 @@ from stemsplit.types import Fetching, Warned, Window
 
 if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel
+
+
+#: How often the stems of a network have changed since libraries were first split by it. It is part
+#: of the fingerprint, so that stems of an older version count as made in another way.
+REVISIONS: Mapping[str, int] = {
+    # Songs are reflected at their ends, as by the program that trained these.
+    "bs_roformer:BSRoformer": 1,
+    "mel_band_roformer:MelBandRoformer": 1,
+    "mdx23c:MDX23C": 1,
+    "scnet:SCNet": 1,
+    # The end of a song is separated as by demucs, and DemucsV3 gets the audio around a segment.
+    "demucs:DemucsV3": 1,
+    "hdemucs:HDemucs": 1,
+}
 
 
 def members(name: str) -> tuple[str, ...]:
@@ -123,14 +137,26 @@ def fingerprint(name: str, *, stems: Sequence[str] | None = None) -> str:
 def _fingerprint_of_one(name: str, stems: Sequence[str]) -> str:
     path = registry.local_file(name)
     if path is not None:
-        return known_digest_of(path)
+        return _fingerprint_of_file(path)
     model = registry.resolve(name)
     parts = [f"{model.stems} {model.overlap} {model.window} {model.weights}"]
     for network in cache.networks(model, stems):
         parts.append(f"{network.architecture} {dict(network.config)} {network.seed}")
         if network.sources:
             parts.append(cache.weights_digest(network))
+        if network.architecture in REVISIONS:
+            parts.append(f"revision {REVISIONS[network.architecture]}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _fingerprint_of_file(path: Path) -> str:
+    from stemsplit.checkpoints.weights import read_header
+
+    digest = known_digest_of(path)
+    revision = REVISIONS.get(read_header(_own_format(path)).architecture)
+    if revision is None:
+        return digest
+    return hashlib.sha256(f"{digest}\nrevision {revision}".encode()).hexdigest()
 
 
 def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:

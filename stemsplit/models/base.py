@@ -29,15 +29,20 @@ class SeparationModel(nn.Module):
     #: The song is shifted and scaled to mean 0 and deviation 1 (of the average of its channels)
     #: before the network sees it, and back afterwards.
     standardised: bool = False
-    #: Share of a segment that overlaps the next one, and how overlapping segments are weighted:
-    #: rising to the middle, or flat with a fade of a tenth at each end. The registry may say
-    #: otherwise for a checkpoint.
+    #: Share of a segment that overlaps the next one, and how overlapping segments are weighted: as
+    #: Demucs does, rising to the middle, or as the community's trainer does, flat with a fade of a
+    #: tenth at each end, on a song that is reflected at both ends. The registry may say otherwise
+    #: for a checkpoint.
     overlap: float = 0.25
     window: Window = "triangle"
     #: The network is for any length up to ``segment``: the end of a song, or a short one, comes
     #: without zeros around it, and starts at a multiple of ``alignment`` frames of the song.
     any_length: bool = False
     alignment: int = 1
+    #: If not None, what is left at the end of a song is a segment of its own, and each segment has
+    #: so many frames of the song on either side of it, zeros beyond its ends. If above 0, `forward`
+    #: takes it as its second argument, and gives sources for what is in the middle of its mix.
+    context: int | None = None
     #: The network knows the length of its segment: nothing longer means anything to it.
     fixed_segment: bool = False
     #: The stems of a segment are clusters without names: `order_after` says which goes on as which.

@@ -27,41 +27,23 @@ from stemsplit.models.config import (
 )
 from stemsplit.models.demucs_layers import (
     EPSILON,
+    KERNEL_SIZE,
+    STRIDE,
     BidirectionalLSTM,
     centre_trim,
+    pad_evenly,
     require_branches,
     resample,
     residual_branches,
+    valid_length,
 )
 from stemsplit.models.layers import DConv, rescale_convolutions
 
 # What all published Demucs have in common.
-KERNEL_SIZE = 8  # K
-STRIDE = 4  # S
 GROWTH = 2
 CONTEXT = 1  # frames that a decoder's first convolution sees to each side
 RESCALE = 0.1
 DCONV_INIT = 1e-4  # of DemucsV3's LayerScale
-
-
-def valid_length(samples: int, depth: int, *, lost: int, resampled: bool) -> int:
-    """Return the least input length from ``samples`` up that leaves no convolution a remainder.
-
-    Each of ``depth`` decoder layers loses ``lost`` frames to its first convolution; the network
-    runs at twice the rate of its input where it is ``resampled``.
-    """
-    length = 2 * samples if resampled else samples
-    for _ in range(depth):
-        length = max(1, -(-(length - KERNEL_SIZE) // STRIDE) + 1) + lost
-    for _ in range(depth):
-        length = (length - 1) * STRIDE + KERNEL_SIZE
-    return -(-length // 2) if resampled else length
-
-
-def pad_evenly(wave: Tensor, length: int) -> Tensor:
-    """Return ``wave`` ``(B, C, T)`` in the middle of ``length`` samples, zeros around it."""
-    missing = length - wave.shape[-1]
-    return functional.pad(wave, (missing // 2, missing - missing // 2))
 
 
 # --- 2019: Demucs --------------------------------------------------------------------------------
@@ -233,6 +215,8 @@ class DemucsV3(SeparationModel):
         super().__init__(config, channels=config.audio_channels)
         self.resample = config.resample
         self.normalize = config.normalize
+        # The shortest segment is farthest from its valid length.
+        self.context = valid_length(1, config.depth, lost=0, resampled=self.resample) // 2
 
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         above, outputs = config.audio_channels, len(config.sources) * config.audio_channels
@@ -244,9 +228,17 @@ class DemucsV3(SeparationModel):
         self.lstm = BidirectionalLSTM(above, config.lstm_layers) if config.lstm_layers else None
         rescale_convolutions(self, RESCALE)
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``."""
-        samples, depth = mix.shape[-1], len(self.encoder)
+    def forward(self, mix: Tensor, context: int = 0) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T + 2 context)``; any ``T``.
+
+        Context fills up the valid length before it is normalised, as in demucs' ``apply_model``.
+        """
+        wanted, depth = mix.shape[-1] - 2 * context, len(self.encoder)
+        if context:
+            length = valid_length(wanted, depth, lost=0, resampled=self.resample)
+            start = context - (length - wanted) // 2
+            mix = mix[..., start : start + length]
+        samples = mix.shape[-1]
         # A single sample has no deviation.
         x = functional.pad(mix.float(), (0, max(0, 2 - samples)))
         mono = x.mean(dim=1, keepdim=True)
@@ -266,10 +258,10 @@ class DemucsV3(SeparationModel):
         for decode in self.decoder:
             x = decode(x + centre_trim(skips.pop(), x.shape[-1]))
         x = resample(x, 2, 1) if self.resample else x.float()
-        x = centre_trim(x, known)[..., :samples]
+        x = centre_trim(centre_trim(x, known)[..., :samples], wanted)
         if self.normalize:
             x = torch.addcmul(mean, x, std)
-        return x.reshape(-1, len(self.sources), self.channels, samples)
+        return x.reshape(-1, len(self.sources), self.channels, wanted)
 
 
 def _encoder_layer(config: DemucsV3Config, index: int, above: int, channels: int) -> nn.Sequential:

@@ -16,6 +16,9 @@ from torch.nn import functional
 from stemsplit.models.layers import DConv
 
 EPSILON = 1e-5
+# The convolutions of the waveform networks: K and S of the papers.
+KERNEL_SIZE = 8
+STRIDE = 4
 FREQUENCY_EMBEDDING_WEIGHT = 0.2
 FREQUENCY_EMBEDDING_SCALE = 10.0
 
@@ -29,6 +32,26 @@ SELF_SCORE = -100.0
 # The filter of the published resampling networks (that of julius 0.2).
 ZERO_CROSSINGS = 24
 ROLL_OFF = 0.945  # of the lower of both Nyquist frequencies
+
+
+def valid_length(samples: int, depth: int, *, lost: int, resampled: bool) -> int:
+    """Return the least input length from ``samples`` up that leaves no convolution a remainder.
+
+    Each of ``depth`` decoder layers loses ``lost`` frames to its first convolution; the network
+    runs at twice the rate of its input where it is ``resampled``.
+    """
+    length = 2 * samples if resampled else samples
+    for _ in range(depth):
+        length = max(1, -(-(length - KERNEL_SIZE) // STRIDE) + 1) + lost
+    for _ in range(depth):
+        length = (length - 1) * STRIDE + KERNEL_SIZE
+    return -(-length // 2) if resampled else length
+
+
+def pad_evenly(wave: Tensor, length: int) -> Tensor:
+    """Return ``wave`` ``(B, C, T)`` in the middle of ``length`` samples, zeros around it."""
+    missing = length - wave.shape[-1]
+    return functional.pad(wave, (missing // 2, missing - missing // 2))
 
 
 def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -146,6 +146,7 @@ class HDemucs(SeparationModel):
     Config = HDemucsConfig
     standardised = True
     any_length = True
+    context = 0
 
     def __init__(self, config: HDemucsConfig) -> None:
         super().__init__(config, channels=config.audio_channels)

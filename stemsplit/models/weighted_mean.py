@@ -45,6 +45,10 @@ class WeightedMean(SeparationModel):
                     raise ValueError(f"the members of an ensemble differ in {name}")
         for name in AGREED:
             setattr(self, name, getattr(first, name))
+        contexts = [member.context for member in members]
+        if None in contexts and contexts != [None] * len(members):
+            raise ValueError("the members of an ensemble differ in context")
+        self.context = max((each for each in contexts if each is not None), default=None)
         self.members = nn.ModuleList(members)
         if [len(row) for row in config.weights] != [len(config.sources)] * len(members):
             raise ValueError("weights need a row per member and a column per source")
@@ -61,14 +65,19 @@ class WeightedMean(SeparationModel):
             for member, row in zip(members, config.weights, strict=True)
         ]
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, as fp32; the same ``T``.
+    def forward(self, mix: Tensor, context: int = 0) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T + 2 context)``, as fp32.
 
-        The members run one after the other, so memory holds the work of one.
+        Each member gets as much context as it asks for. They run one after the other, so memory
+        holds the work of one.
         """
         sums: list[Tensor | float] = [0.0] * len(self.sources)
         for member, shares in zip(self.members, self._shares, strict=True):
-            estimates = member(mix)
+            assert isinstance(member, SeparationModel)
+            own = min(context, member.context or 0)
+            surplus = context - own
+            around = mix[..., surplus : mix.shape[-1] - surplus]
+            estimates = member(around, own) if own else member(around)
             for column, index, weight in shares:
                 sums[column] = sums[column] + estimates[:, index].float() * weight
         means = [part / total for part, total in zip(sums, self._totals, strict=True)]

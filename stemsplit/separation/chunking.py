@@ -1,102 +1,187 @@
 """Cutting a stream of audio into overlapping segments, and adding their stems up again.
 
-Both directions are generators, so that memory depends on the segment and not on the song. The
-geometry is that of the Demucs reference (segments every ``hop`` frames as long as audio is left, a
-triangular weight): the sums are the same, frame for frame, as with the whole song in memory.
+Both directions are generators, so that memory depends on the segment and not on the song. There are
+three ways to cut: that of Demucs (`segments`), that of Music-Source-Separation-Training, in which
+the community trains its networks (`reflected_segments`), and one for networks of any length, which
+at the end of a song looks back (`unpadded_segments`). The sums are the same, frame for frame, as
+with the whole song in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from stemsplit.types import Window
+
+#: A window ``fade`` rises over a segment's length divided by this, and falls over as much.
+FADES = 10
+#: In place of the weight 0, with which the fade of the trainer begins and ends: a frame that only
+#: one segment covers must not become 0 / 0. It changes a frame that others cover by -180 dB.
+LEAST_WEIGHT = 1e-9
+#: How far the product of a size and an overlap like 1 - 1/3 can be from a whole number of frames.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Frames for the network; those kept of its output are ``valid`` frames from ``start`` on."""
+    """Frames for the network; those kept of its output are ``valid`` frames from ``start`` on.
 
-    audio: Tensor  # (C, T), T the size of a segment at most
+    The first ``lead`` frames of these precede the song.
+    """
+
+    audio: Tensor  # (C, T)
     start: int
     valid: int
     last: bool
+    lead: int = 0
 
 
-def hop_frames(size: int, overlap: float) -> int:
+def hop_frames(size: int, overlap: float, window: Window = "triangle") -> int:
     """Return the distance in frames between segments of ``size`` that overlap by ``overlap`` of it.
 
-    Raises ``ValueError`` unless 0 <= ``overlap`` < 1.
+    Where the ``window`` is ``fade``, an overlap of 1 - 1/n gives ``size // n``; Demucs, which the
+    triangle is of, loses a frame to rounding for some n. Raises ``ValueError`` unless
+    0 <= ``overlap`` < 1.
     """
     if not 0 <= overlap < 1:
         raise ValueError(f"overlap must be at least 0 and below 1, not {overlap}")
-    return max(1, int((1 - overlap) * size))
+    return max(1, int((1 - overlap) * size + (ROUNDING if window == "fade" else 0)))
 
 
-#: Share of a segment over which the window ``fade`` rises, and falls.
-FADE = 0.1
-
-
-def weigh(size: int, window: Window = "triangle") -> Tensor:
+def weigh(size: int, window: Window = "triangle", *, first: bool = False) -> Tensor:
     """Return the weights ``(size,)`` of the frames of a segment, at most 1 and nowhere 0.
 
-    ``triangle`` rises to the middle, ``fade`` is flat but for a tenth at each end. Since no weight
-    is 0, the first and the last frame of a song come out right without padding.
+    ``triangle`` rises to the middle, ``fade`` is flat but for a tenth at each end; that of the
+    ``first`` segment only falls. Since no weight is 0, every frame of a song comes out right.
     """
-    rising = torch.arange(1, size // 2 + 1)
-    falling = torch.arange(size - size // 2, 0, -1)
-    weight = torch.cat([rising, falling]).float()
-    highest = weight.max() if window == "triangle" else torch.tensor(max(1, int(FADE * size)))
-    return weight.clamp(max=highest) / highest
+    if window == "triangle":
+        rising = torch.arange(1, size // 2 + 1)
+        falling = torch.arange(size - size // 2, 0, -1)
+        weight = torch.cat([rising, falling]).float()
+        return weight / weight.max()
+    fade = size // FADES
+    weight = torch.ones(size)
+    if not first:
+        weight[:fade] = torch.linspace(0, 1, fade)
+    weight[size - fade :] = torch.linspace(1, 0, fade)
+    return weight.clamp(min=LEAST_WEIGHT)
 
 
 def segments(
-    blocks: Iterable[Tensor], size: int, hop: int, *, padded: bool = True, alignment: int = 1
+    blocks: Iterable[Tensor], size: int, hop: int, *, context: int | None = None
 ) -> Iterator[Segment]:
     """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
 
-    A segment at the end of the song that has less than ``size`` frames is put into the middle,
-    after the real audio before it (zeros where there is none) and before zeros. Unless ``padded``,
-    it is what there is of real audio instead, up to ``size`` frames, from a multiple of
-    ``alignment`` on. ``0 < hop <= size``.
+    A segment at the end of the song that has less than ``size`` frames is put into the middle of
+    so many, after the real audio before it and before zeros. With ``context`` it stays as short as
+    it is; but every segment has that many frames of the song on either side, zeros beyond its ends,
+    of which the network gives nothing back. ``0 < hop <= size``. Source: ``apply_model`` of demucs
+    4.1.0.
     """
+    margin = context or 0
     # A full segment is handed on when more than this is left: then another one follows it.
-    enough = max(size - 1, hop) if padded else size
-    # Of the rest at the end, one segment gives this much. Without padding it gives all, since the
-    # one after it would process the same frames.
-    covered = hop if padded else size
-    history = size // 2 if padded else size  # the most that a short segment looks back
+    enough = max(size + margin - 1, hop)
+    history = size // 2 if context is None else margin  # the most that a segment looks back
+    kept = torch.empty(0)
+    head = 0  # where the next segment starts in ``kept``
+    for block in blocks:
+        kept = torch.cat([kept, block], -1) if kept.numel() else block
+        while kept.shape[-1] - head > enough:
+            yield Segment(_cut(kept, head - margin, size + 2 * margin), 0, size, False)
+            head += hop
+            behind = max(0, head - history)
+            kept, head = kept[..., behind:], head - behind
+    while (rest := kept.shape[-1] - head) > 0:
+        valid = min(size, rest)
+        before = (size - valid) // 2 if context is None else margin
+        length = size if context is None else valid + 2 * margin
+        start = before if context is None else 0
+        yield Segment(_cut(kept, head - before, length), start, valid, rest <= hop)
+        head += hop
+
+
+def _cut(audio: Tensor, begin: int, length: int) -> Tensor:
+    """Return ``audio[..., begin : begin + length]`` with zeros where there is no audio."""
+    taken = audio[..., max(0, begin) : begin + length]
+    left = max(0, -begin)
+    right = length - left - taken.shape[-1]
+    return functional.pad(taken, (left, right)) if left or right else taken
+
+
+def unpadded_segments(
+    blocks: Iterable[Tensor], size: int, hop: int, *, alignment: int = 1
+) -> Iterator[Segment]:
+    """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
+
+    What is left at the end, up to ``size`` frames, is one segment together with the audio before
+    it, up to ``size`` frames in all, from a multiple of ``alignment`` on. ``0 < hop <= size``.
+    """
     kept = torch.empty(0)
     head = 0  # where the next segment starts in ``kept``
     gone = 0  # frames of the song before ``kept``
     for block in blocks:
         kept = torch.cat([kept, block], -1) if kept.numel() else block
-        while kept.shape[-1] - head > enough:
+        while kept.shape[-1] - head > size:
             yield Segment(kept[..., head : head + size], 0, size, False)
             head += hop
-            behind = max(0, head - history)
+            behind = max(0, head - size)
             kept, head, gone = kept[..., behind:], head - behind, gone + behind
-    while (valid := kept.shape[-1] - head) > 0:
-        if padded:
-            start = (size - valid) // 2
-            audio = _centred(kept, head - start, size)
-        else:
-            earliest = max(0, head + valid - size)
-            begin = min(head, earliest + -(gone + earliest) % alignment)
-            start = head - begin
-            audio = kept[..., begin : head + valid]
-        yield Segment(audio, start, valid, valid <= covered)
-        head += covered
+    if (valid := kept.shape[-1] - head) > 0:
+        earliest = max(0, head + valid - size)
+        begin = min(head, earliest + -(gone + earliest) % alignment)
+        yield Segment(kept[..., begin:], head - begin, valid, True)
 
 
-def _centred(audio: Tensor, begin: int, size: int) -> Tensor:
-    """Return ``audio[..., begin : begin + size]`` with zeros where there is no audio."""
-    taken = audio[..., max(0, begin) : begin + size]
-    left = max(0, -begin)
-    return torch.nn.functional.pad(taken, (left, size - left - taken.shape[-1]))
+def reflected_segments(blocks: Iterable[Tensor], size: int, hop: int) -> Iterator[Segment]:
+    """Yield segments of ``size`` frames, one every ``hop``, of a song reflected at both ends.
+
+    ``size - hop`` frames are reflected, so that as many segments cover the ends of the song as its
+    middle; but a song of up to twice that is cut as it is. A segment that has less than ``size``
+    frames is filled up by its own reflection, or by zeros where it is at most half full. Segments
+    of reflection alone are left out. ``0 < hop <= size``. Source: ``demix`` of
+    Music-Source-Separation-Training (msst 0.1.0).
+    """
+    stream = iter(blocks)
+    border = size - hop
+    kept = _read_beyond(stream, 2 * border)
+    if kept.shape[-1] <= 2 * border:
+        border = 0
+    kept = torch.cat([kept[..., 1 : border + 1].flip(-1), kept], -1)
+    head, lead = 0, border
+    for block in chain([kept[..., :0]], stream):
+        kept = torch.cat([kept, block], -1)
+        # Another segment follows: more than a hop is left.
+        while kept.shape[-1] - head > max(size - 1, hop):
+            yield Segment(kept[..., head : head + size], 0, size, False, lead)
+            head, lead = head + hop, max(0, lead - hop)
+        behind = max(0, head - border)  # what the end may reflect
+        kept, head = kept[..., behind:], head - behind
+    end = kept.shape[-1]
+    kept = torch.cat([kept, kept[..., end - 1 - border : end - 1].flip(-1)], -1)
+    while (rest := end - head) > 0:
+        audio = _fill_up(kept[..., head : head + size], size)
+        yield Segment(audio, 0, min(size, rest), rest <= hop, lead)
+        head, lead = head + hop, max(0, lead - hop)
+
+
+def _read_beyond(stream: Iterator[Tensor], frames: int) -> Tensor:
+    """Return the blocks of ``stream`` until there are more than ``frames``, or it ends."""
+    kept = torch.empty(0)
+    while kept.shape[-1] <= frames and (block := next(stream, None)) is not None:
+        kept = torch.cat([kept, block], -1) if kept.numel() else block
+    return kept
+
+
+def _fill_up(audio: Tensor, size: int) -> Tensor:
+    """Return ``audio`` ``(C, T)`` with its reflection, or zeros, after it: ``(C, size)``."""
+    mode = "reflect" if audio.shape[-1] > size // 2 else "constant"
+    return functional.pad(audio, (0, size - audio.shape[-1]), mode=mode)
 
 
 def overlap_add(
@@ -113,19 +198,22 @@ def overlap_add(
     A block is finished when no later segment can touch it; the blocks together are as long as the
     song. Each is multiplied by ``scale``, and ``offset`` is added.
     """
-    weight = weigh(size, window)
+    windows = chain([weigh(size, window, first=True)], repeat(weigh(size, window)))
     total: Tensor | None = None
     norm = torch.zeros(size)
-    for segment, stems in outputs:
+    for (segment, stems), weight in zip(outputs, windows, strict=False):
+        weight = weight.to(stems.device)
         if total is None:
             total = stems.new_zeros(*stems.shape[:-1], size)
-            weight, norm = weight.to(stems.device), norm.to(stems.device)
+            norm = norm.to(stems.device)
         valid = segment.valid
         kept = stems[..., segment.start : segment.start + valid]
         total[..., :valid] += kept * weight[:valid]
         norm[:valid] += weight[:valid]
         finished = valid if segment.last else hop
-        yield total[..., :finished] / norm[:finished] * scale + offset
+        if segment.lead < finished:
+            done = slice(segment.lead, finished)
+            yield total[..., done] / norm[done] * scale + offset
         if not segment.last:
             _shift(total, hop)
             _shift(norm, hop)

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from stemsplit.errors import CheckpointError, MemoryShortage, UsageError
 from stemsplit.models.base import SeparationModel
-from stemsplit.separation.chunking import Segment, hop_frames, overlap_add, segments
+from stemsplit.separation.chunking import (
+    Segment,
+    hop_frames,
+    overlap_add,
+    reflected_segments,
+    segments,
+    unpadded_segments,
+)
 from stemsplit.separation.device import memory_explained, return_freed_memory
 from stemsplit.separation.execution import Execution, choose_execution, degrade, fitting_batch
 from stemsplit.separation.queue import (
@@ -60,7 +67,8 @@ class Engine:
         self._runs = 0
         self.warnings: list[str] = []
         self.segment = _segment_frames(model, segment)
-        self.hop = hop_frames(self.segment, model.overlap if overlap is None else overlap)
+        overlap = model.overlap if overlap is None else overlap
+        self.hop = hop_frames(self.segment, overlap, model.window)
         if model.alignment <= self.segment:  # shorter segments cannot be aligned
             self.hop = max(self.hop - self.hop % model.alignment, model.alignment)
         if self.execution.device.type == "cuda":
@@ -92,14 +100,7 @@ class Engine:
         if not self.model.standardised:
             mean, deviation = 0.0, 1.0
         scale = deviation + DEVIATION_FLOOR if self.model.standardised else 1.0
-        stream = segments(
-            ((block - mean) / scale for block in blocks),
-            self.segment,
-            self.hop,
-            padded=not self.model.any_length,
-            alignment=self.model.alignment,
-        )
-        song = QueuedSong(stream)
+        song = QueuedSong(self._segments((block - mean) / scale for block in blocks))
         queue = SegmentQueue() if queue is None else queue
         queue.add(self, song)
         outputs: Iterator[tuple[Segment, Tensor]] = self._outputs(song, queue)
@@ -114,7 +115,19 @@ class Engine:
         """Return how many batches a song of ``seconds`` fills; below 1, it can share one."""
         if not self._shares:
             return 1.0
-        return max(1, ceil(seconds * self.sample_rate / self.hop)) / self.execution.batch
+        frames, border = seconds * self.sample_rate, self.segment - self.hop
+        if self.model.window == "fade" and frames > 2 * border:
+            frames += border  # reflected
+        return max(1, ceil(frames / self.hop)) / self.execution.batch
+
+    def _segments(self, blocks: Iterable[Tensor]) -> Iterator[Segment]:
+        """Return the segments of ``blocks`` ``(C, n)``, cut as the network needs them."""
+        if self.model.window == "fade":
+            return reflected_segments(blocks, self.segment, self.hop)
+        if self.model.any_length and self.model.context is None:
+            alignment = self.model.alignment
+            return unpadded_segments(blocks, self.segment, self.hop, alignment=alignment)
+        return segments(blocks, self.segment, self.hop, context=self.model.context)
 
     def _align(self, outputs: Iterator[tuple[Segment, Tensor]]) -> Iterator[tuple[Segment, Tensor]]:
         """Yield ``outputs`` with their stems in the order of those before, by what overlaps."""
@@ -215,14 +228,16 @@ class Engine:
     def _forward(self, mix: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the stems ``(B, S, C, T)``, in fp32, of ``mix`` ``(B, C, T)`` run in ``dtype``.
 
-        A network for mono runs on the channels one by one.
+        A network for mono runs on the channels one by one. Context in ``mix`` is not in the stems.
         """
-        batch, channels, frames = mix.shape
+        batch, channels, _ = mix.shape
         mono = self.model.channels != channels
+        mix = mix.flatten(0, 1)[:, None] if mono else mix
+        context = self.model.context
         with torch.autocast(mix.device.type, dtype, enabled=dtype != torch.float32):
-            stems: Tensor = self.model(mix.flatten(0, 1)[:, None] if mono else mix)
+            stems: Tensor = self.model(mix, context) if context else self.model(mix)
         if mono:
-            stems = stems.view(batch, channels, len(self.sources), frames).transpose(1, 2)
+            stems = stems.view(batch, channels, len(self.sources), -1).transpose(1, 2)
         return stems.float()
 
     def _move_to(self, device: torch.device) -> None:
