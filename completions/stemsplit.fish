@@ -163,6 +163,7 @@ complete -c stemsplit -n '__stemsplit_in "models path"' -s h -l help -d 'Show a 
 complete -c stemsplit -n '__stemsplit_in "models path"' -f -a '(__stemsplit_names)'
 complete -c stemsplit -n '__stemsplit_in "models convert"' -l architecture -r -f -a 'bs_roformer mel_band_roformer scnet mdx23c htdemucs' -d 'What network it is for, if it does not say so'
 complete -c stemsplit -n '__stemsplit_in "models convert"' -l config -r -F -d 'The YAML file that came with it, if it needs one'
+complete -c stemsplit -n '__stemsplit_in "models convert"' -l set -r -f -d 'A setting of the network that the file does not hold; may be repeated'
 complete -c stemsplit -n '__stemsplit_in "models convert"' -s o -l out -r -F -d 'What to write; FILE.safetensors by default'
 complete -c stemsplit -n '__stemsplit_in "models convert"' -s f -l force -d 'Replace a file that exists'
 complete -c stemsplit -n '__stemsplit_in "models convert"' -s q -l quiet -d 'No progress and remarks; -qq: no warnings either'

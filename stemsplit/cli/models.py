@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json as json_module
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -189,6 +190,14 @@ def convert(
         Path | None,
         typer.Option(metavar="FILE", help="The YAML file that came with it, if it needs one."),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the network that the file does not hold; may be repeated.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -204,7 +213,8 @@ def convert(
     """Make a checkpoint of another program one of this, for `-n FILE.safetensors`.
 
     Files of Demucs say what they are. What the community publishes needs --architecture and
-    --config. No code in a file is ever run.
+    --config. A file of tensors alone leaves settings open that no tensor shows, such as the sample
+    rate; --set gives them. No code in a file is ever run.
     """
     from stemsplit.audio.writable import output_error
     from stemsplit.checkpoints import weights
@@ -218,7 +228,7 @@ def convert(
         if not force:
             hint = "--force replaces it, --out names another file"
             raise OutputError("exists already", path=target, hint=hint)
-    converted = _convert(file, architecture, config)
+    converted = _convert(file, architecture, config, _parse_settings(settings or ()))
     try:
         weights.save(converted, target)
     except OSError as exc:
@@ -231,19 +241,52 @@ def convert(
     return ExitCode.DONE
 
 
-def _convert(file: Path, architecture: Architecture | None, config: Path | None) -> Weights:
+def _convert(
+    file: Path,
+    architecture: Architecture | None,
+    config: Path | None,
+    settings: Mapping[str, Any],
+) -> Weights:
     """Return the weights in ``file``, with the overlap that ``config`` asks for."""
-    from stemsplit.checkpoints import convert, msst_config
+    from stemsplit.checkpoints import convert, foreign, msst_config
 
     if (architecture is None) != (config is None):
         raise UsageError("--architecture and --config go together")
     if architecture is None or config is None:
-        return convert.convert(convert.sniff(file), [file])
+        return foreign.read_foreign(file, convert.sniff(file), settings)
+    if settings:
+        raise UsageError("--set and --config do not go together: the YAML file has all settings")
     network = msst_config.read(config, architecture)
     converted = convert.convert(
         "msst", [file], architecture=network.architecture, config=network.config
     )
     return dataclasses.replace(converted, overlap=network.overlap)
+
+
+def _parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the values of ``NAME=VALUE`` by name: a list, a number, true or false, or a word.
+
+    Raises ``UsageError`` for a pair without a name or a value, and for a name that comes twice.
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not (name and equals and text):
+            raise UsageError(f"--set takes NAME=VALUE, not {pair!r}")
+        if name in settings:
+            raise UsageError(f"--set {name} is given twice")
+        settings[name] = _parse_value(name, text)
+    return settings
+
+
+def _parse_value(name: str, text: str) -> Any:
+    if name == "sources":
+        return [stem.strip() for stem in text.split(",") if stem.strip()]
+    try:
+        value = json_module.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float | list) else text
 
 
 def _show_paths(console: Console, model: Model) -> None:
