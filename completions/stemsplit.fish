@@ -36,7 +36,7 @@ complete -c stemsplit -f
 complete -c stemsplit -n '__stemsplit_right_after' -a split -d 'Split songs into stems: files as long as the song, lined up with it to the sample'
 complete -c stemsplit -n '__stemsplit_right_after' -a watch -d 'Split the songs in a folder, and those that come into it, until stopped'
 complete -c stemsplit -n '__stemsplit_right_after' -a models -d 'The models, and their weights on this machine'
-complete -c stemsplit -n '__stemsplit_right_after models' -a list -d 'List all models: stems, published score, size, licence, and whether the weights are here'
+complete -c stemsplit -n '__stemsplit_right_after models' -a list -d 'List all models: stems, score, size, whether the weights are here, and their licence'
 complete -c stemsplit -n '__stemsplit_right_after models' -a show -d 'Show all that is known of one model'
 complete -c stemsplit -n '__stemsplit_right_after models' -a pull -d 'Fetch the weights of models, so that they are here when there is no network'
 complete -c stemsplit -n '__stemsplit_right_after models' -a verify -d 'Check that the weights on this machine are what was fetched, bit for bit'

@@ -406,6 +406,8 @@ config = {{ skip = "add", channels = 8, depth = 3, sample_rate = 22050, segment 
 stems = {STEMS}
 channels = 2
 licence = "MIT"
+licence_source = "https://example.org"
+commercial = "yes"
 training_data = "none"
 sources = [
     {{ format = "demucs.v2", files = [

@@ -36,7 +36,7 @@ from stemsplit.checkpoints.folders import (
 from stemsplit.checkpoints.foreign import read_foreign, read_listed
 from stemsplit.checkpoints.registry import list_models, members_for, resolve
 from stemsplit.errors import CheckpointError, ResourceError
-from stemsplit.types import Fetching, Warned
+from stemsplit.types import Fetching, Noted, Warned
 
 #: Rises when a reader makes something else of the same foreign file, which is then read anew.
 READERS = 2
@@ -112,7 +112,7 @@ def pull(
     stems: Sequence[str] | None = None,
     offline: bool = False,
     allow_unverified: bool = False,
-) -> Iterator[Fetching | Warned]:
+) -> Iterator[Fetching | Noted | Warned]:
     """Fetch what `missing` names; yield progress, the licence, and which source did not serve.
 
     Files whose SHA-256 is not known are fetched only if ``allow_unverified``. Raises
@@ -136,8 +136,11 @@ def pull(
             f"their whole SHA-256 is not known",
             hint=f"to trust the address: stemsplit models pull {model.name} --allow-unverified",
         )
-    if absent and model.licence_note:
-        yield Warned(model.licence_note)
+    if absent:
+        # What only needs attribution is no warning, but is shown as well.
+        yield Noted(model.terms) if model.commercial == "yes" else Warned(model.terms)
+        if model.licence_note:
+            yield Warned(model.licence_note)
     for each in absent:
         yield from _pull_network(each, allow_unverified)
 

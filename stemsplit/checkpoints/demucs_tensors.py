@@ -46,7 +46,6 @@ def read_v2(path: Path, settings: Settings) -> Weights:
     return Weights(
         architecture=DEMUCS.architecture,
         config={
-            "resample": True,
             **known,
             "audio_channels": audio_channels,
             "channels": channels,

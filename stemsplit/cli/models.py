@@ -18,7 +18,7 @@ from stemsplit.cli.render import Renderer
 from stemsplit.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from stemsplit.checkpoints.entries import Model
+    from stemsplit.checkpoints.entries import Model, Scores
     from stemsplit.checkpoints.weights import Weights
 
 # The registry and the cache are imported in the commands: --help has no need of them.
@@ -31,7 +31,7 @@ Architecture: TypeAlias = Literal["bs_roformer", "mel_band_roformer", "scnet", "
 
 @app.command("list")
 def list_(json: options.Json = False) -> int:
-    """List all models: stems, published score, size, licence, and whether the weights are here."""
+    """List all models: stems, score, size, whether the weights are here, and their licence."""
     from stemsplit.checkpoints.registry import list_groups, list_models
 
     console = Console(sys.stdout, sys.stderr, json=json)
@@ -39,7 +39,7 @@ def list_(json: options.Json = False) -> int:
         for model in list_models():
             console.record(_record(model))
         return ExitCode.DONE
-    rows: list[tuple[str, ...]] = [("NAME", "STEMS", "SDR", "MB", "HERE", "LICENCE")]
+    rows: list[tuple[str, ...]] = [("NAME", "STEMS", "SDR", "MB", "HERE", "COMMERCIAL", "LICENCE")]
     for group, models in list_groups().items():
         rows += [(), (group,)]
         rows += [
@@ -49,6 +49,7 @@ def list_(json: options.Json = False) -> int:
                 score(model),
                 megabytes(model),
                 _where(model),
+                model.commercial,
                 model.licence,
             )
             for model in models
@@ -82,13 +83,15 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
         ("architecture", model.architecture or "ensemble"),
         ("members", ", ".join(model.members)),
         ("licence", model.licence),
+        ("stated in", model.licence_source or ""),
+        ("commercial use", model.commercial),
         ("note", model.licence_note or ""),
         ("training data", model.training_data),
         ("paper", model.paper or ""),
         *(
             (
                 "score",
-                f"{_values(scores.values)} ({scores.metric}, {scores.dataset}; {scores.source})",
+                f"{_values(scores)} ({scores.metric}, {scores.dataset}; {scores.source})",
             )
             for scores in model.scores
         ),
@@ -315,10 +318,13 @@ def score(model: Model) -> str:
     """Return the mean of the first published scores in dB, and their metric; empty without any."""
     if not model.scores:
         return ""
-    values = model.scores[0].values.values()
+    scores = model.scores[0]
+    if scores.mean is not None:
+        return f"{scores.mean:.2f} {scores.metric}"
+    values = scores.values.values()
     stems = "1 stem" if len(values) == 1 else f"{len(values)} stems"
     part = "" if len(values) == len(model.stems) else f" of {stems}"
-    return f"{sum(values) / len(values):.2f} {model.scores[0].metric}{part}"
+    return f"{sum(values) / len(values):.2f} {scores.metric}{part}"
 
 
 def megabytes(model: Model) -> str:
@@ -338,8 +344,10 @@ def megabytes(model: Model) -> str:
     return f"{total / 1e6:.0f}"
 
 
-def _values(values: Mapping[str, float]) -> str:
-    return ", ".join(f"{stem} {value:g} dB" for stem, value in values.items())
+def _values(scores: Scores) -> str:
+    if scores.mean is not None:
+        return f"mean {scores.mean:g} dB"
+    return ", ".join(f"{stem} {value:g} dB" for stem, value in scores.values.items())
 
 
 def _record(model: Model) -> dict[str, Any]:
