@@ -83,14 +83,19 @@ def test_the_mixture_must_fit() -> None:
 
 @pytest.mark.network
 @pytest.mark.filterwarnings("ignore")
-def test_the_package_gives_the_same(oracles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sample_rate", [16_000, 44_100, 48_000])
+def test_the_package_gives_the_same(
+    oracles: Path, monkeypatch: pytest.MonkeyPatch, sample_rate: int
+) -> None:
     monkeypatch.syspath_prepend(str(oracles))
     from torch_log_wmse import LogWMSE
 
     stems = noise(2, 2, 44_100).cumsum(-1) * 0.01 + 0.1 * noise(2, 2, 44_100, seed=1)
-    guess = 0.9 * stems + 0.02 * noise(2, 2, 44_100, seed=2)
-    truth, estimate = torch.from_numpy(stems), torch.from_numpy(guess)
-    theirs = LogWMSE().per_stem(
-        truth.sum(0)[None], estimate.swapaxes(0, 1)[None], truth.swapaxes(0, 1)[None]
-    )
-    np.testing.assert_allclose(log_wmse(stems, guess), theirs[0].mean(0), atol=1e-4)
+    whispered = 0.02 * noise(2, 2, 44_100, seed=2)
+    for error in (whispered - 0.1 * stems, np.full_like(stems, 0.1), np.full_like(stems, 1e-3)):
+        truth, estimate = torch.from_numpy(stems), torch.from_numpy(stems + error)
+        theirs = LogWMSE(sample_rate=sample_rate).per_stem(
+            truth.sum(0)[None], estimate.swapaxes(0, 1)[None], truth.swapaxes(0, 1)[None]
+        )
+        found = log_wmse(stems, stems + error, sample_rate)
+        np.testing.assert_allclose(found, theirs[0].mean(0), atol=2e-4)
