@@ -1,11 +1,14 @@
-"""The reference networks of the `demucs` package with the weights of ours, and layers in numpy."""
+"""The reference networks of demucs and torchaudio with the weights of ours, and layers in numpy."""
 
 from __future__ import annotations
 
+import importlib.util
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +35,22 @@ def reference_htdemucs(config: HTDemucsConfig) -> Any:
         t_heads=config.t_heads,
         **PUBLISHED_HTDEMUCS,
     ).eval()
+
+
+def torchaudio_models(name: str) -> Any:
+    """Return the module ``name`` of torchaudio's models by its path.
+
+    The package itself loads beside its own torch only, because of its compiled parts.
+    """
+    package = importlib.util.find_spec("torchaudio")
+    if package is None or package.origin is None:
+        pytest.skip("torchaudio is not installed")
+    path = Path(package.origin).parent / "models" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"torchaudio_{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def randomise(model: nn.Module, seed: int = 0) -> None:

@@ -11,7 +11,7 @@ from command import TINY
 
 from stemsplit.checkpoints import cache, registry, sources
 from stemsplit.checkpoints.entries import Model
-from stemsplit.types import Fetching, Warned
+from stemsplit.types import Fetching, Noted, Warned
 
 
 def table(name: str, sources: Sequence[str], more: str = "") -> str:
@@ -72,7 +72,7 @@ def pull(
     stems: Sequence[str] | None = None,
     offline: bool = False,
     unverified: bool = False,
-) -> list[Fetching | Warned]:
+) -> list[Fetching | Noted | Warned]:
     """Return all that is told while ``model`` is fetched, with short patience."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "ANSWER_SECONDS", 1.0)

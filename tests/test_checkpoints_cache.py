@@ -21,7 +21,7 @@ from registered import OwnRegistry, pull, table
 from stemsplit.checkpoints import cache, registry
 from stemsplit.checkpoints.entries import Model
 from stemsplit.errors import CheckpointError, ResourceError
-from stemsplit.types import Fetching, Warned
+from stemsplit.types import Fetching, Noted, Warned
 
 Register = Callable[..., Model]
 
@@ -64,7 +64,10 @@ def test_a_model_is_pulled_once(register: Register, server: Loopback, checkpoint
     assert cache.find(model) is None
     assert cache.missing(model) == [model]
     events = pull(model)
-    assert events[0] == Warned("mine: for tests only")
+    assert events[:2] == [
+        Warned("mine: licence of the weights: MIT; commercial use: unclear"),
+        Warned("mine: for tests only"),
+    ]
     assert isinstance(events[-1], Fetching)
     assert events[-1].done == events[-1].total == len(checkpoint)
     assert cache.missing(model) == []
@@ -72,6 +75,23 @@ def test_a_model_is_pulled_once(register: Register, server: Loopback, checkpoint
     assert pull(model) == []
     assert len(server.requests) == 1
     cache.verify(model)
+
+
+@pytest.mark.parametrize(
+    ("commercial", "kind"), [("yes", Noted), ("no", Warned), ("unclear", Warned)]
+)
+def test_every_licence_is_shown_before_the_first_fetch(
+    register: Register, own_registry: OwnRegistry, commercial: str, kind: type
+) -> None:
+    register("mine")
+    terms = f'licence_source = "https://example.org"\ncommercial = "{commercial}"\n'
+    own_registry.edit('licence_note = "mine: for tests only"\n', terms)
+    events = pull(registry.resolve("mine"))
+    assert events[0] == kind(
+        f"mine: licence of the weights: MIT (https://example.org); commercial use: {commercial}"
+    )
+    assert all(isinstance(event, Fetching) for event in events[1:])
+    assert pull(registry.resolve("mine")) == []
 
 
 def test_the_origin_is_written_down(register: Register, server: Loopback) -> None:
@@ -275,7 +295,8 @@ def test_of_an_ensemble_only_what_the_stems_need_is_pulled(register: Register) -
     assert [each.name for each in cache.missing(pair)] == ["pair.a", "pair.b"]
     events = pull(pair, stems=["vocals"])
     assert [event for event in events if isinstance(event, Warned)] == [
-        Warned("pair: for tests only")
+        Warned("pair: licence of the weights: MIT; commercial use: unclear"),
+        Warned("pair: for tests only"),
     ]
     assert [each.name for each in cache.missing(pair)] == ["pair.a"]
     assert cache.missing(pair, ["other"]) == []
@@ -372,8 +393,8 @@ def test_who_comes_second_waits_and_says_so(
         pass
     second = start()
     assert second.stdout is not None
-    lines = [second.stdout.readline(), second.stdout.readline()]
-    assert "another process (waiting for it)" in lines[1], lines
+    lines = [second.stdout.readline() for _ in range(3)]  # two of them show the licence
+    assert "another process (waiting for it)" in lines[2], lines
     first.close()  # as Ctrl-C does
     server.serve("/mine-0", checkpoint)
     second.communicate(timeout=60)

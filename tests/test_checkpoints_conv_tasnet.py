@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from oracles import randomise, signal_to_difference, torchaudio_models
 
 from stemsplit.checkpoints.convert import convert, sniff
+from stemsplit.checkpoints.foreign import read_listed
 from stemsplit.checkpoints.registry import resolve
 from stemsplit.checkpoints.weights import assemble
-from stemsplit.errors import CheckpointError
+from stemsplit.errors import CheckpointError, ExitCode, UsageError
 from stemsplit.models import build
 from stemsplit.models.base import SeparationModel
 
@@ -19,7 +21,23 @@ MUSIC, SPEECH = "conv_tasnet:ConvTasNet", "conv_tasnet:SpeechConvTasNet"
 SIZES: dict[str, Any] = {"filters": 12, "bottleneck": 8, "hidden": 10, "kernel": 5, "repeats": 2}
 CASES = {
     "demucs.v2.tasnet": (MUSIC, SIZES | {"blocks": 3, "filter_length": 6}),
-    "torchaudio.conv_tasnet": (SPEECH, SIZES | {"skip": 7, "mask": "relu", "filter_length": 8}),
+    "torchaudio.conv_tasnet": (SPEECH, SIZES | {"skip": 7, "filter_length": 8, "blocks": 3}),
+}
+#: What the tensors of each leave open.
+KNOWN: dict[str, dict[str, Any]] = {
+    "demucs.v2.tasnet": {
+        "sources": ["drums", "bass", "other", "vocals"],
+        "sample_rate": 44_100,
+        "mask": "relu",
+        "norm_type": "gLN",
+        "causal": False,
+    },
+    "torchaudio.conv_tasnet": {
+        "sources": ["speaker1", "speaker2"],
+        "sample_rate": 8_000,
+        "mask": "sigmoid",
+        "blocks": 3,
+    },
 }
 
 
@@ -41,7 +59,7 @@ def test_a_file_gives_the_network_it_was_written_from(
     original = network(format)
     path = write(original.state_dict(), tmp_path / "official.th", old=old)
     assert sniff(path) == format
-    weights = convert(format, [path])
+    weights = convert(format, [path], config=KNOWN[format])
     assert weights.architecture == CASES[format][0]
     copy = assemble(weights, path)
     assert copy.config == original.config
@@ -66,7 +84,7 @@ def test_what_the_registry_lists_is_what_a_full_size_file_holds(
     listed = build(architecture, entry.config)
     (source,) = entry.sources
     path = write(listed.state_dict(), tmp_path / "official.pt")
-    assert assemble(convert(source.format, [path]), path).config == listed.config
+    assert assemble(read_listed(entry, source.format, [path]), path).config == listed.config
     assert (listed.sources, listed.sample_rate, listed.channels, listed.segment) == (
         entry.stems,
         entry.sample_rate,
@@ -89,16 +107,85 @@ def test_a_missing_tensor_is_named(format: str, tmp_path: Path) -> None:
     missing = next(name for name in reversed(state) if name.endswith("1.weight"))
     del state[missing]
     with pytest.raises(CheckpointError, match=missing.replace(".", r"\.")):
-        convert(format, [write(state, tmp_path / "partial.th")])
+        convert(format, [write(state, tmp_path / "partial.th")], config=KNOWN[format])
 
 
-def test_stems_without_names_are_refused(tmp_path: Path) -> None:
-    state = build(MUSIC, SIZES | {"sources": ["a", "b"]}).state_dict()
-    with pytest.raises(CheckpointError, match="gives 2 stems, whose names are unknown"):
-        convert("demucs.v2.tasnet", [write(state, tmp_path / "two.th")])
+@pytest.mark.parametrize("format", CASES)
+def test_what_no_tensor_shows_is_asked_for(format: str, tmp_path: Path) -> None:
+    path = write(network(format).state_dict(), tmp_path / "net.th")
+    with pytest.raises(CheckpointError, match="its tensors do not show sources, samp") as caught:
+        convert(format, [path])
+    assert caught.value.exit_code == ExitCode.CHECKPOINT
+    assert caught.value.hint is not None
+    assert f"stemsplit models convert {path} --set sources=SOURCES --set s" in caught.value.hint
+    for name in KNOWN[format]:
+        known = {other: value for other, value in KNOWN[format].items() if other != name}
+        with pytest.raises(CheckpointError, match=f"its tensors do not show {name}$"):
+            convert(format, [path], config=known)
 
 
-def test_blocks_that_are_no_repeats_are_refused(tmp_path: Path) -> None:
-    state = build(SPEECH, SIZES | {"blocks": 7}).state_dict()
-    with pytest.raises(CheckpointError, match="has 14 blocks, not repeats of 8"):
-        convert("torchaudio.conv_tasnet", [write(state, tmp_path / "fourteen.pt")])
+@pytest.mark.parametrize(
+    ("format", "change", "reason"),
+    [
+        ("demucs.v2.tasnet", {"norm_type": "cLN"}, "norm_type is 'cLN', which is not supported"),
+        ("demucs.v2.tasnet", {"causal": True}, "causal is True, which is not supported"),
+        ("demucs.v2.tasnet", {"mask": "softmax"}, "mask must be 'relu' or 'sigmoid', not 'soft"),
+        ("demucs.v2.tasnet", {"sources": ["a", "b"]}, "gives 4 stems, not 2"),
+        ("demucs.v2.tasnet", {"blocks": 2}, "blocks is 3 according to the file, not 2"),
+        ("torchaudio.conv_tasnet", {"sources": ["a"]}, "gives 2 stems, not 1"),
+        ("torchaudio.conv_tasnet", {"blocks": 4}, "has 6 blocks, not repeats of 4"),
+        ("torchaudio.conv_tasnet", {"blocks": 0}, "has 6 blocks, not repeats of 0"),
+        ("torchaudio.conv_tasnet", {"mask": "tanh"}, "mask must be 'relu' or 'sigmoid'"),
+        ("torchaudio.conv_tasnet", {"kernel": 3}, "kernel is 5 according to the file, not 3"),
+    ],
+)
+def test_what_contradicts_the_file_or_is_not_supported(
+    format: str, change: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    path = write(network(format).state_dict(), tmp_path / "net.th")
+    with pytest.raises(CheckpointError, match=reason):
+        convert(format, [path], config=KNOWN[format] | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"tuba": 1}, "conv_tasnet:SpeechConvTasNet has no setting 'tuba'"),
+        ({"blocks": "3"}, "blocks must be a whole number, not '3'"),
+        ({"blocks": True}, "blocks must be a whole number, not True"),
+        ({"sample_rate": 8000.5}, "sample_rate must be a whole number, not 8000.5"),
+        ({"sources": "a"}, "sources must be a list, not 'a'"),
+        ({"causal": 1}, "causal must be true or false, not 1"),
+    ],
+)
+def test_settings_of_the_wrong_type(change: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    format = "torchaudio.conv_tasnet"
+    path = write(network(format).state_dict(), tmp_path / "net.th")
+    with pytest.raises(UsageError, match=reason):
+        convert(format, [path], config=KNOWN[format] | change)
+
+
+@pytest.mark.parametrize("mask", ["sigmoid", "relu"])
+@pytest.mark.parametrize(("blocks", "repeats"), [(6, 4), (8, 3), (4, 6)])
+def test_networks_of_the_same_shapes_are_told_apart(
+    mask: str, blocks: int, repeats: int, tmp_path: Path
+) -> None:
+    """Six repeats of four blocks and three of eight have the same tensors; so have both masks."""
+    theirs = torchaudio_models("conv_tasnet").ConvTasNet(
+        num_sources=2,
+        enc_num_feats=16,
+        msk_num_feats=8,
+        msk_num_hidden_feats=12,
+        msk_num_layers=blocks,
+        msk_num_stacks=repeats,
+        msk_activate=mask,
+    )
+    randomise(theirs)
+    path = write(theirs.state_dict(), tmp_path / "mine.pt")
+    known = {"sources": ["a", "b"], "sample_rate": 16_000, "mask": mask, "blocks": blocks}
+    weights = convert("torchaudio.conv_tasnet", [path], config=known)
+    ours = assemble(weights, path)
+    assert (ours.sources, ours.sample_rate) == (("a", "b"), 16_000)
+    mix = torch.randn(1, 1, 4_000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert signal_to_difference(theirs(mix)[:, :, None], ours(mix)) > 100

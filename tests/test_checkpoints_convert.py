@@ -21,6 +21,7 @@ from torch import Tensor
 
 from stemsplit.checkpoints import loading, sources
 from stemsplit.checkpoints.convert import FORMATS, convert, sniff
+from stemsplit.checkpoints.foreign import read_foreign
 from stemsplit.checkpoints.htdemucs_onnx import collect_parameters, module_path
 from stemsplit.checkpoints.pickles import read_pickle
 from stemsplit.checkpoints.registry import list_models
@@ -462,8 +463,16 @@ def test_another_graph_is_refused(
     path = tmp_path / "other.onnx"
     onnx.save(export(constants), path)
     with pytest.raises(CheckpointError, match=reason) as caught:
-        convert("htdemucs.onnx", [path])
+        convert("htdemucs.onnx", [path], listed=True)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_only_the_published_export_is_read(tmp_path: Path) -> None:
+    """Stems, sample rate and heads of another one are in no constant."""
+    path = tmp_path / "other.onnx"
+    onnx.save(export({"encoder.0.conv.bias": ("/encoder.0/conv/Conv", torch.ones(48))}), path)
+    with pytest.raises(CheckpointError, match="not the published ONNX export of HTDemucs"):
+        convert("htdemucs.onnx", [path])
 
 
 def test_constants_in_other_files_are_not_read(tmp_path: Path) -> None:
@@ -507,7 +516,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def published(mirror: Path) -> Weights:
     assert sniff(mirror) == "htdemucs.onnx"
-    return convert("htdemucs.onnx", [mirror])
+    return read_foreign(mirror, "htdemucs.onnx")
 
 
 @pytest.mark.weights

@@ -230,6 +230,42 @@ def test_what_cannot_be_honoured_is_refused_by_name(
     assert caught.value.path == str(tmp_path / "config.yaml")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "file", "variant"),
+    [
+        ("mdx23c", MDX23C, "config_musdb18_mdx23c_stht.yaml", "mdx23c_stht"),
+        ("mdx23c", MDX23C, "MDX23C-STHT.yaml", "mdx23c_stht"),
+        ("scnet", SCNET, "config_musdb18_scnet_masked.yaml", "scnet_masked"),
+        ("scnet", SCNET, "config_vocals_scnet_unofficial.yaml", "scnet_unofficial"),
+        ("bs_roformer", BS_ROFORMER, "config_vocals_bs_conformer.yaml", "bs_roformer_conformer"),
+        ("mel_band_roformer", MEL_BAND_ROFORMER, "mel_experimental.yaml", "mel_band_roformer_exp"),
+    ],
+)
+def test_a_file_that_is_named_for_a_variant_is_refused(
+    name: str, text: str, file: str, variant: str, tmp_path: Path
+) -> None:
+    """Files of such networks have the same keys, so that nothing in them tells."""
+    path = tmp_path / file
+    path.write_text(text)
+    with pytest.raises(UsageError, match=f"is for {variant}.* by its name, another") as caught:
+        msst_config.read(path, name)
+    assert caught.value.hint == f"if it is for {name}, rename it"
+    path = path.rename(tmp_path / "config_musdb18_mastht.yaml")  # a part of a word means nothing
+    assert msst_config.read(path, name).architecture
+
+
+@pytest.mark.parametrize("rate", ["", "sample_rate: 44100, "])
+def test_the_bands_of_mel_band_roformer_are_those_of_one_rate(rate: str, tmp_path: Path) -> None:
+    """The published class derives them from a rate of its own, 44,100 Hz if no key names it."""
+    text = MEL_BAND_ROFORMER.replace(
+        "channels: 2, sample_rate: 44100", "channels: 2, sample_rate: 48000"
+    )
+    assert text != MEL_BAND_ROFORMER
+    text = text.replace("dim_freqs_in: 1025, sample_rate: 44100, ", f"dim_freqs_in: 1025, {rate}")
+    with pytest.raises(UsageError, match="model: sample_rate is 44100, audio: 48000"):
+        read(text, "mel_band_roformer", tmp_path)
+
+
 def test_an_unknown_architecture(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no architecture 'bandit'") as caught:
         read(SCNET, "bandit", tmp_path)

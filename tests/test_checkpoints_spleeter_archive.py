@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from stemsplit.checkpoints import registry
 from stemsplit.checkpoints.convert import convert, sniff
+from stemsplit.checkpoints.foreign import read_listed
+from stemsplit.checkpoints.settings import Settings
 from stemsplit.checkpoints.spleeter_archive import read
 from stemsplit.checkpoints.tensorflow_bundle import MAGIC, read_floats
 from stemsplit.errors import CheckpointError
@@ -24,6 +26,7 @@ from stemsplit.models import build
 from stemsplit.models.spleeter import SpleeterConfig
 
 Arrays = dict[str, NDArray[np.float32]]
+PUBLISHED = Settings(as_published=True)
 
 
 # --- Writing, after TensorFlow's table_format.txt and tensor_bundle.proto ------------------------
@@ -155,7 +158,7 @@ def test_a_compressed_index_is_refused() -> None:
 
 
 def test_every_variable_finds_its_place(four_stems: Arrays, tmp_path: Path) -> None:
-    state = read(pack(tmp_path / "4stems.tar.gz", *bundle(four_stems))).state
+    state = read(pack(tmp_path / "4stems.tar.gz", *bundle(four_stems)), PUBLISHED).state
     for ours, theirs in {
         "networks.0.down.0.weight": "conv2d/kernel",
         "networks.0.last.weight": "conv2d_6/kernel",
@@ -178,8 +181,8 @@ def test_an_archive_is_the_model_of_the_registry(stems: int, tmp_path: Path) -> 
     arrays = {name: np.zeros(shape, "f4") for name, shape in spleeter_variables(stems)}
     path = pack(tmp_path / "archive", *bundle(arrays))
     assert sniff(path) == "spleeter.tar.gz"
-    network = convert("spleeter.tar.gz", [path])  # the sizes fit as well
     model = registry.resolve(f"spleeter_{stems}stems")
+    network = read_listed(model, "spleeter.tar.gz", [path])  # the sizes fit as well
     assert tuple(network.config["sources"]) == model.stems
     with torch.device("meta"):
         config = build(model.architecture, model.config).config
@@ -189,13 +192,27 @@ def test_an_archive_is_the_model_of_the_registry(stems: int, tmp_path: Path) -> 
 def test_arrays_of_other_sizes_are_refused(four_stems: Arrays, tmp_path: Path) -> None:
     path = pack(tmp_path / "4stems.tar.gz", *bundle(four_stems))
     with pytest.raises(CheckpointError, match="does not fit spleeter:Spleeter"):
+        read_listed(registry.resolve("spleeter_4stems"), "spleeter.tar.gz", [path])
+
+
+def test_what_no_variable_shows_is_asked_for(four_stems: Arrays, tmp_path: Path) -> None:
+    path = pack(tmp_path / "mine.tar.gz", *bundle(four_stems))
+    with pytest.raises(CheckpointError, match="do not show sources, sample_rate, window, hop, bi"):
         convert("spleeter.tar.gz", [path])
+    known = {
+        **{"sources": list("abcd"), "sample_rate": 48_000, "window": 2048, "hop": 512},
+        **{"bins": 512, "block": 256, "activation": "elu", "softmax": True},
+        "mask_extension": "average",
+    }
+    assert read(path, Settings(known)).config == known
+    with pytest.raises(CheckpointError, match="gives 4 stems, not 3"):
+        read(path, Settings(known | {"sources": list("abc")}))
 
 
 def test_what_an_optimiser_has_kept_is_left_out(four_stems: Arrays, tmp_path: Path) -> None:
     more = four_stems | {"conv2d/kernel/Adam": np.ones(3, "f4"), "beta1_power": np.array(1, "f4")}
     path = pack(tmp_path / "4stems.tar.gz", *bundle(more))
-    assert len(read(path).state) == 324
+    assert len(read(path, PUBLISHED).state) == 324
 
 
 @pytest.mark.parametrize(
@@ -213,7 +230,7 @@ def test_other_networks_are_refused(
     arrays |= {} if added is None else {added: np.ones(1, "f4")}
     path = pack(tmp_path / "4stems.tar.gz", *bundle(arrays))
     with pytest.raises(CheckpointError, match=told):
-        read(path)
+        read(path, PUBLISHED)
 
 
 def test_damaged_archives_are_refused(tmp_path: Path) -> None:
@@ -222,8 +239,8 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
     for text in (whole[:100], whole[: len(whole) // 2], whole[:3] + b"?" * 50):
         path.write_bytes(text)
         with pytest.raises(CheckpointError, match="not an archive of Spleeter's, or damaged"):
-            read(path)
+            read(path, PUBLISHED)
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("nothing.txt"), io.BytesIO())
     with pytest.raises(CheckpointError, match="it contains no checkpoint"):
-        read(path)
+        read(path, PUBLISHED)

@@ -17,7 +17,7 @@ from registered import OwnRegistry, pull, table
 from stemsplit.checkpoints import cache, loading, registry, weights
 from stemsplit.checkpoints.entries import Model
 from stemsplit.errors import CheckpointError
-from stemsplit.types import Fetching, Warned
+from stemsplit.types import Fetching, Noted, Warned
 
 Register = Callable[..., Model]
 
@@ -33,8 +33,10 @@ def register(own_registry: OwnRegistry) -> Register:
     return enter
 
 
-def warnings(events: list[Fetching | Warned]) -> list[str]:
-    return [event.message for event in events if isinstance(event, Warned)]
+def warnings(events: list[Fetching | Noted | Warned]) -> list[str]:
+    """Return the warnings, but for the licence, which is shown before every fetch."""
+    messages = [event.message for event in events if isinstance(event, Warned)]
+    return [message for message in messages if "licence of the weights" not in message]
 
 
 def digest_of(body: bytes) -> str:

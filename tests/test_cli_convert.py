@@ -14,6 +14,7 @@ from command import run
 from safetensors.torch import save_file
 
 from stemsplit.checkpoints import weights
+from stemsplit.models.conv_tasnet import SpeechConvTasNet, SpeechConvTasNetConfig
 from stemsplit.models.mdx23c import MDX23C, MDX23CConfig
 from stemsplit.models.scnet import SCNet, SCNetConfig
 
@@ -137,6 +138,99 @@ inference: {num_overlap: 4}
         "sources": ["dry"],
         "scale": [2, 2],
     }
+
+
+def test_weights_on_the_hartley_transform_are_not_mdx23c(tmp_path: Path) -> None:
+    """MSST's mdx23c_stht: the same YAML file, but half the channels, having no imaginary parts."""
+    config = MDX23CConfig(
+        sources=("dry",), segment=1920, n_fft=512, hop_length=128, bins=256, scales=1, channels=4
+    )
+    state = MDX23C(config).state_dict()
+    state["first_conv.weight"] = state["first_conv.weight"][:, ::2]
+    torch.save(state, tmp_path / "d.pth")
+    (tmp_path / "d.yaml").write_text("""
+audio: {chunk_size: 1920, num_channels: 2, n_fft: 512, hop_length: 128, dim_f: 256}
+model: {act: gelu, bottleneck_factor: 4, growth: 128, norm: InstanceNorm, num_scales: 1,
+        num_blocks_per_scale: 2, num_channels: 4, num_subbands: 4, scale: [2, 2]}
+training: {instruments: [dry, wet], target_instrument: dry}
+inference: {num_overlap: 4}
+""")
+    arguments = ("--architecture", "mdx23c", "--config", "d.yaml")
+    result = run("models", "convert", "d.pth", *arguments, cwd=tmp_path)
+    assert result.code == 4
+    assert "first_conv.weight is float32 (4, 8, 1, 1), not float32 (4, 16, 1, 1)" in result.stderr
+    (tmp_path / "d.yaml").rename(tmp_path / "mdx23c_stht.yaml")
+    arguments = ("--architecture", "mdx23c", "--config", "mdx23c_stht.yaml")
+    result = run("models", "convert", "d.pth", *arguments, cwd=tmp_path)
+    assert result.code == 2
+    assert "mdx23c_stht.yaml: is for mdx23c_stht by its name, another network" in result.stderr
+
+
+# --- Tensors alone -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> SpeechConvTasNet:
+    """A network that ``tmp_path`` holds the tensors of, as torchaudio writes them."""
+    torch.manual_seed(0)
+    config = SpeechConvTasNetConfig(
+        filters=16, bottleneck=8, hidden=12, skip=8, blocks=6, repeats=4, sample_rate=16_000
+    )
+    network = SpeechConvTasNet(config).eval()
+    torch.save(network.state_dict(), tmp_path / "net.pt")
+    return network
+
+
+def test_what_no_tensor_shows_is_asked_for(tmp_path: Path, speech: SpeechConvTasNet) -> None:
+    expected = [
+        "stemsplit: error: net.pt: its tensors do not show sources, sample_rate, mask, blocks",
+        "hint: say how it was trained: stemsplit models convert net.pt --set sources=SOURCES "
+        "--set sample_rate=SAMPLE_RATE --set mask=MASK --set blocks=BLOCKS",
+    ]
+    for command in (("models", "convert", "net.pt"), ("-n", "net.pt", "song.wav")):
+        result = run(*command, cwd=tmp_path)
+        assert (result.code, result.stderr.splitlines()) == (4, expected)
+    settings = ("sources=speaker1, speaker2", "sample_rate=16000", "mask=sigmoid", "blocks=6")
+    options = [word for setting in settings for word in ("--set", setting)]
+    result = run("models", "convert", "net.pt", *options, "--set", "segment=32000", cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    stored = weights.load(tmp_path / "net.safetensors")
+    assert stored.config == speech.config | {"segment": 32_000}
+    mix = torch.randn(1, 1, 4_000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(stored(mix), speech(mix))
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "reason"),
+    [
+        (["mask"], 2, "--set takes NAME=VALUE, not 'mask'"),
+        (["=relu"], 2, "--set takes NAME=VALUE, not '=relu'"),
+        (["mask="], 2, "--set takes NAME=VALUE, not 'mask='"),
+        (["mask=relu", "mask=sigmoid"], 2, "--set mask is given twice"),
+        (["mask=relu"], 4, "its tensors do not show sources, sample_rate, blocks"),
+        (["blocks=six", "sources=a,b", "sample_rate=8000", "mask=relu"], 2, "blocks must be a who"),
+        (["blocks=6", "sources=a,b", "sample_rate=8000", "mask=relu", "tuba=1"], 2, "no setting"),
+        (["blocks=5", "sources=a,b", "sample_rate=8000", "mask=relu"], 4, "24 blocks, not repeats"),
+    ],
+)
+def test_settings_that_are_wrong(
+    tmp_path: Path, speech: SpeechConvTasNet, settings: list[str], code: int, reason: str
+) -> None:
+    options = [word for setting in settings for word in ("--set", setting)]
+    result = run("models", "convert", "net.pt", *options, cwd=tmp_path)
+    assert result.code == code, result.stderr
+    assert reason in result.stderr
+    assert not (tmp_path / "net.safetensors").exists()
+
+
+def test_a_yaml_file_has_all_settings(folder: Path) -> None:
+    result = run("models", "convert", "net.ckpt", *SCNET, "--set", "n_fft=512", cwd=folder)
+    assert result.code == 2
+    assert "--set and --config do not go together" in result.stderr
+
+
+# -------------------------------------------------------------------------------------------------
 
 
 def test_what_exists_is_not_replaced(folder: Path) -> None:

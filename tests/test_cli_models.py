@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from command import run
 from registered import OwnRegistry, table
 
 SCORES = """
+licence_source = "https://example.org/licence"
+commercial = "no"
 licence_note = "mine: not for sale"
 overlap = 0.6
 window = "fade"
@@ -50,6 +53,8 @@ def test_show_tells_how_it_runs_its_terms_and_who_measured_what(mine: None) -> N
         "group": ["Hybrid"],
         "architecture": ["htdemucs:HTDemucs"],
         "licence": ["MIT"],
+        "stated in": ["https://example.org/licence"],
+        "commercial use": ["no"],
         "note": ["mine: not for sale"],
         "training data": ["none"],
         "score": ["drums 6.5 dB, bass 5 dB (cSDR, MUSDB18 test; a paper)"],
@@ -77,12 +82,27 @@ def test_show_knows_what_the_registry_leaves_to_the_architecture(
     assert record["window"] == window
 
 
+def test_a_mean_that_is_all_there_is_is_shown(own_registry: OwnRegistry) -> None:
+    own_registry.write(table("mine", [ADDRESS], SCORES.partition("values")[0] + "mean = 5.5\n"))
+    assert show("mine")["score"] == ["mean 5.5 dB (cSDR, MUSDB18 test; a paper)"]
+    line = next(line for line in run("models", "list", cwd=Path()).lines if "  mine " in line)
+    assert "5.50 cSDR  " in line
+
+
+def test_json_has_the_terms(mine: None) -> None:
+    record = json.loads(run("models", "show", "mine", "--json", cwd=Path()).stdout)
+    assert record["licence_source"] == "https://example.org/licence"
+    assert (record["licence"], record["commercial"]) == ("MIT", "no")
+    assert record["scores"][0]["mean"] is None
+
+
 def test_list_has_groups_and_what_a_choice_needs(mine: None) -> None:
     lines = run("models", "list", cwd=Path()).lines
-    assert lines[0].split() == ["NAME", "STEMS", "SDR", "MB", "HERE", "LICENCE"]
+    assert lines[0].split() == ["NAME", "STEMS", "SDR", "MB", "HERE", "COMMERCIAL", "LICENCE"]
     headings = [line for line in lines[1:] if line and not line.startswith(" ")]
     assert headings[:2] == ["Spectrogram masks", "Waveforms"]
     [line] = [line for line in lines if line.startswith("  mine ")]
     assert lines.index("Hybrid") < lines.index(line) < lines.index("No weights")
-    cells = ["drums,bass,other,vocals", "5.75 cSDR of 2 stems", "12", "no, unverified", "MIT"]
+    terms = ["no, unverified", "no", "MIT"]
+    cells = ["drums,bass,other,vocals", "5.75 cSDR of 2 stems", "12", *terms]
     assert [cell.strip() for cell in line.split("  ") if cell.strip()] == ["mine", *cells]

@@ -57,7 +57,7 @@ def test_hpss_has_the_masks_of_librosa(mix: Tensor) -> None:
     magnitudes = stft(mix[None], model.n_fft, model.hop, window=window).abs()
     expected = hpss(magnitudes[0].numpy(), kernel_size=17, power=2.0, mask=True)
     for mask, own in zip(expected, model.masks(magnitudes)[0], strict=True):
-        assert signal_to_difference(torch.from_numpy(mask), own) > 110
+        assert signal_to_difference(torch.from_numpy(mask), own) > 140
 
 
 @pytest.mark.parametrize("iterations", [1, 10, 100])
@@ -83,8 +83,8 @@ def test_nmf_has_the_updates_of_scikit_learn(mix: Tensor, iterations: int) -> No
         max_iter=iterations,
         tol=0,
     )
-    assert signal_to_difference(torch.from_numpy(right.T), spectra) > 80
-    assert signal_to_difference(torch.from_numpy(left.T * loudness), courses) > 80
+    assert signal_to_difference(torch.from_numpy(right.T), spectra) > 110
+    assert signal_to_difference(torch.from_numpy(left.T * loudness), courses) > 110
 
 
 def test_ica_finds_the_sources_of_scikit_learn(mix: Tensor) -> None:
@@ -96,4 +96,4 @@ def test_ica_finds_the_sources_of_scikit_learn(mix: Tensor) -> None:
     images -= images.mean(-1, keepdim=True)
     for column, component in zip(ica.mixing_.T, components.T, strict=True):
         expected = torch.from_numpy(np.outer(column, component))
-        assert max(signal_to_difference(expected, image) for image in images) > 50
+        assert max(signal_to_difference(expected, image) for image in images) > 100

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from oracles import randomise, signal_to_difference
+from oracles import randomise, signal_to_difference, torchaudio_models
 from torch import Tensor, nn
 
 from stemsplit.models import build
@@ -199,21 +197,8 @@ def test_any_length(frames: int) -> None:
 # --- Speech --------------------------------------------------------------------------------------
 
 
-def torchaudio_module() -> Any:
-    """Return torchaudio's module by its path: the package loads beside its own torch only."""
-    package = importlib.util.find_spec("torchaudio")
-    if package is None or package.origin is None:
-        pytest.skip("torchaudio is not installed")
-    path = Path(package.origin).parent / "models" / "conv_tasnet.py"
-    spec = importlib.util.spec_from_file_location("torchaudio_conv_tasnet", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def reference(config: SpeechConvTasNetConfig) -> Any:
-    return torchaudio_module().ConvTasNet(
+    return torchaudio_models("conv_tasnet").ConvTasNet(
         num_sources=len(config.sources),
         enc_kernel_size=config.filter_length,
         enc_num_feats=config.filters,

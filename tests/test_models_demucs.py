@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -95,6 +95,28 @@ def test_rescaling_brings_fresh_weights_closer_to_the_reference() -> None:
     assert deviations[0.1] == pytest.approx((0.1 * deviations[0.0]) ** 0.5, rel=1e-4)
 
 
+@pytest.mark.parametrize("skip", ["concatenate", "add"])
+def test_rescaled_outputs_leave_the_function_as_it_was(skip: Literal["concatenate", "add"]) -> None:
+    def fresh(**fields: Any) -> Demucs:
+        torch.manual_seed(0)
+        return Demucs(DemucsConfig(channels=8, depth=2, skip=skip, **fields)).eval()
+
+    mix = 0.1 * torch.randn(1, 2, 4_000, generator=torch.Generator().manual_seed(1))
+    preprint, released = fresh(rescale_outputs=True), fresh()
+    with torch.inference_mode():
+        expected = fresh(rescale=0.0)(mix)
+        torch.testing.assert_close(preprint(mix), expected, rtol=1e-4, atol=1e-6)
+        assert (released(mix) - expected).abs().max() > 0.1 * expected.abs().max()
+    name = "encoder.1.0.weight"
+    assert torch.equal(preprint.get_parameter(name), released.get_parameter(name))
+    # The factors go with the weights into another network.
+    torch.manual_seed(1)
+    copy = Demucs(DemucsConfig(channels=8, depth=2, skip=skip, rescale_outputs=True)).eval()
+    copy.load_state_dict(preprint.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(copy(mix), preprint(mix))
+
+
 @pytest.mark.parametrize(
     ("config", "fields", "reason"),
     [
@@ -103,6 +125,7 @@ def test_rescaling_brings_fresh_weights_closer_to_the_reference() -> None:
         (DemucsConfig, {"lstm_layers": -1}, "lstm_layers must be at least 0, not -1"),
         (DemucsConfig, {"skip": "multiply"}, "skip must be 'concatenate' or 'add'"),
         (DemucsConfig, {"rescale": -0.1}, "rescale must be at least 0"),
+        (DemucsConfig, {"rescale": 0, "rescale_outputs": True}, "no effect where rescale is 0"),
         (DemucsV3Config, {"segment": 0}, "segment must be at least 1, not 0"),
         (DemucsV3Config, {"dconv_mode": 4}, "dconv_mode must be 0, 1, 2 or 3, not 4"),
         (DemucsV3Config, {"norm_groups": 3}, "512 channels do not divide into 3 groups"),

@@ -151,3 +151,15 @@ def test_rescaling_takes_deviations_halfway_to_the_reference() -> None:
     assert convolution.weight.std().item() == pytest.approx(float((0.1 * weight.std()).sqrt()))
     torch.testing.assert_close(convolution.bias, bias * factor)
     assert torch.equal(linear.weight, untouched)
+    assert set(network.state_dict()) == {"0.weight", "0.bias", "1.weight", "1.bias"}
+
+
+def test_with_the_outputs_scaled_back_a_rescaled_convolution_is_what_it_was() -> None:
+    network = nn.Sequential(nn.Conv1d(4, 6, 3), nn.ConvTranspose1d(6, 2, 8, 4, bias=False))
+    x = torch.randn(2, 4, 30)
+    before, weight = network(x), network[0].weight.detach().clone()
+    rescale_convolutions(network, 0.1, outputs=True)
+    alpha = weight.std() / 0.1
+    torch.testing.assert_close(network[0].weight, weight / alpha.sqrt())
+    torch.testing.assert_close(network.state_dict()["0.output_scale"], alpha.sqrt())
+    torch.testing.assert_close(network(x), before)

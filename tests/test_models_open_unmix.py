@@ -111,6 +111,20 @@ def test_segments_start_where_excerpts_of_the_filter_do() -> None:
             assert Engine(network, device="cpu", overlap=overlap).hop % network.alignment == 0
 
 
+def test_segments_are_close_to_the_whole() -> None:
+    # As many segments as a song of 4 minutes has; a sixteenth of the window. 76 dB were measured,
+    # and 152 dB where no other segment has faded in.
+    mix = noise(2, 660_000)
+    fields = {"n_fft": 256, "hop": 64, "hidden": 32, "segment": 8 * 300 * 64}
+    model = tiny(sources=["vocals", "drums"], **fields)
+    whole = run(model, mix[None])[0]
+    with torch.inference_mode():
+        joined = torch.cat(list(Engine(model, device="cpu").separate([mix])), -1)
+    assert signal_to_difference(whole, joined) > 70
+    alone = model.segment // 2
+    assert signal_to_difference(whole[..., :alone], joined[..., :alone]) > 130
+
+
 @pytest.mark.parametrize(
     "fields",
     [

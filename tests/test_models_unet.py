@@ -89,6 +89,31 @@ def test_a_segment_is_one_block_of_the_paper() -> None:
     assert [layer.dropout.p for layer in model.networks[0].up] == [0.5, 0.5, 0.5, 0, 0, 0]
 
 
+def test_dropout_stands_in_the_decoder_or_in_the_encoder() -> None:
+    for part, idle in (("decoder", "encoder"), ("encoder", "decoder")):
+        model = tiny(dropout_in=part, sources=("vocals",), widths=[64, 64, 64, 64], dropout=0.25)
+        layers = {"encoder": model.networks[0].down, "decoder": model.networks[0].up}
+        assert [layer.dropout.p for layer in layers[part]] == [0.25, 0.25, 0.25, 0]
+        assert [layer.dropout.p for layer in layers[idle]] == [0, 0, 0, 0]
+        # What is not zero is made louder in turn; only while training.
+        layer, x = layers[part][0], torch.full((1, 1 if part == "encoder" else 64, 8, 8), 0.5)
+        whole = layer(x)
+        layer.dropout.train()
+        dropped = layer(x)
+        heard = whole.abs() > 0
+        assert (dropped[heard] == 0).float().mean().item() == pytest.approx(0.25, abs=0.06)
+        kept = dropped != 0
+        torch.testing.assert_close(dropped[kept], whole[kept] / 0.75)
+
+
+def test_the_place_of_dropout_changes_nothing_after_training() -> None:
+    mix = noise(1, 1, SEGMENT)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            tiny(dropout_in="encoder")(mix), tiny(dropout_in="decoder")(mix), rtol=0, atol=0
+        )
+
+
 def test_fresh_weights_and_dropout_of_the_control_network() -> None:
     torch.manual_seed(0)
     model = UNet(UNetConfig(sources=FOUR, arrangement="conditioned"))
@@ -170,7 +195,7 @@ def test_going_down_and_up_shifts_nothing() -> None:
 
 
 def test_film_scales_and_shifts_between_norm_and_activation() -> None:
-    layer, x = DownLayer(2, 3).eval(), noise(1, 2, 8, 8)
+    layer, x = DownLayer(2, 3, dropout=0.0).eval(), noise(1, 2, 8, 8)
     randomise(layer)
     scale, shift = torch.tensor([[0.5, -1.0, 2.0]]), torch.tensor([[0.1, -0.2, 0.0]])
     plain = layer(x)

@@ -166,5 +166,5 @@ def test_the_python_example_of_many_files_runs(
 
 def test_the_license_of_the_weights_is_told() -> None:
     model = next(m for m in stemsplit.list_models() if m.name == "htdemucs")
-    assert "personal and research" in model.licence
-    assert "personal and research" in README.replace("\n", " ")
+    assert "scientific purposes" in model.licence
+    assert "only for scientific purposes" in README.replace("\n", " ")

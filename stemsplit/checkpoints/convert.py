@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 FORMATS: dict[str, tuple[str, int]] = {
     "safetensors": ("stemsplit.checkpoints.weights:read", 1),
     "demucs.th": ("stemsplit.checkpoints.demucs_pickle:read", 1),
-    "demucs.v2": ("stemsplit.checkpoints.demucs_pickle:read_v2", 1),
-    "torchaudio.hdemucs": ("stemsplit.checkpoints.demucs_pickle:read_torchaudio", 1),
+    "demucs.v2": ("stemsplit.checkpoints.demucs_tensors:read_v2", 1),
+    "torchaudio.hdemucs": ("stemsplit.checkpoints.demucs_tensors:read_torchaudio", 1),
     "demucs.v2.tasnet": ("stemsplit.checkpoints.conv_tasnet_pickle:read_music", 1),
     "torchaudio.conv_tasnet": ("stemsplit.checkpoints.conv_tasnet_pickle:read_speech", 1),
     "htdemucs.onnx": ("stemsplit.checkpoints.htdemucs_onnx:read", 1),
@@ -40,6 +40,13 @@ FORMATS: dict[str, tuple[str, int]] = {
 }
 #: Formats of bare tensors: their readers need to know the network.
 BARE = frozenset({"msst", "open_unmix", "open_unmix.speech"})
+#: Formats that may leave settings open: their readers take the `Settings` that are known.
+OPEN = frozenset(
+    {
+        *("demucs.th", "demucs.v2", "torchaudio.hdemucs", "demucs.v2.tasnet"),
+        *("torchaudio.conv_tasnet", "htdemucs.onnx", "spleeter.tar.gz"),
+    }
+)
 #: What the pickles of each format contain: names of classes or tensors.
 PICKLES: dict[str, tuple[bytes, ...]] = {
     "demucs.th": (b"demucs.",),
@@ -60,16 +67,21 @@ def convert(
     *,
     architecture: str = "",
     config: Mapping[str, Any] | None = None,
+    listed: bool = False,
 ) -> Weights:
     """Return the weights in ``files``, which are of ``format``, one of :data:`FORMATS`.
 
     They fit their network, whose whole configuration they carry; ``origin`` ends in the SHA-256 of
     each file. Formats in :data:`BARE` need the ``architecture`` (``module:Class``) and its
-    ``config``; all others say these themselves, and what is given here counts for nothing.
+    ``config``. All others name the network themselves; for these, ``config`` has the settings that
+    a file leaves open. With ``listed``, that is what the registry says of these files, and all else
+    is as published.
 
-    Raises ``UsageError`` for an unknown format, a wrong number of files, or a missing architecture,
-    and ``CheckpointError`` for files that cannot be read, or are not what they should be.
+    Raises ``UsageError`` for an unknown format, a wrong number of files, a missing architecture, or
+    a setting that the network does not have, and ``CheckpointError`` for files that cannot be read,
+    are not what they should be, or leave a setting open that is not given.
     """
+    from stemsplit.checkpoints.settings import Settings
     from stemsplit.checkpoints.weights import assemble
 
     if format not in FORMATS:
@@ -77,7 +89,8 @@ def convert(
     reader, count = FORMATS[format]
     if len(files) != count:
         raise UsageError(f"format {format} takes {count} file(s), not {len(files)}")
-    network: dict[str, Any] = {}
+    settings = Settings(config or {}, as_published=listed)
+    network: dict[str, Any] = {"settings": settings} if format in OPEN else {}
     if format in BARE:
         if not architecture:
             reason = f"a file of format {format} does not say for which network it is"
@@ -93,6 +106,9 @@ def convert(
     except OSError as exc:
         path = exc.filename or files[0]
         raise CheckpointError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
+    if format not in BARE and not listed:
+        merged = settings.merge(weights.architecture, weights.config, files[0])
+        weights = dataclasses.replace(weights, config=merged)
     config = assemble(weights, files[0]).config
     # Through JSON, so that it is the same before it is stored and after.
     return dataclasses.replace(weights, config=json.loads(json.dumps(config)), origin=origin)

@@ -13,8 +13,6 @@ from typing import Any
 
 from stemsplit.models import demucs, demucs_layers, hdemucs, htdemucs
 
-STEMS = ("drums", "bass", "other", "vocals")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constructor:
@@ -195,6 +193,7 @@ DEMUCS = Constructor(
     version="v1 or v2",
     fields={
         "samplerate": ("sample_rate", 44_100),
+        "segment_length": ("segment", 1_764_000),  # in samples; v1 has none
         **_same(
             sources=4,
             audio_channels=2,
@@ -214,5 +213,5 @@ DEMUCS = Constructor(
         "context": 1 + 2 * demucs.CONTEXT,
         "normalize": False,
     },
-    without_effect=frozenset({"rescale", "segment_length"}),
+    without_effect=frozenset({"rescale"}),
 )

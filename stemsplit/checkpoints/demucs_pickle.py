@@ -2,15 +2,14 @@
 
 From v2 on, such a file is a dict of ``klass`` (the class object), ``args`` and ``kwargs`` (of its
 constructor), ``state`` (tensors, in half precision from v3 on) and, unread here, ``training_args``
-and ``metrics``. In v1 it is a tuple of the first four. v2 published its weights, and torchaudio
-publishes those of its Hybrid Demucs, as a dict of tensors alone, whose shapes imply the rest.
+and ``metrics``. In v1 it is a tuple of the first four. The weights of v2, and those of torchaudio's
+Hybrid Demucs, were published as tensors alone: see ``demucs_tensors.py``.
 """
 
 from __future__ import annotations
 
 import io
 import pickletools
-import re
 import shutil
 from collections.abc import Mapping
 from fractions import Fraction
@@ -26,13 +25,14 @@ from stemsplit.checkpoints.demucs_arguments import (
     DEMUCS_V3,
     HDEMUCS,
     HTDEMUCS,
-    STEMS,
     Constructor,
 )
-from stemsplit.checkpoints.pickles import OLD_PICKLE, read_pickle, read_state
+from stemsplit.checkpoints.demucs_tensors import without_scale
+from stemsplit.checkpoints.pickles import OLD_PICKLE, read_pickle
+from stemsplit.checkpoints.settings import Settings, check_stems
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
-from stemsplit.models.demucs_layers import EPSILON
+from stemsplit.models.demucs import DemucsConfig
 
 
 class PublishedHTDemucs:
@@ -81,16 +81,18 @@ CONSTRUCTORS: dict[object, Constructor] = {
 }
 #: The class is within so many operations of a pickle.
 OPENING = 50
-#: Seconds that v1, v2 and the published v3 run on at a time. Of v3 the files hold another figure,
-#: but every list of its models replaces it by this one. Torchaudio's tutorial takes 10 s.
-SECONDS = {"v1": 10, "v2": 40, "v3": 44, "torchaudio": 10}
+#: What v1 was run on at a time, which its files do not hold.
+V1_SECONDS = 10
+#: What the files of v1 leave open: they hold the number of stems only, and no sample rate.
+OPEN_V1 = ("sources", "sample_rate")
 
 
-def read(path: Path) -> Weights:
-    """Return the weights in an official file.
+def read(path: Path, settings: Settings) -> Weights:
+    """Return the weights in an official file; ``settings`` are `OPEN_V1`, if it is one of v1.
 
     Raises ``CheckpointError`` for a pickle that names more than :data:`ALLOWED`, for weights that
-    are quantised, and for an argument that our network cannot honour, by its name.
+    are quantised, for an argument that our network cannot honour, by its name, and for a setting
+    that is not known.
     """
     with path.open("rb") as file:
         old = file.read(len(OLD_PICKLE)) == OLD_PICKLE
@@ -120,10 +122,12 @@ def read(path: Path) -> Weights:
     except (ArithmeticError, LookupError, TypeError, ValueError) as exc:
         reason = f"made for a network that is not supported: {exc}"
         raise CheckpointError(reason, path=path) from exc
+    if version == "v1":
+        config |= _configure_v1(config.pop("sources"), path, settings)
     return Weights(
         architecture=constructor.architecture,
         config=config,
-        state=_without_scale(state, path) if version == "v2" else state,
+        state=without_scale(state, path) if version == "v2" else state,
         origin=f"Demucs {version} checkpoint",
     )
 
@@ -185,117 +189,25 @@ def _configure(
     Raises ``ValueError`` for an argument, or a value of one, that our network cannot honour.
     """
     config = constructor.translate(arguments)
-    if constructor is DEMUCS and config["sources"] == len(STEMS):  # v1 knows their number only
-        config["sources"] = STEMS
-    config["sources"] = [str(source) for source in config["sources"]]
-    seconds = config["segment"] if constructor is HTDEMUCS else SECONDS[version]
-    config["segment"] = int(seconds * config["sample_rate"])
+    if version != "v1":
+        config["sources"] = [str(source) for source in config["sources"]]
+    if constructor is DEMUCS:
+        config["skip"] = "add"
+        if config["resample"] is None:
+            config["resample"] = version == "v2"
+        return config
+    config["segment"] = int(config["segment"] * config["sample_rate"])
     if constructor is HDEMUCS:
         # Below 0 is without a filter too; and nothing is filtered behind complex numbers.
         config["wiener_iters"] = 0 if config["cac"] else max(0, config["wiener_iters"])
         config["channels_time"] = config["channels_time"] or 0
         config["multi_freqs"] = list(config["multi_freqs"] or ())
-    if constructor is DEMUCS:
-        config["skip"] = "add"
-        if config["resample"] is None:
-            config["resample"] = version == "v2"
     return config
 
 
-def _without_scale(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Return the weights of v2 for a network that takes its input as it is.
-
-    v2 divides its input by 1 + 1e-5, where it would otherwise standardise it; so its first
-    convolution does.
-    """
-    name = "encoder.0.0.weight"
-    if name not in state:
-        raise CheckpointError(f"not a Demucs of v2: {name} is missing", path=path)
-    return {**state, name: state[name] / (1 + EPSILON)}
-
-
-# --- Tensors alone -------------------------------------------------------------------------------
-
-
-def read_v2(path: Path) -> Weights:
-    """Return the weights in a file that v2 published (``demucs-e07c671f.th``).
-
-    Raises ``CheckpointError`` where it is something else.
-    """
-    state = read_state(path, "not a dict of weights")
-    try:
-        channels, audio_channels, _ = state["encoder.0.0.weight"].shape
-        depth = _count(state, "encoder")
-        outputs = state[f"decoder.{depth - 1}.2.weight"].shape[1]
-    except (LookupError, ValueError) as exc:
-        raise CheckpointError("not the weights of a Demucs of v2", path=path) from exc
-    return Weights(
-        architecture=DEMUCS.architecture,
-        config={
-            "sources": _stems(outputs // audio_channels, path),
-            "audio_channels": audio_channels,
-            "channels": channels,
-            "depth": depth,
-            "skip": "add",
-            "resample": True,
-            "segment": SECONDS["v2"] * 44_100,
-        },
-        state=_without_scale(state, path),
-        origin="Demucs v2 weights",
-    )
-
-
-#: What torchaudio calls the branches, and the one tensor it keeps although nothing reads it.
-BRANCHES = {
-    "freq_encoder": "encoder",
-    "freq_decoder": "decoder",
-    "time_encoder": "tencoder",
-    "time_decoder": "tdecoder",
-}
-_UNREAD = re.compile(r"time_encoder\.(\d+)\.norm1\.(weight|bias)")
-
-
-def read_torchaudio(path: Path) -> Weights:
-    """Return the weights in a file of torchaudio's Hybrid Demucs (``hdemucs_high_trained.pt``).
-
-    Raises ``CheckpointError`` where it is something else.
-    """
-    published = read_state(path, "not a dict of weights")
-    try:
-        channels, parts, *_ = published["freq_encoder.0.conv.weight"].shape
-        depth, depth_time = _count(published, "freq_encoder"), _count(published, "time_encoder")
-        outputs = published[f"freq_decoder.{depth - 1}.conv_tr.weight"].shape[1]
-        rows = len(published["freq_emb.embedding.weight"])
-    except (LookupError, ValueError) as exc:
-        raise CheckpointError("not the weights of torchaudio's HDemucs", path=path) from exc
-    state = {}
-    for name, tensor in published.items():
-        unread = _UNREAD.fullmatch(name)
-        if not (unread and int(unread[1]) == depth_time - 1):
-            branch, _, rest = name.partition(".")
-            state[f"{BRANCHES.get(branch, branch)}.{rest}"] = tensor
-    return Weights(
-        architecture=HDEMUCS.architecture,
-        config={
-            "sources": _stems(outputs // parts, path),
-            "audio_channels": parts // 2,
-            "channels": channels,
-            "depth": depth,
-            "nfft": 8 * rows,  # half of the bins are left out, and three of four rows are merged
-            "segment": SECONDS["torchaudio"] * 44_100,
-        },
-        state=state,
-        origin="torchaudio HDemucs weights",
-    )
-
-
-def _count(state: Mapping[str, Tensor], branch: str) -> int:
-    """Return how many layers the ``branch`` of a network has."""
-    return 1 + max(int(name.split(".")[1]) for name in state if name.startswith(f"{branch}."))
-
-
-def _stems(count: int, path: Path) -> list[str]:
-    """Return the names of ``count`` stems, which these files do not hold."""
-    if count != len(STEMS):
-        raise CheckpointError(f"gives {count} stems, whose names are unknown", path=path)
-    return list(STEMS)
+def _configure_v1(count: int, path: Path, settings: Settings) -> dict[str, Any]:
+    """Return what a file of v1 with ``count`` stems does not hold."""
+    known = settings.require(path, DEMUCS.architecture, OPEN_V1)
+    check_stems(known.get("sources"), count, path)
+    sample_rate = known.setdefault("sample_rate", DemucsConfig().sample_rate)
+    return known | {"segment": V1_SECONDS * sample_rate}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from stemsplit.types import Window
 
@@ -25,6 +25,9 @@ FORMATS = (
     "open_unmix",
     "open_unmix.speech",
 )
+
+#: Whether weights may be used commercially, by what their author says of them.
+Commercial: TypeAlias = Literal["yes", "no", "unclear"]
 
 #: A file of a package of a registry; exactly one version, so that the same bytes come every time.
 PACKAGE_ADDRESS = re.compile(
@@ -64,12 +67,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Published scores: ``values`` in dB by stem, and their ``source``."""
+    """Published scores and their ``source``: ``values`` in dB by stem, or only their ``mean``."""
 
     metric: str
     dataset: str
     source: str
-    values: Mapping[str, float]
+    values: Mapping[str, float] = field(default_factory=dict)
+    mean: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +92,11 @@ class Model:
     sample_rate: int  # Hz
     channels: int
     segment: int  # frames
-    licence: str
+    licence: str  # of the weights
     training_data: str
-    licence_note: str | None = None  # shown before the first download
+    licence_source: str | None = None  # where that is stated, or where it is not
+    commercial: Commercial = "unclear"
+    licence_note: str | None = None  # shown with the licence before the first download
     paper: str | None = None
     scores: tuple[Scores, ...] = ()
     overlap: float | None = None
@@ -102,3 +108,12 @@ class Model:
     sources: tuple[Source, ...] = ()
     members: tuple[str, ...] = ()
     weights: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def terms(self) -> str:
+        """The licence of the weights in a line, for people."""
+        source = f" ({self.licence_source})" if self.licence_source else ""
+        return (
+            f"{self.name}: licence of the weights: {self.licence}{source}; "
+            f"commercial use: {self.commercial}"
+        )

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stemsplit.checkpoints.settings import Settings
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.demucs_layers import FREQUENCY_EMBEDDING_SCALE
@@ -46,12 +47,13 @@ READERS: tuple[tuple[str, str, int, Callable[[Tensor], Tensor]], ...] = (
 )
 
 
-def read(path: Path) -> Weights:
+def read(path: Path, settings: Settings) -> Weights:
     """Return the weights of the published HTDemucs in an ONNX file.
 
-    Every constant of the graph is accounted for. Raises ``CheckpointError`` for a file that is not
-    ONNX, and for a graph with a constant that HTDemucs lacks, or that differs from the published
-    ones in not being exact in half precision.
+    Every constant of the graph is accounted for, but not what the graph computes with them, so that
+    only the files that the registry lists are read. Raises ``CheckpointError`` for any other file,
+    for one that is not ONNX, and for a graph with a constant that HTDemucs lacks, or that differs
+    from the published ones in not being exact in half precision.
     """
     graph = _load_graph(path)
     try:
@@ -61,6 +63,12 @@ def read(path: Path) -> Weights:
                 raise ValueError(f"{name} is not exact in half precision")
     except (IndexError, RuntimeError, ValueError) as exc:
         raise CheckpointError(f"not the expected export of HTDemucs: {exc}", path=path) from exc
+    if not settings.as_published:
+        raise CheckpointError(
+            "not the published ONNX export of HTDemucs, the only one whose settings are known",
+            path=path,
+            hint="stemsplit models convert reads the checkpoint that it was exported from",
+        )
     return Weights(
         architecture="htdemucs:HTDemucs",
         config={},  # the published one; the shapes are checked against it

@@ -11,7 +11,7 @@ from stemsplit.checkpoints import cache, registry
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.folders import known_digest_of
 from stemsplit.errors import CheckpointError, UsageError
-from stemsplit.types import Fetching, Warned, Window
+from stemsplit.types import Fetching, Noted, Warned, Window
 
 if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel
@@ -71,7 +71,7 @@ def prepare(
     stems: Sequence[str] | None = None,
     offline: bool = False,
     allow_unverified: bool = False,
-) -> Iterator[Fetching | Warned]:
+) -> Iterator[Fetching | Noted | Warned]:
     """Fetch what is missing to `load` the `members` of ``name`` for ``stems``.
 
     Yields progress. Weights whose SHA-256 is not known are fetched only if ``allow_unverified``.

@@ -8,6 +8,7 @@ what has no effect on them is listed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,14 @@ AUDIO_WITHOUT_EFFECT = ("dim_f", "dim_t", "hop_length", "n_fft", "min_mean_abs")
 INFERENCE_WITHOUT_EFFECT = ("batch_size", "dim_t", "extension")
 #: Where MSST has constants in place of keys.
 SAMPLE_RATE, CHANNELS = 44_100, 2
+#: What the names of files say of networks that MSST keeps apart, although their files have the same
+#: keys as one of ours. The key is the name of ours.
+VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "mdx23c": ("stht",),  # on a Hartley transform
+    "scnet": ("masked", "tran", "unofficial"),
+    "bs_roformer": ("conformer", "experimental", "hyperace"),
+    "mel_band_roformer": ("conformer", "experimental"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +48,31 @@ def read(path: Path, name: str) -> NetworkConfig:
     """Return what the file at ``path`` says of a network that MSST calls ``name``.
 
     Raises ``UsageError`` for an unknown name, a file that cannot be read or is not such YAML, a key
-    that is missing, unknown or has an impossible value, and settings that our network lacks.
+    that is missing, unknown or has an impossible value, settings that our network lacks, and a file
+    whose own name says that it is for a variant of the network.
     """
     if name not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise UsageError(f"no architecture {name!r} to convert", hint=f"known are: {known}")
     document = Section(path, "", _load(path))
+    _refuse_variant(path, name)
     document.skip(*TRAINING_ONLY)
     return NETWORKS[name](document)
+
+
+def _refuse_variant(path: Path, name: str) -> None:
+    """Raise ``UsageError`` where the name of the file says that it is not for the network ``name``.
+
+    The keys of the file cannot tell: MSST itself is given the name of the network beside them.
+    """
+    words = re.split(r"[^a-z0-9]+", path.stem.lower())
+    for variant in VARIANTS.get(name, ()):
+        if variant in words:
+            raise UsageError(
+                f"is for {name}_{variant} by its name, another network, which is not supported",
+                path=path,
+                hint=f"if it is for {name}, rename it",
+            )
 
 
 class Section(Table):
@@ -170,10 +196,14 @@ def _read_bs_roformer(document: Section) -> NetworkConfig:
 def _read_mel_band_roformer(document: Section) -> NetworkConfig:
     model = document.section("model")
     bands = model.take_count("num_bands", 60)
+    # The published class derives the bands from a rate of its own.
+    sample_rate = model.take_count("sample_rate", SAMPLE_RATE)
     # This one counts the hidden layers, the other all of them.
     fields, overlap = _take_roformer(
         document, model, mask_layers=1 + model.take_count("mask_estimator_depth", 1)
     )
+    if sample_rate != fields["sample_rate"]:
+        raise model.wrong(f"sample_rate is {sample_rate}, audio: {fields['sample_rate']}")
     return NetworkConfig(
         "mel_band_roformer:MelBandRoformer", {**fields, "num_bands": bands}, overlap
     )

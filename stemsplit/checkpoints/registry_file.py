@@ -23,6 +23,7 @@ from stemsplit.checkpoints.entries import (
     FORMATS,
     PACKAGE_ADDRESS,
     SUFFIXES,
+    Commercial,
     Model,
     RemoteFile,
     Scores,
@@ -111,10 +112,13 @@ class _Reader:
         return dict(self._defaults[place])
 
     def _take_scores(self, table: Table, key: str) -> tuple[Scores, ...]:
-        return tuple(
-            _build(each, Scores, self._take_like(each, "scores") | _read(each, _SCORES_KEYS))
-            for each in table.tables(key)
-        )
+        return tuple(map(self._read_scores, table.tables(key)))
+
+    def _read_scores(self, table: Table) -> Scores:
+        values = self._take_like(table, "scores") | _read(table, _SCORES_KEYS)
+        if ("values" in values) == ("mean" in values):
+            raise table.wrong("needs one of values and mean")
+        return _build(table, Scores, values)
 
 
 def _read(table: Table, readers: Mapping[str, _Read]) -> dict[str, Any]:
@@ -195,6 +199,14 @@ def _take_window(table: Table, key: str) -> Window:
     return window
 
 
+def _take_commercial(table: Table, key: str) -> Commercial:
+    commercial: Commercial = table.take(key, str)
+    if commercial not in get_args(Commercial):
+        known = ", ".join(get_args(Commercial))
+        raise table.wrong(f"commercial must be one of {known}, not {commercial!r}")
+    return commercial
+
+
 def _take_values(table: Table, key: str) -> dict[str, float]:
     values: dict[str, float] = table.take(key, dict)
     for stem, value in values.items():
@@ -259,6 +271,7 @@ _SCORES_KEYS: Mapping[str, _Read] = {
     "dataset": _typed(str),
     "source": _typed(str),
     "values": _take_values,
+    "mean": _typed(float),
 }
 _MODEL_KEYS: Mapping[str, _Read] = {
     "description": _typed(str),
@@ -267,6 +280,8 @@ _MODEL_KEYS: Mapping[str, _Read] = {
     "channels": Table.take_count,
     "segment": Table.take_count,
     "licence": _typed(str),
+    "licence_source": _typed(str),
+    "commercial": _take_commercial,
     "training_data": _typed(str),
     "licence_note": _typed(str),
     "paper": _typed(str),

@@ -16,22 +16,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stemsplit.checkpoints.settings import Settings, check_stems
 from stemsplit.checkpoints.tensorflow_bundle import read_floats
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.spleeter import SpleeterConfig
 
+ARCHITECTURE = "spleeter:Spleeter"
 LEVELS = len(SpleeterConfig().widths)
-#: The stems of each archive in the order of their networks, and how these differ from 2stems.
-ARCHIVES: dict[int, dict[str, object]] = {
-    2: {"sources": ["vocals", "accompaniment"]},
-    4: {"sources": ["vocals", "drums", "bass", "other"], "activation": "elu"},
-    5: {
-        "sources": ["vocals", "piano", "drums", "bass", "other"],
-        "activation": "elu",
-        "softmax": True,
-    },
-}
+#: What an archive leaves open, because Spleeter has it in a file of settings beside it.
+OPEN = (
+    *("sources", "sample_rate", "window", "hop", "bins", "block"),
+    *("activation", "softmax", "mask_extension"),
+)
 CONVOLUTION = {"kernel": "weight", "bias": "bias"}
 NORM = {
     "gamma": "weight",
@@ -42,10 +39,11 @@ NORM = {
 _NETWORK = re.compile(r"(conv2d|conv2d_transpose|batch_normalization)(_\d+)?/[a-z_]+")
 
 
-def read(path: Path) -> Weights:
-    """Return the weights of the archive at ``path``: 2, 4 or 5 stems, by what is in it.
+def read(path: Path, settings: Settings) -> Weights:
+    """Return the weights of the archive at ``path``; ``settings`` are `OPEN`.
 
-    Raises ``CheckpointError`` for an archive that is damaged, or holds no such networks.
+    Raises ``CheckpointError`` for an archive that is damaged, or holds no such networks, and for a
+    setting that is not known.
     """
     try:
         variables = read_floats(*_members(path))
@@ -55,22 +53,24 @@ def read(path: Path) -> Weights:
     # What an optimiser has kept of each variable lies deeper: conv2d/kernel/Adam.
     networks = {name: value for name, value in variables.items() if _NETWORK.fullmatch(name)}
     count = sum(bool(re.fullmatch(r"conv2d(_\d+)?/kernel", name)) for name in networks)
-    config = ARCHIVES.get(count // (LEVELS + 1))
-    if config is None:
+    stems, rest = divmod(count, LEVELS + 1)
+    if rest or not stems:
         raise CheckpointError(f"holds {count} convolutions, not those of Spleeter", path=path)
-    stems = count // (LEVELS + 1)
     names = {name: ours for stem in range(stems) for name, ours in variable_names(stem).items()}
     for name in sorted(set(names) ^ set(networks)):
         reason = "is missing" if name in names else "is not part of it"
         raise CheckpointError(f"not the U-Nets of Spleeter: {name} {reason}", path=path)
+    known = settings.require(path, ARCHITECTURE, OPEN)
+    check_stems(known.get("sources"), stems, path)
     state = {ours: _tensor(networks[name]) for name, ours in names.items() if ours}
     for name in [name for name in state if name.endswith("running_mean")]:
         state[name.replace("running_mean", "num_batches_tracked")] = torch.tensor(0)
+    kind = "official" if settings.as_published else "another"
     return Weights(
-        architecture="spleeter:Spleeter",
-        config=dict(config),
+        architecture=ARCHITECTURE,
+        config=known,
         state=state,
-        origin=f"Spleeter {stems}stems, official archive",
+        origin=f"Spleeter {stems}stems, {kind} archive",
     )
 
 

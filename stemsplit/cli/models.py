@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json as json_module
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from stemsplit.cli.render import Renderer
 from stemsplit.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from stemsplit.checkpoints.entries import Model
+    from stemsplit.checkpoints.entries import Model, Scores
     from stemsplit.checkpoints.weights import Weights
 
 # The registry and the cache are imported in the commands: --help has no need of them.
@@ -30,7 +31,7 @@ Architecture: TypeAlias = Literal["bs_roformer", "mel_band_roformer", "scnet", "
 
 @app.command("list")
 def list_(json: options.Json = False) -> int:
-    """List all models: stems, published score, size, licence, and whether the weights are here."""
+    """List all models: stems, score, size, whether the weights are here, and their licence."""
     from stemsplit.checkpoints.registry import list_groups, list_models
 
     console = Console(sys.stdout, sys.stderr, json=json)
@@ -38,7 +39,7 @@ def list_(json: options.Json = False) -> int:
         for model in list_models():
             console.record(_record(model))
         return ExitCode.DONE
-    rows: list[tuple[str, ...]] = [("NAME", "STEMS", "SDR", "MB", "HERE", "LICENCE")]
+    rows: list[tuple[str, ...]] = [("NAME", "STEMS", "SDR", "MB", "HERE", "COMMERCIAL", "LICENCE")]
     for group, models in list_groups().items():
         rows += [(), (group,)]
         rows += [
@@ -48,6 +49,7 @@ def list_(json: options.Json = False) -> int:
                 score(model),
                 megabytes(model),
                 _where(model),
+                model.commercial,
                 model.licence,
             )
             for model in models
@@ -81,13 +83,15 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
         ("architecture", model.architecture or "ensemble"),
         ("members", ", ".join(model.members)),
         ("licence", model.licence),
+        ("stated in", model.licence_source or ""),
+        ("commercial use", model.commercial),
         ("note", model.licence_note or ""),
         ("training data", model.training_data),
         ("paper", model.paper or ""),
         *(
             (
                 "score",
-                f"{_values(scores.values)} ({scores.metric}, {scores.dataset}; {scores.source})",
+                f"{_values(scores)} ({scores.metric}, {scores.dataset}; {scores.source})",
             )
             for scores in model.scores
         ),
@@ -189,6 +193,14 @@ def convert(
         Path | None,
         typer.Option(metavar="FILE", help="The YAML file that came with it, if it needs one."),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the network that the file does not hold; may be repeated.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -204,7 +216,8 @@ def convert(
     """Make a checkpoint of another program one of this, for `-n FILE.safetensors`.
 
     Files of Demucs say what they are. What the community publishes needs --architecture and
-    --config. No code in a file is ever run.
+    --config. A file of tensors alone leaves settings open that no tensor shows, such as the sample
+    rate; --set gives them. No code in a file is ever run.
     """
     from stemsplit.audio.writable import output_error
     from stemsplit.checkpoints import weights
@@ -218,7 +231,7 @@ def convert(
         if not force:
             hint = "--force replaces it, --out names another file"
             raise OutputError("exists already", path=target, hint=hint)
-    converted = _convert(file, architecture, config)
+    converted = _convert(file, architecture, config, _parse_settings(settings or ()))
     try:
         weights.save(converted, target)
     except OSError as exc:
@@ -231,19 +244,52 @@ def convert(
     return ExitCode.DONE
 
 
-def _convert(file: Path, architecture: Architecture | None, config: Path | None) -> Weights:
+def _convert(
+    file: Path,
+    architecture: Architecture | None,
+    config: Path | None,
+    settings: Mapping[str, Any],
+) -> Weights:
     """Return the weights in ``file``, with the overlap that ``config`` asks for."""
-    from stemsplit.checkpoints import convert, msst_config
+    from stemsplit.checkpoints import convert, foreign, msst_config
 
     if (architecture is None) != (config is None):
         raise UsageError("--architecture and --config go together")
     if architecture is None or config is None:
-        return convert.convert(convert.sniff(file), [file])
+        return foreign.read_foreign(file, convert.sniff(file), settings)
+    if settings:
+        raise UsageError("--set and --config do not go together: the YAML file has all settings")
     network = msst_config.read(config, architecture)
     converted = convert.convert(
         "msst", [file], architecture=network.architecture, config=network.config
     )
     return dataclasses.replace(converted, overlap=network.overlap)
+
+
+def _parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the values of ``NAME=VALUE`` by name: a list, a number, true or false, or a word.
+
+    Raises ``UsageError`` for a pair without a name or a value, and for a name that comes twice.
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not (name and equals and text):
+            raise UsageError(f"--set takes NAME=VALUE, not {pair!r}")
+        if name in settings:
+            raise UsageError(f"--set {name} is given twice")
+        settings[name] = _parse_value(name, text)
+    return settings
+
+
+def _parse_value(name: str, text: str) -> Any:
+    if name == "sources":
+        return [stem.strip() for stem in text.split(",") if stem.strip()]
+    try:
+        value = json_module.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float | list) else text
 
 
 def _show_paths(console: Console, model: Model) -> None:
@@ -272,10 +318,13 @@ def score(model: Model) -> str:
     """Return the mean of the first published scores in dB, and their metric; empty without any."""
     if not model.scores:
         return ""
-    values = model.scores[0].values.values()
+    scores = model.scores[0]
+    if scores.mean is not None:
+        return f"{scores.mean:.2f} {scores.metric}"
+    values = scores.values.values()
     stems = "1 stem" if len(values) == 1 else f"{len(values)} stems"
     part = "" if len(values) == len(model.stems) else f" of {stems}"
-    return f"{sum(values) / len(values):.2f} {model.scores[0].metric}{part}"
+    return f"{sum(values) / len(values):.2f} {scores.metric}{part}"
 
 
 def megabytes(model: Model) -> str:
@@ -295,8 +344,10 @@ def megabytes(model: Model) -> str:
     return f"{total / 1e6:.0f}"
 
 
-def _values(values: Mapping[str, float]) -> str:
-    return ", ".join(f"{stem} {value:g} dB" for stem, value in values.items())
+def _values(scores: Scores) -> str:
+    if scores.mean is not None:
+        return f"mean {scores.mean:g} dB"
+    return ", ".join(f"{stem} {value:g} dB" for stem, value in scores.values.items())
 
 
 def _record(model: Model) -> dict[str, Any]:

@@ -130,16 +130,24 @@ MODELS: Objects = {
         "channels": ("integer", "The channels that it works with."),
         "segment": ("integer", "How many samples of a channel it takes at a time."),
         "licence": ("string", "The licence of the weights."),
+        "licence_source": (
+            "string or null",
+            "Where the licence is stated; of weights without one, where it is not.",
+        ),
+        "commercial": (
+            "string",
+            "Whether the weights may be used commercially: `yes`, `no` or `unclear`.",
+        ),
         "licence_note": (
             "string or null",
-            "What is shown before the weights are fetched for the first time.",
+            "What is shown beside the licence before the weights are fetched for the first time.",
         ),
         "training_data": ("string", "What it was trained with."),
         "paper": ("string or null", "The address of the paper that describes it."),
         "scores": (
             "list",
             "A list of published scores: objects with `metric`, `dataset`, `source`, and "
-            "`values`, in dB by stem.",
+            "`values`, in dB by stem, or, if only that is published, their `mean`.",
         ),
         "overlap": (
             "number or null",

@@ -19,15 +19,15 @@ def render_readme(text: str) -> str:
 def _table() -> str:
     """Return the models by group, but neither the members of ensembles nor those for testing."""
     lines = [
-        "| model | stems | published SDR in dB | MB | licence of the weights |",
-        "|---|---|---|---|---|",
+        "| model | stems | published SDR in dB | MB | licence of the weights | commercial use |",
+        "|---|---|---|---|---|---|",
     ]
     groups = list_groups()
     members = {member for models in groups.values() for each in models for member in each.members}
     for group, models in groups.items():
         if group == SMALL:
             continue
-        lines.append(f"| **{group}** | | | | |")
+        lines.append(f"| **{group}** | | | | | |")
         lines += [_row(model) for model in models if model.name not in members]
     return "\n".join(lines) + "\n"
 
@@ -35,5 +35,8 @@ def _table() -> str:
 def _row(model: Model) -> str:
     licence = "none needed" if model.without_weights else model.licence
     published = f"{score(model)}, {model.scores[0].dataset}" if model.scores else ""
-    cells = [f"`{model.name}`", ", ".join(model.stems), published, megabytes(model), licence]
+    cells = [
+        *(f"`{model.name}`", ", ".join(model.stems), published, megabytes(model)),
+        *(licence, model.commercial),
+    ]
     return f"| {' | '.join(cells)} |"

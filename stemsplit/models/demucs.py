@@ -53,8 +53,9 @@ DCONV_INIT = 1e-4  # of DemucsV3's LayerScale
 class DemucsConfig(CheckedConfig):
     """What defines a Demucs of the first generation. The defaults are those of the preprint.
 
-    The releases differ in ``skip`` ("add"), v2 also in ``resample``. ``glu``, ``lstm_layers = 0``
-    and ``rescale = 0`` are the ablations of the paper's second table.
+    One is not: ``rescale_outputs``, which the preprint has and the releases do not. The releases
+    differ in ``skip`` ("add"), v2 also in ``resample``. ``glu``, ``lstm_layers = 0`` and
+    ``rescale = 0`` are the ablations of the paper's second table.
     """
 
     sources: Sources = ("drums", "bass", "other", "vocals")
@@ -71,6 +72,14 @@ class DemucsConfig(CheckedConfig):
     glu: bool = True  # False: ReLU, and half of the channels before it
     #: Deviation that fresh weights are brought closer to; 0 leaves them alone.
     rescale: Annotated[float, at_least(0)] = RESCALE
+    #: Whether each convolution's output is scaled back, so that rescaling leaves what the fresh
+    #: network computes as it was: so in the preprint, not in the released code.
+    rescale_outputs: bool = False
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` for values that do not fit each other."""
+        if self.rescale_outputs and not self.rescale:
+            raise ValueError("rescale_outputs has no effect where rescale is 0")
 
 
 class Demucs(SeparationModel):
@@ -101,7 +110,7 @@ class Demucs(SeparationModel):
             above = outputs = channels
         self.lstm = BidirectionalLSTM(above, config.lstm_layers) if config.lstm_layers else None
         if config.rescale:
-            rescale_convolutions(self, config.rescale)
+            rescale_convolutions(self, config.rescale, outputs=config.rescale_outputs)
 
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``."""

@@ -381,12 +381,14 @@ class DecoderLayer(nn.Module):
         return refined
 
 
-def rescale_convolutions(module: nn.Module, reference: float) -> None:
+def rescale_convolutions(module: nn.Module, reference: float, *, outputs: bool = False) -> None:
     """Bring the deviation s of every convolution's weight closer to ``reference``, in place.
 
     Weight and bias are divided by sqrt(s / reference), so that layers of very different widths
-    start at a similar scale. Source: Défossez et al. 2019, "Music Source Separation in the Waveform
-    Domain".
+    start at a similar scale. With ``outputs`` the output is multiplied by the same factor, so that
+    the network computes what it did before and only learns at another pace; the factor is saved
+    with the weights, as ``output_scale``. Source: Défossez et al. 2019, "Music Source Separation in
+    the Waveform Domain" (hal-02379796), which multiplies the output; its released code does not.
     """
     kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
     with torch.no_grad():
@@ -396,3 +398,10 @@ def rescale_convolutions(module: nn.Module, reference: float) -> None:
                 layer.weight /= scale
                 if layer.bias is not None:
                     layer.bias /= scale
+                if outputs:
+                    layer.register_buffer("output_scale", scale)
+                    layer.register_forward_hook(_scale_output)
+
+
+def _scale_output(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return output * layer.get_buffer("output_scale")

@@ -35,6 +35,8 @@ CONTROL_WIDTHS = {
 }
 #: Of the second and the third layer of a control network.
 CONTROL_DROPOUT = 0.5
+#: Layers of an encoder or a decoder that have dropout: the first ones.
+DROPOUT_LAYERS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,11 @@ class UNetConfig(CheckedConfig):
     bins: Count = 512  # F: all but the highest
     block: Count = 128  # N that a network sees at a time: 12 s
     widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
-    dropout: float = 0.5  # of the first three layers going up
+    dropout: float = 0.5  # of three layers
+    #: Which three: the first ones going up, as in the paper, or the first ones going down, as E.
+    #: Manilow, P. Seetharaman, J. Salamon describe it in "Open Source Tools & Data for Music Source
+    #: Separation", 2020.
+    dropout_in: Literal["decoder", "encoder"] = "decoder"
     arrangement: Literal["separate", "joint", "conditioned"] = "separate"
     #: The control network of the C-U-Net, and what it sets in each layer going down: a scale and a
     #: shift ("simple"), or those of every feature map ("complex").
@@ -76,12 +82,16 @@ class UNetConfig(CheckedConfig):
 
 
 class DownLayer(nn.Module):
-    """Half as large: 5x5 convolution of stride 2, batch norm, FiLM if there is any, leaky ReLU."""
+    """Half as large: 5x5 convolution of stride 2, batch norm, leaky ReLU, dropout.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    FiLM, if there is any, follows the batch norm.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, dropout: float) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, 5, stride=2)
         self.norm = nn.BatchNorm2d(outputs)
+        self.dropout = nn.Dropout(dropout)
         nn.init.normal_(self.convolution.weight, std=0.02)
 
     def forward(self, x: Tensor, film: tuple[Tensor, Tensor] | None = None) -> Tensor:
@@ -94,7 +104,8 @@ class DownLayer(nn.Module):
         if film is not None:
             scale, shift = (values[..., None, None] for values in film)
             y = shift + scale * y
-        return functional.leaky_relu(y, 0.2)
+        dropped: Tensor = self.dropout(functional.leaky_relu(y, 0.2))
+        return dropped
 
 
 class UpLayer(nn.Module):
@@ -122,8 +133,14 @@ class Network(nn.Module):
     def __init__(self, config: UNetConfig, masks: int) -> None:
         super().__init__()
         widths = config.widths
+
+        def dropout(part: str, level: int) -> float:
+            here = part == config.dropout_in and level < DROPOUT_LAYERS
+            return config.dropout if here else 0.0
+
         self.down = nn.ModuleList(
-            DownLayer(above, below) for above, below in pairwise((config.channels, *widths))
+            DownLayer(above, below, dropout=dropout("encoder", level))
+            for level, (above, below) in enumerate(pairwise((config.channels, *widths)))
         )
         rising = (*widths[-2::-1], masks * config.channels)
         # From the second layer on, what went down at this level comes beside what goes up.
@@ -132,7 +149,7 @@ class Network(nn.Module):
             UpLayer(
                 below,
                 above,
-                dropout=config.dropout if level < 3 else 0.0,
+                dropout=dropout("decoder", level),
                 last=level == len(widths) - 1,
             )
             for level, (below, above) in enumerate(zip(joined, rising, strict=True))

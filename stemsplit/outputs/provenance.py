@@ -34,7 +34,7 @@ class Provenance:
         settings = _filled(recorded.settings, self.defaults)
         words = [f"made with {recorded.model or 'an unknown model'}", _part_of_song(settings)]
         if recorded.model == self.model and recorded.digest != self.digest:
-            words.append("other weights")
+            words.append("other weights or an older version")
         if recorded.parts != self.parts:
             words.append("another mix of sources")
         return ", ".join([*words, *_differences(settings, self.settings)])
