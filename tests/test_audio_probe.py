@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import socket
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -205,7 +203,7 @@ def test_files_that_are_no_audio(tmp_path):
         "absent.wav": "no such file",
         ".": "is a folder, not a file",
         "empty.mp3": r"is empty \(0 bytes\)",
-        "text.txt": r"has no audio stream|not an audio file that ffmpeg can read \(Invalid data",
+        "text.txt": r"holds no sound of its own|not an audio file .+ \(Invalid data",
         "random.mp3": r"not an audio file that ffmpeg can read \(.+\)",
         "silent.mp4": "has no audio stream",
         "pipe.wav": "is not a regular file",
@@ -245,33 +243,3 @@ def test_a_program_that_is_no_ffmpeg_is_not_the_fault_of_the_song(tmp_path, monk
         assert e.value.exit_code == ExitCode.ENVIRONMENT
         assert e.value.path == program
         assert "STEMSPLIT_FFMPEG" in (e.value.hint or "")
-
-
-def test_a_playlist_opens_no_network_address(tmp_path):
-    called = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
-
-        def answer() -> None:
-            connection, _address = server.accept()
-            called.append(connection.recv(100))
-            connection.close()
-
-        listener = threading.Thread(target=answer, daemon=True)
-        listener.start()
-        port = server.getsockname()[1]
-        head = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n"
-        for number, text in enumerate(
-            (
-                f"{head}http://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n",
-                f"ffconcat version 1.0\nfile http://127.0.0.1:{port}/a.wav\n",
-            )
-        ):
-            playlist = tmp_path / f"{number}.m3u8"
-            playlist.write_text(text)
-            with pytest.raises(InputError, match=r"Protocol 'http' not on whitelist|Unsafe file"):
-                probe(playlist)
-        assert called == []
-        socket.create_connection(("127.0.0.1", port)).close()
-        listener.join()
-    assert called == [b""]  # the listener would have noticed

@@ -19,6 +19,7 @@ from typing import Any
 from stemsplit.audio.atomic import sync_folder
 from stemsplit.audio.writable import output_error
 from stemsplit.errors import InputError
+from stemsplit.small_files import UnsuitableFile, open_regular, parse_json, read_small
 from stemsplit.version import __version__
 
 NAME = ".stemsplit.json"
@@ -135,7 +136,7 @@ def read(path: Path) -> Manifest | None:
     Raises ``InputError`` for one that is damaged, or of a later program.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_small(path))
         if content["schema"] != SCHEMA:
             raise ValueError("schema")
         return Manifest(
@@ -153,7 +154,10 @@ def read(path: Path) -> Manifest | None:
 
 def _stored(values: Mapping[str, Any]) -> StoredFile:
     others = {key: value for key, value in values.items() if key != "recipe"}
-    return StoredFile(**others, provenance=Provenance(**values["recipe"]))
+    provenance = Provenance(**values["recipe"])
+    if not isinstance(provenance.settings, dict):
+        raise TypeError("settings")
+    return StoredFile(**others, provenance=provenance)
 
 
 def is_up_to_date(
@@ -174,7 +178,7 @@ def is_up_to_date(
             return False
         untouched = known.complete and status.st_mtime_ns <= known.written
         return untouched or _digest(path) == output.sha256
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return False
 
 
@@ -183,7 +187,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -234,10 +238,10 @@ class ManifestWriter:
         _write(self.path, manifest, self.token)
 
     def _content(self) -> bytes | None:
-        """Return the bytes in the place of the manifest, whatever they are; None: nothing."""
+        """Return the bytes in the place of the manifest, if they may be one; None: nothing."""
         try:
-            return self.path.read_bytes()
-        except FileNotFoundError:
+            return read_small(self.path)
+        except (FileNotFoundError, UnsuitableFile):  # nothing that was a manifest
             return None
         except OSError as exc:
             raise output_error(exc, self.path) from exc
