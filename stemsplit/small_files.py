@@ -31,15 +31,20 @@ class UnsuitableFile(OSError):
 def open_regular(path: Path) -> BufferedReader:
     """Return the file at ``path`` for reading. Raises ``OSError`` unless it is a regular one."""
     # Looked at before, because opening a device may change it; and after, because it may be another
-    # one by then. O_NONBLOCK: opening a pipe without a writer waits for one.
+    # one by then.
     _refuse_irregular(os.stat(path), path)
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller's to close
     try:
-        _refuse_irregular(os.fstat(handle), path)
-        return os.fdopen(handle, "rb")
+        _refuse_irregular(os.fstat(file.fileno()), path)
     except BaseException:
-        os.close(handle)
+        file.close()
         raise
+    return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open ``path`` without waiting, as opening a pipe does until there is a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _refuse_irregular(status: os.stat_result, path: Path) -> None:

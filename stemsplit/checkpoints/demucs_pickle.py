@@ -29,7 +29,7 @@ from stemsplit.checkpoints.demucs_arguments import (
     STEMS,
     Constructor,
 )
-from stemsplit.checkpoints.pickles import OLD_PICKLE, read_pickle, read_state
+from stemsplit.checkpoints.pickles import OLD_PICKLE, as_float32, read_pickle, read_state
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.demucs_layers import EPSILON
@@ -111,7 +111,7 @@ def read(path: Path) -> Weights:
     if not all(isinstance(tensor, Tensor) for tensor in state.values()):
         reason = "its weights are quantised by the package diffq, which is not supported"
         raise CheckpointError(reason, path=path)
-    state = {name: tensor.float() for name, tensor in state.items()}
+    state = as_float32(state, path)
     version = constructor.version
     if constructor is DEMUCS:
         version = "v1" if first else "v2"

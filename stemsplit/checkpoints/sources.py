@@ -27,6 +27,8 @@ from stemsplit.errors import CheckpointError
 from stemsplit.small_files import open_regular
 from stemsplit.types import Fetching
 
+#: Letters of the name of a file that are kept.
+LONGEST_NAME = 60
 #: How often a broken download is taken up again, as long as each time brought something.
 ATTEMPTS = 5
 
@@ -55,7 +57,8 @@ def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, Non
     try:
         for file in source.files:
             identity = file.sha256 or hashlib.sha256(file.address.encode()).hexdigest()
-            path = folder / f"{identity[:8]}-{Path(urlsplit(file.address).path).name}"
+            name_there = Path(urlsplit(file.address).path).name[-LONGEST_NAME:]
+            path = folder / f"{identity[:8]}-{name_there}"
             paths.append(path)
             with _Part(file, path) as part:
                 if part.is_complete():
