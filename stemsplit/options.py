@@ -50,7 +50,7 @@ class EngineOptions:
         maximum=0.99,
     )
     segment: float | None = option(
-        None, "Segment length in seconds.", metavar="SECONDS", minimum=0.1
+        None, "Segment length in seconds.", metavar="SECONDS", minimum=0.1, maximum=600
     )
     shifts: int = option(1, "Average N time-shifted passes.", metavar="N", minimum=1, maximum=99)
     seed: int = option(0, "Random seed for --shifts.", metavar="N", minimum=0)

@@ -15,6 +15,9 @@ from stemsplit.types import StreamInfo
 
 #: An ``au`` header: magic, offset, size, encoding, sample rate, channels, all big-endian.
 AU_HEADER = struct.Struct(">4s5I")
+#: Sample rates (Hz) of what is sound. Blocks are a second long, which at 2 GHz is more than memory
+#: holds, as are the frames that a few bytes become if each lasts for a second.
+RATES = range(100, 10_000_001)
 REST_AT_A_TIME = 2**16  # bytes of the frame behind it, which nothing needs
 DURATION = re.compile(r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),", re.MULTILINE)
 CODEC = re.compile(r"^\[info\]   Stream #0:\d+ -> #0:0 \((\w+) \(", re.MULTILINE)
@@ -61,6 +64,9 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     magic, _offset, _size, _encoding, sample_rate, channels = AU_HEADER.unpack_from(header)
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
+    if sample_rate not in RATES:
+        reason = f"a sample rate of {sample_rate} Hz; those of {RATES[0]} Hz to 10 MHz are read"
+        raise InputError(reason, path=path)
     codecs = set(CODEC.findall(process.report))
     return StreamInfo(
         path=path,

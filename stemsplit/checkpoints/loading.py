@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def members(name: str) -> tuple[str, ...]:
     """Return the models or checkpoint files that ``name`` names, with commas between them."""
     # A list may end like a checkpoint file, or begin like a path.
-    if "," not in name or Path(name).is_file():
+    if "," not in name or os.path.isfile(name):
         return (name,)
     return tuple(dict.fromkeys(part.strip() for part in name.split(",") if part.strip()))
 

@@ -77,10 +77,12 @@ def local_file(name: str) -> Path | None:
         return None
     path = Path(name)
     separators = {os.sep, os.altsep or os.sep}
-    if path.is_file():
+    if os.path.isfile(path):  # unlike that of Path, also for a name that is too long
         return path
     if path.suffix.lower() in SUFFIXES or separators & set(name):
-        reason = "is a folder, not a checkpoint" if path.is_dir() else "no such checkpoint file"
+        reason = (
+            "is a folder, not a checkpoint" if os.path.isdir(path) else "no such checkpoint file"
+        )
         raise CheckpointError(reason, path=name, hint=_LIST_HINT)
     return None
 
