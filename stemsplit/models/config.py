@@ -65,6 +65,8 @@ Count: TypeAlias = Annotated[int, at_least(1)]
 CountOrZero: TypeAlias = Annotated[int, at_least(0)]
 Even: TypeAlias = Annotated[int, at_least(2), EVEN]
 Odd: TypeAlias = Annotated[int, at_least(1), ODD]
+#: Levels of a network, where each has a multiple of the channels of the one before.
+Depth: TypeAlias = Annotated[int, at_most(100)]
 #: Hz.
 Rate: TypeAlias = Annotated[int, at_least(1), at_most(768_000)]
 #: Frames that a network is run on at a time: at 44.1 kHz, three minutes.

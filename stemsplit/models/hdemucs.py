@@ -20,6 +20,7 @@ from stemsplit.models.config import (
     POWER_OF_2,
     CheckedConfig,
     Count,
+    Depth,
     FFTLength,
     Iterations,
     Rate,
@@ -61,7 +62,7 @@ class HDemucsConfig(CheckedConfig):
     segment: Segment = 1_940_400  # samples: 44 s
     channels: Count = 48  # of the first encoder layer; each further layer has twice as many
     channels_time: int = 0  # the same in the time branch; 0: as many as ``channels``
-    depth: int = 6  # layers of encoder and decoder, of which those after the meeting are shared
+    depth: Depth = 6  # layers of encoder and decoder, of which those after the meeting are shared
     #: Samples of the STFT window; the hop is a quarter.
     nfft: Annotated[FFTLength, at_least(32), POWER_OF_2] = 4096
     time_stride: Count = 2  # of the shared layers after the meeting
