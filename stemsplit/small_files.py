@@ -32,7 +32,12 @@ def open_regular(path: Path) -> BufferedReader:
     """Return the file at ``path`` for reading. Raises ``OSError`` unless it is a regular one."""
     # Looked at before, because opening a device may change it; and after, because it may be another
     # one by then.
-    _refuse_irregular(os.stat(path), path)
+    try:
+        _refuse_irregular(os.stat(path), path)
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise UnsuitableFile(errno.ELOOP, "is a loop of links", str(path)) from exc
+        raise
     file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller's to close
     try:
         _refuse_irregular(os.fstat(file.fileno()), path)

@@ -9,6 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import stemsplit
+
+PACKAGE = Path(stemsplit.__file__).parents[1]
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -32,7 +36,7 @@ def measure(*arguments: object, cwd: Path, seconds: float = 60, **variables: str
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            env=os.environ | variables,
+            env=os.environ | {"PYTHONPATH": str(PACKAGE)} | variables,
         )
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
