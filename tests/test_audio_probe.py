@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import sys
 from pathlib import Path
 
@@ -243,3 +244,33 @@ def test_a_program_that_is_no_ffmpeg_is_not_the_fault_of_the_song(tmp_path, monk
         assert e.value.exit_code == ExitCode.ENVIRONMENT
         assert e.value.path == program
         assert "STEMSPLIT_FFMPEG" in (e.value.hint or "")
+
+
+@pytest.mark.parametrize("rate", [1, 99, 10_000_001, 2**31 - 1])
+def test_a_rate_that_no_sound_has_is_refused(tmp_path, rate):
+    """At 1 Hz, resampling makes gigabytes of a few kilobytes; at 2 GHz, a second is 17 GB."""
+    path = wav_at(tmp_path, rate)
+    with pytest.raises(InputError, match=f"a sample rate of {rate} Hz; those of 100 Hz to 10 MHz"):
+        probe(path)
+
+
+@pytest.mark.parametrize("rate", [100, 4000, 768_000, 2_822_400, 10_000_000])
+def test_unusual_rates_are_read(tmp_path, rate):
+    assert probe(wav_at(tmp_path, rate)).sample_rate == rate
+
+
+def wav_at(folder: Path, rate: int) -> Path:
+    data = bytes(8000)
+    form = struct.pack("<HHIIHH", 1, 1, rate, rate * 2 % 2**32, 2, 16)
+    path = folder / "a.wav"
+    path.write_bytes(
+        b"RIFF"
+        + struct.pack("<I", 36 + len(data))
+        + b"WAVEfmt "
+        + struct.pack("<I", 16)
+        + form
+        + b"data"
+        + struct.pack("<I", len(data))
+        + data
+    )
+    return path

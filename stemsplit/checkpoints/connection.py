@@ -91,11 +91,11 @@ def pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
             try:
                 with patience.waiting():
                     chunk = response.read1(CHUNK)
+                if patience.ended:
+                    raise Broken(f"stalled: no data came for {patience.seconds:g} s")
             except TimeoutError as exc:
                 raise Broken(f"stalled: nothing came for {BODY_SECONDS:g} s") from exc
             except (OSError, http.client.HTTPException, ValueError) as exc:
-                if patience.ended:
-                    raise Broken(f"stalled: no data came for {patience.seconds:g} s") from exc
                 raise Broken(f"the connection broke: {_reason(exc)}") from exc
             if not chunk:
                 return
