@@ -86,11 +86,21 @@ def convert(
         network = {"architecture": architecture, "config": config or {}}
     module_name, _, function_name = reader.partition(":")
     read: Callable[..., Weights] = getattr(importlib.import_module(module_name), function_name)
+    weights = _read(read, files, network, format)
+    origin = weights.origin
+    if format != "safetensors":
+        origin = " ".join([origin, *(f"sha256:{known_digest_of(path)}" for path in files)])
+    config = assemble(weights, files[0]).config
+    # Through JSON, so that it is the same before it is stored and after.
+    return dataclasses.replace(weights, config=json.loads(json.dumps(config)), origin=origin)
+
+
+def _read(
+    read: Callable[..., Weights], files: Sequence[Path], network: Mapping[str, Any], format: str
+) -> Weights:
+    """Return what ``read`` reads. Raises ``CheckpointError`` for whatever it stumbles over."""
     try:
-        weights = read(*files, **network)
-        origin = weights.origin
-        if format != "safetensors":
-            origin = " ".join([origin, *(f"sha256:{known_digest_of(path)}" for path in files)])
+        return read(*files, **network)
     except OSError as exc:
         path = exc.filename or files[0]
         raise CheckpointError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
@@ -100,9 +110,6 @@ def convert(
         # Any value in a foreign file may be of any kind.
         reason = f"not a checkpoint of format {format}, or damaged: {exc!r:.200}"
         raise CheckpointError(reason, path=files[0]) from exc
-    config = assemble(weights, files[0]).config
-    # Through JSON, so that it is the same before it is stored and after.
-    return dataclasses.replace(weights, config=json.loads(json.dumps(config)), origin=origin)
 
 
 def reconfigure(weights: Weights, config: Mapping[str, Any], path: Path) -> Weights:

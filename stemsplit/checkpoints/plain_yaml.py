@@ -8,7 +8,7 @@ from typing import Any
 from stemsplit.errors import UsageError
 from stemsplit.small_files import read_small, refuse_deep
 
-#: Bytes of such a file; published ones have 5000. It is parsed in Python, 100 kB a second.
+#: Bytes of such a file; published ones have a few thousand. A second is needed for 100 kB.
 LARGEST = 200_000
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes: two handles, filled up with zeros, and the magic number
-LARGEST_INDEX = 2**20  # bytes; that of 5 stems has 30 000
+LARGEST_INDEX = 2**20  # bytes; that of 5 stems has 370 entries
 LONGEST_KEY = 1000  # bytes
 MOST_DIMENSIONS = 8
 MOST_GROUPS = 10  # of 7 bits, which make 64
