@@ -54,7 +54,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def _refuse_irregular(status: os.stat_result, path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         raise UnsuitableFile(errno.EINVAL, "is not a regular file", str(path))
 
