@@ -23,6 +23,8 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+#: How torch reports too little memory of the CPU, as a ``RuntimeError``.
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 #: What the system calls a full disk, a used-up quota and a file at its size limit.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -126,12 +128,15 @@ def describe(exc: Exception, song: str | os.PathLike[str] | None = None) -> Stem
 def unexpected(exc: Exception, song: str | os.PathLike[str] | None = None) -> StemsplitError:
     """Return the error for an exception that no code of ours foresaw.
 
-    Too little memory, a full disk and a library that does not load are faults of the machine;
-    everything else is a defect, with the place where it happened.
+    Too little memory, a full disk, a current folder that is gone and a library that does not load
+    are faults of the machine; everything else is a defect, with the place where it happened.
     """
     if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:  # as under `--help >/dev/full`
         return ResourceError(exc.strerror or "no space left", path=exc.filename or song)
-    if isinstance(exc, MemoryError):
+    if isinstance(exc, FileNotFoundError) and not _is_somewhere():
+        hint = "go to another one, for instance by: cd"
+        return ResourceError("the current folder was deleted", hint=hint)
+    if isinstance(exc, MemoryError) or NO_MEMORY in str(exc):
         return MemoryShortage("out of memory", path=song, hint="close other programs")
     if isinstance(exc, ImportError) and not (exc.name or "").startswith("stemsplit"):
         reason = str(exc).partition("\n")[0]
@@ -146,3 +151,12 @@ def unexpected(exc: Exception, song: str | os.PathLike[str] | None = None) -> St
     )
     error.trace = "".join(traceback.format_exception(exc))
     return error
+
+
+def _is_somewhere() -> bool:
+    """Return whether the current folder exists."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True

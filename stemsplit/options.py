@@ -57,6 +57,7 @@ class EngineOptions:
         "Segment length in seconds.",
         metavar="SECONDS",
         minimum=0.1,
+        maximum=600,
         section="Model and quality",
     )
     shifts: int = option(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsplit.checkpoints import sources
+from stemsplit.checkpoints import connection
 from stemsplit.checkpoints.entries import RemoteFile, Source
 from stemsplit.checkpoints.sources import fetch
 from stemsplit.errors import CheckpointError
@@ -26,8 +26,8 @@ def run(source: Source, folder: Path) -> tuple[list[Path], list[Fetching]]:
     """Return the paths and the events of a fetch."""
     events = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "ANSWER_SECONDS", 0.5)
-        patch.setattr(sources, "BODY_SECONDS", 0.8)
+        patch.setattr(connection, "ANSWER_SECONDS", 0.5)
+        patch.setattr(connection, "BODY_SECONDS", 0.8)
         steps = fetch(source, folder, name="mine")
         while True:
             try:

@@ -22,6 +22,8 @@ class Served:
     breaks: int = 1
     stall_after: int | None = None  # send nothing from this byte on; 0: not even headers
     declared: bool = True  # whether there is a Content-Length
+    drip: float | None = None  # send a byte at a time, and wait so long (s) after each
+    chunked: bool = False  # declare chunks, and let the length of the first one drip
 
     @property
     def sha256(self) -> str:
@@ -93,7 +95,9 @@ class Loopback:
             handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         else:
             handler.send_response(200)
-        if served.declared:
+        if served.chunked:
+            handler.send_header("Transfer-Encoding", "chunked")
+        elif served.declared:
             handler.send_header("Content-Length", str(len(body) - start))
         handler.end_headers()
         self._send(handler, served, start)
@@ -104,6 +108,11 @@ class Loopback:
             served.breaks -= 1
             limit = served.break_after
         try:
+            if served.drip is not None:
+                for byte in b"0" * 10**6 if served.chunked else served.body[start:]:
+                    handler.wfile.write(bytes([byte]))
+                    if self.closing.wait(served.drip):
+                        return
             if served.stall_after is not None:
                 handler.wfile.write(served.body[start : served.stall_after])
                 self.closing.wait()

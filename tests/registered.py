@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command import TINY
 
-from stemsplit.checkpoints import cache, registry, sources
+from stemsplit.checkpoints import cache, connection, registry
 from stemsplit.checkpoints.entries import Model
 from stemsplit.types import Fetching, Noted, Warned
 
@@ -75,6 +75,6 @@ def pull(
 ) -> list[Fetching | Noted | Warned]:
     """Return all that is told while ``model`` is fetched, with short patience."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "ANSWER_SECONDS", 1.0)
-        patch.setattr(sources, "BODY_SECONDS", 1.0)
+        patch.setattr(connection, "ANSWER_SECONDS", 1.0)
+        patch.setattr(connection, "BODY_SECONDS", 1.0)
         return list(cache.pull(model, stems=stems, offline=offline, allow_unverified=unverified))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from fetching import BODY, failure, left_in, run, source
 from full_disk import limited_files
 from loopback import Loopback
 
+from stemsplit.checkpoints import pace, sources
 from stemsplit.checkpoints.sources import fetch, label_of
 from stemsplit.errors import ResourceError
 from stemsplit.types import Fetching
@@ -192,3 +195,57 @@ def test_a_full_disk_is_told(server: Loopback, tmp_path: Path) -> None:
     assert "STEMSPLIT_CACHE_DIR" in str(caught.value.hint)
     paths, _ = run(wanted, tmp_path)  # with space again, it goes on
     assert paths[0].read_bytes() == BODY
+
+
+def test_a_server_that_drips_is_given_up(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte always comes before the time for one is over; in all it would take hours."""
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 1.0)
+    monkeypatch.setattr(pace, "LEAST_BYTES", 1000)
+    start = time.monotonic()
+    reason = failure(source(server.serve("/w.th", BODY, drip=0.05)), tmp_path)
+    assert re.fullmatch(r"too slow: \d+ bytes in 1 s", reason)
+    assert 1 <= time.monotonic() - start < 10
+    server.serve("/w.th", BODY)
+    paths, events = run(source(f"{server.root}/w.th"), tmp_path)  # what came is gone on with
+    assert paths[0].read_bytes() == BODY
+    assert (events[0].done or 0) > 0
+
+
+def test_a_server_that_is_slow_and_steady_is_not(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.3)
+    monkeypatch.setattr(pace, "LEAST_BYTES", 10)
+    body = BODY[:100]
+    paths, _ = run(source(server.serve("/w.th", body, drip=0.01), body), tmp_path)
+    assert paths[0].read_bytes() == body
+
+
+def test_the_length_of_a_piece_that_drips_is_not_waited_for(
+    server: Loopback, tmp_path: Path
+) -> None:
+    """One read of the body then is many of the connection, each within its time."""
+    start = time.monotonic()
+    reason = failure(source(server.serve("/w.th", BODY, chunked=True, drip=0.1)), tmp_path)
+    assert reason == "stalled: no data came for 1.6 s"
+    assert time.monotonic() - start < 10
+
+
+def test_a_body_without_an_end_is_cut_where_no_size_is_known(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "LARGEST_FILE", 100_000)
+    wanted = source(server.serve("/w.th", BODY, declared=False))
+    assert re.fullmatch(r"does not end: \d+ bytes .+", failure(wanted, tmp_path))
+    monkeypatch.setattr(sources, "LARGEST_FILE", 100_000)
+    wanted = source(server.serve("/w.th", BODY))
+    assert failure(wanted, tmp_path) == "w.th has 300000 bytes, more than any checkpoint"
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe"])
+def test_a_local_source_is_a_regular_file(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    wanted = source((tmp_path / name).as_uri())
+    assert failure(wanted, tmp_path).endswith(f"{name}: is not a regular file")

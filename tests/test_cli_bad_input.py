@@ -13,8 +13,10 @@ import pytest
 import soundfile
 from command import TINY, files_below, run
 from full_disk import limited_files
+from measured import PACKAGE
 
 from stemsplit.checkpoints import loading, weights
+from stemsplit.errors import NO_MEMORY, unexpected
 
 
 @pytest.fixture(autouse=True)
@@ -330,3 +332,44 @@ def test_help_that_finds_no_room_says_so() -> None:
         process = subprocess.run(command, shell=True, capture_output=True, text=True)
         assert process.returncode == 5
         assert process.stderr == "stemsplit: error: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--segment", value) for value in ("inf", "1e308", "1e9", "601", "nan", "-inf", "0")),
+        *(("--overlap", value) for value in ("inf", "nan", "1e308")),
+        *((f"--{name}", "9" * 400) for name in ("start", "end", "duration", "preview")),
+        *(("--shifts", value) for value in ("9" * 30, "inf")),
+    ],
+)
+def test_a_number_without_bounds_is_a_wrong_option(
+    song: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    result = run(song, option, value, cwd=tmp_path)
+    assert result.code == 2, result.stderr
+    assert not (tmp_path / "separated").exists()
+
+
+@pytest.mark.parametrize("words", [["--dry-run"], ["-o", "out"], ["models", "list"]])
+def test_a_current_folder_that_was_deleted(song: Path, tmp_path: Path, words: list[str]) -> None:
+    """A path that does not start there needs none."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    arguments = words if words[0] == "models" else [str(song), *words]
+    command = [sys.executable, "-m", "stemsplit", *arguments]
+    code = f"import os, sys; os.rmdir({str(gone)!r}); os.execv(sys.executable, {command!r})"
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=gone, env=environment, capture_output=True, check=False
+    )
+    if words[0] == "models":
+        assert done.returncode == 0
+    else:
+        assert done.returncode == 5
+        assert b"stemsplit: error: the current folder was deleted\nhint: " in done.stderr
+
+
+def test_too_little_memory_of_the_cpu_is_no_defect() -> None:
+    error = unexpected(RuntimeError(f"[enforce fail] err == 0. {NO_MEMORY}: you tried"))
+    assert error.exit_code == 5

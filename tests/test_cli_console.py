@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from command import TINY
+from measured import PACKAGE
 
 from stemsplit.cli.console import Console, clock
 from stemsplit.errors import InputError
@@ -115,3 +117,55 @@ def test_a_terminal_gets_a_bar_and_whole_lines(song: Path, tmp_path: Path) -> No
     lines = [line.rpartition("\r")[2] for line in text.split("\r\n")]
     assert any(re.fullmatch(r"song\.wav: 0:02 in [\d.]+ s", line) for line in lines)
     assert any(line.startswith("tiny.htdemucs on cpu") for line in lines)
+
+
+NAME = "Beyonc\xe9 \u65e5\u672c.wav"
+#: Encodings of pipes and terminals, and what they make of the name.
+ENCODED = {
+    "ascii": b"Beyonc\\xe9 \\u65e5\\u672c",
+    "cp1252": b"Beyonc\xe9 \\u65e5\\u672c",
+    "latin-1": b"Beyonc\xe9 \\u65e5\\u672c",
+    "cp932": "Beyonc\\xe9 \u65e5\u672c".encode("cp932"),
+    "utf-8": "Beyonc\xe9 \u65e5\u672c".encode(),
+}
+
+
+def run_encoded(encoding: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(PACKAGE)}
+    command = [sys.executable, "-m", "stemsplit", *words]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("encoding", ENCODED)
+def test_a_name_that_stdout_cannot_show_is_escaped(
+    song: Path, tmp_path: Path, encoding: str
+) -> None:
+    song.rename(tmp_path / NAME)
+    split = ("-n", TINY, "--stems", "vocals", NAME)
+    done = run_encoded(encoding, *split, "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b"out/" + ENCODED[encoding] + b"/vocals.wav\n"
+    assert NAME.encode(encoding, "backslashreplace") in done.stderr
+    for words in (["--json"], ["--dry-run"], ["--progress", "ndjson"]):
+        done = run_encoded(encoding, *split, "-o", f"out{words[0]}", *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        json_lines = done.stdout if "--json" in words else done.stderr
+        if "--dry-run" not in words:
+            assert all(json.loads(line) for line in json_lines.splitlines())
+
+
+@pytest.mark.parametrize("words", ["--help", "models list", "config show", "doctor"])
+def test_no_command_fails_for_a_letter_that_stdout_lacks(tmp_path: Path, words: str) -> None:
+    done = run_encoded("ascii", *words.split(), cwd=tmp_path)
+    assert b"Unicode" not in done.stderr
+    assert done.stdout
+    assert done.returncode == 0
+
+
+def test_bytes_that_are_no_text_go_out_as_they_came_in() -> None:
+    for encoding in ("ascii", "utf-8", "cp1252"):
+        raw = io.BytesIO()
+        it = Console(io.TextIOWrapper(raw, encoding), io.StringIO())
+        it.data("a\udcff\u65e5")
+        shown = "\u65e5".encode(encoding, "backslashreplace")
+        assert raw.getvalue() == b"a\xff" + shown + b"\n"

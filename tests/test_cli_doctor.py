@@ -12,8 +12,9 @@ import pytest
 import torch
 from command import TINY, run
 
-from stemsplit.audio import ffmpeg
-from stemsplit.audio.ffmpeg import find_ffmpeg, list_encoders, version
+from stemsplit.audio import ffmpeg_facts
+from stemsplit.audio.ffmpeg import find_ffmpeg
+from stemsplit.audio.ffmpeg_facts import list_encoders, version
 from stemsplit.cli.doctor import _without_password
 from stemsplit.version import __version__
 
@@ -131,7 +132,7 @@ def test_an_ffmpeg_that_hangs_is_ended_with_what_it_started(
     slow.write_text("#!/bin/sh\nsleep 60\n")
     slow.chmod(0o755)
     monkeypatch.setenv("STEMSPLIT_FFMPEG", str(slow))
-    monkeypatch.setattr(ffmpeg, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(ffmpeg_facts, "ANSWER_SECONDS", 0.5)
     start = time.monotonic()
     finding = findings(tmp_path)["ffmpeg"]
     assert time.monotonic() - start < 20

@@ -79,3 +79,24 @@ def test_markdown_is_one_row_to_paste() -> None:
 )
 def test_figures_are_written_for_tables(value: float, text: str) -> None:
     assert decibel(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("=1+1|cmd", "'=1+1|cmd"),
+        ("+1", "'+1"),
+        ("-1 dB", "'-1 dB"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "'  =1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\t=1", "\\t=1"),
+        ("A=1", "A=1"),
+        ("'=1", "'=1"),
+    ],
+)
+def test_no_name_is_a_formula_and_numbers_stay_numbers(name: str, shown: str) -> None:
+    song = song_scores(stem_scores(name, global_sdr=-3.2), song=name)
+    [row] = csv.DictReader(io.StringIO(to_csv([song])))
+    assert (row["song"], row["stem"]) == (shown, shown)
+    assert row["global_sdr"] == "-3.2"

@@ -15,10 +15,15 @@ from stemsplit.cli.commands import COMMANDS
 
 PACKAGE = Path(__file__).parent.parent / "stemsplit"
 
-GROUND = {"declarations", "errors", "options", "signals", "stem_names", "types", "version"}
+GROUND = {
+    *("declarations", "errors", "options", "patience", "signals", "small_files", "stem_names"),
+    *("types", "version"),
+}
 #: Room -> the rooms that it may import from. ``stemsplit`` is the package's own file, its face.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "patience": set(),
+    "small_files": set(),
     "stem_names": set(),
     "types": set(),
     "version": set(),

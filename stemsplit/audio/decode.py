@@ -11,6 +11,7 @@ import numpy as np
 from stemsplit.audio import ogg
 from stemsplit.audio.blocks import Block, as_block
 from stemsplit.audio.ffmpeg import file_stream, process_of
+from stemsplit.audio.patience import chosen_seconds
 from stemsplit.audio.probe import has_other_streams, probe, refuse_unreadable
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
@@ -80,8 +81,10 @@ class Decoder(Iterator[Block]):
         wanted = _cut(file_stream(f"a:{info.stream}"), info)
         graph = wanted.output("pipe:1", **form, **mix)
         second = info.sample_rate * info.channels * 4  # bytes
-        with process_of(graph, file=info.path) as process:
-            while data := process.stdout.read(second):
+        # What comes before the part is decoded too; that gives nothing, and may take long.
+        patience = chosen_seconds() + info.first_frame / info.sample_rate
+        with process_of(graph, file=info.path, patience=patience) as process:
+            while data := process.read(second):
                 block = as_block(data, info.channels)
                 self.frames += block.shape[1]
                 yield block

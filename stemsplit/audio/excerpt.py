@@ -9,6 +9,7 @@ from stemsplit.errors import InputError, UsageError
 from stemsplit.options import Excerpt
 from stemsplit.types import StreamInfo
 
+LONGEST = 1e9  # seconds: 30 years
 #: 90, 90.5, 1:30, 1:02:03.25
 TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{2}(?:\.|$)))?(\d+(?:\.\d*)?|\.\d+)")
 
@@ -20,8 +21,10 @@ def parse_time(text: str) -> float:
     """
     if (match := TIME.fullmatch(text.strip())) is None:
         raise UsageError(f"invalid time {text!r}", hint="write seconds or minutes: 90.5, 1:30")
-    hours, minutes, seconds = match.groups()
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    if (total := hours * 3600 + minutes * 60 + seconds) > LONGEST:
+        raise UsageError(f"invalid time {text!r:.50}", hint="no song is as long as that")
+    return total
 
 
 def cut(info: StreamInfo, excerpt: Excerpt) -> StreamInfo:

@@ -10,12 +10,17 @@ import signal
 import subprocess
 import sys
 import threading
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 import ffmpeg
 
-from stemsplit.errors import ResourceError
+from stemsplit.audio.demuxers import SELF_CONTAINED
+from stemsplit.audio.patience import VARIABLE as TIMEOUT
+from stemsplit.audio.patience import chosen_seconds
+from stemsplit.errors import InputError, ResourceError
+from stemsplit.patience import Patience
 from stemsplit.signals import signals_deferred
 
 VARIABLE = "STEMSPLIT_FFMPEG"
@@ -23,8 +28,6 @@ VARIABLE = "STEMSPLIT_FFMPEG"
 FILE = "file:<FILE>"
 #: Lines of ffmpeg's report that are kept; of a badly damaged file it writes one per packet.
 KEPT_LINES = 10_000
-#: How long ffmpeg may take to describe itself (s); beyond that it hangs.
-ANSWER_SECONDS = 30
 #: ``[mp3 @ 0x55…] [error] text``: any number of contexts, then the level that ``level+`` asks for.
 LINE = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)")
 
@@ -57,42 +60,6 @@ def _how_to_install() -> str:
     return f"install it: {command}; or set {VARIABLE} to the path of one"
 
 
-def version() -> str:
-    """Return the version that ffmpeg says it is. Raises ``ResourceError`` if it does not run."""
-    words = _ask("-version").split()
-    return words[2] if words[:2] == ["ffmpeg", "version"] else "unknown"
-
-
-def list_encoders() -> frozenset[str]:
-    """Return the names of ffmpeg's encoders. Raises ``ResourceError`` if it does not run."""
-    _heading, _rule, listed = _ask("-encoders").partition("------")
-    return frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", listed, re.MULTILINE))
-
-
-def _ask(option: str) -> str:
-    """Return what ffmpeg answers to ``option``."""
-    with Process([find_ffmpeg(), "-hide_banner", option]) as process:
-        hangs = threading.Event()
-
-        def give_up() -> None:
-            hangs.set()
-            process.kill()
-
-        alarm = threading.Timer(ANSWER_SECONDS, give_up)
-        alarm.start()
-        try:
-            answer: bytes = process.stdout.read()
-            status = process.finish()
-        finally:
-            alarm.cancel()
-        if hangs.is_set():
-            reason = f"ffmpeg does not work: no answer in {ANSWER_SECONDS} s"
-            raise ResourceError(reason, path=find_ffmpeg())
-        if status != 0:
-            raise ResourceError(f"ffmpeg does not work: {process.reason}", path=find_ffmpeg())
-    return answer.decode(errors="replace")
-
-
 def address(path: Path) -> str:
     """Return ``path`` so that ffmpeg takes it as a file, whatever its name looks like."""
     return f"file:{path.absolute()}"
@@ -101,9 +68,10 @@ def address(path: Path) -> str:
 def file_stream(which: str) -> Any:
     """Return a stream (``a:0``, or ``1``) of the file that ``command`` will name, for a graph.
 
-    Nothing but a file is opened: some formats name further files, or addresses, to read from.
+    Nothing but this file is opened: a format that names further files, or addresses, is refused.
     """
-    return ffmpeg.input(FILE, protocol_whitelist="file")[which]
+    only = {"protocol_whitelist": "file", "format_whitelist": SELF_CONTAINED}
+    return ffmpeg.input(FILE, **only)[which]
 
 
 def raw_input(*, sample_rate: int, channels: int, format: str = "f32le") -> Any:
@@ -123,10 +91,16 @@ def command(graph: Any, *, file: Path | None = None, level: str = "error") -> li
 
 
 def process_of(
-    graph: Any, *, file: Path | None = None, level: str = "error", feed: bool = False
+    graph: Any,
+    *,
+    file: Path | None = None,
+    level: str = "error",
+    feed: bool = False,
+    patience: float | None = None,
 ) -> Process:
     """Return the process of ``graph``, to be entered; for the options see ``command``."""
-    return Process(command(graph, file=file, level=level), file=file, feed=feed)
+    words = command(graph, file=file, level=level)
+    return Process(words, file=file, feed=feed, patience=patience)
 
 
 class Process:
@@ -135,13 +109,24 @@ class Process:
     It runs in a session of its own, so that Ctrl-C at the terminal reaches this program first.
     ``stdin`` can be written with ``feed``; ``stdout`` must be read to its end by the caller, if it
     is needed; a thread reads stderr, because a full pipe would stop ffmpeg.
+
+    It is ended when `read` has waited for ``patience`` seconds, or as long as the user chose.
     """
 
-    def __init__(self, words: list[str], *, file: Path | None = None, feed: bool = False) -> None:
+    def __init__(
+        self,
+        words: list[str],
+        *,
+        file: Path | None = None,
+        feed: bool = False,
+        patience: float | None = None,
+    ) -> None:
         self._words = words
+        self._file = file
         self._own_address = "" if file is None else _as_printed(address(file))
         self._feed = feed
         self._lines: list[str] = []
+        self._patience = Patience(patience or chosen_seconds(), self.kill)
 
     def __enter__(self) -> Self:
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -171,6 +156,7 @@ class Process:
             raise ResourceError(reason, path=self._words[0], hint=_how_to_install()) from exc
 
     def __exit__(self, *_: object) -> None:
+        self._patience.close()
         self.kill()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
@@ -200,21 +186,56 @@ class Process:
         return _pipe(self._process.stdin)
 
     @property
-    def stdout(self) -> IO[bytes]:
+    def stdout(self) -> BufferedReader:
         """What ffmpeg writes to ``pipe:1``."""
-        return _pipe(self._process.stdout)
+        return cast(BufferedReader, _pipe(self._process.stdout))
+
+    def read(self, size: int) -> bytes:
+        """Return the next ``size`` bytes of ``stdout``; fewer only at its end.
+
+        Raises ``InputError``, or ``ResourceError`` where no file was given to it, when ffmpeg was
+        ended because it gave nothing for too long. Only the time in here counts.
+        """
+        pieces: list[bytes] = []
+        while size > 0:
+            with self._patience.waiting():
+                piece = self.stdout.read1(size)
+            if not piece:
+                self._refuse_silent()
+                break
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
 
     def finish(self) -> int:
         """Return the exit status, after ending the input and waiting; 0 means that all went well.
 
-        A caller that expects output reads it to its end before.
+        A caller that expects output reads it to its end before. Raises as `read` does, but for one
+        that is fed: what it has yet to write may be long.
         """
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # the status says why it stopped reading
                 self._process.stdin.close()
-        status = self._process.wait()
+        with contextlib.nullcontext() if self._feed else self._patience.waiting():
+            status = self._process.wait()
         self._listener.join()
+        self._refuse_silent()
         return status
+
+    def _refuse_silent(self) -> None:
+        """Raise the error of `read` if this program was ended because it gave nothing."""
+        if not self._patience.ended:
+            return
+        seconds = f"{self._patience.seconds:g} s"
+        if self._file is None:
+            raise ResourceError(
+                f"ffmpeg does not work: no answer in {seconds}", path=self._words[0]
+            )
+        raise InputError(
+            f"cannot be decoded: ffmpeg gave nothing for {seconds}, and was ended",
+            path=self._file,
+            hint=f"if its disk or network is that slow, set {TIMEOUT} to more seconds",
+        )
 
     @property
     def report(self) -> str:

@@ -15,12 +15,22 @@ from stemsplit.types import StreamInfo
 
 #: An ``au`` header: magic, offset, size, encoding, sample rate, channels, all big-endian.
 AU_HEADER = struct.Struct(">4s5I")
+#: Sample rates (Hz) of what is sound. Blocks are a second long, which at 2 GHz is more than memory
+#: holds, as are the frames that a few bytes become if each lasts for a second.
+RATES = range(100, 10_000_001)
+REST_AT_A_TIME = 2**16  # bytes of the frame behind it, which nothing needs
 DURATION = re.compile(r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),", re.MULTILINE)
 CODEC = re.compile(r"^\[info\]   Stream #0:\d+ -> #0:0 \((\w+) \(", re.MULTILINE)
 STREAM = re.compile(r"^\[info\]   Stream #0:\d+\S*: (?!.*\(attached pic\))", re.MULTILINE)
 CONTAINER = re.compile(r"^\[info\] Input #0, (\S+), from '", re.MULTILINE)
 ESTIMATED = re.compile(
     r"^\[\S+ @ 0x[0-9a-f]+\] \[warning\] Estimating duration from bitrate", re.MULTILINE
+)
+#: What ffmpeg says of a format that is not in `SELF_CONTAINED`, and what it means.
+REFUSED = "Format not on whitelist"
+FOREIGN_SOUND = (
+    "holds no sound of its own: it is a text, a playlist or a picture, or in a format that is "
+    "not known to be safe"
 )
 #: Containers that declare no duration; ffmpeg guesses one from time stamps, which may jump.
 UNDECLARED = {"mpeg", "mpegts"}
@@ -54,6 +64,9 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     magic, _offset, _size, _encoding, sample_rate, channels = AU_HEADER.unpack_from(header)
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
+    if sample_rate not in RATES:
+        reason = f"a sample rate of {sample_rate} Hz; those of {RATES[0]} Hz to 10 MHz are read"
+        raise InputError(reason, path=path)
     codecs = set(CODEC.findall(process.report))
     return StreamInfo(
         path=path,
@@ -96,20 +109,24 @@ def refuse_unreadable(path: Path) -> None:
 
 
 def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
-    """Return the first frame as an au file (nothing where there is none) and the ended process."""
+    """Return the au header of the first frame (nothing without one) and the ended process."""
     form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1}
     graph = file_stream(f"a:{stream}").output("pipe:1", **form)
     with process_of(graph, file=path, level="info") as process:
-        data = process.stdout.read()
+        header = process.read(AU_HEADER.size)
+        while process.read(REST_AT_A_TIME):
+            pass
         if process.finish() != 0 or not process.report:
             process.refuse_broken()
-        return data, process
+        return header, process
 
 
 def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
     if any("matches no streams" in text for text in process.complaints):
         which = f" number {stream + 1}" if stream else ""
         return NoAudioError(f"has no audio stream{which}", path=path)
+    if any(text.startswith(REFUSED) for text in process.complaints):
+        return InputError(FOREIGN_SOUND, path=path, hint="name the songs themselves")
     reason = f"not an audio file that ffmpeg can read ({process.reason})"
     return InputError(reason, path=path)
 

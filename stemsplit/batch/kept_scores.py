@@ -19,6 +19,7 @@ from stemsplit.audio.writable import output_error
 from stemsplit.data.layouts import SongStems
 from stemsplit.evaluation.report.records import from_json, to_json
 from stemsplit.evaluation.scores import SongScores
+from stemsplit.small_files import LARGEST_LIST, parse_json, read_small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class KeptScores:
     def find(self, name: str, settings: Mapping[str, Any]) -> SongScores | None:
         """Return the scores that an earlier run kept; None if there are none that still count."""
         try:
-            kept = from_json(json.loads(self._record(name).read_text(encoding="utf-8")))
+            kept = from_json(parse_json(read_small(self._record(name), LARGEST_LIST)))
         except (OSError, ValueError):
             return None
         files = [path for audio in kept.estimates.values() for path in audio.paths]

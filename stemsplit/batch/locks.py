@@ -2,15 +2,19 @@
 
 The lock of a song is a file in the output folder, which the system releases when the process ends,
 however it ends. The file names the folders that the song's stems go to, so that what a killed run
-left there, hidden files called ``….part``, is found and removed.
+left there, hidden files called ``….part``, is found and removed. Whoever can write to the output
+folder can write such a file, so only folders below the output folder are believed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -20,8 +24,10 @@ from filelock import FileLock, Timeout
 from stemsplit.audio.writable import output_error
 from stemsplit.errors import StemsplitError
 from stemsplit.signals import signals_deferred
+from stemsplit.small_files import parse_json, read_small
 
 _PREFIX, _LOCK, _PART = ".stemsplit-", ".lock", ".part"
+_TOKEN = re.compile(r"[0-9a-f]{16}")
 #: The output folder may be removed by one process while another is about to use it.
 _ATTEMPTS = 10
 
@@ -36,17 +42,24 @@ class SongLocks:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._held: dict[str, FileLock] = {}
+        self._folders: dict[str, list[Path]] = {}  # where the stems of a locked song go, by token
         self._made: list[Path] = []
 
     def __enter__(self) -> Self:
         with contextlib.suppress(OSError):
             for path in sorted(self.root.glob(f"{_PREFIX}*{_LOCK}")):
                 stale = path.name.removeprefix(_PREFIX).removesuffix(_LOCK)
-                folders = self._folders(stale)  # before some versions of filelock empty the file
-                if self._lock(stale):
-                    _remove_parts(folders, stale)
-                    self.release(stale)
+                if _TOKEN.fullmatch(stale):
+                    with contextlib.suppress(OSError):  # one that is not a file concerns its song
+                        self._remove_stale(stale)
         return self
+
+    def _remove_stale(self, token: str) -> None:
+        """Remove what a dead run left of a song. Raises ``OSError``."""
+        folders = self._recorded(token)  # before some versions of filelock empty the file
+        if self._lock(token):
+            self._folders[token] = folders
+            self.release(token)
 
     def __exit__(self, *_: object) -> None:
         with signals_deferred():
@@ -67,13 +80,14 @@ class SongLocks:
             self._make_root()
             if not self._lock(song):
                 return None
-            listed = [os.path.relpath(folder, self.root) for folder in folders]
+            own = self._folders[song] = list(folders)
+            listed = [os.path.relpath(folder, self.root) for folder in own]
             self._path(song).write_text(json.dumps(listed))
         except OSError as exc:
             if song in self._held:
                 self.release(song)
             raise output_error(exc, self.root) from exc
-        _remove_parts((self.root / folder for folder in listed), song)
+        _remove_parts(own, song)
         return song
 
     def remove_stale(self, manifest: Path, folders: Iterable[Path]) -> None:
@@ -88,23 +102,27 @@ class SongLocks:
         """Release a lock, and remove the temporary files of its song."""
         with signals_deferred():
             lock = self._held.pop(token)
-            _remove_parts(self._folders(token), token)
+            _remove_parts(self._folders.pop(token, ()), token)
             # While it is locked: whoever opened it before looks again, and finds another file.
             with contextlib.suppress(OSError):
                 self._path(token).unlink()
             lock.release()
 
-    def _folders(self, token: str) -> list[Path]:
-        """Return where the stems of a locked song go."""
+    def _recorded(self, token: str) -> list[Path]:
+        """Return the folders that the lock of another run names, but for those outside the root."""
+        root = self.root.resolve()
         try:
-            return [self.root / name for name in json.loads(self._path(token).read_text())]
-        except (OSError, ValueError, TypeError):
+            names = parse_json(read_small(self._path(token)))
+            folders = [(root / str(name)).resolve() for name in names]
+        except (OSError, RuntimeError, TypeError, ValueError):  # RuntimeError: a loop of symlinks
             return []
+        return [folder for folder in folders if folder.is_relative_to(root)]
 
     def _path(self, token: str) -> Path:
         return self.root / f"{_PREFIX}{token}{_LOCK}"
 
     def _lock(self, token: str) -> bool:
+        _refuse_irregular(self._path(token))
         # A song is prepared by one thread and finished by another.
         lock = FileLock(self._path(token), thread_local=False)
         for attempt in range(_ATTEMPTS):
@@ -127,6 +145,16 @@ class SongLocks:
             with contextlib.suppress(FileExistsError), signals_deferred():
                 folder.mkdir()
                 self._made.append(folder)
+
+
+def _refuse_irregular(path: Path) -> None:
+    """Raise ``OSError`` if there is something at ``path`` that is not a file, a link for instance.
+
+    Locking it would empty the file that the link leads to.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.EEXIST, "is not a regular file", str(path))
 
 
 def token(manifest: Path, root: Path) -> str:

@@ -12,10 +12,13 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from stemsplit.errors import InputError
+from stemsplit.small_files import LARGEST_LIST, read_small
 
 PLAYLISTS = (".m3u", ".m3u8")
 #: A playlist with such tags lists the pieces of a stream, not songs.
 _STREAMED = b"#EXT-X-"
+#: What a shell opens for this program (``<(find …)``): a pipe, but somebody writes to it.
+_INHERITED = re.compile(r"/dev/fd/\d+|/proc/self/fd/\d+|/dev/stdin")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -57,7 +60,7 @@ def read_names(source: str | NameSource) -> list[str]:
     """
     if isinstance(source, str):
         try:
-            data = Path(source).read_bytes()
+            data = _read_list(source)
         except OSError as exc:
             raise InputError(f"cannot be read: {exc.strerror}", path=source) from exc
     else:
@@ -65,6 +68,12 @@ def read_names(source: str | NameSource) -> list[str]:
     data = _without_mark(data)
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def _read_list(name: str) -> bytes:
+    if _INHERITED.fullmatch(name):
+        return Path(name).read_bytes()
+    return read_small(Path(name), LARGEST_LIST)
 
 
 def _without_mark(data: bytes) -> bytes:
@@ -85,7 +94,7 @@ def read_playlist(path: Path) -> Iterator[Path | InputError]:
     playlist that cannot be read, that lists the pieces of a stream, or that is empty.
     """
     try:
-        data = _without_mark(path.read_bytes())
+        data = _without_mark(read_small(path, LARGEST_LIST))
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=path) from exc
     if _STREAMED in data:

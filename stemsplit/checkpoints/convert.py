@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.checkpoints.folders import known_digest_of
-from stemsplit.checkpoints.pickles import OLD_PICKLE
-from stemsplit.checkpoints.weights import BARE_HINT, is_safetensors
-from stemsplit.errors import CheckpointError, UsageError
+from stemsplit.checkpoints.pickles import BAD_ZIP, OLD_PICKLE
+from stemsplit.checkpoints.weights import BARE_HINT, DAMAGED, is_safetensors
+from stemsplit.errors import CheckpointError, StemsplitError, UsageError
+from stemsplit.small_files import open_regular
 
 if TYPE_CHECKING:
     from stemsplit.checkpoints.weights import Weights
@@ -98,20 +99,33 @@ def convert(
         network = {"architecture": architecture, "config": config or {}}
     module_name, _, function_name = reader.partition(":")
     read: Callable[..., Weights] = getattr(importlib.import_module(module_name), function_name)
-    try:
-        weights = read(*files, **network)
-        origin = weights.origin
-        if format != "safetensors":
-            origin = " ".join([origin, *(f"sha256:{known_digest_of(path)}" for path in files)])
-    except OSError as exc:
-        path = exc.filename or files[0]
-        raise CheckpointError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
+    weights = _read(read, files, network, format)
+    origin = weights.origin
+    if format != "safetensors":
+        origin = " ".join([origin, *(f"sha256:{known_digest_of(path)}" for path in files)])
     if format not in BARE and not listed:
         merged = settings.merge(weights.architecture, weights.config, files[0])
         weights = dataclasses.replace(weights, config=merged)
     config = assemble(weights, files[0]).config
     # Through JSON, so that it is the same before it is stored and after.
     return dataclasses.replace(weights, config=json.loads(json.dumps(config)), origin=origin)
+
+
+def _read(
+    read: Callable[..., Weights], files: Sequence[Path], network: Mapping[str, Any], format: str
+) -> Weights:
+    """Return what ``read`` reads. Raises ``CheckpointError`` for whatever it stumbles over."""
+    try:
+        return read(*files, **network)
+    except OSError as exc:
+        path = exc.filename or files[0]
+        raise CheckpointError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
+    except DAMAGED as exc:
+        if isinstance(exc, StemsplitError):
+            raise
+        # Any value in a foreign file may be of any kind.
+        reason = f"not a checkpoint of format {format}, or damaged: {exc!r:.200}"
+        raise CheckpointError(reason, path=files[0]) from exc
 
 
 def reconfigure(weights: Weights, config: Mapping[str, Any], path: Path) -> Weights:
@@ -135,7 +149,7 @@ def sniff(path: str | os.PathLike[str]) -> str:
     try:
         if is_safetensors(path):
             return "safetensors"
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(SNIFFED)
         pickle = _pickle_in(path) if start.startswith(b"PK") else b""
         if start.startswith(OLD_PICKLE):
@@ -143,8 +157,9 @@ def sniff(path: str | os.PathLike[str]) -> str:
         for format, words in PICKLES.items():
             if all(word in pickle for word in words):
                 return format
-    except (OSError, zipfile.BadZipFile) as exc:
-        raise CheckpointError(f"cannot be read: {exc}", path=path) from exc
+    except (OSError, *BAD_ZIP) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise CheckpointError(f"cannot be read: {reason}", path=path) from exc
     # An ONNX file starts with its version, field 1 of the message; an exporter names its constants.
     if start[:1] == b"\x08" and b"onnx::" in start:
         return "htdemucs.onnx"

@@ -28,7 +28,7 @@ from stemsplit.checkpoints.demucs_arguments import (
     Constructor,
 )
 from stemsplit.checkpoints.demucs_tensors import without_scale
-from stemsplit.checkpoints.pickles import OLD_PICKLE, read_pickle
+from stemsplit.checkpoints.pickles import OLD_PICKLE, as_float32, read_pickle
 from stemsplit.checkpoints.settings import Settings, check_stems
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
@@ -113,7 +113,7 @@ def read(path: Path, settings: Settings) -> Weights:
     if not all(isinstance(tensor, Tensor) for tensor in state.values()):
         reason = "its weights are quantised by the package diffq, which is not supported"
         raise CheckpointError(reason, path=path)
-    state = {name: tensor.float() for name, tensor in state.items()}
+    state = as_float32(state, path)
     version = constructor.version
     if constructor is DEMUCS:
         version = "v1" if first else "v2"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError, disk_full
+from stemsplit.small_files import open_regular, parse_json, read_small
 from stemsplit.types import Fetching
 
 if TYPE_CHECKING:
@@ -40,16 +41,18 @@ def cache_dir() -> Path:
 def read_origin(folder: Path) -> dict[str, Any] | None:
     """Return what ``origin.json`` says, if the weights beside it have the size that it says."""
     try:
-        origin: dict[str, Any] = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-        size = (folder / WEIGHTS).stat().st_size
-        return origin if size == origin["weights"]["size"] and origin["files"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+        origin: dict[str, Any] = parse_json(read_small(folder / ORIGIN))
+        weights, files = origin["weights"], origin["files"]
+        texts = [weights["sha256"], *(file[key] for file in files for key in ("sha256", "address"))]
+        whole = files and all(isinstance(text, str) for text in texts)
+        return origin if whole and (folder / WEIGHTS).stat().st_size == weights["size"] else None
+    except (AttributeError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file in hex; raises ``CheckpointError`` if it cannot be read."""
-    with _reading_explained(path), path.open("rb") as stream:
+    with _reading_explained(path), open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -83,7 +83,8 @@ def _load_graph(path: Path) -> Any:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        return onnx.load_model(path, load_external_data=False).graph
+        # By its name alone, a file could be text of several kinds.
+        return onnx.load_model(path, format="protobuf", load_external_data=False).graph
     except DecodeError as exc:
         raise CheckpointError("not an ONNX file, or damaged", path=path) from exc
 

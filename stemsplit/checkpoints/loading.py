@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.folders import known_digest_of
 from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.types import Fetching, Noted, Warned, Window
+
+#: Bytes of the name of a source, which becomes a part of the name of a file.
+LONGEST_NAME = 100
 
 if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel
@@ -34,7 +38,7 @@ REVISIONS: Mapping[str, int] = {
 def members(name: str) -> tuple[str, ...]:
     """Return the models or checkpoint files that ``name`` names, with commas between them."""
     # A list may end like a checkpoint file, or begin like a path.
-    if "," not in name or Path(name).is_file():
+    if "," not in name or os.path.isfile(name):
         return (name,)
     return tuple(dict.fromkeys(part.strip() for part in name.split(",") if part.strip()))
 
@@ -121,6 +125,9 @@ def _stems_of_one(name: str) -> tuple[str, ...]:
         and len(set(names)) == len(names)
     ):
         raise CheckpointError("its header names no sources, or one of them twice", path=path)
+    if any(len(os.fsencode(name)) > LONGEST_NAME for name in names):
+        reason = f"its header names a source in more than {LONGEST_NAME} bytes"
+        raise CheckpointError(reason, path=path)
     return tuple(names)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints.pickles import read_pickle
+from stemsplit.checkpoints.pickles import as_float32, read_pickle
 from stemsplit.checkpoints.weights import Weights, is_safetensors, read_tensors
 from stemsplit.errors import CheckpointError
 from stemsplit.models.roformer import rotary_frequencies
@@ -39,14 +39,11 @@ def read(path: Path, architecture: str, config: Mapping[str, Any]) -> Weights:
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    kept = {name: each for name, each in state.items() if not _is_rotary(name, each, path)}
     return Weights(
         architecture=architecture,
         config=dict(config),
-        state={
-            name: tensor.float() if tensor.is_floating_point() else tensor
-            for name, tensor in state.items()
-            if not _is_rotary(name, tensor, path)
-        },
+        state=as_float32(kept, path),
         origin="Music-Source-Separation-Training checkpoint",
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stemsplit.checkpoints.plain_yaml import read_yaml
 from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import UsageError
 
@@ -54,7 +55,7 @@ def read(path: Path, name: str) -> NetworkConfig:
     if name not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise UsageError(f"no architecture {name!r} to convert", hint=f"known are: {known}")
-    document = Section(path, "", _load(path))
+    document = Section(path, "", read_yaml(path))
     _refuse_variant(path, name)
     document.skip(*TRAINING_ONLY)
     return NETWORKS[name](document)
@@ -98,7 +99,9 @@ class Section(Table):
         """Raise unless ``key``, or its ``default``, is the only ``value`` that exists here."""
         found = self._rest.pop(key, value if default is ... else default)
         if found != value:
-            raise self.wrong(f"{key} is {found!r}, which is not supported: it has to be {value!r}")
+            raise self.wrong(
+                f"{key} is {found!r:.200}, which is not supported: it has to be {value!r}"
+            )
 
     def skip(self, *keys: str) -> None:
         """Leave ``keys`` unread."""
@@ -109,28 +112,6 @@ class Section(Table):
         """Return all values that nothing asked for."""
         rest, self._rest = self._rest, {}
         return rest
-
-
-def _load(path: Path) -> object:
-    """Return the values in the YAML file at ``path``; nothing in it can call anything."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """Plain values, and the tuples that MSST writes as a tag of Python's."""
-
-    def read_tuple(loader: yaml.SafeLoader, node: yaml.nodes.SequenceNode) -> list[Any]:
-        return list(loader.construct_sequence(node))
-
-    Loader.add_constructor("tag:yaml.org,2002:python/tuple", read_tuple)
-    try:
-        return yaml.load(path.read_text("utf-8"), Loader)
-    except OSError as exc:
-        raise UsageError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as exc:
-        problem = getattr(exc, "problem", None) or type(exc).__name__
-        mark = getattr(exc, "problem_mark", None)
-        place = f" (line {mark.line + 1})" if mark else ""
-        raise UsageError(f"not plain YAML: {problem}{place}", path=path) from exc
 
 
 # --- What all networks have ----------------------------------------------------------------------

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.errors import CheckpointError
+
+#: What a zip archive raises that is damaged, encrypted, or packed in a way that is unknown here.
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, RuntimeError, ValueError)
+#: How many times its own size the content of an archive may have.
+MOST_INFLATED = 4
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +32,7 @@ def read_pickle(path: Path, allowed: Mapping[str, Any]) -> Any:
     """
     import torch
 
+    _refuse_inflated(path)
     stand_ins: list[Any] = [(stand_in, name) for name, stand_in in allowed.items()]
     try:
         with torch.serialization.safe_globals(stand_ins):
@@ -53,4 +61,36 @@ def read_state(path: Path, reason: str) -> dict[str, Tensor]:
     state = read_pickle(path, {})
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
         raise CheckpointError(reason, path=path)
-    return {name: tensor.float() for name, tensor in state.items()}
+    return as_float32(state, path)
+
+
+def as_float32(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return ``state`` with its floating-point tensors as fp32.
+
+    Raises ``CheckpointError`` for one that claims more values than the file has for it: a pickle
+    may repeat a number along an axis of any length, which converting it would write out.
+    """
+    for name, tensor in state.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{name!s:.100} has more values than the file", path=path)
+    return {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+
+
+def _refuse_inflated(path: Path) -> None:
+    """Raise ``CheckpointError`` for a zip archive that is much larger when it is inflated.
+
+    torch stores tensors as they are, and reads each member into memory, however large.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inflated = sum(member.file_size for member in archive.infolist())
+    except BAD_ZIP as exc:
+        raise CheckpointError(f"damaged: {exc}", path=path) from exc
+    if inflated > MOST_INFLATED * path.stat().st_size:
+        reason = f"refused: its {path.stat().st_size} bytes would become {inflated}"
+        raise CheckpointError(reason, path=path)

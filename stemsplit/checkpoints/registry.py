@@ -12,7 +12,6 @@ from __future__ import annotations
 import difflib
 import functools
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from stemsplit.checkpoints.entries import SUFFIXES, Model
 from stemsplit.checkpoints.registry_file import read_models
 from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import CheckpointError, UsageError
+from stemsplit.small_files import parse_toml, read_small
 
 #: Groups that follow from what a model is; `[groups]` of the registry has the others.
 WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Others"
@@ -77,10 +77,12 @@ def local_file(name: str) -> Path | None:
         return None
     path = Path(name)
     separators = {os.sep, os.altsep or os.sep}
-    if path.is_file():
+    if os.path.isfile(path):  # unlike that of Path, also for a name that is too long
         return path
     if path.suffix.lower() in SUFFIXES or separators & set(name):
-        reason = "is a folder, not a checkpoint" if path.is_dir() else "no such checkpoint file"
+        reason = (
+            "is a folder, not a checkpoint" if os.path.isdir(path) else "no such checkpoint file"
+        )
         raise CheckpointError(reason, path=name, hint=_LIST_HINT)
     return None
 
@@ -138,7 +140,7 @@ def _read_all(extra: str | None) -> _Registry:
 
 def _read(path: Path) -> _Registry:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = parse_toml(read_small(path))
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else f"not TOML: {exc}"
         raise UsageError(f"registry: {reason}", path=path) from exc

@@ -34,6 +34,7 @@ from stemsplit.types import Window
 
 #: How any other address may begin. `sources.py` says what each means.
 _ADDRESSES = ("https://", "http://", "file:///")
+LONGEST_NAME = 100  # it becomes the name of a folder
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHA256_PREFIX = re.compile(r"[0-9a-f]{8,63}")
@@ -81,6 +82,8 @@ class _Reader:
     def read_model(self, name: str, content: object) -> Model:
         """Return the model of the table ``content``, ``[models.NAME]``."""
         table = Table(self._path, f"models.{name}", content)
+        if len(name) > LONGEST_NAME:
+            raise table.wrong(f"a name has at most {LONGEST_NAME} letters")
         if not _NAME.fullmatch(name) or Path(name).suffix in SUFFIXES:
             raise table.wrong("a name has letters, digits, '_', '-' and '.', and no file ending")
         inherited = self._take_like(table, "models")

@@ -10,38 +10,30 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import os
-import queue
 import shutil
-import threading
-import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
 
+from stemsplit.checkpoints.connection import CHUNK, Broken, continues, open_body, pieces
 from stemsplit.checkpoints.entries import RemoteFile, Source
 from stemsplit.checkpoints.folders import writing_explained
+from stemsplit.checkpoints.pace import LARGEST_FILE, Pace
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
 from stemsplit.errors import CheckpointError
+from stemsplit.small_files import open_regular
 from stemsplit.types import Fetching
-from stemsplit.version import __version__
 
-CHUNK = 1 << 20  # bytes
+#: Letters of the name of a file that are kept.
+LONGEST_NAME = 60
 #: How often a broken download is taken up again, as long as each time brought something.
 ATTEMPTS = 5
-#: Seconds to wait until a server answers at all, and for the next bytes of a body.
-ANSWER_SECONDS = 6.0
-BODY_SECONDS = 15.0
 
 #: Bytes done, and in total; each None where unknown.
 DownloadSteps: TypeAlias = Iterator[tuple[int | None, int | None]]
-
-
-class _Broken(Exception):
-    """The connection ended early; what came so far is kept."""
 
 
 def label_of(source: Source) -> str:
@@ -65,7 +57,8 @@ def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, Non
     try:
         for file in source.files:
             identity = file.sha256 or hashlib.sha256(file.address.encode()).hexdigest()
-            path = folder / f"{identity[:8]}-{Path(urlsplit(file.address).path).name}"
+            name_there = Path(urlsplit(file.address).path).name[-LONGEST_NAME:]
+            path = folder / f"{identity[:8]}-{name_there}"
             paths.append(path)
             with _Part(file, path) as part:
                 if part.is_complete():
@@ -98,11 +91,11 @@ def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> DownloadSteps
         part.restart()
         local = Path(urllib.request.url2pathname(urlsplit(address).path))
         try:
-            stream, size = local.open("rb"), local.stat().st_size
+            stream = open_regular(local)
         except OSError as exc:
             raise CheckpointError(f"{local}: {exc.strerror}") from exc
         with stream:
-            yield from _copy(stream, part, size)
+            yield from _copy(stream, part, os.fstat(stream.fileno()).st_size)
     else:
         yield from _download(part)
 
@@ -121,93 +114,26 @@ def _download(part: _Part) -> DownloadSteps:
         try:
             yield from _download_once(part)
             return
-        except _Broken as exc:
+        except Broken as exc:
             if attempt == ATTEMPTS or part.size <= before:
                 raise CheckpointError(str(exc)) from exc
 
 
 def _download_once(part: _Part) -> DownloadSteps:
-    with _open(part.file.address, part.size) as response:
-        if part.size and not _continues(response, part.size):
+    with open_body(part.file.address, part.size) as response:
+        if part.size and not continues(response, part.size):
             part.restart()
         length = response.headers.get("Content-Length", "")
         total = part.size + int(length) if length.isdecimal() else part.file.size
         part.expect(total)
         yield part.size, total
-        while True:
-            try:
-                chunk = response.read1(CHUNK)
-            except TimeoutError as exc:
-                raise _Broken(f"stalled: nothing came for {BODY_SECONDS:g} s") from exc
-            except (OSError, http.client.HTTPException) as exc:
-                raise _Broken(f"the connection broke: {_reason(exc)}") from exc
-            if not chunk:
-                break
+        pace = Pace(part.size)
+        for chunk in pieces(response):
             part.write(chunk)
+            pace.check(part.size)
             yield part.size, total
         if total is not None and part.size < total:
-            raise _Broken(f"the connection ended after {part.size} of {total} bytes")
-
-
-def _continues(response: http.client.HTTPResponse, offset: int) -> bool:
-    """Return whether the body goes on at ``offset``: a server may ignore what it was asked for."""
-    return response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
-
-
-def _open(address: str, offset: int) -> http.client.HTTPResponse:
-    """Return the answer to a GET of ``address`` from ``offset`` on.
-
-    The name look-up and the connection to each of a host's addresses have time-outs of their own or
-    none, so the whole is waited for on another thread: a network that swallows packets costs
-    `ANSWER_SECONDS`, however many addresses a host has. Raises ``CheckpointError``.
-    """
-    headers = {"User-Agent": f"stemsplit/{__version__}", "Accept-Encoding": "identity"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-    request = urllib.request.Request(address, headers=headers)
-    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
-    abandoned = threading.Event()
-
-    def ask() -> None:
-        try:
-            response = urllib.request.urlopen(request, timeout=BODY_SECONDS)
-        except Exception as exc:  # raised again by the thread that waits
-            answers.put(exc)
-            return
-        answers.put(response)
-        if abandoned.is_set():
-            response.close()
-
-    threading.Thread(target=ask, daemon=True, name="stemsplit-download").start()
-    try:
-        answer = answers.get(timeout=ANSWER_SECONDS)
-    except queue.Empty:
-        abandoned.set()
-        with contextlib.suppress(queue.Empty):  # it came between the two lines above
-            late = answers.get_nowait()
-            if isinstance(late, http.client.HTTPResponse):
-                late.close()
-        raise CheckpointError(f"no answer in {ANSWER_SECONDS:g} s") from None
-    if isinstance(answer, urllib.error.HTTPError):
-        with answer:
-            if answer.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
-                return _open(address, 0)
-            raise CheckpointError(f"HTTP {answer.code} {answer.reason}") from answer
-    if isinstance(answer, OSError | http.client.HTTPException | ValueError):
-        raise CheckpointError(_reason(answer)) from answer
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _reason(exc: BaseException) -> str:
-    """Return why a connection failed, without the wrapping."""
-    inner = getattr(exc, "reason", exc)
-    if isinstance(inner, TimeoutError):
-        return "no answer in time"
-    if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
-    return str(inner) or type(inner).__name__
+            raise Broken(f"the connection ended after {part.size} of {total} bytes")
 
 
 class _Part:
@@ -252,6 +178,8 @@ class _Part:
 
     def expect(self, total: int | None) -> None:
         """Raise ``CheckpointError`` if a file of ``total`` bytes cannot be the right one."""
+        if total is not None and total > LARGEST_FILE:
+            self._refuse(f"has {total} bytes, more than any checkpoint")
         if None not in (total, self.file.size) and total != self.file.size:
             self._refuse(f"has {total} bytes, not {self.file.size}")
 

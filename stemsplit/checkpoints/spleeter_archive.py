@@ -6,6 +6,8 @@ Variables are named by their kind and counted through the networks of all stems:
 
 from __future__ import annotations
 
+import gzip
+import io
 import re
 import tarfile
 import zlib
@@ -29,6 +31,8 @@ OPEN = (
     *("sources", "sample_rate", "window", "hop", "bins", "block"),
     *("activation", "softmax", "mask_extension"),
 )
+#: What an archive may inflate to, in bytes: that of 5 stems has 200 MB.
+LARGEST = 2**29
 CONVOLUTION = {"kernel": "weight", "bias": "bias"}
 NORM = {
     "gamma": "weight",
@@ -108,14 +112,35 @@ def _tensor(values: NDArray[np.float32]) -> Tensor:
     return tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor
 
 
+class _Bounded(io.BufferedIOBase):
+    """The content of a gzip file, up to `LARGEST` bytes: a small one may inflate to any size."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = gzip.GzipFile(path)
+        self._left = LARGEST
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = self._file.read(self._left + 1 if size is None or size < 0 else size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"it inflates to more than {LARGEST} bytes")
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def _members(path: Path) -> tuple[bytes, bytes]:
     """Return the index and the data of the only checkpoint in the archive."""
     found: dict[str, bytes] = {}
-    with tarfile.open(path, "r:gz") as archive:
+    with _Bounded(path) as content, tarfile.open(fileobj=content, mode="r|") as archive:
         for entry in archive:
             name = Path(entry.name).name
             kind = "index" if name.endswith(".index") else "data"
-            stream = archive.extractfile(entry) if name.endswith((".index", "-00001")) else None
+            # Not a link, which may lead nowhere.
+            wanted = name.endswith((".index", "-00001")) and entry.isreg()
+            stream = archive.extractfile(entry) if wanted else None
             if stream is not None:
                 found[kind] = stream.read()
     if len(found) != 2:

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes: two handles, filled up with zeros, and the magic number
+LARGEST_INDEX = 2**20  # bytes; that of 5 stems has 370 entries
+LONGEST_KEY = 1000  # bytes
+MOST_DIMENSIONS = 8
+MOST_GROUPS = 10  # of 7 bits, which make 64
 FLOAT = 1  # DT_FLOAT of types.proto
 #: Fields of BundleEntryProto; those of a shape and its dimensions are 2 and 1.
 DTYPE, SHAPE, OFFSET, SIZE = 1, 2, 4, 5
@@ -34,6 +38,8 @@ def read_floats(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]:
 
 
 def _variables(index: bytes, data: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    if len(index) > LARGEST_INDEX:
+        raise ValueError("the index is too large")
     if len(index) < FOOTER or struct.unpack("<Q", index[-8:])[0] != MAGIC:
         raise ValueError("the index is not a table of TensorFlow")
     _, position = _handle(index, len(index) - FOOTER)  # of a block that says nothing here
@@ -50,6 +56,8 @@ def _array(name: str, entry: dict[int, int | bytes], data: bytes) -> NDArray[np.
     shape_text = entry.get(SHAPE, b"")
     assert isinstance(shape_text, bytes)
     dimensions = [dict(_fields(each)) for _, each in _fields(shape_text) if isinstance(each, bytes)]
+    if len(dimensions) > MOST_DIMENSIONS:
+        raise ValueError(f"{name} has {len(dimensions)} dimensions")
     shape = [int(dimension.get(1, 0)) for dimension in dimensions]
     start, size = int(entry.get(OFFSET, 0)), int(entry.get(SIZE, 0))
     if size != 4 * math.prod(shape) or start + size > len(data):
@@ -76,6 +84,8 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         length, position = _varint(block, position)
         key = key[:shared] + block[position : position + own]
         position += own
+        if len(key) > LONGEST_KEY:
+            raise ValueError("the index is damaged")
         yield key, block[position : position + length]
         position += length
 
@@ -107,10 +117,11 @@ def _handle(text: bytes, position: int) -> tuple[tuple[int, int], int]:
 
 def _varint(text: bytes, position: int) -> tuple[int, int]:
     """Return a number that is written in groups of 7 bits, and where reading goes on."""
-    value = shift = 0
-    while True:
+    value = 0
+    for group in range(MOST_GROUPS):
         byte = text[position]
-        value |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
+        value |= (byte & 0x7F) << 7 * group
+        position += 1
         if byte < 0x80:
             return value, position
+    raise ValueError("the index is damaged")

@@ -41,7 +41,7 @@ class Table:
         value = self._rest.pop(key)
         if not isinstance(value, kind) or isinstance(value, bool) or value == "":
             names = " or ".join(_KINDS[each] for each in get_args(kind) or (kind,))
-            raise self.wrong(f"{key} must be {names}, not {value!r}")
+            raise self.wrong(f"{key} must be {names}, not {value!r:.200}")
         return value
 
     def take_count(self, key: str, default: Any = ...) -> Any:
@@ -55,14 +55,14 @@ class Table:
         """Return the value of ``key``, true or false; false where it is missing."""
         value = self._rest.pop(key, False)
         if not isinstance(value, bool):
-            raise self.wrong(f"{key} must be true or false, not {value!r}")
+            raise self.wrong(f"{key} must be true or false, not {value!r:.200}")
         return value
 
     def take_texts(self, key: str, default: Any = ...) -> tuple[str, ...]:
         """Return a list of different words."""
         words = self.take(key, list, default)
         if not all(isinstance(word, str) and word for word in words):
-            raise self.wrong(f"{key} must be a list of names, not {words!r}")
+            raise self.wrong(f"{key} must be a list of names, not {words!r:.200}")
         if len(set(words)) < len(words):
             raise self.wrong(f"{key} names the same twice")
         return tuple(words)

@@ -9,11 +9,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import TextIOWrapper
 from itertools import pairwise
 from typing import Any, TextIO
 
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND, load_command
-from stemsplit.cli.console import Console
+from stemsplit.cli.console import ESCAPED, Console
 from stemsplit.cli.usage import program_of, usage_error
 from stemsplit.errors import ExitCode, StemsplitError, describe
 from stemsplit.signals import end_by_exception
@@ -34,6 +35,8 @@ def choose_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program on ``arguments`` (those of the process if None) and return its exit code."""
     _open_missing_streams()
+    if isinstance(sys.stdout, TextIOWrapper):  # for what Typer writes; `Console.data` does it too
+        sys.stdout.reconfigure(errors=ESCAPED)
     if arguments is None:
         arguments = sys.argv[1:]
         if "--debug" not in arguments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -16,7 +17,27 @@ from stemsplit.types import ProgressStyle
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+#: How text is encoded for stdout: see `_escape`.
+ESCAPED = "stemsplit.escaped"
 EVENT_SCHEMA = 1  # of the objects that --progress ndjson writes
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what stands for a character that the encoding of a stream lacks, and what is next.
+
+    File names may hold bytes that are no text; they go out as they came in. A letter that the
+    encoding lacks becomes an escape, as in Python (``\\xe9``): a name that cannot be shown is no
+    reason for a song to fail.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    char = error.object[error.start]
+    if "\udc80" <= char <= "\udcff":
+        return bytes([ord(char) - 0xDC00]), error.start + 1
+    return char.encode("ascii", "backslashreplace").decode(), error.start + 1
+
+
+codecs.register_error(ESCAPED, _escape)
 
 
 @dataclass
@@ -45,8 +66,7 @@ class Console:
         If nobody reads any more the work goes on: its files are what it was done for. Raises
         ``ResourceError`` when the line cannot be written for another reason.
         """
-        # File names may hold bytes that are no text; they go out as they came in.
-        line = (text + "\n").encode(self.stdout.encoding or "utf-8", "surrogateescape")
+        line = (text + "\n").encode(self.stdout.encoding or "utf-8", ESCAPED)
         with self._bar.paused() if self._bar is not None else contextlib.nullcontext():
             self._write_data(line)
 

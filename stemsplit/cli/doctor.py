@@ -155,7 +155,8 @@ def _check_torchaudio() -> Iterator[Finding]:
 
 
 def _check_ffmpeg() -> Iterator[Finding]:
-    from stemsplit.audio.ffmpeg import find_ffmpeg, list_encoders, version
+    from stemsplit.audio.ffmpeg import find_ffmpeg
+    from stemsplit.audio.ffmpeg_facts import list_encoders, version
     from stemsplit.audio.resample import has_soxr
 
     yield Finding(name="ffmpeg", detail=f"{version()}, {find_ffmpeg()}")

@@ -13,6 +13,10 @@ ENVIRONMENT: Mapping[str, str] = {
     ),
     "STEMSPLIT_CONFIG": "A configuration file to read in place of the usual one.",
     "STEMSPLIT_FFMPEG": "The ffmpeg program to use.",
+    "STEMSPLIT_FFMPEG_TIMEOUT": (
+        "After how many seconds in which it gives nothing ffmpeg is ended, and the song fails; 60 "
+        "by default. A file in the cloud or on tape may need more."
+    ),
     "http_proxy, https_proxy, all_proxy, no_proxy": (
         "The proxy that weights are fetched through, and the hosts for which there is none."
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -224,7 +225,7 @@ def convert(
 
     console = Console(sys.stdout, sys.stderr, quiet=quiet)
     target = file.with_suffix(".safetensors") if out is None else out
-    if target.exists():
+    if os.path.exists(target):  # unlike that of Path, also for a name that is too long
         if target.is_dir() or (file.exists() and target.samefile(file)):
             reason = "is a folder" if target.is_dir() else "is the input"
             raise OutputError(reason, path=target, hint="--out names another file")

@@ -15,6 +15,7 @@ from typing import Any
 
 from stemsplit.cli.commands import COMMANDS
 from stemsplit.errors import UsageError
+from stemsplit.small_files import parse_toml, read_small
 
 VARIABLE = "STEMSPLIT_CONFIG"
 #: What is asked of the program once, not settled.
@@ -51,7 +52,7 @@ def read_settings() -> dict[str, Any]:
     """
     path = config_path()
     try:
-        content = path.read_bytes()
+        content = read_small(path)
     except FileNotFoundError as exc:
         if os.environ.get(VARIABLE):
             raise UsageError("no such file", path=path, hint=f"{VARIABLE} names it") from exc
@@ -60,11 +61,9 @@ def read_settings() -> dict[str, Any]:
         raise UsageError(f"cannot be read: {exc.strerror}", path=path) from exc
     if not content.strip():
         return {}
-    import tomllib
-
     try:
-        return tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        return parse_toml(content)
+    except ValueError as exc:
         raise UsageError(f"is no TOML: {exc}", path=path) from exc
 
 

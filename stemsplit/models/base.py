@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from stemsplit.models.config import LONGEST_SEGMENT
 from stemsplit.types import Window
 
 
@@ -83,7 +84,8 @@ class SeparationModel(nn.Module):
     ) -> None:
         """Keep ``config``; ``channels``, ``sample_rate`` (Hz) and ``segment`` (frames) are its own.
 
-        A network passes those that its ``config`` lacks, or uses for something else.
+        A network passes those that its ``config`` lacks, or uses for something else. Raises
+        ``ValueError`` for a segment that is too long, by several fields of the configuration.
         """
         super().__init__()
         self._config = config
@@ -91,6 +93,8 @@ class SeparationModel(nn.Module):
         self.sample_rate = config.sample_rate if sample_rate is None else sample_rate
         self.channels = config.channels if channels is None else channels
         self.segment = config.segment if segment is None else segment
+        if self.segment > LONGEST_SEGMENT:
+            raise ValueError(f"its segment has {self.segment} frames, above {LONGEST_SEGMENT}")
 
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""

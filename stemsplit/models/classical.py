@@ -26,7 +26,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, Sources, require_hop
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    FFTLength,
+    Rate,
+    Segment,
+    Sources,
+    require_hop,
+)
 from stemsplit.models.layers import istft, stft
 
 #: Where nothing sounds all sources get equal shares; far below what 24 bits can hold, squared.
@@ -38,10 +46,10 @@ class SpectrogramConfig(CheckedConfig):
     """Where a spectrogram is taken, and of how much of the song at a time."""
 
     sources: Sources
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     channels: Count = 2
-    segment: Count = 441_000  # frames of audio: 10 s
-    n_fft: Count = 2048  # samples of the window
+    segment: Segment = 441_000  # frames of audio: 10 s
+    n_fft: FFTLength = 2048  # samples of the window
     hop: Count = 512
 
     def validate(self) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 
@@ -34,6 +34,11 @@ def at_least(least: int) -> Rule:
     return Rule(lambda value: value >= least, f"be at least {least}")
 
 
+def at_most(most: int) -> Rule:
+    """Return the rule for numbers up to ``most``."""
+    return Rule(lambda value: value <= most, f"be at most {most}")
+
+
 def multiple_of(step: int) -> Rule:
     """Return the rule for whole numbers that ``step`` divides."""
     return Rule(lambda value: value % step == 0, f"be a multiple of {step}")
@@ -43,19 +48,42 @@ EVEN = Rule(lambda value: value % 2 == 0, "be even")
 ODD = Rule(lambda value: value % 2 == 1, "be odd")
 POWER_OF_2 = Rule(lambda value: value & (value - 1) == 0, "be a power of 2")
 
+#: Bytes of the name of a source, which becomes a part of the name of a file.
+LONGEST_NAME = 100
+NAMES = Rule(
+    lambda names: all(0 < len(str(name).encode()) <= LONGEST_NAME for name in names),
+    f"have names of 1 to {LONGEST_NAME} bytes",
+)
+
 Sources: TypeAlias = Annotated[
-    tuple[str, ...], Rule(lambda names: len(names) >= 1, "name at least one source")
+    tuple[str, ...], Rule(lambda names: len(names) >= 1, "name at least one source"), NAMES
 ]
 TwoSources: TypeAlias = Annotated[
-    tuple[str, ...], Rule(lambda names: len(names) == 2, "name two sources")
+    tuple[str, ...], Rule(lambda names: len(names) == 2, "name two sources"), NAMES
 ]
 Count: TypeAlias = Annotated[int, at_least(1)]
 CountOrZero: TypeAlias = Annotated[int, at_least(0)]
 Even: TypeAlias = Annotated[int, at_least(2), EVEN]
 Odd: TypeAlias = Annotated[int, at_least(1), ODD]
+#: Levels of a network, where each has a multiple of the channels of the one before.
+Depth: TypeAlias = Annotated[int, at_most(100)]
+#: Hz.
+Rate: TypeAlias = Annotated[int, at_least(1), at_most(768_000)]
+#: Frames that a network is run on at a time: at 44.1 kHz, three minutes.
+LONGEST_SEGMENT = 2**23
+Segment: TypeAlias = Annotated[int, at_least(1), at_most(LONGEST_SEGMENT)]
 #: Samples of an STFT's window.
-WindowLength: TypeAlias = Annotated[int, at_least(4), EVEN]
+FFTLength: TypeAlias = Annotated[int, at_least(1), at_most(2**17)]
+WindowLength: TypeAlias = Annotated[FFTLength, at_least(4), EVEN]
+#: How often a whole segment is gone through again.
+Iterations: TypeAlias = Annotated[int, at_least(0), at_most(1000)]
 Share: TypeAlias = Annotated[float, Rule(lambda share: 0 <= share < 1, "be a share below 1")]
+
+
+#: The limits of any other number, and of lists of them. Every published network is far below; what
+#: is above would take hours, or all memory, before anything is known to be wrong.
+LARGEST_NUMBER = 10**6
+LONGEST_LIST = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +96,10 @@ class CheckedConfig:
         for name, rule in _rules(own_class):
             value = getattr(self, name)
             if not rule.allows(value):
-                raise ValueError(f"{name} must {rule.must}, not {value!r}")
+                raise ValueError(f"{name} must {rule.must}, not {value!r:.100}")
+        for field in fields(self):
+            if field.name not in _limited(own_class):
+                _refuse_excessive(field.name, getattr(self, field.name))
         self.validate()
 
     def validate(self) -> None:
@@ -82,6 +113,23 @@ def _rules(config: type) -> tuple[tuple[str, Rule], ...]:
     return tuple((name, rule) for name, hint in hints.items() for rule in _rules_of(hint))
 
 
+@functools.cache
+def _limited(config: type) -> frozenset[str]:
+    """Return the names of the fields of ``config`` that have a limit of their own."""
+    return frozenset(name for name, rule in _rules(config) if rule.must.startswith("be at most"))
+
+
+def _refuse_excessive(name: str, value: object) -> None:
+    """Raise ``ValueError`` for a number, in lists as well, that no network can have."""
+    if isinstance(value, list | tuple):
+        if len(value) > LONGEST_LIST:
+            raise ValueError(f"{name} must have at most {LONGEST_LIST} values, not {len(value)}")
+        for each in value:
+            _refuse_excessive(name, each)
+    elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+        raise ValueError(f"{name} must be at most {LARGEST_NUMBER}, not {value!r:.100}")
+
+
 def _rules_of(hint: Any) -> Iterator[Rule]:
     """Yield the rules of a type: those that annotate it, or its values if it is a ``Literal``."""
     if get_origin(hint) is Annotated:
@@ -92,10 +140,18 @@ def _rules_of(hint: Any) -> Iterator[Rule]:
         yield Rule(choices.__contains__, f"be {', '.join(others)} or {last}")
 
 
+MOST_WINDOWS = 64  # over one sample
+
+
 def require_hop(hop: int, n_fft: int) -> None:
-    """Raise ``ValueError`` unless windows of ``n_fft`` samples overlap by half, or by more."""
+    """Raise ``ValueError`` unless windows of ``n_fft`` samples overlap by half, or by more.
+
+    By 63/64 at most: a spectrogram is as many times larger than its signal as windows overlap.
+    """
     if not 0 < hop <= n_fft // 2:
         raise ValueError(f"a hop of {hop} is not within half a window of {n_fft}")
+    if hop * MOST_WINDOWS < n_fft:
+        raise ValueError(f"a hop of {hop} is less than a window of {n_fft} / {MOST_WINDOWS}")
 
 
 def require_multiples(step: int, **sizes: int) -> None:

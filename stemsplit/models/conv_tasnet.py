@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, Even, Odd, Sources
+from stemsplit.models.config import CheckedConfig, Count, Even, Odd, Rate, Segment, Sources
 from stemsplit.models.layers import pad_to_multiple
 
 EPSILON = 1e-8  # of every norm, inside its square root
@@ -29,9 +29,9 @@ class ConvTasNetConfig(CheckedConfig):
     """What defines a Conv-TasNet for music. The defaults are the published checkpoints'."""
 
     sources: Sources = ("drums", "bass", "other", "vocals")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
-    segment: Count = 352_800  # samples: 8 s
+    segment: Segment = 352_800  # samples: 8 s
     filters: Count = 256  # N
     filter_length: Even = 20  # L, samples; the stride is half of it
     bottleneck: Count = 256  # B, channels
@@ -47,8 +47,8 @@ class SpeechConvTasNetConfig(CheckedConfig):
     """What defines a Conv-TasNet for speech. The defaults are the best values of the paper."""
 
     sources: Sources = ("speaker1", "speaker2")
-    sample_rate: Count = 8_000  # Hz
-    segment: Count = 240_000  # samples: 30 s, so that speakers rarely swap places at a seam
+    sample_rate: Rate = 8_000  # Hz
+    segment: Segment = 240_000  # samples: 30 s, so that speakers rarely swap places at a seam
     filters: Count = 512  # N
     filter_length: Even = 16  # L, samples; the stride is half of it
     bottleneck: Count = 128  # B, channels

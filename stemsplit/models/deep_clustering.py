@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stemsplit.models.config import Count, Sources
+from stemsplit.models.config import Count, FFTLength, Rate, Segment, Sources
 from stemsplit.models.recurrent import (
     EmbeddingActivation,
     EmbeddingHead,
@@ -48,9 +48,9 @@ class DeepClusteringConfig(RecurrentConfig):
     """Wang's network, 32,556,182 parameters: 8 kHz, windows of 32 ms, hops of 8 ms."""
 
     sources: Sources = ("vocals", "accompaniment")
-    sample_rate: Count = 8_000  # Hz
-    segment: Count = 240_000  # T: 30 s, because every source must sound in a segment
-    n_fft: Count = 256
+    sample_rate: Rate = 8_000  # Hz
+    segment: Segment = 240_000  # T: 30 s, because every source must sound in a segment
+    n_fft: FFTLength = 256
     hop: Count = 64
     hidden: Count = 600
     embedding: Count = 20  # D; Hershey has 40

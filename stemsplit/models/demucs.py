@@ -21,6 +21,8 @@ from stemsplit.models.config import (
     CheckedConfig,
     Count,
     CountOrZero,
+    Rate,
+    Segment,
     Sources,
     at_least,
     require_groups,
@@ -59,9 +61,9 @@ class DemucsConfig(CheckedConfig):
     """
 
     sources: Sources = ("drums", "bass", "other", "vocals")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
-    segment: Count = 441_000  # samples: 10 s, which v1 separates at a time; v2 40 s
+    segment: Segment = 441_000  # samples: 10 s, which v1 separates at a time; v2 40 s
     channels: Count = 48  # C_1; v1 100 and 64 ("light"), v2 64
     depth: Count = 6  # L
     #: How a decoder layer takes up the encoder's output: the preprint concatenates it after a first
@@ -185,9 +187,9 @@ class DemucsV3Config(CheckedConfig):
     """What defines a Demucs of v3. The defaults are those of its authors' training."""
 
     sources: Sources = ("drums", "bass", "other", "vocals")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
-    segment: Count = 1_940_400  # samples: 44 s
+    segment: Segment = 1_940_400  # samples: 44 s
     channels: Count = 64
     depth: Count = 6
     gelu: bool = True  # False: ReLU

@@ -20,7 +20,11 @@ from stemsplit.models.config import (
     POWER_OF_2,
     CheckedConfig,
     Count,
-    CountOrZero,
+    Depth,
+    FFTLength,
+    Iterations,
+    Rate,
+    Segment,
     Sources,
     at_least,
     require_groups,
@@ -53,21 +57,21 @@ class HDemucsConfig(CheckedConfig):
     """What defines a Hybrid Demucs. The defaults are those of its authors' training."""
 
     sources: Sources = ("drums", "bass", "other", "vocals")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
-    segment: Count = 1_940_400  # samples: 44 s
+    segment: Segment = 1_940_400  # samples: 44 s
     channels: Count = 48  # of the first encoder layer; each further layer has twice as many
     channels_time: int = 0  # the same in the time branch; 0: as many as ``channels``
-    depth: int = 6  # layers of encoder and decoder, of which those after the meeting are shared
+    depth: Depth = 6  # layers of encoder and decoder, of which those after the meeting are shared
     #: Samples of the STFT window; the hop is a quarter.
-    nfft: Annotated[int, at_least(32), POWER_OF_2] = 4096
+    nfft: Annotated[FFTLength, at_least(32), POWER_OF_2] = 4096
     time_stride: Count = 2  # of the shared layers after the meeting
     #: True: the spectrogram branch sees and gives real and imaginary parts. False: magnitudes,
     #: and the mixture lends its phase.
     cac: bool = True
     #: Of Wiener filtering behind magnitudes: its iterations (0: none), and whether what all sources
     #: leave of the mixture is a source to it.
-    wiener_iters: CountOrZero = 0
+    wiener_iters: Iterations = 0
     wiener_residual: bool = False
     hybrid_old: bool = False  # some members of ``mdx`` learned with zeros for reflections
     #: Where to cut the frequency axis (shares of it) into bands with weights of their own, in the

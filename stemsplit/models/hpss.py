@@ -18,7 +18,7 @@ from stemsplit.models.classical import (
     running_median,
     shares,
 )
-from stemsplit.models.config import Count, Odd, TwoSources
+from stemsplit.models.config import Count, FFTLength, Odd, TwoSources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class HPSSConfig(SpectrogramConfig):
     """The numbers of the paper, section 3: 4096 samples, hops of 1024, medians of 17."""
 
     sources: TwoSources = ("harmonic", "percussive")
-    n_fft: Count = 4096
+    n_fft: FFTLength = 4096
     hop: Count = 1024
     harmonic_length: Odd = 17  # frames of the median along time: 0.4 s
     percussive_length: Odd = 17  # bins of the median along frequency: 180 Hz

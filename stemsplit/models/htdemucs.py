@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, Sources, at_least
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    FFTLength,
+    Rate,
+    Segment,
+    Sources,
+    at_least,
+)
 from stemsplit.models.demucs_layers import EPSILON, FrequencyEmbedding, standardise
 from stemsplit.models.layers import (
     ComplexAsChannels,
@@ -46,13 +54,13 @@ class HTDemucsConfig(CheckedConfig):
     """What defines an HTDemucs. The defaults are those of the published ``htdemucs`` (955717e8)."""
 
     sources: Sources = ("drums", "bass", "other", "vocals")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
-    segment: Count = 343_980  # samples: 39/5 s, on which it was trained
+    segment: Segment = 343_980  # samples: 39/5 s, on which it was trained
     #: Of the first encoder layer; each further layer has twice as many.
     channels: Annotated[int, at_least(DCONV_COMPRESSION)] = 48
     depth: Count = 4  # layers of each encoder and decoder
-    nfft: int = 4096  # samples of the STFT window; the hop is a quarter
+    nfft: FFTLength = 4096  # samples of the STFT window; the hop is a quarter
     bottom_channels: int = 512  # width of the transformer; 0 (htdemucs_6s): that of the last layer
     t_layers: Count = 5  # even ones attend to their own branch, odd ones to the other
     t_heads: Count = 8

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, TwoSources
+from stemsplit.models.config import CheckedConfig, Rate, Segment, TwoSources
 
 #: Rotations from which the best is taken as a start, of a quarter turn. Two sources as far left as
 #: right are otherwise a place from which the iteration never leaves.
@@ -35,8 +35,8 @@ class ICAConfig(CheckedConfig):
     """A place for each source that holds for half a minute."""
 
     sources: TwoSources = ("source_1", "source_2")
-    sample_rate: Count = 44_100  # Hz
-    segment: Count = 1_323_000  # frames of audio: 30 s
+    sample_rate: Rate = 44_100  # Hz
+    segment: Segment = 1_323_000  # frames of audio: 30 s
 
 
 class ICA(SeparationModel):

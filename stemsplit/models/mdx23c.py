@@ -23,6 +23,8 @@ from stemsplit.models.config import (
     CheckedConfig,
     Count,
     CountOrZero,
+    Rate,
+    Segment,
     Sources,
     WindowLength,
     require_hop,
@@ -42,9 +44,9 @@ class MDX23CConfig(CheckedConfig):
     """
 
     sources: Sources = ("vocals", "other")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
-    segment: Count = 261_120  # samples: 256 frames
+    segment: Segment = 261_120  # samples: 256 frames
     standardised: bool = False  # the song
     n_fft: WindowLength = 8192  # samples of the STFT window
     hop_length: Count = 1024  # samples

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stemsplit.models.config import Count
+from stemsplit.models.config import FFTLength
 from stemsplit.models.mmdensenet import BandConfig, MMDenseNet, MMDenseNetConfig
 
 #: As public reproductions of the paper have it.
@@ -29,7 +29,7 @@ class MMDenseLSTMConfig(MMDenseNetConfig):
     a source; the paper speaks of 1.22 million.
     """
 
-    n_fft: Count = 4096  # samples of the window
+    n_fft: FFTLength = 4096  # samples of the window
     #: Up to 4.1 kHz, 11 kHz, and the top.
     bands: tuple[BandConfig, ...] = (
         BandConfig(bins=380, growth=7 * (14,), layers=7 * (5,), lstm=(0, 0, 0, 128, 0, 128, 0)),

@@ -18,7 +18,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, CountOrZero, Sources, require_hop
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    FFTLength,
+    Iterations,
+    Rate,
+    Segment,
+    Sources,
+    require_hop,
+)
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.wiener import wiener
 
@@ -57,10 +66,10 @@ class MMDenseNetConfig(CheckedConfig):
     """The network of 2017. Its table is that of the paper; 339,468 parameters for a source."""
 
     sources: Sources = ("vocals", "drums", "bass", "other")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     channels: Literal[1, 2] = 2
-    segment: Count = 300 * 1024  # T at a time: one excerpt of the Wiener filter, 7 s
-    n_fft: Count = 2048  # samples of the window
+    segment: Segment = 300 * 1024  # T at a time: one excerpt of the Wiener filter, 7 s
+    n_fft: FFTLength = 2048  # samples of the window
     hop: Count = 1024
     #: From low to high.
     bands: tuple[BandConfig, ...] = (
@@ -73,7 +82,7 @@ class MMDenseNetConfig(CheckedConfig):
     final_layers: int = 2
     final_kernel: tuple[int, int] = (2, 1)
     final_dilated: bool = False
-    iterations: CountOrZero = 1  # of the Wiener filter; 0 keeps the phase of the mixture
+    iterations: Iterations = 1  # of the Wiener filter; 0 keeps the phase of the mixture
 
     def validate(self) -> None:
         """Raise ``ValueError`` for values that do not fit each other."""

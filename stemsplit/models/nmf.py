@@ -9,6 +9,7 @@ medians (`hpss.py`) leave of the spectrum of a drum what they leave of the cours
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from stemsplit.models.classical import (
     running_median,
     shares,
 )
-from stemsplit.models.config import Count, Odd, TwoSources
+from stemsplit.models.config import Count, Iterations, Odd, TwoSources, at_least
 
 #: Beside magnitudes whose mean is 1.
 FLOOR = 1e-9
@@ -33,7 +34,7 @@ class NMFConfig(SpectrogramConfig):
 
     sources: TwoSources = ("harmonic", "percussive")
     parts: Count = 30  # K
-    iterations: Count = 100
+    iterations: Annotated[Iterations, at_least(1)] = 100
     seed: int = 0  # of what the updates start from
     #: Frames (0.2 s) and bins (370 Hz) of the medians that distinguish notes from drums.
     median: Odd = 17

@@ -18,7 +18,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, CountOrZero, Even, Sources, require_hop
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    Even,
+    FFTLength,
+    Iterations,
+    Rate,
+    Segment,
+    Sources,
+    require_hop,
+)
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.wiener import EXCERPT, wiener
 
@@ -32,16 +42,16 @@ class OpenUnmixConfig(CheckedConfig):
     #: With ``residual``, the last one is what the targets before it leave of the mixture.
     sources: Sources = ("vocals", "drums", "bass", "other")
     residual: bool = False
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     channels: Literal[1, 2] = 2
     #: T at a time: 8 excerpts of the Wiener filter, 56 s. See `OpenUnmix`.
-    segment: Count = 8 * EXCERPT * 1024
-    n_fft: Count = 4096  # samples of the window
+    segment: Segment = 8 * EXCERPT * 1024
+    n_fft: FFTLength = 4096  # samples of the window
     hop: Count = 1024
     bandwidth: Count = 16_000  # Hz, up to which the networks see the mixture
     hidden: Even = 512  # half of it in each direction of the BLSTM
     layers: Count = 3
-    iterations: CountOrZero = 1  # of expectation maximisation; 0 keeps the phase of the mixture
+    iterations: Iterations = 1  # of expectation maximisation; 0 keeps the phase of the mixture
 
     def validate(self) -> None:
         """Raise ``ValueError`` for values that do not fit each other."""

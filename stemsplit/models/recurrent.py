@@ -20,7 +20,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, CountOrZero, Sources, require_hop
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    CountOrZero,
+    FFTLength,
+    Rate,
+    Segment,
+    Sources,
+    require_hop,
+)
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.mel import mel_triangles
 
@@ -37,11 +46,11 @@ class RecurrentConfig(CheckedConfig):
     """The tutorial's network for one voice: mono, 16 kHz, windows of 32 ms, hops of 8 ms."""
 
     sources: Sources = ("vocals",)
-    sample_rate: Count = 16_000  # Hz
+    sample_rate: Rate = 16_000  # Hz
     channels: Count = 1
     #: T at a time, 10 s: trained on 3 to 5 s, BLSTM layers gain from context.
-    segment: Count = 160_000
-    n_fft: Count = 512  # samples of the window, the square root of a Hann window
+    segment: Segment = 160_000
+    n_fft: FFTLength = 512  # samples of the window, the square root of a Hann window
     hop: Count = 128
     hidden: Count = 300  # H / 2: cells of a layer in each direction
     layers: Count = 4

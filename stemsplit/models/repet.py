@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stemsplit.models.classical import SpectrogramConfig, SpectrogramSeparator
-from stemsplit.models.config import Count, TwoSources, at_least
+from stemsplit.models.config import Count, FFTLength, Segment, TwoSources, at_least
 
 #: Frames whose neighbours are gathered at once: 64 of a minute of stereo take 30 MB.
 BLOCK = 64
@@ -27,8 +27,8 @@ class RepetSimConfig(SpectrogramConfig):
     """The numbers of the paper, section 3.1, but with windows of a power of two: 46 ms, not 40."""
 
     sources: TwoSources = ("vocals", "accompaniment")
-    segment: Count = 2_646_000  # frames of audio: 60 s, because things have to come again in it
-    n_fft: Count = 2048
+    segment: Segment = 2_646_000  # frames of audio: 60 s, because things have to come again in it
+    n_fft: FFTLength = 2048
     hop: Count = 1024
     neighbours: Count = 100  # at most so many frames make the median
     similarity: float = 0.0  # the least cosine of a neighbour

@@ -25,6 +25,8 @@ from stemsplit.models.config import (
     CheckedConfig,
     Count,
     Even,
+    Rate,
+    Segment,
     Share,
     Sources,
     WindowLength,
@@ -48,9 +50,9 @@ class RoformerConfig(CheckedConfig):
     """
 
     sources: Sources = ("vocals",)
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
-    segment: Count = 352_800  # samples: 8 s
+    segment: Segment = 352_800  # samples: 8 s
     standardised: bool = False  # the song; no published network is known to want it
     dim: Count = 384  # width D of the vectors
     depth: Count = 12  # pairs of transformers, along time and along bands

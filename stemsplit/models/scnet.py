@@ -28,6 +28,8 @@ from stemsplit.models.config import (
     CheckedConfig,
     Count,
     Odd,
+    Rate,
+    Segment,
     Sources,
     WindowLength,
     at_least,
@@ -51,9 +53,9 @@ class SCNetConfig(CheckedConfig):
     """
 
     sources: Sources = ("drums", "bass", "other", "vocals")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
-    segment: Count = 485_100  # samples: 11 s, as in training
+    segment: Segment = 485_100  # samples: 11 s, as in training
     standardised: bool = False  # the song; as the smaller network was trained
     n_fft: WindowLength = 4096  # samples of the STFT window, which is rectangular
     hop_length: Count = 1024  # samples

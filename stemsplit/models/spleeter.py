@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, Sources, require_multiples
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    FFTLength,
+    Rate,
+    Sources,
+    require_multiples,
+)
 from stemsplit.models.layers import istft, stft
 
 #: Keras' defaults, as in the published weights (its momentum of 0.99 is 0.01 here).
@@ -32,9 +39,9 @@ class SpleeterConfig(CheckedConfig):
     """The published 2-stems network; 4 and 5 stems differ in ``activation`` and ``softmax``."""
 
     sources: Sources = ("vocals", "accompaniment")
-    sample_rate: Count = 44_100  # Hz
+    sample_rate: Rate = 44_100  # Hz
     channels: Count = 2
-    window: Count = 4096  # samples of the STFT
+    window: FFTLength = 4096  # samples of the STFT
     hop: Count = 1024
     bins: Count = 1024  # F that the U-Nets see: up to 11 kHz; 1,536 in the "16 kHz" variant
     block: Count = 512  # N that the U-Nets see at a time

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, Sources, at_least, multiple_of
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    Rate,
+    Segment,
+    Sources,
+    at_least,
+    multiple_of,
+)
 
 #: LSTM layers between two ends of an identity skip.
 SKIPPED = 2
@@ -31,8 +39,8 @@ class TasNetConfig(CheckedConfig):
     """
 
     sources: Sources = ("speaker1", "speaker2")
-    sample_rate: Count = 8_000  # Hz
-    segment: Count = 80_000  # samples: 10 s, longer than the sentences it was evaluated on
+    sample_rate: Rate = 8_000  # Hz
+    segment: Segment = 80_000  # samples: 10 s, longer than the sentences it was evaluated on
     frame: Count = 40  # L, samples: 5 ms; frames do not overlap
     basis: Count = 500  # N, signals
     hidden: Count = 500  # units of an LSTM layer in each direction

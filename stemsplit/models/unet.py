@@ -21,7 +21,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, Sources, require_multiples
+from stemsplit.models.config import (
+    CheckedConfig,
+    Count,
+    FFTLength,
+    Rate,
+    Sources,
+    require_multiples,
+)
 from stemsplit.models.layers import istft, stft
 
 #: The loudest magnitude is brought to 1; what is softer than this everywhere stays soft.
@@ -49,9 +56,9 @@ class UNetConfig(CheckedConfig):
     """
 
     sources: Sources = ("vocals", "accompaniment")
-    sample_rate: Count = 8192  # Hz
+    sample_rate: Rate = 8192  # Hz
     channels: Count = 1
-    n_fft: Count = 1024  # samples of the Hann window
+    n_fft: FFTLength = 1024  # samples of the Hann window
     hop: Count = 768
     bins: Count = 512  # F: all but the highest
     block: Count = 128  # N that a network sees at a time: 12 s

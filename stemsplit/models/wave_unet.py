@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
-from stemsplit.models.config import CheckedConfig, Count, Sources
+from stemsplit.models.config import CheckedConfig, Count, Rate, Segment, Sources
 
 DOWN_KERNEL = 15
 UP_KERNEL = 5
@@ -27,9 +27,9 @@ class WaveUNetConfig(CheckedConfig):
     """What defines a Wave-U-Net. The defaults are those of M4, the paper's best for vocals."""
 
     sources: Sources = ("accompaniment", "vocals")
-    sample_rate: Count = 22_050  # Hz
+    sample_rate: Rate = 22_050  # Hz
     audio_channels: Count = 2
-    segment: Count = 442_368  # samples: 20 s, 108 * 2^12; the program went by 16,384
+    segment: Segment = 442_368  # samples: 20 s, 108 * 2^12; the program went by 16,384
     levels: Count = 12  # L
     filters: Count = 24  # F; level i has F * i
     #: The last source is what the others leave of the mixture.

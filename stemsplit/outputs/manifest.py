@@ -21,6 +21,7 @@ from stemsplit.audio.atomic import sync_folder
 from stemsplit.audio.writable import output_error
 from stemsplit.errors import InputError
 from stemsplit.outputs.provenance import Provenance
+from stemsplit.small_files import open_regular, parse_json, read_small
 from stemsplit.version import __version__
 
 NAME = ".stemsplit.json"
@@ -132,7 +133,7 @@ def read(path: Path) -> Manifest | None:
     Raises ``InputError`` for one that is damaged, or of a later program.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_small(path))
         if content["schema"] != SCHEMA:
             raise ValueError("schema")
         return Manifest(
@@ -154,6 +155,8 @@ def _stored(values: Mapping[str, Any]) -> StoredFile:
     others = {key: values[key] for key in ("stem", "size", "sha256")}
     keys = ("model", "digest", "parts", "settings")
     provenance = Provenance(**{key: values["recipe"][key] for key in keys})
+    if not isinstance(provenance.settings, dict):
+        raise TypeError("settings")
     return StoredFile(**others, provenance=provenance)
 
 
@@ -177,7 +180,7 @@ def holds(path: Path, file: StoredFile, *, untouched_since: int | None = None) -
             return False
         untouched = untouched_since is not None and status.st_mtime_ns <= untouched_since
         return untouched or sha256_of(path) == file.sha256
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return False
 
 
@@ -201,7 +204,7 @@ def place_of(song: Path, folder: Path) -> str:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of the file at ``path``; raises ``OSError``."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

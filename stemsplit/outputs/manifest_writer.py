@@ -24,6 +24,7 @@ from stemsplit.outputs.manifest import (
     write,
 )
 from stemsplit.outputs.provenance import Provenance
+from stemsplit.small_files import UnsuitableFile, read_small
 
 #: What `status_of` says of files; None for one that does not exist.
 Statuses: TypeAlias = Mapping[Path, tuple[int, int, int] | None]
@@ -89,10 +90,10 @@ class ManifestWriter:
                 raise OutputError("was changed while the song was split", path=path)
 
     def _content(self) -> bytes | None:
-        """Return the bytes in the place of the manifest, whatever they are; None: nothing."""
+        """Return the bytes in the place of the manifest, if they may be one; None: nothing."""
         try:
-            return self.path.read_bytes()
-        except FileNotFoundError:
+            return read_small(self.path)
+        except (FileNotFoundError, UnsuitableFile):  # nothing that was a manifest
             return None
         except OSError as exc:
             raise output_error(exc, self.path) from exc

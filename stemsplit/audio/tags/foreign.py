@@ -46,8 +46,8 @@ def read(info: StreamInfo, found: Collector) -> None:
     source = file_stream(f"a:{info.stream}")
     graph = source.output("pipe:1", format="ffmetadata", c="copy", t=0, map_chapters=-1)
     with process_of(graph, file=info.path, level="info") as process:
-        text = process.stdout.read(LARGEST_TEXTS).decode("utf-8", "replace")
-        if process.stdout.read(1) or process.finish() != 0:
+        text = process.read(LARGEST_TEXTS).decode("utf-8", "replace")
+        if process.read(1) or process.finish() != 0:
             return
         report = process.report
     whole, stream = _sections(text)
@@ -78,7 +78,7 @@ def _read_picture(info: StreamInfo, stream: int, found: Collector) -> None:
     form = {"format": "image2pipe", "c": "copy", "frames:v": 1}
     graph = file_stream(str(stream)).output("pipe:1", **form)
     with process_of(graph, file=info.path) as process:
-        picture = process.stdout.read(LARGEST_PICTURE + 1)
+        picture = process.read(LARGEST_PICTURE + 1)
         # A larger one is refused for its size, with a warning; ffmpeg need not finish.
         if len(picture) > LARGEST_PICTURE or process.finish() == 0:
             found.add_picture(0, picture)

@@ -67,9 +67,9 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
 
     Raises ``ValueError`` for a record of another schema, or an invalid one.
     """
-    if record.get("schema") != SCHEMA:
-        raise ValueError(f"schema {record.get('schema')} is not {SCHEMA}")
     try:
+        if record["schema"] != SCHEMA:
+            raise ValueError(f"schema {record['schema']} is not {SCHEMA}")
         residual = record["null_residual"]
         mixture = record["mixture"]
         return SongScores(
@@ -87,7 +87,7 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
             estimates={name: _read_audio(audio) for name, audio in record["estimates"].items()},
             references={name: _read_audio(audio) for name, audio in record["references"].items()},
             mixture=None if mixture is None else _read_audio(mixture),
-            settings=record["settings"],
+            settings=dict(record["settings"]),
         )
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"invalid record of scores: {exc!r}") from exc

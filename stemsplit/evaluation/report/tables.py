@@ -13,6 +13,8 @@ import numpy as np
 from stemsplit.errors import printable
 from stemsplit.evaluation.scores import BSS_EVAL, WHOLE_STEM, Frames, SongScores, median
 
+#: How formulas begin, in spreadsheets of East Asia as well.
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 #: Columns of the CSV, one line for each stem of each song.
 COLUMNS = (
     "song", "stem", *BSS_EVAL, *WHOLE_STEM,
@@ -75,8 +77,9 @@ def average(summaries: Iterable[StemSummary], metric: str) -> float:
 def to_csv(songs: Sequence[SongScores]) -> str:
     """Return a table with ``COLUMNS``: a header, then one line for each stem of each song.
 
-    Line breaks in names are escaped. BSS Eval is the median over frames. NaN is an empty field, ±∞
-    are ``inf`` and ``-inf``; metrics that rounding decides are separated by spaces.
+    Line breaks in names are escaped, and a name that a spreadsheet would compute (``=1+1``) has an
+    apostrophe before it, which makes it text. BSS Eval is the median over frames. NaN is an empty
+    field, ±∞ are ``inf`` and ``-inf``; metrics that rounding decides are separated by spaces.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -85,11 +88,17 @@ def to_csv(songs: Sequence[SongScores]) -> str:
         for stem, summary in zip(song.scores, song_values(song), strict=True):
             figures = ["" if math.isnan(v) else repr(v) for v in summary.values.values()]
             delay = "" if stem.delay is None else stem.delay
-            names = printable(song.song), printable(stem.name)
+            names = _harmless(song.song), _harmless(stem.name)
             facts = (delay, int(stem.inverted), " ".join(song.unreproducible))
             row = (*names, *figures, summary.frames, summary.silent_frames, *facts)
             writer.writerow(row)
     return text.getvalue()
+
+
+def _harmless(name: str) -> str:
+    """Return ``name`` so that no spreadsheet takes it for a formula."""
+    text = printable(name)
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 def to_markdown(songs: Sequence[SongScores], label: str) -> str:

@@ -1,0 +1,49 @@
+"""YAML files of plain values, read without trusting them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stemsplit.errors import UsageError
+from stemsplit.small_files import read_small, refuse_deep
+
+#: Bytes of such a file; published ones have a few thousand. A second is needed for 100 kB.
+LARGEST = 200_000
+
+
+def read_yaml(path: Path) -> object:
+    """Return the values in the YAML file at ``path``; nothing in it can call anything.
+
+    Raises ``UsageError`` for a file that cannot be read, or is not such YAML.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Plain values, and the tuples that MSST writes as a tag of Python's.
+
+        Aliases are refused: a few lines of them stand for billions of values.
+        """
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                event = self.peek_event()
+                problem = f"an alias (*{event.anchor:.50}); write out what it stands for"
+                raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+            return super().compose_node(parent, index)
+
+    def read_tuple(loader: yaml.SafeLoader, node: yaml.nodes.SequenceNode) -> list[Any]:
+        return list(loader.construct_sequence(node))
+
+    Loader.add_constructor("tag:yaml.org,2002:python/tuple", read_tuple)
+    try:
+        document = yaml.load(read_small(path, LARGEST).decode(), Loader)
+        refuse_deep(document)
+        return document
+    except OSError as exc:
+        raise UsageError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as exc:
+        problem = getattr(exc, "problem", None) or type(exc).__name__
+        mark = getattr(exc, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark else ""
+        raise UsageError(f"not plain YAML: {problem}{place}", path=path) from exc
