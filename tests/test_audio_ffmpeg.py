@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stemsplit.audio.ffmpeg import Process, address, find_ffmpeg
+from stemsplit.audio.ffmpeg import address, find_ffmpeg
+from stemsplit.audio.process import Process
 from stemsplit.errors import ExitCode, ResourceError
 
 
@@ -84,7 +85,7 @@ def test_the_reason_is_the_first_complaint_without_contexts_and_addresses(tmp_pa
 [mp3 @ 0x55aa] [dec:mp3 @ 0x1f] [error] {shown}: Header missing
 [error] Conversion failed!"""
     talker = program(tmp_path / "ffmpeg", f"cat >&2 <<'END'\n{lines}\nEND\nexit 69")
-    with Process([str(talker)], file=song) as process:
+    with Process([str(talker)], address=address(song)) as process:
         assert process.finish() == 69
         assert process.reason == "Header missing"
 

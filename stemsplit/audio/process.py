@@ -1,0 +1,178 @@
+"""A running ffmpeg, which never outlives its use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from typing import IO, Self
+
+from stemsplit.errors import ResourceError
+from stemsplit.signals import signals_deferred
+
+VARIABLE = "STEMSPLIT_FFMPEG"
+#: Lines of ffmpeg's report that are kept; of a badly damaged file it writes one per packet.
+KEPT_LINES = 10_000
+#: ``[mp3 @ 0x55…] [error] text``: any number of contexts, then the level that ``level+`` asks for.
+LINE = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)")
+#: What ``print`` of an expression in a filter writes, as an error.
+NUMBER = re.compile(rb"(?:\[Eval @ 0x[0-9a-f]+\] )?\[error\] (-?\d+\.\d{6})\s*")
+
+
+def how_to_install() -> str:
+    commands = {"darwin": "brew install ffmpeg", "win32": "winget install ffmpeg"}
+    command = commands.get(sys.platform, "sudo apt install ffmpeg (or dnf, pacman, apk)")
+    return f"install it: {command}; or set {VARIABLE} to the path of one"
+
+
+class Process:
+    """A running ffmpeg, as a context manager: after the block it has ended, and was waited for.
+
+    It runs in a session of its own, so that Ctrl-C at the terminal reaches this program first.
+    ``stdin`` can be written with ``feed``; ``stdout`` must be read to its end by the caller, if it
+    is needed; a thread reads stderr, because a full pipe would stop ffmpeg. ``address`` is that of
+    the file that it works on, which `report` leaves out.
+    """
+
+    def __init__(self, words: list[str], *, address: str = "", feed: bool = False) -> None:
+        self._words = words
+        self._own_address = _as_printed(address)
+        self._feed = feed
+        self._lines: list[str] = []
+        #: What expressions in filters have printed so far; all of it once the process has ended.
+        self.numbers: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        started = False
+        try:
+            with signals_deferred():
+                self._process = self._start()
+                started = True
+                self._listener.start()
+        except BaseException:
+            if started:
+                self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                self._words,
+                stdin=subprocess.PIPE if self._feed else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            reason = f"ffmpeg cannot be started: {exc.strerror or exc}"
+            raise ResourceError(reason, path=self._words[0], hint=how_to_install()) from exc
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # unwritten bytes have nowhere to go
+                    pipe.close()
+
+    def kill(self) -> None:
+        """End it now, with its children; nothing happens when it has ended already."""
+        if self._process.poll() is None:
+            if hasattr(os, "killpg"):
+                # It has a session of its own, and may be a script around the true ffmpeg.
+                with contextlib.suppress(OSError):  # it has ended at this moment
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        self._process.wait()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        for line in _pipe(self._process.stderr):
+            if match := NUMBER.fullmatch(line):
+                self.numbers.append(float(match[1]))
+            elif len(self._lines) < KEPT_LINES:
+                self._lines.append(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """What ffmpeg reads; there is one only with ``feed``."""
+        return _pipe(self._process.stdin)
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """What ffmpeg writes to ``pipe:1``."""
+        return _pipe(self._process.stdout)
+
+    def finish(self) -> int:
+        """Return the exit status, after ending the input and waiting; 0 means that all went well.
+
+        A caller that expects output reads it to its end before.
+        """
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # the status says why it stopped reading
+                self._process.stdin.close()
+        status = self._process.wait()
+        self._listener.join()
+        return status
+
+    @property
+    def report(self) -> str:
+        """What ffmpeg has written to stderr, without the address of the file it was given."""
+        text = "\n".join(self._lines)
+        return text.replace(self._own_address, "") if self._own_address else text
+
+    @property
+    def complaints(self) -> list[str]:
+        """The messages of level error and worse, each once, without contexts and addresses."""
+        found = [LINE.match(line) for line in self.report.split("\n")]
+        texts = [m["text"] for m in found if m and m["level"] in ("error", "fatal", "panic")]
+        return list(dict.fromkeys(text.removeprefix(": ").strip() for text in texts))
+
+    def refuse_broken(self) -> None:
+        """Raise ``ResourceError`` if this program failed because it is not a working ffmpeg.
+
+        ffmpeg always reports what is wrong with a file. One that a signal ended did work: a damaged
+        song may make it crash, and the next song need not.
+        """
+        status = self._process.returncode
+        if self.complaints or status < 0:
+            return
+        # Other programs report what is missing (a library, an interpreter), in their own form.
+        said = next((line for line in self._lines if line and not LINE.match(line)), "")
+        raise ResourceError(
+            f"ffmpeg does not work: {said or f'it ended with status {status}, without a word'}",
+            path=self._words[0],
+            hint=f"set {VARIABLE} to the path of one that does",
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why ffmpeg failed, in its own words.
+
+        This is the first complaint: up to a dozen lines of consequences follow it ("Error opening
+        input files", "Terminating thread", "Conversion failed!").
+        """
+        if self.complaints:
+            return self.complaints[0].removeprefix("Error opening input: ")
+        status = self._process.returncode
+        if status is not None and status < 0:
+            return f"ffmpeg was ended by {signal.Signals(-status).name}"
+        return f"ffmpeg ended with status {status}"
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("this ffmpeg was started without that pipe")
+    return pipe
+
+
+def _as_printed(text: str) -> str:
+    """Return ``text`` as ffmpeg's log prints it: most control characters are ``?``."""
+    shown = os.fsencode(text).decode("utf-8", "replace")
+    return re.sub(r"[\x01-\x07\x0e-\x1f]", "?", shown)
