@@ -40,6 +40,7 @@ class StreamInfo:
     timed: bool = True  # whether the container stores time stamps
     placed: bool = True  # whether it is known from where each of many channels comes
     codec: str
+    decoder: str | None = None  # of ffmpeg, where it would choose a wrong one by itself
     stream: int = 0  # which of the audio streams of the file, from 0
     silent_frames: int = 0  # before the sound, where a film starts with a picture
     first_frame: int = 0  # of the part that is decoded, counted from the start of the film

@@ -115,7 +115,8 @@ class Decoder(Iterator[Block]):
         mix = {"ac": info.channels} if mixed else {}
         form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
         uncut = UNCUT if info.counted and info.codec == "alac" else {}
-        source = file_stream(f"a:{info.stream}", **INPUT, **uncut)
+        decoder = {} if info.decoder is None else {"acodec": info.decoder}
+        source = file_stream(f"a:{info.stream}", **INPUT, **uncut, **decoder)
         sound = with_channels_printed(source)
         sound = with_gaps_filled(sound) if info.timed else sound
         graph = sound.output("pipe:1", **form, **mix)

@@ -22,6 +22,11 @@ PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 
 WAV_PCM_TAGS = (1, 3, 6, 7, 0xFFFE)  # integers, floats, A-law, µ-law, extensible
 #: The start of a chunk ``fmt``: tag, channels, rate, bytes of a second, bytes of a frame.
 WAV_FORM = struct.Struct("<HHIIH")
+#: The whole of an extensible one: tag, channels, bytes of a frame, bits stored and valid, kind.
+EXTENSIBLE_FORM = struct.Struct("<HH8xHH2xH4x16s")
+EXTENSIBLE = 0xFFFE
+PCM_KIND = bytes.fromhex("0100000000001000800000aa00389b71")
+PCM_DECODERS = {2: "pcm_s16le", 3: "pcm_s24le", 4: "pcm_s32le"}  # by bytes of a sample
 #: The start of a chunk ``desc``: rate, format, flags, bytes and frames of a packet.
 CAF_FORM = struct.Struct(">d4s3I")
 #: The start of a chunk ``pakt``: packets, valid frames, frames before them and after them.
@@ -211,6 +216,26 @@ def _after_id3(file: BinaryIO) -> int:
             return place
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
         place += 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+def pcm_decoder(file: BinaryIO, container: str) -> str | None:
+    """Return the decoder of a WAV or W64 with fewer valid bits than it stores of each sample.
+
+    None for any other file. ffmpeg takes the valid bits for all there are; they come first.
+    """
+    layout = {"wav": RIFF, "w64": WAVE64}.get(container)
+    if layout is None:
+        return None
+    for name, size in walk(file, layout):
+        if name == b"fmt " and size >= EXTENSIBLE_FORM.size:
+            tag, channels, block_size, _bits, valid, kind = EXTENSIBLE_FORM.unpack(
+                file.read(EXTENSIBLE_FORM.size)
+            )
+            if tag != EXTENSIBLE or kind != PCM_KIND or not channels:
+                return None
+            stored = block_size // channels
+            return PCM_DECODERS.get(stored) if -(-valid // 8) < stored else None
+    return None
 
 
 def promise(file: BinaryIO, container: str) -> float | None:

@@ -32,6 +32,7 @@ UNDECLARED = {"mpeg", "mpegts"}
 FROM_ZERO = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "asf", "nut"}
 #: Bare streams of packets: their time stamps are counted, bytes that are no sound included.
 UNTIMED = {*["aac", "ac3", "adts", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd"]}
+HIGHEST_RATE = 10_000_000  # Hz; what claims more is damaged
 USUAL = 8  # channels, that ffmpeg knows the places of where the file does not
 
 
@@ -52,9 +53,12 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     magic, _offset, _size, _encoding, sample_rate, channels = AU_HEADER.unpack_from(header)
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
+    if sample_rate > HIGHEST_RATE:
+        raise InputError(f"a sample rate of {sample_rate} Hz is not believed", path=path)
     codecs = set(CODEC.findall(process.report))
     codec = codecs.pop() if len(codecs) == 1 else "unknown"
     duration, counted = _declared_duration(path, process.report, codec)
+    decoder = _own_decoder(path, process.report)
     info = StreamInfo(
         path=path,
         sample_rate=sample_rate,
@@ -64,7 +68,8 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
         placed=not _lacks_layout(process.report, channels),
         duration=duration,
         counted=counted,
-        codec=codec,
+        codec=codec if decoder is None else decoder,
+        decoder=decoder,
         stream=stream,
     )
     return replace(info, silent_frames=_silent_frames(info, process))
@@ -147,6 +152,14 @@ def _declared_duration(path: Path, report: str, codec: str) -> tuple[float | Non
     from_zero = containers & FROM_ZERO or (containers == {"ogg"} and codec == "opus")
     before = float(start or 0) if from_zero else 0.0
     return duration - before if 0 < before < duration else duration, False
+
+
+def _own_decoder(path: Path, report: str) -> str | None:
+    containers = set(CONTAINER.findall(report))
+    if len(containers) != 1:
+        return None
+    with path.open("rb") as file:
+        return headers.pcm_decoder(file, containers.pop())
 
 
 def _silent_frames(info: StreamInfo, process: Process) -> int:

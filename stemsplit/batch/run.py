@@ -20,7 +20,7 @@ from stemsplit.evaluation.scores import SongScores
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.selection import Selection
 from stemsplit.separation.device import parse_devices
-from stemsplit.types import Event, Planned, Scoring
+from stemsplit.types import Event, Planned, Scoring, Warned
 
 if TYPE_CHECKING:
     from stemsplit.batch.workers import WorkerPool
@@ -108,10 +108,15 @@ class Run:
         scheduler = self._scheduler(plan)
         end: Result | None = None  # after which nothing is tried
         results = 0
+        warned: dict[Path, list[str]] = {}
         with closing(scheduler.run(_entries(songs))) as events:
             for each in events:
+                if isinstance(each, Warned) and each.song is not None:
+                    said = each.message.removeprefix(f"{each.song}: ")
+                    warned.setdefault(each.song, []).append(said)
                 if isinstance(each, Result):
                     results += 1
+                    each = replace(each, warnings=tuple(warned.pop(each.input, ())))
                     if self._scorer is not None and each.error is None:
                         each = yield from self._score(self._scorer, each, plan)
                     if end is not None and isinstance(each.error, NotTried):
