@@ -44,7 +44,7 @@ _FILL = (
 #: knows the channels; it prints them below zero, and changes nothing.
 _CHANNELS = "1 + 0*if(eq(n,0), print(-nb_channels,16))"
 #: Options of an input whose time stamps are to be as in the file.
-OWN_CLOCK = {"copyts": None}
+OWN_CLOCK: dict[str, Any] = {"copyts": None}
 #: A filter that prints the time (s) of each frame, as an error.
 START_PRINTED = r"asetpts=print(T\,16)*0+PTS"
 #: A line of framecrc that declares a stream (``0: video``), and one for a packet.

@@ -11,7 +11,6 @@ import numpy as np
 from stemsplit.audio import ogg
 from stemsplit.audio.blocks import Block, as_block
 from stemsplit.audio.clock import (
-    OWN_CLOCK,
     channel_counts,
     gaps,
     with_channels_printed,
@@ -20,7 +19,7 @@ from stemsplit.audio.clock import (
 from stemsplit.audio.complaints import warnings_of
 from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.headers import holds_another_flac
-from stemsplit.audio.probe import has_other_streams, probe, refuse_unreadable
+from stemsplit.audio.probe import INPUT, has_other_streams, probe, refuse_unreadable
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
@@ -35,8 +34,7 @@ WHOLE = "get the whole file again, or split what is there with --accept-truncate
 OVERLONG = ("flac", "alac")
 #: ffmpeg 9 cuts the end of ALAC in CAF twice; what is too much is cut off here.
 UNCUT = {"flags2": "+skip_manual"}
-#: Verify what has a checksum, and use the time stamps of the file.
-INPUT = {"err_detect": "crccheck"} | OWN_CLOCK
+VERIFIED = {"err_detect": "crccheck"}  # what has a checksum
 
 
 def decode(info: StreamInfo, *, accept_truncated: bool = False) -> Decoder:
@@ -116,7 +114,7 @@ class Decoder(Iterator[Block]):
         form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
         uncut = UNCUT if info.counted and info.codec == "alac" else {}
         decoder = {} if info.decoder is None else {"acodec": info.decoder}
-        source = file_stream(f"a:{info.stream}", **INPUT, **uncut, **decoder)
+        source = file_stream(f"a:{info.stream}", **INPUT, **VERIFIED, **uncut, **decoder)
         sound = with_channels_printed(source)
         sound = with_gaps_filled(sound) if info.timed else sound
         graph = sound.output("pipe:1", **form, **mix)

@@ -33,7 +33,10 @@ FROM_ZERO = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "asf", "nut"}
 #: Bare streams of packets: their time stamps are counted, bytes that are no sound included.
 UNTIMED = {*["aac", "ac3", "adts", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd"]}
 HIGHEST_RATE = 10_000_000  # Hz; what claims more is damaged
-USUAL = 8  # channels, that ffmpeg knows the places of where the file does not
+#: The most channels that ffmpeg may guess the places of. It knows some for 10, 12, 16 and 24 too.
+USUAL = 8
+#: Options of every input: the time stamps of the file, and no more guesses than that.
+INPUT = {"guess_layout_max": USUAL} | OWN_CLOCK
 
 
 def probe(path: Path, stream: int = 0) -> StreamInfo:
@@ -111,7 +114,7 @@ def refuse_unreadable(path: Path) -> None:
 def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
     """Return the first frame as an au file (nothing where there is none) and the ended process."""
     form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1, "af": START_PRINTED}
-    graph = file_stream(f"a:{stream}", **OWN_CLOCK).output("pipe:1", **form)
+    graph = file_stream(f"a:{stream}", **INPUT).output("pipe:1", **form)
     with process_of(graph, file=path, level="info") as process:
         data = process.stdout.read()
         if process.finish() != 0 or not process.report:
@@ -177,6 +180,6 @@ def _silent_frames(info: StreamInfo, process: Process) -> int:
 def _lacks_layout(report: str, channels: int) -> bool:
     """Return whether nothing says where the sound of each of ``channels`` comes from.
 
-    For up to 8 ffmpeg knows what is usual.
+    For up to `USUAL` ffmpeg takes what is usual.
     """
     return channels > USUAL and f" Hz, {channels} channels, " in report
