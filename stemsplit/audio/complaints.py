@@ -8,12 +8,16 @@ from pathlib import Path
 
 #: Different complaints that are passed on; a hundred more would not help.
 PASSED_ON = 5
-#: About time stamps of the output, which is samples alone.
-OF_THE_OUTPUT = re.compile(r"non[- ]monoton", re.IGNORECASE)
+#: About time stamps of the output, which is samples alone; and what ffmpeg 8.0 says of
+#: every Opus in Matroska.
+NEVER_MEANT = re.compile(r"non[- ]monoton|Error parsing Opus packet header", re.IGNORECASE)
+#: What ends the reading of a chain, from ffmpeg 8 on.
+CHANNEL_CHANGE = "Channel change is not supported"
 #: What follows on another complaint.
 CONSEQUENCES = re.compile(
     r"Error submitting packet to decoder|Error while decoding stream|Decoding error: "
-    r"|decode_frame\(\) failed|Error during demuxing: |^Invalid data found when processing input$"
+    r"|decode_frame\(\) failed|Error during demuxing: "
+    r"|Packet processing failed: |^Invalid data found when processing input$"
 )
 #: About bytes that are no sound: tags behind it, or the start of a file that was joined to another.
 JUNK = re.compile(
@@ -33,7 +37,8 @@ def warnings_of(
     Of a ``whole`` one, which lacks nothing that it declares, bytes between and behind the sound are
     no damage. Of what follows on another complaint only that other one is passed on.
     """
-    texts = [text for text in complaints if not OF_THE_OUTPUT.search(text)]
+    texts = [text for text in complaints if not NEVER_MEANT.search(text)]
+    texts = [text for text in texts if text != CHANNEL_CHANGE]  # which is refused
     causes = [text for text in texts if not CONSEQUENCES.search(text)]
     if whole:
         causes = [text for text in causes if not JUNK.search(text)]

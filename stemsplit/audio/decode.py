@@ -16,9 +16,9 @@ from stemsplit.audio.clock import (
     with_channels_printed,
     with_gaps_filled,
 )
-from stemsplit.audio.complaints import warnings_of
+from stemsplit.audio.complaints import CHANNEL_CHANGE, warnings_of
 from stemsplit.audio.ffmpeg import file_stream, process_of
-from stemsplit.audio.headers import holds_another_flac
+from stemsplit.audio.headers import holds_another_flac, lacks_end_mark
 from stemsplit.audio.probe import INPUT, has_other_streams, probe, refuse_unreadable
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError
@@ -70,6 +70,7 @@ class Decoder(Iterator[Block]):
         self.frames = 0  # decoded so far
         self.warnings: list[str] = []  # damage and gaps; complete after the last block
         self._accept_truncated = accept_truncated
+        self._stopped = False  # where another part of a chain begins
         self._place = 0  # on the clock, in frames
         self._blocks = self._decode()
 
@@ -95,7 +96,7 @@ class Decoder(Iterator[Block]):
         first, end = self.info.first_frame, self.info.end_frame
         for block in self._on_clock():
             start, self._place = self._place, self._place + block.shape[1]
-            kept = block[:, max(0, first - start) : None if end is None else end - start]
+            kept = block[:, max(0, first - start) : None if end is None else max(0, end - start)]
             if kept.shape[1]:
                 self.frames += kept.shape[1]
                 yield kept
@@ -108,6 +109,8 @@ class Decoder(Iterator[Block]):
         for start in range(0, info.silent_frames, info.sample_rate):
             frames = min(info.sample_rate, info.silent_frames - start)
             yield np.zeros((info.channels, frames), np.float32)
+        if info.end_frame is not None and self._place >= info.end_frame:
+            return
         # One or two channels stay as they are: a number of channels makes ffmpeg mix odd layouts.
         mixed = info.stored_channels > info.channels and info.placed
         mix = {"ac": info.channels} if mixed else {}
@@ -165,7 +168,9 @@ class Decoder(Iterator[Block]):
                 f"{total:.2f} s are missing by its time stamps{several} at "
                 f"{found[0][0] / info.sample_rate:.2f} s; the stems are silent there"
             )
-        counts = list(dict.fromkeys(channel_counts(process.numbers)))
+        self._stopped = CHANNEL_CHANGE in process.complaints
+        counts = ogg.channels_of_links(info.path) or channel_counts(process.numbers)
+        counts = list(dict.fromkeys(counts))
         if max(counts, default=0) > info.channels and len(counts) > 1:
             listed = ", then ".join(map(str, counts))
             self.warnings.append(f"has {listed} channels; all of it is mixed to {info.channels}")
@@ -178,19 +183,22 @@ class Decoder(Iterator[Block]):
 
     def _refuse_truncated(self) -> None:
         info = self.info
-        match ogg.ending_of(info.path):
-            case "cut":
-                self._refuse("truncated: the file ends in the middle of a stream")
-                return
-            case "unmarked":
-                self.warnings.append("lacks the mark of its end; it may have been longer")
+        if self._stopped:
+            decoded = self._place / info.sample_rate
+            self._refuse(
+                f"is a chain whose parts differ in channels: ffmpeg reads the first {decoded:.1f} s"
+            )
+            return
+        ending = ogg.ending_of(info.path)
+        if ending == "cut":
+            self._refuse("truncated: the file ends in the middle of a stream")
+            return
+        if ending == "unmarked" or lacks_end_mark(info.path):
+            self.warnings.append("lacks the mark of its end; it may have been longer")
         missing, decoded = self._missing(), self._place / info.sample_rate
-        if info.counted and (frames := round(missing * info.sample_rate)) > 0:
-            exact = f"its last {frames} frames ({missing:.3f} s) are missing"
-        else:
-            exact = ""
         if missing <= UNREMARKABLE:
-            self.warnings += [exact] if exact else []
+            if info.counted and (frames := round(missing * info.sample_rate)) > 0:
+                self.warnings.append(f"its last {frames} frames ({missing:.3f} s) are missing")
             return
         # The sound of a film may end before its picture, and the duration is that of the longer.
         if not self.warnings and has_other_streams(info.path):

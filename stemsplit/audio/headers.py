@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -37,6 +37,7 @@ AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample, by 
 #: A block of new type in a VOC file: rate, bits, channels, codec; and its codecs of PCM.
 VOC_FORM = struct.Struct("<IBBH")
 VOC_PCM = (0, 4, 6, 7)
+VOC_START = b"Creative Voice File\x1a"
 MOST_BLOCKS = 100_000
 FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # and the head of its first block
 #: Samples of an MPEG frame of layer III at the rates of MPEG-1, and of MPEG-2 and 2.5.
@@ -140,15 +141,8 @@ def _au_promise(file: BinaryIO) -> float | None:
 
 def _voc_promise(file: BinaryIO) -> float | None:
     """Return what the blocks of a VOC file promise, of which the last may not be whole."""
-    file.seek(20)
-    place = int.from_bytes(file.read(2), "little")
     seconds = per_second = 0.0
-    for _ in range(MOST_BLOCKS):
-        file.seek(place)
-        head = file.read(4)
-        if len(head) < 4 or head[0] == 0:
-            break
-        kind, size = head[0], int.from_bytes(head[1:], "little")
+    for kind, size in _voc_blocks(file):
         content = size
         if kind == 9:
             rate, bits, channels, codec = VOC_FORM.unpack(file.read(VOC_FORM.size))
@@ -164,8 +158,34 @@ def _voc_promise(file: BinaryIO) -> float | None:
             seconds += content / per_second
         elif kind in (6, 7, 8):  # repeats, and what changes the rate
             raise Undecided
-        place += 4 + size
     return seconds or None
+
+
+def _voc_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yield kind and size (bytes) of each block of a VOC ``file``, which is then at its content.
+
+    The mark of the end has kind 0; it comes last, unless the file was cut.
+    """
+    file.seek(20)
+    place = int.from_bytes(file.read(2), "little")
+    for _ in range(MOST_BLOCKS):
+        file.seek(place)
+        head = file.read(4)
+        if not head or (len(head) < 4 and head[0]):
+            return
+        kind, size = head[0], int.from_bytes(head[1:], "little")
+        yield kind, size
+        if kind == 0:
+            return
+        place += 4 + size
+
+
+def lacks_end_mark(path: Path) -> bool:
+    """Return whether the file at ``path`` is a VOC without the mark of its end."""
+    with path.open("rb") as file:
+        if file.read(len(VOC_START)) != VOC_START:
+            return False
+        return all(kind for kind, _size in _voc_blocks(file))
 
 
 def _flac_promise(file: BinaryIO) -> float | None:

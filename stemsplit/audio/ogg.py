@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
@@ -17,6 +19,10 @@ CHECKSUM = slice(22, 26)
 CONTINUED, FIRST, LAST = 1, 2, 4  # flags
 MOST_SEGMENTS, FULL_SEGMENT = 255, 255
 LONGEST_PAGE = HEADER.size + MOST_SEGMENTS + MOST_SEGMENTS * FULL_SEGMENT  # bytes
+#: The first page of a link, up to its number of channels.
+START_OF_LINK = re.compile(
+    rb"OggS\x00\x02.{20}\x01.(?:OpusHead.(.)|\x01vorbis\x00{4}(.))", re.DOTALL
+)
 NO_PACKET_ENDS = -1  # as a granule position
 Ending: TypeAlias = Literal["whole", "unmarked", "cut"]
 
@@ -117,6 +123,18 @@ def packed(packets: Sequence[bytes], *, serial: int, number: int, flags: int = 0
         made.append(page)
         place += sum(part)
     return made
+
+
+def channels_of_links(path: Path) -> list[int]:
+    """Return the channels of each Vorbis or Opus in the Ogg at ``path``, in their order.
+
+    There are several in a chain. Empty for a file of any other kind.
+    """
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return []
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return [int((match[1] or match[2])[0]) for match in START_OF_LINK.finditer(data)]
 
 
 def ending_of(path: Path) -> Ending:

@@ -111,12 +111,9 @@ class Run:
         warned: dict[Path, list[str]] = {}
         with closing(scheduler.run(_entries(songs))) as events:
             for each in events:
-                if isinstance(each, Warned) and each.song is not None:
-                    said = each.message.removeprefix(f"{each.song}: ")
-                    warned.setdefault(each.song, []).append(said)
+                each = _with_warnings(each, warned)
                 if isinstance(each, Result):
                     results += 1
-                    each = replace(each, warnings=tuple(warned.pop(each.input, ())))
                     if self._scorer is not None and each.error is None:
                         each = yield from self._score(self._scorer, each, plan)
                     if end is not None and isinstance(each.error, NotTried):
@@ -179,6 +176,16 @@ class Run:
         except Exception as exc:
             return replace(result, error=describe(exc, result.input))
         return replace(result, scores=scores)
+
+
+def _with_warnings(each: Event | Result, warned: dict[Path, list[str]]) -> Event | Result:
+    """Return ``each``, a result with what was ``warned`` of before about its song."""
+    if isinstance(each, Warned) and each.song is not None:
+        said = each.message.removeprefix(f"{each.song}: ")
+        warned.setdefault(each.song, []).append(said)
+    if isinstance(each, Result):
+        return replace(each, warnings=tuple(warned.pop(each.input, ())))
+    return each
 
 
 def _entries(songs: Sequence[Song | InputError]) -> list[Song | Result]:

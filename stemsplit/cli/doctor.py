@@ -155,10 +155,18 @@ def _check_torchaudio() -> Iterator[Finding]:
 
 
 def _check_ffmpeg() -> Iterator[Finding]:
-    from stemsplit.audio.ffmpeg import find_ffmpeg, list_encoders, version
+    from stemsplit.audio.ffmpeg import NEWEST, OLDEST, find_ffmpeg, list_encoders, major_version
+    from stemsplit.audio.ffmpeg import version as ask_version
     from stemsplit.audio.resample import has_soxr
 
-    yield Finding(name="ffmpeg", detail=f"{version()}, {find_ffmpeg()}")
+    said = ask_version()
+    # One before the oldest has been refused by then.
+    known = (major_version(said) or NEWEST + 1) <= NEWEST
+    yield Finding(
+        name="ffmpeg",
+        status="ok" if known else "note",
+        detail=f"{said} ({OLDEST} to {NEWEST} work), {find_ffmpeg()}",
+    )
     there = list_encoders()
     lacking = [f"{name} ({format})" for name, format in ENCODERS.items() if name not in there]
     if lacking:
