@@ -241,3 +241,29 @@ def test_24_bits_are_not_dithered(tmp_path, format):
         for dither in (False, True)
     ]
     assert both[0].read_bytes() == both[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("rate", "stored"),
+    [(65_535, 65_535), (65_537, 65_540), (96_000, 96_000), (96_001, 96_010), (655_351, 655_350)],
+)
+def test_flac_has_the_next_rate_where_it_lacks_that_of_the_song(tmp_path, rate, stored):
+    song = tones(rate, rate, (440.0, 880.0))
+    path = write(tmp_path, {"a": song}, rate, format="flac")[0]["a"]
+    info = soundfile.info(path)
+    assert (info.samplerate, info.frames) == (stored, stored)
+    assert encoded_rate(EncodingOptions(format="flac"), rate) == stored
+    wanted = tones(stored, stored, (440.0, 880.0))
+    edge = stored // 100  # where a resampler has no sound before or after
+    assert decibel(wanted[:, edge:-edge], read(path)[:, edge:-edge]) > 60
+
+
+@pytest.mark.parametrize("frames", [2240, 2241, 3000, 4096, 4999, 5000])
+def test_mp3_of_a_few_frames_is_recognised_or_refused(tmp_path, frames):
+    """From seven frames on, with that of the tag, ffmpeg believes nothing else of a file."""
+    song = tones(frames, 48_000, (331.0, 977.0))
+    path = write(tmp_path, {"a": song}, 48_000, format="mp3")[0]["a"]
+    assert read(path).shape == (2, frames)
+    held = path.read_bytes()
+    mark = max(held.find(b"Info"), held.find(b"Xing"))
+    assert (int.from_bytes(held[mark + 8 :][:4], "big") >= 6) is (frames >= 2241)
