@@ -57,9 +57,14 @@ class StreamInfo:
     channels: int  # after decoding: 1 or 2
     stored_channels: int  # as stored; more than ``channels`` means a downmix
     duration: float | None  # seconds, as the container declares it
+    counted: bool = False  # whether that is exact: the header counts samples
+    timed: bool = True  # whether the container stores time stamps
+    placed: bool = True  # whether it is known from where each of many channels comes
     codec: str
+    decoder: str | None = None  # of ffmpeg, where it would choose a wrong one by itself
     stream: int = 0  # which of the audio streams of the file, from 0
-    first_frame: int = 0  # of the part that is decoded
+    silent_frames: int = 0  # before the sound, where a film starts with a picture
+    first_frame: int = 0  # of the part that is decoded, counted from the start of the film
     end_frame: int | None = None  # the first that is not; None: to the end
 
 

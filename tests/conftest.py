@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hashlib
 import importlib
+import re
 import signal
 import subprocess
 import sys
@@ -32,11 +33,29 @@ from stemsplit.data.synthetic import render
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+#: What a test file imports, or calls, that runs ffmpeg: it is tested with several versions.
+TOUCHES_FFMPEG = re.compile(
+    r"\b(?:run_ffmpeg|find_ffmpeg|stem_files|tagged_files)\b|\bstore(?:_film|_stem_file)?\("
+    r"|^from stemsplit\.audio(?: |\.(?!blocks|chunks|atomic|quantise|splice|writable)\w)",
+    re.MULTILINE,
+)
+
 SECONDS = 2.0
 SAMPLE_RATE = 44_100
 
 #: Weights that were fetched once serve all runs of the tests that ask for them.
 FETCHED = os.environ.get("STEMSPLIT_CACHE_DIR")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of every file that touches ffmpeg."""
+    touching = {
+        path: TOUCHES_FFMPEG.search(path.read_text()) is not None
+        for path in {item.path for item in items}
+    }
+    for item in items:
+        if touching[item.path]:
+            item.add_marker("ffmpeg")
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,12 @@ from stem_files import EACH_STEM, LOSSLESS, LOSSY, OTHER_READER, STEMS, four, na
 from stemsplit.audio.format_table import FORMATS
 from stemsplit.audio.formats import encoded_rate
 from stemsplit.audio.probe import probe
+from stemsplit.errors import OutputError
 from stemsplit.options import EncodingOptions
 
+#: Frames below which a format is refused, by whether the rate is low: no version of ffmpeg (m4a),
+#: or not each of 5 to 9 (mp3), decodes so few.
+FEWEST = {("m4a", None): 513, ("mp3", True): 47}
 #: How far a stem may be from what was written: half a step, or the codec's error in dB.
 STEPS = {"16": 2**-16, "24": 2**-24, "32f": 0}
 
@@ -81,6 +85,10 @@ def test_lossy_formats_are_as_loud_as_the_song(tmp_path, format, rate):
 @example(frames=1, format="ogg", rate=44100)
 @example(frames=1024, format="ogg", rate=44100)
 @example(frames=1023, format="m4a", rate=48000)
+@example(frames=513, format="m4a", rate=44100)
+@example(frames=512, format="m4a", rate=44100)
+@example(frames=46, format="mp3", rate=8000)
+@example(frames=47, format="mp3", rate=8000)
 @example(frames=1025, format="m4a", rate=44100)
 @example(frames=1, format="opus", rate=48000)
 @example(frames=960, format="opus", rate=44100)
@@ -89,9 +97,15 @@ def test_lossy_formats_are_as_loud_as_the_song(tmp_path, format, rate):
 @example(frames=1, format="mp3", rate=96000)
 def test_every_length_at_every_rate(tmp_path_factory, frames, format, rate):
     song = noise(frames, 1)
-    paths, _ = write(tmp_path_factory.mktemp("len"), {"a": song}, rate, format=format)
+    folder = tmp_path_factory.mktemp("len")
     stored = encoded_rate(EncodingOptions(format=format), rate)
     length = max(1, round(frames * stored / rate))
+    if length < FEWEST.get((format, stored < 32_000), FEWEST.get((format, None), 1)):
+        with pytest.raises(OutputError, match=f"too short for {format}"):
+            write(folder, {"a": song}, rate, format=format)
+        assert names(folder) == []
+        return
+    paths, _ = write(folder, {"a": song}, rate, format=format)
     assert read(paths["a"]).shape == (1, length)
     if format in OTHER_READER:
         assert soundfile.info(paths["a"]).frames == length
@@ -227,3 +241,29 @@ def test_24_bits_are_not_dithered(tmp_path, format):
         for dither in (False, True)
     ]
     assert both[0].read_bytes() == both[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("rate", "stored"),
+    [(65_535, 65_535), (65_537, 65_540), (96_000, 96_000), (96_001, 96_010), (655_351, 655_350)],
+)
+def test_flac_has_the_next_rate_where_it_lacks_that_of_the_song(tmp_path, rate, stored):
+    song = tones(rate, rate, (440.0, 880.0))
+    path = write(tmp_path, {"a": song}, rate, format="flac")[0]["a"]
+    info = soundfile.info(path)
+    assert (info.samplerate, info.frames) == (stored, stored)
+    assert encoded_rate(EncodingOptions(format="flac"), rate) == stored
+    wanted = tones(stored, stored, (440.0, 880.0))
+    edge = stored // 100  # where a resampler has no sound before or after
+    assert decibel(wanted[:, edge:-edge], read(path)[:, edge:-edge]) > 60
+
+
+@pytest.mark.parametrize("frames", [2240, 2241, 3000, 4096, 4999, 5000])
+def test_mp3_of_a_few_frames_is_recognised_or_refused(tmp_path, frames):
+    """From seven frames on, with that of the tag, ffmpeg believes nothing else of a file."""
+    song = tones(frames, 48_000, (331.0, 977.0))
+    path = write(tmp_path, {"a": song}, 48_000, format="mp3")[0]["a"]
+    assert read(path).shape == (2, frames)
+    held = path.read_bytes()
+    mark = max(held.find(b"Info"), held.find(b"Xing"))
+    assert (int.from_bytes(held[mark + 8 :][:4], "big") >= 6) is (frames >= 2241)

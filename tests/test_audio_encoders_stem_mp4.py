@@ -27,7 +27,7 @@ from stemsplit.audio.probe import probe
 from stemsplit.audio.tags import mp4 as atoms
 from stemsplit.audio.tags.model import Picture, Tags
 from stemsplit.audio.tags.reading import read_tags
-from stemsplit.errors import StemsplitError
+from stemsplit.errors import OutputError, StemsplitError
 from stemsplit.options import EncodingOptions
 
 STREAMS = ("mix", *STEMS)
@@ -105,9 +105,14 @@ def test_five_streams_as_long_as_the_song_and_in_step_with_it(tmp_path, rate, co
 @example(frames=1024, rate=48000, codec="aac")
 @example(frames=1025, rate=22050, codec="aac")
 def test_every_length_at_every_rate(tmp_path_factory, frames, rate, codec):
-    path = write(tmp_path_factory.mktemp("len"), five(frames), rate, codec=codec)
     stored = {8000: 44100, 22050: 44100, 96000: 48000}.get(rate, rate)
     length = max(1, round(frames * stored / rate))
+    folder = tmp_path_factory.mktemp("len")
+    if codec == "aac" and length < 513:
+        with pytest.raises(OutputError, match=r"too short for stem\.mp4"):
+            write(folder, five(frames), rate, codec=codec)
+        return
+    path = write(folder, five(frames), rate, codec=codec)
     assert {read(path, stream).shape for stream in range(5)} == {(2, length)}
     assert probe(path).sample_rate == stored
 
@@ -193,7 +198,7 @@ def test_moving_the_tables_changes_no_sound(tmp_path):
     complete(path, frames=90_000, silence=0, sample_rate=44100, tags=described)
     stem_mp4.move_to_front(path)
     for stream, samples in zip((0, 4), before, strict=True):
-        assert np.array_equal(read(path, stream), samples)
+        assert np.array_equal(read(path, stream)[:, :90_000], samples)
 
 
 def movie_of(kind, offsets):

@@ -55,7 +55,7 @@ def test_a_clock_and_its_seconds_are_the_same_time(hours: int, minutes: int, ms:
     assert parse_time(text) == pytest.approx(hours * 3600 + minutes * 60 + ms / 1000)
 
 
-@pytest.mark.parametrize("ending", ["flac", "aiff", "m4a"])
+@pytest.mark.parametrize("ending", ["flac", "aiff", "wv"])
 def test_a_song_of_a_few_samples_has_a_part(ending: str, tmp_path: Path) -> None:
     """Its length is 0.00 s as ffmpeg tells it."""
     short = probe(store(tmp_path / f"short.{ending}", np.full((2, 200), 0.1, "float32"), RATE))

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stemsplit.audio.ffmpeg import Process, address, find_ffmpeg
+from stemsplit.audio.ffmpeg import address, find_ffmpeg, major_version
+from stemsplit.audio.process import Process
 from stemsplit.errors import ExitCode, ResourceError
 
 
@@ -29,6 +30,35 @@ def test_the_variable_comes_first_then_path_then_the_wheel(tmp_path, monkeypatch
     assert find_ffmpeg() == str(on_path)
     on_path.unlink()
     assert "imageio_ffmpeg" in find_ffmpeg()
+
+
+@pytest.mark.parametrize(
+    ("said", "major"),
+    [
+        ("5.1.9-0+deb12u1", 5),
+        ("n9.0.2-17-g2a571b6068-20260930", 9),
+        ("4.2.2-static", 4),
+        ("10.0", 10),
+        ("N-109542-g9c2d2ef8b2", None),
+        ("git-2023-01-01-abc", None),
+    ],
+)
+def test_the_major_version(said, major):
+    assert major_version(said) == major
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts stand for ffmpeg")
+@pytest.mark.parametrize(("said", "refused"), [("4.4.2", True), ("3.4", True), ("N-1-g2", False)])
+def test_an_ffmpeg_before_version_5_is_refused(tmp_path, monkeypatch, said, refused):
+    old = program(tmp_path / "old", f"echo ffmpeg version {said} Copyright")
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", str(old))
+    if not refused:
+        assert find_ffmpeg() == str(old)
+        return
+    with pytest.raises(ResourceError, match=f"too old: {said}; versions 5 to 9 work") as e:
+        find_ffmpeg()
+    assert e.value.exit_code == ExitCode.ENVIRONMENT
+    assert e.value.path == str(old)
 
 
 def test_a_variable_that_names_nothing_is_an_error_that_names_it(tmp_path, monkeypatch):
@@ -84,7 +114,7 @@ def test_the_reason_is_the_first_complaint_without_contexts_and_addresses(tmp_pa
 [mp3 @ 0x55aa] [dec:mp3 @ 0x1f] [error] {shown}: Header missing
 [error] Conversion failed!"""
     talker = program(tmp_path / "ffmpeg", f"cat >&2 <<'END'\n{lines}\nEND\nexit 69")
-    with Process([str(talker)], file=song) as process:
+    with Process([str(talker)], address=address(song)) as process:
         assert process.finish() == 69
         assert process.reason == "Header missing"
 

@@ -32,11 +32,22 @@ def test_pages_have_right_checksums_and_numbers(tmp_path):
 @pytest.mark.parametrize("name", ["a.ogg", "a.opus", "a.flac"])
 def test_a_file_that_lacks_its_last_page(tmp_path, name):
     path = store(tmp_path / name, noise(100_000), 44100)
-    assert not ogg.ends_within_stream(path)
+    assert ogg.ending_of(path) == "whole"
     data = path.read_bytes()
     of_ogg = data.startswith(b"OggS")
-    for end in (len(data) - 1, data.rfind(b"OggS") + 20, data.rfind(b"OggS"), len(data) // 2):
+    for end in (len(data) - 1, data.rfind(b"OggS") + 20, len(data) // 2):
         path.write_bytes(data[: max(end, 4)])
-        assert ogg.ends_within_stream(path) is of_ogg
+        assert ogg.ending_of(path) == ("cut" if of_ogg else "whole")
+    path.write_bytes(data[: max(data.rfind(b"OggS"), 4)])  # a recorder that was stopped
+    assert ogg.ending_of(path) == ("unmarked" if of_ogg else "whole")
     path.write_bytes(data + b"TAG" + bytes(125))  # what a tagger has put after the last page
-    assert not ogg.ends_within_stream(path)
+    assert ogg.ending_of(path) == "whole"
+
+
+def test_the_channels_of_the_links_of_a_chain(tmp_path):
+    mono = store(tmp_path / "1.ogg", noise(9000, 1), 44100).read_bytes()
+    stereo = store(tmp_path / "2.opus", noise(9000, 2), 48000).read_bytes()
+    chain = tmp_path / "a.ogg"
+    chain.write_bytes(mono + stereo + mono)
+    assert ogg.channels_of_links(chain) == [1, 2, 1]
+    assert ogg.channels_of_links(store(tmp_path / "a.flac", noise(9000), 44100)) == []

@@ -1,18 +1,26 @@
-"""From a file of any format to blocks of float32 samples."""
+"""From a file of any format to blocks of float32 samples, on the clock of the file."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from stemsplit.audio import ogg
 from stemsplit.audio.blocks import Block, as_block
+from stemsplit.audio.clock import (
+    channel_counts,
+    gaps,
+    with_channels_printed,
+    with_gaps_filled,
+)
+from stemsplit.audio.complaints import CHANNEL_CHANGE, warnings_of
 from stemsplit.audio.ffmpeg import file_stream, process_of
-from stemsplit.audio.patience import chosen_seconds
-from stemsplit.audio.probe import has_other_streams, probe, refuse_unreadable
+from stemsplit.audio.headers import holds_another_flac, lacks_end_mark
+from stemsplit.audio.probe import INPUT, has_other_streams, probe, refuse_unreadable
+from stemsplit.audio.process import Process
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
 
@@ -22,17 +30,22 @@ TOLERATED = 1.0
 #: What may be missing (s) without a warning, and at all where samples are counted (PCM, FLAC).
 UNREMARKABLE = 0.1
 WHOLE = "get the whole file again, or split what is there with --accept-truncated"
-#: Different complaints of ffmpeg that are passed on; a hundred more would not help.
-PASSED_ON = 5
+#: Codecs of which some versions of ffmpeg decode more than the header counts.
+OVERLONG = ("flac", "alac")
+#: ffmpeg 9 cuts the end of ALAC in CAF twice; what is too much is cut off here.
+UNCUT = {"flags2": "+skip_manual"}
+VERIFIED = {"err_detect": "crccheck"}  # what has a checksum
 
 
 def decode(info: StreamInfo, *, accept_truncated: bool = False) -> Decoder:
     """Return the blocks (C, n) of the audio stream ``info``, at its native sample rate.
 
-    C is ``info.channels``, n is one second in all blocks but the last. More than two channels are
-    mixed down by ffmpeg, which knows their layout; as these are floats, nothing clips. After the
-    last block, or when ffmpeg fails before it, ``InputError`` is raised for a file that is damaged,
-    or shorter than it declares (unless ``accept_truncated``).
+    C is ``info.channels``, n is at most one second. Zero is the earliest stream of a film, or the
+    first sample of sound alone; what is not there after it, by the time stamps, is silence. More
+    than two channels are mixed down by ffmpeg, which knows their layout, or equally where there is
+    none; as these are floats, nothing clips. After the last block, or when ffmpeg fails before it,
+    ``InputError`` is raised for a file that is damaged, or shorter than it declares (unless
+    ``accept_truncated``).
     """
     return Decoder(info, accept_truncated)
 
@@ -55,8 +68,10 @@ class Decoder(Iterator[Block]):
     def __init__(self, info: StreamInfo, accept_truncated: bool) -> None:
         self.info = info
         self.frames = 0  # decoded so far
-        self.warnings: list[str] = []  # what ffmpeg complained of; complete after the last block
+        self.warnings: list[str] = []  # damage and gaps; complete after the last block
         self._accept_truncated = accept_truncated
+        self._stopped = False  # where another part of a chain begins
+        self._place = 0  # on the clock, in frames
         self._blocks = self._decode()
 
     def __next__(self) -> Block:
@@ -73,50 +88,123 @@ class Decoder(Iterator[Block]):
         self._blocks.close()
 
     def _decode(self) -> Generator[Block]:
-        info = self.info
-        refuse_unreadable(info.path)
-        # One or two channels stay as they are: a number of channels makes ffmpeg mix odd layouts.
-        mix = {"ac": info.channels} if info.stored_channels > info.channels else {}
-        form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
-        wanted = _cut(file_stream(f"a:{info.stream}"), info)
-        graph = wanted.output("pipe:1", **form, **mix)
-        second = info.sample_rate * info.channels * 4  # bytes
-        # What comes before the part is decoded too; that gives nothing, and may take long.
-        patience = chosen_seconds() + info.first_frame / info.sample_rate
-        with process_of(graph, file=info.path, patience=patience) as process:
-            while data := process.read(second):
-                block = as_block(data, info.channels)
-                self.frames += block.shape[1]
-                yield block
-            status = process.finish()
-            if status != 0:
-                process.refuse_broken()
-                raise InputError(f"cannot be decoded: {process.reason}", path=info.path)
-            self._note(process.complaints)
-        self._refuse_truncated()
+        """Yield what is wanted of the sound.
 
-    def _note(self, complaints: list[str]) -> None:
-        self.warnings += complaints[:PASSED_ON]
-        if len(complaints) > PASSED_ON:
-            self.warnings.append(f"… and {len(complaints) - PASSED_ON} more complaints of ffmpeg")
+        What comes before it is decoded and dropped, because seeking is exact in few formats only.
+        """
+        refuse_unreadable(self.info.path)
+        first, end = self.info.first_frame, self.info.end_frame
+        for block in self._on_clock():
+            start, self._place = self._place, self._place + block.shape[1]
+            kept = block[:, max(0, first - start) : None if end is None else max(0, end - start)]
+            if kept.shape[1]:
+                self.frames += kept.shape[1]
+                yield kept
+        if end is None or self._place < end:
+            self._refuse_truncated()
+
+    def _on_clock(self) -> Iterator[Block]:
+        """Yield the blocks (C, n) of the whole sound, and silence where it has not started."""
+        info = self.info
+        for start in range(0, info.silent_frames, info.sample_rate):
+            frames = min(info.sample_rate, info.silent_frames - start)
+            yield np.zeros((info.channels, frames), np.float32)
+        if info.end_frame is not None and self._place >= info.end_frame:
+            return
+        # One or two channels stay as they are: a number of channels makes ffmpeg mix odd layouts.
+        mixed = info.stored_channels > info.channels and info.placed
+        mix = {"ac": info.channels} if mixed else {}
+        form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
+        uncut = UNCUT if info.counted and info.codec == "alac" else {}
+        decoder = {} if info.decoder is None else {"acodec": info.decoder}
+        source = file_stream(f"a:{info.stream}", **INPUT, **VERIFIED, **uncut, **decoder)
+        sound = with_channels_printed(source)
+        sound = with_gaps_filled(sound) if info.timed else sound
+        graph = sound.output("pipe:1", **form, **mix)
+        with process_of(graph, file=info.path) as process:
+            yield from self._read(process, info.channels if info.placed else info.stored_channels)
+
+    def _read(self, process: Process, channels: int) -> Iterator[Block]:
+        """Yield what ``process`` decodes, as far as it is wanted, and collect its complaints."""
+        info = self.info
+        second = info.sample_rate * channels * 4  # bytes
+        while data := process.read(second):
+            block = as_block(data, channels)
+            yield self._fitted(block) if info.placed else _mixed_equally(block, info.channels)
+            if info.end_frame is not None and self._place >= info.end_frame:
+                process.kill()
+                self._note(process)
+                return
+        if process.finish() != 0:
+            process.refuse_broken()
+            raise InputError(f"cannot be decoded: {process.reason}", path=info.path)
+        self._note(process)
+
+    def _fitted(self, block: Block) -> Block:
+        """Return what is used of the next ``block``: no more than the header counts."""
+        info = self.info
+        if info.duration is None or not info.counted or not info.codec.startswith(OVERLONG):
+            return block
+        left = info.silent_frames + round(info.duration * info.sample_rate) - self._place
+        if left >= block.shape[1] or holds_another_flac(info.path):
+            return block
+        return block[:, : max(0, left)]
+
+    def _note(self, process: Process) -> None:
+        """Add to the warnings what ``process`` says of damage, of gaps and of other channels."""
+        info = self.info
+        found = [
+            (info.silent_frames + round(place * info.sample_rate), length)
+            for place, length in gaps(process.numbers)
+        ]
+        # ffmpeg evaluates its expressions once more at the end, with any time stamp.
+        found = [(at, length) for at, length in found if info.first_frame <= at < self._place]
+        whole = not found and self._missing() <= 0
+        self.warnings += warnings_of(process.complaints, info.path, info.sample_rate, whole=whole)
+        if found:
+            total = sum(length for _at, length in found)
+            several = f", in {len(found)} gaps, the first" if len(found) > 1 else ""
+            self.warnings.append(
+                f"{total:.2f} s are missing by its time stamps{several} at "
+                f"{found[0][0] / info.sample_rate:.2f} s; the stems are silent there"
+            )
+        self._stopped = CHANNEL_CHANGE in process.complaints
+        counts = ogg.channels_of_links(info.path) or channel_counts(process.numbers)
+        counts = list(dict.fromkeys(counts))
+        if max(counts, default=0) > info.channels and len(counts) > 1:
+            listed = ", then ".join(map(str, counts))
+            self.warnings.append(f"has {listed} channels; all of it is mixed to {info.channels}")
+
+    def _missing(self) -> float:
+        """Return how many seconds of the declared duration were not decoded; 0 if none is known."""
+        if self.info.duration is None:
+            return 0.0
+        return self.info.duration - self._place / self.info.sample_rate
 
     def _refuse_truncated(self) -> None:
-        end = self.info.first_frame + self.frames
-        if end == self.info.end_frame:
+        info = self.info
+        if self._stopped:
+            decoded = self._place / info.sample_rate
+            self._refuse(
+                f"is a chain whose parts differ in channels: ffmpeg reads the first {decoded:.1f} s"
+            )
             return
-        if ogg.ends_within_stream(self.info.path):
+        ending = ogg.ending_of(info.path)
+        if ending == "cut":
             self._refuse("truncated: the file ends in the middle of a stream")
             return
-        declared = self.info.duration
-        decoded = end / self.info.sample_rate
-        if declared is None or declared - decoded <= UNREMARKABLE:
+        if ending == "unmarked" or lacks_end_mark(info.path):
+            self.warnings.append("lacks the mark of its end; it may have been longer")
+        missing, decoded = self._missing(), self._place / info.sample_rate
+        if missing <= UNREMARKABLE:
+            if info.counted and (frames := round(missing * info.sample_rate)) > 0:
+                self.warnings.append(f"its last {frames} frames ({missing:.3f} s) are missing")
             return
         # The sound of a film may end before its picture, and the duration is that of the longer.
-        if not self.warnings and has_other_streams(self.info.path):
+        if not self.warnings and has_other_streams(info.path):
             return
-        found = f"{decoded:.1f} s of {declared:.1f} s could be decoded"
-        exact = self.info.codec == "flac" or self.info.codec.startswith("pcm_")
-        if exact or declared - decoded > TOLERATED:
+        found = f"{decoded:.1f} s of {info.duration:.1f} s could be decoded"
+        if _counts_samples(info) or missing > TOLERATED:
             self._refuse(f"truncated: {found}")
         else:
             self.warnings.append(found)
@@ -127,12 +215,10 @@ class Decoder(Iterator[Block]):
         self.warnings.append(reason)
 
 
-def _cut(source: Any, info: StreamInfo) -> Any:
-    """Return the part of ``source`` that ``info`` means, to the sample.
+def _counts_samples(info: StreamInfo) -> bool:
+    return info.codec == "flac" or info.codec.startswith("pcm_")
 
-    What comes before it is decoded and dropped, because seeking is exact in few formats only.
-    """
-    if (info.first_frame, info.end_frame) == (0, None):
-        return source
-    end = {} if info.end_frame is None else {"end_sample": info.end_frame}
-    return source.filter("atrim", start_sample=info.first_frame, **end)
+
+def _mixed_equally(block: Block, channels: int) -> Block:
+    """Return the average of all channels of ``block`` in each of ``channels``."""
+    return np.repeat(block.mean(axis=0, keepdims=True, dtype=np.float32), channels, axis=0)

@@ -24,6 +24,7 @@ class Rules:
     quality: int | None = None  # used where neither a quality nor a bit rate is given
     quality_letter: str = ""  # that people write before a quality
     rates: range | tuple[int, ...] = ()  # Hz, ascending; empty: any
+    high_rates: range = range(0)  # Hz, that follow on these
     ffmpeg_encoder: str = ""  # its name in ffmpeg; empty: ffmpeg is not needed
 
 
@@ -77,7 +78,10 @@ FORMATS: dict[Format, FormatRow] = {
     "flac": FormatRow(
         extension="flac",
         encoder="flac:Flac",
-        rules=Rules(depths=("24", "16")),
+        # What the header of a frame can name (RFC 9639, 9.1.5): a number of 16 bits of Hz or 10 Hz.
+        rules=Rules(
+            depths=("24", "16"), rates=range(1, 65_536), high_rates=range(65_540, 655_351, 10)
+        ),
         projects={"reaper": "FLAC", "dawproject": "flac"},
     ),
     "alac": FormatRow(

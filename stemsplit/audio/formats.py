@@ -53,9 +53,12 @@ def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
 
     Where the format does not have that rate it is the next higher one, or the highest of all.
     """
-    rates = rules_of(options).rates
+    rules = rules_of(options)
+    rates = rules.rates
     if not rates:
         return sample_rate
+    if rules.high_rates and sample_rate > rates[-1]:
+        rates = rules.high_rates
     return rates[min(bisect_left(rates, sample_rate), len(rates) - 1)]
 
 

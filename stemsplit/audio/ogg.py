@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, TypeAlias
 
 MAGIC = b"OggS"
 #: Magic, version, flags, granule position, serial, number, checksum, count of segments.
@@ -17,7 +19,12 @@ CHECKSUM = slice(22, 26)
 CONTINUED, FIRST, LAST = 1, 2, 4  # flags
 MOST_SEGMENTS, FULL_SEGMENT = 255, 255
 LONGEST_PAGE = HEADER.size + MOST_SEGMENTS + MOST_SEGMENTS * FULL_SEGMENT  # bytes
+#: The first page of a link, up to its number of channels.
+START_OF_LINK = re.compile(
+    rb"OggS\x00\x02.{20}\x01.(?:OpusHead.(.)|\x01vorbis\x00{4}(.))", re.DOTALL
+)
 NO_PACKET_ENDS = -1  # as a granule position
+Ending: TypeAlias = Literal["whole", "unmarked", "cut"]
 
 OPUS, VORBIS, FLAC = b"OpusHead", b"\1vorbis", b"\x7fFLAC"
 #: Packets before the audio, and what surrounds the comments in the second of them.
@@ -118,15 +125,30 @@ def packed(packets: Sequence[bytes], *, serial: int, number: int, flags: int = 0
     return made
 
 
-def ends_within_stream(path: Path) -> bool:
-    """Return whether the file at ``path`` is an Ogg that lacks its end: a whole page, marked so.
+def channels_of_links(path: Path) -> list[int]:
+    """Return the channels of each Vorbis or Opus in the Ogg at ``path``, in their order.
 
-    Such a file declares no length. False for a file of any other kind.
+    There are several in a chain. Empty for a file of any other kind.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            return False
+            return []
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return [int((match[1] or match[2])[0]) for match in START_OF_LINK.finditer(data)]
+
+
+def ending_of(path: Path) -> Ending:
+    """Return how the Ogg at ``path`` ends; "whole" for a file of any other kind.
+
+    The last page of each stream is marked. Where the mark is missing the recorder was stopped, or
+    the file was cut between two pages: nothing tells one from the other.
+    """
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return "whole"
         file.seek(max(0, path.stat().st_size - 2 * LONGEST_PAGE))
         tail = file.read()
     last = next(pages(io.BytesIO(tail[max(0, tail.rfind(MAGIC)) :])), None)
-    return last is None or not last.flags & LAST
+    if last is None:
+        return "cut"
+    return "whole" if last.flags & LAST else "unmarked"

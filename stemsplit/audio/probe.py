@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import stat
 import struct
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
 
-from stemsplit.audio.chunks import CAF, RIFF, WAVE64, WIDE_SIZES, walk
-from stemsplit.audio.ffmpeg import Process, file_stream, process_of
+from stemsplit.audio import headers
+from stemsplit.audio.clock import LONGEST_GAP, OWN_CLOCK, START_PRINTED, silence_before
+from stemsplit.audio.ffmpeg import file_stream, process_of
+from stemsplit.audio.process import Process
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.types import StreamInfo
 
@@ -19,7 +21,9 @@ AU_HEADER = struct.Struct(">4s5I")
 #: holds, as are the frames that a few bytes become if each lasts for a second.
 RATES = range(100, 10_000_001)
 REST_AT_A_TIME = 2**16  # bytes of the frame behind it, which nothing needs
-DURATION = re.compile(r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),", re.MULTILINE)
+DURATION = re.compile(
+    r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),(?: start: (-?[\d.]+))?", re.MULTILINE
+)
 CODEC = re.compile(r"^\[info\]   Stream #0:\d+ -> #0:0 \((\w+) \(", re.MULTILINE)
 STREAM = re.compile(r"^\[info\]   Stream #0:\d+\S*: (?!.*\(attached pic\))", re.MULTILINE)
 CONTAINER = re.compile(r"^\[info\] Input #0, (\S+), from '", re.MULTILINE)
@@ -34,17 +38,14 @@ FOREIGN_SOUND = (
 )
 #: Containers that declare no duration; ffmpeg guesses one from time stamps, which may jump.
 UNDECLARED = {"mpeg", "mpegts"}
-#: Sizes in a WAV header whose writer did not know how much follows: none, as large as the field
-#: (less a header), or just below 2 GiB (sox, arecord).
-PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 0x100000000))
-WAV_PCM_TAGS = (1, 3, 0xFFFE)
-#: The start of a chunk ``fmt``: tag, channels, rate, bytes of a second, bytes of a frame.
-WAV_FORM = struct.Struct("<HHIIH")
-#: The start of a chunk ``desc``: rate, format, flags, bytes and frames of a packet.
-CAF_FORM = struct.Struct(">d4s3I")
-#: The bytes of a second, 0 where that is not fixed (all but PCM), and of the samples, None where
-#: their writer did not know.
-Promise: TypeAlias = tuple[float, int | None]
+#: Containers that count their duration from zero, wherever their first time stamp is.
+FROM_ZERO = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "asf", "nut"}
+#: Bare streams of packets: their time stamps are counted, bytes that are no sound included.
+UNTIMED = {*["aac", "ac3", "adts", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd"]}
+#: The most channels that ffmpeg may guess the places of. It knows some for 10, 12, 16 and 24 too.
+USUAL = 8
+#: Options of every input: the time stamps of the file, and no more guesses than that.
+INPUT = {"guess_layout_max": USUAL} | OWN_CLOCK
 
 
 def probe(path: Path, stream: int = 0) -> StreamInfo:
@@ -68,21 +69,33 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
         reason = f"a sample rate of {sample_rate} Hz; those of {RATES[0]} Hz to 10 MHz are read"
         raise InputError(reason, path=path)
     codecs = set(CODEC.findall(process.report))
-    return StreamInfo(
+    codec = codecs.pop() if len(codecs) == 1 else "unknown"
+    duration, counted = _declared_duration(path, process.report, codec)
+    decoder = _own_decoder(path, process.report)
+    info = StreamInfo(
         path=path,
         sample_rate=sample_rate,
         channels=min(channels, 2),
         stored_channels=channels,
-        duration=_declared_duration(path, process.report),
-        codec=codecs.pop() if len(codecs) == 1 else "unknown",
+        timed=not UNTIMED.intersection(CONTAINER.findall(process.report)),
+        placed=not _lacks_layout(process.report, channels),
+        duration=duration,
+        counted=counted,
+        codec=codec if decoder is None else decoder,
+        decoder=decoder,
         stream=stream,
     )
+    return replace(info, silent_frames=_silent_frames(info, process))
 
 
 def has_other_streams(path: Path) -> bool:
     """Return whether ``path`` holds more than one stream (a film does); a cover does not count."""
     _header, process = _decode_one_frame(path, 0)
-    listed, _separator, _rest = process.report.partition("[info] Stream mapping:")
+    return _lists_others(process.report)
+
+
+def _lists_others(report: str) -> bool:
+    listed, _separator, _rest = report.partition("[info] Stream mapping:")
     return len(STREAM.findall(listed)) > 1
 
 
@@ -110,8 +123,8 @@ def refuse_unreadable(path: Path) -> None:
 
 def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
     """Return the au header of the first frame (nothing without one) and the ended process."""
-    form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1}
-    graph = file_stream(f"a:{stream}").output("pipe:1", **form)
+    form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1, "af": START_PRINTED}
+    graph = file_stream(f"a:{stream}", **INPUT).output("pipe:1", **form)
     with process_of(graph, file=path, level="info") as process:
         header = process.read(AU_HEADER.size)
         while process.read(REST_AT_A_TIME):
@@ -131,81 +144,56 @@ def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
     return InputError(reason, path=path)
 
 
-def _declared_duration(path: Path, report: str) -> float | None:
-    """Return the seconds that the container declares; None where that is unknown."""
+def _declared_duration(path: Path, report: str, codec: str) -> tuple[float | None, bool]:
+    """Return the seconds that the container declares, and whether it counts samples.
+
+    None where that is unknown.
+    """
     containers = set(CONTAINER.findall(report))
-    for name, read in HEADERS.items():
-        if containers == {name}:
+    if len(containers) == 1:
+        (container,) = containers
+        try:
             with path.open("rb") as file:
-                bytes_per_second, size = read(file)
-            if size is None:
-                return None
-            if bytes_per_second:
-                return size / bytes_per_second
+                return headers.promise(file, container), container != "mp3"
+        except (headers.Undecided, struct.error, ValueError):  # the last two: a damaged header
+            pass
     if ESTIMATED.search(report) or containers & UNDECLARED:
-        return None
+        return None, False
     times = set(DURATION.findall(report))
     if len(times) != 1:
+        return None, False
+    hours, minutes, seconds, start = times.pop()
+    if not hours:
+        return None, False
+    duration = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    from_zero = containers & FROM_ZERO or (containers == {"ogg"} and codec == "opus")
+    before = float(start or 0) if from_zero else 0.0
+    return duration - before if 0 < before < duration else duration, False
+
+
+def _own_decoder(path: Path, report: str) -> str | None:
+    containers = set(CONTAINER.findall(report))
+    if len(containers) != 1:
         return None
-    hours, minutes, seconds = times.pop()
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds) if hours else None
+    with path.open("rb") as file:
+        return headers.pcm_decoder(file, containers.pop())
 
 
-def _wav_promise(file: BinaryIO) -> Promise:
-    """Return what the header of a RIFF or RF64 file promises.
+def _silent_frames(info: StreamInfo, process: Process) -> int:
+    """Return how many frames of silence come before the sound that ``process`` has decoded.
 
-    ffmpeg reports what the file is long enough for instead, which hides that it is truncated.
+    There are some where another stream starts earlier; a start beyond the end is not believed.
     """
-    bytes_per_second = 0
-    wide = False
-    for name, size in walk(file, RIFF):
-        if name == b"data":
-            unknown = not wide and any(size in sizes for sizes in PLACEHOLDER_SIZES)
-            return bytes_per_second, None if unknown else size
-        if name == b"fmt ":
-            bytes_per_second = _wav_rate(file.read(min(size, WAV_FORM.size)))
-        wide = wide or (name == b"ds64" and size >= WIDE_SIZES)
-    return bytes_per_second, None
-
-
-def _w64_promise(file: BinaryIO) -> Promise:
-    """Return what the header of a Wave64 file promises."""
-    bytes_per_second = 0
-    for name, size in walk(file, WAVE64):
-        if name == b"data":
-            known = 0 < size < 2**62  # else its writer did not know
-            return bytes_per_second, size if known else None
-        if name == b"fmt ":
-            bytes_per_second = _wav_rate(file.read(min(size, WAV_FORM.size)))
-    return bytes_per_second, None
-
-
-def _wav_rate(form: bytes) -> int:
-    """Return the bytes of a second by the chunk ``fmt``; 0 for all but PCM."""
-    if len(form) < WAV_FORM.size:
+    if not _lists_others(process.report) or not process.numbers:
         return 0
-    tag, _channels, rate, _bytes_per_second, block_size = WAV_FORM.unpack(form)
-    return int(rate * block_size) if tag in WAV_PCM_TAGS else 0
+    late = silence_before(info.path, info.stream, process.numbers[0])
+    longest = LONGEST_GAP if info.duration is None else info.duration
+    return round(late * info.sample_rate) if late <= longest else 0
 
 
-def _caf_promise(file: BinaryIO) -> Promise:
-    """Return what the header of a CAF file promises."""
-    bytes_per_second = 0.0
-    for name, size in walk(file, CAF):
-        if name == b"data":  # an edit count comes first; -1: up to the end of the file
-            # Compressed audio has a table of its packets, which says where it ends.
-            return bytes_per_second, size - 4 if size > 4 or not bytes_per_second else None
-        body = file.read(CAF_FORM.size) if name == b"desc" else b""
-        if len(body) == CAF_FORM.size:
-            rate, _form, _flags, packet_bytes, packet_frames = CAF_FORM.unpack(body)
-            bytes_per_second = rate * packet_bytes / packet_frames if packet_frames else 0
-    return bytes_per_second, None
+def _lacks_layout(report: str, channels: int) -> bool:
+    """Return whether nothing says where the sound of each of ``channels`` comes from.
 
-
-#: Containers, as ffmpeg calls them, whose headers are read here: for a truncated file ffmpeg
-#: reports what is left of it, or nothing.
-HEADERS = {
-    "wav": _wav_promise,
-    "w64": _w64_promise,
-    "caf": _caf_promise,
-}
+    For up to `USUAL` ffmpeg takes what is usual.
+    """
+    return channels > USUAL and f" Hz, {channels} channels, " in report

@@ -38,9 +38,9 @@ def resample(
     of the caller, which gets what it raises. Raises ``ResourceError`` when ffmpeg fails, and
     ``StemsplitError``, a defect, where more than 0.1 s would be silence.
     """
-    length = _Length(frames, channels=channels, sample_rate=to_rate)
+    length = Length(frames, channels=channels, sample_rate=to_rate)
     same = from_rate == to_rate
-    with _Unchanged() if same else _Converter(channels, from_rate, to_rate) as converter:
+    with _Unchanged() if same else Converter(channels, from_rate, to_rate) as converter:
         for block in blocks:
             for converted in converter.take(block):
                 if (part := length.take(converted)).size:
@@ -53,7 +53,7 @@ def resample(
 
 
 class _Unchanged:
-    """What stands in for a `_Converter` where the rate stays the same."""
+    """What stands in for a `Converter` where the rate stays the same."""
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class _Unchanged:
         return ()
 
 
-class _Converter:
+class Converter:
     """An ffmpeg that resamples blocks (C, n); a thread collects what it gives back."""
 
     def __init__(self, channels: int, from_rate: int, to_rate: int) -> None:
@@ -152,7 +152,7 @@ def _collect(pipe: IO[bytes], size: int, arrived: SimpleQueue[bytes]) -> None:
     arrived.put(b"")
 
 
-class _Length:
+class Length:
     """Cuts blocks, or pads them with silence, to exactly ``frames`` in all; None: to any length."""
 
     def __init__(self, frames: int | None, *, channels: int, sample_rate: int) -> None:

@@ -35,6 +35,7 @@ class Result:
     channels: int | None = None
     frames: int | None = None  # of the song, at its own rate
     seconds: float = 0.0  # of wall clock, from the first segment until all files were in place
+    warnings: tuple[str, ...] = ()  # damage, gaps and whatever else is worth knowing of the song
     error: StemsplitError | None = None
     scores: SongScores | None = None  # of the stems, if they were to be scored
 

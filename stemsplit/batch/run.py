@@ -20,7 +20,7 @@ from stemsplit.evaluation.scores import SongScores
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.selection import Selection
 from stemsplit.separation.device import parse_devices
-from stemsplit.types import Event, Planned, Scoring
+from stemsplit.types import Event, Planned, Scoring, Warned
 
 if TYPE_CHECKING:
     from stemsplit.batch.workers import WorkerPool
@@ -108,8 +108,10 @@ class Run:
         scheduler = self._scheduler(plan)
         end: Result | None = None  # after which nothing is tried
         results = 0
+        warned: dict[Path, list[str]] = {}
         with closing(scheduler.run(_entries(songs))) as events:
             for each in events:
+                each = _with_warnings(each, warned)
                 if isinstance(each, Result):
                     results += 1
                     if self._scorer is not None and each.error is None:
@@ -172,6 +174,16 @@ class Run:
         except Exception as exc:
             return replace(result, error=describe(exc, result.input))
         return replace(result, scores=scores)
+
+
+def _with_warnings(each: Event | Result, warned: dict[Path, list[str]]) -> Event | Result:
+    """Return ``each``, a result with what was ``warned`` of before about its song."""
+    if isinstance(each, Warned) and each.song is not None:
+        said = each.message.removeprefix(f"{each.song}: ")
+        warned.setdefault(each.song, []).append(said)
+    if isinstance(each, Result):
+        return replace(each, warnings=tuple(warned.pop(each.input, ())))
+    return each
 
 
 def _entries(songs: Sequence[Song | InputError]) -> list[Song | Result]:

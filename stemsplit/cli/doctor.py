@@ -155,12 +155,20 @@ def _check_torchaudio() -> Iterator[Finding]:
 
 
 def _check_ffmpeg() -> Iterator[Finding]:
-    from stemsplit.audio.ffmpeg import find_ffmpeg
-    from stemsplit.audio.ffmpeg_facts import list_encoders, version
+    from stemsplit.audio.ffmpeg import NEWEST, OLDEST, find_ffmpeg
+    from stemsplit.audio.ffmpeg_facts import encoders_of, major_version, version_of
     from stemsplit.audio.resample import has_soxr
 
-    yield Finding(name="ffmpeg", detail=f"{version()}, {find_ffmpeg()}")
-    there = list_encoders()
+    program = find_ffmpeg()
+    said = version_of(program)
+    # One before the oldest has been refused by then.
+    known = (major_version(said) or NEWEST + 1) <= NEWEST
+    yield Finding(
+        name="ffmpeg",
+        status="ok" if known else "note",
+        detail=f"{said} ({OLDEST} to {NEWEST} work), {program}",
+    )
+    there = encoders_of(program)
     lacking = [f"{name} ({format})" for name, format in ENCODERS.items() if name not in there]
     if lacking:
         yield Finding(name="encoders", status="note", detail=f"missing: {', '.join(lacking)}")

@@ -90,6 +90,7 @@ def to_record(result: Result, model: str) -> dict[str, Any]:
         "reason": result.reason,
         "model": model,
         "stems": [{"name": stem, "path": str(path)} for stem, path in result.stems.items()],
+        "warnings": list(result.warnings),
     }
     if result.projects:
         listed = [{"name": daw, "path": str(path)} for daw, path in result.projects.items()]

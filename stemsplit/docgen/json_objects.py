@@ -39,6 +39,11 @@ SPLIT: Objects = {
             "`skipped`, is there; with `failed` it is empty. A stem.mp4 is one, called "
             "`stems`.",
         ),
+        "warnings": (
+            "list",
+            "What is worth knowing of the song, as strings: damage, gaps in its time stamps, "
+            "what the format cannot store. Empty if there is nothing.",
+        ),
     },
     "With `--daw`, also:": {
         "projects": ("list", "A list of objects with `name`, that of the program, and `path`."),

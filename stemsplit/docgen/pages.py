@@ -35,6 +35,12 @@ _SPLIT = ManPage(
     description=(
         "Stems have the sample rate and the channels of the song. They appear together when the "
         "song is done, or not at all.",
+        "The same song, model, settings, device, number of threads and `--batch` give the same "
+        "bytes.",
+        "The clock of a song is that of its file. In a film zero is its earliest stream; sound "
+        "alone starts at its first sample. Gaps in time stamps become silence and are reported "
+        "with their total, as is damage that checksums show. Neither changes the exit status. A "
+        "truncated file is refused, unless `--accept-truncated` is given.",
         "A file may be anything that ffmpeg decodes, a video too. A folder stands for the audio "
         "files below it, whatever they are called, but hidden ones and what earlier runs wrote; "
         "its tree is kept: `stemsplit music -o stems` makes of music/live/song.mp3 "
@@ -250,6 +256,7 @@ _DOCTOR = ManPage(
         "the space on the disks, the settings and the proxy. Who or what is named in the addresses "
         "of proxies beside the host is left out, and so is what variables hold that the program "
         "does not know.",
+        "ffmpeg 5 to 9 are known to work. A newer one is tried; an older one is refused.",
     ),
     examples={
         "Make a file for a bug report:": "stemsplit doctor | tee report.txt",
@@ -364,7 +371,7 @@ EXIT_STATUS: Mapping[ExitCode, str] = {
         "A checkpoint is missing, cannot be fetched, is damaged, or does not fit the model."
     ),
     ExitCode.ENVIRONMENT: (
-        "The machine lacks something: ffmpeg, the device, memory, or space on the disk."
+        "The machine lacks something: ffmpeg (5 to 9), the device, memory, or space on the disk."
     ),
     ExitCode.PARTLY: "Some inputs are done, some failed.",
     ExitCode.INTERRUPTED: "Interrupted (SIGINT). No unfinished stem is left behind.",

@@ -100,8 +100,9 @@ class SeparatedSong:
 def warnings_for(info: StreamInfo, model_rate: int) -> Iterator[str]:
     """Yield what separating ``info`` with a model at ``model_rate`` (Hz) does to the sound."""
     if info.stored_channels > info.channels:
+        how = "" if info.placed else " equally, because the file does not say where each belongs"
         yield (
-            f"{info.path}: {info.stored_channels} channels are mixed down to {info.channels}; "
+            f"{info.path}: {info.stored_channels} channels are mixed down to {info.channels}{how}; "
             "so are the stems"
         )
     if info.sample_rate != model_rate and not has_soxr():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import soundfile
 
+from stemsplit.audio.blocks import Block
 from stemsplit.audio.encoders.base import Encoder, Stem
+from stemsplit.audio.formats import encoded_frames, encoded_rate
+from stemsplit.audio.resample import Converter, Length
 from stemsplit.audio.tags import flac
 from stemsplit.audio.writable import writing
 
@@ -19,27 +22,54 @@ class Flac(Encoder):
 
     def __init__(self, stem: Stem) -> None:
         super().__init__(stem)
+        self._stored_frames = encoded_frames(stem.options, stem.frames, stem.sample_rate)
+        rate = encoded_rate(stem.options, stem.sample_rate)
+        self._converter: Converter | None = None
+        self._length = Length(self._stored_frames, channels=stem.channels, sample_rate=rate)
         # Bytes, because soundfile refuses a str that holds no text.
         path = stem.temporary
         self._name = str(path) if os.name == "nt" else os.fsencode(path)
-        form = (stem.sample_rate, stem.channels, f"PCM_{self._depth}", None, "FLAC")
-        with self._reported():
-            self._file = soundfile.SoundFile(self._name, "w", *form)
+        form = (rate, stem.channels, f"PCM_{self._depth}", None, "FLAC")
+        with contextlib.ExitStack() as stack:
+            if rate != stem.sample_rate:
+                converter = Converter(stem.channels, stem.sample_rate, rate)
+                self._converter = stack.enter_context(converter)
+            with self._reported():
+                self._file = soundfile.SoundFile(self._name, "w", *form)
+            self._stack = stack.pop_all()
+
+    def write(self, block: Block) -> None:
+        if self._converter is None:
+            super().write(block)
+        else:
+            self._write_converted(self._converter.take(block), block.shape[1])
+
+    def _write_converted(self, blocks: Iterable[Block], given: int) -> None:
+        """Append ``blocks`` at the rate of the file, which ``given`` frames at the song's give."""
+        frames = self.frames + given
+        for block in blocks:
+            super().write(self._length.take(block))
+        self.frames = frames
 
     def _store(self, samples: np.ndarray) -> None:
         with self._reported():
             self._file.write(samples)
 
     def close(self) -> None:
+        if self._converter is not None:
+            self._write_converted(self._converter.rest(), 0)
+            self._write_converted([self._length.rest()], 0)
+            self._stack.close()
         with self._reported():
             self._file.close()
             stored = soundfile.info(self._name).frames
-        if stored != self.frames:
-            raise self._failure(f"{stored} of {self.frames} frames arrived in the file")
+        if stored != self._stored_frames:
+            raise self._failure(f"{stored} of {self._stored_frames} frames arrived in the file")
         with writing(self.stem.target):
             flac.write(self.stem.temporary, self.stem.tags)
 
     def abandon(self) -> None:
+        self._stack.close()
         with contextlib.suppress(soundfile.SoundFileError):  # a full disk has been reported
             self._file.close()
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from stemsplit.audio.encoders.through_ffmpeg import ThroughFfmpeg
 from stemsplit.audio.formats import bitrate_of
+from stemsplit.audio.probe import probe
 from stemsplit.audio.splice import splice
 from stemsplit.audio.tags import id3
-from stemsplit.errors import StemsplitError
+from stemsplit.errors import InputError, StemsplitError
 
 #: LAME 3.100 turns the volume down at low bit rates (kbit/s); measured, as no page says so.
 LAME_VOLUMES = {192: 0.97, 224: 0.98, 256: 1.0, 320: 1.0}
@@ -26,6 +27,12 @@ LONGEST_FRAME = 1441  # bytes, at 320 kbit/s and 32 kHz
 FRAMES, MAKER, DELAY_AND_PADDING, CHECKSUM = 8, 120, 141, 154
 #: ffmpeg writes its own name there, but some readers (mutagen) believe the delays of LAME alone.
 LAME = b"LAME3.100"
+MOST_PADDING = (1 << 12) - 1  # frames of audio, that the tag can declare
+LOWEST_MPEG_1 = 32_000  # Hz; lower rates have frames of 576 samples, not 1152
+FEWEST_MPEG_2 = 47  # frames of audio
+#: ffmpeg takes a file for MP3, whatever its bytes imitate, from seven frames on, with that of the
+#: tag. LAME needs so much audio for them, and this much of it is the stem's, at the least.
+SEVEN_FRAMES = {True: (5000, 2241), False: (2000, 1)}  # by whether it is MPEG-1
 #: Bits 3 and 4 of the second byte of a frame: MPEG-1, whose frames hold 1152 samples, not 576.
 MPEG_1 = 0x18
 
@@ -34,6 +41,19 @@ class Mp3(ThroughFfmpeg):
     """libmp3lame; the tag in the first frame says how much of the end is padding."""
 
     container = "mp3"
+
+    def _refuse_short(self) -> None:
+        # The delay of the decoder reaches into the second frame of MPEG-2. If the sound ends there
+        # too, ffmpeg leaves out nothing until version 8.
+        self.fewest = 1 if self._stored_rate >= LOWEST_MPEG_1 else FEWEST_MPEG_2
+        super()._refuse_short()
+
+    def _fitted(self, audio: Any) -> Any:
+        needed, fewest = SEVEN_FRAMES[self._stored_rate >= LOWEST_MPEG_1]
+        fitted = super()._fitted(audio)
+        if not fewest <= self._stored_frames < needed:
+            return fitted
+        return fitted.filter("apad", whole_len=needed)
 
     def _output_options(self) -> dict[str, Any]:
         options = self.stem.options
@@ -46,10 +66,20 @@ class Mp3(ThroughFfmpeg):
         return words | {"audio_bitrate": f"{bitrate}k"}
 
     def _complete(self) -> None:
-        correct_padding(self.stem.temporary, self._stored_frames)
+        path = self.stem.temporary
+        correct_padding(path, self._stored_frames)
+        if self._stored_frames < SEVEN_FRAMES[True][1]:
+            self._refuse_unrecognised(path)
         if data := id3.written(self.stem.tags):
-            with self.stem.temporary.open("r+b") as file:
+            with path.open("r+b") as file:
                 splice(file, 0, 0, data)
+
+    def _refuse_unrecognised(self, path: Path) -> None:
+        """Raise ``OutputError`` where the few frames of the stem look like another format."""
+        try:
+            probe(path)
+        except InputError as exc:
+            raise self._too_short() from exc
 
 
 def lame_volume(bitrate: int, sample_rate: int) -> float:
@@ -76,7 +106,7 @@ def correct_padding(path: Path, frames: int) -> None:
         place = mark + DELAY_AND_PADDING
         delay = int.from_bytes(head[place : place + 3], "big") >> 12
         padding = held - delay - frames
-        if not 0 <= padding < 1 << 12:
+        if not 0 <= padding <= MOST_PADDING:
             raise StemsplitError(f"the mp3 holds {held - delay} frames, not {frames}", path=path)
         head[mark + MAKER : mark + MAKER + len(LAME)] = LAME
         head[place : place + 3] = (delay << 12 | padding).to_bytes(3, "big")

@@ -26,6 +26,11 @@ class Mp4(ThroughFfmpeg):
 
     container = "ipod"
 
+    def _refuse_short(self) -> None:
+        # Where less than half of its only packet is sound, ffmpeg decodes nothing.
+        self.fewest = AAC_PACKET // 2 + 1 if self._depth is None else 1
+        super()._refuse_short()
+
     @property
     def _silence(self) -> int:
         return silence_before(self._stored_frames) if self._depth is None else 0
@@ -58,10 +63,9 @@ def silence_before(frames: int) -> int:
     """Return how many frames of silence before ``frames`` of AAC make these end with a packet.
 
     An edit list may leave out frames at both ends. Many readers (ffmpeg 5, PyAV 18) obey it at the
-    start, but drop only whole packets at the end, so nothing may be left out there. Less than a
-    packet gets no silence: where the sound starts and ends in one packet, they decode nothing.
+    start, but drop only whole packets at the end, so nothing may be left out there.
     """
-    return -frames % AAC_PACKET if frames >= AAC_PACKET else 0
+    return -frames % AAC_PACKET
 
 
 def complete(path: Path, *, frames: int, silence: int, sample_rate: int, tags: bytes) -> None:

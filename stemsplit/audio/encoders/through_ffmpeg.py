@@ -12,7 +12,7 @@ from stemsplit.audio.ffmpeg import FILE, process_of, raw_input
 from stemsplit.audio.formats import encoded_frames, encoded_rate, rules_of
 from stemsplit.audio.resample import conversion
 from stemsplit.audio.writable import writing
-from stemsplit.errors import ResourceError, StemsplitError
+from stemsplit.errors import OutputError, ResourceError, StemsplitError
 
 #: No tags of ffmpeg's own, and the same bytes in every run.
 PLAIN = {"map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
@@ -25,16 +25,28 @@ class ThroughFfmpeg(Encoder):
     """What ffmpeg encodes, as ``container``; corrected and tagged when it is complete."""
 
     container: str  # as ffmpeg calls it
+    fewest = 1  # frames that all versions of ffmpeg decode exactly
     gain = np.float32(1)  # of floats, before they are encoded
 
     def __init__(self, stem: Stem) -> None:
         super().__init__(stem)
         self._stored_rate = encoded_rate(stem.options, stem.sample_rate)
         self._stored_frames = encoded_frames(stem.options, stem.frames, stem.sample_rate)
+        self._refuse_short()
         self._raw = RAW.get(self._depth or "", FLOATS)
         audio = raw_input(format=self._raw, sample_rate=stem.sample_rate, channels=stem.channels)
         self._process = process_of(self._graph(audio), file=stem.temporary, feed=True)
         self._process.__enter__()
+
+    def _refuse_short(self) -> None:
+        if 0 < self._stored_frames < self.fewest:
+            raise self._too_short()
+
+    def _too_short(self) -> OutputError:
+        form = self.stem.options.format
+        reason = f"the song is too short for {form}: its length would be lost"
+        hint = "choose a format that holds any length: --format wav, flac, aiff or alac"
+        return OutputError(reason, path=self.stem.target, hint=hint)
 
     def _graph(self, audio: Any) -> Any:
         """Return what ffmpeg makes of ``audio``, its input."""

@@ -34,7 +34,7 @@ FIELDS = {
     "date": FieldNames(("TDRC",), ("date", "year"), ("©day",), "ICRD"),
     "track": FieldNames(("TRCK", "TRK"), ("tracknumber", "track"), ("trkn",), "IPRT"),
     "disc": FieldNames(("TPOS", "TPA"), ("discnumber", "disc"), ("disk",)),
-    "bpm": FieldNames(("TBPM", "TBP"), ("bpm", "tbpm"), ("tmpo", "----")),
+    "bpm": FieldNames(("TBPM", "TBP"), ("bpm", "tbpm"), ("tmpo", "----"), "IBPM"),
     "key": FieldNames(("TKEY", "TKE"), ("initialkey", "key", "tkey"), ("----",)),
     "isrc": FieldNames(("TSRC", "TRC"), ("isrc", "tsrc"), ("----",)),
     "comment": FieldNames(("COMM", "COM"), ("comment", "description"), ("©cmt",), "ICMT", "ANNO"),

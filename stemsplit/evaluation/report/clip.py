@@ -12,7 +12,8 @@ import ffmpeg
 import numpy as np
 
 from stemsplit.audio.blocks import Block, as_bytes
-from stemsplit.audio.ffmpeg import Process, command
+from stemsplit.audio.ffmpeg import command
+from stemsplit.audio.process import Process
 from stemsplit.data.alignment import Alignment, align
 from stemsplit.data.stems import StemFiles
 from stemsplit.errors import ResourceError

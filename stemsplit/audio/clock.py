@@ -1,0 +1,120 @@
+"""The clock of a file: where its sound starts, and where its time stamps leave gaps.
+
+Zero is the earliest stream of a film; sound alone starts with its first sample. Encoder delay is
+left out by ffmpeg before its filters, and is no gap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stemsplit.audio.ffmpeg import file_input, process_of
+
+#: The shortest gap (s): just below the packets of common codecs (20 ms and more), because
+#: containers round to 1 ms. Smaller steps are jitter.
+SHORTEST_GAP = 0.0195
+#: The longest gap (s) that becomes silence, which ffmpeg holds in memory. What jumps further, or
+#: back, was joined: it follows without a gap.
+LONGEST_GAP = 600
+#: Steps back (s) that mean another clock, and not jitter.
+BACK = 1
+#: How late (s) a stream may be by rounding alone.
+ROUNDING = 0.002
+
+#: For each frame of a stream: what its time stamp should be (0) and would be by the clock of the
+#: output (1), the step to what it is (2), all gaps so far (3). A gap is a step that the output has
+#: not made yet: neither jitter nor a slow drift adds up. The filter ``asetpts`` prints, as errors,
+#: where each gap is and how long (s), and sets time stamps that rise by the gaps alone.
+_FILL = (
+    "if(eq(N,0), st(0,PTS); st(1,PTS));"
+    "st(2, PTS-ld(0));"
+    f"if(gt(ld(2),{LONGEST_GAP}*SR) + lt(ld(2),-{BACK}*SR), st(1,ld(1)+ld(2)); st(2,0));"
+    "st(2, min(ld(2), PTS-ld(1)));"
+    f"if(gte(ld(2),{SHORTEST_GAP}*SR),"
+    "  print((NB_CONSUMED_SAMPLES+ld(3))/SR,16) + print(ld(2)/SR,16), st(2,0));"
+    "st(3, ld(3)+ld(2));"
+    "st(0, if(isnan(PTS),ld(0),PTS) + NB_SAMPLES);"
+    "st(1, ld(1)+ld(2)+NB_SAMPLES);"
+    "NB_CONSUMED_SAMPLES+ld(3)"
+)
+#: Every time that the format of the frames changes, ffmpeg starts its filters anew. ``volume``
+#: knows the channels; it prints them below zero, and changes nothing.
+_CHANNELS = "1 + 0*if(eq(n,0), print(-nb_channels,16))"
+#: Options of an input whose time stamps are to be as in the file.
+OWN_CLOCK: dict[str, Any] = {"copyts": None}
+#: A filter that prints the time (s) of each frame, as an error.
+START_PRINTED = r"asetpts=print(T\,16)*0+PTS"
+#: A line of framecrc that declares a stream (``0: video``), and one for a packet.
+_KIND = re.compile(r"#media_type (\d+): (\w+)")
+_BASE = re.compile(r"#tb (\d+): (\d+)/(\d+)")
+_PACKET = re.compile(r"(\d+), +(-?\d+), +(-?\d+), ")
+_UNKNOWN = -(2**63)  # a time stamp
+
+
+def with_gaps_filled(stream: Any) -> Any:
+    """Return ``stream`` of a graph with silence where its time stamps leave gaps.
+
+    The process then says where: see ``gaps``.
+    """
+    stream = stream.filter("asetpts", _FILL.replace(" ", ""))
+    # ``async`` 1 fills and never stretches.
+    return stream.filter("aresample", **{"async": 1, "min_hard_comp": SHORTEST_GAP - 0.0005})
+
+
+def with_channels_printed(stream: Any) -> Any:
+    """Return ``stream`` of a graph as it is; the process says its channels: see below."""
+    return stream.filter("volume", volume=_CHANNELS, eval="frame")
+
+
+def gaps(numbers: Sequence[float]) -> list[tuple[float, float]]:
+    """Return place and length (s) of the gaps, by the ``numbers`` that the filters print."""
+    said = [number for number in numbers if number >= 0]
+    return list(zip(said[::2], said[1::2], strict=False))
+
+
+def channel_counts(numbers: Sequence[float]) -> list[int]:
+    """Return the channels of the sound, one entry each time that its format changes."""
+    return [int(-number) for number in numbers if number < 0]
+
+
+def silence_before(path: Path, stream: int, first: float) -> float:
+    """Return by how many seconds the audio ``stream`` of a film starts after the earliest stream.
+
+    ``first`` (s) is the time stamp of its first decoded frame. Other audio streams have a delay of
+    the encoder as this one has, so that packets are compared; pictures have none.
+    """
+    starts = _first_packets(path)
+    pictures = [start for kind, start in starts if kind == "video"]
+    sounds = [start for kind, start in starts if kind == "audio"]
+    late = [first - start for start in pictures]
+    if stream < len(sounds):
+        late += [sounds[stream] - start for start in sounds]
+    longest = max(late, default=0.0)
+    return longest if longest > ROUNDING else 0.0
+
+
+def _first_packets(path: Path) -> list[tuple[str, float]]:
+    """Return kind and first time stamp (s) of each stream of picture and sound, sounds last."""
+    source = file_input(**OWN_CLOCK)
+    graph = source["V?"].output(
+        "pipe:1", **{"map": "0:a", "c": "copy", "format": "framecrc", "flush_packets": 1}
+    )
+    kinds: dict[int, str] = {}
+    bases: dict[int, float] = {}
+    starts: dict[int, float] = {}
+    with process_of(graph, file=path) as process:
+        for text in process.lines():
+            if match := _KIND.match(text):
+                kinds[int(match[1])] = match[2]
+            elif match := _BASE.match(text):
+                bases[int(match[1])] = int(match[2]) / int(match[3])
+            elif match := _PACKET.match(text):
+                number, decoding, shown = map(int, match.groups())
+                ticks = decoding if shown == _UNKNOWN else shown
+                starts.setdefault(number, ticks * bases.get(number, 0.0))
+                if len(starts) == len(bases):
+                    break
+    return [(kinds.get(number, ""), starts[number]) for number in sorted(starts)]

@@ -1,0 +1,281 @@
+"""How long a file promises to be, by its own header.
+
+Of a truncated file ffmpeg reports what is left of it, or nothing; and its versions differ in what
+they take from the length that is stored.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from itertools import islice
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from stemsplit.audio.chunks import AIFF, CAF, RIFF, WAVE64, WIDE_SIZES, walk
+
+#: Sizes in a WAV header whose writer did not know how much follows: none, as large as the field
+#: (less a header), or just below 2 GiB (sox, arecord).
+PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 0x100000000))
+WAV_PCM_TAGS = (1, 3, 6, 7, 0xFFFE)  # integers, floats, A-law, µ-law, extensible
+#: The start of a chunk ``fmt``: tag, channels, rate, bytes of a second, bytes of a frame.
+WAV_FORM = struct.Struct("<HHIIH")
+#: The whole of an extensible one: tag, channels, bytes of a frame, bits stored and valid, kind.
+EXTENSIBLE_FORM = struct.Struct("<HH8xHH2xH4x16s")
+EXTENSIBLE = 0xFFFE
+PCM_KIND = bytes.fromhex("0100000000001000800000aa00389b71")
+PCM_DECODERS = {2: "pcm_s16le", 3: "pcm_s24le", 4: "pcm_s32le"}  # by bytes of a sample
+#: The start of a chunk ``desc``: rate, format, flags, bytes and frames of a packet.
+CAF_FORM = struct.Struct(">d4s3I")
+#: The start of a chunk ``pakt``: packets, valid frames, frames before them and after them.
+CAF_PACKETS = struct.Struct(">qqii")
+#: An ``au`` header after its magic: offset, size, encoding, rate, channels.
+AU_FORM = struct.Struct(">5I")
+AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample, by encoding
+#: A block of new type in a VOC file: rate, bits, channels, codec; and its codecs of PCM.
+VOC_FORM = struct.Struct("<IBBH")
+VOC_PCM = (0, 4, 6, 7)
+VOC_START = b"Creative Voice File\x1a"
+MOST_BLOCKS = 100_000
+FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # and the head of its first block
+#: Samples of an MPEG frame of layer III at the rates of MPEG-1, and of MPEG-2 and 2.5.
+MP3_FRAMES = (1152, 576)
+
+
+class Undecided(Exception):
+    """This header does not say how long the sound is; ffmpeg's report does."""
+
+
+#: Takes an open file; returns seconds, None where the writer of the file did not know.
+Reader: TypeAlias = Callable[[BinaryIO], float | None]
+
+
+def _wav_promise(file: BinaryIO) -> float | None:
+    """Return what the header of a RIFF or RF64 file promises."""
+    form = b""
+    wide = False
+    for name, size in walk(file, RIFF):
+        if name == b"data":
+            if not wide and any(size in sizes for sizes in PLACEHOLDER_SIZES):
+                return None
+            return _wav_seconds(form, size, file)
+        if name == b"fmt ":
+            form = file.read(min(size, WAV_FORM.size))
+        wide = wide or (name == b"ds64" and size >= WIDE_SIZES)
+    return None
+
+
+def _w64_promise(file: BinaryIO) -> float | None:
+    """Return what the header of a Wave64 file promises."""
+    form = b""
+    for name, size in walk(file, WAVE64):
+        if name == b"data":
+            known = 0 < size < 2**62  # else its writer did not know
+            return _wav_seconds(form, size, file) if known else None
+        if name == b"fmt ":
+            form = file.read(min(size, WAV_FORM.size))
+    return None
+
+
+def _wav_seconds(form: bytes, size: int, file: BinaryIO) -> float:
+    """Return how long ``size`` bytes of samples last, which start here."""
+    if len(form) < WAV_FORM.size:
+        raise Undecided
+    tag, _channels, rate, bytes_per_second, block_size = WAV_FORM.unpack(form)
+    if tag in WAV_PCM_TAGS and rate and block_size:
+        return float(size // block_size / rate)
+    start = file.tell()
+    if start + size > file.seek(0, 2) and bytes_per_second:
+        return float(size / bytes_per_second)
+    raise Undecided
+
+
+def _caf_promise(file: BinaryIO) -> float | None:
+    """Return what the header of a CAF file promises."""
+    rate = packet_bytes = packet_frames = 0
+    for name, size in walk(file, CAF):
+        if name == b"desc" and size >= CAF_FORM.size:
+            rate, _form, _flags, packet_bytes, packet_frames = CAF_FORM.unpack(
+                file.read(CAF_FORM.size)
+            )
+        elif name == b"pakt" and size >= CAF_PACKETS.size and rate:
+            _packets, valid, _priming, _rest = CAF_PACKETS.unpack(file.read(CAF_PACKETS.size))
+            return float(valid / rate)
+        elif name == b"data" and packet_bytes and packet_frames and rate:
+            # An edit count comes first; -1: up to the end of the file.
+            frames = (size - 4) // packet_bytes * packet_frames
+            return float(frames / rate) if size > 4 else None
+    if packet_bytes:
+        return None
+    raise Undecided
+
+
+def _aiff_promise(file: BinaryIO) -> float | None:
+    """Return what the header of an AIFF file promises."""
+    for name, size in walk(file, AIFF):
+        if name == b"COMM" and size >= 18:
+            _channels, frames, _bits = struct.unpack(">hIh", file.read(8))
+            exponent, mantissa = struct.unpack(">HQ", file.read(10))
+            rate = mantissa * 2.0 ** (exponent - 16383 - 63)
+            kind = file.read(4) if size >= 22 else b"NONE"
+            if not rate or kind not in (b"NONE", b"sowt", b"twos", b"fl32", b"FL32", b"in24"):
+                break
+            return frames / rate if frames else None
+    raise Undecided
+
+
+def _au_promise(file: BinaryIO) -> float | None:
+    """Return what the header of an AU file promises."""
+    file.seek(4)
+    form = file.read(AU_FORM.size)
+    if len(form) < AU_FORM.size:
+        raise Undecided
+    _offset, size, encoding, rate, channels = AU_FORM.unpack(form)
+    frame = AU_BYTES.get(encoding, 0) * channels
+    if not frame or not rate:
+        raise Undecided
+    return None if size == 0xFFFFFFFF else size // frame / rate
+
+
+def _voc_promise(file: BinaryIO) -> float | None:
+    """Return what the blocks of a VOC file promise, of which the last may not be whole."""
+    seconds = per_second = 0.0
+    for kind, size in _voc_blocks(file):
+        content = size
+        if kind == 9:
+            rate, bits, channels, codec = VOC_FORM.unpack(file.read(VOC_FORM.size))
+            if codec not in VOC_PCM:
+                raise Undecided
+            per_second, content = rate * channels * bits / 8, size - 12
+        elif kind == 1:
+            divisor, codec = file.read(2)
+            if codec != 0:
+                raise Undecided
+            per_second, content = round(1e6 / (256 - divisor)), size - 2
+        if kind in (1, 2, 9) and per_second:
+            seconds += content / per_second
+        elif kind in (6, 7, 8):  # repeats, and what changes the rate
+            raise Undecided
+    return seconds or None
+
+
+def _voc_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yield kind and size (bytes) of each block of a VOC ``file``, which is then at its content.
+
+    The mark of the end has kind 0; it comes last, unless the file was cut.
+    """
+    file.seek(20)
+    place = int.from_bytes(file.read(2), "little")
+    for _ in range(MOST_BLOCKS):
+        file.seek(place)
+        head = file.read(4)
+        if not head or (len(head) < 4 and head[0]):
+            return
+        kind, size = head[0], int.from_bytes(head[1:], "little")
+        yield kind, size
+        if kind == 0:
+            return
+        place += 4 + size
+
+
+def lacks_end_mark(path: Path) -> bool:
+    """Return whether the file at ``path`` is a VOC without the mark of its end."""
+    with path.open("rb") as file:
+        if file.read(len(VOC_START)) != VOC_START:
+            return False
+        return all(kind for kind, _size in _voc_blocks(file))
+
+
+def _flac_promise(file: BinaryIO) -> float | None:
+    """Return what the header of a FLAC file promises; an ID3 tag may come first."""
+    file.seek(_after_id3(file))
+    head = file.read(42)
+    if len(head) < 42 or head[:4] != b"fLaC":
+        raise Undecided
+    rate = int.from_bytes(head[18:21], "big") >> 4
+    frames = int.from_bytes(head[21:26], "big") & (1 << 36) - 1
+    return frames / rate if frames and rate else None
+
+
+def holds_another_flac(path: Path) -> bool:
+    """Return whether another FLAC was joined to the one that the file at ``path`` begins with."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        return len(list(islice(FLAC_START.finditer(data), 2))) > 1
+
+
+def _mp3_promise(file: BinaryIO) -> float | None:
+    """Return what the tag in the first frame of an MP3 promises, if LAME's delays are there.
+
+    ffmpeg 5 and 6 count these with the sound.
+    """
+    file.seek(_after_id3(file))
+    head = file.read(1600)
+    mark = max(head.find(b"Xing"), head.find(b"Info"))
+    if mark < 0 or head[:1] != b"\xff" or len(head) < mark + 144 or head[mark + 7] & 1 == 0:
+        raise Undecided
+    if not head[mark + 120 :].startswith((b"LAME", b"Lavf", b"Lavc")):
+        raise Undecided
+    version, index = head[1] >> 3 & 3, head[2] >> 2 & 3
+    if version == 1 or index == 3:
+        raise Undecided
+    rate = (44100, 48000, 32000)[index] >> {3: 0, 2: 1, 0: 2}[version]
+    held = int.from_bytes(head[mark + 8 :][:4], "big") * MP3_FRAMES[version != 3]
+    delays = int.from_bytes(head[mark + 141 :][:3], "big")
+    return max(0, held - (delays >> 12) - (delays & 0xFFF)) / rate
+
+
+def _after_id3(file: BinaryIO) -> int:
+    """Return where an ID3 tag at the start of ``file`` ends; 0 where there is none."""
+    place = 0
+    while True:
+        file.seek(place)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3":
+            return place
+        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+        place += 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+def pcm_decoder(file: BinaryIO, container: str) -> str | None:
+    """Return the decoder of a WAV or W64 with fewer valid bits than it stores of each sample.
+
+    None for any other file. ffmpeg takes the valid bits for all there are; they come first.
+    """
+    layout = {"wav": RIFF, "w64": WAVE64}.get(container)
+    if layout is None:
+        return None
+    for name, size in walk(file, layout):
+        if name == b"fmt " and size >= EXTENSIBLE_FORM.size:
+            tag, channels, block_size, _bits, valid, kind = EXTENSIBLE_FORM.unpack(
+                file.read(EXTENSIBLE_FORM.size)
+            )
+            if tag != EXTENSIBLE or kind != PCM_KIND or not channels:
+                return None
+            stored = block_size // channels
+            return PCM_DECODERS.get(stored) if -(-valid // 8) < stored else None
+    return None
+
+
+def promise(file: BinaryIO, container: str) -> float | None:
+    """Return how many seconds the header of ``file``, a ``container`` of ffmpeg's, promises.
+
+    None where its writer did not know. Raises ``Undecided`` where the header says nothing about it.
+    """
+    if (reader := READERS.get(container)) is None:
+        raise Undecided
+    return reader(file)
+
+
+#: By what ffmpeg calls the container.
+READERS: dict[str, Reader] = {
+    "wav": _wav_promise,
+    "w64": _w64_promise,
+    "caf": _caf_promise,
+    "aiff": _aiff_promise,
+    "au": _au_promise,
+    "voc": _voc_promise,
+    "flac": _flac_promise,
+    "mp3": _mp3_promise,
+}

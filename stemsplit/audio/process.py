@@ -1,0 +1,245 @@
+"""A running ffmpeg, which never outlives its use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Self, cast
+
+from stemsplit.audio.patience import VARIABLE as TIMEOUT
+from stemsplit.audio.patience import chosen_seconds
+from stemsplit.errors import InputError, ResourceError
+from stemsplit.patience import Patience
+from stemsplit.signals import signals_deferred
+
+VARIABLE = "STEMSPLIT_FFMPEG"
+#: Lines of ffmpeg's report that are kept; of a badly damaged file it writes one per packet.
+KEPT_LINES = 10_000
+LINES_AT_A_TIME = 2**16  # bytes
+#: ``[mp3 @ 0x55…] [error] text``: any number of contexts, then the level that ``level+`` asks for.
+LINE = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)")
+#: What ``print`` of an expression in a filter writes, as an error.
+NUMBER = re.compile(rb"(?:\[Eval @ 0x[0-9a-f]+\] )?\[error\] (-?\d+\.\d{6})\s*")
+
+
+def how_to_install() -> str:
+    commands = {"darwin": "brew install ffmpeg", "win32": "winget install ffmpeg"}
+    command = commands.get(sys.platform, "sudo apt install ffmpeg (or dnf, pacman, apk)")
+    return f"install it: {command}; or set {VARIABLE} to the path of one"
+
+
+class Process:
+    """A running ffmpeg, as a context manager: after the block it has ended, and was waited for.
+
+    It runs in a session of its own, so that Ctrl-C at the terminal reaches this program first.
+    ``stdin`` can be written with ``feed``; ``stdout`` must be read to its end by the caller, if it
+    is needed; a thread reads stderr, because a full pipe would stop ffmpeg. ``file`` is what it
+    works on; `report` leaves out its ``address``.
+
+    It is ended when `read` has waited for ``patience`` seconds, or as long as the user chose.
+    """
+
+    def __init__(
+        self,
+        words: list[str],
+        *,
+        file: Path | None = None,
+        address: str = "",
+        feed: bool = False,
+        patience: float | None = None,
+    ) -> None:
+        self._words = words
+        self._file = file
+        self._own_address = _as_printed(address)
+        self._feed = feed
+        self._patience = Patience(patience or chosen_seconds(), self.kill)
+        self._lines: list[str] = []
+        #: What expressions in filters have printed so far; all of it once the process has ended.
+        self.numbers: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        started = False
+        try:
+            with signals_deferred():
+                self._process = self._start()
+                started = True
+                self._listener.start()
+        except BaseException:
+            if started:
+                self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                self._words,
+                stdin=subprocess.PIPE if self._feed else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            reason = f"ffmpeg cannot be started: {exc.strerror or exc}"
+            raise ResourceError(reason, path=self._words[0], hint=how_to_install()) from exc
+
+    def __exit__(self, *_: object) -> None:
+        self._patience.close()
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # unwritten bytes have nowhere to go
+                    pipe.close()
+
+    def kill(self) -> None:
+        """End it now, with its children; nothing happens when it has ended already."""
+        if self._process.poll() is None:
+            if hasattr(os, "killpg"):
+                # It has a session of its own, and may be a script around the true ffmpeg.
+                with contextlib.suppress(OSError):  # it has ended at this moment
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        self._process.wait()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        for line in _pipe(self._process.stderr):
+            if match := NUMBER.fullmatch(line):
+                self.numbers.append(float(match[1]))
+            elif len(self._lines) < KEPT_LINES:
+                self._lines.append(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """What ffmpeg reads; there is one only with ``feed``."""
+        return _pipe(self._process.stdin)
+
+    @property
+    def stdout(self) -> BufferedReader:
+        """What ffmpeg writes to ``pipe:1``."""
+        return cast(BufferedReader, _pipe(self._process.stdout))
+
+    def read(self, size: int) -> bytes:
+        """Return the next ``size`` bytes of ``stdout``; fewer only at its end.
+
+        Raises ``InputError``, or ``ResourceError`` where no file was given to it, when ffmpeg was
+        ended because it gave nothing for too long. Only the time in here counts.
+        """
+        pieces: list[bytes] = []
+        while size > 0:
+            with self._patience.waiting():
+                piece = self.stdout.read1(size)
+            if not piece:
+                self._refuse_silent()
+                break
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of ``stdout``, which are short and ASCII. Raises as `read` does."""
+        rest = b""
+        while True:
+            with self._patience.waiting():
+                piece = self.stdout.read1(LINES_AT_A_TIME)
+            if not piece:
+                self._refuse_silent()
+                return
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from (line.decode("ascii", "replace") for line in whole)
+
+    def finish(self) -> int:
+        """Return the exit status, after ending the input and waiting; 0 means that all went well.
+
+        A caller that expects output reads it to its end before. Raises as `read` does, but for one
+        that is fed: what it has yet to write may be long.
+        """
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # the status says why it stopped reading
+                self._process.stdin.close()
+        with contextlib.nullcontext() if self._feed else self._patience.waiting():
+            status = self._process.wait()
+        self._listener.join()
+        self._refuse_silent()
+        return status
+
+    def _refuse_silent(self) -> None:
+        """Raise the error of `read` if this program was ended because it gave nothing."""
+        if not self._patience.ended:
+            return
+        seconds = f"{self._patience.seconds:g} s"
+        if self._file is None:
+            raise ResourceError(
+                f"ffmpeg does not work: no answer in {seconds}", path=self._words[0]
+            )
+        raise InputError(
+            f"cannot be decoded: ffmpeg gave nothing for {seconds}, and was ended",
+            path=self._file,
+            hint=f"if its disk or network is that slow, set {TIMEOUT} to more seconds",
+        )
+
+    @property
+    def report(self) -> str:
+        """What ffmpeg has written to stderr, without the address of the file it was given."""
+        text = "\n".join(self._lines)
+        return text.replace(self._own_address, "") if self._own_address else text
+
+    @property
+    def complaints(self) -> list[str]:
+        """The messages of level error and worse, each once, without contexts and addresses."""
+        found = [LINE.match(line) for line in self.report.split("\n")]
+        texts = [m["text"] for m in found if m and m["level"] in ("error", "fatal", "panic")]
+        return list(dict.fromkeys(text.removeprefix(": ").strip() for text in texts))
+
+    def refuse_broken(self) -> None:
+        """Raise ``ResourceError`` if this program failed because it is not a working ffmpeg.
+
+        ffmpeg always reports what is wrong with a file. One that a signal ended did work: a damaged
+        song may make it crash, and the next song need not.
+        """
+        status = self._process.returncode
+        if self.complaints or status < 0:
+            return
+        # Other programs report what is missing (a library, an interpreter), in their own form.
+        said = next((line for line in self._lines if line and not LINE.match(line)), "")
+        raise ResourceError(
+            f"ffmpeg does not work: {said or f'it ended with status {status}, without a word'}",
+            path=self._words[0],
+            hint=f"set {VARIABLE} to the path of one that does",
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why ffmpeg failed, in its own words.
+
+        This is the first complaint: up to a dozen lines of consequences follow it ("Error opening
+        input files", "Terminating thread", "Conversion failed!").
+        """
+        if self.complaints:
+            return self.complaints[0].removeprefix("Error opening input: ")
+        status = self._process.returncode
+        if status is not None and status < 0:
+            return f"ffmpeg was ended by {signal.Signals(-status).name}"
+        return f"ffmpeg ended with status {status}"
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("this ffmpeg was started without that pipe")
+    return pipe
+
+
+def _as_printed(text: str) -> str:
+    """Return ``text`` as ffmpeg's log prints it: most control characters are ``?``."""
+    shown = os.fsencode(text).decode("utf-8", "replace")
+    return re.sub(r"[\x01-\x07\x0e-\x1f]", "?", shown)

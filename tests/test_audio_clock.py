@@ -1,0 +1,167 @@
+"""The clock of a file: films, gaps in time stamps, and what is no gap."""
+
+import numpy as np
+import pytest
+from audio_files import noise, run_ffmpeg, store
+
+from stemsplit.audio.clock import LONGEST_GAP
+from stemsplit.audio.decode import decode
+from stemsplit.audio.excerpt import cut
+from stemsplit.audio.probe import probe
+from stemsplit.errors import InputError
+from stemsplit.options import Excerpt
+from stemsplit.separation.scan import scan
+
+RATE = 48_000
+CLICK = "aevalsrc=0.5*sin(2*PI*440*t)*between(t\\,2\\,2.1):d=5:s=48000"
+PICTURE = ("-f", "lavfi", "-i", "testsrc=size=64x64:duration=6:rate=25")
+#: Films whose sound starts 0.75 s after the picture, and the frames by which it may be off: of the
+#: container's clock, or of an encoder's delay that the container does not know.
+LATE_FILMS = {
+    ("a.mkv", "pcm_s16le"): 48,
+    ("a.mkv", "libopus"): 400,  # ffmpeg 5 writes the delay of Opus into no time stamp
+    ("a.mp4", "aac"): 10,
+    ("a.mov", "pcm_s16le"): 10,
+    ("a.ts", "mp2"): 1200,
+    ("a.webm", "libopus"): 400,
+}
+
+
+def whole(path, excerpt=None, **options):
+    info = probe(path)
+    decoder = decode(info if excerpt is None else cut(info, excerpt), **options)
+    blocks = list(decoder)
+    return np.concatenate(blocks, 1), decoder.warnings
+
+
+def film(path, codec, *, delay=0.75, sound=CLICK):
+    coder = ("-c:v", "libvpx" if path.suffix == ".webm" else "mpeg4")
+    coder = ("-c:v", "mpeg2video") if path.suffix == ".ts" else coder
+    late = ("-itsoffset", str(delay), "-f", "lavfi", "-i", sound)
+    run_ffmpeg(*PICTURE, *late, "-map", "0:v", "-map", "1:a", *coder, "-c:a", codec, f"file:{path}")
+    return path
+
+
+def silence(samples, *, above=1e-3):
+    """Return the first frame that is not silent."""
+    return int(np.argmax(np.abs(samples).max(0) > above))
+
+
+def with_gaps(path, *gaps, seconds=12, codec="libopus"):
+    """Write a tone of ``seconds`` that lacks packets where ``gaps`` (s) are, time stamps kept."""
+    whole = path.with_name(f"whole-{path.name}")
+    tone = f"sine=frequency=330:duration={seconds}:sample_rate={RATE},asetnsamples=960"
+    pages = ("-page_duration", "1") if path.suffix == ".ogg" else ()
+    run_ffmpeg("-f", "lavfi", "-i", tone, "-c:a", codec, *pages, f"file:{whole}")
+    lacking = "+".join(f"between(pts*tb\\,{a}\\,{b})" for a, b in gaps)
+    words = ("-c", "copy", "-bsf:a", f"noise=drop={lacking}", "-copyts", *pages)
+    run_ffmpeg("-i", f"file:{whole}", *words, f"file:{path}")
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec"), LATE_FILMS)
+def test_zero_is_the_earliest_stream_of_a_film(tmp_path, name, codec):
+    found, warnings = whole(film(tmp_path / name, codec))
+    assert abs(silence(found, above=0.02) - round(2.75 * RATE)) <= LATE_FILMS[name, codec] + 100
+    assert abs(found.shape[1] - round(5.75 * RATE)) <= 2048
+    assert warnings == []
+    assert scan(probe(tmp_path / name), RATE).frames == found.shape[1]
+
+
+def test_a_part_of_a_film_is_on_its_clock(tmp_path):
+    path = film(tmp_path / "a.mkv", "pcm_s16le")
+    found, _ = whole(path)
+    for start, end in ((0.5, 3), (2.7, 2.8), (0, 0.5), (5, 9)):
+        part, _ = whole(path, Excerpt(start=start, end=end))
+        assert np.array_equal(part, found[:, round(start * RATE) : round(end * RATE)])
+
+
+def test_sound_that_starts_with_the_picture_stays_as_it_is(tmp_path):
+    for name, codec in (("a.mp4", "aac"), ("a.mkv", "aac"), ("a.webm", "libopus")):
+        info = probe(film(tmp_path / name, codec, delay=0))
+        assert info.silent_frames == 0
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.mka", "a.webm"])
+def test_a_gap_is_silence_and_reported_once(tmp_path, name):
+    path = with_gaps(tmp_path / name, (4, 7))
+    found, warnings = whole(path)
+    assert found.shape[1] == pytest.approx(12 * RATE, abs=960)
+    assert np.abs(found[:, round(4.1 * RATE) : round(6.9 * RATE)]).max() == 0
+    assert np.abs(found[:, round(7.1 * RATE) : round(11.9 * RATE)]).max() > 0.1
+    assert np.abs(found[:, : round(3.9 * RATE)]).max() > 0.1
+    (said,) = warnings
+    assert said.startswith("3.0")
+    assert "s are missing by its time stamps at 4.0" in said
+
+
+def test_several_gaps_are_one_warning_with_their_total(tmp_path):
+    path = with_gaps(tmp_path / "a.mka", (2, 3), (5, 7))
+    found, (said,) = whole(path)
+    assert found.shape[1] == pytest.approx(12 * RATE, abs=960)
+    assert said.startswith("3.0")
+    assert "in 2 gaps, the first at 2.0" in said
+
+
+def test_parts_of_a_file_with_gaps_are_on_its_clock(tmp_path):
+    path = with_gaps(tmp_path / "a.mka", (4, 7))
+    found, _ = whole(path)
+    part, warnings = whole(path, Excerpt(start=6, end=8))
+    assert np.array_equal(part, found[:, 6 * RATE : 8 * RATE])
+    assert warnings == []  # the gap begins before it
+    _, warnings = whole(path, Excerpt(start=3.5, end=5))
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mka", "aac"), ("a.ogg", "libvorbis")])
+@pytest.mark.parametrize("delay", [10, 1000])
+def test_sound_alone_starts_at_its_first_sample(tmp_path, name, codec, delay):
+    path = tmp_path / name
+    tone = ("-f", "lavfi", "-i", f"sine=frequency=330:duration=3:sample_rate={RATE}")
+    run_ffmpeg("-itsoffset", str(delay), *tone, "-c:a", codec, f"file:{path}")
+    found, warnings = whole(path)
+    assert found.shape[1] == pytest.approx(3 * RATE, abs=2048)
+    assert warnings == []
+
+
+def test_a_jump_back_or_beyond_the_longest_gap_is_another_clock(tmp_path):
+    one = with_gaps(tmp_path / "a.mka", (1, 1 + LONGEST_GAP + 10), seconds=LONGEST_GAP + 20)
+    found, warnings = whole(one, accept_truncated=True)
+    assert found.shape[1] < 12 * RATE
+    assert not any("missing by its time stamps" in text for text in warnings)
+    two = tmp_path / "joined.ogg"
+    song = store(tmp_path / "b.ogg", noise(2 * RATE), RATE)
+    two.write_bytes(song.read_bytes() * 2)
+    found, warnings = whole(two)
+    assert found.shape[1] == pytest.approx(4 * RATE, abs=200)
+    assert warnings == []
+
+
+def test_single_lost_packets_are_found_and_jitter_is_not(tmp_path):
+    lost = with_gaps(tmp_path / "lost.mka", (1.999, 2.001), seconds=4, codec="pcm_s16le")
+    assert whole(lost)[0].shape[1] == pytest.approx(4 * RATE, abs=960)
+    assert whole(lost)[1][0].startswith("0.02 s are missing")
+    jittery = tmp_path / "jitter.mka"
+    tone = f"sine=frequency=330:duration=4:sample_rate={RATE},asetnsamples=960"
+    jitter = f"{tone},asetpts=PTS+480*mod(N\\,2)"
+    run_ffmpeg("-f", "lavfi", "-i", jitter, "-c:a", "pcm_s16le", f"file:{jittery}")
+    found, warnings = whole(jittery)
+    assert found.shape[1] == 4 * RATE
+    assert warnings == []
+
+
+def test_a_chain_of_mono_and_stereo_is_not_mixed_to_mono_without_a_word(tmp_path):
+    for name in ("a.ogg", "a.opus"):
+        mono = store(tmp_path / f"mono-{name}", noise(2 * RATE, 1), RATE)
+        stereo = store(tmp_path / f"stereo-{name}", noise(2 * RATE, 2), RATE)
+        chain = tmp_path / name
+        chain.write_bytes(mono.read_bytes() + stereo.read_bytes())
+        found, warnings = whole(chain, accept_truncated=True)
+        assert found.shape[0] == 1
+        assert "has 1, then 2 channels; all of it is mixed to 1" in warnings
+        if found.shape[1] != pytest.approx(4 * RATE, abs=700):  # since ffmpeg 8
+            assert found.shape[1] == 2 * RATE
+            reason = "is a chain whose parts differ in channels: ffmpeg reads the first 2.0 s"
+            assert reason in warnings
+            with pytest.raises(InputError, match=reason):
+                whole(chain)
