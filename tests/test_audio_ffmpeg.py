@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stemsplit.audio.ffmpeg import address, find_ffmpeg, major_version
+from stemsplit.audio.ffmpeg import address, find_ffmpeg
+from stemsplit.audio.ffmpeg_facts import major_version
 from stemsplit.audio.process import Process
 from stemsplit.errors import ExitCode, ResourceError
 
