@@ -211,7 +211,7 @@ class SplitOptions:
     )
     stems: tuple[str, ...] | None = option(
         None,
-        "Write only these stems; none: only --mix.",
+        "Write only these stems; none: only --mix. Repeatable.",
         metavar="STEM,…",
         section="Stems and mixes",
     )

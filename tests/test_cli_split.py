@@ -268,6 +268,29 @@ def test_help_and_version(tmp_path: Path) -> None:
     assert len(version.lines) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--format", "FLAC"),
+        ("--stems", "Vocals"),
+        ("--two-stems", "VOCALS"),
+        ("--device", "CPU"),
+        ("--clip", "Linked"),
+    ],
+)
+def test_values_may_have_any_case(words: tuple[str, str], song: Path, tmp_path: Path) -> None:
+    option, value = words
+    results = [run(song, "--dry-run", option, v, cwd=tmp_path) for v in (value, value.lower())]
+    assert results[0] == results[1]
+    assert results[0].code == 0
+
+
+def test_repeated_stems_add_up(song: Path, tmp_path: Path) -> None:
+    asked = ("--stems", "vocals", "--stems", "drums,vocals")
+    result = run(song, *asked, "--dry-run", cwd=tmp_path)
+    assert result.lines == ["separated/song/vocals.wav", "separated/song/drums.wav"]
+
+
 @pytest.mark.parametrize("words", [(), ("watch",)])
 def test_the_short_help_fits_a_small_terminal(words: tuple[str, ...], tmp_path: Path) -> None:
     lines = run(*words, "-h", cwd=tmp_path).lines

@@ -123,6 +123,39 @@ def test_a_song_from_stdin_is_called_so(folder: Path) -> None:
     assert {json.loads(line).get("input") for line in err.splitlines()} == {"-"}
 
 
+def test_other_names_of_standard_input(folder: Path) -> None:
+    """A redirected file, too, which ffmpeg itself is not given."""
+    command = (sys.executable, "-m", "stemsplit", "/dev/stdin", "-n", TINY, "--stems", "vocals")
+    with (folder / "song.wav").open("rb") as song:
+        ended = subprocess.run(command, cwd=folder, stdin=song, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "separated/stdin/vocals.wav\n"), ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no names of open files here")
+def test_a_pipe_of_the_shell_is_read_as_standard_input_is(folder: Path) -> None:
+    def through_pipes(*names: str, count: int = 1) -> subprocess.CompletedProcess[str]:
+        feeders = [
+            subprocess.Popen(["cat", str(folder / "song.wav")], stdout=subprocess.PIPE)
+            for _ in range(count)
+        ]
+        ends = [feeder.stdout.fileno() for feeder in feeders if feeder.stdout]
+        files = [f"/dev/fd/{end}" for end in ends]
+        command = (sys.executable, "-m", "stemsplit", *files, "-n", TINY, "--stems", "vocals")
+        ended = subprocess.run(
+            [*command, *names], cwd=folder, pass_fds=ends, capture_output=True, text=True
+        )
+        for feeder in feeders:
+            feeder.kill()
+            feeder.communicate()
+        return ended
+
+    ended = through_pipes("--input-name", "My song")
+    assert (ended.returncode, ended.stdout) == (0, "separated/My song/vocals.wav\n"), ended.stderr
+    ended = through_pipes(count=2)
+    assert ended.returncode == 2
+    assert "only one song can come from standard input or a pipe" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [(b"", "is empty (0 bytes)"), (b"no song", "not an audio file that ffmpeg can read")],

@@ -23,7 +23,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "bitrate": lambda words: parse_bitrate(words["bitrate"]),
     "quality": lambda words: parse_quality(words["quality"], stored_format(words["format"])),
     "format": lambda words: stored_format(words["format"]),
-    "stems": lambda words: parse_names(words["stems"]),
+    "stems": lambda words: parse_names(",".join(words["stems"])),
     "daw": lambda words: tuple(dict.fromkeys(parse_names(words["daw"] or ""))),
     "mixes": lambda words: tuple(words["mixes"]),
     **{
@@ -32,7 +32,11 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     },
 }
 #: Their types on the command line; all others of them are text.
-_TYPES: Mapping[str, Any] = {"mixes": list[str] | None, "format": StreamFormat}
+_TYPES: Mapping[str, Any] = {
+    "mixes": list[str] | None,
+    "stems": list[str] | None,
+    "format": StreamFormat,
+}
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ def option_parameter(
         metavar=found.metavar,
         envvar=found.variable,
         rich_help_panel=found.section,
+        case_sensitive=False,
         min=None if is_read else found.minimum,
         max=None if is_read else found.maximum,
     )

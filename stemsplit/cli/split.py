@@ -16,6 +16,7 @@ from stemsplit.cli.split_options import Reporting, choose_existing, is_streamed,
 from stemsplit.cli.standard_streams import (
     STANDARD,
     StandardInput,
+    as_streams,
     check_input,
     check_output,
     spooled,
@@ -147,7 +148,8 @@ def split(
         return ExitCode.DONE
     if not files and not files_from:
         raise UsageError("no FILE, and no --files-from either")
-    check_input(files or (), files_from or (), input_name)
+    files = as_streams(files or ())
+    check_input(files, files_from or (), input_name)
     existing = choose_existing(force=force, update=update, skip=skip_existing, resume=resume)
     settings = resolve(context, settings, ensemble=ensemble, existing=existing)
     if settings.encoding.codec == "alac":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 STANDARD = "-"
 #: The name of a song from standard input, unless another one is given.
 NAMELESS = "stdin"
+#: What else a system calls standard input.
+_STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _PIECE = 2**20  # bytes that are copied at a time
 
 
@@ -38,8 +42,26 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
+def as_streams(files: Sequence[str]) -> list[str]:
+    """Return ``files`` with ``-`` for other names of standard input."""
+    return [STANDARD if file in _STANDARD_INPUT else file for file in files]
+
+
+def _is_pipe(file: str) -> bool:
+    """Return whether ``file`` is a pipe of the shell, as ``<(command)`` is."""
+    if not file.startswith(("/dev/fd/", "/proc/self/fd/")):
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        return stat.S_ISFIFO(os.stat(file).st_mode)
+    return False
+
+
 def check_input(files: Sequence[str], lists: Sequence[str], name: str | None) -> None:
-    """Raise ``UsageError`` where a song is to come from standard input, and cannot."""
+    """Raise ``UsageError`` where a song is to come from a stream, and cannot."""
+    if sum(file == STANDARD or _is_pipe(file) for file in files) > 1:
+        raise UsageError("only one song can come from standard input or a pipe")
+    if any(map(_is_pipe, files)):
+        return
     if STANDARD not in files:
         if name is not None:
             raise UsageError("--input-name names a song from standard input, and there is none")
@@ -55,12 +77,14 @@ def check_input(files: Sequence[str], lists: Sequence[str], name: str | None) ->
 
 @contextlib.contextmanager
 def spooled(files: Sequence[str], name: str | None, console: Console) -> Iterator[list[str]]:
-    """Yield ``files`` with a temporary file in place of standard input; ``console`` shows ``-``.
+    """Yield ``files`` with a temporary file in place of a stream, which ``console`` shows.
 
-    A song is read more than once, which a pipe does not allow. Raises ``InputError`` where it
-    cannot be read, and ``ResourceError`` where the disk has no room for it.
+    That is standard input, or a pipe of the shell. A song is read more than once, which a pipe does
+    not allow. Raises ``InputError`` where it cannot be read, and ``ResourceError`` where the disk
+    has no room for it.
     """
-    if STANDARD not in files:
+    stream = next((file for file in files if file == STANDARD or _is_pipe(file)), None)
+    if stream is None:
         yield list(files)
         return
     from stemsplit.batch.temporary import private_folder
@@ -68,14 +92,20 @@ def spooled(files: Sequence[str], name: str | None, console: Console) -> Iterato
 
     with private_folder() as folder:
         song = folder / safe_name(name or NAMELESS)
-        console.names[str(song)] = STANDARD
+        console.names[str(song)] = stream
         try:
-            with song.open("wb") as file:
-                shutil.copyfileobj(standard_input(), file, _PIECE)
+            with song.open("wb") as file, _opened(stream) as source:
+                shutil.copyfileobj(source, file, _PIECE)
         except OSError as exc:
-            reason = f"standard input cannot be kept: {exc.strerror}"
+            reason = f"what comes from {stream} cannot be kept: {exc.strerror}"
             raise ResourceError(reason, path=folder.parent, hint="TMPDIR names a folder") from exc
-        yield [str(song) if file == STANDARD else file for file in files]
+        yield [str(song) if file == stream else file for file in files]
+
+
+def _opened(stream: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if stream == STANDARD:
+        return contextlib.nullcontext(standard_input())
+    return Path(stream).open("rb")
 
 
 def check_output(console: Console, **excluded: object) -> None:

@@ -121,6 +121,10 @@ def select_stems(
     leaves these alone. ``sum_to_mix`` names the stem that the residual is added to, or is "spread".
     Raises ``UsageError`` for unknown stems and for options that exclude each other.
     """
+    if stems is not None:
+        stems = [_as_called(name, available) for name in stems]
+    if two_stems is not None:
+        two_stems = _as_called(two_stems, available)
     own = {name: _whole(name, available, sum_to_mix) for name in available}
     outputs = {name: own[name] for name in _chosen(available, stems, two_stems, bool(mixes))}
     if two_stems is not None:
@@ -163,6 +167,11 @@ def as_stem_file(selection: Selection) -> Selection:
     order = ORDER if set(names) == set(ORDER) else names
     outputs = {MIX: {MIX: 1.0}} | {name: selection.outputs[name] for name in order}
     return Selection(outputs, selection.sources, selection.needed, file=STEM_FILE)
+
+
+def _as_called(name: str, available: Sequence[str]) -> str:
+    """Return the stem that ``name`` means, in whatever case it is written; else ``name``."""
+    return next((each for each in available if each.lower() == name.lower()), name)
 
 
 def _chosen(

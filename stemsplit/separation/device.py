@@ -24,7 +24,7 @@ def parse_device(name: str) -> tuple[str, int]:
 
     Raises ``UsageError`` for a name that means nothing.
     """
-    kind, colon, number = name.partition(":")
+    kind, colon, number = name.lower().partition(":")
     if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
         raise UsageError(
             f"unknown device {name!r}", hint="the devices are: auto, cuda, cuda:N, mps, cpu"
@@ -33,11 +33,11 @@ def parse_device(name: str) -> tuple[str, int]:
 
 
 def parse_devices(names: str) -> tuple[str, ...]:
-    """Return the devices that ``names`` lists with commas between them, each as it is called.
+    """Return the devices that ``names`` lists with commas between them, in small letters.
 
     Raises ``UsageError`` for a name that means nothing.
     """
-    devices = tuple(name.strip() for name in names.split(","))
+    devices = tuple(name.strip().lower() for name in names.split(","))
     for name in devices:
         parse_device(name)
     return devices
