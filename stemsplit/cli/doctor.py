@@ -155,19 +155,14 @@ def _check_torchaudio() -> Iterator[Finding]:
 
 
 def _check_ffmpeg() -> Iterator[Finding]:
-    from stemsplit.audio.ffmpeg import NEWEST, OLDEST, find_ffmpeg, list_encoders, major_version
-    from stemsplit.audio.ffmpeg import version as ask_version
+    from stemsplit.audio import ffmpeg
     from stemsplit.audio.resample import has_soxr
 
-    said = ask_version()
-    # One before the oldest has been refused by then.
-    known = (major_version(said) or NEWEST + 1) <= NEWEST
-    yield Finding(
-        name="ffmpeg",
-        status="ok" if known else "note",
-        detail=f"{said} ({OLDEST} to {NEWEST} work), {find_ffmpeg()}",
-    )
-    there = list_encoders()
+    said, oldest, newest = ffmpeg.version(), ffmpeg.OLDEST, ffmpeg.NEWEST
+    detail = f"{said} ({oldest} to {newest} work), {ffmpeg.find_ffmpeg()}"
+    known = (ffmpeg.major_version(said) or newest + 1) <= newest  # older ones are refused by now
+    yield Finding(name="ffmpeg", status="ok" if known else "note", detail=detail)
+    there = ffmpeg.list_encoders()
     lacking = [f"{name} ({format})" for name, format in ENCODERS.items() if name not in there]
     if lacking:
         yield Finding(name="encoders", status="note", detail=f"missing: {', '.join(lacking)}")
