@@ -10,12 +10,9 @@ import pytest
 from audio_files import noise, store
 from command import TINY, run
 
-from stemsplit.audio.excerpt import cut
 from stemsplit.audio.ffmpeg import Process, find_ffmpeg
 from stemsplit.audio.patience import DEFAULT_SECONDS, chosen_seconds
-from stemsplit.audio.probe import probe
 from stemsplit.errors import ExitCode, InputError, ResourceError, UsageError
-from stemsplit.options import Excerpt
 
 SECONDS = 1.0
 
@@ -95,25 +92,6 @@ def test_the_song_fails_and_the_next_one_does_not(hanging, tmp_path):
     assert "a.wav: cannot be decoded: ffmpeg gave nothing for 1 s, and was ended" in done.stderr
     assert time.monotonic() - start < 60
     assert not list((tmp_path / "out").rglob("*.wav"))
-
-
-def test_what_comes_before_a_part_may_take_as_long_as_it_plays(tmp_path, monkeypatch):
-    """ffmpeg decodes it and gives nothing, of a film of ten hours for minutes."""
-    song = store(tmp_path / "a.wav", noise(8_000 * 4), 8_000)
-    found = []
-    original = Process.__init__
-
-    def spy(self: Process, *arguments: object, **facts: object) -> None:
-        found.append(facts.get("patience"))
-        original(self, *arguments, **facts)  # type: ignore[arg-type]
-
-    from stemsplit.audio.decode import decode
-
-    part = cut(probe(song), Excerpt(start=3.0))
-    monkeypatch.setattr(Process, "__init__", spy)
-    with decode(part) as blocks:
-        assert sum(block.shape[1] for block in blocks) == 8_000
-    assert found == [DEFAULT_SECONDS + 3]
 
 
 def test_the_variable_is_a_number_of_seconds(monkeypatch):

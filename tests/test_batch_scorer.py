@@ -176,10 +176,11 @@ def test_a_part_of_a_song_is_compared_with_the_same_part(
 ) -> None:
     words = (song, "--reference", true, *options, "--stems", "vocals,bass", "--json")
     [record] = run(*words, cwd=tmp_path).records
+    stems = {stem["name"]: stem["path"] for stem in record["stems"]}
     assert record["scores"]["frames"] == last - first
     assert record["scores"]["mixture"]["start"] == first / RATE
     for stem in record["scores"]["scores"]:
-        estimate, _ = soundfile.read(tmp_path / f"separated/song/{stem['name']}.wav")
+        estimate, _ = soundfile.read(tmp_path / stems[stem["name"]])
         wanted = global_sdr(true_stems[stem["name"]][:, first:last], estimate.T)
         assert stem["global_sdr"] == pytest.approx(wanted, abs=1e-6)
     beyond = run(song, "--reference", true, "--start", "9", "-o", "beyond", cwd=tmp_path)

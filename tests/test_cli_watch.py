@@ -175,6 +175,13 @@ def test_a_stream_of_flac_announces_no_length(tmp_path: Path) -> None:
     streamed = tmp_path / "streamed.flac"
     streamed.write_bytes(run_ffmpeg("-i", str(whole), "-f", "flac", "pipe:1"))
     assert not seems_complete(streamed)
+    recorded = store(tmp_path / "recorded.ogg", noise(44_100), 44_100)
+    assert seems_complete(recorded)
+    data = recorded.read_bytes()
+    recorded.write_bytes(data[: data.rfind(b"OggS")])  # whole pages, and more to come
+    assert not seems_complete(recorded)
+    copied = store_wav(tmp_path / "copied.wav", noise(44_000), promised=44_100 * 4)
+    assert not seems_complete(copied)
 
 
 def test_records_that_nobody_gets_end_the_watch(folder: Path, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ class Decoder(Iterator[Block]):
         self.info = info
         self.frames = 0  # decoded so far
         self.warnings: list[str] = []  # damage and gaps; complete after the last block
+        self.has_end = True  # whether nothing is missing there; known after the last block
         self._accept_truncated = accept_truncated
         self._stopped = False  # where another part of a chain begins
         self._place = 0  # on the clock, in frames
@@ -194,11 +195,11 @@ class Decoder(Iterator[Block]):
             self._refuse("truncated: the file ends in the middle of a stream")
             return
         if ending == "unmarked" or lacks_end_mark(info.path):
-            self.warnings.append("lacks the mark of its end; it may have been longer")
+            self._add_at_end("lacks the mark of its end; it may have been longer")
         missing, decoded = self._missing(), self._place / info.sample_rate
         if missing <= UNREMARKABLE:
             if info.counted and (frames := round(missing * info.sample_rate)) > 0:
-                self.warnings.append(f"its last {frames} frames ({missing:.3f} s) are missing")
+                self._add_at_end(f"its last {frames} frames ({missing:.3f} s) are missing")
             return
         # The sound of a film may end before its picture, and the duration is that of the longer.
         if not self.warnings and has_other_streams(info.path):
@@ -207,12 +208,16 @@ class Decoder(Iterator[Block]):
         if _counts_samples(info) or missing > TOLERATED:
             self._refuse(f"truncated: {found}")
         else:
-            self.warnings.append(found)
+            self._add_at_end(found)
 
     def _refuse(self, reason: str) -> None:
         if not self._accept_truncated:
             raise InputError(reason, path=self.info.path, hint=WHOLE)
-        self.warnings.append(reason)
+        self._add_at_end(reason)
+
+    def _add_at_end(self, warning: str) -> None:
+        self.has_end = False
+        self.warnings.append(warning)
 
 
 def _counts_samples(info: StreamInfo) -> bool:

@@ -101,7 +101,9 @@ def _caf_promise(file: BinaryIO) -> float | None:
                 file.read(CAF_FORM.size)
             )
         elif name == b"pakt" and size >= CAF_PACKETS.size and rate:
-            _packets, valid, _priming, _rest = CAF_PACKETS.unpack(file.read(CAF_PACKETS.size))
+            _packets, valid, _before, after = CAF_PACKETS.unpack(file.read(CAF_PACKETS.size))
+            if not after:  # ffmpeg 5 to 8 write whole packets, whatever is valid
+                raise Undecided
             return float(valid / rate)
         elif name == b"data" and packet_bytes and packet_frames and rate:
             # An edit count comes first; -1: up to the end of the file.

@@ -104,7 +104,8 @@ class SettledFiles:
 def seems_complete(path: Path) -> bool:
     """Return whether the audio file at ``path`` declares its length, and can be decoded so far.
 
-    While a WAV or FLAC is recorded or exported, it has a placeholder for its length.
+    While a WAV or FLAC is recorded or exported, it has a placeholder for its length; an Ogg lacks
+    the mark of its end.
     """
     try:
         info = probe(path)
@@ -113,6 +114,6 @@ def seems_complete(path: Path) -> bool:
         with decode(info) as blocks:
             for _block in blocks:
                 pass
+            return blocks.has_end
     except InputError:
         return False
-    return True

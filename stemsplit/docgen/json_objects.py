@@ -20,7 +20,7 @@ SPLIT: Objects = {
             "`would_split` in place of `done`.",
         ),
         "reason": (
-            "string",
+            "string or null",
             "Why: all of the stems (`new`) or some (`missing`) did not exist; an `interrupted` run "
             "was replacing them; they are `up_to_date`, or of the song before it changed "
             "(`song_changed`); they were `made_otherwise`, are of another song of this name "
