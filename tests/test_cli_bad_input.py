@@ -283,8 +283,8 @@ def test_the_table_names_the_song_whatever_is_in_its_way(song: Path, tmp_path: P
     result = run(song, "other.wav", "--stems", "vocals", cwd=tmp_path)
     assert result.code == 6
     assert result.stderr.splitlines()[-1] == (
-        "  failed   other.wav: separated/other/vocals.wav: exists already, and is not a stem of this "
-        "song"
+        "  failed   other.wav: separated/other/vocals.wav: exists already, and is not a stem of "
+        "this song"
     )
 
 

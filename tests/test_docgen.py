@@ -371,7 +371,7 @@ def test_the_examples_are_commands_that_the_program_takes(line: str) -> None:
     known = {stem for model in list_models() for stem in model.stems}
     if "model" in values:
         known = set(resolve(values["model"]).stems)
-    chosen = f"{values.get('stems') or ''},{values.get('two_stems') or ''}"
+    chosen = ",".join([*(values.get("stems") or ()), values.get("two_stems") or ""])
     assert set(filter(None, chosen.split(","))) <= known
     for model in values.get("names") or []:
         resolve(model)

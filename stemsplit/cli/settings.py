@@ -199,6 +199,8 @@ def list_settings(context: Any) -> Iterator[str]:
     lines = []
     for name, option in _options(context.command).items():
         value = context.params.get(option.name)
+        if option.multiple and not value:
+            value = None
         origin = _origin(context, option)
         setting = f"# {name} =" if value is None else f"{name} = {_toml(value)}"
         lines.append((setting, "not set" if value is None and origin == "default" else origin))
