@@ -435,8 +435,8 @@ def test_bfloat16_on_request_stays_close(mixture: np.ndarray) -> None:
 
 def test_names_of_devices() -> None:
     assert parse_device("auto") == ("auto", 0)
-    assert parse_device("cuda:3") == ("cuda", 3)
-    for wrong in ("", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:1.5", "CUDA"):
+    assert parse_device("CUDA:3") == parse_device("cuda:3") == ("cuda", 3)
+    for wrong in ("", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:1.5", "GPU"):
         with pytest.raises(UsageError, match="unknown device"):
             parse_device(wrong)
 
