@@ -16,13 +16,13 @@ from stemsplit.cli.commands import COMMANDS
 PACKAGE = Path(__file__).parent.parent / "stemsplit"
 
 GROUND = {
-    *("declarations", "errors", "options", "patience", "signals", "small_files", "stem_names"),
+    *("declarations", "errors", "options", "signals", "small_files", "stall_timeout", "stem_names"),
     *("types", "version"),
 }
 #: Room -> the rooms that it may import from. ``stemsplit`` is the package's own file, its face.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "patience": set(),
+    "stall_timeout": set(),
     "small_files": set(),
     "stem_names": set(),
     "types": set(),

@@ -1,7 +1,7 @@
 """The clock of a file: where its sound starts, and where its time stamps leave gaps.
 
 Zero is the earliest stream of a film; sound alone starts with its first sample. Encoder delay is
-left out by ffmpeg before its filters, and is no gap.
+left out by ffmpeg before its filters, and is not a gap.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ CONSEQUENCES = re.compile(
     r"|decode_frame\(\) failed|Error during demuxing: "
     r"|Packet processing failed: |^Invalid data found when processing input$"
 )
-#: About bytes that are no sound: tags behind it, or the start of a file that was joined to another.
+#: About bytes that are not sound: tags behind it, or the start of another file that was joined.
 JUNK = re.compile(
     r"Header missing|invalid sync code|invalid frame header|Invalid block header"
     r"|Error parsing the packet header"

@@ -32,7 +32,7 @@ def encoders_of(program: str) -> frozenset[str]:
 
 def _ask(program: str, option: str) -> str:
     """Return what ``program`` answers to ``option``."""
-    with Process([program, "-hide_banner", option], patience=ANSWER_SECONDS) as process:
+    with Process([program, "-hide_banner", option], timeout=ANSWER_SECONDS) as process:
         answer = process.read(LONGEST_ANSWER)
         if len(answer) == LONGEST_ANSWER or process.finish() != 0:
             raise ResourceError(f"ffmpeg does not work: {process.reason}", path=program)

@@ -40,8 +40,8 @@ FOREIGN_SOUND = (
 UNDECLARED = {"mpeg", "mpegts"}
 #: Containers that count their duration from zero, wherever their first time stamp is.
 FROM_ZERO = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "asf", "nut"}
-#: Bare streams of packets: their time stamps are counted, bytes that are no sound included.
-UNTIMED = {*["aac", "ac3", "adts", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd"]}
+#: Bare streams of packets: their time stamps are counted, bytes that are not sound included.
+UNTIMED = frozenset(["aac", "ac3", "adts", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd"])
 #: The most channels that ffmpeg may guess the places of. It knows some for 10, 12, 16 and 24 too.
 USUAL = 8
 #: Options of every input: the time stamps of the file, and no more guesses than that.

@@ -14,11 +14,11 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Self, cast
 
-from stemsplit.audio.patience import VARIABLE as TIMEOUT
-from stemsplit.audio.patience import chosen_seconds
+from stemsplit.audio.timeout import VARIABLE as TIMEOUT
+from stemsplit.audio.timeout import timeout_seconds
 from stemsplit.errors import InputError, ResourceError
-from stemsplit.patience import Patience
 from stemsplit.signals import signals_deferred
+from stemsplit.stall_timeout import StallTimeout
 
 VARIABLE = "STEMSPLIT_FFMPEG"
 #: Lines of ffmpeg's report that are kept; of a badly damaged file it writes one per packet.
@@ -44,7 +44,7 @@ class Process:
     is needed; a thread reads stderr, because a full pipe would stop ffmpeg. ``file`` is what it
     works on; `report` leaves out its ``address``.
 
-    It is ended when `read` has waited for ``patience`` seconds, or as long as the user chose.
+    It is ended when `read` has waited for ``timeout`` seconds, or as long as the user chose.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Process:
         file: Path | None = None,
         address: str = "",
         feed: bool = False,
-        patience: float | None = None,
+        timeout: float | None = None,
     ) -> None:
         self._words = words
         self._file = file
         self._own_address = _as_printed(address)
         self._feed = feed
-        self._patience = Patience(patience or chosen_seconds(), self.kill)
+        self._timeout = StallTimeout(timeout or timeout_seconds(), self.kill)
         self._lines: list[str] = []
         #: What expressions in filters have printed so far; all of it once the process has ended.
         self.numbers: list[float] = []
@@ -93,7 +93,7 @@ class Process:
             raise ResourceError(reason, path=self._words[0], hint=how_to_install()) from exc
 
     def __exit__(self, *_: object) -> None:
-        self._patience.close()
+        self._timeout.close()
         self.kill()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
@@ -137,7 +137,7 @@ class Process:
         """
         pieces: list[bytes] = []
         while size > 0:
-            with self._patience.waiting():
+            with self._timeout.waiting():
                 piece = self.stdout.read1(size)
             if not piece:
                 self._refuse_silent()
@@ -150,7 +150,7 @@ class Process:
         """Yield the lines of ``stdout``, which are short and ASCII. Raises as `read` does."""
         rest = b""
         while True:
-            with self._patience.waiting():
+            with self._timeout.waiting():
                 piece = self.stdout.read1(LINES_AT_A_TIME)
             if not piece:
                 self._refuse_silent()
@@ -167,7 +167,7 @@ class Process:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # the status says why it stopped reading
                 self._process.stdin.close()
-        with contextlib.nullcontext() if self._feed else self._patience.waiting():
+        with contextlib.nullcontext() if self._feed else self._timeout.waiting():
             status = self._process.wait()
         self._listener.join()
         self._refuse_silent()
@@ -175,9 +175,9 @@ class Process:
 
     def _refuse_silent(self) -> None:
         """Raise the error of `read` if this program was ended because it gave nothing."""
-        if not self._patience.ended:
+        if not self._timeout.expired:
             return
-        seconds = f"{self._patience.seconds:g} s"
+        seconds = f"{self._timeout.seconds:g} s"
         if self._file is None:
             raise ResourceError(
                 f"ffmpeg does not work: no answer in {seconds}", path=self._words[0]

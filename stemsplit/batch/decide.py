@@ -123,7 +123,7 @@ def _projects(
 ) -> tuple[list[str], list[str]]:
     """Return the projects to write, and warnings of those that are kept.
 
-    What a DAW has saved is work of its user: it stays, and is in nobody's way.
+    What a DAW has saved is the user's work: it stays, and stops nothing.
     """
     states = examined.states(plan.projects)
     due: list[str] = [n for n, state in states.items() if state in (*_DUE, "made_otherwise")]

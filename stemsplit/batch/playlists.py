@@ -18,7 +18,7 @@ PLAYLISTS = (".m3u", ".m3u8")
 #: A playlist with such tags lists the pieces of a stream, not songs.
 _STREAMED = b"#EXT-X-"
 #: What a shell opens for this program (``<(find …)``): a pipe, but somebody writes to it.
-_INHERITED = re.compile(r"/dev/fd/\d+|/proc/self/fd/\d+|/dev/stdin")
+INHERITED = re.compile(r"/dev/fd/\d+|/proc/self/fd/\d+|/dev/stdin")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -71,7 +71,7 @@ def read_names(source: str | NameSource) -> list[str]:
 
 
 def _read_list(name: str) -> bytes:
-    if _INHERITED.fullmatch(name):
+    if INHERITED.fullmatch(name):
         return Path(name).read_bytes()
     return read_small(Path(name), LARGEST_LIST)
 

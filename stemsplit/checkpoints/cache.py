@@ -137,7 +137,7 @@ def pull(
             hint=f"to trust the address: stemsplit models pull {model.name} --allow-unverified",
         )
     if absent:
-        # What only needs attribution is no warning, but is shown as well.
+        # Terms that only ask for attribution are shown too, but not as a warning.
         yield Noted(model.terms) if model.commercial == "yes" else Warned(model.terms)
         if model.licence_note:
             yield Warned(model.licence_note)

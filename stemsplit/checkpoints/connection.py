@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from stemsplit.errors import CheckpointError
-from stemsplit.patience import Patience
+from stemsplit.stall_timeout import StallTimeout
 from stemsplit.version import __version__
 
 CHUNK = 1 << 20  # bytes
@@ -86,13 +86,13 @@ def pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
         with contextlib.suppress(OSError), socket.fromfd(response.fileno(), *kind) as connection:
             connection.shutdown(socket.SHUT_RDWR)
 
-    with contextlib.closing(Patience(2 * BODY_SECONDS, hang_up)) as patience:
+    with contextlib.closing(StallTimeout(2 * BODY_SECONDS, hang_up)) as timeout:
         while True:
             try:
-                with patience.waiting():
+                with timeout.waiting():
                     chunk = response.read1(CHUNK)
-                if patience.ended:
-                    raise Broken(f"stalled: no data came for {patience.seconds:g} s")
+                if timeout.expired:
+                    raise Broken(f"stalled: no data came for {timeout.seconds:g} s")
             except TimeoutError as exc:
                 raise Broken(f"stalled: nothing came for {BODY_SECONDS:g} s") from exc
             except (OSError, http.client.HTTPException, ValueError) as exc:

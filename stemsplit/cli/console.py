@@ -25,9 +25,9 @@ EVENT_SCHEMA = 1  # of the objects that --progress ndjson writes
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
     """Return what stands for a character that the encoding of a stream lacks, and what is next.
 
-    File names may hold bytes that are no text; they go out as they came in. A letter that the
-    encoding lacks becomes an escape, as in Python (``\\xe9``): a name that cannot be shown is no
-    reason for a song to fail.
+    File names may hold bytes that are not text; they go out as they came in. A letter that the
+    encoding lacks becomes an escape, as in Python (``\\xe9``): a name that cannot be shown does
+    not make a song fail.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error

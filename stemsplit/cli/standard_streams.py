@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from stemsplit.batch.playlists import is_playlist
+from stemsplit.batch.playlists import INHERITED, is_playlist
 from stemsplit.errors import ExitCode, InputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def as_streams(files: Sequence[str]) -> list[str]:
 
 def _is_pipe(file: str) -> bool:
     """Return whether ``file`` is a pipe of the shell, as ``<(command)`` is."""
-    if not file.startswith(("/dev/fd/", "/proc/self/fd/")):
+    if not INHERITED.fullmatch(file):
         return False
     with contextlib.suppress(OSError, ValueError):
         return stat.S_ISFIFO(os.stat(file).st_mode)

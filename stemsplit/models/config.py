@@ -23,10 +23,14 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which values a field takes; ``must`` is how an error goes on after "NAME must"."""
+    """Which values a field takes; ``must`` is how an error goes on after "NAME must".
+
+    A rule that ``limits`` its field says how large the number may be.
+    """
 
     allows: Callable[[Any], bool]
     must: str
+    limits: bool = False
 
 
 def at_least(least: int) -> Rule:
@@ -36,7 +40,7 @@ def at_least(least: int) -> Rule:
 
 def at_most(most: int) -> Rule:
     """Return the rule for numbers up to ``most``."""
-    return Rule(lambda value: value <= most, f"be at most {most}")
+    return Rule(lambda value: value <= most, f"be at most {most}", limits=True)
 
 
 def multiple_of(step: int) -> Rule:
@@ -116,7 +120,7 @@ def _rules(config: type) -> tuple[tuple[str, Rule], ...]:
 @functools.cache
 def _limited(config: type) -> frozenset[str]:
     """Return the names of the fields of ``config`` that have a limit of their own."""
-    return frozenset(name for name, rule in _rules(config) if rule.must.startswith("be at most"))
+    return frozenset(name for name, rule in _rules(config) if rule.limits)
 
 
 def _refuse_excessive(name: str, value: object) -> None:

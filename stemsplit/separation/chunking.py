@@ -107,7 +107,7 @@ def segments(
 
 
 def _cut(audio: Tensor, begin: int, length: int) -> Tensor:
-    """Return ``audio[..., begin : begin + length]`` with zeros where there is no audio."""
+    """Return ``audio[..., begin : begin + length]`` with zeros outside ``audio``."""
     taken = audio[..., max(0, begin) : begin + length]
     left = max(0, -begin)
     right = length - left - taken.shape[-1]

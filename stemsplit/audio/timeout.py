@@ -11,7 +11,7 @@ VARIABLE = "STEMSPLIT_FFMPEG_TIMEOUT"
 DEFAULT_SECONDS = 60.0
 
 
-def chosen_seconds() -> float:
+def timeout_seconds() -> float:
     """Return how long ffmpeg may give nothing (s): ``$STEMSPLIT_FFMPEG_TIMEOUT``, or 60.
 
     Raises ``UsageError`` where the variable is not a number above 0.

@@ -9,7 +9,7 @@ from threading import Event, Thread
 _TICKS = 20  # how often it is looked at within the time
 
 
-class Patience:
+class StallTimeout:
     """Calls ``give_up`` once, from a thread, when a single wait has lasted ``seconds``.
 
     What passes between two waits costs nothing: a reader may take its time. The time is counted in
@@ -18,7 +18,7 @@ class Patience:
 
     def __init__(self, seconds: float, give_up: Callable[[], None]) -> None:
         self.seconds = seconds
-        self.ended = False  # whether it gave up
+        self.expired = False  # whether it gave up
         self._give_up = give_up
         self._over = Event()
         self._waits = 0  # begun so far
@@ -50,6 +50,6 @@ class Patience:
             same = self._is_waiting and self._waits == wait
             ticks, wait = ticks + 1 if same else 0, self._waits
             if ticks >= _TICKS:
-                self.ended = True
+                self.expired = True
                 self._give_up()
                 return

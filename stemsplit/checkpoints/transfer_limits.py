@@ -13,7 +13,7 @@ LEAST_BYTES = 60_000
 LARGEST_FILE = 16 * 2**30
 
 
-class Pace:
+class TransferLimits:
     """Watches how the size of what has come grows."""
 
     def __init__(self, size: int = 0) -> None:

@@ -11,14 +11,14 @@ from audio_files import noise, store
 from command import TINY, run
 
 from stemsplit.audio.ffmpeg import Process, find_ffmpeg
-from stemsplit.audio.patience import DEFAULT_SECONDS, chosen_seconds
+from stemsplit.audio.timeout import DEFAULT_SECONDS, timeout_seconds
 from stemsplit.errors import ExitCode, InputError, ResourceError, UsageError
 
 SECONDS = 1.0
 
 
 def python(code: str, **facts: object) -> Process:
-    return Process([sys.executable, "-c", code], patience=SECONDS, **facts)  # type: ignore[arg-type]
+    return Process([sys.executable, "-c", code], timeout=SECONDS, **facts)  # type: ignore[arg-type]
 
 
 def write(pieces: int, every: float) -> str:
@@ -95,10 +95,10 @@ def test_the_song_fails_and_the_next_one_does_not(hanging, tmp_path):
 
 
 def test_the_variable_is_a_number_of_seconds(monkeypatch):
-    assert chosen_seconds() == DEFAULT_SECONDS == 60
+    assert timeout_seconds() == DEFAULT_SECONDS == 60
     monkeypatch.setenv("STEMSPLIT_FFMPEG_TIMEOUT", "2.5")
-    assert chosen_seconds() == 2.5
+    assert timeout_seconds() == 2.5
     for wrong in ("0", "-1", "inf", "nan", "soon"):
         monkeypatch.setenv("STEMSPLIT_FFMPEG_TIMEOUT", wrong)
         with pytest.raises(UsageError, match="number of seconds above 0"):
-            chosen_seconds()
+            timeout_seconds()
