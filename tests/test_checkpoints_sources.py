@@ -15,7 +15,7 @@ from fetching import BODY, failure, left_in, run, source
 from full_disk import limited_files
 from loopback import Loopback
 
-from stemsplit.checkpoints import pace, sources
+from stemsplit.checkpoints import sources, transfer_limits
 from stemsplit.checkpoints.sources import fetch, label_of
 from stemsplit.errors import ResourceError
 from stemsplit.types import Fetching
@@ -141,7 +141,7 @@ def test_what_an_earlier_run_left_is_not_believed(
     assert left_in(tmp_path) == [path.name]
 
 
-def test_a_silent_server_costs_the_patience_and_no_more(server: Loopback, tmp_path: Path) -> None:
+def test_a_silent_server_costs_the_time_out_and_no_more(server: Loopback, tmp_path: Path) -> None:
     wanted = source(server.serve("/w.th", BODY, stall_after=0))
     start = time.monotonic()
     assert failure(wanted, tmp_path) == "no answer in 0.5 s"
@@ -201,8 +201,8 @@ def test_a_server_that_drips_is_given_up(
     server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A byte always comes before the time for one is over; in all it would take hours."""
-    monkeypatch.setattr(pace, "WINDOW_SECONDS", 1.0)
-    monkeypatch.setattr(pace, "LEAST_BYTES", 1000)
+    monkeypatch.setattr(transfer_limits, "WINDOW_SECONDS", 1.0)
+    monkeypatch.setattr(transfer_limits, "LEAST_BYTES", 1000)
     start = time.monotonic()
     reason = failure(source(server.serve("/w.th", BODY, drip=0.05)), tmp_path)
     assert re.fullmatch(r"too slow: \d+ bytes in 1 s", reason)
@@ -216,8 +216,8 @@ def test_a_server_that_drips_is_given_up(
 def test_a_server_that_is_slow_and_steady_is_not(
     server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.3)
-    monkeypatch.setattr(pace, "LEAST_BYTES", 10)
+    monkeypatch.setattr(transfer_limits, "WINDOW_SECONDS", 0.3)
+    monkeypatch.setattr(transfer_limits, "LEAST_BYTES", 10)
     body = BODY[:100]
     paths, _ = run(source(server.serve("/w.th", body, drip=0.01), body), tmp_path)
     assert paths[0].read_bytes() == body
@@ -236,7 +236,7 @@ def test_the_length_of_a_piece_that_drips_is_not_waited_for(
 def test_a_body_without_an_end_is_cut_where_no_size_is_known(
     server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "LARGEST_FILE", 100_000)
+    monkeypatch.setattr(transfer_limits, "LARGEST_FILE", 100_000)
     wanted = source(server.serve("/w.th", BODY, declared=False))
     assert re.fullmatch(r"does not end: \d+ bytes .+", failure(wanted, tmp_path))
     monkeypatch.setattr(sources, "LARGEST_FILE", 100_000)
