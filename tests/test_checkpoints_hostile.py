@@ -51,6 +51,22 @@ def not_inflating() -> bytes:
     return bytes(data)
 
 
+def many_members(claimed: int | None = None) -> bytes:
+    """An archive whose table of contents lists the same member over and over."""
+    data = bytes(zipped())
+    begin, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
+    directory = data[begin:end] * 100_000
+    size = len(directory) if claimed is None else claimed
+    last = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, size, begin, 0)
+    if claimed is None:
+        return data[:begin] + directory + last
+    long = struct.pack(
+        "<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 100_000, 100_000, len(directory), begin
+    )
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, begin + len(directory), 1)
+    return data[:begin] + directory + long + locator + last
+
+
 def zip_bomb() -> bytes:
     """Two gigabytes of zeros behind the word that says what it is."""
     file = io.BytesIO()
@@ -129,7 +145,15 @@ def onnx_like(rest: bytes) -> bytes:
 SOURCES = {"sources": ["a", "b"]}
 #: Those that took hours, or all memory. They are read in a process of their own, and so measured.
 MEASURED = (
-    *("bomb.th", "bomb.tar.gz", "header.tar.gz", "repeated.th", "layers.safetensors"),
+    *(
+        "many.th",
+        "many64.th",
+        "bomb.th",
+        "bomb.tar.gz",
+        "header.tar.gz",
+        "repeated.th",
+        "layers.safetensors",
+    ),
     *("long.safetensors", "huge.safetensors"),
 )
 HOSTILE: dict[str, Callable[[], bytes]] = {
@@ -199,6 +223,14 @@ def test_it_is_refused(song, tmp_path, name):
     (tmp_path / name).write_bytes(HOSTILE[name]())
     done = run(song, "-n", f"./{name}", "-o", "out", cwd=tmp_path)
     check(done.code, done.stderr, tmp_path)
+
+
+@pytest.mark.parametrize("claimed", [None, 2**32 - 1])
+def test_a_table_of_contents_has_a_limit(song, tmp_path, claimed):
+    (tmp_path / "x.th").write_bytes(many_members(claimed))
+    done = run(song, "-n", "./x.th", "-o", "out", cwd=tmp_path)
+    check(done.code, done.stderr, tmp_path)
+    assert "its table of contents has 5600000 bytes" in done.stderr
 
 
 @pytest.mark.parametrize("name", MEASURED)

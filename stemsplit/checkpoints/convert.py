@@ -10,14 +10,14 @@ import dataclasses
 import importlib
 import json
 import os
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.checkpoints.folders import known_digest_of
-from stemsplit.checkpoints.pickles import BAD_ZIP, OLD_PICKLE
+from stemsplit.checkpoints.pickles import OLD_PICKLE
 from stemsplit.checkpoints.weights import BARE_HINT, DAMAGED, is_safetensors
+from stemsplit.checkpoints.zips import BAD_ZIP, open_zip
 from stemsplit.errors import CheckpointError, StemsplitError, UsageError
 from stemsplit.small_files import open_regular
 
@@ -174,7 +174,7 @@ def sniff(path: str | os.PathLike[str]) -> str:
 
 def _pickle_in(path: Path) -> bytes:
     """Return the beginning of the pickle in a zip archive of torch's, unread; or nothing."""
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path) as archive:
         for name in archive.namelist():
             if name.endswith("data.pkl"):
                 with archive.open(name) as pickle:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemsplit.checkpoints.zips import BAD_ZIP, open_zip
 from stemsplit.errors import CheckpointError
 
-#: What a zip archive raises that is damaged, encrypted, or packed in a way that is unknown here.
-BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, RuntimeError, ValueError)
 #: How many times its own size the content of an archive may have.
 MOST_INFLATED = 4
 
@@ -87,7 +85,7 @@ def _refuse_inflated(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         return
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             inflated = sum(member.file_size for member in archive.infolist())
     except BAD_ZIP as exc:
         raise CheckpointError(f"damaged: {exc}", path=path) from exc

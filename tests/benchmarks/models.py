@@ -1,0 +1,82 @@
+"""Speed and memory of the networks of the registry, relative to one of them.
+
+    python tests/benchmarks/models.py [MODEL ...] [--seconds 60] [--relative-to htdemucs]
+
+Each network is built with random weights in a process of its own, on one thread, and separates
+noise: speed and memory do not depend on the values. Nothing is downloaded. CPU seconds are counted,
+so that other work on the machine matters little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+from processes import describe_machine, peak_memory
+
+MODELS = (
+    *("spleeter_2stems", "spleeter_4stems", "open_unmix.umxhq", "scnet", "scnet.large"),
+    *("htdemucs", "htdemucs_6s", "htdemucs_ft", "hdemucs_mmi", "demucs_v2"),
+    *("mdx23c.instvoc_hq", "mel_band_roformer.kim", "bs_roformer.viperx_1297", "bs_roformer.sw"),
+)
+
+
+def run_network(name: str, seconds: float) -> dict[str, float]:
+    """Return the CPU seconds per second of audio, and the peak memory (MB) of this process.
+
+    The members of an ensemble run one after the other, whichever the weights they have: one of them
+    is measured and counted as often as there are members.
+    """
+    import torch
+
+    from stemsplit.checkpoints import registry
+    from stemsplit.models import build
+    from stemsplit.separation.engine import Engine
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = registry.resolve(name)
+    network = build(
+        *((first := registry.resolve(model.members[0])).architecture, first.config)
+        if model.members
+        else (model.architecture, model.config)
+    )
+    engine = Engine(network.eval().requires_grad_(False), device="cpu", batch=1)
+    noise = 0.1 * torch.randn(engine.channels, round(seconds * engine.sample_rate))
+    began = time.process_time()
+    for _ in engine.separate([noise]):
+        pass
+    cost = (time.process_time() - began) / seconds
+    return {"cost": cost * max(1, len(model.members)), "peak": peak_memory()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=MODELS)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--relative-to", default="htdemucs")
+    parser.add_argument("--network", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.network:
+        print(json.dumps(run_network(options.network, options.seconds)))
+        return
+    print(describe_machine(), end="\n\n")
+    results = {}
+    for name in dict.fromkeys((options.relative_to, *options.models)):
+        command = [sys.executable, __file__, "--network", name, "--seconds", str(options.seconds)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout
+        results[name] = json.loads(output)
+    print("| model | × real time, one thread | speed | peak memory, MB |\n|---|---|---|---|")
+    base = results[options.relative_to]["cost"]
+    for name, result in sorted(results.items(), key=lambda item: item[1]["cost"]):
+        cost, peak = result["cost"], result["peak"]
+        print(f"| `{name}` | {1 / cost:.2f} | {base / cost:.2g} × | {peak:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
