@@ -76,7 +76,8 @@ _SPLIT = ManPage(
         "`--stems vocals --out vocals.mp3` names the file of one stem of one song; its ending "
         "chooses the format.",
         "`--two-stems vocals` writes `vocals` and `no_vocals`; `--stems instrumental` writes only "
-        "the song without vocals. In `--mix NAME=SUM` the name is that of the file; the sum is of stems of the model and of `mix`, the song, with `+` and "
+        "the song without vocals. In `--mix NAME=SUM` the name is that of the file; the sum is of "
+        "stems of the model and of `mix`, the song, with `+` and "
         "`-` between them and, if need be, a gain before each: `0.5*drums`. Spaces do not matter. "
         "`--mix` can be given several times, as `--files-from` can; of other options the last one "
         "holds.",
