@@ -188,7 +188,7 @@ class SplitOptions:
 
     out: Path = option(
         DEFAULT_FOLDER,
-        "Output folder; - writes one stem to standard output.",
+        "Output folder, or file for one stem; - writes it to standard output.",
         short="-o",
         metavar="FOLDER",
         variable="STEMSPLIT_OUT",

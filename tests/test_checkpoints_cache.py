@@ -18,7 +18,7 @@ from full_disk import limited_files
 from loopback import Loopback
 from registered import OwnRegistry, pull, table
 
-from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints import cache, loading, registry
 from stemsplit.checkpoints.entries import Model
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Noted, Warned
@@ -307,11 +307,24 @@ def test_of_an_ensemble_only_what_the_stems_need_is_pulled(register: Register) -
     assert tree() == []
 
 
+def test_hints_about_a_member_name_the_ensemble(register: Register, server: Loopback) -> None:
+    register("pair.a", "pair.b", more=PAIR)
+    pair = registry.resolve("pair")
+    with pytest.raises(CheckpointError) as caught:
+        loading.load("pair", stems=["vocals"])
+    assert caught.value.hint == "stemsplit models pull pair"
+    server.serve("/pair.b-0", b"something else")
+    with pytest.raises(CheckpointError, match=r"gave the weights of pair\.b") as caught:
+        pull(pair, stems=["vocals"])
+    folders = cache.folder_of(pair).with_name("{pair.a,pair.b}")
+    assert f"stemsplit models pull pair; then copy {folders} here" in str(caught.value.hint)
+
+
 # Accidents.
 
 SCRIPT = """
 import os, sys
-from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints import cache, loading, registry
 from stemsplit.errors import StemsplitError
 try:
     for event in cache.pull(registry.resolve("mine")):

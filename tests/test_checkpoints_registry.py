@@ -13,6 +13,7 @@ from registered import OwnRegistry
 
 from stemsplit.checkpoints import entries, registry
 from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints.loading import members
 from stemsplit.errors import CheckpointError, UsageError
 
 MODELS = registry.list_models()
@@ -55,6 +56,61 @@ def test_who_looks_for_a_model_that_was_left_out_is_told_why(name: str) -> None:
     with pytest.raises(UsageError, match=f"no model '{name}': .* diffq, .*; {whole} is the same"):
         registry.resolve(name)
     assert registry.resolve(whole).members
+
+
+@pytest.mark.parametrize(
+    ("theirs", "name"),
+    [
+        ("umxl", "open_unmix.umxl"),
+        ("htdemucs_ft.yaml", "htdemucs_ft"),
+        ("HTDemucs-FT", "htdemucs_ft"),
+        ("spleeter:2stems", "spleeter_2stems"),
+        ("spleeter:5stems-16kHz", "spleeter_5stems_16khz"),
+        ("955717e8", "htdemucs"),
+        ("955717e8-8726e21a", "htdemucs"),
+        ("955717e8-8726e21a.th", "htdemucs"),
+        ("model_bs_roformer_ep_317_sdr_12.9755.ckpt", "bs_roformer.viperx_1297"),
+        ("vocals_mel_band_roformer.ckpt", "mel_band_roformer.kim"),
+    ],
+)
+def test_a_model_is_found_by_its_name_in_other_programs(theirs: str, name: str) -> None:
+    assert registry.resolve(theirs).name == name
+    assert registry.local_file(theirs) is None
+    assert members(f"{theirs}, {name}") == members(theirs) == (name,)
+
+
+def test_what_is_left_out_is_told_by_other_names_too() -> None:
+    with pytest.raises(UsageError, match=r"no model 'mdx_extra_q': .* diffq"):
+        registry.resolve("mdx_extra_q.yaml")
+
+
+def test_a_file_goes_before_another_name_of_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("umxl").write_bytes(b"")
+    assert registry.local_file("umxl") == Path("umxl")
+    assert members("umxl") == ("umxl",)
+    with pytest.raises(CheckpointError, match="no such checkpoint file"):
+        registry.local_file("./955717e8-8726e21a.th")
+
+
+def test_a_file_of_several_models_names_none() -> None:
+    files = [
+        model.sources[0].files
+        for model in map(registry.resolve, ("spleeter_2stems", "spleeter_2stems_16khz"))
+    ]
+    assert files[0] == files[1]
+    name = files[0][0].address.rpartition("/")[2]
+    assert registry.canonical(name) == name
+
+
+def test_an_alias_names_a_model(own_registry: OwnRegistry) -> None:
+    alias = '[aliases]\nmine = "htdemucs"\n[models]\n'
+    read(own_registry, alias)
+    assert registry.resolve("mine").name == "htdemucs"
+    with pytest.raises(UsageError, match=r"registry: aliases\.mine: no model 'nosuch'"):
+        read(own_registry, alias.replace("htdemucs", "nosuch"))
 
 
 @pytest.mark.parametrize("model", NETWORKS, ids=lambda model: model.name)

@@ -189,7 +189,7 @@ def test_a_wrong_variable_is_told_and_what_an_unknown_one_holds_is_not(
     monkeypatch.setenv("STEMSPLIT_TOKEN", "secret")
     done = run("doctor", cwd=tmp_path)
     assert done.code == 5
-    assert "! settings     Invalid value for '--jobs'" in done.stdout
+    assert "! settings     STEMSPLIT_JOBS: Invalid value for '--jobs'" in done.stdout
     assert "STEMSPLIT_JOBS=many" in done.stdout
     assert "- environment  no variables of stemsplit: STEMSPLIT_TOKEN" in done.stdout
     assert "secret" not in done.stdout

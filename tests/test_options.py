@@ -147,7 +147,7 @@ def test_choices_are_named() -> None:
 
 
 def test_a_limit_holds_on_the_command_line_and_in_python(song: Path, tmp_path: Path) -> None:
-    result = run(song, "-n", TINY, "--shifts", "0", cwd=tmp_path)
+    result = run(song, "-n", TINY, "--shifts", "-1", cwd=tmp_path)
     assert result.code == 2
     assert "--shifts" in result.stderr
     with pytest.raises(UsageError, match="shifts must be at least 1"):

@@ -26,6 +26,8 @@ PARTS = {name: SONG * factor for name, factor in zip(STEMS, (1, 2, 4, 8), strict
         ({"stems": ["other"], "sum_to_mix": "other"}, ("other",), ("drums", "bass", "vocals")),
         ({"stems": ["bass"], "sum_to_mix": "other"}, ("bass",), ("bass",)),
         ({"stems": ["bass"], "sum_to_mix": "spread"}, ("bass",), STEMS),
+        ({"stems": ["Instrumental"]}, ("instrumental",), ("vocals",)),
+        ({"stems": ["instrumental", "bass"]}, ("instrumental", "bass"), ("bass", "vocals")),
     ],
 )
 def test_only_the_stems_that_count_are_needed(
@@ -50,6 +52,30 @@ def test_a_mix_is_the_sum_that_it_says(mix: str, factor: float) -> None:
     made = selection.combine(PARTS, SONG, ["a"])["a"]
     np.testing.assert_allclose(made, SONG * factor, rtol=1e-6)
     assert selection.needs_mix(["a"]) == ("mix" in selection.outputs["a"])
+
+
+def test_the_instrumental_is_the_song_without_the_vocals() -> None:
+    selection = select_stems(STEMS, ["vocals", "instrumental"])
+    made = selection.combine(PARTS, SONG, selection.wanted)
+    np.testing.assert_array_equal(made["instrumental"], SONG - PARTS["vocals"])
+    whole = select_stems(STEMS, ["instrumental"], sum_to_mix="vocals")
+    made = whole.combine(PARTS, SONG, whole.wanted)
+    np.testing.assert_array_equal(made["instrumental"], SONG * 7)
+
+
+def test_a_stem_of_the_model_that_is_called_instrumental_is_itself() -> None:
+    selection = select_stems(("vocals", "instrumental"), ["instrumental"])
+    assert selection.outputs == {"instrumental": {"instrumental": 1}}
+    both = select_stems(("vocals", "instrumental"), two_stems="instrumental")
+    assert both.wanted == ("instrumental", "no_instrumental")
+
+
+def test_an_instrumental_needs_a_model_with_vocals_and_stems() -> None:
+    with pytest.raises(UsageError, match="no stem 'instrumental'"):
+        select_stems(("drums", "bass"), ["instrumental"])
+    with pytest.raises(UsageError, match="of its own") as caught:
+        select_stems(STEMS, two_stems="instrumental")
+    assert caught.value.hint == "--two-stems vocals, or --stems vocals,instrumental"
 
 
 def test_the_song_is_needed_for_what_it_is_part_of() -> None:

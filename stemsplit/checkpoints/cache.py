@@ -142,10 +142,13 @@ def pull(
         if model.licence_note:
             yield Warned(model.licence_note)
     for each in absent:
-        yield from _pull_network(each, allow_unverified)
+        yield from _pull_network(each, model, allow_unverified)
 
 
-def _pull_network(model: Model, allow_unverified: bool) -> Iterator[Fetching | Warned]:
+def _pull_network(
+    model: Model, wanted: Model, allow_unverified: bool
+) -> Iterator[Fetching | Warned]:
+    """Fetch ``model``, one network, for ``wanted``: itself, or the ensemble that it belongs to."""
     with filling("models", model.name) as target:
         yield from target.wait(model.name)
         if find(model) is not None:  # another process did it meanwhile
@@ -170,8 +173,16 @@ def _pull_network(model: Model, allow_unverified: bool) -> Iterator[Fetching | W
             return
     raise CheckpointError(
         f"no source gave the weights of {model.name} ({'; '.join(failures)})",
-        hint=f"where there is a network, run: {_pull_command(model)}; then copy "
-        f"{folder_of(model)} here, or name a checkpoint file with -n FILE",
+        hint=f"where there is a network, run: {_pull_command(wanted)}; then copy "
+        f"{_folders_of(wanted)} here, or name a checkpoint file with -n FILE",
+    )
+
+
+def _folders_of(model: Model) -> str:
+    """Return the folders of all networks of ``model`` as a shell takes them."""
+    names = [each.name for each in networks(model)]
+    return str(
+        folder_of(model).with_name(names[0] if len(names) == 1 else f"{{{','.join(names)}}}")
     )
 
 

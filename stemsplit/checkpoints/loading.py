@@ -34,11 +34,15 @@ REVISIONS: Mapping[str, int] = {
 
 
 def members(name: str) -> tuple[str, ...]:
-    """Return the models or checkpoint files that ``name`` names, with commas between them."""
+    """Return the models or checkpoint files that ``name`` names, with commas between them.
+
+    Models have the names of the registry then.
+    """
     # A list may end like a checkpoint file, or begin like a path.
     if "," not in name or os.path.isfile(name):
-        return (name,)
-    return tuple(dict.fromkeys(part.strip() for part in name.split(",") if part.strip()))
+        return (registry.canonical(name),)
+    parts = (part.strip() for part in name.split(","))
+    return tuple(dict.fromkeys(registry.canonical(part) for part in parts if part))
 
 
 def shares(name: str, stems: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
@@ -215,6 +219,8 @@ def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel
     """Return the ensemble of those members that count for ``stems``, with the stems they cover."""
     from stemsplit.models.weighted_mean import WeightedMean, WeightedMeanConfig
 
+    if cache.missing(model, stems):
+        raise cache.not_cached(model)
     chosen = registry.members_for(model, stems)
     covered = [
         column

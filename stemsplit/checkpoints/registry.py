@@ -12,7 +12,8 @@ from __future__ import annotations
 import difflib
 import functools
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from stemsplit.small_files import parse_toml, read_small
 #: Groups that follow from what a model is; `[groups]` of the registry has the others.
 WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Others"
 _LIST_HINT = "stemsplit models list shows all models"
+#: A file of Demucs: its signature, which is a name of the model there, and digits of its SHA-256.
+_SIGNED = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}\.th")
 
 
 def list_models() -> list[Model]:
@@ -55,8 +58,23 @@ def group_of(model: Model) -> str:
     return next((name for name, modules in groups if module in modules), UNSORTED)
 
 
+def canonical(name: str) -> str:
+    """Return what the registry calls the model ``name``, which another program may call so.
+
+    ``spleeter:2stems``, ``htdemucs_ft.yaml``, ``umxl``, ``HTDemucs`` and the name of a file that a
+    model is fetched as are such names. Files that are here, and unknown names, stay as they are.
+    """
+    if name in _registry().models or os.path.isfile(name):
+        return name
+    return _other_names(os.environ.get("STEMSPLIT_REGISTRY")).get(_plain(name), name)
+
+
 def resolve(name: str) -> Model:
-    """Return the model called ``name``; raises ``UsageError`` for an unknown name."""
+    """Return the model called ``name``, by any of its names.
+
+    Raises ``UsageError`` for an unknown name.
+    """
+    name = canonical(name)
     models = _registry().models
     if name in models:
         return models[name]
@@ -70,10 +88,10 @@ def resolve(name: str) -> Model:
 def local_file(name: str) -> Path | None:
     """Return the checkpoint file that ``name`` means, or None where it is a name of the registry.
 
-    A name of the registry wins; then anything with a separator or the ending of a checkpoint, and
-    whatever is a file. Raises ``CheckpointError`` for a file that is not there.
+    A name of the registry wins; then come files, other names of models, and anything with a
+    separator or the ending of a checkpoint. Raises ``CheckpointError`` for a file that is missing.
     """
-    if name in _registry().models:
+    if canonical(name) in _registry().models:
         return None
     path = Path(name)
     separators = {os.sep, os.altsep or os.sep}
@@ -116,6 +134,7 @@ class _Registry:
     models: dict[str, Model]
     groups: dict[str, tuple[str, ...]]  # modules of architectures by the name of their group
     left_out: dict[str, str]  # names that people may look for, and why they are missing
+    aliases: dict[str, str]  # names of models in other programs
 
 
 def _registry() -> _Registry:
@@ -131,7 +150,11 @@ def _read_all(extra: str | None) -> _Registry:
             registry.models | more.models,
             registry.groups | more.groups,
             registry.left_out | more.left_out,
+            registry.aliases | more.aliases,
         )
+    for alias, name in registry.aliases.items():
+        if name not in registry.models:
+            raise UsageError(f"registry: aliases.{alias}: no model {name!r}")
     for model in registry.models.values():
         if model.members:
             _check_members(model, registry.models)
@@ -147,6 +170,7 @@ def _read(path: Path) -> _Registry:
     root = Table(path, "the file", tables)
     groups = Table(path, "groups", root.take("groups", dict, {}))
     left_out = Table(path, "left_out", root.take("left_out", dict, {}))
+    aliases = Table(path, "aliases", root.take("aliases", dict, {}))
     defaults = root.take("defaults", dict, {})
     models = root.take("models", dict)
     root.refuse_rest()
@@ -154,7 +178,41 @@ def _read(path: Path) -> _Registry:
         read_models(path, models, defaults),
         {name: groups.take_texts(name) for name in groups.unread()},
         {name: left_out.take(name, str) for name in left_out.unread()},
+        {name: aliases.take(name, str) for name in aliases.unread()},
     )
+
+
+@functools.cache
+def _other_names(extra: str | None) -> dict[str, str]:
+    """Return the models by the `_plain` form of all their names, and those that were left out.
+
+    A name of several models is left out.
+    """
+    registry = _read_all(extra)
+    found: dict[str, str] = {}
+    ambiguous = set()
+    for model in registry.models.values():
+        for name in map(_plain, _file_names(model)):
+            if found.setdefault(name, model.name) != model.name:
+                ambiguous.add(name)
+    named = {_plain(name): name for name in (*registry.left_out, *registry.models)}
+    aliases = {_plain(alias): name for alias, name in registry.aliases.items()}
+    return {name: found[name] for name in found.keys() - ambiguous} | aliases | named
+
+
+def _file_names(model: Model) -> Iterator[str]:
+    """Yield the names of the files that ``model`` is fetched as, each of which is all of it."""
+    for source in model.sources:
+        if len(source.files) == 1:
+            file = source.files[0].address.rpartition("/")[2]
+            yield file
+            if signed := _SIGNED.fullmatch(file):
+                yield from (file.removesuffix(".th"), signed[1])
+
+
+def _plain(name: str) -> str:
+    """Return ``name`` in the form in which names of models are compared."""
+    return re.sub(r"[-:. ]", "_", name.lower().removesuffix(".yaml"))
 
 
 def _check_members(model: Model, models: Mapping[str, Model]) -> None:

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND, load_command
 from stemsplit.cli.console import ESCAPED, Console
-from stemsplit.cli.usage import program_of, usage_error
-from stemsplit.errors import ExitCode, StemsplitError, describe
+from stemsplit.cli.usage import naming_path, program_of, usage_error
+from stemsplit.errors import ExitCode, StemsplitError, UsageError, describe
 from stemsplit.signals import end_by_exception
 from stemsplit.types import ProgressStyle
 
@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.DONE  # how Typer ends when the reader of the help has gone
     except Exception as exc:
         error = usage_error(exc, program_of(name)) or describe(exc)
+        if name in arguments[:1]:
+            error = naming_path(error, name)
         if "--debug" in rest:
             sys.stderr.write(error.trace or "".join(traceback.format_exception(exc)))
         console.error(error)
@@ -76,6 +78,8 @@ def _command(name: str, arguments: list[str]) -> Callable[[], int]:
 
     app, program = load_command(name), program_of(name)
     if not arguments and COMMANDS[name].needs_arguments:
+        if name != DEFAULT_COMMAND and os.path.lexists(name):
+            raise UsageError(f"the command {name!r} needs arguments", hint=f"see {program} --help")
         return partial(_show_help, app, program)
     command: Callable[..., int] = typer.main.get_command(app)
     defaults = _defaults(name, command, arguments)

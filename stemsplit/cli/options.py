@@ -128,9 +128,13 @@ Ensemble = Annotated[
 
 
 def choose_model(model: str, ensemble: str | None) -> str:
-    """Return what is to be run; raises ``UsageError`` for an ensemble of nothing."""
-    if ensemble is None:
-        return model
-    if not ensemble.strip(" ,"):
+    """Return what is to be run, by the names of the registry.
+
+    Raises ``UsageError`` for an ensemble of nothing.
+    """
+    if ensemble is not None and not ensemble.strip(" ,"):
         raise UsageError("--ensemble names no model")
-    return ensemble
+    # Imported here: --help does without the registry.
+    from stemsplit.checkpoints.loading import members
+
+    return ",".join(members(model if ensemble is None else ensemble))

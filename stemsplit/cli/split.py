@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from stemsplit.cli import options
+from stemsplit.cli.aliases import TranslatingCommand
 from stemsplit.cli.declared import After, with_groups
-from stemsplit.cli.help import LONG_HELP, HelpPage, ShortHelp
+from stemsplit.cli.help import LONG_HELP, ShortHelp
 from stemsplit.cli.settings import list_settings
-from stemsplit.cli.split_options import Reporting, choose_existing, is_streamed, resolve
+from stemsplit.cli.split_options import (
+    Reporting,
+    choose_existing,
+    is_streamed,
+    remark_on_jobs,
+    resolve,
+)
 from stemsplit.cli.standard_streams import (
     STANDARD,
     StandardInput,
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
 app = options.new_app()
 
 
-class SplitHelp(HelpPage):
+class SplitHelp(TranslatingCommand):
     """The help of the default command."""
 
     examples: ClassVar = (
@@ -151,7 +158,14 @@ def split(
     files = as_streams(files or ())
     check_input(files, files_from or (), input_name)
     existing = choose_existing(force=force, update=update, skip=skip_existing, resume=resume)
-    settings = resolve(context, settings, ensemble=ensemble, existing=existing)
+    settings = resolve(
+        context,
+        settings,
+        ensemble=ensemble,
+        existing=existing,
+        files=() if files_from else files,
+    )
+    remark_on_jobs(console, context, files)
     if settings.encoding.codec == "alac":
         console.warn("Traktor on Windows cannot read ALAC; --codec aac works everywhere")
     if is_streamed(settings):

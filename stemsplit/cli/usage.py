@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any
 
 from stemsplit.cli.commands import DEFAULT_COMMAND
 from stemsplit.cli.settings import config_path
-from stemsplit.errors import UsageError
+from stemsplit.errors import ExitCode, StemsplitError, UsageError
+
+#: What Typer adds to the names of an option, whether its variable was used or not.
+_VARIABLE = re.compile(r" \(env var: '\w+'\)")
 
 
 def program_of(command: str) -> str:
@@ -17,7 +22,7 @@ def program_of(command: str) -> str:
 def usage_error(exc: Exception, program: str) -> UsageError | None:
     """Return an error of Typer's as one of ours; None if ``exc`` is not Typer's.
 
-    Where the value comes from the configuration file, the error names that.
+    Where the value comes from the configuration file or a variable, the error names that.
     """
     import typer
 
@@ -25,9 +30,27 @@ def usage_error(exc: Exception, program: str) -> UsageError | None:
         return None
     error: Any = exc
     # The words "Value error" are those of the library that checks choices.
-    reason = error.format_message().replace("Value error, ", "")
-    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    reason = _VARIABLE.sub("", error.format_message().replace("Value error, ", ""))
+    context: Any = getattr(error, "ctx", None)
+    parameter: Any = getattr(error, "param", None)
     source = context and parameter and context.get_parameter_source(parameter.name)
     if source and source.name == "DEFAULT_MAP":
         return UsageError(reason, path=config_path())
-    return UsageError(reason, hint=f"see {program} --help")
+    if source and source.name == "ENVIRONMENT":
+        reason = f"{parameter.envvar}: {reason}"
+    page = f"{context.command_path if context else program} --help"
+    if parameter is not None and parameter.param_type_name == "option":
+        return UsageError(reason, hint=f"see {parameter.opts[0]} in {page}")
+    return UsageError(reason, hint=f"see {page}")
+
+
+def naming_path(error: StemsplitError, command: str) -> StemsplitError:
+    """Return ``error`` with a hint at the path that has the name of the ``command``, if it exists.
+
+    That may be what was meant.
+    """
+    if error.exit_code != ExitCode.USAGE or not os.path.lexists(command):
+        return error
+    hint = f"to split the path of that name: stemsplit {os.path.join(os.curdir, command)}"
+    hints = hint if error.hint is None else f"{error.hint}; {hint}"
+    return UsageError(error.reason, path=error.path, hint=hints)

@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 import typer
 
 from stemsplit.cli import options
+from stemsplit.cli.aliases import TranslatingCommand
 from stemsplit.cli.declared import Without, with_groups
-from stemsplit.cli.help import LONG_HELP, HelpPage, ShortHelp
+from stemsplit.cli.help import LONG_HELP, ShortHelp
 from stemsplit.cli.settings import list_settings
 from stemsplit.cli.split_options import Reporting, choose_existing, is_streamed, resolve
 from stemsplit.errors import ExitCode, InputError, UsageError
@@ -19,7 +20,7 @@ from stemsplit.options import SplitOptions
 app = options.new_app()
 
 
-class WatchHelp(HelpPage):
+class WatchHelp(TranslatingCommand):
     """The help of the command."""
 
     examples: ClassVar = (

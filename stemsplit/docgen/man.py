@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from stemsplit.cli.environment import ENVIRONMENT
+from stemsplit.cli.foreign_options import FOREIGN, ForeignOption
 from stemsplit.declarations import SECTIONS
 from stemsplit.docgen.json_objects import Fields
-from stemsplit.docgen.pages import EXIT_STATUS, FILES, PAGES, ManPage
+from stemsplit.docgen.pages import COMING_FROM_OTHERS, EXIT_STATUS, FILES, PAGES, ManPage
 from stemsplit.docgen.tree import PROGRAM, ArgumentEntry, CommandEntry, OptionEntry
 from stemsplit.version import __version__
 
@@ -110,6 +111,10 @@ def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator
     yield ".SH OPTIONS"
     yield from _details(command)
     yield from _reference(command, page)
+    if command.is_default:
+        yield ".SH COMING FROM OTHER PROGRAMS"
+        yield from paragraphs(COMING_FROM_OTHERS)
+        yield from _foreign_options()
     yield ".SH SEE ALSO"
     references = [(page_name(other), 1) for other in others] + [("ffmpeg", 1)]
     references += [(f"{PROGRAM}-{name}", 5) for name in ("config", "json")]
@@ -201,6 +206,24 @@ def option_text(option: OptionEntry) -> Iterator[str]:
         yield f"The default is {bold(option.default)}."
     if option.envvar:
         yield f"Environment variable: {bold(option.envvar)}."
+
+
+def _foreign_options() -> Iterator[str]:
+    """Yield what the options of other programs are here, by program."""
+    for program, rows in FOREIGN.items():
+        yield f".SS {escape(program)}"
+        for row in rows:
+            names = ", ".join(map(bold, row.names))
+            value = "|".join(map(bold, row.values)) or italic(row.placeholder)
+            yield from entry(f"{names} {value}".strip(), prose(_meaning(row)))
+
+
+def _meaning(row: ForeignOption) -> str:
+    if row.here is None:
+        return f"Instead: {row.hint.replace('{}', row.placeholder)}."
+    if not row.here:
+        return "It is always so, and changes nothing."
+    return f"The same as `{row.here.replace('{}', row.placeholder)}`."
 
 
 def _environment(command: CommandEntry) -> Iterator[str]:

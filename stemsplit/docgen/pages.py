@@ -31,6 +31,18 @@ _IN_ORDER = alternatives(
     [f"`{name}`" for name in (*filter(is_written_in_order, FORMATS), "raw")], "and"
 )
 
+#: Before the tables of the options of other programs.
+COMING_FROM_OTHERS = (
+    "Options of demucs, Spleeter, audio-separator and Open-Unmix that mean the same here work: "
+    "`stemsplit --two-stems vocals --mp3 --mp3-bitrate 320 song.wav`. They exclude options that "
+    "say something else, as `--mp3` does `--flac` and `--format wav`. For others the error says "
+    "what to write. Defaults are those of stemsplit: 32-bit WAV, and no folder for the model.",
+    "`stemsplit separate` is `stemsplit`, unless there is a file of that name. Models have their "
+    "names of other programs too: `spleeter:2stems`, `umxl`, `htdemucs_ft.yaml`, the signatures "
+    "of demucs, and the names of checkpoint files. `-j` is not that of demucs: it says how many "
+    "songs are decoded ahead; the network uses all cores without it.",
+)
+
 _SPLIT = ManPage(
     description=(
         "Stems have the sample rate and the channels of the song. They appear together when the "
@@ -61,8 +73,11 @@ _SPLIT = ManPage(
         "Stems of a part of a song have its times in their names, as in "
         "`song [0m45s-1m15s]/vocals.wav`, unless `--filename` is given.",
         "A file that has the name of a command is written with its folder: `stemsplit ./models`.",
-        "`--two-stems vocals` writes `vocals` and `no_vocals`. In `--mix NAME=SUM` the name is "
-        "that of the file; the sum is of stems of the model and of `mix`, the song, with `+` and "
+        "`--stems vocals --out vocals.mp3` names the file of one stem of one song; its ending "
+        "chooses the format.",
+        "`--two-stems vocals` writes `vocals` and `no_vocals`; `--stems instrumental` writes only "
+        "the song without vocals. In `--mix NAME=SUM` the name is that of the file; the sum is of "
+        "stems of the model and of `mix`, the song, with `+` and "
         "`-` between them and, if need be, a gain before each: `0.5*drums`. Spaces do not matter. "
         "`--mix` can be given several times, as `--files-from` can; of other options the last one "
         "holds.",

@@ -26,6 +26,8 @@ MIX = "mix"
 SPREAD = "spread"
 #: The value of ``stems`` for writing mixes alone.
 NO_STEM = "none"
+#: What ``stems`` can also name where a model has vocals: the mix without these.
+INSTRUMENTAL, VOCALS = "instrumental", "vocals"
 #: The name of the one output that holds all stems.
 STEM_FILE = "stems"
 
@@ -118,15 +120,17 @@ def select_stems(
 
     ``two_stems`` names one stem; the other is the rest of the song, ``no_`` and that name. Each of
     ``mixes`` is a further output, such as ``karaoke=mix-0.9*vocals``; ``stems`` of only "none"
-    leaves these alone. ``sum_to_mix`` names the stem that the residual is added to, or is "spread".
-    Raises ``UsageError`` for unknown stems and for options that exclude each other.
+    leaves these alone. "instrumental" among them is the song without the vocals, unless the model
+    has a stem of that name. ``sum_to_mix`` names the stem that the residual is added to, or is
+    "spread". Raises ``UsageError`` for unknown stems and for options that exclude each other.
     """
     if stems is not None:
-        stems = [_as_called(name, available) for name in stems]
+        stems = [_as_called(name, (*available, INSTRUMENTAL)) for name in stems]
     if two_stems is not None:
-        two_stems = _as_called(two_stems, available)
+        two_stems = _as_called(two_stems, (*available, INSTRUMENTAL))
     own = {name: _whole(name, available, sum_to_mix) for name in available}
-    outputs = {name: own[name] for name in _chosen(available, stems, two_stems, bool(mixes))}
+    named = own | _instrumental(own)
+    outputs = {name: named[name] for name in _chosen(available, stems, two_stems, bool(mixes))}
     if two_stems is not None:
         outputs[f"no_{two_stems}"] = _add([(1, {MIX: 1}), (-1, own[two_stems])])
     for text in mixes:
@@ -174,12 +178,23 @@ def _as_called(name: str, available: Sequence[str]) -> str:
     return next((each for each in available if each.lower() == name.lower()), name)
 
 
+def _instrumental(own: Mapping[str, Terms]) -> dict[str, Terms]:
+    """Return the song without vocals by its name, unless a model has it among its ``own`` stems."""
+    if INSTRUMENTAL in own or VOCALS not in own:
+        return {}
+    return {INSTRUMENTAL: _add([(1, {MIX: 1}), (-1, own[VOCALS])])}
+
+
 def _chosen(
     available: Sequence[str], stems: Sequence[str] | None, two_stems: str | None, mixed: bool
 ) -> tuple[str, ...]:
     """Return the stems to write, in the order asked for."""
     if two_stems is not None:
-        stems = (two_stems,)
+        if two_stems == INSTRUMENTAL and VOCALS in available and INSTRUMENTAL not in available:
+            hint = "--two-stems vocals, or --stems vocals,instrumental"
+            raise UsageError("the model has no stem 'instrumental' of its own", hint=hint)
+        require_stems("the model", available, (two_stems,))
+        return (two_stems,)
     if stems is None:
         return tuple(available)
     if tuple(stems) == (NO_STEM,) and NO_STEM not in available:
@@ -188,7 +203,8 @@ def _chosen(
         return ()
     if not stems:
         raise UsageError("--stems names no stem", hint=f"the stems are: {', '.join(available)}")
-    require_stems("the model", available, stems)
+    known = (INSTRUMENTAL,) if VOCALS in available else ()
+    require_stems("the model", available, [stem for stem in stems if stem not in known])
     return tuple(dict.fromkeys(stems))  # asked twice is asked once
 
 

@@ -1,0 +1,220 @@
+"""What people type from other programs, put into the words of this one before it is parsed.
+
+So it is as if they had typed those: settings, variables and errors go by them. `FOREIGN` is the
+table. What this program takes itself is never changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import typer
+
+from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
+from stemsplit.cli.foreign_options import FOREIGN, SEPARATE, WORDS, ForeignOption
+from stemsplit.cli.help import HelpPage
+from stemsplit.errors import UsageError
+
+#: Where a context keeps which programs the options of its command line are from.
+_PROGRAMS = "stemsplit.programs"
+
+
+class TranslatingCommand(HelpPage):
+    """A command that takes options of other programs, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse ``args`` as what they mean here. Raises ``UsageError`` for what has no equal."""
+        if self.name == DEFAULT_COMMAND:
+            args = _without_separate(args)
+        line = _Line(self.get_params(ctx))
+        line.read(args)
+        if self.name == DEFAULT_COMMAND:
+            _check_files(line.files)
+        ctx.meta[_PROGRAMS] = frozenset(line.programs)
+        rest: list[str] = super().parse_args(ctx, line.words)
+        return rest
+
+
+def programs_of(context: typer.Context) -> frozenset[str]:
+    """Return the programs that options on the command line of ``context`` are from."""
+    found: frozenset[str] = context.meta.get(_PROGRAMS, frozenset())
+    return found
+
+
+@dataclass(slots=True)
+class _Line:
+    """A command line being translated, for a command with ``parameters``.
+
+    ``words`` are what it means here, ``files`` those that are no options and no values of one,
+    ``programs`` those whose options it has.
+    """
+
+    parameters: Iterable[Any]
+    words: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    programs: set[str] = field(default_factory=set)
+    _own: dict[str, Any] = field(init=False)
+    _said: dict[str, list[_Said]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._own = {
+            name: parameter
+            for parameter in self.parameters
+            if parameter.param_type_name == "option"
+            for name in parameter.opts
+        }
+
+    def read(self, arguments: Iterable[str]) -> None:
+        """Translate ``arguments``. Raises ``UsageError`` for what has no equal here."""
+        rest = deque(arguments)
+        while rest:
+            word = rest.popleft()
+            if word == "--":
+                self.words += [word, *rest]
+                break
+            if not word.startswith("-") or word == "-":
+                self.words.append(word)
+                self.files.append(word)
+            elif word.startswith("--"):
+                name, equals, value = word.partition("=")
+                self._option(name, value if equals else None, rest)
+            else:
+                self._short_options(word, rest)
+        self._refuse_contradictions()
+
+    def _short_options(self, word: str, rest: deque[str]) -> None:
+        """Translate what follows one dash: flags, and one option whose value may be attached."""
+        for place, letter in enumerate(word[1:], 2):
+            if self._takes_value(f"-{letter}"):
+                self._option(f"-{letter}", word[place:] or None, rest)
+                return
+            self._option(f"-{letter}", None, rest if place == len(word) else deque())
+
+    def _takes_value(self, name: str) -> bool:
+        if (own := self._own.get(name)) is not None:
+            return not (own.is_flag or own.count)
+        return any(row.placeholder for _, row in _rows(name))
+
+    def _option(self, name: str, value: str | None, rest: deque[str]) -> None:
+        """Translate one option with its ``value``, which may be next in ``rest``."""
+        attached, rows = value is not None, _rows(name)
+        if value is None and rest and any(row.placeholder for _, row in rows):
+            value = rest[0]
+        found = next(((program, row) for program, row in rows if row.fits(value)), None)
+        if found is None:
+            if rows and name not in self._own:
+                raise _unfit(name, value, rows)
+            if not attached and self._takes_value(name) and rest:
+                self._keep(name, rest.popleft())
+            else:
+                self._keep(name, value if attached else None)
+            return
+        program, row = found
+        shown = name if value is None or not row.placeholder else f"{name} {value}"
+        if row.here is None:
+            reason = f"{shown} is an option of {program}, not of stemsplit"
+            raise UsageError(reason, hint=row.hint.replace("{}", value or row.placeholder))
+        if value is None and row.placeholder:
+            raise _unfit(name, value, rows)
+        self.programs.add(program)
+        for each in _values(row, value, rest, attached):
+            self._translate(row, each, shown)
+
+    def _keep(self, name: str, value: str | None) -> None:
+        """Take an option as it is."""
+        if value is None:
+            self.words.append(name)
+        elif name.startswith("--"):
+            self.words.append(f"{name}={value}")
+        else:
+            self.words += [name, value]
+        self._note(name, value, name if value is None else f"{name} {value}", foreign=False)
+
+    def _translate(self, row: ForeignOption, value: str | None, shown: str) -> None:
+        """Take what ``row`` has here for ``value``."""
+        assert row.here is not None
+        name, _, word = row.here.partition(" ")
+        if name == "{}":
+            self.words.append(value or "")
+            self.files.append(value or "")
+        elif name:
+            word = word.replace("{}", row.read(value or ""))
+            self.words.append(f"{name}={word}")
+            self._note(name, word, shown, foreign=True)
+
+    def _note(self, name: str, value: str | None, shown: str, *, foreign: bool) -> None:
+        own = self._own.get(name)
+        if own is not None and value is not None and not own.multiple:
+            self._said.setdefault(own.name, []).append(_Said(shown, value.lower(), foreign))
+
+    def _refuse_contradictions(self) -> None:
+        """Raise ``UsageError`` where an option of another program says one thing, another more."""
+        for said in self._said.values():
+            if any(each.foreign for each in said) and len({each.value for each in said}) > 1:
+                names = " and ".join(dict.fromkeys(each.shown for each in said))
+                raise UsageError(f"{names} exclude each other")
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A value of an option, as it was ``shown`` on the command line."""
+
+    shown: str
+    value: str
+    foreign: bool
+
+
+def _rows(name: str) -> list[tuple[str, ForeignOption]]:
+    """Return the rows of the option ``name``, with the program each is from.
+
+    That a program writes ``_`` between words makes no difference.
+    """
+    wanted = name.replace("_", "-")
+    return [
+        (program, row)
+        for program, rows in FOREIGN.items()
+        for row in rows
+        if wanted in (each.replace("_", "-") for each in row.names)
+    ]
+
+
+def _values(
+    row: ForeignOption, value: str | None, rest: deque[str], attached: bool
+) -> Iterator[str | None]:
+    """Yield the values of an option from ``rest``, but for a first one that is ``attached``."""
+    if not row.placeholder:
+        yield None
+        return
+    yield value if attached else rest.popleft()
+    while row.takes_several and rest and not rest[0].startswith("-"):
+        yield rest.popleft()
+
+
+def _unfit(name: str, value: str | None, rows: Sequence[tuple[str, ForeignOption]]) -> UsageError:
+    if value is None:
+        return UsageError(f"Option {name!r} requires an argument.")
+    hint = "; ".join(f"{name} {row.placeholder} ({program})" for program, row in rows)
+    return UsageError(f"Invalid value for '{name}': {value!r}", hint=f"it takes {hint}")
+
+
+def _without_separate(arguments: Sequence[str]) -> list[str]:
+    """Return ``arguments`` without Spleeter's name of this command, unless it is that of a file."""
+    if arguments[:1] == [SEPARATE] and not os.path.lexists(SEPARATE):
+        return list(arguments[1:])
+    return list(arguments)
+
+
+def _check_files(files: Sequence[str]) -> None:
+    """Raise ``UsageError`` where one of ``files`` is a command, or a word of another program."""
+    if files and files[0] in WORDS and not os.path.lexists(files[0]):
+        raise UsageError(f"no command and no file {files[0]!r}", hint=WORDS[files[0]])
+    for file in files:
+        if file in COMMANDS:
+            raise UsageError(
+                f"{file!r} is the name of a command, which comes first: stemsplit {file} ...",
+                hint=f"a file or folder of that name is ./{file}",
+            )
