@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from fractions import Fraction
@@ -13,14 +14,17 @@ import soundfile
 import torch
 from audio_files import Samples, store_wav
 from command import run
+from loopback import Loopback
 from oracles import randomise, signal_to_difference
+from registered import OwnRegistry, pull
 from safetensors.torch import save_file
 from torch import nn
 
-from stemsplit.checkpoints import loading
+from stemsplit.checkpoints import foreign, loading, registry
 from stemsplit.checkpoints.convert import convert, sniff
 from stemsplit.checkpoints.weights import assemble
 from stemsplit.errors import CheckpointError
+from stemsplit.types import Warned
 
 STEMS = ["drums", "bass", "other", "vocals"]
 SMALL = {"sources": STEMS, "samplerate": 44_100, "channels": 8, "nfft": 2048, "t_layers": 2}
@@ -106,6 +110,36 @@ def test_the_commands_take_it(hub: Path, mixture: Samples) -> None:
     assert again.code == 0, again.stderr
     for first, second in zip(split.lines, again.lines, strict=True):
         assert (hub.parent / first).read_bytes() == (hub.parent / second).read_bytes()
+
+
+def test_a_model_comes_from_the_hub_where_the_official_file_is_gone(
+    hub: Path, server: Loopback, own_registry: OwnRegistry
+) -> None:
+    address = server.serve("/955717e8.safetensors", hub.read_bytes())
+    digest = hashlib.sha256(hub.read_bytes()).hexdigest()
+    gone, known = f"{server.root}/gone.th", f'sha256 = "{digest}"'
+    own_registry.write(f"""
+[models.mine]
+description = "d"
+architecture = "htdemucs:HTDemucs"
+stems = {json.dumps(STEMS)}
+sample_rate = 44100
+channels = 2
+segment = 34398
+licence = "MIT"
+training_data = "none"
+sources = [
+    {{ format = "demucs.th", files = [{{ address = "{gone}", {known} }}] }},
+    {{ format = "demucs.safetensors", files = [{{ address = "{address}", {known} }}] }},
+]
+""")
+    events = pull(registry.resolve("mine"))
+    assert isinstance(events[-1], Warned)
+    assert events[-1].message.startswith("mine came from a mirror (")
+    theirs, ours = loading.load(str(hub)).state_dict(), loading.load("mine").state_dict()
+    assert all(torch.equal(theirs[name], tensor) for name, tensor in ours.items())
+    # A copy of that file is known by its digest.
+    assert foreign.read_foreign(hub, "demucs.safetensors").config["segment"] == 34_398
 
 
 @pytest.mark.parametrize(

@@ -168,10 +168,14 @@ def _pull_network(model: Model, allow_unverified: bool) -> Iterator[Fetching | W
             if not is_verifiable(model):
                 yield Warned(f"{model.name} is unverified: {sources.label_of(source)} was trusted")
             return
+    hint = (
+        f"where there is a network, run: {_pull_command(model)}; then copy "
+        f"{folder_of(model)} here, or name a checkpoint file with -n FILE"
+    )
+    if not allow_unverified and not all(source.verifiable for source in model.sources):
+        hint += "; --allow-unverified trusts the address that cannot be verified"
     raise CheckpointError(
-        f"no source gave the weights of {model.name} ({'; '.join(failures)})",
-        hint=f"where there is a network, run: {_pull_command(model)}; then copy "
-        f"{folder_of(model)} here, or name a checkpoint file with -n FILE",
+        f"no source gave the weights of {model.name} ({'; '.join(failures)})", hint=hint
     )
 
 
