@@ -47,8 +47,12 @@ def write(folder: Path, names: Sequence[str], **changes: Any) -> Path:
         torch.save({"state_dict": state, "optimizer": {}}, folder / f"{name}.chkpnt")
         arguments = {"nfft": 1024, "nhop": 256, "nb_channels": 2, "hidden_size": 16}
         (folder / f"{name}.json").write_text(json.dumps({"args": arguments, "best_loss": 1.0}))
-    (folder / "separator.json").write_text(json.dumps(SEPARATOR | changes))
+    write_separator(folder, **changes)
     return folder
+
+
+def write_separator(folder: Path, **changes: Any) -> None:
+    (folder / "separator.json").write_text(json.dumps(SEPARATOR | changes))
 
 
 def test_every_file_is_found_by_its_target(tmp_path: Path) -> None:
@@ -122,6 +126,9 @@ def test_the_commands_take_it(tmp_path: Path, mixture: Samples) -> None:
         (lambda folder: [p.unlink() for p in folder.glob("*.pth")], "is a folder, not a checkp"),
         (lambda folder: (folder / "separator.json").write_text("{}"), "does not hold nfft, nhop"),
         (lambda folder: (folder / "separator.json").write_text("["), "does not hold nfft, nhop"),
+        (lambda folder: write_separator(folder, nfft=0), "does not hold nfft, nhop"),
+        (lambda folder: write_separator(folder, nhop=float("inf")), "does not hold nfft, nhop"),
+        (lambda folder: write_separator(folder, nfft=10**9), "n_fft must be at most"),
         (lambda folder: (folder / "drums.pth").write_bytes(b"PK"), "torch can read, or damaged"),
         (lambda folder: torch.save([1], folder / "drums.pth"), "holds no weights of an Open-Un"),
         (lambda folder: torch.save(targets(1)[0] | {"x": torch.ones(1)}, folder / "vocals.pth"),

@@ -125,7 +125,7 @@ def _read(
     """Return what ``read`` reads. Raises ``CheckpointError`` for whatever it stumbles over."""
     try:
         for path in files:
-            if path.is_file():
+            if os.path.isfile(path):
                 refuse_pointer(path)
         return read(*files, **network)
     except OSError as exc:
@@ -158,7 +158,7 @@ def sniff(path: str | os.PathLike[str]) -> str:
     Git LFS to a file that was not fetched.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike that of Path, also for a name that is too long
         if not find_targets(path):
             raise not_a_checkpoint(path)
         return "open_unmix.folder"

@@ -98,7 +98,7 @@ def label(name: str) -> str:
 
 def _label_of(path: Path) -> str:
     # A folder has no ending, whatever its dots.
-    return path.resolve().name if path.is_dir() else path.stem
+    return path.resolve().name if os.path.isdir(path) else path.stem
 
 
 def stems_of(name: str) -> tuple[str, ...]:

@@ -93,7 +93,9 @@ def _read_separator(folder: Path) -> dict[str, Any]:
         said = parse_json(read_small(folder / SEPARATOR))
         n_fft, hop = int(said["nfft"]), int(said["nhop"])
         sample_rate, channels = int(said["sample_rate"]), int(said["nb_channels"])
-    except (LookupError, TypeError, ValueError) as exc:
+        if min(n_fft, hop, sample_rate, channels) < 1:
+            raise ValueError("not above 0")
+    except (ArithmeticError, LookupError, TypeError, ValueError) as exc:
         reason = "does not hold nfft, nhop, sample_rate and nb_channels"
         raise CheckpointError(reason, path=folder / SEPARATOR) from exc
     return {

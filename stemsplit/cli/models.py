@@ -252,7 +252,7 @@ def convert(
 
 def _target_of(file: Path) -> Path:
     """Return what to write for ``file`` beside it: FILE.safetensors in place of its ending."""
-    if file.is_dir():  # which has no ending, and may be called "."
+    if os.path.isdir(file):  # which has no ending, and may be called "."
         return file.parent / f"{file.resolve().name}.safetensors"
     return file.with_suffix(".safetensors")
 
