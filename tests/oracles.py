@@ -14,9 +14,6 @@ from torch import Tensor, nn
 
 from stemsplit.models.htdemucs import HTDemucsConfig
 
-#: Arguments of the published HTDemucs models that are not the reference class's own defaults.
-PUBLISHED_HTDEMUCS = {"dconv_mode": 3}
-
 
 def reference_htdemucs(config: HTDemucsConfig) -> Any:
     """Return demucs' HTDemucs of ``config``, in evaluation mode, with fresh weights."""
@@ -33,7 +30,7 @@ def reference_htdemucs(config: HTDemucsConfig) -> Any:
         bottom_channels=config.bottom_channels,
         t_layers=config.t_layers,
         t_heads=config.t_heads,
-        **PUBLISHED_HTDEMUCS,
+        dconv_mode=config.dconv_mode,
     ).eval()
 
 

@@ -155,7 +155,8 @@ def test_an_argument_left_out_has_the_published_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argument", "reason"),
     [
-        ({"dconv_mode": 1}, "dconv_mode is 1, not 3"),
+        ({"dconv_mode": 7}, "dconv_mode must be 0, 1, 2 or 3, not 7"),
+        ({"dconv_mode": 2}, r"does not fit htdemucs:HTDemucs: encoder.0.dconv.* is not part of it"),
         ({"t_emb": "cape"}, "t_emb is 'cape', not 'sin'"),
         ({"cac": False}, "cac is False, not True"),
         ({"multi_freqs": [0.5]}, r"multi_freqs is \[0.5\], not None"),

@@ -165,6 +165,13 @@ inference: {}
     assert mel.config["num_bands"] == 60
 
 
+def test_a_mode_of_branches_left_out_is_that_of_the_published_class(tmp_path: Path) -> None:
+    assert " dconv_mode: 3," in HTDEMUCS
+    assert read(HTDEMUCS, "htdemucs", tmp_path).config["dconv_mode"] == 3
+    without = HTDEMUCS.replace(" dconv_mode: 3,", "")
+    assert read(without, "htdemucs", tmp_path).config["dconv_mode"] == 1
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -216,7 +223,7 @@ def test_what_inference_says_wins(name: str, text: str, tmp_path: Path) -> None:
         ("bs_roformer", BS_ROFORMER, "stft_normalized: false", "stft_normalized: true",
          "stft_normalized is True"),
         ("htdemucs", HTDEMUCS, "model: htdemucs", "model: hdemucs", "model is 'hdemucs'"),
-        ("htdemucs", HTDEMUCS, " dconv_mode: 3,", "", "dconv_mode is 1"),
+        ("htdemucs", HTDEMUCS, "t_emb: sin", "t_emb: cape", "t_emb is 'cape'"),
         ("htdemucs", HTDEMUCS, "cac: true", "cac: false", "cac is False"),
         ("htdemucs", HTDEMUCS, "num_subbands: 1", "num_subbands: 4", "num_subbands is 4"),
     ],

@@ -150,6 +150,21 @@ def test_official_addresses_come_first_and_agree_with_their_digests() -> None:
         assert model.sources[0].format == "demucs.th"
 
 
+@pytest.mark.parametrize(
+    "model", [m for m in NETWORKS if m.sources and m.sources[0].format == "demucs.th"]
+)
+def test_the_files_of_demucs_have_a_second_address(model: Model) -> None:
+    official, *others = [source.files[0] for source in model.sources]
+    hub = [file for file in others if file.address.startswith("https://huggingface.co/adefossez/")]
+    if model.name.startswith("demucs_v1"):
+        assert others == []  # their author has not moved them
+        return
+    [file] = hub
+    signature = official.address.rpartition("/")[2].partition("-")[0]
+    assert file.address.endswith(f"/resolve/main/{signature}.safetensors")
+    assert (file.sha256 is not None) is model.name.startswith("htdemucs")
+
+
 def test_a_file_has_the_same_facts_wherever_it_is_named() -> None:
     facts: dict[str, set[entries.RemoteFile]] = {}
     for model in NETWORKS:
@@ -181,6 +196,12 @@ def test_every_licence_has_a_source(model: Model) -> None:
         ("mel_band_roformer.kim", "MIT", "yes"),
         ("mel_band_roformer.deux", "CC BY-NC 4.0", "no"),
         ("mel_band_roformer.guitar", "non-commercial use, by its author's word", "no"),
+        ("mel_band_roformer.karaoke_becruily", "non-commercial use, by its author's word", "no"),
+        ("mel_band_roformer.dereverb", "GPL-3.0", "yes"),
+        ("mel_band_roformer.dereverb_echo", "CC BY-NC-SA 4.0", "no"),
+        ("mel_band_roformer.denoise_aggressive", "none stated", "unclear"),
+        ("bs_roformer.karaoke_frazer", "none stated", "unclear"),
+        ("mdx23c.drumsep_5stems", "none stated", "unclear"),
         ("bs_roformer.karaoke", "GPL-3.0 in two mirrors, none stated in a third", "unclear"),
         ("bs_roformer.viperx_1297", "none stated", "unclear"),
         ("scnet.large", "MIT", "yes"),
@@ -223,7 +244,7 @@ def test_every_score_names_its_source() -> None:
 
 def test_sizes_are_there_for_most_files() -> None:
     files = {file for model in NETWORKS for source in model.sources for file in source.files}
-    assert len([file for file in files if file.size is None]) == 29
+    assert len([file for file in files if file.size is None]) == 46
     assert registry.resolve("htdemucs").sources[0].files[0].size == 84_141_911
 
 
@@ -253,7 +274,7 @@ def test_an_own_registry_has_own_groups(own_registry: OwnRegistry) -> None:
 def test_formats_are_those_that_can_be_converted() -> None:
     from stemsplit.checkpoints import convert
 
-    assert set(entries.FORMATS) == set(convert.FORMATS)
+    assert set(entries.FORMATS) == set(convert.FORMATS) - convert.LOCAL
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:

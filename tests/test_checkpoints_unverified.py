@@ -126,6 +126,21 @@ def test_a_mirror_that_can_be_verified_needs_no_permission(
     assert not cache.is_verifiable(model)
 
 
+def test_a_mirror_that_takes_permission_is_pointed_to(
+    register: Register, server: Loopback, checkpoint: bytes
+) -> None:
+    absent = f'address = "{server.root}/official", sha256 = "{digest_of(checkpoint)}"'
+    model = register(absent, f'address = "{server.serve("/mirror", checkpoint)}"')
+    assert cache.is_verifiable(model)
+    with pytest.raises(CheckpointError, match=r"404 Not Found; .*: cannot be verified\)") as caught:
+        pull(model)
+    assert "--allow-unverified trusts the address" in str(caught.value.hint)
+    assert [path for path, _ in server.requests] == ["/official"]
+    [told] = warnings(pull(model, unverified=True))
+    assert told.startswith("mine came from a mirror")
+    assert [path for path, _ in server.requests][-1] == "/mirror"
+
+
 def test_half_a_file_of_another_run_is_not_gone_on_with(
     register: Register, server: Loopback, checkpoint: bytes
 ) -> None:

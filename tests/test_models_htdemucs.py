@@ -39,6 +39,9 @@ SMALL_CONFIGS = {
         "t_layers": 1,
         "sample_rate": 8_000,
     },
+    "branches in the encoder": {**SMALL, "dconv_mode": 1},
+    "branches in the decoder": {**SMALL, "dconv_mode": 2},
+    "no branches": {**SMALL, "dconv_mode": 0},
 }
 
 

@@ -171,10 +171,14 @@ def _pull_network(
             if not is_verifiable(model):
                 yield Warned(f"{model.name} is unverified: {sources.label_of(source)} was trusted")
             return
+    hint = (
+        f"where there is a network, run: {_pull_command(wanted)}; then copy "
+        f"{_folders_of(wanted)} here, or name a checkpoint file with -n FILE"
+    )
+    if not allow_unverified and not all(source.verifiable for source in model.sources):
+        hint += "; --allow-unverified trusts the address that cannot be verified"
     raise CheckpointError(
-        f"no source gave the weights of {model.name} ({'; '.join(failures)})",
-        hint=f"where there is a network, run: {_pull_command(wanted)}; then copy "
-        f"{_folders_of(wanted)} here, or name a checkpoint file with -n FILE",
+        f"no source gave the weights of {model.name} ({'; '.join(failures)})", hint=hint
     )
 
 

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.checkpoints.folders import known_digest_of
+from stemsplit.checkpoints.git_lfs import refuse_pointer
+from stemsplit.checkpoints.open_unmix_folder import find_targets, not_a_checkpoint
 from stemsplit.checkpoints.pickles import OLD_PICKLE
-from stemsplit.checkpoints.weights import BARE_HINT, DAMAGED, is_safetensors
+from stemsplit.checkpoints.safetensors_file import DAMAGED, is_safetensors, read_metadata
+from stemsplit.checkpoints.weights import BARE_HINT
 from stemsplit.checkpoints.zips import BAD_ZIP, open_zip
 from stemsplit.errors import CheckpointError, StemsplitError, UsageError
 from stemsplit.small_files import open_regular
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 FORMATS: dict[str, tuple[str, int]] = {
     "safetensors": ("stemsplit.checkpoints.weights:read", 1),
     "demucs.th": ("stemsplit.checkpoints.demucs_pickle:read", 1),
+    "demucs.safetensors": ("stemsplit.checkpoints.demucs_hub:read", 1),
     "demucs.v2": ("stemsplit.checkpoints.demucs_tensors:read_v2", 1),
     "torchaudio.hdemucs": ("stemsplit.checkpoints.demucs_tensors:read_torchaudio", 1),
     "demucs.v2.tasnet": ("stemsplit.checkpoints.conv_tasnet_pickle:read_music", 1),
@@ -38,14 +42,18 @@ FORMATS: dict[str, tuple[str, int]] = {
     "msst": ("stemsplit.checkpoints.msst:read", 1),
     "open_unmix": ("stemsplit.checkpoints.open_unmix:read", 4),
     "open_unmix.speech": ("stemsplit.checkpoints.open_unmix:read", 2),
+    "open_unmix.folder": ("stemsplit.checkpoints.open_unmix_folder:read", 1),
 }
+#: Formats of what lies on this machine only: a folder has no address to fetch it from.
+LOCAL = frozenset({"open_unmix.folder"})
 #: Formats of bare tensors: their readers need to know the network.
 BARE = frozenset({"msst", "open_unmix", "open_unmix.speech"})
 #: Formats that may leave settings open: their readers take the `Settings` that are known.
 OPEN = frozenset(
     {
-        *("demucs.th", "demucs.v2", "torchaudio.hdemucs", "demucs.v2.tasnet"),
-        *("torchaudio.conv_tasnet", "htdemucs.onnx", "spleeter.tar.gz"),
+        *("demucs.th", "demucs.safetensors", "demucs.v2", "torchaudio.hdemucs"),
+        *("demucs.v2.tasnet", "torchaudio.conv_tasnet", "htdemucs.onnx", "spleeter.tar.gz"),
+        "open_unmix.folder",
     }
 )
 #: What the pickles of each format contain: names of classes or tensors.
@@ -116,6 +124,9 @@ def _read(
 ) -> Weights:
     """Return what ``read`` reads. Raises ``CheckpointError`` for whatever it stumbles over."""
     try:
+        for path in files:
+            if os.path.isfile(path):
+                refuse_pointer(path)
         return read(*files, **network)
     except OSError as exc:
         path = exc.filename or files[0]
@@ -141,14 +152,20 @@ def reconfigure(weights: Weights, config: Mapping[str, Any], path: Path) -> Weig
 
 
 def sniff(path: str | os.PathLike[str]) -> str:
-    """Return the format of the file at ``path``, a name in :data:`FORMATS`, by what is in it.
+    """Return the format of the file or folder at ``path``, in :data:`FORMATS`, by what is in it.
 
-    Raises ``CheckpointError`` for a file that cannot be read or is of no known format.
+    Raises ``CheckpointError`` for what cannot be read, is of no known format, or is the pointer of
+    Git LFS to a file that was not fetched.
     """
     path = Path(path)
+    if os.path.isdir(path):  # unlike that of Path, also for a name that is too long
+        if not find_targets(path):
+            raise not_a_checkpoint(path)
+        return "open_unmix.folder"
     try:
+        refuse_pointer(path)
         if is_safetensors(path):
-            return "safetensors"
+            return "demucs.safetensors" if "klass" in read_metadata(path) else "safetensors"
         with open_regular(path) as file:
             start = file.read(SNIFFED)
         pickle = _pickle_in(path) if start.startswith(b"PK") else b""

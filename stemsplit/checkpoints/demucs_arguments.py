@@ -64,6 +64,7 @@ HTDEMUCS = Constructor(
             bottom_channels=0,
             t_layers=5,
             t_heads=8,
+            dconv_mode=1,
         ),
     },
     implemented={
@@ -78,7 +79,6 @@ HTDEMUCS = Constructor(
         "stride": htdemucs.STRIDE,
         "context": 1,
         "context_enc": 0,
-        "dconv_mode": 3,
         "dconv_depth": htdemucs.DCONV_DEPTH,
         "dconv_comp": htdemucs.DCONV_COMPRESSION,
         "t_emb": "sin",

@@ -97,6 +97,14 @@ def read(path: Path, settings: Settings) -> Weights:
     with path.open("rb") as file:
         old = file.read(len(OLD_PICKLE)) == OLD_PICKLE
     package = _read_old(path) if old else read_pickle(path, ALLOWED)
+    return read_package(package, path, settings)
+
+
+def read_package(package: Any, path: Path, settings: Settings) -> Weights:
+    """Return the weights in what a file at ``path`` held: a class, its arguments and its tensors.
+
+    Raises ``CheckpointError`` as `read` does.
+    """
     first = isinstance(package, tuple) and len(package) == 4
     if first:
         package = dict(zip(("klass", "args", "kwargs", "state"), package, strict=True))
@@ -111,8 +119,7 @@ def read(path: Path, settings: Settings) -> Weights:
     constructor = CONSTRUCTORS[package["klass"]]
     state = package["state"]
     if not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        reason = "its weights are quantised by the package diffq, which is not supported"
-        raise CheckpointError(reason, path=path)
+        raise quantised(path)
     state = as_float32(state, path)
     version = constructor.version
     if constructor is DEMUCS:
@@ -130,6 +137,12 @@ def read(path: Path, settings: Settings) -> Weights:
         state=without_scale(state, path) if version == "v2" else state,
         origin=f"Demucs {version} checkpoint",
     )
+
+
+def quantised(path: Path) -> CheckpointError:
+    """Return the error for weights that only another package can read."""
+    reason = "its weights are quantised by the package diffq, which is not supported"
+    return CheckpointError(reason, path=path)
 
 
 def _read_old(path: Path) -> Any:

@@ -14,6 +14,7 @@ SUFFIXES = (".safetensors", ".th", ".pth", ".pt", ".ckpt", ".onnx", ".gz")
 FORMATS = (
     "safetensors",
     "demucs.th",
+    "demucs.safetensors",
     "demucs.v2",
     "torchaudio.hdemucs",
     "demucs.v2.tasnet",

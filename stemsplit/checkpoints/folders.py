@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 ORIGIN = "origin.json"
 DISK_HINT = "free some space, or set STEMSPLIT_CACHE_DIR to a folder on another disk"
+#: Endings of the files that make a folder a checkpoint.
+PARTS = frozenset({".json", ".pth"})
 #: What a killed run left is kept for so long, in seconds, because a download can be taken up again.
 LEFTOVER_SECONDS = 7 * 24 * 3600
 _POLL_SECONDS = 0.2
@@ -60,9 +63,14 @@ def known_digest_of(path: Path) -> str:
     """Return what `digest_of` does, but read a file again only where its state is another one.
 
     That does not notice what a disk does to a file: it is for telling files apart, not to verify.
+    The digest of a folder is that of the names and digests of its `PARTS`.
     """
     with _reading_explained(path):
         facts = path.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            parts = sorted(part for part in path.iterdir() if part.suffix in PARTS)
+            lines = [f"{part.name} {known_digest_of(part)}" for part in parts if part.is_file()]
+            return hashlib.sha256("\n".join(lines).encode()).hexdigest()
     state = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
     return _digest_in_state(path.absolute(), state)
 

@@ -97,7 +97,12 @@ def prepare(
 def label(name: str) -> str:
     """Return what to call the `members` of ``name`` in the name of a file."""
     paths = {each: registry.local_file(each) for each in members(name)}
-    return "+".join(each if path is None else path.stem for each, path in paths.items())
+    return "+".join(each if path is None else _label_of(path) for each, path in paths.items())
+
+
+def _label_of(path: Path) -> str:
+    # A folder has no ending, whatever its dots.
+    return path.resolve().name if os.path.isdir(path) else path.stem
 
 
 def stems_of(name: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from stemsplit.checkpoints.pickles import as_float32, read_pickle
-from stemsplit.checkpoints.weights import Weights, is_safetensors, read_tensors
+from stemsplit.checkpoints.safetensors_file import is_safetensors, read_tensors
+from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.roformer import rotary_frequencies
 

@@ -290,7 +290,6 @@ def _read_htdemucs(document: Section) -> NetworkConfig:
     overlap = _take_overlap(document.section("inference"))
     document.refuse_rest()
     arguments.expect("num_subbands", 1)
-    arguments.expect("dconv_mode", 3, default=1)
     arguments.skip("use_train_segment")  # every segment is a whole one
     sample_rate = training.take_count("samplerate")
     try:

@@ -28,15 +28,19 @@ def read(*paths: Path, architecture: str, config: Mapping[str, Any]) -> Weights:
     """
     state = {}
     for number, path in enumerate(paths):
-        for name, tensor in _find_state(read_pickle(path, {}), path).items():
-            if name not in TRANSFORM:
-                state[f"targets.{number}.{name}"] = tensor
+        for name, tensor in read_target(path).items():
+            state[f"targets.{number}.{name}"] = tensor
     return Weights(
         architecture=architecture, config=dict(config), state=state, origin="Open-Unmix checkpoint"
     )
 
 
-def _find_state(state: Any, path: Path) -> dict[str, Tensor]:
+def read_target(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the target in the file at ``path``, by their names in `Target`.
+
+    Raises ``CheckpointError`` as `read` does.
+    """
+    state = read_pickle(path, {})
     if isinstance(state, dict) and state and all(isinstance(t, Tensor) for t in state.values()):
-        return state
+        return {name: tensor for name, tensor in state.items() if name not in TRANSFORM}
     raise CheckpointError("holds no weights of an Open-Unmix target", path=path)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsplit.checkpoints.entries import SUFFIXES, Model
+from stemsplit.checkpoints.open_unmix_folder import find_targets, not_a_checkpoint
 from stemsplit.checkpoints.registry_file import read_models
 from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import CheckpointError, UsageError
@@ -88,20 +89,23 @@ def resolve(name: str) -> Model:
 def local_file(name: str) -> Path | None:
     """Return the checkpoint file that ``name`` means, or None where it is a name of the registry.
 
-    A name of the registry wins; then come files, other names of models, and anything with a
-    separator or the ending of a checkpoint. Raises ``CheckpointError`` for a file that is missing.
+    A name of the registry wins; then come files, other names of models, folders of Open-Unmix, and
+    anything with a separator or the ending of a checkpoint. Raises ``CheckpointError`` for a file
+    that is missing, and for another folder.
     """
     if canonical(name) in _registry().models:
         return None
     path = Path(name)
     separators = {os.sep, os.altsep or os.sep}
+    is_folder = os.path.isdir(path)
     if os.path.isfile(path):  # unlike that of Path, also for a name that is too long
         return path
+    if is_folder and find_targets(path):
+        return path
     if path.suffix.lower() in SUFFIXES or separators & set(name):
-        reason = (
-            "is a folder, not a checkpoint" if os.path.isdir(path) else "no such checkpoint file"
-        )
-        raise CheckpointError(reason, path=name, hint=_LIST_HINT)
+        if is_folder:
+            raise not_a_checkpoint(path)
+        raise CheckpointError("no such checkpoint file", path=name, hint=_LIST_HINT)
     return None
 
 

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from stemsplit.checkpoints.connection import CHUNK, Broken, continues, open_body, pieces
 from stemsplit.checkpoints.entries import RemoteFile, Source
 from stemsplit.checkpoints.folders import writing_explained
+from stemsplit.checkpoints.git_lfs import LARGEST_POINTER, size_behind
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
 from stemsplit.checkpoints.transfer_limits import LARGEST_FILE, TransferLimits
 from stemsplit.errors import CheckpointError
@@ -180,7 +181,9 @@ class _Part:
         """Raise ``CheckpointError`` if a file of ``total`` bytes cannot be the right one."""
         if total is not None and total > LARGEST_FILE:
             self._refuse(f"has {total} bytes, more than any checkpoint")
-        if None not in (total, self.file.size) and total != self.file.size:
+        # So few bytes are let come, because they may be a pointer of Git LFS, which `finish` tells.
+        few = total is not None and total < LARGEST_POINTER
+        if None not in (total, self.file.size) and total != self.file.size and not few:
             self._refuse(f"has {total} bytes, not {self.file.size}")
 
     def write(self, chunk: bytes) -> None:
@@ -194,6 +197,9 @@ class _Part:
 
     def finish(self) -> None:
         """Give the file its name; raises ``CheckpointError`` and deletes it if it is another."""
+        self._stream.seek(0)
+        if size_behind(self._stream.read(LARGEST_POINTER)) is not None:
+            self._refuse("is a Git LFS pointer there, not the file itself")
         if self.file.size is not None and self.size != self.file.size:
             self._refuse(f"has {self.size} bytes, not {self.file.size}")
         digest = self._hash.hexdigest()

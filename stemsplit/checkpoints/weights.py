@@ -15,8 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from stemsplit.checkpoints.safetensors_file import (
+    DAMAGED,
+    FETCH_AGAIN,
+    read_metadata,
+    read_tensors,
+)
 from stemsplit.errors import CheckpointError
-from stemsplit.small_files import open_regular, parse_json
+from stemsplit.small_files import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,17 +30,8 @@ if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel
 
 FORMAT_VERSION = "1"
-#: The limit for the JSON in front of the data, in bytes; that of HTDemucs has 60 000. Parsed, it
-#: may take thirty times as much memory.
-LARGEST_HEADER = 8 * 2**20
 #: What a CPU's vector instructions like best, in bytes.
 ALIGNMENT = 64
-#: What code raises that reads or uses unexpected values.
-DAMAGED = (
-    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, RuntimeError),
-    *(TypeError, ValueError),
-)
-_FETCH_AGAIN = "fetch or convert the model again"
 BARE_HINT = (
     "if it is for one of the supported networks: "
     "stemsplit models convert FILE --architecture NAME --config FILE.yaml"
@@ -124,21 +121,8 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     Raises ``CheckpointError`` for a file that is missing, no safetensors, cut short, or none of
     this program's.
     """
-    path = Path(path)
-    try:
-        with open_regular(path) as file:
-            header = _read_header(file)
-            size = os.fstat(file.fileno()).st_size
-    except OSError as exc:
-        raise CheckpointError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
-    except (AttributeError, LookupError, TypeError, ValueError) as exc:
-        raise CheckpointError(
-            "not a safetensors file, or cut short in its header", path=path, hint=_FETCH_AGAIN
-        ) from exc
-    if size != header.end:
-        reason = f"damaged: {size} bytes, but its header speaks of {header.end}"
-        raise CheckpointError(reason, path=path, hint=_FETCH_AGAIN)
-    version = header.metadata.get("stemsplit")
+    metadata = read_metadata(path)
+    version = metadata.get("stemsplit")
     if version is None:
         raise CheckpointError(
             "a safetensors file without stemsplit's header",
@@ -153,14 +137,14 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         )
     try:
         return Header(
-            architecture=header.metadata["architecture"],
-            config=dict(parse_json(header.metadata["config"])),
-            origin=header.metadata["origin"],
-            overlap=_read_overlap(header.metadata),
+            architecture=metadata["architecture"],
+            config=dict(parse_json(metadata["config"])),
+            origin=metadata["origin"],
+            overlap=_read_overlap(metadata),
         )
     except (KeyError, TypeError, ValueError) as exc:
         reason = "its header does not hold architecture, configuration and origin"
-        raise CheckpointError(reason, path=path, hint=_FETCH_AGAIN) from exc
+        raise CheckpointError(reason, path=path, hint=FETCH_AGAIN) from exc
 
 
 def _read_overlap(metadata: Mapping[str, str]) -> float | None:
@@ -172,25 +156,6 @@ def _read_overlap(metadata: Mapping[str, str]) -> float | None:
     return overlap
 
 
-@dataclass(frozen=True, slots=True)
-class _SafetensorsHeader:
-    metadata: dict[str, str]
-    end: int  # bytes from the start of the file to the end of its data
-
-
-def _read_header(file: BinaryIO) -> _SafetensorsHeader:
-    """Return what precedes the data: 8 bytes of length, little-endian, then JSON."""
-    length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= LARGEST_HEADER:
-        raise ValueError(length)
-    entries = parse_json(file.read(length))
-    metadata = dict(entries.pop("__metadata__", {}))
-    return _SafetensorsHeader(
-        metadata=metadata,
-        end=8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0),
-    )
-
-
 def read(path: str | os.PathLike[str]) -> Weights:
     """Return the weights in the file at ``path``; the tensors are mapped, not copied.
 
@@ -199,28 +164,6 @@ def read(path: str | os.PathLike[str]) -> Weights:
     header = read_header(path)
     state = read_tensors(path)
     return Weights(header.architecture, header.config, state, header.origin, header.overlap)
-
-
-def is_safetensors(path: Path) -> bool:
-    """Return whether the file at ``path`` begins as safetensors: a length, and JSON behind it."""
-    with open_regular(path) as file:
-        start, size = file.read(9), os.fstat(file.fileno()).st_size
-    length = int.from_bytes(start[:8], "little")
-    return start[8:] == b"{" and length < size
-
-
-def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Return the tensors in the safetensors file at ``path``, of any program; mapped, not copied.
-
-    Raises ``CheckpointError`` for a file that is not safetensors, or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, *DAMAGED) as exc:
-        raise CheckpointError(f"damaged: {exc}", path=path, hint=_FETCH_AGAIN) from exc
 
 
 def load(path: str | os.PathLike[str]) -> SeparationModel:

@@ -186,7 +186,12 @@ def path(
 
 @app.command()
 def convert(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint of another program.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A checkpoint of another program; of Open-Unmix also a folder."
+        ),
+    ],
     architecture: Annotated[
         Architecture | None, typer.Option(help="What network it is for, if it does not say so.")
     ] = None,
@@ -216,15 +221,15 @@ def convert(
 ) -> int:
     """Make a checkpoint of another program one of this, for `-n FILE.safetensors`.
 
-    Files of Demucs say what they are. What the community publishes needs --architecture and
-    --config. A file of tensors alone leaves settings open that no tensor shows, such as the sample
-    rate; --set gives them. No code in a file is ever run.
+    Files of Demucs and folders of Open-Unmix say what they are. What the community publishes needs
+    --architecture and --config. A file of tensors alone leaves settings open that no tensor shows,
+    such as the sample rate; --set gives them. No code in a file is ever run.
     """
     from stemsplit.audio.writable import output_error
     from stemsplit.checkpoints import weights
 
     console = Console(sys.stdout, sys.stderr, quiet=quiet)
-    target = file.with_suffix(".safetensors") if out is None else out
+    target = _target_of(file) if out is None else out
     if os.path.exists(target):  # unlike that of Path, also for a name that is too long
         if target.is_dir() or (file.exists() and target.samefile(file)):
             reason = "is a folder" if target.is_dir() else "is the input"
@@ -243,6 +248,13 @@ def convert(
     if converted.overlap is not None:
         console.note(f"its segments overlap by {converted.overlap:.4g}, as its configuration says")
     return ExitCode.DONE
+
+
+def _target_of(file: Path) -> Path:
+    """Return what to write for ``file`` beside it: FILE.safetensors in place of its ending."""
+    if os.path.isdir(file):  # which has no ending, and may be called "."
+        return file.parent / f"{file.resolve().name}.safetensors"
+    return file.with_suffix(".safetensors")
 
 
 def _convert(

@@ -200,7 +200,7 @@ _WATCH = ManPage(
 _MODELS = ManPage(
     description=(
         "Wherever a model is asked for, a name of the list will do, and so will the path of a "
-        "checkpoint file.",
+        "checkpoint file, or of a folder that Open-Unmix's training wrote.",
         "Weights are compared with the SHA-256 in the registry. Of some, nobody has published it: "
         "they are `unverified`, and fetched only with `--allow-unverified`, which trusts the "
         "address. `verify` compares them with what was fetched.",
