@@ -87,8 +87,8 @@ def test_the_rest_is_the_song_without_the_stem_even_if_that_sums_to_the_mix() ->
     ("words", "reason"),
     [
         ({"stems": ["choir"]}, "has no stem 'choir'"),
-        ({"stems": []}, "names no stem"),
-        ({"stems": ["none"]}, "--stems none leaves only --mix, and there is none"),
+        ({"stems": []}, "--stems is empty"),
+        ({"stems": ["none"]}, "--stems none needs at least one --mix"),
         ({"two_stems": "choir"}, "has no stem 'choir'"),
         ({"sum_to_mix": "choir"}, "has no stem 'choir'"),
         ({"mixes": ["bass=drums"]}, "two outputs are called bass"),
