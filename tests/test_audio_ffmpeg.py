@@ -64,7 +64,8 @@ def test_an_ffmpeg_before_version_5_is_refused(tmp_path, monkeypatch, said, refu
 
 def test_a_variable_that_names_nothing_is_an_error_that_names_it(tmp_path, monkeypatch):
     monkeypatch.setenv("STEMSPLIT_FFMPEG", str(tmp_path / "absent"))
-    with pytest.raises(ResourceError, match=r"\$STEMSPLIT_FFMPEG names no program: .*absent") as e:
+    reason = r"\$STEMSPLIT_FFMPEG does not name a program: .*absent"
+    with pytest.raises(ResourceError, match=reason) as e:
         find_ffmpeg()
     assert e.value.exit_code == ExitCode.ENVIRONMENT
     assert "STEMSPLIT_FFMPEG" in (e.value.hint or "")

@@ -368,7 +368,7 @@ def test_what_nobody_has_foreseen_loses_no_scores(
         (["many", "others"], 3, "is among the references"),
         (["silent", "true"], 3, "silent/vocals.wav: holds no audio: 0 frames"),
         (["text", "true"], 3, "text/vocals.wav: not an audio file"),
-        (["nan", "true"], 3, "nan/vocals.wav: holds values that are no numbers"),
+        (["nan", "true"], 3, "nan/vocals.wav: contains NaN or infinite values"),
         (["true", "true", "--map", "bass"], 2, "--map 'bass': not STEM=NAME"),
         (["true", "true", "--map", "bass=no*"], 3, "no file matches 'no*'"),
         (["true", "--map", "bass=x"], 2, "--map names references, and there are none"),
