@@ -68,7 +68,7 @@ def read_small(path: Path, largest: int = LARGEST) -> bytes:
     with open_regular(path) as file:
         data = file.read(largest + 1)
     if len(data) > largest:
-        reason = f"is larger than {largest} bytes, the limit for such a file"
+        reason = f"is larger than the {largest} bytes allowed for such a file"
         raise UnsuitableFile(errno.EFBIG, reason, str(path))
     return data
 

@@ -124,7 +124,7 @@ def test_the_reason_is_the_first_complaint_without_contexts_and_addresses(tmp_pa
 def test_a_silent_failure_still_has_a_reason(tmp_path):
     with Process([str(program(tmp_path / "a", "exit 7"))]) as process:
         assert process.finish() == 7
-        assert process.reason == "ffmpeg ended with status 7"
+        assert process.reason == "ffmpeg exited with status 7"
     with Process([str(program(tmp_path / "b", "kill -9 $$"))]) as process:
         assert process.finish() == -9
         assert process.reason == "ffmpeg was ended by SIGKILL"

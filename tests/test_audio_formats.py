@@ -34,7 +34,7 @@ def test_what_a_format_cannot_do_is_refused(options, reason):
         check_encoding(EncodingOptions(**options))
 
 
-def test_what_was_settled_for_all_songs_stands_in_no_format_s_way():
+def test_general_settings_do_not_prevent_the_use_of_another_format():
     settled = EncodingOptions(format="wav", depth="24", bitrate=256, quality=3)
     assert fitting(settled, ()) == EncodingOptions(format="wav", depth="24")
     check_encoding(fitting(settled, ()))

@@ -53,7 +53,7 @@ def test_a_header_promises_the_length_to_the_sample(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", CODECS)
 @pytest.mark.parametrize("missing", [10, 4000])
-def test_what_lacks_a_few_frames_is_reported(tmp_path, ending, missing):
+def test_a_few_missing_frames_are_reported(tmp_path, ending, missing):
     bytes_of_a_frame = 6 if ending == "w64" else 4
     path = store(tmp_path / f"a.{ending}", noise(FRAMES), RATE, "-c:a", CODECS[ending])
     frames, warnings = warnings_of(without_end(path, missing * bytes_of_a_frame))
@@ -66,7 +66,7 @@ def test_what_lacks_a_few_frames_is_reported(tmp_path, ending, missing):
 
 
 @pytest.mark.parametrize("ending", CODECS)
-def test_what_lacks_more_is_refused(tmp_path, ending):
+def test_more_missing_frames_are_refused(tmp_path, ending):
     path = store(tmp_path / f"a.{ending}", noise(FRAMES), RATE, "-c:a", CODECS[ending])
     without_end(path, FRAMES // 2 * 4)
     if ending == "voc":

@@ -172,7 +172,7 @@ def test_a_stem_that_cannot_be_named_is_refused(tmp_path):
     session = session_in(tmp_path / "s")
     path = tmp_path / "s" / "\"'`.wav"
     tracks = (Track(stem="drums", path=path, content=path),)
-    with pytest.raises(OutputError, match="no Reaper project can hold"):
+    with pytest.raises(OutputError, match="Reaper projects cannot store"):
         text_of(replace(session, tracks=tracks), tmp_path / "s" / "x.rpp")
 
 

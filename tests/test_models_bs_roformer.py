@@ -170,7 +170,7 @@ def test_a_mask_turns_the_phase_of_its_channel() -> None:
     torch.testing.assert_close(right, turned, atol=2e-3, rtol=0)
 
 
-def test_rotation_knows_distances_only() -> None:
+def test_rotation_depends_on_distances_only() -> None:
     query, key = torch.randn(2, 1, 1, 16, generator=torch.Generator().manual_seed(0))
     queries, keys = rotate(query.expand(1, 50, 16)), rotate(key.expand(1, 50, 16))
     products = queries[0] @ keys[0].T

@@ -241,7 +241,7 @@ def test_the_same_weights_give_what_torchaudio_gives(
         assert signal_to_difference(theirs(mix)[:, :, None], ours(mix)) > GATE
 
 
-def test_a_causal_network_hears_no_later_frame() -> None:
+def test_a_causal_network_ignores_later_frames() -> None:
     causal, other = (small("SpeechConvTasNet", **SPEECH, causal=causal) for causal in (True, False))
     assert parameters(causal) == parameters(other)
     mix = noise(1, 1, 2_000)

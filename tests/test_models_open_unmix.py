@@ -97,7 +97,7 @@ def test_the_published_networks_are_built(model: Model) -> None:
         assert file.address.rpartition("/")[2] in {f"{stem}-{digits}.pth", f"{stem}_{digits}.pth"}
 
 
-def test_speech_is_heard_up_to_the_top() -> None:
+def test_speech_networks_use_the_highest_bins() -> None:
     config = published("umxse").config
     assert OpenUnmixConfig(**config | {"sources": ("speech", "noise")}).input_bins == 513
 

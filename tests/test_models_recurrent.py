@@ -209,7 +209,7 @@ def test_a_mask_for_all_bands_is_the_same_for_all_bins() -> None:
     assert "bands" not in model.state_dict()
 
 
-def test_a_band_is_heard_and_masked_where_it_lies() -> None:
+def test_a_band_is_read_and_masked_at_its_bins() -> None:
     model = build("chimera:Chimera", LUO | {"hidden": 2})
     assert isinstance(model, RecurrentSeparator)
     tone = torch.zeros(513, 1)

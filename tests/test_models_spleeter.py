@@ -207,7 +207,7 @@ def test_nothing_above_the_bins_without_extension() -> None:
         assert model(high)[..., 256:-256].abs().max() < 1e-3
 
 
-def test_the_odd_zero_of_a_stride_stands_at_the_end() -> None:
+def test_the_odd_zero_of_a_stride_is_at_the_end() -> None:
     """One level by hand: a kernel that is 1 at (1, 1) takes even places and puts them back."""
     network = UNet(SpleeterConfig(widths=(1,), channels=1, bins=8, block=8)).eval()
     with torch.no_grad():

@@ -89,7 +89,7 @@ def test_a_segment_is_one_block_of_the_paper() -> None:
     assert [layer.dropout.p for layer in model.networks[0].up] == [0.5, 0.5, 0.5, 0, 0, 0]
 
 
-def test_dropout_stands_in_the_decoder_or_in_the_encoder() -> None:
+def test_dropout_is_in_the_decoder_or_in_the_encoder() -> None:
     for part, idle in (("decoder", "encoder"), ("encoder", "decoder")):
         model = tiny(dropout_in=part, sources=("vocals",), widths=[64, 64, 64, 64], dropout=0.25)
         layers = {"encoder": model.networks[0].down, "decoder": model.networks[0].up}
@@ -207,7 +207,7 @@ def test_film_scales_and_shifts_between_norm_and_activation() -> None:
 
 
 @pytest.mark.parametrize("samples", [100, SEGMENT, 2 * SEGMENT + 700])
-def test_blocks_are_heard_one_after_the_other(samples: int) -> None:
+def test_blocks_are_processed_one_after_the_other(samples: int) -> None:
     """And joined to masks that the mixture goes through, its highest bin left out; in numpy."""
     model, mix = tiny(channels=2), noise(1, 2, samples)
     with torch.inference_mode():

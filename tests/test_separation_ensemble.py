@@ -57,7 +57,7 @@ def engine(kind: type[Halves], **options: float) -> Engine:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 900), st.integers(1, 4), st.integers(0, 3))
-def test_a_network_that_knows_no_place_gives_the_same_shifted(
+def test_a_shift_invariant_network_gives_the_same_shifted(
     frames: int, shifts: int, seed: int
 ) -> None:
     audio = torch.randn(1, frames)

@@ -59,7 +59,7 @@ def read(path: Path) -> Block:
     with decode(probe(path)) as blocks:
         joined = list(blocks)
     if not joined:
-        raise InputError("holds no audio: 0 frames", path=path)
+        raise InputError("has no audio: 0 frames", path=path)
     return np.concatenate(joined, axis=1)
 
 

@@ -43,7 +43,7 @@ def scan(
             mean, deviation = _moments(resampled)
     if counter.frames == 0:
         reason = f"ends before {info.first_frame / info.sample_rate:g} s"
-        reason = reason if info.first_frame else "holds no audio: 0 frames"
+        reason = reason if info.first_frame else "has no audio: 0 frames"
         raise InputError(reason, path=info.path)
     return ScanResult(
         frames=counter.frames,
