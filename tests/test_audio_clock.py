@@ -1,4 +1,4 @@
-"""The clock of a file: films, gaps in time stamps, and what is no gap."""
+"""The clock of a file: films, gaps in time stamps, and what does not count as a gap."""
 
 import numpy as np
 import pytest

@@ -231,7 +231,7 @@ def test_every_cut_within_the_last_page_of_an_ogg_is_seen(tmp_path):
             decode_whole(whole)
     whole.write_bytes(data[:last])  # a whole page without the mark: a recorder that was stopped
     assert decode_whole(whole)[1][0] == "has no end marker; the original may be longer"
-    whole.write_bytes(data + b"TAG" + bytes(125))  # what others append is no page that is cut
+    whole.write_bytes(data + b"TAG" + bytes(125))  # appended data is not a truncated page
     assert decode_whole(whole)[0].shape[1] == 4 * 8000
 
 

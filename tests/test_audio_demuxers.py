@@ -51,7 +51,7 @@ NAMING_OTHERS = {
 
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
-    """A song that belongs to somebody else."""
+    """A song of another user."""
     folder = tmp_path / "private"
     folder.mkdir()
     return store(folder / "other.mp3", noise(44_100), 44_100)

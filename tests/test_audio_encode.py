@@ -68,7 +68,7 @@ def failing(folder, format):
         raise KeyError
 
 
-def test_a_folder_that_somebody_else_uses_by_now_stays(tmp_path):
+def test_a_folder_that_is_in_use_by_now_stays(tmp_path):
     options = EncodingOptions()
     paths = {"a": tmp_path / "new" / "deep" / "a.wav"}
     with StemWriter(paths, options=options, sample_rate=8000, channels=1, frames=1):

@@ -56,7 +56,7 @@ def test_every_format_keeps_count_place_and_level(tmp_path, format, rate, channe
     if format in OTHER_READER:
         info = soundfile.info(path)
         assert (info.frames, info.samplerate, info.channels) == (frames, stored, channels)
-    if stored != rate:  # heard at the first rate again
+    if stored != rate:  # resampled to the first rate again
         times = np.arange(song.shape[1]) * stored / rate
         found = np.float32([np.interp(times, np.arange(frames), row) for row in found])
     assert lag(song, found) == 0

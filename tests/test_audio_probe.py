@@ -48,7 +48,7 @@ def test_rate_channels_duration_and_codec_of_every_format(tmp_path, ending):
     info = probe(store(tmp_path / f"a.{ending}", noise(2 * 48000), 48000))
     assert (info.sample_rate, info.channels, info.stored_channels) == (48000, 2, 2)
     assert info.codec == CODECS[ending]
-    if ending == "aac":  # a bare stream declares nothing; what ffmpeg estimates is no fact
+    if ending == "aac":  # a bare stream declares nothing; what ffmpeg estimates is not reliable
         assert info.duration is None
     else:
         assert info.duration == pytest.approx(2, abs=0.07)

@@ -1,4 +1,4 @@
-"""An ffmpeg that gives nothing is ended; a slow one, or one that nobody reads, is not."""
+"""An ffmpeg that produces no output is stopped; a slow one, or one that is not read, is not."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_configuration_survives_json(model: SeparationModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "config", "told"),
+    ("name", "config", "message"),
     [
         ("hpss:HPSS", {"harmonic_length": 16}, "harmonic_length must be odd, not 16"),
         ("hpss:HPSS", {"hop": 4096}, "half a window"),
@@ -126,8 +126,8 @@ def test_configuration_survives_json(model: SeparationModel) -> None:
         ("ica:ICA", {"sources": ["a", "b", "c"]}, "name two sources"),
     ],
 )
-def test_impossible_values_are_refused(name: str, config: dict[str, object], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_impossible_values_are_refused(name: str, config: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         build(name, config)
 
 

@@ -29,7 +29,7 @@ def tiny(**fields: Any) -> DeepClustering:
 
 
 def trained_to_tell_low_from_high() -> DeepClustering:
-    """A network whose embeddings say whether a bin is above 2 kHz, whatever it hears."""
+    """A network whose embeddings say whether a bin is above 2 kHz, whatever its input."""
     model = tiny()
     with torch.no_grad():
         model.embedding.linear.weight *= 0.01

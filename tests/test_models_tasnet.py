@@ -1,4 +1,4 @@
-"""TasNet: the paper's sizes, what its parts do by hand, and what a causal network may not hear."""
+"""TasNet: the paper's sizes, what its parts do by hand, and what a causal network must ignore."""
 
 from __future__ import annotations
 

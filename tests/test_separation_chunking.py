@@ -38,8 +38,8 @@ def separate_whole(audio: Tensor, size: int, hop: int, network: Tensor) -> Tenso
         valid = min(size, length - offset)
         start = (size - valid) // 2
         padded = torch.nn.functional.pad(audio, (size, size))
-        heard = padded[..., size + offset - start : size + offset - start + size]
-        stems = network[:, None, None] * heard.cumsum(-1)  # depends on all that it hears
+        section = padded[..., size + offset - start : size + offset - start + size]
+        stems = network[:, None, None] * section.cumsum(-1)  # depends on its whole input
         total[..., offset : offset + valid] += weight[:valid] * stems[..., start : start + valid]
         norm[offset : offset + valid] += weight[:valid]
     return total / norm
