@@ -127,7 +127,7 @@ def test_a_silent_failure_still_has_a_reason(tmp_path):
         assert process.reason == "ffmpeg exited with status 7"
     with Process([str(program(tmp_path / "b", "kill -9 $$"))]) as process:
         assert process.finish() == -9
-        assert process.reason == "ffmpeg was ended by SIGKILL"
+        assert process.reason == "ffmpeg was killed by SIGKILL"
 
 
 def test_importing_the_audio_room_does_not_import_torch():
