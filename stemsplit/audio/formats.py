@@ -109,8 +109,7 @@ def check_encoding(options: EncodingOptions) -> None:
         floats = _formats_with(lambda rules: "32f" in rules.depths)
         raise UsageError(
             f"{depth}-bit {options.format} cannot store samples above full scale",
-            hint=f"--clip clamp or linked; or --format {floats} --depth 32f, which holds "
-            "everything",
+            hint=f"use --clip clamp or linked, or --format {floats} --depth 32f, which keeps them",
         )
 
 
@@ -165,7 +164,7 @@ def _check_bitrate(options: EncodingOptions, rules: Rules) -> None:
     if not rules.bitrates:
         lossy = _formats_with(lambda rules: bool(rules.bitrates))
         reason = f"{options.format} has no bit rate: it is lossless"
-        raise UsageError(reason, hint=f"--depth sets its size; --format {lossy}")
+        raise UsageError(reason, hint=f"use --depth to set its size, or --format {lossy}")
     reason = f"{options.format} has no bit rate of {options.bitrate} kbit/s"
     raise UsageError(reason, hint=f"supported: {_listed(rules.bitrates)}")
 
