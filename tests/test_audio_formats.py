@@ -69,12 +69,12 @@ def test_integers_clamp_and_all_others_keep_what_is_above_full_scale():
     [
         (
             {"format": "flac", "bitrate": 128},
-            "--depth sets its size; --format mp3, m4a, opus",
+            "use --depth to set its size, or --format mp3, m4a, opus",
         ),
         ({"format": "alac", "depth": "32f"}, "--depth 24, or --format wav"),
         ({"format": "wav", "codec": "alac"}, "--codec is for --format stem.mp4"),
         ({"format": "opus", "quality": 5}, "use --bitrate instead; mp3 and ogg have"),
-        ({"depth": "16", "clip": "none"}, "clamp or linked; or --format wav --depth 32f"),
+        ({"depth": "16", "clip": "none"}, "clamp or linked, or --format wav --depth 32f"),
     ],
 )
 def test_hints_name_the_formats_that_can_do_it(options, hint):
