@@ -1,7 +1,7 @@
 """stemsplit: split a song into its stems.
 
-``separate``, ``Separator`` and ``split_files`` are the Python interface; they are imported when
-first used, so that ``import stemsplit`` costs nothing and the command answers at once.
+``separate``, ``Separator`` and ``split_files`` are the Python interface; they are imported on first
+use, so that ``import stemsplit`` is cheap and the command starts at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
     "split_files",
 ]
 
-#: Where the names are that cost something to import.
+#: Names that are expensive to import, and the modules that define them.
 _HOMES = {
     "Result": "stemsplit.batch.results",
     "Separator": "stemsplit.batch.separator",

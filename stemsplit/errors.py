@@ -1,4 +1,4 @@
-"""One tree of errors. Each knows its exit code and, where one helps, a hint."""
+"""The error hierarchy. Each error knows its exit code and can carry a hint."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-#: How torch reports too little memory of the CPU, as a ``RuntimeError``.
+#: How torch reports, as a ``RuntimeError``, that the CPU is out of memory.
 NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
-#: What the system calls a full disk, a used-up quota and a file at its size limit.
+#: A full disk, an exceeded quota, and a file at its size limit.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -41,9 +41,9 @@ def printable(text: object) -> str:
 
 
 class StemsplitError(Exception):
-    """What went wrong in one line, ``PATH: reason``, and a hint at what to do about it.
+    """What went wrong, as one line ``PATH: reason``, and an optional hint on how to fix it.
 
-    ``trace`` is the traceback as text, which survives the way from one process to another.
+    ``trace`` is the traceback as text, so that it can be sent from one process to another.
     """
 
     exit_code = ExitCode.DEFECT
@@ -83,7 +83,7 @@ class NoAudioError(InputError):
 
 
 class OutputError(StemsplitError):
-    """An output that cannot be written, or exists already."""
+    """An output that cannot be written, or already exists."""
 
     exit_code = ExitCode.FILE
 
@@ -101,18 +101,18 @@ class ResourceError(StemsplitError):
 
 
 class MemoryShortage(ResourceError):
-    """A device has less memory than was needed."""
+    """A device does not have enough memory."""
 
 
 def disk_full(words: str, path: str | os.PathLike[str], *, hint: str) -> ResourceError:
-    """Return the error for a full disk at ``path``, in the system's own ``words``."""
+    """Return the error for a full disk at ``path``; ``words`` is the system's message."""
     return ResourceError(f"the disk is full ({words})", path=path, hint=hint)
 
 
 def describe(exc: Exception, song: str | os.PathLike[str] | None = None) -> StemsplitError:
     """Return ``exc`` as an error to report, naming the ``song`` that it concerns.
 
-    Errors of ours keep their words; any other exception becomes `unexpected`.
+    Our own errors keep their message; any other exception goes through `unexpected`.
     """
     if not isinstance(exc, StemsplitError):
         return unexpected(exc, song)
@@ -120,40 +120,40 @@ def describe(exc: Exception, song: str | os.PathLike[str] | None = None) -> Stem
         exc.trace = "".join(traceback.format_exception(exc))
     if song is None or exc.path is not None:
         return exc
-    error = copy.copy(exc)  # several songs may fail with the same one
+    error = copy.copy(exc)  # several songs may fail with the same error
     error.path = os.fspath(song)
     return error
 
 
 def unexpected(exc: Exception, song: str | os.PathLike[str] | None = None) -> StemsplitError:
-    """Return the error for an exception that no code of ours foresaw.
+    """Return the error for an exception that our code did not expect.
 
-    Too little memory, a full disk, a current folder that is gone and a library that does not load
-    are faults of the machine; everything else is a defect, with the place where it happened.
+    Lack of memory, a full disk, a deleted current folder and a library that does not load are
+    problems of the machine; everything else is a defect, reported with the line that raised it.
     """
     if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:  # as under `--help >/dev/full`
         return ResourceError(exc.strerror or "no space left", path=exc.filename or song)
-    if isinstance(exc, FileNotFoundError) and not _is_somewhere():
-        hint = "go to another one, for instance by: cd"
+    if isinstance(exc, FileNotFoundError) and not _current_folder_exists():
+        hint = "change to another folder, for example with: cd"
         return ResourceError("the current folder was deleted", hint=hint)
     if isinstance(exc, MemoryError) or NO_MEMORY in str(exc):
         return MemoryShortage("out of memory", path=song, hint="close other programs")
     if isinstance(exc, ImportError) and not (exc.name or "").startswith("stemsplit"):
         reason = str(exc).partition("\n")[0]
-        hint = "install stemsplit anew; stemsplit doctor shows what else is missing"
+        hint = "reinstall stemsplit; stemsplit doctor shows what else is missing"
         return ResourceError(f"a library cannot be loaded: {reason}", hint=hint)
     last = traceback.extract_tb(exc.__traceback__)[-1]
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
     error = StemsplitError(
         f"{type(exc).__name__}: {exc} ({place})",
         path=song,
-        hint="this is a defect of stemsplit; please report it with the output of --debug",
+        hint="this is a bug in stemsplit; please report it with the output of --debug",
     )
     error.trace = "".join(traceback.format_exception(exc))
     return error
 
 
-def _is_somewhere() -> bool:
+def _current_folder_exists() -> bool:
     """Return whether the current folder exists."""
     try:
         os.getcwd()

@@ -1,4 +1,4 @@
-"""Signals that end the program: as an exception, and never half-way through a delicate step."""
+"""Signals that end the program: raised as exceptions, but never halfway through a critical step."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTE
 
 
 def end_by_exception(number: int, frame: FrameType | None) -> None:
-    """Handle a signal by an exception, so that children and temporary files are cleaned up."""
+    """Handle a signal by raising, so that child processes and temporary files are cleaned up."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit(ExitCode.TERMINATED)
 
 
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Defer signals that would raise here, half-way through what only its end can undo.
+    """Defer signals until the end of a block that must not be interrupted halfway.
 
-    That is the start of a child, or a file between its creation and the note of it. Python runs
-    handlers in the main thread only, so that other threads have nothing to defer.
+    Examples are starting a child process, and creating a file and recording that it exists: what is
+    not recorded cannot be cleaned up. Python runs signal handlers in the main thread only, so other
+    threads have nothing to defer.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -47,10 +48,10 @@ def signals_deferred() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptions_ignored() -> Iterator[None]:
-    """Let processes that are started here ignore Ctrl-C and hang-ups: their parent ends them.
+    """Make processes started in this block ignore Ctrl-C and hang-ups: their parent ends them.
 
-    A terminal sends these to all processes at once, and some may be half-way through their start.
-    Only the main thread can do that; from another one, nothing changes.
+    A terminal sends these signals to all processes at once, and some may still be starting. Only
+    the main thread can set this; in any other thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""A limit to how long a reader waits for what may never come."""
+"""A limit on how long a reader waits for data that may never arrive."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import contextlib
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
-_TICKS = 20  # how often it is looked at within the time
+_TICKS = 20  # checks within the time-out
 
 
 class StallTimeout:
     """Calls ``give_up`` once, from a thread, when a single wait has lasted ``seconds``.
 
-    What passes between two waits costs nothing: a reader may take its time. The time is counted in
-    ticks of this process, so that one that was stopped (Ctrl-Z) does not count it either.
+    The time between two waits does not count, so the reader may be slow. Time is counted in ticks
+    of this process, so the time for which it is stopped (Ctrl-Z) does not count either.
     """
 
     def __init__(self, seconds: float, give_up: Callable[[], None]) -> None:
         self.seconds = seconds
-        self.expired = False  # whether it gave up
+        self.expired = False  # whether ``give_up`` was called
         self._give_up = give_up
         self._over = Event()
-        self._waits = 0  # begun so far
+        self._waits = 0  # started so far
         self._is_waiting = False
         self._thread: Thread | None = None
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time that the block takes as one wait."""
+        """Count the block as one wait."""
         if self._thread is None:
             self._thread = Thread(target=self._count, daemon=True)
             self._thread.start()
@@ -39,7 +39,7 @@ class StallTimeout:
             self._is_waiting = False
 
     def close(self) -> None:
-        """End the thread, in which ``give_up`` may be running."""
+        """End the thread, after ``give_up`` if that is running."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import cycle
 
-#: The stems of a stem file of Native Instruments in their usual order, and how many it holds.
+#: The stems of a Native Instruments stem file in their usual order, and how many it holds.
 ORDER = ("drums", "bass", "other", "vocals")
 STEMS = len(ORDER)
-#: The colours of Okabe and Ito, which people of every colour vision tell apart. The first four are
-#: those that Native Instruments' tools and Mixxx give these stems.
+#: The Okabe-Ito colours, which are distinguishable with any kind of colour vision. The first four
+#: are those that Native Instruments' tools and Mixxx use for these stems.
 COLOURS = {
     "drums": "#009E73",
     "bass": "#D55E00",
@@ -17,12 +17,12 @@ COLOURS = {
     "guitar": "#E69F00",
     "piano": "#F0E442",
 }
-#: For stems of other names, in turn.
+#: For stems with other names, in turn.
 FURTHER_COLOURS = ("#0072B2", "#999999", *COLOURS.values())
 
 
 def shown_name(stem: str) -> str:
-    """Return the name of a stem as people read it: ``no_vocals`` is "No vocals"."""
+    """Return the display name of a stem: "No vocals" for ``no_vocals``."""
     words = stem.replace("_", " ").strip()
     return words[:1].upper() + words[1:] or stem
 

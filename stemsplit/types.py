@@ -1,9 +1,9 @@
-"""The vocabulary of the program. Standard library only.
+"""Types that the whole program shares. Standard library only.
 
-Shapes are written in one notation everywhere: ``B`` batch, ``S`` sources (stems), ``C`` channels,
-``T`` samples of one channel (also called frames of audio), ``F`` frequency bins, ``N`` frames of a
-spectrogram. A *block* is a float32 array ``(C, n)`` of any ``n``: audio on its way through the
-program; full scale is ±1.0.
+Shapes use the same notation everywhere: ``B`` batch, ``S`` sources (stems), ``C`` channels, ``T``
+samples of one channel (also called frames of audio), ``F`` frequency bins, ``N`` frames of a
+spectrogram. A *block* is a float32 array ``(C, n)`` with any ``n``, in which audio passes through
+the program; full scale is ±1.0.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 Format: TypeAlias = Literal["wav", "flac", "aiff", "alac", "mp3", "m4a", "opus", "ogg", "stem.mp4"]
-#: A stream may be samples alone.
+#: A stream may also be headerless samples.
 StreamFormat: TypeAlias = Literal[Format, "raw"]
 Codec: TypeAlias = Literal["aac", "alac"]
 Depth: TypeAlias = Literal["16", "24", "32f"]
 Daw: TypeAlias = Literal["reaper", "dawproject"]
 Clip: TypeAlias = Literal["none", "clamp", "linked"]
-#: What happens to outputs that exist. "resume" writes what is missing, or was made of the song
-#: before it changed; "update" also what was made otherwise; neither replaces what somebody edited.
-#: "skip" keeps all that exists, "force" nothing.
+#: What happens to existing outputs. "resume" writes those that are missing, or were made before the
+#: song changed; "update" also those made with other settings; neither replaces edited files.
+#: "skip" keeps every existing file, "force" replaces all.
 Existing: TypeAlias = Literal["resume", "update", "skip", "force"]
 #: Why a song was split, skipped or refused. All of its outputs ("new") or some ("missing") did not
-#: exist; an "interrupted" run was replacing them; they were of the song before it changed, made
-#: otherwise (by another model, of another part), of another song, edited since they were written,
-#: "foreign" (not in the manifest), or "up_to_date". "exists" is why --skip-existing skips, "forced"
-#: why --force replaces.
+#: exist; a run that was replacing them was "interrupted"; they were made before the song changed,
+#: with other settings (another model, another excerpt) or from another song, or edited after they
+#: were written; they are "foreign" (not in the manifest) or "up_to_date". "exists" is why
+#: --skip-existing skips, "forced" why --force replaces.
 Reason: TypeAlias = Literal[
     "new",
     "missing",
@@ -50,29 +50,30 @@ Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamInfo:
-    """What is known of an audio stream before it is decoded."""
+    """What is known about an audio stream before it is decoded."""
 
     path: Path
     sample_rate: int  # Hz, as stored
     channels: int  # after decoding: 1 or 2
     stored_channels: int  # as stored; more than ``channels`` means a downmix
-    duration: float | None  # seconds, as the container declares it
-    counted: bool = False  # whether that is exact: the header counts samples
+    duration: float | None  # seconds, as declared by the container
+    counted: bool = False  # whether the duration is exact: the header counts samples
     timed: bool = True  # whether the container stores time stamps
-    placed: bool = True  # whether it is known from where each of many channels comes
+    placed: bool = True  # whether the channel layout is known
     codec: str
-    decoder: str | None = None  # of ffmpeg, where it would choose a wrong one by itself
-    stream: int = 0  # which of the audio streams of the file, from 0
-    silent_frames: int = 0  # before the sound, where a film starts with a picture
-    first_frame: int = 0  # of the part that is decoded, counted from the start of the film
-    end_frame: int | None = None  # the first that is not; None: to the end
+    decoder: str | None = None  # of ffmpeg, where its own choice would be wrong
+    stream: int = 0  # index among the audio streams of the file, from 0
+    silent_frames: int = 0  # before the sound, if a film starts with the picture
+    first_frame: int = 0  # first frame to decode, counted from the start of the film
+    end_frame: int | None = None  # first frame not to decode; None: decode to the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanResult:
-    """What the first pass over a song finds.
+    """The result of the first pass over a song.
 
-    ``mean`` and ``deviation`` (unbiased) are of the average of the channels, at the model's rate.
+    ``mean`` and ``deviation`` (unbiased) are those of the average of the channels, at the model's
+    sample rate.
     """
 
     frames: int  # at the native sample rate
@@ -81,12 +82,12 @@ class ScanResult:
     warnings: tuple[str, ...] = ()  # damage that the decoder skipped
 
 
-# --- Events: what happens on the way, for whoever runs a split ------------------------------------
+# --- Events: what happens during a split, for its caller ------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The songs of a run, by path, with the names to show; ``entries`` counts bad inputs too."""
+    """The songs of a run: path to display name. ``entries`` also counts invalid inputs."""
 
     songs: Mapping[Path, str]
     entries: int
@@ -94,7 +95,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something worth knowing that stops nothing; ``song`` is the one that it concerns."""
+    """A warning, which stops nothing; ``song`` is the song that it concerns, if any."""
 
     message: str
     song: Path | None = None
@@ -102,7 +103,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """How things go, for people."""
+    """A status message for people."""
 
     message: str
 
@@ -123,12 +124,12 @@ class Loaded:
 
     model: str
     execution: str
-    seconds: float  # that loading took
+    seconds: float  # taken to load it
 
 
 @dataclass(frozen=True, slots=True)
 class NotAudio:
-    """A file found in a folder holds no audio and is skipped, for this ``reason``."""
+    """A file in a folder has no audio and is skipped, for this ``reason``."""
 
     song: Path
     reason: str
@@ -143,7 +144,7 @@ class WaitingForOthers:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The file of a song holds audio."""
+    """The file of a song was opened and has audio."""
 
     song: Path
     info: StreamInfo
@@ -161,7 +162,7 @@ class Progressed:
 
     @property
     def fraction(self) -> float:
-        """The share that is done, 0 to 1."""
+        """The fraction that is done, 0 to 1."""
         return self.done / self.total if self.total else 1.0
 
     @property
@@ -171,7 +172,7 @@ class Progressed:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds of wall clock until the song is separated; None at the start."""
+        """Estimated wall-clock seconds until the song is separated; None at the start."""
         if not self.done or not self.elapsed:
             return None
         return self.elapsed * (self.total - self.done) / self.done
@@ -179,7 +180,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """All stems of a song stand in their places, and the projects made of them."""
+    """All stems of a song, and the projects made from them, are in place."""
 
     song: Path
     stems: dict[str, Path]
@@ -200,7 +201,7 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """``done`` of ``total`` songs of a run on several ``devices`` have ended."""
+    """``done`` of ``total`` songs of a run on several ``devices`` are finished."""
 
     done: int
     total: int

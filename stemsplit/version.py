@@ -1,3 +1,3 @@
-"""The version of the program, where everything below the package's face can read it."""
+"""The version of the program, which every module can import without a cycle."""
 
 __version__ = "0.1.0"

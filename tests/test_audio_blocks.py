@@ -24,7 +24,7 @@ def test_blocks_and_bytes_are_each_other_s_inverse():
     data = as_bytes(block)
     assert np.frombuffer(data, "<f4").tolist() == [0, 3, 1, 4, 2, 5]
     assert np.array_equal(as_block(data, 2), block)
-    assert as_block(data + b"\0\0\0\0\0", 2).shape == (2, 3)  # half a frame is no frame
+    assert as_block(data + b"\0\0\0\0\0", 2).shape == (2, 3)  # half a frame does not count
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

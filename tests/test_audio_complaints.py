@@ -1,4 +1,4 @@
-"""Damage is reported, and what is no damage is not."""
+"""Damage is reported, and only damage."""
 
 import numpy as np
 import pytest

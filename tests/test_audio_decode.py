@@ -230,8 +230,8 @@ def test_every_cut_within_the_last_page_of_an_ogg_is_seen(tmp_path):
         with pytest.raises(InputError, match="in the middle of a stream"):
             decode_whole(whole)
     whole.write_bytes(data[:last])  # a whole page without the mark: a recorder that was stopped
-    assert decode_whole(whole)[1][0] == "lacks the mark of its end; it may have been longer"
-    whole.write_bytes(data + b"TAG" + bytes(125))  # what others append is no page that is cut
+    assert decode_whole(whole)[1][0] == "has no end marker; the original may be longer"
+    whole.write_bytes(data + b"TAG" + bytes(125))  # appended data is not a truncated page
     assert decode_whole(whole)[0].shape[1] == 4 * 8000
 
 
@@ -277,10 +277,10 @@ def test_an_ffmpeg_that_breaks_is_not_the_fault_of_the_song(tmp_path, monkeypatc
     info = probe(store_wav(tmp_path / "a.wav", noise(1000)))
     script = tmp_path / "ffmpeg"
     for text, error, reason in (
-        ("exit 1", ResourceError, "ffmpeg does not work: it ended with status 1, without a word"),
+        ("exit 1", ResourceError, "does not work: it exited with status 1 and printed nothing"),
         ("echo libsoxr.so: not found >&2; exit 127", ResourceError, "work: libsoxr.so: not found"),
         ("echo '[error] no such stream' >&2; exit 1", InputError, "decoded: no such stream"),
-        ("kill -11 $$", InputError, "cannot be decoded: ffmpeg was ended by SIGSEGV"),
+        ("kill -11 $$", InputError, "cannot be decoded: ffmpeg was killed by SIGSEGV"),
     ):
         script.write_text(f"#!/bin/sh\n{text}\n")
         script.chmod(0o755)

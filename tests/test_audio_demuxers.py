@@ -51,7 +51,7 @@ NAMING_OTHERS = {
 
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
-    """A song that belongs to somebody else."""
+    """A song of another user."""
     folder = tmp_path / "private"
     folder.mkdir()
     return store(folder / "other.mp3", noise(44_100), 44_100)
@@ -62,16 +62,16 @@ def other(tmp_path: Path) -> Path:
 def test_what_names_another_file_is_refused(other, tmp_path, kind, name):
     song = tmp_path / name
     song.write_text(NAMING_OTHERS[kind].format(5004 if kind == "sdp" else other))
-    with pytest.raises(InputError, match=r"holds no sound of its own|not an audio file"):
+    with pytest.raises(InputError, match=r"contains no audio itself|not an audio file"):
         probe(song)
 
 
 def test_a_piece_beside_a_playlist_is_not_opened_either(other, tmp_path):
     song = tmp_path / "song.ffconcat"
     song.write_text("ffconcat version 1.0\nfile private/other.mp3\n")
-    with pytest.raises(InputError, match="holds no sound of its own") as e:
+    with pytest.raises(InputError, match="contains no audio itself") as e:
         probe(song)
-    assert e.value.hint == "name the songs themselves"
+    assert e.value.hint == "name the audio files themselves"
 
 
 def test_a_film_that_refers_to_another_file_gives_none_of_its_sound(tmp_path):
@@ -151,7 +151,7 @@ def test_a_playlist_opens_no_network_address(tmp_path):
         ):
             playlist = tmp_path / f"{number}.m3u8"
             playlist.write_text(text)
-            with pytest.raises(InputError, match="holds no sound of its own"):
+            with pytest.raises(InputError, match="contains no audio itself"):
                 probe(playlist)
         assert called == []
         socket.create_connection(("127.0.0.1", port)).close()

@@ -21,9 +21,9 @@ from stemsplit.options import EncodingOptions
 
 def test_refusals_before_anything_is_made(tmp_path):
     for options, reason in (
-        ({"format": "flac", "depth": "32f"}, "flac stores no floats"),
+        ({"format": "flac", "depth": "32f"}, "flac cannot store floats"),
         ({"format": "mp3", "bitrate": 317}, "mp3 has no bit rate of 317 kbit/s"),
-        ({"format": "mp3", "depth": "16"}, "mp3 has no depth"),
+        ({"format": "mp3", "depth": "16"}, "mp3 has no bit depth"),
     ):
         with pytest.raises(UsageError, match=reason) as e:
             write(tmp_path / "new", {"a": noise(10)}, **options)
@@ -68,7 +68,7 @@ def failing(folder, format):
         raise KeyError
 
 
-def test_a_folder_that_somebody_else_uses_by_now_stays(tmp_path):
+def test_a_folder_that_is_in_use_by_now_stays(tmp_path):
     options = EncodingOptions()
     paths = {"a": tmp_path / "new" / "deep" / "a.wav"}
     with StemWriter(paths, options=options, sample_rate=8000, channels=1, frames=1):
@@ -248,7 +248,7 @@ def test_a_wav_that_cannot_fit_is_refused_before_the_work(tmp_path):
         channels=2,
         frames=frames,
     )
-    with pytest.raises(ResourceError, match="the disk is too full: 9007199255 MB are needed") as e:
+    with pytest.raises(ResourceError, match="not enough disk space: 9007199255 MB needed") as e:
         writer.__enter__()
     assert e.value.exit_code == ExitCode.ENVIRONMENT
     assert e.value.path == str(tmp_path / "new")

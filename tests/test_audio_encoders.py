@@ -56,7 +56,7 @@ def test_every_format_keeps_count_place_and_level(tmp_path, format, rate, channe
     if format in OTHER_READER:
         info = soundfile.info(path)
         assert (info.frames, info.samplerate, info.channels) == (frames, stored, channels)
-    if stored != rate:  # heard at the first rate again
+    if stored != rate:  # resampled to the first rate again
         times = np.arange(song.shape[1]) * stored / rate
         found = np.float32([np.interp(times, np.arange(frames), row) for row in found])
     assert lag(song, found) == 0
@@ -247,7 +247,7 @@ def test_24_bits_are_not_dithered(tmp_path, format):
     ("rate", "stored"),
     [(65_535, 65_535), (65_537, 65_540), (96_000, 96_000), (96_001, 96_010), (655_351, 655_350)],
 )
-def test_flac_has_the_next_rate_where_it_lacks_that_of_the_song(tmp_path, rate, stored):
+def test_flac_has_the_next_rate_if_it_does_not_support_that_of_the_song(tmp_path, rate, stored):
     song = tones(rate, rate, (440.0, 880.0))
     path = write(tmp_path, {"a": song}, rate, format="flac")[0]["a"]
     info = soundfile.info(path)

@@ -308,11 +308,11 @@ def test_stempeg_reads_it(tmp_path):
     path = write(tmp_path, five(100_003))
     code = "import stempeg, sys; x, rate = stempeg.read_stems(sys.argv[1]); print(x.shape, rate)"
     search = os.pathsep.join([str(packages / "ffmpeg-bin"), os.environ["PATH"]])
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, path],
         env=os.environ | {"PATH": search, "PYTHONPATH": str(packages)},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert told == "(5, 100003, 2) 44100\n"
+    assert printed == "(5, 100003, 2) 44100\n"

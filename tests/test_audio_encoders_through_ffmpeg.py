@@ -13,7 +13,7 @@ from stemsplit.errors import OutputError, ResourceError
 from stemsplit.options import EncodingOptions
 
 
-def test_an_ffmpeg_that_lacks_an_encoder_is_told(tmp_path, monkeypatch):
+def test_a_missing_encoder_of_ffmpeg_is_reported(tmp_path, monkeypatch):
     row = FORMATS["ogg"]
     rules = replace(row.rules, ffmpeg_encoder="libno")
     monkeypatch.setitem(FORMATS, "ogg", replace(row, rules=rules))

@@ -64,7 +64,8 @@ def test_an_ffmpeg_before_version_5_is_refused(tmp_path, monkeypatch, said, refu
 
 def test_a_variable_that_names_nothing_is_an_error_that_names_it(tmp_path, monkeypatch):
     monkeypatch.setenv("STEMSPLIT_FFMPEG", str(tmp_path / "absent"))
-    with pytest.raises(ResourceError, match=r"\$STEMSPLIT_FFMPEG names no program: .*absent") as e:
+    reason = r"\$STEMSPLIT_FFMPEG does not name a program: .*absent"
+    with pytest.raises(ResourceError, match=reason) as e:
         find_ffmpeg()
     assert e.value.exit_code == ExitCode.ENVIRONMENT
     assert "STEMSPLIT_FFMPEG" in (e.value.hint or "")
@@ -123,10 +124,10 @@ def test_the_reason_is_the_first_complaint_without_contexts_and_addresses(tmp_pa
 def test_a_silent_failure_still_has_a_reason(tmp_path):
     with Process([str(program(tmp_path / "a", "exit 7"))]) as process:
         assert process.finish() == 7
-        assert process.reason == "ffmpeg ended with status 7"
+        assert process.reason == "ffmpeg exited with status 7"
     with Process([str(program(tmp_path / "b", "kill -9 $$"))]) as process:
         assert process.finish() == -9
-        assert process.reason == "ffmpeg was ended by SIGKILL"
+        assert process.reason == "ffmpeg was killed by SIGKILL"
 
 
 def test_importing_the_audio_room_does_not_import_torch():

@@ -14,19 +14,19 @@ from stemsplit.options import EncodingOptions
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"format": "wav", "bitrate": 320}, "wav has no bit rate: it loses nothing"),
-        ({"format": "flac", "bitrate": 128}, "flac has no bit rate: it loses nothing"),
+        ({"format": "wav", "bitrate": 320}, "wav has no bit rate: it is lossless"),
+        ({"format": "flac", "bitrate": 128}, "flac has no bit rate: it is lossless"),
         ({"format": "alac", "quality": 5}, "alac has no quality"),
         ({"format": "opus", "quality": 5}, "opus has no quality"),
         ({"format": "mp3", "quality": 10}, "mp3 has no quality 10"),
         ({"format": "mp3", "quality": 2, "bitrate": 320}, "--bitrate and --quality exclude"),
         ({"format": "m4a", "bitrate": 16}, "m4a has no bit rate of 16 kbit/s"),
         ({"format": "opus", "bitrate": 512}, "opus has no bit rate of 512 kbit/s"),
-        ({"format": "ogg", "depth": "16"}, "ogg has no depth"),
-        ({"format": "aiff", "depth": "32f"}, "aiff stores no floats"),
-        ({"format": "alac", "depth": "32f"}, "alac stores no floats"),
-        ({"format": "flac", "clip": "none"}, "flac of 24 bits holds nothing above full scale"),
-        ({"depth": "16", "clip": "none"}, "wav of 16 bits holds nothing above full scale"),
+        ({"format": "ogg", "depth": "16"}, "ogg has no bit depth"),
+        ({"format": "aiff", "depth": "32f"}, "aiff cannot store floats"),
+        ({"format": "alac", "depth": "32f"}, "alac cannot store floats"),
+        ({"format": "flac", "clip": "none"}, "24-bit flac cannot store samples above full scale"),
+        ({"depth": "16", "clip": "none"}, "16-bit wav cannot store samples above full scale"),
     ],
 )
 def test_what_a_format_cannot_do_is_refused(options, reason):
@@ -34,7 +34,7 @@ def test_what_a_format_cannot_do_is_refused(options, reason):
         check_encoding(EncodingOptions(**options))
 
 
-def test_what_was_settled_for_all_songs_stands_in_no_format_s_way():
+def test_general_settings_do_not_prevent_the_use_of_another_format():
     settled = EncodingOptions(format="wav", depth="24", bitrate=256, quality=3)
     assert fitting(settled, ()) == EncodingOptions(format="wav", depth="24")
     check_encoding(fitting(settled, ()))
@@ -69,12 +69,12 @@ def test_integers_clamp_and_all_others_keep_what_is_above_full_scale():
     [
         (
             {"format": "flac", "bitrate": 128},
-            "--depth sets its size; --format mp3, m4a, opus",
+            "use --depth to set its size, or --format mp3, m4a, opus",
         ),
         ({"format": "alac", "depth": "32f"}, "--depth 24, or --format wav"),
         ({"format": "wav", "codec": "alac"}, "--codec is for --format stem.mp4"),
-        ({"format": "opus", "quality": 5}, "--bitrate sets how exact it is; mp3 and ogg have"),
-        ({"depth": "16", "clip": "none"}, "clamp or linked; or --format wav --depth 32f"),
+        ({"format": "opus", "quality": 5}, "use --bitrate instead; mp3 and ogg have"),
+        ({"depth": "16", "clip": "none"}, "clamp or linked, or --format wav --depth 32f"),
     ],
 )
 def test_hints_name_the_formats_that_can_do_it(options, hint):
@@ -88,7 +88,7 @@ def test_qualities_with_their_letters():
     assert [parse_quality(text, "ogg") for text in ("q-1", "Q8", "10")] == [-1, 8, 10]
     with pytest.raises(UsageError, match="q8 is a quality of ogg, not of mp3") as caught:
         parse_quality("q8", "mp3")
-    assert caught.value.hint == "it has: 0 to 9"
+    assert caught.value.hint == "supported: 0 to 9"
     for text in ("best", "x3", "V", "1.5"):
         with pytest.raises(UsageError, match=f"invalid quality '{text}'") as caught:
             parse_quality(text, "flac")

@@ -30,7 +30,7 @@ def test_pages_have_right_checksums_and_numbers(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.ogg", "a.opus", "a.flac"])
-def test_a_file_that_lacks_its_last_page(tmp_path, name):
+def test_a_file_without_its_last_page(tmp_path, name):
     path = store(tmp_path / name, noise(100_000), 44100)
     assert ogg.ending_of(path) == "whole"
     data = path.read_bytes()

@@ -296,7 +296,7 @@ def test_an_aiff_with_texts_only(tmp_path):
     assert tags_of(path).texts == {"title": ("A",), "artist": ("B",)}
 
 
-def test_the_content_tells_and_not_the_name(tmp_path, songs):
+def test_the_content_decides_and_not_the_name(tmp_path, songs):
     for kind in SOURCES:
         path = tmp_path / "song.bin"
         path.write_bytes(songs[kind].read_bytes())
@@ -385,7 +385,7 @@ def test_any_bytes_never_raise(tmp_path_factory, data, start):
     read_tags(StreamInfo(path=path, **form))
 
 
-def test_tags_that_are_damaged_are_told(tmp_path, songs):
+def test_damaged_tags_are_reported(tmp_path, songs):
     data = bytearray(songs["flac"].read_bytes())
     place = data.index(b"An album") - 6 - 4
     data[place : place + 4] = b"\xff\xff\xff\x7f"  # a comment of 2 GiB
@@ -396,7 +396,7 @@ def test_tags_that_are_damaged_are_told(tmp_path, songs):
     assert tags.texts["title"] == TEXTS["title"]  # what came before
 
 
-def test_a_title_tells_the_stem_only_where_there_is_one():
+def test_the_stem_is_added_to_a_title_that_exists():
     assert Tags(texts={"artist": ("a",)}).of_stem("bass").texts == {"artist": ("a",)}
     assert Tags(texts={"title": ("a", "b")}).of_stem("bass").texts == {"title": ("a (bass)",)}
 

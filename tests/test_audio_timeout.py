@@ -1,4 +1,4 @@
-"""An ffmpeg that gives nothing is ended; a slow one, or one that nobody reads, is not."""
+"""An ffmpeg that produces no output is stopped; a slow one, or one that is not read, is not."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_without_a_byte_for_the_time_it_is_ended(tmp_path):
     start = time.monotonic()
     song = tmp_path / "song.mp3"
     with python("import time; time.sleep(600)", file=song) as process:
-        with pytest.raises(InputError, match="gave nothing for 1 s, and was ended") as e:
+        with pytest.raises(InputError, match="produced no output for 1 s and was stopped") as e:
             process.read(10)
         assert process._process.wait(5) != 0
     assert e.value.path == str(song)
@@ -55,7 +55,7 @@ def test_one_that_ends_its_output_and_not_itself_is_ended_too(tmp_path):
     code = "import os, time; os.close(1); time.sleep(600)"
     with python(code, file=tmp_path / "song.mp3") as process:
         assert process.read(10) == b""
-        with pytest.raises(InputError, match="gave nothing for 1 s"):
+        with pytest.raises(InputError, match="produced no output for 1 s"):
             process.finish()
 
 
@@ -89,7 +89,8 @@ def test_the_song_fails_and_the_next_one_does_not(hanging, tmp_path):
     start = time.monotonic()
     done = run(music, "-n", TINY, "-o", tmp_path / "out", cwd=tmp_path)
     assert done.code == ExitCode.FILE
-    assert "a.wav: cannot be decoded: ffmpeg gave nothing for 1 s, and was ended" in done.stderr
+    reason = "cannot be decoded: ffmpeg produced no output for 1 s and was stopped"
+    assert f"a.wav: {reason}" in done.stderr
     assert time.monotonic() - start < 60
     assert not list((tmp_path / "out").rglob("*.wav"))
 

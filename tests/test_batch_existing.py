@@ -141,7 +141,7 @@ def test_an_edited_stem_is_kept(library: Path, keeps_time: bool) -> None:
             others = {record["status"] for record in result.records[1:]}
             assert first(result) == ("failed", "edited")
             assert result.code == (6 if others & {"done", "skipped"} else 3)
-            assert "hint: --force replaces it, --skip-existing leaves it" in result.stderr
+            assert "hint: --force replaces it, --skip-existing keeps it" in result.stderr
     assert vocals.read_bytes() == before
     assert again(library, "--force").code == 0
     assert vocals.read_bytes() != before

@@ -116,7 +116,7 @@ def test_references_that_are_not_there_stop_it_before_the_work(
     shutil.copy(true / "bass.wav", tmp_path / "kazoo/kazoo.wav")
     for folder, words in {
         "nowhere": "nowhere: no such file or folder",
-        "kazoo": "kazoo: holds none of the stems drums, bass, other, vocals",
+        "kazoo": "kazoo: has none of the stems drums, bass, other, vocals",
     }.items():
         result = run(song, "--reference", folder, cwd=tmp_path)
         assert (result.code, result.stdout) == (3, "")

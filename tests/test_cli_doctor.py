@@ -58,7 +58,7 @@ def test_what_does_not_work_is_told_and_the_rest_all_the_same(
     assert (done.code, done.stderr) == (5, "")
     marked = [line.split()[1] for line in done.lines if line.startswith("!")]
     assert marked == ["ffmpeg", "settings"]
-    assert "names no program: no-such-ffmpeg" in done.stdout
+    assert "does not name a program: no-such-ffmpeg" in done.stdout
     assert "wrong.toml: is no TOML" in done.stdout
     assert "hint: set it to the path of ffmpeg" in done.stdout
     assert findings(tmp_path)["proxy"]["status"] == "ok"

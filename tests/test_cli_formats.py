@@ -28,10 +28,10 @@ def test_stems_of_any_format_have_the_song_s_tags(tmp_path):
 def test_what_a_format_cannot_do_is_wrong_usage(tmp_path):
     store(tmp_path / "song.wav", noise(9000), 44100)
     for words, reason in (
-        (("--bitrate", "256"), "wav has no bit rate: it loses nothing"),
+        (("--bitrate", "256"), "wav has no bit rate: it is lossless"),
         (("--format", "flac", "--quality", "5"), "flac has no quality"),
         (("--format", "mp3", "--bitrate", "256", "--quality", "0"), "exclude each other"),
-        (("--format", "m4a", "--depth", "24"), "m4a has no depth"),
+        (("--format", "m4a", "--depth", "24"), "m4a has no bit depth"),
         (("--format", "mp3", "--bitrate", "320000"), "invalid bit rate '320000'"),
         (("--format", "mp3", "--bitrate", "300k"), "mp3 has no bit rate of 300 kbit/s"),
         (("--format", "mp3", "--quality", "best"), "invalid quality 'best'"),
@@ -39,7 +39,7 @@ def test_what_a_format_cannot_do_is_wrong_usage(tmp_path):
         (("--format", "mp3", "--quality", "q8"), "q8 is a quality of ogg, not of mp3"),
         (("--format", "ogg", "--quality", "V0"), "V0 is a quality of mp3, not of ogg"),
         (("--format", "opus", "--quality", "V0"), "opus has no quality"),
-        (("--depth", "16", "--clip", "none"), "wav of 16 bits holds nothing above full scale"),
+        (("--depth", "16", "--clip", "none"), "16-bit wav cannot store samples above full scale"),
     ):
         result = run("song.wav", "-n", TINY, *words, cwd=tmp_path)
         assert result.code == 2

@@ -73,9 +73,9 @@ def test_a_mono_song_gives_stereo_streams(mixture, tmp_path):
         (("--two-stems", "vocals"), "a stem.mp4 holds 4 stems, not 2 (vocals, no_vocals)", "--mix"),
         (("--mix", "a=drums+bass"), "a stem.mp4 holds 4 stems, not 5", "--stems none"),
         (("--stems", "drums,bass,other", "--mix", "mix=vocals"), "two outputs are called mix", ""),
-        (("--depth", "24"), "stem.mp4 has no depth", "--bitrate"),
+        (("--depth", "24"), "stem.mp4 has no bit depth", "--bitrate"),
         (("--codec", "alac", "--bitrate", "128"), "stem.mp4 has no bit rate", "--depth"),
-        (("--format", "wav", "--codec", "aac"), "wav leaves no choice of codecs", "stem.mp4"),
+        (("--format", "wav", "--codec", "aac"), "wav has no choice of codecs", "stem.mp4"),
     ],
 )
 def test_what_a_stem_file_cannot_hold(song, tmp_path, arguments, message, hint):

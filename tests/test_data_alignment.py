@@ -124,7 +124,9 @@ def test_more_channels_are_mixed_down_with_a_remark(tmp_path):
 def test_nan_and_infinity(place, value):
     broken = noise(50_000)
     broken[1, 47_000] = value
-    with pytest.raises(InputError, match=r"b\.wav: .*no numbers.* at 1\.066 s \(frame 47000\)"):
+    with pytest.raises(
+        InputError, match=r"b\.wav: .*NaN or infinite.* at 1\.066 s \(frame 47000\)"
+    ):
         align([place("a.wav", noise(50_000)), place("b.wav", broken)])
 
 

@@ -110,7 +110,7 @@ def test_the_rest_is_summed(folder, name):
     found = find_stems(place, ["vocals", name])
     assert names_of(found)[name] == ["drums.wav", "bass.wav", "other.wav"]
     assert found.stems[name].missing == ()
-    remark = f"{name}: sum of all stems but vocals: drums.wav + bass.wav + other.wav"
+    remark = f"{name}: sum of all stems except vocals: drums.wav + bass.wav + other.wav"
     assert found.remarks == (remark,)
 
 
@@ -135,7 +135,7 @@ def test_other_is_all_that_the_model_does_not_name(folder):
     place = folder(*(f"{stem}.wav" for stem in (*FOUR, "piano")))
     two = find_stems(place, ["vocals", "other"])
     assert names_of(two)["other"] == ["drums.wav", "bass.wav", "other.wav", "piano.wav"]
-    assert two.remarks[0].startswith("other: sum of all stems but vocals: drums.wav + bass.wav")
+    assert two.remarks[0].startswith("other: sum of all stems except vocals: drums.wav + bass.wav")
     four = find_stems(place, ["vocals", "other"], sources=FOUR)
     assert names_of(four)["other"] == ["other.wav", "piano.wav"]
     assert find_stems(place, ["vocals", "other"], sources=[*FOUR, "piano"]).remarks == ()
@@ -182,7 +182,7 @@ def test_what_cannot_be_found(folder, tmp_path):
     with pytest.raises(InputError, match="this folder holds no audio files"):
         find_stems(place, FOUR)
     (place / "song.wav").write_bytes(b"x")
-    with pytest.raises(InputError, match="holds none of the stems vocals, drums") as raised:
+    with pytest.raises(InputError, match="has none of the stems vocals, drums") as raised:
         find_stems(place, FOUR)
     assert raised.value.hint == f"files found: song.wav; {MAP}"
 

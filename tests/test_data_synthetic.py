@@ -99,7 +99,7 @@ def test_the_first_long_note_is_sung_on_its_pitch() -> None:
     assert power[near & voiced].sum() / power[voiced].sum() > 0.9
 
 
-def test_voice_and_bass_stand_in_the_middle(song: dict[str, np.ndarray]) -> None:
+def test_voice_and_bass_are_in_the_middle(song: dict[str, np.ndarray]) -> None:
     left, right = song["bass"]
     np.testing.assert_allclose(left, right, atol=1e-7)
     left, right = song["vocals"]  # its room is wide

@@ -66,7 +66,7 @@ def test_programs_and_their_formats():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("daw", PROGRAMS)
-def test_a_full_disk_is_told_by_its_name(tmp_path, daw):
+def test_a_full_disk_is_reported_with_the_path(tmp_path, daw):
     session, target = session_in(tmp_path / "s", frames=44100), tmp_path / "x"
     with pytest.raises(ResourceError, match="the disk is full") as caught:
         write_project(daw, session, target, Path("/dev/full"))

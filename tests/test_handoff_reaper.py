@@ -119,12 +119,12 @@ def test_an_excerpt_starts_inside_the_song(tmp_path):
         ("a.flac", "flac", "FLAC"),
         ("a.ogg", "vorbis", "VORBIS"),
         ("a.opus", "opus", "OPUS"),
-        ("a.ogg", "opus", None),  # what is in it is no Vorbis
+        ("a.ogg", "opus", None),  # its content is not Vorbis
         ("a.m4a", "aac", None),
         ("a.mp4", "aac", None),
         ("a 'b' \"c\" `d`.mp3", "mp3", None),  # no quotes are left to put around it
         ("a 'b' \"c\".mp3", "mp3", "MP3"),
-        ("a\udcff.mp3", "mp3", None),  # a name that is no text
+        ("a\udcff.mp3", "mp3", None),  # an undecodable name
         ("a\nb.mp3", "mp3", None),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_stem_that_cannot_be_named_is_refused(tmp_path):
     session = session_in(tmp_path / "s")
     path = tmp_path / "s" / "\"'`.wav"
     tracks = (Track(stem="drums", path=path, content=path),)
-    with pytest.raises(OutputError, match="no Reaper project can hold"):
+    with pytest.raises(OutputError, match="Reaper projects cannot store"):
         text_of(replace(session, tracks=tracks), tmp_path / "s" / "x.rpp")
 
 

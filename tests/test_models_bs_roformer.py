@@ -170,7 +170,7 @@ def test_a_mask_turns_the_phase_of_its_channel() -> None:
     torch.testing.assert_close(right, turned, atol=2e-3, rtol=0)
 
 
-def test_rotation_knows_distances_only() -> None:
+def test_rotation_depends_on_distances_only() -> None:
     query, key = torch.randn(2, 1, 1, 16, generator=torch.Generator().manual_seed(0))
     queries, keys = rotate(query.expand(1, 50, 16)), rotate(key.expand(1, 50, 16))
     products = queries[0] @ keys[0].T
@@ -202,16 +202,16 @@ def test_the_feed_forward_part_by_hand() -> None:
 def test_skips_add_all_earlier_outputs(skip_connection: bool, factor: float) -> None:
     """With transformers that add nothing, layers give 1, 1 + 1, 2 + (1 + 2) times the input."""
     model = tiny(depth=3, skip_connection=skip_connection)
-    heard = {}
-    model.band_split.register_forward_hook(lambda *call: heard.update(inside=call[2].clone()))
-    model.final_norm.register_forward_pre_hook(lambda _, inputs: heard.update(after=inputs[0]))
+    captured = {}
+    model.band_split.register_forward_hook(lambda *call: captured.update(inside=call[2].clone()))
+    model.final_norm.register_forward_pre_hook(lambda _, inputs: captured.update(after=inputs[0]))
     for name, weight in model.named_parameters():
         if "to_out" in name or "net.4" in name:
             weight.data.zero_()
     for inference in (True, False):
         with torch.inference_mode(inference):
             model(noise(4096))
-        torch.testing.assert_close(heard["after"], factor * heard["inside"])
+        torch.testing.assert_close(captured["after"], factor * captured["inside"])
 
 
 def test_dropout_only_in_training() -> None:

@@ -100,7 +100,7 @@ def test_silence_and_constants_stay_finite(model: SeparationModel, mix: Tensor) 
     assert model(mix).isfinite().all()
 
 
-def test_autocast_is_not_heard(model: SeparationModel) -> None:
+def test_autocast_changes_nothing(model: SeparationModel) -> None:
     mix = noise(1, 2, 30_000)
     with torch.autocast("cpu", torch.bfloat16):
         stems = model(mix)
@@ -112,7 +112,7 @@ def test_configuration_survives_json(model: SeparationModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "config", "told"),
+    ("name", "config", "message"),
     [
         ("hpss:HPSS", {"harmonic_length": 16}, "harmonic_length must be odd, not 16"),
         ("hpss:HPSS", {"hop": 4096}, "half a window"),
@@ -126,8 +126,8 @@ def test_configuration_survives_json(model: SeparationModel) -> None:
         ("ica:ICA", {"sources": ["a", "b", "c"]}, "name two sources"),
     ],
 )
-def test_impossible_values_are_refused(name: str, config: dict[str, object], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_impossible_values_are_refused(name: str, config: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         build(name, config)
 
 
@@ -224,7 +224,7 @@ def loop_and_voice(seconds: float = 16.0) -> tuple[Tensor, Tensor]:
     return loop.expand(1, 2, -1), voice.expand(1, 2, -1)
 
 
-def test_what_repeats_is_told_from_what_does_not() -> None:
+def test_what_repeats_is_separated_from_what_does_not() -> None:
     loop, voice = loop_and_voice()
     stems = RepetSim(RepetSimConfig())(loop + voice)
     for truth, stem, name in ((voice, stems[:, 0], "voice"), (loop, stems[:, 1], "loop")):
@@ -234,7 +234,7 @@ def test_what_repeats_is_told_from_what_does_not() -> None:
         assert after > before + 6
 
 
-def test_below_the_cutoff_nobody_sings() -> None:
+def test_there_is_no_voice_below_the_cutoff() -> None:
     mix = noise(1, 2, 4 * RATE)
     model = RepetSim(RepetSimConfig())
     spectrum = torch.fft.rfft(model(mix)[0, 0]).abs().square()
@@ -323,7 +323,7 @@ def pan(sources: Tensor, degrees: tuple[float, float]) -> Tensor:
     seed=st.integers(0, 1_000),
 )
 @settings(max_examples=40, deadline=None)
-def test_two_places_are_told_apart_wherever_they_are(
+def test_two_positions_are_separated_wherever_they_are(
     left: float, apart: float, louder: float, kind: str, seed: int
 ) -> None:
     right = min(90.0, left + apart)

@@ -205,7 +205,7 @@ def test_an_unknown_field_is_refused(model: SeparationModel) -> None:
         type(model).from_config({**model.config, "chanels": 2})
 
 
-def test_the_registry_tells_the_truth(model: SeparationModel, entry: Model) -> None:
+def test_the_registry_matches_the_model(model: SeparationModel, entry: Model) -> None:
     assert model.sources == entry.stems
     assert (model.sample_rate, model.channels, model.segment) == (
         entry.sample_rate,

@@ -29,7 +29,7 @@ def tiny(**fields: Any) -> DeepClustering:
 
 
 def trained_to_tell_low_from_high() -> DeepClustering:
-    """A network whose embeddings say whether a bin is above 2 kHz, whatever it hears."""
+    """A network whose embeddings say whether a bin is above 2 kHz, whatever its input."""
     model = tiny()
     with torch.no_grad():
         model.embedding.linear.weight *= 0.01
@@ -228,7 +228,7 @@ def test_prototypes_say_which_stem_is_which() -> None:
     assert "prototypes" in model.state_dict()
 
 
-def test_bfloat16_tells_the_same_clusters_apart() -> None:
+def test_bfloat16_finds_the_same_clusters() -> None:
     model, mix = trained_to_tell_low_from_high(), song()[0][None, :, :SEGMENT]
     with torch.inference_mode():
         exact = model(mix)

@@ -141,7 +141,7 @@ def test_bands_with_the_same_weights_are_one_band() -> None:
         assert signal_to_difference(plain(mix), banded(mix)) > 110
 
 
-def test_old_networks_hear_zeros_and_come_back_late() -> None:
+def test_old_networks_are_padded_with_zeros_and_return_late() -> None:
     """Their weights have learned with it, so that it has to stay."""
     config = HDemucsConfig(hybrid_old=True)
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Every network learns: two hundred steps on a toy task, and it separates songs it has not heard.
+"""Every network learns: two hundred steps on a toy task, and it separates unseen songs.
 
 A toy song has a source per band of frequencies, each a few tones that come and go. The figures are
 shown with ``pytest -m slow -rP`` (or ``-s``).
@@ -111,8 +111,8 @@ def test_two_hundred_steps_teach_it_to_separate(entry: Model) -> None:
     if not list(model.parameters()):
         pytest.skip("has nothing to learn")
     generator = torch.Generator().manual_seed(1)
-    unheard = draw_song(model, torch.Generator().manual_seed(2))
-    before = score(model, unheard)
+    unseen = draw_song(model, torch.Generator().manual_seed(2))
+    before = score(model, unseen)
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=STEPS)
     model.train()
@@ -123,9 +123,9 @@ def test_two_hundred_steps_teach_it_to_separate(entry: Model) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-    after = score(model, unheard)
-    truth = unheard[:, : len(model.sources)]
-    mixture = float(si_sdr(truth, unheard.sum(1, keepdim=True).expand_as(truth)).mean())
+    after = score(model, unseen)
+    truth = unseen[:, : len(model.sources)]
+    mixture = float(si_sdr(truth, unseen.sum(1, keepdim=True).expand_as(truth)).mean())
     print(f"{entry.name}: mixture {mixture:.1f} dB, untrained {before:.1f}, trained {after:.1f}")
     assert after - mixture >= GAIN
     assert after - before >= GAIN

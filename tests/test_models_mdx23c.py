@@ -61,7 +61,7 @@ def test_published_files_are_as_large_as_their_networks(entry: Model) -> None:
     state = on_meta(entry.architecture, **entry.config).state_dict()
     size = entry.sources[0].files[0].size
     if size is None:
-        pytest.skip("nobody has published the size of this file")
+        pytest.skip("the size of this file is unpublished")
     overhead = size - 4 * sum(tensor.numel() for tensor in state.values())
     assert overhead // len(state) in range(250, 451)
 

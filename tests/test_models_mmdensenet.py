@@ -142,14 +142,14 @@ def test_an_unknown_field_of_a_band_is_refused() -> None:
 
 @pytest.mark.parametrize("kernel", [(3, 3), (4, 3), (2, 1)])
 @pytest.mark.parametrize("dilated", [False, True])
-def test_a_layer_hears_all_layers_before_it(kernel: tuple[int, int], dilated: bool) -> None:
-    """By the definition: what each layer hears is concatenated, and convolved by one kernel."""
+def test_a_layer_uses_all_previous_layers(kernel: tuple[int, int], dilated: bool) -> None:
+    """By the definition: the inputs of each layer are concatenated, and convolved by one kernel."""
     block = DenseBlock(5, 2, 3, kernel, dilated=dilated).eval()
     fill(block)
-    heard, x = [], noise(1, 5, 9, 11)
+    captured, x = [], noise(1, 5, 9, 11)
     for index, layer in enumerate(block.layers):
         assert isinstance(layer, nn.Sequential)
-        heard.append(functional.relu(layer[0](x)))
+        captured.append(functional.relu(layer[0](x)))
         total = torch.zeros(1, 2, 9, 11)
         for earlier in range(index + 1):
             convolution = block.layers[earlier][2]  # type: ignore[index]
@@ -158,7 +158,7 @@ def test_a_layer_hears_all_layers_before_it(kernel: tuple[int, int], dilated: bo
             rows, columns = ((size - 1) * step for size in kernel)
             around = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
             total += functional.conv2d(
-                functional.pad(heard[earlier], around),
+                functional.pad(captured[earlier], around),
                 convolution.weight[maps],
                 convolution.bias[maps],
                 dilation=step,
@@ -167,7 +167,7 @@ def test_a_layer_hears_all_layers_before_it(kernel: tuple[int, int], dilated: bo
     assert signal_to_difference(x, run(block, noise(1, 5, 9, 11))) > 110
 
 
-def test_the_recurrent_layer_hears_both_ways_and_every_bin() -> None:
+def test_the_recurrent_layer_is_bidirectional_and_uses_every_bin() -> None:
     block = LSTMBlock(3, 8, 6).eval()
     x = noise(1, 3, 8, 20).requires_grad_()
     out = block(x)

@@ -64,10 +64,10 @@ def noise(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "heard"),
+    ("name", "parameters", "input_bins"),
     [("umxhq", 8_893_348, 1487), ("umx", 8_893_348, 1487), ("umxl", 28_257_188, 1487)],
 )
-def test_a_target_has_the_published_size(name: str, parameters: int, heard: int) -> None:
+def test_a_target_has_the_published_size(name: str, parameters: int, input_bins: int) -> None:
     """Counts are those of openunmix 1.3.0; in fp32, 34.0 MiB as the files of umxhq have."""
     model = published(name)
     with torch.device("meta"):
@@ -75,7 +75,7 @@ def test_a_target_has_the_published_size(name: str, parameters: int, heard: int)
     assert sum(p.numel() for p in network.parameters()) == 4 * parameters
     assert network.state_dict()["targets.0.fc1.weight"].shape == (
         model.config.get("hidden", 512),
-        2 * heard,
+        2 * input_bins,
     )
 
 
@@ -97,7 +97,7 @@ def test_the_published_networks_are_built(model: Model) -> None:
         assert file.address.rpartition("/")[2] in {f"{stem}-{digits}.pth", f"{stem}_{digits}.pth"}
 
 
-def test_speech_is_heard_up_to_the_top() -> None:
+def test_speech_networks_use_the_highest_bins() -> None:
     config = published("umxse").config
     assert OpenUnmixConfig(**config | {"sources": ("speech", "noise")}).input_bins == 513
 
@@ -156,8 +156,8 @@ def target_in_numpy(target: Any, magnitudes: np.ndarray) -> np.ndarray:
         return normed * w[f"{name}.weight"] + w[f"{name}.bias"]
 
     frames = len(magnitudes)
-    heard = (magnitudes[..., : target.input_bins] + w["input_mean"]) * w["input_scale"]
-    x = context = np.tanh(norm(heard.reshape(frames, -1) @ w["fc1.weight"].T, "bn1"))
+    scaled = (magnitudes[..., : target.input_bins] + w["input_mean"]) * w["input_scale"]
+    x = context = np.tanh(norm(scaled.reshape(frames, -1) @ w["fc1.weight"].T, "bn1"))
     lstm = {name.removeprefix("lstm."): value for name, value in w.items() if "lstm" in name}
     for layer in range(3):
         ways = [lstm_in_numpy(lstm, context, f"l{layer}{way}") for way in ("", "_reverse")]
@@ -169,7 +169,7 @@ def target_in_numpy(target: Any, magnitudes: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_target_in_numpy(channels: int) -> None:
-    """Of 257 bins, 186 are heard, up to 16 kHz."""
+    """Of 257 bins, 186 are used, up to 16 kHz."""
     model = tiny(channels=channels)
     magnitudes = 10 * noise(12, 1, channels, 257).abs()
     for target in model.targets:

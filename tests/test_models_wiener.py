@@ -74,7 +74,7 @@ def test_it_is_the_filter_of_its_definition(
     excerpt=st.integers(1, 60),
     values=st.integers(1, 500),
 )
-def test_blocks_change_nothing_and_excerpts_stand_alone(
+def test_blocks_change_nothing_and_excerpts_are_independent(
     sources: int, channels: int, bins: int, frames: int, excerpt: int, values: int
 ) -> None:
     magnitudes, mixture = draw(sources, channels, bins, frames, batch=2)

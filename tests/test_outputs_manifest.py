@@ -116,7 +116,7 @@ def test_a_manifest_is_read_and_written_as_0_1_0_did(library: Path) -> None:
 
 
 @pytest.mark.parametrize("group", ["encoding", "engine", "excerpt"])
-def test_an_option_that_a_manifest_lacks_counts_as_its_default(library: Path, group: str) -> None:
+def test_an_option_missing_from_a_manifest_counts_as_its_default(library: Path, group: str) -> None:
     """So that no new option makes a library look changed."""
     path = library / "separated/song" / manifest.NAME
     content = json.loads(OF_0_1_0)

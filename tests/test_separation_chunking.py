@@ -38,8 +38,8 @@ def separate_whole(audio: Tensor, size: int, hop: int, network: Tensor) -> Tenso
         valid = min(size, length - offset)
         start = (size - valid) // 2
         padded = torch.nn.functional.pad(audio, (size, size))
-        heard = padded[..., size + offset - start : size + offset - start + size]
-        stems = network[:, None, None] * heard.cumsum(-1)  # depends on all that it hears
+        section = padded[..., size + offset - start : size + offset - start + size]
+        stems = network[:, None, None] * section.cumsum(-1)  # depends on its whole input
         total[..., offset : offset + valid] += weight[:valid] * stems[..., start : start + valid]
         norm[offset : offset + valid] += weight[:valid]
     return total / norm
@@ -83,7 +83,7 @@ def test_an_identity_gives_back_the_song() -> None:
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
 )
 @settings(max_examples=200, deadline=None)
-def test_without_padding_all_that_is_heard_is_song(
+def test_segments_without_padding_contain_only_the_song(
     length: int, size: int, alignment: int, sizes: list[int]
 ) -> None:
     size -= size % alignment
@@ -184,7 +184,7 @@ def test_no_audio_gives_no_segments() -> None:
     assert list(reflected_segments([], 100, 75)) == []
 
 
-def test_a_short_end_is_heard_after_the_audio_before_it() -> None:
+def test_a_short_end_is_preceded_by_the_audio_before_it() -> None:
     audio = torch.arange(1.0, 12.0)[None]  # 11 frames; segments of 8 every 6
     *_, last = segments([audio], 8, 6)
     assert (last.start, last.valid, last.last) == (1, 5, True)

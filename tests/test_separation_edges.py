@@ -211,8 +211,8 @@ def test_files_are_separated_as_by_the_trainer(
         rates = {"from_rate": from_rate, "to_rate": to_rate}
         return np.concatenate(list(resample([block], channels=len(block), **rates)), -1)
 
-    heard = torch.from_numpy(at(mix, rate, 44_100)).expand(2, -1)
-    stems = by_package(trainer, reference, heard, ours.segment, 4)
+    resampled = torch.from_numpy(at(mix, rate, 44_100)).expand(2, -1)
+    stems = by_package(trainer, reference, resampled, ours.segment, 4)
     for line, stem in zip(result.lines, stems, strict=True):
         expected = at(stem.numpy(), 44_100, rate)[:, : mix.shape[-1]]
         if channels == 1:

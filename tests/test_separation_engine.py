@@ -256,7 +256,7 @@ def test_how_much_of_a_batch_a_song_fills() -> None:
     assert Engine(AnyLength(HalvesConfig()), device="cpu", batch=4).fills(0.001) == 1
 
 
-def test_a_network_of_any_length_hears_the_end_of_a_song_as_it_is() -> None:
+def test_a_network_of_any_length_gets_the_end_of_a_song_unpadded() -> None:
     model = AnyLength(HalvesConfig())
     audio = torch.randn(1, 190)
     out = joined(Engine(model, device="cpu", overlap=0.5, batch=8), audio)
@@ -265,7 +265,7 @@ def test_a_network_of_any_length_hears_the_end_of_a_song_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 37, 75, 76, 99, 100])
-def test_what_fits_into_one_segment_is_heard_once(frames: int) -> None:
+def test_what_fits_into_one_segment_is_processed_once(frames: int) -> None:
     model = AnyLength(HalvesConfig())
     audio = torch.randn(1, frames)
     out = joined(Engine(model, device="cpu"), audio)
@@ -273,7 +273,7 @@ def test_what_fits_into_one_segment_is_heard_once(frames: int) -> None:
     assert model.lengths == [frames]
 
 
-def test_a_network_for_mono_hears_the_channels_one_by_one() -> None:
+def test_a_mono_network_processes_the_channels_one_by_one() -> None:
     audio = torch.randn(2, 333)
     stereo = joined(Engine(Halves(HalvesConfig()), device="cpu"), audio)
     mono = [joined(Engine(Halves(HalvesConfig()), device="cpu"), audio[c : c + 1]) for c in (0, 1)]
@@ -298,7 +298,7 @@ def test_grad_mode_does_not_leak_to_whoever_iterates() -> None:
         assert torch.is_grad_enabled()
 
 
-def test_lack_of_memory_is_told_with_a_way_out() -> None:
+def test_lack_of_memory_is_reported_with_a_hint() -> None:
     engine = Engine(Exhausted(HalvesConfig()), device="cpu")
     with pytest.raises(ResourceError, match="out of memory on cpu") as caught:
         joined(engine, torch.randn(1, 100))
@@ -315,7 +315,7 @@ def test_where_memory_runs_out_the_batch_halves_and_stays_small() -> None:
     assert (out[0] - audio / 2).abs().max() < 1e-6
     assert model.batches == [2, 2, 2, 2, 2]
     assert engine.warnings == [
-        "out of memory on cpu: going on with cpu, float32, 2 segments at a time"
+        "out of memory on cpu: continuing with cpu, float32, 2 segments at a time"
     ]
     joined(engine, audio)
     assert len(engine.warnings) == 1
@@ -336,7 +336,7 @@ def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
     out = joined(engine, torch.ones(1, 250))
     assert out.shape == (2, 1, 250)
     assert engine.warnings == [
-        "out of memory on cpu:0: going on with cpu, bfloat16, 1 segment at a time"
+        "out of memory on cpu:0: continuing with cpu, bfloat16, 1 segment at a time"
     ]
     assert engine.execution == small  # the next song is tried there again
     model.fits = 0
@@ -369,7 +369,7 @@ def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
         audio = torch.randn(1, 150)
         assert (joined(engine, audio)[0] - audio / 2).abs().max() < 1e-6
         assert engine.warnings.pop().endswith(
-            "on cpu:0: going on with cpu, float32, 1 segment at a time"
+            "on cpu:0: continuing with cpu, float32, 1 segment at a time"
         )
         assert engine.execution == full
     assert moves == [full.device, here.device] * 2
@@ -406,7 +406,7 @@ def test_a_batch_as_large_as_the_memory_allows() -> None:
     assert engine.execution.batch == 32
 
 
-def test_lack_of_memory_on_a_cpu_is_told_too() -> None:
+def test_lack_of_memory_on_a_cpu_is_reported_too() -> None:
     """torch has no type of its own for it: this is its real error, for more than there can be."""
     with pytest.raises(ResourceError, match="out of memory"), memory_explained(torch.device("cpu")):
         torch.empty(2**50)

@@ -165,7 +165,7 @@ def test_a_list_of_songs(song, tmp_path, kind, words):
 
 
 def test_a_list_that_a_shell_gives_is_read(song, tmp_path):
-    """``--files-from <(find …)`` is a pipe as well, with somebody at its other end."""
+    """``--files-from <(find …)`` is a pipe as well, with a writer at its other end."""
     reader, writer = os.pipe()
     os.write(writer, bytes(song) + b"\n")
     os.close(writer)

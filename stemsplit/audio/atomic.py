@@ -1,4 +1,4 @@
-"""Small files that appear whole or not at all, and what keeps them through a power cut."""
+"""Small files that are written atomically, and synchronised to survive a power cut."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stemsplit.audio.writable import output_error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, replacing what is there, and make missing folders.
+    """Write ``text`` to ``path``, replacing any existing file, and create missing folders.
 
     The file appears whole or not at all. Raises ``OutputError``, or ``ResourceError`` for a full
     disk.
@@ -29,22 +29,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 def part_of(target: Path, mark: str | None = None) -> Path:
-    """Return a new name beside ``target`` for a file that is not complete, with ``mark`` in it.
+    """Return a new name beside ``target``, containing ``mark``, for an incomplete file.
 
-    The name is hidden, and no other process has it.
+    The file is hidden, and no other process uses its name.
     """
     marked = "" if mark is None else f"{mark}-"
     return target.with_name(f".stemsplit-{marked}{secrets.token_hex(8)}.part")
 
 
 def sync_file(path: Path) -> None:
-    """Make the system put the content of ``path`` on the disk, where it survives a power cut."""
+    """Flush the content of ``path`` to the disk, so that it survives a power cut."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the system put the names in ``folder`` on the disk; not every system can."""
+    """Flush the file names in ``folder`` to the disk, where the system supports that."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

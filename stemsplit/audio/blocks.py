@@ -1,4 +1,4 @@
-"""Blocks of audio: from and to bytes, counted as they pass, and cut to other lengths."""
+"""Blocks of audio: converted from and to bytes, counted, and cut to other lengths."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Block: TypeAlias = npt.NDArray[np.float32]
 
 
 def as_block(data: bytes, channels: int) -> Block:
-    """Return interleaved float32 samples as a block (C, n); a last incomplete frame is dropped."""
+    """Return interleaved float32 samples as a block (C, n); drop an incomplete last frame."""
     samples = np.frombuffer(data, "<f4", count=len(data) // (4 * channels) * channels)
-    # A copy in any case: the buffer is read-only, and torch wants to own what it wraps.
+    # Always copy: the buffer is read-only, and torch wants a writable array.
     return np.array(samples.reshape(-1, channels).T, dtype=np.float32, order="C")
 
 
@@ -28,20 +28,20 @@ def as_bytes(block: Block) -> bytes:
 
 
 class FrameCounter:
-    """Counts the frames that pass, and stops at the first invalid value."""
+    """Counts frames as they pass, and stops at the first invalid value."""
 
     def __init__(self, info: StreamInfo) -> None:
         self.info = info
         self.frames = 0
 
     def count(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Yield ``blocks`` (C, n) as they are; raise ``InputError`` for NaN and infinity."""
+        """Yield ``blocks`` (C, n) unchanged; raise ``InputError`` for NaN and infinite values."""
         for block in blocks:
             finite = np.isfinite(block)
             if not finite.all():
                 first = self.frames + int(np.argmin(finite.all(axis=0)))
                 raise InputError(
-                    f"holds values that are no numbers (NaN or infinite), the first at "
+                    f"contains NaN or infinite values, the first at "
                     f"{first / self.info.sample_rate:.3f} s (frame {first})",
                     path=self.info.path,
                     hint="export the file again, or repair it in an audio editor",
@@ -51,7 +51,7 @@ class FrameCounter:
 
 
 class BlockReader:
-    """Takes any number of frames from blocks of any length."""
+    """Reads any number of frames at a time from blocks of any length."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = iter(blocks)

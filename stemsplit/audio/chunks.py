@@ -1,4 +1,4 @@
-"""Chunks, of which WAV, RF64, AIFF, Wave64 and CAF are made: a name, a size and a body."""
+"""The chunks that WAV, RF64, AIFF, Wave64 and CAF consist of: a name, a size and a body."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import BinaryIO, Literal, TypeAlias
 Order: TypeAlias = Literal["<", ">"]
 
 MOST_CHUNKS = 1000
-WIDE_SIZES = 16  # bytes at the start of ds64: the true sizes of an RF64 and of its samples
+WIDE_SIZES = 16  # bytes at the start of ds64: the 64-bit sizes of an RF64 file and of its samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkLayout:
-    """How the chunks of a container follow each other."""
+    """How the chunks of a container are laid out."""
 
-    start: int  # bytes before the first one
-    head: struct.Struct  # its name and its size
+    start: int  # bytes before the first chunk
+    head: struct.Struct  # name and size of a chunk
     counts_head: bool = False  # whether the size includes the head
-    multiple: int = 1  # of bytes, that a body is padded to
+    multiple: int = 1  # bodies are padded to a multiple of this many bytes
 
 
 RIFF = ChunkLayout(start=12, head=struct.Struct("<4sI"), multiple=2)
@@ -35,11 +35,11 @@ def chunk(name: bytes, body: bytes, order: Order = "<") -> bytes:
 
 
 def walk(file: BinaryIO, layout: ChunkLayout) -> Iterator[tuple[bytes, int]]:
-    """Yield name and size (bytes) of each chunk of ``file``, which is then at its body.
+    """Yield name and size (bytes) of each chunk of ``file``, positioned at the chunk's body.
 
-    The caller may read on from there. The size of ``data`` is the one in ``ds64``, where that comes
-    first, as in an RF64; it may be below zero, as in a CAF of unknown length. The walk ends after
-    such a one, and with the file.
+    The caller may read on from there. The size of ``data`` is taken from ``ds64`` if that chunk
+    comes first, as in RF64. It is negative in a CAF of unknown length; the walk ends after that
+    chunk, or at the end of the file.
     """
     end = file.seek(0, 2)
     place = layout.start

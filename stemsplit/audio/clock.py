@@ -1,7 +1,7 @@
 """The clock of a file: where its sound starts, and where its time stamps leave gaps.
 
-Zero is the earliest stream of a film; sound alone starts with its first sample. Encoder delay is
-left out by ffmpeg before its filters, and is not a gap.
+Zero is the start of the earliest stream of a film; a file with sound only starts at its first
+sample. ffmpeg removes encoder delay before its filters run, so that it does not count as a gap.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from typing import Any
 
 from stemsplit.audio.ffmpeg import file_input, process_of
 
-#: The shortest gap (s): just below the packets of common codecs (20 ms and more), because
+#: The shortest gap (s): just below the packet length of common codecs (20 ms and more), because
 #: containers round to 1 ms. Smaller steps are jitter.
 SHORTEST_GAP = 0.0195
-#: The longest gap (s) that becomes silence, which ffmpeg holds in memory. What jumps further, or
-#: back, was joined: it follows without a gap.
+#: The longest gap (s) that is filled with silence, which ffmpeg holds in memory. A longer jump, or
+#: one back, means that files were joined: the sound continues without a gap.
 LONGEST_GAP = 600
-#: Steps back (s) that mean another clock, and not jitter.
+#: A step back (s) of at least this size means a different clock, not jitter.
 BACK = 1
-#: How late (s) a stream may be by rounding alone.
+#: How late (s) a stream may be through rounding alone.
 ROUNDING = 0.002
 
-#: For each frame of a stream: what its time stamp should be (0) and would be by the clock of the
-#: output (1), the step to what it is (2), all gaps so far (3). A gap is a step that the output has
-#: not made yet: neither jitter nor a slow drift adds up. The filter ``asetpts`` prints, as errors,
-#: where each gap is and how long (s), and sets time stamps that rise by the gaps alone.
+#: Per frame of a stream, variables 0 to 3 hold: the expected time stamp (0), the time stamp on the
+#: output's clock (1), the step to the actual one (2), and all gaps so far (3). Only a step that the
+#: output has not made yet is a gap, so neither jitter nor slow drift adds up. The filter
+#: ``asetpts`` prints the place and length (s) of each gap, as errors, and sets time stamps that
+#: increase by the gaps alone.
 _FILL = (
     "if(eq(N,0), st(0,PTS); st(1,PTS));"
     "st(2, PTS-ld(0));"
@@ -40,24 +41,24 @@ _FILL = (
     "st(1, ld(1)+ld(2)+NB_SAMPLES);"
     "NB_CONSUMED_SAMPLES+ld(3)"
 )
-#: Every time that the format of the frames changes, ffmpeg starts its filters anew. ``volume``
-#: knows the channels; it prints them below zero, and changes nothing.
+#: ffmpeg restarts its filters whenever the format of the frames changes. ``volume`` knows the
+#: number of channels; it prints it as a negative number and leaves the sound unchanged.
 _CHANNELS = "1 + 0*if(eq(n,0), print(-nb_channels,16))"
-#: Options of an input whose time stamps are to be as in the file.
+#: Options of an input that keep the time stamps of the file.
 OWN_CLOCK: dict[str, Any] = {"copyts": None}
-#: A filter that prints the time (s) of each frame, as an error.
+#: A filter that prints the time (s) of each frame as an error.
 START_PRINTED = r"asetpts=print(T\,16)*0+PTS"
-#: A line of framecrc that declares a stream (``0: video``), and one for a packet.
+#: Lines of framecrc: the kind of a stream (``0: video``), its time base, and a packet.
 _KIND = re.compile(r"#media_type (\d+): (\w+)")
 _BASE = re.compile(r"#tb (\d+): (\d+)/(\d+)")
 _PACKET = re.compile(r"(\d+), +(-?\d+), +(-?\d+), ")
-_UNKNOWN = -(2**63)  # a time stamp
+_UNKNOWN = -(2**63)  # the value of an unknown time stamp
 
 
 def with_gaps_filled(stream: Any) -> Any:
     """Return ``stream`` of a graph with silence where its time stamps leave gaps.
 
-    The process then says where: see ``gaps``.
+    The process then prints where the gaps are: see ``gaps``.
     """
     stream = stream.filter("asetpts", _FILL.replace(" ", ""))
     # ``async`` 1 fills and never stretches.
@@ -65,26 +66,27 @@ def with_gaps_filled(stream: Any) -> Any:
 
 
 def with_channels_printed(stream: Any) -> Any:
-    """Return ``stream`` of a graph as it is; the process says its channels: see below."""
+    """Return ``stream`` of a graph; the process prints its channels: see ``channel_counts``."""
     return stream.filter("volume", volume=_CHANNELS, eval="frame")
 
 
 def gaps(numbers: Sequence[float]) -> list[tuple[float, float]]:
-    """Return place and length (s) of the gaps, by the ``numbers`` that the filters print."""
-    said = [number for number in numbers if number >= 0]
-    return list(zip(said[::2], said[1::2], strict=False))
+    """Return place and length (s) of each gap, from the ``numbers`` that the filters print."""
+    printed = [number for number in numbers if number >= 0]
+    return list(zip(printed[::2], printed[1::2], strict=False))
 
 
 def channel_counts(numbers: Sequence[float]) -> list[int]:
-    """Return the channels of the sound, one entry each time that its format changes."""
+    """Return the number of channels of the sound, one entry per change of its format."""
     return [int(-number) for number in numbers if number < 0]
 
 
 def silence_before(path: Path, stream: int, first: float) -> float:
-    """Return by how many seconds the audio ``stream`` of a film starts after the earliest stream.
+    """Return how many seconds after the earliest stream of a film its audio ``stream`` starts.
 
-    ``first`` (s) is the time stamp of its first decoded frame. Other audio streams have a delay of
-    the encoder as this one has, so that packets are compared; pictures have none.
+    ``first`` (s) is the time stamp of its first decoded frame, which is compared with those of
+    pictures. Other audio streams have an encoder delay like this one, so that their first packets
+    are compared.
     """
     starts = _first_packets(path)
     pictures = [start for kind, start in starts if kind == "video"]
@@ -97,7 +99,7 @@ def silence_before(path: Path, stream: int, first: float) -> float:
 
 
 def _first_packets(path: Path) -> list[tuple[str, float]]:
-    """Return kind and first time stamp (s) of each stream of picture and sound, sounds last."""
+    """Return kind and first time stamp (s) of each video and audio stream, audio last."""
     source = file_input(**OWN_CLOCK)
     graph = source["V?"].output(
         "pipe:1", **{"map": "0:a", "c": "copy", "format": "framecrc", "flush_packets": 1}

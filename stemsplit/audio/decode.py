@@ -1,4 +1,4 @@
-"""From a file of any format to blocks of float32 samples, on the clock of the file."""
+"""Decodes files of any format to blocks of float32 samples, on the clock of the file."""
 
 from __future__ import annotations
 
@@ -24,54 +24,58 @@ from stemsplit.audio.process import Process
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
 
-#: What may be missing of the declared duration (s) before a file counts as truncated: containers
-#: round (to 1 ms … 1 frame of a codec), and some tags forget the delay of the encoder.
+#: How much of the declared duration (s) may be missing before a file counts as truncated:
+#: containers round (to 1 ms … 1 frame of a codec), and some tags ignore the encoder delay.
 TOLERATED = 1.0
-#: What may be missing (s) without a warning, and at all where samples are counted (PCM, FLAC).
+#: How much may be missing (s) without a warning; also the limit where samples are counted (PCM,
+#: FLAC).
 UNREMARKABLE = 0.1
-WHOLE = "get the whole file again, or split what is there with --accept-truncated"
-#: Codecs of which some versions of ffmpeg decode more than the header counts.
+WHOLE = "get a complete copy, or split what remains with --accept-truncated"
+#: Codecs for which some versions of ffmpeg decode more than the header counts.
 OVERLONG = ("flac", "alac")
-#: ffmpeg 9 cuts the end of ALAC in CAF twice; what is too much is cut off here.
+#: ffmpeg 9 trims the end of ALAC in CAF twice; the excess is cut off here instead.
 UNCUT = {"flags2": "+skip_manual"}
-VERIFIED = {"err_detect": "crccheck"}  # what has a checksum
+VERIFIED = {"err_detect": "crccheck"}  # verify checksums where the format has them
 
 
 def decode(info: StreamInfo, *, accept_truncated: bool = False) -> Decoder:
     """Return the blocks (C, n) of the audio stream ``info``, at its native sample rate.
 
-    C is ``info.channels``, n is at most one second. Zero is the earliest stream of a film, or the
-    first sample of sound alone; what is not there after it, by the time stamps, is silence. More
-    than two channels are mixed down by ffmpeg, which knows their layout, or equally where there is
-    none; as these are floats, nothing clips. After the last block, or when ffmpeg fails before it,
-    ``InputError`` is raised for a file that is damaged, or shorter than it declares (unless
+    C is ``info.channels``, n is at most one second. Time zero is the start of a film's earliest
+    stream, or the first sample of a file with sound only; gaps in the time stamps become silence.
+    More than two channels are downmixed by ffmpeg according to their layout, or averaged if it is
+    unknown; as samples are floats, nothing clips. After the last block, or when ffmpeg fails before
+    it, ``InputError`` is raised if the file is damaged, or shorter than it declares (unless
     ``accept_truncated``).
     """
     return Decoder(info, accept_truncated)
 
 
 def read(path: Path) -> Block:
-    """Return all of the file at ``path`` as one block (C, T): for files that fit into memory.
+    """Return the whole file at ``path`` as one block (C, T), for files that fit into memory.
 
-    Raises ``InputError`` as ``probe`` and ``decode`` do, and for a file without a frame.
+    Raises ``InputError`` as ``probe`` and ``decode`` do, and for a file with 0 frames.
     """
     with decode(probe(path)) as blocks:
         joined = list(blocks)
     if not joined:
-        raise InputError("holds no audio: 0 frames", path=path)
+        raise InputError("has no audio: 0 frames", path=path)
     return np.concatenate(joined, axis=1)
 
 
 class Decoder(Iterator[Block]):
-    """The blocks of one file, once. ``close`` (or leaving a ``with``) ends ffmpeg at any time."""
+    """A single-use iterator over the blocks of one file.
+
+    ``close``, or leaving a ``with`` block, stops ffmpeg at any time.
+    """
 
     def __init__(self, info: StreamInfo, accept_truncated: bool) -> None:
         self.info = info
         self.frames = 0  # decoded so far
         self.warnings: list[str] = []  # damage and gaps; complete after the last block
-        self.has_end = True  # whether nothing is missing there; known after the last block
+        self.has_end = True  # whether the end is complete; known after the last block
         self._accept_truncated = accept_truncated
-        self._stopped = False  # where another part of a chain begins
+        self._stopped = False  # whether ffmpeg stopped at the next part of a chain
         self._place = 0  # on the clock, in frames
         self._blocks = self._decode()
 
@@ -85,11 +89,11 @@ class Decoder(Iterator[Block]):
         self.close()
 
     def close(self) -> None:
-        """End ffmpeg; no more blocks come."""
+        """Stop ffmpeg; no more blocks follow."""
         self._blocks.close()
 
     def _decode(self) -> Generator[Block]:
-        """Yield what is wanted of the sound.
+        """Yield the requested part of the sound.
 
         What comes before it is decoded and dropped, because seeking is exact in few formats only.
         """
@@ -105,14 +109,14 @@ class Decoder(Iterator[Block]):
             self._refuse_truncated()
 
     def _on_clock(self) -> Iterator[Block]:
-        """Yield the blocks (C, n) of the whole sound, and silence where it has not started."""
+        """Yield the blocks (C, n) of the whole sound, preceded by silence until it starts."""
         info = self.info
         for start in range(0, info.silent_frames, info.sample_rate):
             frames = min(info.sample_rate, info.silent_frames - start)
             yield np.zeros((info.channels, frames), np.float32)
         if info.end_frame is not None and self._place >= info.end_frame:
             return
-        # One or two channels stay as they are: a number of channels makes ffmpeg mix odd layouts.
+        # Keep one or two channels: asking ffmpeg for a number of channels would mix odd layouts.
         mixed = info.stored_channels > info.channels and info.placed
         mix = {"ac": info.channels} if mixed else {}
         form = {"format": "f32le", "acodec": "pcm_f32le", "ar": info.sample_rate}
@@ -126,7 +130,7 @@ class Decoder(Iterator[Block]):
             yield from self._read(process, info.channels if info.placed else info.stored_channels)
 
     def _read(self, process: Process, channels: int) -> Iterator[Block]:
-        """Yield what ``process`` decodes, as far as it is wanted, and collect its complaints."""
+        """Yield what ``process`` decodes, as far as requested, and collect its complaints."""
         info = self.info
         second = info.sample_rate * channels * 4  # bytes
         while data := process.read(second):
@@ -142,7 +146,7 @@ class Decoder(Iterator[Block]):
         self._note(process)
 
     def _fitted(self, block: Block) -> Block:
-        """Return what is used of the next ``block``: no more than the header counts."""
+        """Return the next ``block``, cut to the number of frames that the header counts."""
         info = self.info
         if info.duration is None or not info.counted or not info.codec.startswith(OVERLONG):
             return block
@@ -152,13 +156,13 @@ class Decoder(Iterator[Block]):
         return block[:, : max(0, left)]
 
     def _note(self, process: Process) -> None:
-        """Add to the warnings what ``process`` says of damage, of gaps and of other channels."""
+        """Add what ``process`` reports on damage, gaps and channel changes to the warnings."""
         info = self.info
         found = [
             (info.silent_frames + round(place * info.sample_rate), length)
             for place, length in gaps(process.numbers)
         ]
-        # ffmpeg evaluates its expressions once more at the end, with any time stamp.
+        # ffmpeg evaluates its expressions once more at the end, with an arbitrary time stamp.
         found = [(at, length) for at, length in found if info.first_frame <= at < self._place]
         whole = not found and self._missing() <= 0
         self.warnings += warnings_of(process.complaints, info.path, info.sample_rate, whole=whole)
@@ -166,7 +170,7 @@ class Decoder(Iterator[Block]):
             total = sum(length for _at, length in found)
             several = f", in {len(found)} gaps, the first" if len(found) > 1 else ""
             self.warnings.append(
-                f"{total:.2f} s are missing by its time stamps{several} at "
+                f"{total:.2f} s are missing according to its time stamps{several} at "
                 f"{found[0][0] / info.sample_rate:.2f} s; the stems are silent there"
             )
         self._stopped = CHANNEL_CHANGE in process.complaints
@@ -174,10 +178,10 @@ class Decoder(Iterator[Block]):
         counts = list(dict.fromkeys(counts))
         if max(counts, default=0) > info.channels and len(counts) > 1:
             listed = ", then ".join(map(str, counts))
-            self.warnings.append(f"has {listed} channels; all of it is mixed to {info.channels}")
+            self.warnings.append(f"has {listed} channels; everything is mixed to {info.channels}")
 
     def _missing(self) -> float:
-        """Return how many seconds of the declared duration were not decoded; 0 if none is known."""
+        """Return the seconds of the declared duration not decoded; 0 if none is declared."""
         if self.info.duration is None:
             return 0.0
         return self.info.duration - self._place / self.info.sample_rate
@@ -185,23 +189,21 @@ class Decoder(Iterator[Block]):
     def _refuse_truncated(self) -> None:
         info = self.info
         if self._stopped:
-            decoded = self._place / info.sample_rate
-            self._refuse(
-                f"is a chain whose parts differ in channels: ffmpeg reads the first {decoded:.1f} s"
-            )
+            read = f"ffmpeg reads only the first {self._place / info.sample_rate:.1f} s"
+            self._refuse(f"is a chain of parts with different channel counts: {read}")
             return
         ending = ogg.ending_of(info.path)
         if ending == "cut":
             self._refuse("truncated: the file ends in the middle of a stream")
             return
         if ending == "unmarked" or lacks_end_mark(info.path):
-            self._add_at_end("lacks the mark of its end; it may have been longer")
+            self._add_at_end("has no end marker; the original may be longer")
         missing, decoded = self._missing(), self._place / info.sample_rate
         if missing <= UNREMARKABLE:
             if info.counted and (frames := round(missing * info.sample_rate)) > 0:
                 self._add_at_end(f"its last {frames} frames ({missing:.3f} s) are missing")
             return
-        # The sound of a film may end before its picture, and the duration is that of the longer.
+        # The sound of a film may end before the picture, and the longer one sets the duration.
         if not self.warnings and has_other_streams(info.path):
             return
         found = f"{decoded:.1f} s of {info.duration:.1f} s could be decoded"

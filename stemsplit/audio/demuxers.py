@@ -1,13 +1,13 @@
-"""Which formats ffmpeg may open: those whose files hold their own sound.
+"""Which formats ffmpeg may open: those whose files contain their own sound.
 
-ffmpeg goes by what is in a file, not by its name, and some formats are lists of other files or of
-addresses (HLS, DASH, IMF, SDP, ``ffconcat``), scripts (AviSynth), discs and devices, or continue in
-the files beside them (image sequences, Magic Lantern, VobSub). A ``song.mp3`` of such a format
-would make it read files that its owner did not name, or wait for ever. None of them is here, nor
-are subtitles and drawings made of text.
+ffmpeg goes by the content of a file, not by its name, and some formats are lists of other files or
+of addresses (HLS, DASH, IMF, SDP, ``ffconcat``), scripts (AviSynth), discs and devices, or continue
+in neighbouring files (image sequences, Magic Lantern, VobSub). A ``song.mp3`` in such a format
+would make ffmpeg read files that the user did not name, or wait forever. All of these are left out,
+and so are subtitles and text-based drawings.
 
-The list has all others of ffmpeg 5.1 to 9.0. What a later ffmpeg adds is refused until it is added
-here: whether it opens other files has to be read in its source.
+The list has all other formats of ffmpeg 5.1 to 9.0. A format that a later ffmpeg adds is refused
+until it is listed here: only its source shows whether it opens other files.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SOUND_AND_FILMS = (
     "u32le u8 usm v210 v210x vag vc1 vc1test vidc vividas vivo vmd voc vpk vqf vvc w64 wady wav "
     "wavarc wc3movie webm wsaud wsd wsvqa wtv wv wve xa xmd xmv xvag xwma yop yuv4mpegpipe"
 )
-#: Pictures, which are opened to say that they have no sound; a name of ``_pipe`` reads one file.
+#: Pictures, opened in order to report that they have no sound; ``_pipe`` formats read one file.
 _PICTURES = (
     "alias_pix apng bmp_pipe brender_pix cri_pipe dds_pipe dpx_pipe exr_pipe fits gem_pipe gif "
     "gif_pipe hdr_pipe ico j2k_pipe jpeg_pipe jpegls_pipe jpegxl_anim jpegxl_pipe jpegxs_pipe "
@@ -40,5 +40,5 @@ _PICTURES = (
     "photocd_pipe pictor_pipe png_pipe ppm_pipe psd_pipe qdraw_pipe qoi_pipe sgi_pipe "
     "sunrast_pipe tiff_pipe vbn_pipe webp_anim webp_pipe xbm_pipe xpm_pipe xwd_pipe"
 )
-#: As ffmpeg takes the option ``-format_whitelist``.
+#: The value of ffmpeg's option ``-format_whitelist``.
 SELF_CONTAINED = ",".join(f"{_SOUND_AND_FILMS} {_PICTURES}".split())

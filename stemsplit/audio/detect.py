@@ -1,4 +1,4 @@
-"""Whether a file may be audio, by its name or by its first bytes. Nothing is decoded."""
+"""Tells whether a file may be audio, by its name or its first bytes. Nothing is decoded."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _AUDIO = (
     "mka mlp mp1 mp2 mp3 mpc mpga oga ogg opus ra rf64 shn snd spx tak thd tta voc w64 wav wave "
     "wma wv"
 )
-#: Films may have no sound.
+#: Films, which may have no sound.
 _FILMS = "3gp avi flv m4v mkv mov mp4 mpeg mpg ogv vob webm wmv"
 AUDIO_SUFFIXES = tuple(f".{name}" for name in _AUDIO.split())
 FILM_SUFFIXES = tuple(f".{name}" for name in _FILMS.split())
-#: A song and its stems in one file, which programs for DJs make: it is split already.
+#: A song and its stems in one file, made by DJ programs: already split.
 STEM_SUFFIXES = (".stem.mp4", ".stem.m4a")
 
-#: How files begin that may hold audio. Brands tell pictures that share a container apart. A file
-#: too many does no harm, because ffmpeg finds no audio in it.
+#: The first bytes of files that may contain audio. Brands exclude pictures in the same container.
+#: A false positive does no harm, because ffmpeg then finds no audio.
 _MAGIC = re.compile(
     rb"(?:RIFF|RF64|BW64|RIFX)....(?:WAVE|XWMA)"
     rb"|FORM....(?:AIF[FC]|8SVX)|FRM8........DSD |DSD \x1c\x00\x00\x00|NIST_1A|nut/multimedia"
@@ -41,20 +41,20 @@ _LONGEST_MAGIC = 200  # bytes, rounded up
 
 
 def sounds_by_name(name: str) -> bool:
-    """Return whether a file called ``name`` may be audio, or a film; hidden files are left out.
+    """Return whether a file called ``name`` may be audio or a film; False for hidden files.
 
-    This decides about the files of a folder. A file that a person names may be called anything.
+    This selects the files of a folder. A file that the user names may be called anything.
     """
     return name.lower().endswith(AUDIO_SUFFIXES + FILM_SUFFIXES) and not name.startswith(".")
 
 
 def promises_sound(name: str) -> bool:
-    """Return whether a file called ``name`` must have sound, unlike a film, to be what it says."""
+    """Return whether the suffix of ``name`` is one of audio, not of a film."""
     return name.lower().endswith(AUDIO_SUFFIXES)
 
 
 def may_be_audio(path: Path) -> bool:
-    """Return whether the file at ``path`` begins like audio; False where it cannot be read."""
+    """Return whether the file at ``path`` begins like audio; False if it cannot be read."""
     try:
         with path.open("rb") as file:
             return _MAGIC.match(file.read(_LONGEST_MAGIC)) is not None

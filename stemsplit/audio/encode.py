@@ -1,4 +1,4 @@
-"""From stems to files: all of them, complete, or none of them."""
+"""Writes the stems of a song to files: all of them or none."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from stemsplit.errors import OutputError, ResourceError, StemsplitError, UsageEr
 from stemsplit.options import EncodingOptions
 from stemsplit.signals import signals_deferred
 
-#: The highest peak of linked stems: rounding takes it no higher than full scale.
+#: The highest peak of linked stems: after rounding it does not exceed full scale.
 JUST_BELOW = 1 - 2**-20
 
 
 class StemWriter:
-    """Writes the stems of one song; they appear together, by ``commit``, or not at all.
+    """Writes the stems of one song; they appear together on ``commit``, or not at all.
 
-    A context manager: left without ``commit`` it removes every temporary file and every folder
-    that it made. The temporary files are in the folders of the stems, hidden, ``….part``, with the
-    ``mark`` of the song, if it has one, in their names.
+    A context manager: when left without ``commit``, it removes all temporary files and all folders
+    that it created. The temporary files are hidden ``….part`` files in the folders of the stems,
+    with the ``mark`` of the song, if any, in their names.
     Existing files are replaced only with ``force``, and only when all stems are complete.
     ``tags`` are those of the song; each stem gets them with its own title.
-    The ``closing`` stem has the dither of others in it, and gets none of its own.
-    A file of several ``streams`` (``stem.mp4``) has two of the ``channels`` for each of them.
+    The ``closing`` stem contains the dither of the others, and gets none of its own.
+    In a file with several ``streams`` (``stem.mp4``), each stream has two of the ``channels``.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class StemWriter:
 
     @property
     def above(self) -> dict[str, int]:
-        """How many samples of each stem were handed over beyond full scale."""
+        """The number of samples above full scale that were passed in, by stem."""
         return {stem: encoder.above for stem, encoder in self._encoders.items()}
 
     @property
     def gain(self) -> float:
-        """What all stems are multiplied by, so that none is beyond full scale: 1 unless linked."""
+        """The factor for all stems that keeps them within full scale: 1 unless linked."""
         return JUST_BELOW / self._peak if self._linked and self._peak > 1 else 1.0
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class StemWriter:
                 self._make_folder(path.parent)
             self._refuse_full_disk()
             for name, path in self._paths.items():
-                with signals_deferred():  # an encoder without a note of it would go on
+                with signals_deferred():  # an encoder that is not recorded could not be stopped
                     if self._linked:
                         self._spools[name] = Spool(path, self._reserve(path))
                     else:
@@ -122,9 +122,9 @@ class StemWriter:
                 self._encoders[stem].write(block)
 
     def complete(self) -> dict[str, Path]:
-        """Complete all files; return the temporary ones by stem, all synchronised to the disk.
+        """Complete all files; return the temporary files by stem, synchronised to the disk.
 
-        Raises as ``write`` does, and ``StemsplitError``, a defect, for a wrong number of frames.
+        Raises as ``write`` does, and ``StemsplitError`` (a defect) for a wrong number of frames.
         """
         for stem, spool in self._spools.items():
             self._encode(stem, spool)
@@ -139,9 +139,9 @@ class StemWriter:
         return {stem: encoder.stem.temporary for stem, encoder in self._encoders.items()}
 
     def add(self, target: Path) -> Path:
-        """Return a new empty file, to be filled by the caller, for ``target``.
+        """Return a new empty file for ``target``, for the caller to fill.
 
-        It appears with the stems or not at all. Raises as ``__enter__`` does.
+        It appears together with the stems or not at all. Raises as ``__enter__`` does.
         """
         refuse_existing(target, force=self._force)
         self._make_folder(target.parent)
@@ -150,7 +150,7 @@ class StemWriter:
         return self._added[target]
 
     def commit(self) -> None:
-        """Move all files to their places, and complete them first unless they are.
+        """Complete all files, if necessary, and move them to their final places.
 
         Raises as ``complete`` does.
         """
@@ -182,7 +182,7 @@ class StemWriter:
         )
 
     def _encode(self, name: str, spool: Spool) -> None:
-        """Encode a stem now that its gain is known, and remove its spool."""
+        """Encode a stem, whose gain is known now, and remove its spool."""
         with signals_deferred():
             encoder = self._encoders[name] = self._open(name, spool.target)
         for block in spool.blocks(self._channels):
@@ -192,7 +192,7 @@ class StemWriter:
             spool.path.unlink()
 
     def _reserve(self, target: Path) -> Path:
-        """Return a new empty file beside ``target``; signals wait while this is called."""
+        """Return a new empty file beside ``target``; call this with signals deferred."""
         temporary = part_of(target, self._mark)
         with writing(target), temporary.open("xb"):
             self._temporaries.append(temporary)
@@ -200,7 +200,7 @@ class StemWriter:
 
     @property
     def _bytes_needed(self) -> int:
-        """What is known of the size of one stem; compressed ones fail when the disk is full."""
+        """The known size of one stem; compressed stems fail only when the disk is full."""
         samples = self._frames * self._channels
         spooled = samples * BYTES_PER_SAMPLE if self._linked else 0
         encoder = encoder_class(self._options.format)
@@ -210,7 +210,7 @@ class StemWriter:
         missing = [f for f in (folder, *folder.parents) if not os.path.lexists(f)]
         with writing(folder):
             for new in reversed(missing):
-                # Another process may have made it just now.
+                # Another process may have just created it.
                 with contextlib.suppress(FileExistsError), signals_deferred():
                     new.mkdir()
                     self._made_folders.append(new)
@@ -224,13 +224,13 @@ class StemWriter:
             needed[disk] = needed.get(disk, 0) + self._bytes_needed
             if shutil.disk_usage(path.parent).free < needed[disk]:
                 total = self._bytes_needed * len(self._paths) / 1e6
-                reason = f"the disk is too full: {total:.0f} MB are needed"
+                reason = f"not enough disk space: {total:.0f} MB needed"
                 raise ResourceError(reason, path=path.parent, hint=ROOM)
 
     def _place(self) -> None:
         """Rename all files into their places; if one fails, undo the others.
 
-        No signal may come between: a rename without a note of it would not be undone.
+        Signals must be deferred: a rename that is not recorded would not be undone.
         """
         renamed: list[tuple[Path, Path]] = []
         replaced: list[Path] = []

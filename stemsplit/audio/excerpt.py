@@ -1,4 +1,4 @@
-"""Which part of a song to split: as people write times, and to the sample."""
+"""Which part of a song to split: parsed from times, and rounded to samples."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{2}(?:\.|$)))?(\d+(?:\.\d*)?|\.
 
 
 def parse_time(text: str) -> float:
-    """Return the seconds that ``text`` says: 90, 90.5, 1:30 or 1:02:03.25.
+    """Parse ``text`` to seconds: 90, 90.5, 1:30 or 1:02:03.25.
 
     Raises ``UsageError`` for anything else.
     """
     if (match := TIME.fullmatch(text.strip())) is None:
-        raise UsageError(f"invalid time {text!r}", hint="write seconds or minutes: 90.5, 1:30")
+        raise UsageError(f"invalid time {text!r}", hint="give seconds or minutes: 90.5, 1:30")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     if (total := hours * 3600 + minutes * 60 + seconds) > LONGEST:
         raise UsageError(f"invalid time {text!r:.50}", hint="no song is as long as that")
@@ -28,10 +28,10 @@ def parse_time(text: str) -> float:
 
 
 def cut(info: StreamInfo, excerpt: Excerpt) -> StreamInfo:
-    """Return ``info`` of the part ``excerpt``: `decode` then gives no more than that.
+    """Return ``info`` limited to ``excerpt``, so that `decode` yields only that part.
 
-    Seconds become the nearest frame; an end beyond that of the song is the song's. Raises
-    ``InputError`` where the song is known to end before the part begins.
+    Seconds are rounded to the nearest frame; an end after that of the song means the song's end.
+    Raises ``InputError`` if the song is known to end before the excerpt starts.
     """
     start, end = excerpt.start or 0.0, excerpt.end
     if excerpt.duration is not None:
@@ -39,17 +39,17 @@ def cut(info: StreamInfo, excerpt: Excerpt) -> StreamInfo:
     if excerpt.preview is not None:
         start = max(0.0, ((info.duration or 0.0) - excerpt.preview) / 2)
         end = start + excerpt.preview
-    # What is declared is rounded: a song of a few samples has a length of 0.00 s.
+    # The declared duration is rounded: a song of a few samples has a duration of 0.00 s.
     if start > 0 and info.duration is not None and start >= info.duration:
         raise InputError(f"ends at {info.duration:.1f} s, before {start:g} s", path=info.path)
     first = round(start * info.sample_rate)
-    # A part that is shorter than a frame is one frame.
+    # An excerpt that is shorter than a frame is one frame.
     last = None if end is None else max(first + 1, round(end * info.sample_rate))
     return dataclasses.replace(info, first_frame=first, end_frame=last)
 
 
 def describe_excerpt(excerpt: Excerpt) -> str:
-    """Return ``excerpt`` as names of files have it, as ``0m45s-1m15s``; "" is the whole song."""
+    """Return ``excerpt`` as used in file names, as ``0m45s-1m15s``; "" for the whole song."""
     if excerpt.preview is not None:
         return f"preview {_plain(excerpt.preview)}s"
     start, end = excerpt.start or 0.0, excerpt.end

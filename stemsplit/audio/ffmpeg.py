@@ -1,4 +1,4 @@
-"""ffmpeg: where it is, which version, and how it is called."""
+"""Locates ffmpeg, checks its version and builds its command lines."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from stemsplit.audio.ffmpeg_facts import major_version, version_of
 from stemsplit.audio.process import VARIABLE, Process, how_to_install
 from stemsplit.errors import ResourceError
 
-#: The major versions that the tests have run with; newer ones are tried, older ones are refused.
+#: The tested major versions; newer ones are tried, older ones are refused.
 OLDEST, NEWEST = 5, 9
-#: The file in a graph of ffmpeg-python, which cannot take names that are not UTF-8.
+#: Placeholder for the file in a graph of ffmpeg-python, which cannot take names that are not UTF-8.
 FILE = "file:<FILE>"
 
 
 def find_ffmpeg() -> str:
-    """Return the path of ffmpeg: what ``$STEMSPLIT_FFMPEG`` names, on PATH, or from the wheel.
+    """Return the path of ffmpeg: from ``$STEMSPLIT_FFMPEG``, PATH or the wheel, in that order.
 
-    Raises ``ResourceError`` when there is none, when the variable names nothing that runs, and for
-    a version before 5.
+    Raises ``ResourceError`` if none is found, if the variable does not name a program, and for a
+    version before 5.
     """
     program = _locate()
     _refuse_old(program)
@@ -37,7 +37,7 @@ def _locate() -> str:
         if found := shutil.which(chosen):
             return found
         raise ResourceError(
-            f"${VARIABLE} names no program: {chosen}",
+            f"${VARIABLE} does not name a program: {chosen}",
             hint=f"set it to the path of ffmpeg, or unset it (unset {VARIABLE})",
         )
     if found := shutil.which("ffmpeg"):
@@ -52,44 +52,44 @@ def _locate() -> str:
 
 @lru_cache
 def _refuse_old(program: str) -> None:
-    """Raise ``ResourceError`` if ``program`` is an ffmpeg before 5. It may not even run."""
+    """Raise ``ResourceError`` if ``program`` is an ffmpeg before version 5."""
     try:
-        said = version_of(program)
+        version = version_of(program)
     except ResourceError:
-        return  # whoever calls it next says why
-    major = major_version(said)
+        return  # it does not run; the next call reports why
+    major = major_version(version)
     if major is not None and major < OLDEST:
-        reason = f"this ffmpeg is too old: {said}; versions {OLDEST} to {NEWEST} work"
+        reason = f"this ffmpeg is too old: {version}; versions {OLDEST} to {NEWEST} work"
         raise ResourceError(reason, path=program, hint=how_to_install())
 
 
 def address(path: Path) -> str:
-    """Return ``path`` so that ffmpeg takes it as a file, whatever its name looks like."""
+    """Return ``path`` in a form that ffmpeg always treats as a file, whatever its name."""
     return f"file:{path.absolute()}"
 
 
 def file_input(**options: Any) -> Any:
-    """Return the file that ``command`` will name, for a graph, read with ``options`` of ffmpeg.
+    """Return the input of a graph for the file given to ``command``, with ``options`` of ffmpeg.
 
-    Nothing but this file is opened: a format that names further files, or addresses, is refused.
+    ffmpeg opens this file only: formats that refer to other files or addresses are refused.
     """
     only = {"protocol_whitelist": "file", "format_whitelist": SELF_CONTAINED}
     return ffmpeg.input(FILE, **only, **options)
 
 
 def file_stream(which: str, **options: Any) -> Any:
-    """Return a stream (``a:0``, or ``1``) of that file."""
+    """Return one stream (``a:0``, or ``1``) of ``file_input``."""
     return file_input(**options)[which]
 
 
 def raw_input(*, sample_rate: int, channels: int, format: str = "f32le") -> Any:
-    """Return the samples that arrive on standard input as a stream of a graph."""
+    """Return the raw samples on ffmpeg's standard input as a stream of a graph."""
     form = {"format": format, "ar": sample_rate, "ac": channels}
     return ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
 
 
 def command(graph: Any, *, file: Path | None = None, level: str = "error") -> list[str]:
-    """Return the command line of ``graph`` (of ffmpeg-python), with ``FILE`` in it naming ``file``.
+    """Return the command line of ``graph`` (of ffmpeg-python), with ``file`` in place of ``FILE``.
 
     ``level`` is the least severe level of messages that ffmpeg reports.
     """
@@ -101,6 +101,6 @@ def command(graph: Any, *, file: Path | None = None, level: str = "error") -> li
 def process_of(
     graph: Any, *, file: Path | None = None, level: str = "error", feed: bool = False
 ) -> Process:
-    """Return the process of ``graph``, to be entered; for the options see ``command``."""
+    """Return the process of ``graph``, a context manager; see ``command`` for the options."""
     where = "" if file is None else address(file)
     return Process(command(graph, file=file, level=level), file=file, address=where, feed=feed)

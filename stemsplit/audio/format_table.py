@@ -1,8 +1,8 @@
-"""All formats of stems, one row each: what can be asked of it, and which file writes it.
+"""All formats of stems, one row each: the settings it supports, and the encoder that writes it.
 
 A new format needs a row here, its name in ``types.Format`` and its encoder in ``encoders/``.
-Options are parsed with this table, so it imports nothing heavy: it names the encoder, which is
-imported when the first stem is written.
+The table is used to parse options, so it imports nothing heavy: it only names the encoder, which
+is imported when the first stem is written.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from stemsplit.types import Codec, Daw, Depth, Format
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The values that a format takes; an empty field means that it has no such setting."""
+    """The values that a format supports; an empty field means that the setting does not exist."""
 
-    depths: tuple[Depth, ...] = ()  # the first one is the default
+    depths: tuple[Depth, ...] = ()  # the first is the default
     bitrates: range | tuple[int, ...] = ()  # kbit/s
     bitrate: int | None = None  # the default
     qualities: range = range(0)
-    quality: int | None = None  # used where neither a quality nor a bit rate is given
-    quality_letter: str = ""  # that people write before a quality
+    quality: int | None = None  # used if neither a quality nor a bit rate is given
+    quality_letter: str = ""  # customary prefix of a quality
     rates: range | tuple[int, ...] = ()  # Hz, ascending; empty: any
-    high_rates: range = range(0)  # Hz, that follow on these
+    high_rates: range = range(0)  # Hz, above ``rates``
     ffmpeg_encoder: str = ""  # its name in ffmpeg; empty: ffmpeg is not needed
 
 
@@ -33,24 +33,24 @@ class FormatRow:
     """One format.
 
     ``encoder`` is ``MODULE:CLASS`` below ``audio/encoders``. ``projects`` are the DAWs whose
-    projects can use such stems, with what each project needs to know of the format: Reaper names a
-    reader, DAWproject the ending of the file in its archive. Where there is a choice of ``codecs``,
-    each has its own rules, and ``rules`` are those of the default.
+    projects can use such stems, each with its name for the format: Reaper's reader, or the
+    extension of the file in a DAWproject archive. If there is a choice of ``codecs``, each has its
+    own rules, and ``rules`` are those of the default.
     """
 
     extension: str
     encoder: str
     rules: Rules
     codecs: Mapping[Codec, Rules] = field(default_factory=dict)
-    holds_all_stems: bool = False  # of a song, in one file
+    holds_all_stems: bool = False  # one file holds all stems of a song
     projects: Mapping[Daw, str] = field(default_factory=dict)
 
 
-#: Hz of MPEG-1, 2 and 2.5 layer III (ISO 11172-3 §2.4.2.3, 13818-3 §2.4.2.3).
+#: Sample rates (Hz) of MPEG-1, 2 and 2.5 layer III (ISO 11172-3 §2.4.2.3, 13818-3 §2.4.2.3).
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-#: kbit/s of MPEG-1 layer III, the same tables.
+#: Bit rates (kbit/s) of MPEG-1 layer III, from the same tables.
 MP3_BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-#: Hz that the AAC of MPEG-4 can name (ISO 14496-3, table of sampling frequency indices).
+#: Sample rates (Hz) of MPEG-4 AAC (ISO 14496-3, table of sampling frequency indices).
 AAC_RATES = (
     *(7350, 8000, 11025, 12000, 16000, 22050, 24000),
     *(32000, 44100, 48000, 64000, 88200, 96000),
@@ -61,7 +61,7 @@ STEM_FILE_RATES = (44100, 48000)  # Hz, of Native Instruments' stem files
 AAC_STEMS = Rules(bitrates=AAC_BITRATES, bitrate=256, rates=STEM_FILE_RATES, ffmpeg_encoder="aac")
 ALAC_STEMS = Rules(depths=("24", "16"), rates=STEM_FILE_RATES, ffmpeg_encoder="alac")
 
-#: DAWproject: what all of its readers take; lossy formats bring delays of their own with them.
+#: For DAWproject, only formats that all of its readers support; lossy formats would add delays.
 FORMATS: dict[Format, FormatRow] = {
     "wav": FormatRow(
         extension="wav",
@@ -78,7 +78,7 @@ FORMATS: dict[Format, FormatRow] = {
     "flac": FormatRow(
         extension="flac",
         encoder="flac:Flac",
-        # What the header of a frame can name (RFC 9639, 9.1.5): a number of 16 bits of Hz or 10 Hz.
+        # What a frame header can encode (RFC 9639, 9.1.5): 16 bits, in units of Hz or 10 Hz.
         rules=Rules(
             depths=("24", "16"), rates=range(1, 65_536), high_rates=range(65_540, 655_351, 10)
         ),

@@ -1,4 +1,4 @@
-"""What encoding options mean for a format, by the table: parsed, checked and completed."""
+"""Parses and checks encoding options against the table of formats, and fills in defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stemsplit.types import Clip, Depth, Format
 INTEGERS: Final[tuple[Depth, ...]] = ("16", "24")
 #: As people write them: 320, 320k, 320 kbps.
 BITRATE = re.compile(r"(\d{1,4})\s*(?:k|kbps|kbit/s)?", re.IGNORECASE)
-#: Formats by the letter before a quality: V0 is of mp3, q8 of ogg.
+#: Formats by the prefix of a quality: V0 for mp3, q8 for ogg.
 LETTERS: dict[str, Format] = {
     row.rules.quality_letter.lower(): name
     for name, row in FORMATS.items()
@@ -26,23 +26,23 @@ QUALITY = re.compile(rf"([{''.join(LETTERS)}]?)(-?\d{{1,2}})", re.IGNORECASE)
 
 
 def rules_of(options: EncodingOptions) -> Rules:
-    """Return what the format of ``options`` takes, with their codec."""
+    """Return the rules for the format and codec of ``options``."""
     row = FORMATS[options.format]
     return row.rules if options.codec is None else row.codecs.get(options.codec, row.rules)
 
 
 def depth_of(options: EncodingOptions) -> Depth | None:
-    """Return how samples are stored; None where the format is lossy, and has no depth."""
+    """Return the bit depth of stored samples; None for a lossy format."""
     return options.depth or next(iter(rules_of(options).depths), None)
 
 
 def bitrate_of(options: EncodingOptions) -> int:
-    """Return the bit rate (kbit/s) that was asked for, or the default; 0 where there is neither."""
+    """Return the requested bit rate (kbit/s), or the default; 0 if there is neither."""
     return options.bitrate or rules_of(options).bitrate or 0
 
 
 def clip_of(options: EncodingOptions) -> Clip:
-    """Return what happens to samples above full scale: integers clamp, all others keep them."""
+    """Return how samples above full scale are treated: clamped by integer formats, else kept."""
     if options.clip is not None:
         return options.clip
     return "clamp" if depth_of(options) in INTEGERS else "none"
@@ -51,7 +51,7 @@ def clip_of(options: EncodingOptions) -> Clip:
 def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
     """Return the rate (Hz) at which stems of ``sample_rate`` are stored.
 
-    Where the format does not have that rate it is the next higher one, or the highest of all.
+    If the format does not support that rate, this is the next higher rate, or the highest.
     """
     rules = rules_of(options)
     rates = rules.rates
@@ -63,25 +63,25 @@ def encoded_rate(options: EncodingOptions, sample_rate: int) -> int:
 
 
 def encoded_frames(options: EncodingOptions, frames: int, sample_rate: int) -> int:
-    """Return how many frames are stored for ``frames`` at ``sample_rate``: at least one for any."""
+    """Return how many frames are stored for ``frames`` at ``sample_rate``: 0 only for 0."""
     stored = round(frames * encoded_rate(options, sample_rate) / sample_rate)
     return max(stored, min(frames, 1))
 
 
 def parse_bitrate(text: str | None) -> int | None:
-    """Return the kbit/s of ``text``: 320, 320k or 320 kbps. Raises ``UsageError`` otherwise."""
+    """Parse a bit rate (kbit/s): 320, 320k or 320 kbps. Raises ``UsageError`` otherwise."""
     if text is None:
         return None
     if (match := BITRATE.fullmatch(text.strip())) is None:
-        raise UsageError(f"invalid bit rate {text!r}", hint="write kbit/s: 320 or 320k")
+        raise UsageError(f"invalid bit rate {text!r}", hint="give kbit/s: 320 or 320k")
     return int(match[1])
 
 
 def parse_quality(text: str | None, format: Format) -> int | None:
-    """Return the quality of ``format`` that ``text`` means: 0, V0 of mp3 or q8 of ogg.
+    """Parse a quality of ``format``: 0, V0 (mp3) or q8 (ogg).
 
-    The best quality of one format is among the worst of another. So ``UsageError`` is raised for
-    the letter of another format, as for an invalid quality.
+    Raises ``UsageError`` for an invalid quality, and for the prefix of another format, because the
+    best quality of one format is among the worst of another.
     """
     if text is None:
         return None
@@ -92,7 +92,7 @@ def parse_quality(text: str | None, format: Format) -> int | None:
     own = FORMATS[format].rules.qualities
     if owner != format and own:
         raise UsageError(
-            f"{text} is a quality of {owner}, not of {format}", hint=f"it has: {_listed(own)}"
+            f"{text} is a quality of {owner}, not of {format}", hint=f"supported: {_listed(own)}"
         )
     return int(match[2])
 
@@ -108,16 +108,15 @@ def check_encoding(options: EncodingOptions) -> None:
     if options.clip == "none" and depth in INTEGERS:
         floats = _formats_with(lambda rules: "32f" in rules.depths)
         raise UsageError(
-            f"{options.format} of {depth} bits holds nothing above full scale",
-            hint=f"--clip clamp or linked; or --format {floats} --depth 32f, which holds "
-            "everything",
+            f"{depth}-bit {options.format} cannot store samples above full scale",
+            hint=f"use --clip clamp or linked, or --format {floats} --depth 32f, which keeps them",
         )
 
 
 def fitting(options: EncodingOptions, asked: Container[str]) -> EncodingOptions:
-    """Return ``options`` without those that the format does not have, unless ``asked`` for.
+    """Return ``options`` without those that the format does not support, unless ``asked`` for.
 
-    A setting for all songs, as of a configuration file, must not exclude another format today.
+    A general setting, as in a configuration file, must not prevent the use of another format.
     """
     if "codec" not in asked and (not FORMATS[options.format].codecs or "bitrate" in asked):
         options = replace(options, codec=None)
@@ -134,7 +133,7 @@ def fitting(options: EncodingOptions, asked: Container[str]) -> EncodingOptions:
 
 
 def alternatives(names: Sequence[str], word: str = "or") -> str:
-    """Return ``names``, at least one, as a person lists them: ``a, b or c``."""
+    """Join ``names``, at least one, to a phrase: ``a, b or c``."""
     *others, last = names
     return f"{', '.join(others)} {word} {last}" if others else last
 
@@ -144,7 +143,7 @@ def _check_codec(options: EncodingOptions) -> None:
         return
     choices = alternatives([name for name, row in FORMATS.items() if row.codecs])
     raise UsageError(
-        f"{options.format} leaves no choice of codecs", hint=f"--codec is for --format {choices}"
+        f"{options.format} has no choice of codecs", hint=f"--codec is for --format {choices}"
     )
 
 
@@ -155,8 +154,8 @@ def _check_depth(options: EncodingOptions, rules: Rules) -> None:
         others = _formats_with(lambda rules: options.depth in rules.depths)
         hint = f"--depth {rules.depths[0]}, or --format {others}"
         what = "floats" if options.depth == "32f" else f"{options.depth} bits"
-        raise UsageError(f"{options.format} stores no {what}", hint=hint)
-    raise UsageError(f"{options.format} has no depth", hint=f"{_ways_of(rules)} how exact it is")
+        raise UsageError(f"{options.format} cannot store {what}", hint=hint)
+    raise UsageError(f"{options.format} has no bit depth", hint=f"use {_ways_of(rules)} instead")
 
 
 def _check_bitrate(options: EncodingOptions, rules: Rules) -> None:
@@ -164,10 +163,10 @@ def _check_bitrate(options: EncodingOptions, rules: Rules) -> None:
         return
     if not rules.bitrates:
         lossy = _formats_with(lambda rules: bool(rules.bitrates))
-        reason = f"{options.format} has no bit rate: it loses nothing"
-        raise UsageError(reason, hint=f"--depth sets its size; --format {lossy}")
+        reason = f"{options.format} has no bit rate: it is lossless"
+        raise UsageError(reason, hint=f"use --depth to set its size, or --format {lossy}")
     reason = f"{options.format} has no bit rate of {options.bitrate} kbit/s"
-    raise UsageError(reason, hint=f"it has: {_listed(rules.bitrates)}")
+    raise UsageError(reason, hint=f"supported: {_listed(rules.bitrates)}")
 
 
 def _check_quality(options: EncodingOptions, rules: Rules) -> None:
@@ -175,17 +174,17 @@ def _check_quality(options: EncodingOptions, rules: Rules) -> None:
         return
     if not rules.qualities:
         others = _formats_with(lambda rules: bool(rules.qualities), "and")
-        hint = f"{_ways_of(rules)} how exact it is; {others} have qualities"
+        hint = f"use {_ways_of(rules)} instead; {others} have qualities"
         raise UsageError(f"{options.format} has no quality", hint=hint)
     if options.quality not in rules.qualities:
         reason = f"{options.format} has no quality {options.quality}"
-        raise UsageError(reason, hint=f"it has: {_listed(rules.qualities)}")
+        raise UsageError(reason, hint=f"supported: {_listed(rules.qualities)}")
     if options.bitrate is not None:
         raise UsageError("--bitrate and --quality exclude each other")
 
 
 def _formats_with(wanted: Callable[[Rules], bool], word: str = "or") -> str:
-    """List the formats with ``wanted`` rules that, like most, store each stem in its own file."""
+    """List the formats with ``wanted`` rules that store each stem in its own file."""
     rows = FORMATS.items()
     return alternatives(
         [name for name, row in rows if wanted(row.rules) and not row.holds_all_stems], word
@@ -195,7 +194,7 @@ def _formats_with(wanted: Callable[[Rules], bool], word: str = "or") -> str:
 def _ways_of(rules: Rules) -> str:
     ways = {"--depth": rules.depths, "--bitrate": rules.bitrates, "--quality": rules.qualities}
     named = [name for name, values in ways.items() if values]
-    return f"{' or '.join(named)} sets"
+    return " or ".join(named)
 
 
 def _range_of_qualities(format: Format, rules: Rules) -> str:

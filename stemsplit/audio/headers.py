@@ -1,7 +1,7 @@
-"""How long a file promises to be, by its own header.
+"""How long a file claims to be, according to its own header.
 
-Of a truncated file ffmpeg reports what is left of it, or nothing; and its versions differ in what
-they take from the length that is stored.
+For a truncated file, ffmpeg reports the length of what is left, or none; and its versions differ in
+what they subtract from the stored length.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from typing import BinaryIO, TypeAlias
 
 from stemsplit.audio.chunks import AIFF, CAF, RIFF, WAVE64, WIDE_SIZES, walk
 
-#: Sizes in a WAV header whose writer did not know how much follows: none, as large as the field
+#: Sizes in a WAV header whose writer did not know the length: zero, the largest value of the field
 #: (less a header), or just below 2 GiB (sox, arecord).
 PLACEHOLDER_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 0x100000000))
 WAV_PCM_TAGS = (1, 3, 6, 7, 0xFFFE)  # integers, floats, A-law, µ-law, extensible
-#: The start of a chunk ``fmt``: tag, channels, rate, bytes of a second, bytes of a frame.
+#: The start of a ``fmt`` chunk: tag, channels, rate, bytes per second, bytes per frame.
 WAV_FORM = struct.Struct("<HHIIH")
-#: The whole of an extensible one: tag, channels, bytes of a frame, bits stored and valid, kind.
+#: An extensible ``fmt`` chunk: tag, channels, bytes per frame, bits stored and valid, kind.
 EXTENSIBLE_FORM = struct.Struct("<HH8xHH2xH4x16s")
 EXTENSIBLE = 0xFFFE
 PCM_KIND = bytes.fromhex("0100000000001000800000aa00389b71")
-PCM_DECODERS = {2: "pcm_s16le", 3: "pcm_s24le", 4: "pcm_s32le"}  # by bytes of a sample
-#: The start of a chunk ``desc``: rate, format, flags, bytes and frames of a packet.
+PCM_DECODERS = {2: "pcm_s16le", 3: "pcm_s24le", 4: "pcm_s32le"}  # by bytes per sample
+#: The start of a ``desc`` chunk: rate, format, flags, bytes and frames per packet.
 CAF_FORM = struct.Struct(">d4s3I")
-#: The start of a chunk ``pakt``: packets, valid frames, frames before them and after them.
+#: The start of a ``pakt`` chunk: packets, valid frames, frames before and after these.
 CAF_PACKETS = struct.Struct(">qqii")
 #: An ``au`` header after its magic: offset, size, encoding, rate, channels.
 AU_FORM = struct.Struct(">5I")
-AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample, by encoding
-#: A block of new type in a VOC file: rate, bits, channels, codec; and its codecs of PCM.
+AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # per sample, by encoding
+#: A sound block of the new type in a VOC file: rate, bits, channels, codec; and its PCM codecs.
 VOC_FORM = struct.Struct("<IBBH")
 VOC_PCM = (0, 4, 6, 7)
 VOC_START = b"Creative Voice File\x1a"
 MOST_BLOCKS = 100_000
-FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # and the head of its first block
-#: Samples of an MPEG frame of layer III at the rates of MPEG-1, and of MPEG-2 and 2.5.
+FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # magic and head of the first block
+#: Samples per layer III frame in MPEG-1, and in MPEG-2 and 2.5.
 MP3_FRAMES = (1152, 576)
 
 
 class Undecided(Exception):
-    """This header does not say how long the sound is; ffmpeg's report does."""
+    """The header does not give the length of the sound; use ffmpeg's report instead."""
 
 
-#: Takes an open file; returns seconds, None where the writer of the file did not know.
+#: Takes an open file; returns seconds, or None if the writer of the file did not know.
 Reader: TypeAlias = Callable[[BinaryIO], float | None]
 
 
 def _wav_promise(file: BinaryIO) -> float | None:
-    """Return what the header of a RIFF or RF64 file promises."""
+    """Return the duration (s) that the header of a RIFF or RF64 file declares."""
     form = b""
     wide = False
     for name, size in walk(file, RIFF):
@@ -68,11 +68,11 @@ def _wav_promise(file: BinaryIO) -> float | None:
 
 
 def _w64_promise(file: BinaryIO) -> float | None:
-    """Return what the header of a Wave64 file promises."""
+    """Return the duration (s) that the header of a Wave64 file declares."""
     form = b""
     for name, size in walk(file, WAVE64):
         if name == b"data":
-            known = 0 < size < 2**62  # else its writer did not know
+            known = 0 < size < 2**62  # otherwise its writer did not know
             return _wav_seconds(form, size, file) if known else None
         if name == b"fmt ":
             form = file.read(min(size, WAV_FORM.size))
@@ -80,7 +80,7 @@ def _w64_promise(file: BinaryIO) -> float | None:
 
 
 def _wav_seconds(form: bytes, size: int, file: BinaryIO) -> float:
-    """Return how long ``size`` bytes of samples last, which start here."""
+    """Return the duration (s) of ``size`` bytes of samples that start here."""
     if len(form) < WAV_FORM.size:
         raise Undecided
     tag, _channels, rate, bytes_per_second, block_size = WAV_FORM.unpack(form)
@@ -93,7 +93,7 @@ def _wav_seconds(form: bytes, size: int, file: BinaryIO) -> float:
 
 
 def _caf_promise(file: BinaryIO) -> float | None:
-    """Return what the header of a CAF file promises."""
+    """Return the duration (s) that the header of a CAF file declares."""
     rate = packet_bytes = packet_frames = 0
     for name, size in walk(file, CAF):
         if name == b"desc" and size >= CAF_FORM.size:
@@ -102,11 +102,11 @@ def _caf_promise(file: BinaryIO) -> float | None:
             )
         elif name == b"pakt" and size >= CAF_PACKETS.size and rate:
             _packets, valid, _before, after = CAF_PACKETS.unpack(file.read(CAF_PACKETS.size))
-            if not after:  # ffmpeg 5 to 8 write whole packets, whatever is valid
+            if not after:  # ffmpeg 5 to 8 count whole packets as valid
                 raise Undecided
             return float(valid / rate)
         elif name == b"data" and packet_bytes and packet_frames and rate:
-            # An edit count comes first; -1: up to the end of the file.
+            # An edit count comes first; size -1 means up to the end of the file.
             frames = (size - 4) // packet_bytes * packet_frames
             return float(frames / rate) if size > 4 else None
     if packet_bytes:
@@ -115,7 +115,7 @@ def _caf_promise(file: BinaryIO) -> float | None:
 
 
 def _aiff_promise(file: BinaryIO) -> float | None:
-    """Return what the header of an AIFF file promises."""
+    """Return the duration (s) that the header of an AIFF file declares."""
     for name, size in walk(file, AIFF):
         if name == b"COMM" and size >= 18:
             _channels, frames, _bits = struct.unpack(">hIh", file.read(8))
@@ -129,7 +129,7 @@ def _aiff_promise(file: BinaryIO) -> float | None:
 
 
 def _au_promise(file: BinaryIO) -> float | None:
-    """Return what the header of an AU file promises."""
+    """Return the duration (s) that the header of an AU file declares."""
     file.seek(4)
     form = file.read(AU_FORM.size)
     if len(form) < AU_FORM.size:
@@ -142,7 +142,7 @@ def _au_promise(file: BinaryIO) -> float | None:
 
 
 def _voc_promise(file: BinaryIO) -> float | None:
-    """Return what the blocks of a VOC file promise, of which the last may not be whole."""
+    """Return the duration (s) that the blocks of a VOC file declare; the last may be truncated."""
     seconds = per_second = 0.0
     for kind, size in _voc_blocks(file):
         content = size
@@ -158,15 +158,15 @@ def _voc_promise(file: BinaryIO) -> float | None:
             per_second, content = round(1e6 / (256 - divisor)), size - 2
         if kind in (1, 2, 9) and per_second:
             seconds += content / per_second
-        elif kind in (6, 7, 8):  # repeats, and what changes the rate
+        elif kind in (6, 7, 8):  # repeats, and rate changes
             raise Undecided
     return seconds or None
 
 
 def _voc_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Yield kind and size (bytes) of each block of a VOC ``file``, which is then at its content.
+    """Yield kind and size (bytes) of each block of a VOC ``file``, positioned at its content.
 
-    The mark of the end has kind 0; it comes last, unless the file was cut.
+    The end marker has kind 0; it comes last, unless the file was cut.
     """
     file.seek(20)
     place = int.from_bytes(file.read(2), "little")
@@ -183,7 +183,7 @@ def _voc_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def lacks_end_mark(path: Path) -> bool:
-    """Return whether the file at ``path`` is a VOC without the mark of its end."""
+    """Return whether the file at ``path`` is a VOC without its end marker."""
     with path.open("rb") as file:
         if file.read(len(VOC_START)) != VOC_START:
             return False
@@ -191,7 +191,7 @@ def lacks_end_mark(path: Path) -> bool:
 
 
 def _flac_promise(file: BinaryIO) -> float | None:
-    """Return what the header of a FLAC file promises; an ID3 tag may come first."""
+    """Return the duration (s) that the header of a FLAC file declares; skip an ID3 tag."""
     file.seek(_after_id3(file))
     head = file.read(42)
     if len(head) < 42 or head[:4] != b"fLaC":
@@ -202,15 +202,15 @@ def _flac_promise(file: BinaryIO) -> float | None:
 
 
 def holds_another_flac(path: Path) -> bool:
-    """Return whether another FLAC was joined to the one that the file at ``path`` begins with."""
+    """Return whether the file at ``path`` consists of several FLAC files joined together."""
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         return len(list(islice(FLAC_START.finditer(data), 2))) > 1
 
 
 def _mp3_promise(file: BinaryIO) -> float | None:
-    """Return what the tag in the first frame of an MP3 promises, if LAME's delays are there.
+    """Return the duration (s) in the tag of an MP3's first frame, without LAME's delays.
 
-    ffmpeg 5 and 6 count these with the sound.
+    ffmpeg 5 and 6 count the delays as sound. Raises ``Undecided`` for a tag without delays.
     """
     file.seek(_after_id3(file))
     head = file.read(1600)
@@ -229,7 +229,7 @@ def _mp3_promise(file: BinaryIO) -> float | None:
 
 
 def _after_id3(file: BinaryIO) -> int:
-    """Return where an ID3 tag at the start of ``file`` ends; 0 where there is none."""
+    """Return where the ID3 tags at the start of ``file`` end; 0 if there are none."""
     place = 0
     while True:
         file.seek(place)
@@ -241,9 +241,10 @@ def _after_id3(file: BinaryIO) -> int:
 
 
 def pcm_decoder(file: BinaryIO, container: str) -> str | None:
-    """Return the decoder of a WAV or W64 with fewer valid bits than it stores of each sample.
+    """Return the decoder for a WAV or W64 whose samples have fewer valid bits than stored bits.
 
-    None for any other file. ffmpeg takes the valid bits for all there are; they come first.
+    None for any other file. ffmpeg assumes that only the valid bits are stored; in fact they are
+    the most significant of the stored bits.
     """
     layout = {"wav": RIFF, "w64": WAVE64}.get(container)
     if layout is None:
@@ -261,16 +262,17 @@ def pcm_decoder(file: BinaryIO, container: str) -> str | None:
 
 
 def promise(file: BinaryIO, container: str) -> float | None:
-    """Return how many seconds the header of ``file``, a ``container`` of ffmpeg's, promises.
+    """Return the duration (s) that the header of ``file`` declares; None if it is left open.
 
-    None where its writer did not know. Raises ``Undecided`` where the header says nothing about it.
+    ``container`` is ffmpeg's name for the format. Raises ``Undecided`` if the header does not
+    give a duration.
     """
     if (reader := READERS.get(container)) is None:
         raise Undecided
     return reader(file)
 
 
-#: By what ffmpeg calls the container.
+#: By ffmpeg's name for the container.
 READERS: dict[str, Reader] = {
     "wav": _wav_promise,
     "w64": _w64_promise,

@@ -1,11 +1,11 @@
-"""The boxes of MP4 files: found and made. See ISO 14496-12."""
+"""Finds and creates the boxes of MP4 files. See ISO 14496-12."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import BinaryIO
 
-LONG_HEAD = 16  # bytes of a box whose size does not fit into the first four
+LONG_HEAD = 16  # bytes of the head of a box whose size does not fit into the first four
 
 
 def box(name: bytes, *parts: bytes) -> bytes:
@@ -17,7 +17,7 @@ def box(name: bytes, *parts: bytes) -> bytes:
 def boxes(
     data: bytes | bytearray, start: int = 0, end: int | None = None
 ) -> Iterator[tuple[bytes | bytearray, int, int]]:
-    """Yield name, start and end of the content of each box between ``start`` and ``end``."""
+    """Yield the name, and start and end of the content, of each box in ``start`` to ``end``."""
     end = len(data) if end is None else end
     while start + 8 <= end:
         size, head = _measures(data[start : start + LONG_HEAD], end - start)
@@ -61,8 +61,11 @@ def tracks(movie: bytes | bytearray) -> list[tuple[int, int]]:
 
 
 def _measures(start: bytes | bytearray, left: int) -> tuple[int, int]:
-    """Return the bytes of a whole box, and of its head, by its first 16; ``left`` are there."""
+    """Return the sizes (bytes) of a box and of its head, whose first 16 bytes are ``start``.
+
+    ``left`` bytes remain up to the end of the box around it.
+    """
     size = int.from_bytes(start[:4], "big")
     if size == 1:
         return int.from_bytes(start[8:LONG_HEAD], "big"), LONG_HEAD
-    return size or left, 8  # 0: the last box, which takes all that is left
+    return size or left, 8  # 0: the last box, which extends to the end

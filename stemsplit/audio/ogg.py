@@ -1,4 +1,4 @@
-"""Ogg: pages and the packets in them. See RFC 3533, and RFC 7845 for Opus."""
+"""Ogg pages and the packets in them. See RFC 3533, and RFC 7845 for Opus."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ CHECKSUM = slice(22, 26)
 CONTINUED, FIRST, LAST = 1, 2, 4  # flags
 MOST_SEGMENTS, FULL_SEGMENT = 255, 255
 LONGEST_PAGE = HEADER.size + MOST_SEGMENTS + MOST_SEGMENTS * FULL_SEGMENT  # bytes
-#: The first page of a link, up to its number of channels.
+#: The first page of a link in a chain, up to its number of channels.
 START_OF_LINK = re.compile(
     rb"OggS\x00\x02.{20}\x01.(?:OpusHead.(.)|\x01vorbis\x00{4}(.))", re.DOTALL
 )
-NO_PACKET_ENDS = -1  # as a granule position
+NO_PACKET_ENDS = -1  # granule position of a page on which no packet ends
 Ending: TypeAlias = Literal["whole", "unmarked", "cut"]
 
 OPUS, VORBIS, FLAC = b"OpusHead", b"\1vorbis", b"\x7fFLAC"
-#: Packets before the audio, and what surrounds the comments in the second of them.
+#: Header packets before the audio, and what surrounds the comments in the second of them.
 HEADERS = {OPUS: 2, VORBIS: 3}
 WRAPPINGS = {OPUS: (b"OpusTags", b""), VORBIS: (b"\3vorbis", b"\1"), FLAC: (b"", b"")}
 LARGEST_HEADERS = 2**25  # bytes
@@ -36,7 +36,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OggPage:
-    """One page: the facts of its header, and its body, cut into segments of ``sizes`` bytes."""
+    """One page: the fields of its header, and its body, cut into segments of ``sizes`` bytes."""
 
     flags: int
     granule: int
@@ -54,18 +54,18 @@ class OggPage:
 
     @property
     def length(self) -> int:
-        """How many bytes are stored."""
+        """The stored size in bytes."""
         return HEADER.size + len(self.sizes) + len(self.body)
 
 
 def checksum(data: bytes | bytearray) -> int:
-    """Return the CRC-32 of ``data`` as Ogg computes it: that of zlib, with all bits reversed."""
+    """Return the CRC-32 of ``data`` as defined by Ogg: that of zlib, with all bits reversed."""
     mirrored = zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
 def pages(file: BinaryIO) -> Iterator[OggPage]:
-    """Yield the pages from here to the end, or to the first page that is damaged or truncated."""
+    """Yield the pages from here to the end, or up to the first damaged or truncated page."""
     while len(head := file.read(HEADER.size)) == HEADER.size:
         magic, _version, flags, granule, serial, number, _checksum, count = HEADER.unpack(head)
         sizes = file.read(count)
@@ -80,7 +80,7 @@ def pages(file: BinaryIO) -> Iterator[OggPage]:
 def audio_packets(file: BinaryIO) -> Iterator[bytes]:
     """Yield the packets of the first audio stream, up to ``LARGEST_HEADERS`` bytes in all."""
     serial: int | None = None
-    packet = bytearray()  # which grows in place: a cover comes in thousands of segments
+    packet = bytearray()  # grows in place: a cover has thousands of segments
     total = 0
     for page in pages(file):
         if serial is None and page.body.startswith(tuple(WRAPPINGS)):
@@ -100,7 +100,7 @@ def audio_packets(file: BinaryIO) -> Iterator[bytes]:
 
 
 def packed(packets: Sequence[bytes], *, serial: int, number: int, flags: int = 0) -> list[OggPage]:
-    """Return pages from ``number`` on with ``packets`` of headers, of which the last one ends."""
+    """Return pages, numbered from ``number``, with the complete header ``packets``."""
     sizes = b"".join(
         bytes([FULL_SEGMENT]) * (len(packet) // FULL_SEGMENT) + bytes([len(packet) % FULL_SEGMENT])
         for packet in packets
@@ -126,9 +126,9 @@ def packed(packets: Sequence[bytes], *, serial: int, number: int, flags: int = 0
 
 
 def channels_of_links(path: Path) -> list[int]:
-    """Return the channels of each Vorbis or Opus in the Ogg at ``path``, in their order.
+    """Return the channels of each Vorbis or Opus stream in the Ogg file at ``path``, in order.
 
-    There are several in a chain. Empty for a file of any other kind.
+    A chain has several. Empty for any other kind of file.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
@@ -138,10 +138,10 @@ def channels_of_links(path: Path) -> list[int]:
 
 
 def ending_of(path: Path) -> Ending:
-    """Return how the Ogg at ``path`` ends; "whole" for a file of any other kind.
+    """Return how the Ogg file at ``path`` ends; "whole" for any other kind of file.
 
-    The last page of each stream is marked. Where the mark is missing the recorder was stopped, or
-    the file was cut between two pages: nothing tells one from the other.
+    The last page of each stream is marked. If the mark is missing, either the recorder was stopped
+    or the file was cut between two pages; there is no way to tell which.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:

@@ -1,4 +1,4 @@
-"""What a file holds, before any of it is decoded. Needs no ffprobe."""
+"""Finds out what a file contains before it is decoded. Does not need ffprobe."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from stemsplit.types import StreamInfo
 
 #: An ``au`` header: magic, offset, size, encoding, sample rate, channels, all big-endian.
 AU_HEADER = struct.Struct(">4s5I")
-#: Sample rates (Hz) of what is sound. Blocks are a second long, which at 2 GHz is more than memory
-#: holds, as are the frames that a few bytes become if each lasts for a second.
+#: Plausible sample rates (Hz). Blocks are one second long, which at 2 GHz would not fit in memory;
+#: nor would the sound of a few bytes if each frame lasted a second.
 RATES = range(100, 10_000_001)
-REST_AT_A_TIME = 2**16  # bytes of the frame behind it, which nothing needs
+REST_AT_A_TIME = 2**16  # bytes of the frame after the header, which are discarded
 DURATION = re.compile(
     r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),(?: start: (-?[\d.]+))?", re.MULTILINE
 )
@@ -30,33 +30,34 @@ CONTAINER = re.compile(r"^\[info\] Input #0, (\S+), from '", re.MULTILINE)
 ESTIMATED = re.compile(
     r"^\[\S+ @ 0x[0-9a-f]+\] \[warning\] Estimating duration from bitrate", re.MULTILINE
 )
-#: What ffmpeg says of a format that is not in `SELF_CONTAINED`, and what it means.
+#: What ffmpeg reports for a format that is not in `SELF_CONTAINED`, and what that means.
 REFUSED = "Format not on whitelist"
 FOREIGN_SOUND = (
-    "holds no sound of its own: it is a text, a playlist or a picture, or in a format that is "
+    "contains no audio itself: it is a text, a playlist or a picture, or in a format that is "
     "not known to be safe"
 )
-#: Containers that declare no duration; ffmpeg guesses one from time stamps, which may jump.
+#: Containers that declare no duration; ffmpeg estimates one from time stamps, which may jump.
 UNDECLARED = {"mpeg", "mpegts"}
-#: Containers that count their duration from zero, wherever their first time stamp is.
+#: Containers whose duration counts from zero, whatever their first time stamp is.
 FROM_ZERO = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "asf", "nut"}
-#: Bare streams of packets: their time stamps are counted, bytes that are not sound included.
+#: Bare packet streams: ffmpeg derives their time stamps from all bytes, including those that are
+#: not sound.
 UNTIMED = frozenset(["aac", "ac3", "adts", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd"])
-#: The most channels that ffmpeg may guess the places of. It knows some for 10, 12, 16 and 24 too.
+#: The most channels for which ffmpeg may guess the layout. It also has guesses for 10, 12, 16, 24.
 USUAL = 8
-#: Options of every input: the time stamps of the file, and no more guesses than that.
+#: Options of every input: keep the time stamps of the file, and limit those guesses.
 INPUT = {"guess_layout_max": USUAL} | OWN_CLOCK
 
 
 def probe(path: Path, stream: int = 0) -> StreamInfo:
-    """Return what an audio stream of ``path`` is like: the first, or number ``stream`` from 0.
+    """Describe an audio stream of ``path``: the first, or the one with index ``stream`` (from 0).
 
-    The sample rate and the channels come from a header that ffmpeg writes for the decoded stream;
-    only the duration (s) and the name of the codec are read from its report, and neither is used
-    where the report says two different things: names and tags may imitate it.
+    The sample rate and the channels come from a header that ffmpeg writes for the decoded stream.
+    Only the duration (s) and the name of the codec are read from its report, and neither is used
+    if the report contradicts itself: names and tags may imitate it.
 
-    Raises ``InputError`` when ``path`` is missing, unreadable, not a file, empty or not audio, or
-    has no such stream, and ``ResourceError`` when ffmpeg does not work.
+    Raises ``InputError`` if ``path`` is missing, unreadable, not a file, empty or not audio, or
+    does not have that stream, and ``ResourceError`` if ffmpeg does not work.
     """
     refuse_unreadable(path)
     header, process = _decode_one_frame(path, stream)
@@ -66,8 +67,8 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
     if sample_rate not in RATES:
-        reason = f"a sample rate of {sample_rate} Hz; those of {RATES[0]} Hz to 10 MHz are read"
-        raise InputError(reason, path=path)
+        supported = f"supported are {RATES[0]} Hz to 10 MHz"
+        raise InputError(f"unsupported sample rate of {sample_rate} Hz; {supported}", path=path)
     codecs = set(CODEC.findall(process.report))
     codec = codecs.pop() if len(codecs) == 1 else "unknown"
     duration, counted = _declared_duration(path, process.report, codec)
@@ -89,7 +90,7 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
 
 
 def has_other_streams(path: Path) -> bool:
-    """Return whether ``path`` holds more than one stream (a film does); a cover does not count."""
+    """Return whether ``path`` has more than one stream, as a film does; covers do not count."""
     _header, process = _decode_one_frame(path, 0)
     return _lists_others(process.report)
 
@@ -100,20 +101,20 @@ def _lists_others(report: str) -> bool:
 
 
 def refuse_unreadable(path: Path) -> None:
-    """Raise ``InputError`` unless ``path`` is a file that is not empty and may be read."""
+    """Raise ``InputError`` unless ``path`` is a readable file that is not empty."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise InputError("is a folder, not a file", path=path)
         if not stat.S_ISREG(status.st_mode):
-            reason = "is not a regular file"
-            raise InputError(reason, path=path, hint="a song is read twice: store it in a file")
+            hint = "songs are read twice: save it as a file first"
+            raise InputError("is not a regular file", path=path, hint=hint)
         with path.open("rb"):
             pass
     except FileNotFoundError as exc:
         raise InputError("no such file", path=path) from exc
     except PermissionError as exc:
-        raise InputError("may not be read (permission denied)", path=path) from exc
+        raise InputError("cannot be read (permission denied)", path=path) from exc
     except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
         reason = getattr(exc, "strerror", None) or str(exc)
         raise InputError(f"cannot be read: {reason}", path=path) from exc
@@ -122,7 +123,7 @@ def refuse_unreadable(path: Path) -> None:
 
 
 def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
-    """Return the au header of the first frame (nothing without one) and the ended process."""
+    """Return the au header of the first frame (empty without one) and the finished process."""
     form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1, "af": START_PRINTED}
     graph = file_stream(f"a:{stream}", **INPUT).output("pipe:1", **form)
     with process_of(graph, file=path, level="info") as process:
@@ -139,16 +140,13 @@ def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
         which = f" number {stream + 1}" if stream else ""
         return NoAudioError(f"has no audio stream{which}", path=path)
     if any(text.startswith(REFUSED) for text in process.complaints):
-        return InputError(FOREIGN_SOUND, path=path, hint="name the songs themselves")
+        return InputError(FOREIGN_SOUND, path=path, hint="name the audio files themselves")
     reason = f"not an audio file that ffmpeg can read ({process.reason})"
     return InputError(reason, path=path)
 
 
 def _declared_duration(path: Path, report: str, codec: str) -> tuple[float | None, bool]:
-    """Return the seconds that the container declares, and whether it counts samples.
-
-    None where that is unknown.
-    """
+    """Return the declared duration (s), if any, and whether the container counts samples."""
     containers = set(CONTAINER.findall(report))
     if len(containers) == 1:
         (container,) = containers
@@ -180,9 +178,9 @@ def _own_decoder(path: Path, report: str) -> str | None:
 
 
 def _silent_frames(info: StreamInfo, process: Process) -> int:
-    """Return how many frames of silence come before the sound that ``process`` has decoded.
+    """Return how many frames of silence precede the sound that ``process`` has decoded.
 
-    There are some where another stream starts earlier; a start beyond the end is not believed.
+    There are some if another stream starts earlier; a start after the end is ignored.
     """
     if not _lists_others(process.report) or not process.numbers:
         return 0
@@ -192,8 +190,8 @@ def _silent_frames(info: StreamInfo, process: Process) -> int:
 
 
 def _lacks_layout(report: str, channels: int) -> bool:
-    """Return whether nothing says where the sound of each of ``channels`` comes from.
+    """Return whether the layout of ``channels`` is unknown.
 
-    For up to `USUAL` ffmpeg takes what is usual.
+    For up to `USUAL` channels ffmpeg assumes the usual layout.
     """
     return channels > USUAL and f" Hz, {channels} channels, " in report

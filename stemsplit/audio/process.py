@@ -1,4 +1,4 @@
-"""A running ffmpeg, which never outlives its use."""
+"""A running ffmpeg process, which always ends with its context."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from stemsplit.signals import signals_deferred
 from stemsplit.stall_timeout import StallTimeout
 
 VARIABLE = "STEMSPLIT_FFMPEG"
-#: Lines of ffmpeg's report that are kept; of a badly damaged file it writes one per packet.
+#: How many lines of ffmpeg's report are kept; for a badly damaged file it writes one per packet.
 KEPT_LINES = 10_000
 LINES_AT_A_TIME = 2**16  # bytes
 #: ``[mp3 @ 0x55…] [error] text``: any number of contexts, then the level that ``level+`` asks for.
 LINE = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)")
-#: What ``print`` of an expression in a filter writes, as an error.
+#: What ``print`` in an expression of a filter writes, as an error.
 NUMBER = re.compile(rb"(?:\[Eval @ 0x[0-9a-f]+\] )?\[error\] (-?\d+\.\d{6})\s*")
 
 
 def how_to_install() -> str:
     commands = {"darwin": "brew install ffmpeg", "win32": "winget install ffmpeg"}
     command = commands.get(sys.platform, "sudo apt install ffmpeg (or dnf, pacman, apk)")
-    return f"install it: {command}; or set {VARIABLE} to the path of one"
+    return f"install it: {command}; or set {VARIABLE} to its path"
 
 
 class Process:
-    """A running ffmpeg, as a context manager: after the block it has ended, and was waited for.
+    """A running ffmpeg, as a context manager: on exit the process is killed and waited for.
 
-    It runs in a session of its own, so that Ctrl-C at the terminal reaches this program first.
-    ``stdin`` can be written with ``feed``; ``stdout`` must be read to its end by the caller, if it
-    is needed; a thread reads stderr, because a full pipe would stop ffmpeg. ``file`` is what it
-    works on; `report` leaves out its ``address``.
+    It runs in its own session, so that Ctrl-C at the terminal reaches only this program.
+    With ``feed``, ``stdin`` can be written. The caller must read ``stdout`` to its end, if it is
+    needed; a thread reads stderr, because a full pipe would block ffmpeg. ``file`` is the file that
+    it works on; `report` leaves out its ``address``.
 
-    It is ended when `read` has waited for ``timeout`` seconds, or as long as the user chose.
+    It is killed when `read` has waited for ``timeout`` seconds, by default the user's choice.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Process:
         self._feed = feed
         self._timeout = StallTimeout(timeout or timeout_seconds(), self.kill)
         self._lines: list[str] = []
-        #: What expressions in filters have printed so far; all of it once the process has ended.
+        #: What expressions in filters have printed so far; complete once the process has ended.
         self.numbers: list[float] = []
 
     def __enter__(self) -> Self:
-        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
         started = False
         try:
             with signals_deferred():
                 self._process = self._start()
                 started = True
-                self._listener.start()
+                self._stderr_reader.start()
         except BaseException:
             if started:
                 self.__exit__(None, None, None)
@@ -101,18 +101,18 @@ class Process:
                     pipe.close()
 
     def kill(self) -> None:
-        """End it now, with its children; nothing happens when it has ended already."""
+        """Kill it with its children; do nothing if it has already ended."""
         if self._process.poll() is None:
             if hasattr(os, "killpg"):
-                # It has a session of its own, and may be a script around the true ffmpeg.
-                with contextlib.suppress(OSError):  # it has ended at this moment
+                # It has its own session, and may be a script around the real ffmpeg.
+                with contextlib.suppress(OSError):  # it has just ended
                     os.killpg(self._process.pid, signal.SIGKILL)
             else:
                 self._process.kill()
         self._process.wait()
-        self._listener.join()
+        self._stderr_reader.join()
 
-    def _listen(self) -> None:
+    def _read_stderr(self) -> None:
         for line in _pipe(self._process.stderr):
             if match := NUMBER.fullmatch(line):
                 self.numbers.append(float(match[1]))
@@ -121,19 +121,19 @@ class Process:
 
     @property
     def stdin(self) -> IO[bytes]:
-        """What ffmpeg reads; there is one only with ``feed``."""
+        """ffmpeg's standard input; available only with ``feed``."""
         return _pipe(self._process.stdin)
 
     @property
     def stdout(self) -> BufferedReader:
-        """What ffmpeg writes to ``pipe:1``."""
+        """ffmpeg's standard output, ``pipe:1``."""
         return cast(BufferedReader, _pipe(self._process.stdout))
 
     def read(self, size: int) -> bytes:
         """Return the next ``size`` bytes of ``stdout``; fewer only at its end.
 
-        Raises ``InputError``, or ``ResourceError`` where no file was given to it, when ffmpeg was
-        ended because it gave nothing for too long. Only the time in here counts.
+        Raises ``InputError``, or ``ResourceError`` if it has no ``file``, when ffmpeg was killed
+        because it produced no output for too long. Only the time spent in this method counts.
         """
         pieces: list[bytes] = []
         while size > 0:
@@ -147,7 +147,7 @@ class Process:
         return b"".join(pieces)
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of ``stdout``, which are short and ASCII. Raises as `read` does."""
+        """Yield the lines of ``stdout``, short and in ASCII. Raises as `read` does."""
         rest = b""
         while True:
             with self._timeout.waiting():
@@ -159,22 +159,22 @@ class Process:
             yield from (line.decode("ascii", "replace") for line in whole)
 
     def finish(self) -> int:
-        """Return the exit status, after ending the input and waiting; 0 means that all went well.
+        """Close the input, wait for the process and return its exit status; 0 is success.
 
-        A caller that expects output reads it to its end before. Raises as `read` does, but for one
-        that is fed: what it has yet to write may be long.
+        A caller that expects output must read it to its end first. Raises as `read` does, except
+        with ``feed``, because the remaining work may take long.
         """
         if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # the status says why it stopped reading
+            with contextlib.suppress(BrokenPipeError):  # the status shows why it stopped reading
                 self._process.stdin.close()
         with contextlib.nullcontext() if self._feed else self._timeout.waiting():
             status = self._process.wait()
-        self._listener.join()
+        self._stderr_reader.join()
         self._refuse_silent()
         return status
 
     def _refuse_silent(self) -> None:
-        """Raise the error of `read` if this program was ended because it gave nothing."""
+        """Raise the error of `read` if the process was killed because it produced no output."""
         if not self._timeout.expired:
             return
         seconds = f"{self._timeout.seconds:g} s"
@@ -183,54 +183,55 @@ class Process:
                 f"ffmpeg does not work: no answer in {seconds}", path=self._words[0]
             )
         raise InputError(
-            f"cannot be decoded: ffmpeg gave nothing for {seconds}, and was ended",
+            f"cannot be decoded: ffmpeg produced no output for {seconds} and was stopped",
             path=self._file,
-            hint=f"if its disk or network is that slow, set {TIMEOUT} to more seconds",
+            hint=f"if the disk or network is that slow, set {TIMEOUT} to more seconds",
         )
 
     @property
     def report(self) -> str:
-        """What ffmpeg has written to stderr, without the address of the file it was given."""
+        """What ffmpeg wrote to stderr, without the address of its file."""
         text = "\n".join(self._lines)
         return text.replace(self._own_address, "") if self._own_address else text
 
     @property
     def complaints(self) -> list[str]:
-        """The messages of level error and worse, each once, without contexts and addresses."""
+        """The messages of level error and above, each once, without contexts and addresses."""
         found = [LINE.match(line) for line in self.report.split("\n")]
         texts = [m["text"] for m in found if m and m["level"] in ("error", "fatal", "panic")]
         return list(dict.fromkeys(text.removeprefix(": ").strip() for text in texts))
 
     def refuse_broken(self) -> None:
-        """Raise ``ResourceError`` if this program failed because it is not a working ffmpeg.
+        """Raise ``ResourceError`` if the program failed because it is not a working ffmpeg.
 
-        ffmpeg always reports what is wrong with a file. One that a signal ended did work: a damaged
-        song may make it crash, and the next song need not.
+        ffmpeg always reports what is wrong with a file. One that was killed by a signal did work: a
+        damaged song may make it crash, but the next song need not.
         """
         status = self._process.returncode
         if self.complaints or status < 0:
             return
-        # Other programs report what is missing (a library, an interpreter), in their own form.
-        said = next((line for line in self._lines if line and not LINE.match(line)), "")
+        # Other programs report what is missing (a library, an interpreter) in their own format.
+        nothing = f"it exited with status {status} and printed nothing"
+        printed = next((line for line in self._lines if line and not LINE.match(line)), nothing)
         raise ResourceError(
-            f"ffmpeg does not work: {said or f'it ended with status {status}, without a word'}",
+            f"ffmpeg does not work: {printed}",
             path=self._words[0],
-            hint=f"set {VARIABLE} to the path of one that does",
+            hint=f"set {VARIABLE} to the path of a working one",
         )
 
     @property
     def reason(self) -> str:
         """Why ffmpeg failed, in its own words.
 
-        This is the first complaint: up to a dozen lines of consequences follow it ("Error opening
+        This is the first complaint; up to a dozen lines of consequences may follow ("Error opening
         input files", "Terminating thread", "Conversion failed!").
         """
         if self.complaints:
             return self.complaints[0].removeprefix("Error opening input: ")
         status = self._process.returncode
         if status is not None and status < 0:
-            return f"ffmpeg was ended by {signal.Signals(-status).name}"
-        return f"ffmpeg ended with status {status}"
+            return f"ffmpeg was killed by {signal.Signals(-status).name}"
+        return f"ffmpeg exited with status {status}"
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -240,6 +241,6 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _as_printed(text: str) -> str:
-    """Return ``text`` as ffmpeg's log prints it: most control characters are ``?``."""
+    """Return ``text`` as ffmpeg's log prints it: most control characters become ``?``."""
     shown = os.fsencode(text).decode("utf-8", "replace")
     return re.sub(r"[\x01-\x07\x0e-\x1f]", "?", shown)

@@ -1,4 +1,4 @@
-"""From floats to integers: rounding, dither and clipping."""
+"""Converts floats to integers: rounding, dither and clipping."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from stemsplit.audio.blocks import Block
 
 
 class Dither:
-    """Triangular noise of ±1 step, which makes the error of rounding independent of the music.
+    """Triangular noise of ±1 step, which makes the rounding error independent of the music.
 
-    It depends on the name of the stem alone: every run has the same noise, and two stems have
-    different ones, which add up like independent noises. See Lipshitz, Wannamaker and Vanderkooy,
-    "Quantization and Dither", JAES 40 (1992).
+    It depends only on the name of the stem: every run has the same noise, and different stems have
+    different noise, so that it adds up like independent noise. See Lipshitz, Wannamaker and
+    Vanderkooy, "Quantization and Dither", JAES 40 (1992).
     """
 
     def __init__(self, stem: str) -> None:
@@ -33,10 +33,11 @@ class Dither:
 def quantise(
     block: Block, depth: Literal["16", "24"], dither: Dither | None = None
 ) -> tuple[np.ndarray, int]:
-    """Return ``block`` (C, n) as frames (n, C) of integers, and how many samples had to be clipped.
+    """Return ``block`` (C, n) as frames (n, C) of integers, and the number of clipped samples.
 
-    int16, or int32 with the 24 bits on top. Rounded to the nearest step, after adding ``dither``
-    to all but digital silence, which stays silent. NaN becomes silence too.
+    The integers are int16, or int32 with the sample in the upper 24 bits. They are rounded to the
+    nearest step, after adding ``dither`` to everything but digital silence, which stays silent.
+    NaN becomes silence too.
     """
     full_scale = np.float32(2 ** (int(depth) - 1))
     clipped = count_above(block)
@@ -51,16 +52,17 @@ def quantise(
 
 
 class Remainder:
-    """What rounding to 16 bits takes from some stems, for the stem that completes their sum."""
+    """What rounding to 16 bits removes from some stems, for the stem that completes their sum."""
 
     def __init__(self, stems: Sequence[str], *, dithered: bool) -> None:
-        """``stems`` are rounded as their encoders do, ``dithered`` or not."""
+        """Round ``stems`` as their encoders do, ``dithered`` or not."""
         self._dithers = {stem: Dither(stem) if dithered else None for stem in stems}
 
     def take(self, stems: Mapping[str, Block]) -> Block:
-        """Return the sum (C, n) of what is lost of the next blocks of ``stems``, which may be more.
+        """Return the sum (C, n) of what rounding removes from the next blocks of ``stems``.
 
-        Samples beyond full scale are lost to clipping, and must not be added to another stem.
+        ``stems`` may contain further stems, which are ignored. Clipped samples do not count: what
+        is above full scale must not be added to another stem.
         """
         lost = []
         for stem, dither in self._dithers.items():

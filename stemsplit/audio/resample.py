@@ -1,4 +1,4 @@
-"""From one sample rate to another, in a stream, without any shift."""
+"""Streaming conversion of sample rates, without any time shift."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stemsplit.audio.blocks import Block, as_block, as_bytes
 from stemsplit.audio.ffmpeg import find_ffmpeg, process_of, raw_input
 from stemsplit.errors import ResourceError, StemsplitError
 
-#: Frames that are handed to ffmpeg, and taken back, at a time.
+#: Frames that are passed to ffmpeg, and read back, at a time.
 PIECE = 16_384
 #: libsoxr at 28 bits: errors below -140 dB, against -100 dB of swr as set here.
 SOXR = {"resampler": "soxr", "precision": 28}
@@ -33,10 +33,10 @@ def resample(
 ) -> Generator[Block]:
     """Yield ``blocks`` (C, n) at ``to_rate`` Hz: round(n · to_rate / from_rate) frames, ± a few.
 
-    With ``frames``, exactly so many come out: what is more is cut, what is missing is silence. The
-    first frame stays the first: nothing is shifted. ``blocks`` is pulled, to its end, in the thread
-    of the caller, which gets what it raises. Raises ``ResourceError`` when ffmpeg fails, and
-    ``StemsplitError``, a defect, where more than 0.1 s would be silence.
+    With ``frames``, yield exactly that many: excess frames are cut, missing ones are silent. The
+    first frame stays the first; nothing is shifted. ``blocks`` is consumed to its end in the
+    caller's thread, and its exceptions reach the caller. Raises ``ResourceError`` if ffmpeg fails,
+    and ``StemsplitError`` (a defect) if more than 0.1 s are missing.
     """
     length = Length(frames, channels=channels, sample_rate=to_rate)
     same = from_rate == to_rate
@@ -53,7 +53,7 @@ def resample(
 
 
 class _Unchanged:
-    """What stands in for a `Converter` where the rate stays the same."""
+    """Takes the place of `Converter` when the rate stays the same."""
 
     def __enter__(self) -> Self:
         return self
@@ -62,16 +62,16 @@ class _Unchanged:
         """Do nothing."""
 
     def take(self, block: Block) -> Iterable[Block]:
-        """Return ``block`` as it is."""
+        """Return ``block`` unchanged."""
         return (block,)
 
     def rest(self) -> Iterable[Block]:
-        """Return nothing: all has been returned."""
+        """Return nothing: everything has already been returned."""
         return ()
 
 
 class Converter:
-    """An ffmpeg that resamples blocks (C, n); a thread collects what it gives back."""
+    """An ffmpeg process that resamples blocks (C, n); a thread collects its output."""
 
     def __init__(self, channels: int, from_rate: int, to_rate: int) -> None:
         self._channels = channels
@@ -87,7 +87,7 @@ class Converter:
             reader = Thread(target=_collect, args=arguments, daemon=True)
             reader.start()
             stack.callback(reader.join)
-            stack.callback(process.kill)  # first of all: the reader reads to its end
+            stack.callback(process.kill)  # runs first: the reader reads to the end of its output
             self._stack = stack.pop_all()
         return self
 
@@ -95,7 +95,7 @@ class Converter:
         self._stack.close()
 
     def take(self, block: Block) -> Iterable[Block]:
-        """Hand over ``block``, and return what has been resampled so far."""
+        """Pass in ``block``, and return the blocks that have been resampled so far."""
         try:
             for start in range(0, block.shape[1], PIECE):
                 self._process.stdin.write(as_bytes(block[:, start : start + PIECE]))
@@ -109,8 +109,8 @@ class Converter:
         return found
 
     def rest(self) -> Iterable[Block]:
-        """Return all that is left, after the last block."""
-        with contextlib.suppress(BrokenPipeError):  # its status says why it read no further
+        """Return the remaining blocks, after the last call of ``take``."""
+        with contextlib.suppress(BrokenPipeError):  # its status shows why it stopped reading
             self._process.stdin.close()
         found = []
         while data := self._arrived.get():
@@ -121,7 +121,7 @@ class Converter:
 
 
 def conversion(source: Any, to_rate: int) -> Any:
-    """Return the stream ``source`` of a graph at ``to_rate`` Hz, by ffmpeg's best resampler."""
+    """Return the stream ``source`` of a graph at ``to_rate`` Hz, using ffmpeg's best resampler."""
     return source.filter("aresample", to_rate, **(SOXR if has_soxr() else SWR))
 
 
@@ -132,9 +132,9 @@ def has_soxr() -> bool:
 
 @lru_cache
 def _has_soxr(_program: str) -> bool:
-    """Return whether soxr resamples one frame of silence.
+    """Return whether soxr can resample one frame of silence.
 
-    The options of a filter do not help: they list resamplers that were left out of the build.
+    The list of the filter's options is no evidence: it includes resamplers left out of the build.
     """
     source = raw_input(sample_rate=8000, channels=1)
     graph = source.filter("aresample", 16000, **SOXR).output("pipe:1", format="f32le")
@@ -144,7 +144,7 @@ def _has_soxr(_program: str) -> bool:
 
 
 def _collect(pipe: IO[bytes], size: int, arrived: SimpleQueue[bytes]) -> None:
-    """Move everything from ``pipe`` to ``arrived``; the last item is empty."""
+    """Read everything from ``pipe`` into ``arrived``; an empty item marks the end."""
     data = pipe.read(size)
     while data:
         arrived.put(data)
@@ -153,7 +153,7 @@ def _collect(pipe: IO[bytes], size: int, arrived: SimpleQueue[bytes]) -> None:
 
 
 class Length:
-    """Cuts blocks, or pads them with silence, to exactly ``frames`` in all; None: to any length."""
+    """Cuts blocks, or pads them with silence, to ``frames`` in total; None: any length."""
 
     def __init__(self, frames: int | None, *, channels: int, sample_rate: int) -> None:
         self._frames = self._missing = frames
@@ -161,7 +161,7 @@ class Length:
         self._sample_rate = sample_rate
 
     def take(self, block: Block) -> Block:
-        """Return what is used of the next ``block`` (C, n)."""
+        """Return the part of the next ``block`` (C, n) that is within the length."""
         if self._missing is None:
             return block
         part = block[:, : self._missing]
@@ -169,9 +169,9 @@ class Length:
         return part
 
     def rest(self) -> Block:
-        """Return the silence (C, n) at the end, of which there may be none.
+        """Return the silence (C, n) at the end; n may be 0.
 
-        Raises ``StemsplitError``, a defect, where more than 0.1 s are missing.
+        Raises ``StemsplitError`` (a defect) if more than 0.1 s are missing.
         """
         missing = self._missing or 0
         if missing > MOST_PADDING * self._sample_rate:

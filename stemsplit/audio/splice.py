@@ -1,4 +1,4 @@
-"""Putting bytes into the middle of a file, and taking them out."""
+"""Inserts bytes into the middle of a file, and removes them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ PIECE = 2**20  # bytes moved at a time
 
 
 def splice(file: BinaryIO, start: int, removed: int, data: bytes) -> None:
-    """Put ``data`` in the place of the ``removed`` bytes from ``start`` on; the rest moves.
+    """Replace ``removed`` bytes from ``start`` on with ``data``, moving the rest of the file.
 
-    ``file`` is open for reading and writing; it takes no more memory than ``data`` and a piece.
+    ``file`` is open for reading and writing; memory use is bounded by ``data`` and one ``PIECE``.
     """
     source, target = start + removed, start + len(data)
     end = file.seek(0, 2)
     places = range(source, end, PIECE)
-    # A tail that moves towards the end is moved from its end on.
+    # Copy from the end if the tail moves towards the end, so that it does not overwrite itself.
     for place in reversed(places) if target > source else places if target < source else ():
         file.seek(place)
         piece = file.read(min(PIECE, end - place))

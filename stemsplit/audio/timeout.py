@@ -1,4 +1,4 @@
-"""How long ffmpeg may keep its reader waiting, which a user can choose."""
+"""How long to wait for ffmpeg's output, as set by the user."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ DEFAULT_SECONDS = 60.0
 
 
 def timeout_seconds() -> float:
-    """Return how long ffmpeg may give nothing (s): ``$STEMSPLIT_FFMPEG_TIMEOUT``, or 60.
+    """Return how long (s) to wait for ffmpeg's output: ``$STEMSPLIT_FFMPEG_TIMEOUT``, or 60.
 
-    Raises ``UsageError`` where the variable is not a number above 0.
+    Raises ``UsageError`` if the variable is not a number above 0.
     """
     text = os.environ.get(VARIABLE)
     if not text:
@@ -24,5 +24,5 @@ def timeout_seconds() -> float:
     except ValueError:
         seconds = 0.0
     if not (seconds > 0 and isfinite(seconds)):
-        raise UsageError(f"${VARIABLE} is a number of seconds above 0, not {text!r}")
+        raise UsageError(f"${VARIABLE} must be a number of seconds above 0, not {text!r}")
     return seconds

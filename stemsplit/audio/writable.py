@@ -1,4 +1,4 @@
-"""Whether a file can be written at a place, and why not."""
+"""Checks whether a file can be written, and explains why not."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 from stemsplit.errors import DISK_FULL, OutputError, StemsplitError, disk_full
 
 #: What to do about a full disk.
-ROOM = "make room, or choose another folder, --format flac or mp3"
-#: What to do about a stem that exists already.
-WAYS_OUT = "--force replaces it, --skip-existing leaves it, --out names another folder"
+ROOM = "free some space, or choose another folder or --format flac or mp3"
+#: What to do about a stem that already exists.
+WAYS_OUT = "--force replaces it, --skip-existing keeps it, --out sets another folder"
 
 
 def refuse_existing(path: Path, *, force: bool = False, hint: str = WAYS_OUT) -> None:
-    """Raise ``OutputError``, with a ``hint``, if something is at ``path`` that must stay.
+    """Raise ``OutputError``, with ``hint``, if something at ``path`` must not be replaced.
 
-    With ``force`` a file may be replaced, but never a folder. A new file is refused too where its
-    folder cannot be made or written to.
+    With ``force`` a file may be replaced, but never a folder. Also raises ``OutputError`` if the
+    folder of a new file cannot be created or written to.
     """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         _refuse_folder_of(path)
         return
-    except (OSError, ValueError) as exc:  # a name too long, or with a NUL byte
+    except (OSError, ValueError) as exc:  # a name that is too long, or has a NUL byte
         raise output_error(exc, path) from exc
     if stat.S_ISDIR(mode):
         raise OutputError("is a folder", path=path)
@@ -39,7 +39,7 @@ def refuse_existing(path: Path, *, force: bool = False, hint: str = WAYS_OUT) ->
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an ``OSError`` of this block into the error that says why ``path`` cannot be written."""
+    """Turn an ``OSError`` in this block into an error that explains why ``path`` is unwritable."""
     try:
         yield
     except OSError as exc:
@@ -47,19 +47,19 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def output_error(exc: OSError | ValueError, path: Path, *, room: str = ROOM) -> StemsplitError:
-    """Return the error that says why ``path`` cannot be written; ``room`` is for a full disk."""
+    """Return an error that explains why ``path`` is unwritable; ``room`` is the full-disk hint."""
     number, text = getattr(exc, "errno", None), getattr(exc, "strerror", None) or str(exc)
     if number in DISK_FULL:
         return disk_full(text, path, hint=room)
     if number == errno.ENOTDIR:
-        return OutputError("its folder is in fact a file", path=path)
+        return OutputError("its parent is a file, not a folder", path=path)
     return OutputError(f"cannot be written: {text}", path=path)
 
 
 def why_unwritable(path: Path) -> OSError | None:
-    """Return what stops the file at ``path`` from growing, after writing to it has failed.
+    """Return what prevents the file at ``path`` from growing, after writing to it has failed.
 
-    libsndfile says "System error" at most; the cause shows when one writes on.
+    libsndfile reports "System error" at most; another write reveals the cause.
     """
     try:
         with path.open("ab", buffering=0) as file:
@@ -70,12 +70,12 @@ def why_unwritable(path: Path) -> OSError | None:
 
 
 def _refuse_folder_of(path: Path) -> None:
-    """Raise ``OutputError`` unless a file can be made at ``path``, with its missing folders.
+    """Raise ``OutputError`` unless a file can be created at ``path``, with its missing folders.
 
-    What the system refuses in spite of its permissions shows only when it is tried.
+    Only permissions are checked; other reasons for a refusal show when the file is created.
     """
     folder = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     if not folder.is_dir():
         raise output_error(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), path)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError("may not be written (permission denied)", path=folder)
+        raise OutputError("is not writable (permission denied)", path=folder)

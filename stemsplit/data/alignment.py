@@ -89,7 +89,7 @@ class Alignment:
 def align(
     stems: Sequence[StemFiles], *, sample_rate: int | None = None, accept_truncated: bool = False
 ) -> Alignment:
-    """Return ``stems`` in step, at ``sample_rate`` Hz (None: that of the first file).
+    """Align ``stems`` at ``sample_rate`` Hz (None: that of the first file).
 
     Every file is decoded once to count its frames, and short ones are cached. Stems are cut to the
     shortest; where a stem is a sum of files, silence follows the shorter ones. Delay and polarity
@@ -117,7 +117,7 @@ def align(
     remarks += _remarks_on_lengths(by_stem, lengths, rate)
     if frames == 0:
         shortest = stems[lengths.index(0)]
-        raise InputError(f"holds no audio at {rate} Hz: 0 frames", path=shortest.paths[0])
+        raise InputError(f"has no audio at {rate} Hz: 0 frames", path=shortest.paths[0])
     return Alignment(
         sample_rate=rate,
         channels=channels,
@@ -146,7 +146,7 @@ def _count(key: _Key, remarks: list[str], room: int, *, accept_truncated: bool) 
                 cached.clear()
     if counter.frames == 0:
         where = "" if excerpt == WHOLE else " in the requested part"
-        raise InputError(f"holds no audio{where}: 0 frames", path=path)
+        raise InputError(f"has no audio{where}: 0 frames", path=path)
     file = _File(info, counter.frames, tuple(cached) if room >= 0 else None)
     remarks += (f"{_label(file)}: {warning}" for warning in decoder.warnings)
     if info.stored_channels > info.channels:

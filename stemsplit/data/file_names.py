@@ -1,4 +1,4 @@
-"""What the names of audio files say: which stem a file holds, and the title of its song."""
+"""What the names of audio files mean: which stem a file contains, and the title of its song."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def excluded_stem(name: str) -> str | None:
 def title_of(mixture: Path) -> str:
     """Return the title of the song in the file ``mixture``.
 
-    That is the file's own name, or the folder's where the file is only called ``mixture`` or
-    ``mix``, as in ``Song/mixture.wav``.
+    That is the file's own name, or the folder's if the file is just called ``mixture`` or ``mix``,
+    as in ``Song/mixture.wav``.
     """
     return mixture.resolve().parent.name if normalise(mixture.stem) in MIXTURES else mixture.stem

@@ -1,4 +1,4 @@
-"""Find the songs of a folder, and match those of two folders. Names alone decide."""
+"""Find the songs in a folder, and match those of two folders, by name only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEM_FILE = ".stem.mp4"
 
 @dataclass(frozen=True, slots=True)
 class SongStems:
-    """Where the stems of one song are: in a folder, or in a file of several streams."""
+    """Where the stems of one song are: in a folder, or in a file with several streams."""
 
     name: str  # in a data set: the path from its folder, with slashes
     path: Path
@@ -25,9 +25,9 @@ class SongStems:
 def find_songs(root: Path) -> list[SongStems]:
     """Return the songs at ``root``, by name.
 
-    A file is one song, and so is a folder with audio files in it. Any other folder is searched for
-    songs at any depth: folders with audio files, and files that end with ``STEM_FILE``. Hidden ones
-    are left out. Raises ``InputError`` where nothing is found.
+    A file is one song, and so is a folder that contains audio files. Any other folder is searched
+    for songs at any depth: folders with audio files, and files that end with ``STEM_FILE``. Hidden
+    ones are left out. Raises ``InputError`` if nothing is found.
     """
     try:
         if not root.is_dir():
@@ -58,7 +58,7 @@ def _songs_below(root: Path) -> Iterable[SongStems]:
             continue
         seen.add(identity)
         if any(sounds_by_name(name) and not name.lower().endswith(STEM_FILE) for name in files):
-            folders.clear()  # what is below a song belongs to it
+            folders.clear()  # everything below a song belongs to it
             relative = here.relative_to(root).as_posix()
             yield SongStems(root.resolve().name if here == root else relative, here)
             continue
@@ -82,8 +82,8 @@ def pair_songs(
 ) -> list[tuple[SongStems, SongStems]]:
     """Return each of ``estimates`` that has a reference, together with it.
 
-    A single song on either side matches, whatever its name. Otherwise names decide: the whole path,
-    or else its last part where only one song has it. Raises ``InputError`` if nothing matches.
+    A single song on each side matches, whatever its name. Otherwise songs match by their whole
+    path, or by its last part if only one song has it. Raises ``InputError`` if nothing matches.
     """
     if len(estimates) == len(references) == 1:
         return [(estimates[0], references[0])]

@@ -27,7 +27,7 @@ from stemsplit.options import WHOLE, Excerpt
 
 #: The audio streams of a file of MUSDB18, in their order (https://sigsep.github.io/datasets/musdb).
 MUSDB_STREAMS = (MIXTURE, "drums", "bass", "other", "vocals")
-#: The hint where names do not identify the stems.
+#: The hint for names that do not identify the stems.
 MAP = "assign files to stems, as with evaluate's --map bass=bassline.wav"
 
 
@@ -35,8 +35,8 @@ MAP = "assign files to stems, as with evaluate's --map bass=bassline.wav"
 class StemFiles:
     """Where the audio of one stem, or of the mixture, is: one file, or several to be summed.
 
-    ``streams`` holds the audio stream of each file, counted from 0 (empty: the first of each);
-    ``missing`` names stems that the sum lacks; only ``excerpt`` of each file is used.
+    ``streams`` are the audio streams of the files, counted from 0 (empty: the first of each);
+    ``missing`` names stems that are missing from the sum; only ``excerpt`` of each file is used.
     """
 
     paths: tuple[Path, ...]
@@ -74,21 +74,21 @@ def find_stems(
 ) -> FoundStems:
     """Return the files of each of the ``wanted`` stems (None: all) of the song at ``place``.
 
-    ``place`` is the folder of one song, or a file with the five streams of MUSDB18. Its name says
-    which stem a file holds (``vocals.flac``, ``Song - Vocals.wav``, ``song_vocals.mp3``), unless
-    ``mapping`` does, from stems and ``mixture`` to names or patterns of files. Stems without a file
-    of their own are
+    ``place`` is the folder of one song, or a file with the five streams of MUSDB18. The stem of a
+    file is identified by its name (``vocals.flac``, ``Song - Vocals.wav``, ``song_vocals.mp3``), or
+    by ``mapping``, from stems and ``mixture`` to names or patterns of files. A stem without its own
+    file is
 
-    - the sum of the files that are named after their parts (``vocals_lead``, ``vocals_backing``);
+    - the sum of the files named after its parts (``vocals_lead``, ``vocals_backing``);
     - for ``no_X``, ``minus_X``, and ``instrumental`` and its synonyms for the vocals, the sum of
-      all stems but X;
+      all stems except X;
     - otherwise left out.
 
-    ``other`` is the sum of all stems that are not among ``sources``, those of the model (None: the
-    wanted ones), if it has more than one. Remarks report every sum and every omission.
+    ``other`` is the sum of all stems that are not among the model's ``sources`` (None: the
+    ``wanted`` ones), if there is more than one source. Remarks report every sum and omission.
 
-    Raises ``InputError`` when ``place`` cannot be read, two files match one stem, or no file
-    matches, and ``UsageError`` for a ``mapping`` of an unknown stem.
+    Raises ``InputError`` if ``place`` cannot be read, two files match one stem, or no file matches,
+    and ``UsageError`` for a ``mapping`` of an unknown stem.
     """
     mapped = {normalise(name): pattern for name, pattern in (mapping or {}).items()}
     asked = [normalise(name) for name in (*(wanted or ()), *(sources or ()))]
@@ -103,7 +103,7 @@ def find_stems(
     stems = {name: files for name, files in found.items() if files is not None}
     if not stems:
         raise InputError(
-            f"holds none of the stems {', '.join(names)}" if names else "holds no stems",
+            f"has none of the stems {', '.join(names)}" if names else "has no stems",
             path=place,
             hint=f"files found: {', '.join(index.files())}; {MAP}",
         )
@@ -119,7 +119,7 @@ def find_stems(
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One audio stream of a file, and whether its name is that of a stem and nothing else."""
+    """One audio stream of a file, and whether its name is exactly that of a stem."""
 
     path: Path
     stream: int = 0
@@ -171,7 +171,7 @@ class _StemIndex:
         return sorted({file.path.name for files in self._files.values() for file in files})
 
     def names(self) -> list[str]:
-        """Return the names of all stems that have a file, the known ones first, in their order."""
+        """Return the names of all stems that have a file, starting with the known ones in order."""
         known = [name for name in self.stems if name in self._files]
         return list(dict.fromkeys([*known, *(n for n in self._files if n not in MIXTURES)]))
 
@@ -195,7 +195,7 @@ class _StemIndex:
         return [file for part in sorted(names) if (file := self.find(part)) is not None]
 
     def all_but(self, excluded: Iterable[str]) -> list[_File]:
-        """Return the files of all known stems but those ``excluded``."""
+        """Return the files of all known stems except ``excluded``."""
         left_out = [file for name in excluded for file in self.parts(name)]
         stems = [
             name for name in self.stems if excluded_stem(name) is None and name not in MIXTURES
@@ -246,7 +246,7 @@ class _StemResolver:
     def _sum_of_rest(self, wanted: str, files: list[_File], excluded: Sequence[str]) -> StemFiles:
         missing = tuple(n for n in USUAL if n not in excluded and not self.index.parts(n))
         found = _sum(files, missing)
-        remark = f"{wanted}: sum of all stems but {', '.join(excluded)}: {found}"
+        remark = f"{wanted}: sum of all stems except {', '.join(excluded)}: {found}"
         if missing:
             remark += f"; missing: {', '.join(missing)}"
         if unknown := self.index.unknown():
@@ -265,7 +265,7 @@ def _sum(files: Sequence[_File], missing: tuple[str, ...] = ()) -> StemFiles:
 
 
 def _audio_files(folder: Path) -> list[Path]:
-    """Return the audio files in ``folder``, in the order of their names."""
+    """Return the audio files in ``folder``, sorted by name."""
     try:
         names = sorted(path.name for path in folder.iterdir() if not path.is_dir())
     except FileNotFoundError as exc:

@@ -1,7 +1,7 @@
-"""A synthetic song of four stems, for demonstrations and tests that need true stems.
+"""A synthetic song with four stems, for demonstrations and tests that need true stems.
 
-It resembles music enough (drums, bass, a guitar over strings, a sung line with vowels and
-consonants) that networks trained on records separate it.
+It is similar enough to music (drums, bass, guitar and strings, a sung line with vowels and
+consonants) for networks trained on real recordings to separate it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def render(
     """Return a song as stems ``(2, T)``: ``vocals``, ``drums``, ``bass``, ``other``.
 
     The mixture is the sum of the four and peaks at ``PEAK`` dBFS. ``seed`` picks key, tempo, chords
-    and melody; the same arguments give the same samples on one machine. Raises ``ValueError`` for
-    less than one sample, and for rates below 8,000 Hz, which lose the hi-hats.
+    and melody; the same arguments result in the same samples on the same machine. Raises
+    ``ValueError`` for less than one sample, and for rates below 8,000 Hz, which lose the hi-hats.
     """
     frames = round(seconds * sample_rate)
     if frames < 1 or sample_rate < 8_000:

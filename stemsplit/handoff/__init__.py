@@ -1,1 +1,1 @@
-"""Stems laid out for a DAW: each project file is written from a session, and from nothing else."""
+"""Project files for DAWs, each written from a session of aligned stems."""

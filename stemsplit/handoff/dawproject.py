@@ -1,7 +1,7 @@
 """DAWproject: the open exchange format that Bitwig, Studio One, Cubase and others read.
 
-A ZIP with ``metadata.xml``, ``project.xml`` and the sound; see Bitwig's schemas Project.xsd and
-MetaData.xsd of version 1.0, which fix the order of the elements.
+A ZIP with ``metadata.xml``, ``project.xml`` and the audio; see Bitwig's schemas Project.xsd and
+MetaData.xsd, version 1.0, which prescribe the order of the elements.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from stemsplit.stem_names import shown_name
 from stemsplit.types import Format
 from stemsplit.version import __version__
 
-#: A project needs a tempo; this one, where the song's is unknown.
+#: The tempo of a project if the song's is unknown; a project must have one.
 TEMPO = 120.0
-#: The same session gives the same bytes, so the time of writing is the earliest that ZIP has.
+#: The time of writing: constant, so that the same session results in the same bytes, and the
+#: earliest that ZIP supports.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 UNIX, READABLE = 3, 0o644 << 16
-#: What XML 1.0 cannot hold, not even escaped.
+#: Characters that XML 1.0 cannot represent, not even escaped.
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-#: Elements of the metadata in their order, with the tags that they are made of.
+#: Elements of the metadata in order, with the tags that they are filled from.
 METADATA = {
     "Title": "title",
     "Artist": "artist",
@@ -41,9 +42,9 @@ METADATA = {
 
 
 def write(session: Session, target: Path, file: BinaryIO) -> None:
-    """Write the project of ``session`` into ``file``; the stems are in it, byte for byte.
+    """Write the project of ``session``, with unchanged copies of the stems, to ``file``.
 
-    ``target`` does not matter, because nothing outside is referred to. Raises ``OSError``.
+    ``target`` is unused, because the project does not refer to other files. Raises ``OSError``.
     """
     with ZipFile(file, "w", ZIP_STORED) as archive:
         archive.writestr(_entry("metadata.xml"), _as_bytes(_metadata(session)))
@@ -62,7 +63,7 @@ def _entry(name: str) -> ZipInfo:
 
 
 def _audio_name(number: int, track: Track, format: Format) -> str:
-    """Return a name of ASCII letters: not every reader of ZIPs supports UTF-8."""
+    """Return an ASCII file name, because not every reader of ZIPs supports UTF-8."""
     plain = re.sub("[^A-Za-z0-9-]+", "_", track.stem)
     return f"audio/{number:02}_{plain}.{FORMATS[format].projects['dawproject']}"
 
@@ -127,7 +128,7 @@ def _track(structure: Element, number: int, name: str, colour: str) -> None:
         contentType="audio",
         loaded="true",
     )
-    # Without a destination some readers connect the track to nothing.
+    # Without a destination some readers leave the track unconnected.
     channel = SubElement(
         track,
         "Channel",
@@ -158,7 +159,7 @@ def _master(structure: Element) -> None:
 
 
 def _lane(lanes: Element, number: int, track: Track, session: Session, tempo: float) -> None:
-    """Add one clip: placed in beats, which all readers support, but played by the second.
+    """Add one clip, placed in beats, which all readers support, but played in seconds.
 
     So a wrong tempo does not stretch it.
     """

@@ -1,4 +1,4 @@
-"""Which programs projects are written for, and for which formats of stems."""
+"""The programs that projects are written for, and the formats of stems that they support."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stemsplit.types import Daw, Format
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """How a project of one program is written; the table of formats says of which stems."""
+    """How a project for one program is written; see the table of formats for the stems."""
 
     extension: str
     write: Callable[[Session, Path, BinaryIO], None]
@@ -33,7 +33,7 @@ PROGRAMS: dict[Daw, Program] = {
 
 
 def require_known(daws: Sequence[str]) -> None:
-    """Raise ``UsageError`` for the name of a program that there is none of."""
+    """Raise ``UsageError`` for an unknown program."""
     for name in daws:
         if name not in PROGRAMS:
             near = get_close_matches(name, PROGRAMS, n=1)
@@ -44,7 +44,7 @@ def require_known(daws: Sequence[str]) -> None:
 
 
 def check_daws(daws: Sequence[Daw], format: Format) -> None:
-    """Raise ``UsageError`` for a program that is unknown, or cannot use stems of ``format``."""
+    """Raise ``UsageError`` for a program that is unknown or cannot use ``format`` stems."""
     require_known(daws)
     for daw in daws:
         if not _can_use(daw, format):
@@ -58,19 +58,19 @@ def check_daws(daws: Sequence[Daw], format: Format) -> None:
 def fitting_daws(daws: Sequence[Daw], format: Format) -> tuple[Daw, ...]:
     """Return those of ``daws`` whose projects can use stems of ``format``.
 
-    A setting for all songs, as of a configuration file, must not exclude another format today.
+    A general setting, as in a configuration file, must not prevent the use of another format.
     """
     return tuple(daw for daw in daws if _can_use(daw, format))
 
 
 def check_names(daws: Sequence[Daw], stems: Sequence[str]) -> None:
-    """Raise ``UsageError`` where one of ``stems`` has the name of a project."""
+    """Raise ``UsageError`` if one of ``stems`` has the name of a project."""
     if same := set(daws) & set(stems):
         raise UsageError(f"two outputs are called {min(same)}")
 
 
 def write_project(daw: Daw, session: Session, target: Path, temporary: Path) -> None:
-    """Write the project of ``session`` for ``daw`` at ``temporary``; it will move to ``target``.
+    """Write the project of ``session`` for ``daw`` to ``temporary``, to be moved to ``target``.
 
     Raises ``OutputError``, or ``ResourceError`` for a full disk.
     """

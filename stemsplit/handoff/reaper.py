@@ -1,7 +1,8 @@
-"""Projects of Reaper: ``.rpp``, lines of text in nested blocks.
+"""Reaper projects: ``.rpp``, lines of text in nested blocks.
 
-There is no specification; the elements are those of ReaTeam's "State Chunk Definitions", as far as
-Reaper needs them. An element that is left out has Reaper's default, so all others are written.
+There is no specification; the elements follow ReaTeam's "State Chunk Definitions", as far as
+Reaper needs them. Reaper uses its default for an element that is left out, so only the others are
+written.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from stemsplit.handoff.session import Session, decimal, relative
 from stemsplit.stem_names import shown_name
 from stemsplit.types import Format, StreamInfo
 
-#: Endings of songs that Reaper reads as one of the formats, if their codec starts so.
+#: Extensions of songs that Reaper can read: the format, and how the name of the codec must start.
 SONGS: dict[str, tuple[Format, str]] = {
     ".wav": ("wav", "pcm_"),
     ".aif": ("aiff", "pcm_"),
@@ -27,28 +28,28 @@ SONGS: dict[str, tuple[Format, str]] = {
     ".ogg": ("ogg", "vorbis"),
     ".opus": ("opus", "opus"),
 }
-#: For identifiers of tracks: the same stem has the same one in every project.
+#: For identifiers of tracks: a stem has the same identifier in every project.
 NAMESPACE = UUID("6a9a0f35-4b0e-5d7e-9f52-2f1f3f7d6a10")
-#: Without this bit Reaper ignores a colour.
+#: Reaper ignores a colour without this bit.
 HAS_COLOUR = 0x1000000
 GREY = "#808080"
 
 
 def write(session: Session, target: Path, file: BinaryIO) -> None:
-    """Write the project of ``session``, which will be at ``target``, into ``file``.
+    """Write the project of ``session``, which will be at ``target``, to ``file``.
 
-    Each stem has a track, and all start at 0. Before them comes the song itself, muted, where
-    Reaper has a reader of its own for it. Raises ``OSError``, and ``OutputError`` for a stem whose
-    name holds all three kinds of quotes.
+    Each stem has a track, starting at 0. The first track is the song itself, muted, if Reaper has
+    its own reader for it. Raises ``OSError``, and ``OutputError`` for a stem whose name contains
+    all three kinds of quotes.
     """
     file.write("".join(f"{line}\n" for line in _project(session, target.parent)).encode())
 
 
 def _project(session: Session, folder: Path) -> Iterator[str]:
-    # The last number is when it was saved: the same session is to give the same bytes.
+    # The last number is the time of saving: 0, so that a session always results in the same bytes.
     yield '<REAPER_PROJECT 0.1 "7.0" 0'
     yield "  RIPPLE 0"
-    yield "  TIMELOCKMODE 0"  # by time, not by beats: another tempo moves and stretches nothing
+    yield "  TIMELOCKMODE 0"  # time, not beats: changing the tempo does not move or stretch clips
     yield f"  SAMPLERATE {session.sample_rate} 1 0"  # of the project, not of the sound card
     if session.tempo:
         yield f"  TEMPO {decimal(session.tempo)} 4 4"
@@ -56,7 +57,7 @@ def _project(session: Session, folder: Path) -> Iterator[str]:
     for track in session.tracks:
         file = relative(track.path, folder)
         if _quoted(file) is None:
-            raise OutputError("has a name that no Reaper project can hold", path=track.path)
+            raise OutputError("has a name that Reaper projects cannot store", path=track.path)
         yield from _track(
             track.stem,
             shown_name(track.stem),
@@ -89,7 +90,7 @@ def _song(session: Session, folder: Path) -> Iterator[str]:
 
 
 def _source_of(song: StreamInfo) -> str | None:
-    """Return Reaper's own reader of ``song``; None where it has none."""
+    """Return Reaper's own reader for ``song``; None if it has none."""
     format, codec = SONGS.get(song.path.suffix.lower(), (None, ""))
     if format is None or song.stream != 0 or not song.codec.startswith(codec):
         return None
@@ -126,7 +127,7 @@ def _track(
     yield "      POSITION 0"
     yield f"      LENGTH {decimal(length)}"
     yield "      LOOP 0"
-    yield "      FADEIN 1 0 0"  # none; where nothing is said Reaper adds those of its settings
+    yield "      FADEIN 1 0 0"  # no fades; if left out, Reaper adds those of its settings
     yield "      FADEOUT 1 0 0"
     yield "      MUTE 0 0"
     yield f"      NAME {title}"
@@ -142,9 +143,9 @@ def _track(
 
 
 def _quoted(text: str) -> str | None:
-    """Return ``text`` in the first kind of quotes that is not in it.
+    """Return ``text`` in the first kind of quotes that it does not contain.
 
-    None where all are, and where it is more than a line, or no text at all.
+    None if it contains all of them, has several lines, or is not valid text.
     """
     if any(char < " " or "\ud800" <= char <= "\udfff" for char in text):
         return None
@@ -152,6 +153,6 @@ def _quoted(text: str) -> str | None:
 
 
 def _colour(colour: str) -> int:
-    """Return ``#RRGGBB`` as Reaper counts it: blue on top."""
+    """Return ``#RRGGBB`` as Reaper's integer, with blue in the highest byte."""
     red, green, blue = bytes.fromhex(colour[1:])
     return red | green << 8 | blue << 16 | HAS_COLOUR

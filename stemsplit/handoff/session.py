@@ -1,4 +1,4 @@
-"""A song and its stems side by side: the content of a project file."""
+"""A session, the content of a project file: a song and its aligned stems."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from stemsplit.stem_names import colours_of
 from stemsplit.types import Format, StreamInfo
 
 TEMPO = re.compile(r"\s*(\d{2,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
-SLOWEST, FASTEST = 20, 666  # beats a minute that all of these programs take
+SLOWEST, FASTEST = 20, 666  # beats per minute that all of these programs support
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One stem: ``path`` is where its file will be, ``content`` where its bytes are now."""
+    """One stem: ``path`` is the final path of its file, ``content`` where it is now."""
 
     stem: str
     path: Path
@@ -26,7 +26,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The ``tracks`` of one song, all of one length and aligned with each other."""
+    """The ``tracks`` of one song, aligned and with the same length."""
 
     name: str
     tracks: tuple[Track, ...]
@@ -35,11 +35,11 @@ class Session:
     channels: int
     frames: int  # at that rate
     tags: Tags
-    song: StreamInfo | None  # that was split, if its file stays
+    song: StreamInfo | None  # the song that was split, if its file stays
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The length in seconds."""
         return self.frames / self.sample_rate
 
     @property
@@ -49,7 +49,7 @@ class Session:
 
     @property
     def tempo(self) -> float | None:
-        """Beats a minute, by the song's tags; None where they have none, or an invalid one."""
+        """Beats per minute from the song's tags; None if missing or invalid."""
         match = TEMPO.fullmatch(self.tags.texts.get("bpm", ("",))[0])
         if match is None:
             return None
@@ -58,15 +58,15 @@ class Session:
 
 
 def decimal(number: float) -> str:
-    """Return ``number`` without an exponent, exact to less than a frame within a day.
+    """Return ``number`` without an exponent, precise to less than one frame in a day.
 
-    Not every reader of numbers takes 1e-05.
+    Not every reader accepts 1e-05.
     """
     return f"{number:.15f}".rstrip("0").rstrip(".")
 
 
 def relative(path: Path, folder: Path) -> str:
-    """Return ``path`` as seen from ``folder``, with the slashes that every system takes."""
+    """Return ``path`` relative to ``folder``, with forward slashes, which every system accepts."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # on another drive

@@ -1,4 +1,4 @@
-"""One file per network. An architecture is named ``module:Class`` and imported when needed."""
+"""One module per network. An architecture is named ``module:Class``, and imported when needed."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def architecture(name: str) -> type[SeparationModel]:
 def build(name: str, config: Mapping[str, Any]) -> SeparationModel:
     """Return a new network of architecture ``name`` with fresh weights.
 
-    ``config`` holds fields of the architecture's configuration dataclass; what it leaves out keeps
-    the published value. Raises ``LookupError`` for an unknown architecture and ``TypeError`` for a
+    ``config`` contains fields of the architecture's configuration dataclass; the others have their
+    published values. Raises ``LookupError`` for an unknown architecture and ``TypeError`` for a
     field that the architecture does not have.
     """
     return architecture(name).from_config(config)

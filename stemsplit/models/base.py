@@ -1,4 +1,4 @@
-"""The contract that every network keeps, so that nothing outside ``models/`` knows any of them."""
+"""The interface of all networks, so that code outside ``models/`` need not know any of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from stemsplit.types import Window
 
 
 class SeparationModel(nn.Module):
-    """A network from a mixture to its sources, waveform to waveform.
+    """A network that separates a mixture into sources, waveform to waveform.
 
-    STFT, masks and post-filters are inside. A subclass has a `CheckedConfig` as ``Config``, whose
-    defaults are the published values, takes one as its only constructor argument, and defines
+    STFT, masks and post-filters are part of it. A subclass has a `CheckedConfig` as ``Config``,
+    whose defaults are the published values, takes one as its only constructor argument, and defines
     `forward`, or `training_outputs` if training needs more than the sources.
     """
 
@@ -27,30 +27,31 @@ class SeparationModel(nn.Module):
     sample_rate: int  # Hz
     channels: int
     segment: int  # frames of audio the network is run on at a time
-    #: The song is shifted and scaled to mean 0 and deviation 1 (of the average of its channels)
-    #: before the network sees it, and back afterwards.
+    #: Whether the song is shifted and scaled to mean 0 and deviation 1 (of the average of its
+    #: channels) before it is processed, and back afterwards.
     standardised: bool = False
-    #: Share of a segment that overlaps the next one, and how overlapping segments are weighted: as
-    #: Demucs does, rising to the middle, or as the community's trainer does, flat with a fade of a
-    #: tenth at each end, on a song that is reflected at both ends. The registry may say otherwise
-    #: for a checkpoint.
+    #: Fraction of a segment that overlaps the next one, and the weights of overlapping segments:
+    #: rising to the middle, as in Demucs, or flat with a fade of a tenth at each end, as in the
+    #: community's trainer, which also reflects the song at both ends. The registry may override
+    #: both for a checkpoint.
     overlap: float = 0.25
     window: Window = "triangle"
-    #: The network is for any length up to ``segment``: the end of a song, or a short one, comes
-    #: without zeros around it, and starts at a multiple of ``alignment`` frames of the song.
+    #: Whether the network processes any length up to ``segment``: a segment at the end of a song is
+    #: not padded with zeros, and starts at a multiple of ``alignment`` frames of the song.
     any_length: bool = False
     alignment: int = 1
-    #: If not None, what is left at the end of a song is a segment of its own, and each segment has
-    #: so many frames of the song on either side of it, zeros beyond its ends. If above 0, `forward`
-    #: takes it as its second argument, and gives sources for what is in the middle of its mix.
+    #: If not None, the rest at the end of a song is a separate segment, and each segment has this
+    #: many frames of the song on either side, zeros outside the song. If above 0, `forward` takes
+    #: it as its second argument, and returns the sources without the context.
     context: int | None = None
-    #: The network knows the length of its segment: nothing longer means anything to it.
+    #: Whether ``segment`` is the longest input that the network can process.
     fixed_segment: bool = False
-    #: The stems of a segment are clusters without names: `order_after` says which goes on as which.
+    #: Whether the stems of a segment are unnamed clusters, which `order_after` matches to those of
+    #: the previous segment.
     clusters: bool = False
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
-        """Raise ``TypeError`` for a class without a computation of its own, unless ``abstract``.
+        """Raise ``TypeError`` for a class that computes nothing itself, unless it is ``abstract``.
 
         `forward` and `training_outputs` below call each other, so one of them must be replaced. A
         base class that leaves this to its subclasses is declared with ``abstract=True``.
@@ -62,7 +63,7 @@ class SeparationModel(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Return a network of ``config``: fields of ``cls.Config``, as TOML or JSON has them.
+        """Return a network with ``config``: fields of ``cls.Config``, as read from TOML or JSON.
 
         Lists become tuples. Raises ``TypeError`` for an unknown field.
         """
@@ -71,7 +72,7 @@ class SeparationModel(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The whole configuration in plain values, ready for JSON."""
+        """The whole configuration as plain values, ready for JSON."""
         return dataclasses.asdict(self._config)
 
     def __init__(
@@ -82,10 +83,10 @@ class SeparationModel(nn.Module):
         sample_rate: int | None = None,
         segment: int | None = None,
     ) -> None:
-        """Keep ``config``; ``channels``, ``sample_rate`` (Hz) and ``segment`` (frames) are its own.
+        """Store ``config``; ``channels``, ``sample_rate`` (Hz), ``segment`` (frames) are from it.
 
-        A network passes those that its ``config`` lacks, or uses for something else. Raises
-        ``ValueError`` for a segment that is too long, by several fields of the configuration.
+        A network passes those that its ``config`` does not have, or uses differently. Raises
+        ``ValueError`` if several fields of the configuration result in too long a segment.
         """
         super().__init__()
         self._config = config
@@ -107,7 +108,7 @@ class SeparationModel(nn.Module):
     def order_after(self, before: Tensor, now: Tensor) -> Tensor:
         """Return the order ``(S,)`` in which the stems ``now`` continue the stems ``before``.
 
-        Both are ``(S, C, n)``: the frames that two segments of a song share, from the earlier one
-        and from the later one. The order stays as it is, unless a network says otherwise.
+        Both are ``(S, C, n)``: the frames that two segments of a song share, from the earlier and
+        from the later segment. By default, the order does not change.
         """
         return torch.arange(len(now), device=now.device)

@@ -1,4 +1,4 @@
-"""BS-RoFormer: bands that lie side by side, narrow at the bottom and wide at the top.
+"""BS-RoFormer: adjacent bands, narrow at the bottom and wide at the top.
 
 W.-T. Lu, J.-C. Wang, Q. Kong, Y.-N. Hung 2023, "Music Source Separation with Band-Split RoPE
 Transformer", arXiv:2309.02612.
@@ -26,7 +26,7 @@ FREQS_PER_BANDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BSRoformerConfig(RoformerConfig):
-    """What defines a BS-RoFormer.
+    """Configuration of a BS-RoFormer.
 
     The defaults are those of ``model_bs_roformer_ep_317_sdr_12.9755``, by viperx; the paper's own
     networks have a ``dim`` of 384 and a ``depth`` of 6, 9 or 12.
@@ -36,7 +36,7 @@ class BSRoformerConfig(RoformerConfig):
     freqs_per_bands: tuple[int, ...] = FREQS_PER_BANDS
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         RoformerConfig.validate(self)
         if min(self.freqs_per_bands, default=0) < 1 or sum(self.freqs_per_bands) != self.bins:
             total = sum(self.freqs_per_bands)
@@ -44,7 +44,7 @@ class BSRoformerConfig(RoformerConfig):
 
 
 class BSRoformer(Roformer):
-    """Waveform to waveform through complex masks on bands that lie side by side."""
+    """Waveform to waveform through complex masks on adjacent bands."""
 
     Config = BSRoformerConfig
 

@@ -1,9 +1,9 @@
-"""Chimera: the same BLSTM layers learn masks and, beside them, embeddings that cluster by source.
+"""Chimera: the same BLSTM layers learn masks and also embeddings that cluster by source.
 
 Y. Luo, Z. Chen, J. R. Hershey, J. Le Roux, N. Mesgarani, "Deep clustering and conventional networks
 for music separation: stronger together", ICASSP 2017; Z.-Q. Wang, J. Le Roux, J. R. Hershey,
-"Alternative objective functions for deep clustering", ICASSP 2018 (Chimera++). Numbers of the
-source separation tutorial (ISMIR 2020).
+"Alternative objective functions for deep clustering", ICASSP 2018 (Chimera++). Hyper-parameters
+from the source separation tutorial (ISMIR 2020).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ChimeraConfig(MaskingConfig):
 
 
 class Chimera(RecurrentSeparator):
-    """Masks separate; the embeddings serve the loss, and make the masks better."""
+    """Separates by masks; the embeddings are for the loss, and improve the masks."""
 
     Config = ChimeraConfig
 
@@ -55,7 +55,7 @@ class Chimera(RecurrentSeparator):
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
 
-        And the ``embeddings`` (B, C, M, N, D), of length 1, for the loss of deep clustering.
+        Also the unit-length ``embeddings`` (B, C, M, N, D), for the loss of deep clustering.
         """
         spectrum, states = self.encode(mix)
         outputs = self.outputs(self.mask(states), spectrum, mix.shape[-1])

@@ -1,16 +1,16 @@
-"""What the separators without weights share: masks on a spectrogram, running medians, shares.
+"""What the classical separators share: masks on a spectrogram, running medians, shares.
 
-They are the baselines of the literature: nothing was trained, and they separate by what is true of
-all music. They are written on torch, like all networks here, so that they run on any device and in
-segments, and nothing has to be installed for them; their numbers are those of librosa and
-scikit-learn, which a test compares on a synthetic song of 2 s. Measured there and on excerpts of
-real songs, as the level of the difference below the signal:
+They are the baselines of the literature: untrained, they use properties of all music. They are
+implemented in torch, like all networks here, so that they run on any device and in segments,
+without further dependencies. Their results match librosa and scikit-learn, which a test checks on a
+synthetic song of 2 s. Measured there and on excerpts of real songs, the difference is below the
+signal by:
 
 * the masks of HPSS: 145 dB (4 songs);
 * NMF from the same start: 128 dB or more after 1 iteration, 101 to 115 dB after 100 (4 songs);
-* ICA: 66 to 114 dB (13 excerpts of 13 s to 2 minutes) where scikit-learn iterates until nothing
-  changes any more (``tol=1e-9``). It stops earlier by default (``tol=1e-4``); that is then 29 to 74
-  dB away (9 excerpts).
+* ICA: 66 to 114 dB (13 excerpts of 13 s to 2 minutes) if scikit-learn iterates until nothing
+  changes (``tol=1e-9``). By default it stops earlier (``tol=1e-4``), and the difference is 29 to 74
+  dB below the signal (9 excerpts).
 
 Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
 spectrogram.
@@ -37,13 +37,13 @@ from stemsplit.models.config import (
 )
 from stemsplit.models.layers import istft, stft
 
-#: Where nothing sounds all sources get equal shares; far below what 24 bits can hold, squared.
+#: In silence all sources get equal shares; far below the square of what 24 bits can represent.
 POWER_FLOOR = 1e-20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpectrogramConfig(CheckedConfig):
-    """Where a spectrogram is taken, and of how much of the song at a time."""
+    """The configuration of a spectrogram."""
 
     sources: Sources
     sample_rate: Rate = 44_100  # Hz
@@ -53,12 +53,12 @@ class SpectrogramConfig(CheckedConfig):
     hop: Count = 512
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_hop(self.hop, self.n_fft)
 
 
 class SpectrogramSeparator(SeparationModel):
-    """Masks on the spectrogram of the mixture, made of the magnitudes of the mixture alone."""
+    """Masks on the spectrogram of the mixture, computed from its magnitudes only."""
 
     Config = SpectrogramConfig
     any_length = True
@@ -80,7 +80,7 @@ class SpectrogramSeparator(SeparationModel):
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
         samples = mix.shape[-1]
         window = self.analysis_window(mix.device)
-        # A wave shorter than half a window could not be reflected at its ends.
+        # A wave shorter than half a window cannot be reflected at its ends.
         padded = functional.pad(mix.float(), (0, max(0, self.n_fft // 2 + 1 - samples)))
         spectrum = stft(padded, self.n_fft, self.hop, window=window)
         with torch.autocast(mix.device.type, enabled=False):
@@ -89,7 +89,7 @@ class SpectrogramSeparator(SeparationModel):
 
 
 def shares(strengths: Tensor, power: float) -> Tensor:
-    """Return ``strengths`` to the ``power``, over their sum along axis 1 (S); they sum to 1."""
+    """Return ``strengths`` to the ``power``, normalised to sum to 1 along axis 1 (S)."""
     raised = strengths**power + POWER_FLOOR
     return raised / raised.sum(dim=1, keepdim=True)
 
@@ -97,7 +97,7 @@ def shares(strengths: Tensor, power: float) -> Tensor:
 def running_median(values: Tensor, length: int, dim: int) -> Tensor:
     """Return the median of the ``length`` (odd) values around each of ``values`` along ``dim``.
 
-    Beyond its ends the axis goes on as its own mirror image, the last value first.
+    The axis is mirrored at its ends, starting with the last value.
     """
     count = values.shape[dim]
     around = torch.arange(-(length // 2), count + length // 2, device=values.device) % (2 * count)

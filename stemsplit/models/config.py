@@ -1,4 +1,4 @@
-"""Configurations of networks: the type of a field says which values it takes.
+"""Configurations of networks: the type of a field defines which values are valid.
 
 ::
 
@@ -9,8 +9,8 @@
         kernel: Odd = 3
         mask: Literal["relu", "sigmoid"] = "relu"
 
-Making one with another value raises ``ValueError``, which names the field: "kernel must be odd, not
-2". What depends on several fields is checked in `CheckedConfig.validate`.
+An invalid value raises ``ValueError``, which names the field: "kernel must be odd, not 2". Rules
+for several fields are checked in `CheckedConfig.validate`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which values a field takes; ``must`` is how an error goes on after "NAME must".
+    """Which values of a field are valid; ``must`` completes the error "NAME must".
 
-    A rule that ``limits`` its field says how large the number may be.
+    A rule that ``limits`` its field sets the largest number.
     """
 
     allows: Callable[[Any], bool]
@@ -44,7 +44,7 @@ def at_most(most: int) -> Rule:
 
 
 def multiple_of(step: int) -> Rule:
-    """Return the rule for whole numbers that ``step`` divides."""
+    """Return the rule for multiples of ``step``."""
     return Rule(lambda value: value % step == 0, f"be a multiple of {step}")
 
 
@@ -52,7 +52,7 @@ EVEN = Rule(lambda value: value % 2 == 0, "be even")
 ODD = Rule(lambda value: value % 2 == 1, "be odd")
 POWER_OF_2 = Rule(lambda value: value & (value - 1) == 0, "be a power of 2")
 
-#: Bytes of the name of a source, which becomes a part of the name of a file.
+#: The most bytes in the name of a source, which becomes part of a file name.
 LONGEST_NAME = 100
 NAMES = Rule(
     lambda names: all(0 < len(str(name).encode()) <= LONGEST_NAME for name in names),
@@ -69,33 +69,33 @@ Count: TypeAlias = Annotated[int, at_least(1)]
 CountOrZero: TypeAlias = Annotated[int, at_least(0)]
 Even: TypeAlias = Annotated[int, at_least(2), EVEN]
 Odd: TypeAlias = Annotated[int, at_least(1), ODD]
-#: Levels of a network, where each has a multiple of the channels of the one before.
+#: Levels of a network in which each level has a multiple of the previous level's channels.
 Depth: TypeAlias = Annotated[int, at_most(100)]
 #: Hz.
 Rate: TypeAlias = Annotated[int, at_least(1), at_most(768_000)]
-#: Frames that a network is run on at a time: at 44.1 kHz, three minutes.
+#: The longest segment in frames: three minutes at 44.1 kHz.
 LONGEST_SEGMENT = 2**23
 Segment: TypeAlias = Annotated[int, at_least(1), at_most(LONGEST_SEGMENT)]
 #: Samples of an STFT's window.
 FFTLength: TypeAlias = Annotated[int, at_least(1), at_most(2**17)]
 WindowLength: TypeAlias = Annotated[FFTLength, at_least(4), EVEN]
-#: How often a whole segment is gone through again.
+#: Iterations over a whole segment.
 Iterations: TypeAlias = Annotated[int, at_least(0), at_most(1000)]
 Share: TypeAlias = Annotated[float, Rule(lambda share: 0 <= share < 1, "be a share below 1")]
 
 
-#: The limits of any other number, and of lists of them. Every published network is far below; what
-#: is above would take hours, or all memory, before anything is known to be wrong.
+#: Limits for all other numbers, and lists of numbers. Every published network is far below; larger
+#: values would take hours, or all memory, before an error shows.
 LARGEST_NUMBER = 10**6
 LONGEST_LIST = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedConfig:
-    """A configuration that refuses values that give no network."""
+    """A configuration that refuses invalid values."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values that give no network."""
+        """Raise ``ValueError`` for invalid values."""
         own_class: type = type(self)
         for name, rule in _rules(own_class):
             value = getattr(self, name)
@@ -107,24 +107,24 @@ class CheckedConfig:
         self.validate()
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other; each is valid by itself."""
+        """Raise ``ValueError`` for incompatible values; each is valid by itself."""
 
 
 @functools.cache
 def _rules(config: type) -> tuple[tuple[str, Rule], ...]:
-    """Return the rules for the fields of ``config``, in their order, with the name of the field."""
+    """Return the names of the fields of ``config`` with their rules, in order."""
     hints = get_type_hints(config, include_extras=True)
     return tuple((name, rule) for name, hint in hints.items() for rule in _rules_of(hint))
 
 
 @functools.cache
 def _limited(config: type) -> frozenset[str]:
-    """Return the names of the fields of ``config`` that have a limit of their own."""
+    """Return the names of the fields of ``config`` that have their own limit."""
     return frozenset(name for name, rule in _rules(config) if rule.limits)
 
 
 def _refuse_excessive(name: str, value: object) -> None:
-    """Raise ``ValueError`` for a number, in lists as well, that no network can have."""
+    """Raise ``ValueError`` for numbers, also in lists, that are too large for any network."""
     if isinstance(value, list | tuple):
         if len(value) > LONGEST_LIST:
             raise ValueError(f"{name} must have at most {LONGEST_LIST} values, not {len(value)}")
@@ -148,9 +148,9 @@ MOST_WINDOWS = 64  # over one sample
 
 
 def require_hop(hop: int, n_fft: int) -> None:
-    """Raise ``ValueError`` unless windows of ``n_fft`` samples overlap by half, or by more.
+    """Raise ``ValueError`` unless windows of ``n_fft`` samples overlap by 1/2 to 63/64.
 
-    By 63/64 at most: a spectrogram is as many times larger than its signal as windows overlap.
+    A spectrogram is as many times larger than its signal as windows cover each sample.
     """
     if not 0 < hop <= n_fft // 2:
         raise ValueError(f"a hop of {hop} is not within half a window of {n_fft}")
@@ -159,7 +159,7 @@ def require_hop(hop: int, n_fft: int) -> None:
 
 
 def require_multiples(step: int, **sizes: int) -> None:
-    """Raise ``ValueError`` unless ``step`` divides each of ``sizes``, which are named as fields."""
+    """Raise ``ValueError`` unless ``step`` divides each of ``sizes``, named like the fields."""
     for name, size in sizes.items():
         if size % step:
             raise ValueError(f"{name} must be a multiple of {step}, not {size}")

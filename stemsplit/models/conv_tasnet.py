@@ -3,7 +3,7 @@
 Luo, Mesgarani 2019, "Conv-TasNet: Surpassing Ideal Time-Frequency Magnitude Masking for Speech
 Separation", arXiv:1809.07454. `ConvTasNet` is the stereo network for music of Défossez et al. 2019,
 "Music Source Separation in the Waveform Domain", arXiv:1911.13254; `SpeechConvTasNet` is the
-paper's own as torchaudio has it. They differ in their norms, biases and skips, and the names of
+paper's own, as implemented in torchaudio. They differ in norms, biases and skips, and the names of
 their weights are those of the published checkpoints.
 """
 
@@ -26,7 +26,7 @@ Mask = Literal["relu", "sigmoid"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvTasNetConfig(CheckedConfig):
-    """What defines a Conv-TasNet for music. The defaults are the published checkpoints'."""
+    """Configuration of a Conv-TasNet for music. The defaults are the published checkpoints'."""
 
     sources: Sources = ("drums", "bass", "other", "vocals")
     sample_rate: Rate = 44_100  # Hz
@@ -44,7 +44,7 @@ class ConvTasNetConfig(CheckedConfig):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechConvTasNetConfig(CheckedConfig):
-    """What defines a Conv-TasNet for speech. The defaults are the best values of the paper."""
+    """Configuration of a Conv-TasNet for speech. The defaults are the best values of the paper."""
 
     sources: Sources = ("speaker1", "speaker2")
     sample_rate: Rate = 8_000  # Hz
@@ -69,7 +69,7 @@ def _activate(scores: Tensor, mask: Mask) -> Tensor:
 
 
 class ChannelNorm(nn.Module):
-    """The norm called cLN: each frame over its channels; a gain and an offset per channel."""
+    """The norm cLN: each frame over its channels; a gain and an offset per channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class ChannelNorm(nn.Module):
 
 
 class GlobalNorm(ChannelNorm):
-    """The norm called gLN: all channels and frames of an item together; gain, offset as above."""
+    """The norm gLN: all channels and frames of an item together; gain and offset as above."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
@@ -154,7 +154,7 @@ class TemporalBlock(nn.Module):
 
 
 class TemporalConvNet(nn.Module):
-    """From the weights of the basis to masks: cLN, bottleneck, repeats of blocks, 1x1 convolution.
+    """Computes masks from the weights of the basis: cLN, bottleneck, blocks, 1x1 convolution.
 
     Only the last block's output leaves it: there is no skip path.
     """
@@ -181,7 +181,7 @@ class TemporalConvNet(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Back from the weights of the basis to a wave: each frame a sum of signals, overlapping."""
+    """Turns weights of the basis back into a wave: overlapping frames, each a sum of signals."""
 
     def __init__(self, config: ConvTasNetConfig) -> None:
         super().__init__()

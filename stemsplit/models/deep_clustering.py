@@ -34,10 +34,10 @@ from stemsplit.models.recurrent import (
 MOST_SOURCES = 6
 #: K-means runs on the loudest bins only, a tenth of all as in the tutorial's library.
 LOUDEST = 0.1
-#: K-means converges long before, unless the points form no clusters.
+#: K-means converges much earlier, unless the points form no clusters.
 ITERATIONS = 50
-#: How many times closer to the stems of the segment before another order must be than that of the
-#: prototypes, in squared distance: 6 dB. An overlap in which a source is silent says less.
+#: How many times closer to the previous segment's stems another order must be than that of the
+#: prototypes, in squared distance: 6 dB. An overlap with a silent source is weaker evidence.
 CLEARLY = 4.0
 #: The least weight of a bin, so that silence has a mean.
 WEIGHT_FLOOR = 1e-8
@@ -49,7 +49,7 @@ class DeepClusteringConfig(RecurrentConfig):
 
     sources: Sources = ("vocals", "accompaniment")
     sample_rate: Rate = 8_000  # Hz
-    segment: Segment = 240_000  # T: 30 s, because every source must sound in a segment
+    segment: Segment = 240_000  # T: 30 s, because every source must occur in a segment
     n_fft: FFTLength = 256
     hop: Count = 64
     hidden: Count = 600
@@ -61,7 +61,7 @@ class DeepClusteringConfig(RecurrentConfig):
     sharpness: float = 5.0
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         RecurrentConfig.validate(self)
         if not 2 <= len(self.sources) <= min(MOST_SOURCES, self.embedding):
             raise ValueError(
@@ -71,7 +71,7 @@ class DeepClusteringConfig(RecurrentConfig):
 
 
 class DeepClustering(RecurrentSeparator):
-    """K-means on embeddings; the masks are how close a bin is to each cluster, and sum to 1."""
+    """K-means on embeddings; masks are the closeness of a bin to each cluster, and sum to 1."""
 
     Config = DeepClusteringConfig
     clusters = True
@@ -84,16 +84,16 @@ class DeepClustering(RecurrentSeparator):
         self.embedding = EmbeddingHead(
             self.states, self.bins, self.channels, dimensions, config.embedding_activation
         )
-        # What the loss aims at: orthogonal places for the sources. Sigmoids have no minus sign.
+        # What the loss aims at: orthogonal embeddings of the sources. Sigmoids are not negative.
         own = torch.arange(dimensions) % count == torch.arange(count)[:, None]
         self.register_buffer("prototypes", functional.normalize(own.float(), dim=1))
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
 
-        And the ``embeddings`` (B, C, M, N, D), of length 1, which the loss of deep clustering is
-        about. The gradient of the others reaches the embeddings through the masks; the centres of
-        the clusters are taken as given.
+        Also the unit-length ``embeddings`` (B, C, M, N, D), which the loss of deep clustering uses.
+        The gradient of the others reaches the embeddings through the masks; the cluster centres are
+        constants.
         """
         spectrum, states = self.encode(mix)
         embeddings: Tensor = self.embedding(states)
@@ -103,9 +103,9 @@ class DeepClustering(RecurrentSeparator):
     def masks(self, embeddings: Tensor, magnitudes: Tensor) -> Tensor:
         """Return masks ``(B, S, C, M, N)`` of ``embeddings`` (B, C, M, N, D), summing to 1 over S.
 
-        The loudest bins by ``magnitudes`` ``(B, C, M, N)`` make the clusters, for all bins.
+        Clusters are found from the bins with the largest ``magnitudes`` ``(B, C, M, N)``.
         """
-        # Half precision would blur what k-means distinguishes.
+        # Half precision is too coarse for k-means.
         with torch.autocast(embeddings.device.type, enabled=False):
             points = embeddings.flatten(1, 3)
             with torch.no_grad():
@@ -120,10 +120,10 @@ class DeepClustering(RecurrentSeparator):
         return find_clusters(sample, weights, len(self.sources))
 
     def order_after(self, before: Tensor, now: Tensor) -> Tensor:
-        """Return the order ``(S,)`` in which the stems ``now`` go on as those ``before`` do.
+        """Return the order ``(S,)`` in which the stems ``now`` continue those ``before``.
 
-        Both are ``(S, C, n)``, of the same frames. It is the order they have, by the prototypes,
-        unless another one is `CLEARLY` closer.
+        Both are ``(S, C, n)``, of the same frames. They keep their order, which the prototypes
+        determine, unless another one is `CLEARLY` closer.
         """
         costs = torch.cdist(now.flatten(1).double(), before.flatten(1).double()).square()
         order = find_order(costs[None])[0]
@@ -133,11 +133,12 @@ class DeepClustering(RecurrentSeparator):
 
     @torch.no_grad()
     def learn_prototypes(self, mix: Tensor, stems: Tensor, *, momentum: float = 0.1) -> None:
-        """Move the prototypes by ``momentum`` towards where the bins of the true ``stems`` are.
+        """Move the prototypes by ``momentum`` towards the embeddings of the true ``stems``.
 
-        ``mix`` is ``(B, C, T)``, ``stems`` ``(B, S, C, T)``. A bin belongs to the loudest stem and
-        counts by the magnitude of the mixture; a stem that is nowhere the loudest stays where it
-        is. Training calls this beside the loss, which knows no order of the sources.
+        ``mix`` is ``(B, C, T)``, ``stems`` ``(B, S, C, T)``. A bin belongs to the loudest stem, and
+        is weighted by the magnitude of the mixture; the prototype of a stem that is never the
+        loudest does not move. Training calls this in addition to the loss, which does not depend on
+        the order of the sources.
         """
         training = self.training
         self.eval()
@@ -156,8 +157,8 @@ class DeepClustering(RecurrentSeparator):
 def find_clusters(points: Tensor, weights: Tensor, count: int) -> Tensor:
     """Return the centres ``(B, count, D)`` of k-means of ``points`` ``(B, M, D)``.
 
-    ``weights`` ``(B, M)``, 0 or above, say how much each point counts. Nothing is drawn: the same
-    points give the same centres.
+    ``weights`` ``(B, M)``, 0 or above, are those of the points. Deterministic: the same points
+    result in the same centres.
     """
     weights = weights + WEIGHT_FLOOR
     centres = _spread(points, weights, count)
@@ -169,24 +170,24 @@ def find_clusters(points: Tensor, weights: Tensor, count: int) -> Tensor:
         owned = functional.one_hot(nearest, count) * weights[..., None]
         totals = owned.sum(1)[..., None]
         means = owned.mT @ points / totals.clamp(min=WEIGHT_FLOOR)
-        # Only points that are all alike leave a cluster empty; it stays with them.
+        # A cluster becomes empty only if all points are equal; it then keeps its centre.
         centres = torch.where(totals > 0, means, centres)
     return centres
 
 
 def assign(centres: Tensor, prototypes: Tensor) -> Tensor:
-    """Return ``centres`` ``(B, S, D)`` in the order that lies closest to ``prototypes`` (S, D).
+    """Return ``centres`` ``(B, S, D)`` in the order that is closest to ``prototypes`` (S, D).
 
-    Of all orders, the one with the least sum of squared distances.
+    This is the order with the smallest sum of squared distances.
     """
     best = find_order(_distances(centres, prototypes.expand(len(centres), -1, -1)))
     return centres.gather(1, best[..., None].expand_as(centres))
 
 
 def find_order(costs: Tensor) -> Tensor:
-    """Return the cheapest order ``(B, S)``: which one takes each place.
+    """Return the order ``(B, S)`` with the lowest cost: the item for each position.
 
-    ``costs`` ``(B, S, S)`` say what each costs (first S) in each place (second S).
+    ``costs`` ``(B, S, S)`` are those of each item (first S) in each position (second S).
     """
     count = costs.shape[-1]
     orders = torch.tensor(list(permutations(range(count))), device=costs.device)
@@ -197,8 +198,8 @@ def find_order(costs: Tensor) -> Tensor:
 def _spread(points: Tensor, weights: Tensor, count: int) -> Tensor:
     """Return ``count`` of ``points`` ``(B, M, D)`` far from each other: ``(B, count, D)``.
 
-    Each is the point whose squared distance from those before, times its weight, is largest; the
-    first is the one farthest from the mean.
+    Each is the point whose squared distance from the previous ones, times its weight, is largest;
+    the first is the one farthest from the mean.
     """
     mean = (weights[:, None] @ points) / weights.sum(1)[:, None, None]
     distances = _distances(points, mean)[..., 0]

@@ -1,4 +1,4 @@
-"""Demucs: a U-Net on the waveform, of strided convolutions, in its two generations.
+"""Demucs: a U-Net of strided convolutions on the waveform, in two generations.
 
 `Demucs` is that of Défossez, Usunier, Bottou, Bach 2019, "Music Source Separation in the Waveform
 Domain", arXiv:1911.13254, as its preprint (hal-02277338) describes it and as it was released (v1 in
@@ -53,11 +53,11 @@ DCONV_INIT = 1e-4  # of DemucsV3's LayerScale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemucsConfig(CheckedConfig):
-    """What defines a Demucs of the first generation. The defaults are those of the preprint.
+    """Configuration of a Demucs of the first generation. The defaults are those of the preprint.
 
-    One is not: ``rescale_outputs``, which the preprint has and the releases do not. The releases
-    differ in ``skip`` ("add"), v2 also in ``resample``. ``glu``, ``lstm_layers = 0`` and
-    ``rescale = 0`` are the ablations of the paper's second table.
+    An exception is ``rescale_outputs``, which the preprint has and the releases do not. The
+    releases differ in ``skip`` ("add"), v2 also in ``resample``. ``glu``, ``lstm_layers = 0`` and
+    ``rescale = 0`` are the ablations in the paper's second table.
     """
 
     sources: Sources = ("drums", "bass", "other", "vocals")
@@ -66,20 +66,20 @@ class DemucsConfig(CheckedConfig):
     segment: Segment = 441_000  # samples: 10 s, which v1 separates at a time; v2 40 s
     channels: Count = 48  # C_1; v1 100 and 64 ("light"), v2 64
     depth: Count = 6  # L
-    #: How a decoder layer takes up the encoder's output: the preprint concatenates it after a first
+    #: How a decoder layer uses the encoder's output: the preprint concatenates it after a first
     #: convolution, the releases add it before.
     skip: Literal["concatenate", "add"] = "concatenate"
     resample: bool = False  # v2 runs at twice the rate
     lstm_layers: CountOrZero = 2  # 0: without
     glu: bool = True  # False: ReLU, and half of the channels before it
-    #: Deviation that fresh weights are brought closer to; 0 leaves them alone.
+    #: Deviation that fresh weights are moved towards; 0 leaves them unchanged.
     rescale: Annotated[float, at_least(0)] = RESCALE
-    #: Whether each convolution's output is scaled back, so that rescaling leaves what the fresh
-    #: network computes as it was: so in the preprint, not in the released code.
+    #: Whether each convolution's output is scaled back, so that rescaling does not change what the
+    #: fresh network computes: yes in the preprint, no in the released code.
     rescale_outputs: bool = False
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         if self.rescale_outputs and not self.rescale:
             raise ValueError("rescale_outputs has no effect where rescale is 0")
 
@@ -149,7 +149,7 @@ def _adding_layer(channels: int, above: int, *, glu: bool, last: bool) -> nn.Seq
 
 
 class ConcatenatingLayer(nn.Module):
-    """A decoder layer of the preprint: convolution of width 3, ReLU; the encoder's output beside.
+    """A decoder layer of the preprint: convolution of width 3, ReLU, concatenated encoder output.
 
     Then 1x1 convolution, GLU, transposed convolution, ReLU, which the last layer leaves out.
     """
@@ -173,7 +173,7 @@ class ConcatenatingLayer(nn.Module):
 
 
 def _gated(inputs: int, outputs: int, width: int, *, glu: bool) -> tuple[nn.Module, nn.Module]:
-    """Return a convolution and the GLU after it, or the ReLU in its place."""
+    """Return a convolution followed by GLU, or by ReLU in its place."""
     if glu:
         return nn.Conv1d(inputs, 2 * outputs, width), nn.GLU(dim=1)
     return nn.Conv1d(inputs, outputs, width), nn.ReLU()
@@ -184,7 +184,7 @@ def _gated(inputs: int, outputs: int, width: int, *, glu: bool) -> tuple[nn.Modu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemucsV3Config(CheckedConfig):
-    """What defines a Demucs of v3. The defaults are those of its authors' training."""
+    """Configuration of a Demucs of v3. The defaults are those of its authors' training."""
 
     sources: Sources = ("drums", "bass", "other", "vocals")
     sample_rate: Rate = 44_100  # Hz
@@ -206,9 +206,9 @@ class DemucsV3Config(CheckedConfig):
     dconv_lstm: int = 4  # first layer with an LSTM in its branches
 
     def validate(self) -> None:
-        """Raise ``ValueError`` where channels do not divide into groups, branches or heads."""
+        """Raise ``ValueError`` if channels do not divide into groups, branches or heads."""
         if self.norm_starts < self.depth:
-            # A decoder layer also normalises what it gives to the layer above.
+            # A decoder layer also normalises its output for the layer above.
             require_groups(self.channels * GROWTH ** max(0, self.norm_starts - 1), self.norm_groups)
         if self.dconv_mode:
             for index in range(self.depth):
@@ -242,7 +242,7 @@ class DemucsV3(SeparationModel):
     def forward(self, mix: Tensor, context: int = 0) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T + 2 context)``; any ``T``.
 
-        Context fills up the valid length before it is normalised, as in demucs' ``apply_model``.
+        Context fills the valid length before it is normalised, as in demucs' ``apply_model``.
         """
         wanted, depth = mix.shape[-1] - 2 * context, len(self.encoder)
         if context:

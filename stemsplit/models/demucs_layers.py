@@ -1,4 +1,4 @@
-"""What the networks of the Demucs family share beside convolutions: memory, attention, resampling.
+"""What networks of the Demucs family share besides convolutions: LSTM, attention, resampling.
 
 Axes: ``B`` batch, ``C`` channels, ``T`` samples, ``F`` rows of frequency, ``N`` frames.
 """
@@ -22,11 +22,11 @@ STRIDE = 4
 FREQUENCY_EMBEDDING_WEIGHT = 0.2
 FREQUENCY_EMBEDDING_SCALE = 10.0
 
-#: The recurrent part of a residual branch runs on so many frames at a time, which overlap by half.
+#: The recurrent part of a residual branch processes this many frames at a time, half overlapping.
 LSTM_FRAMES = 200
 ATTENTION_HEADS = 4
 ATTENTION_DECAYS = 4
-#: What a frame's score of itself is set to, so that it attends to others, if it has any.
+#: A frame's score for itself, so that it attends to other frames, if there are any.
 SELF_SCORE = -100.0
 
 # The filter of the published resampling networks (that of julius 0.2).
@@ -35,10 +35,10 @@ ROLL_OFF = 0.945  # of the lower of both Nyquist frequencies
 
 
 def valid_length(samples: int, depth: int, *, lost: int, resampled: bool) -> int:
-    """Return the least input length from ``samples`` up that leaves no convolution a remainder.
+    """Return the smallest input length of at least ``samples`` that all strides divide.
 
-    Each of ``depth`` decoder layers loses ``lost`` frames to its first convolution; the network
-    runs at twice the rate of its input where it is ``resampled``.
+    Each of ``depth`` decoder layers loses ``lost`` frames in its first convolution; if
+    ``resampled``, the network runs at twice the rate of its input.
     """
     length = 2 * samples if resampled else samples
     for _ in range(depth):
@@ -64,7 +64,7 @@ def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def centre_trim(x: Tensor, length: int) -> Tensor:
-    """Return the middle ``length`` values of the last axis of ``x``; an odd one goes at the end."""
+    """Return the middle ``length`` values of the last axis of ``x``, rounded towards its start."""
     start = (x.shape[-1] - length) // 2
     return x[..., start : start + length]
 
@@ -78,8 +78,8 @@ class FrequencyEmbedding(nn.Module):
     def __init__(self, rows: int, channels: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(rows, channels)
-        # Neighbours start alike: sums of the vectors below, brought back to deviation 1. The scale
-        # that is taken out here and put back in forward makes the embedding learn that much faster.
+        # Neighbours start with similar vectors: sums of those below, normalised to deviation 1.
+        # Dividing by the scale here and multiplying in forward makes the embedding learn faster.
         with torch.no_grad():
             weight = self.embedding.weight
             count = torch.arange(1, rows + 1, device=weight.device)[:, None]
@@ -92,7 +92,7 @@ class FrequencyEmbedding(nn.Module):
 
 
 class BidirectionalLSTM(nn.Module):
-    """An LSTM in both directions over time, and a linear layer back to the channels it was given.
+    """A bidirectional LSTM over time, and a linear layer back to the number of input channels.
 
     Source: Défossez et al. 2019, "Music Source Separation in the Waveform Domain".
     """
@@ -112,9 +112,9 @@ class BidirectionalLSTM(nn.Module):
 class ResidualLSTM(BidirectionalLSTM):
     """The recurrent part of a residual branch: two layers, on overlapping pieces of a long input.
 
-    Each piece is `LSTM_FRAMES` long and starts half of that after the one before; of each the
-    middle half is kept, and of the first its beginning too. Source: Défossez 2021, "Hybrid
-    Spectrogram and Waveform Source Separation".
+    Each piece is `LSTM_FRAMES` long and starts half of that after the previous one; the middle half
+    of each is kept, and the start of the first. Source: Défossez 2021, "Hybrid Spectrogram and
+    Waveform Source Separation".
     """
 
     def __init__(self, channels: int) -> None:
@@ -136,7 +136,7 @@ class ResidualLSTM(BidirectionalLSTM):
 
 
 class LocalAttention(nn.Module):
-    """Attention over time without positions: distance costs, by a slope that each frame chooses.
+    """Attention over time without positions: distance is penalised by a slope chosen per frame.
 
     A frame's slope is a sum of ``ATTENTION_DECAYS`` decays of different steepness. No frame attends
     to itself. Source: Défossez 2021, as above.
@@ -149,7 +149,7 @@ class LocalAttention(nn.Module):
         self.key = nn.Conv1d(channels, channels, 1)
         self.query_decay = nn.Conv1d(channels, ATTENTION_HEADS * ATTENTION_DECAYS, 1)
         self.proj = nn.Conv1d(channels, channels, 1)
-        with torch.no_grad():  # Near the gentlest slope at first: the whole input is in view.
+        with torch.no_grad():  # Near the gentlest slope at first, to attend to the whole input.
             assert self.query_decay.bias is not None
             self.query_decay.weight.mul_(0.01)
             self.query_decay.bias.fill_(-2)
@@ -182,8 +182,8 @@ class LocalAttention(nn.Module):
 def resample(wave: Tensor, from_rate: int, to_rate: int) -> Tensor:
     """Return ``wave`` ``(B, C, T)`` at ``to_rate`` instead of ``from_rate``, in fp32.
 
-    T * to_rate / from_rate samples, rounded down; the rates are small numbers without a common
-    factor. A windowed sinc; beyond its ends the wave goes on as it ended.
+    The result has T * to_rate / from_rate samples, rounded down; the rates are small numbers
+    without a common factor. Uses a windowed sinc; the wave is extended by its end values.
     """
     with torch.autocast(wave.device.type, enabled=False):
         kernels = _sinc_kernels(from_rate, to_rate, wave.device)
@@ -212,7 +212,7 @@ def _sinc_kernels(from_rate: int, to_rate: int, device: torch.device) -> Tensor:
 
 
 class _Branching(Protocol):
-    """What a configuration says of its residual branches."""
+    """The settings of residual branches in a configuration."""
 
     @property
     def dconv_depth(self) -> int: ...
@@ -237,9 +237,9 @@ def require_branches(config: _Branching, index: int, channels: int) -> None:
 
 
 def residual_branches(config: _Branching, index: int, channels: int, init: float) -> DConv:
-    """Return the residual branches of layer ``index``, with memory and attention in deep layers.
+    """Return the residual branches of layer ``index``, with LSTM and attention in deep layers.
 
-    ``init`` is the scale that they start at.
+    ``init`` is their initial scale.
     """
 
     def inside(hidden: int) -> list[nn.Module]:

@@ -1,7 +1,7 @@
-"""Hybrid Demucs: a spectrogram and a waveform U-Net that meet where they have the same frames.
+"""Hybrid Demucs: a spectrogram and a waveform U-Net, merged where their frames coincide.
 
 Défossez 2021, "Hybrid Spectrogram and Waveform Source Separation", arXiv:2111.03600. The names of
-the weights are those of the published checkpoints, so that these load as they are.
+the weights are those of the published checkpoints, so that these load unchanged.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ DCONV_INIT = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HDemucsConfig(CheckedConfig):
-    """What defines a Hybrid Demucs. The defaults are those of its authors' training."""
+    """Configuration of a Hybrid Demucs. The defaults are those of its authors' training."""
 
     sources: Sources = ("drums", "bass", "other", "vocals")
     sample_rate: Rate = 44_100  # Hz
@@ -62,19 +62,19 @@ class HDemucsConfig(CheckedConfig):
     segment: Segment = 1_940_400  # samples: 44 s
     channels: Count = 48  # of the first encoder layer; each further layer has twice as many
     channels_time: int = 0  # the same in the time branch; 0: as many as ``channels``
-    depth: Depth = 6  # layers of encoder and decoder, of which those after the meeting are shared
+    depth: Depth = 6  # layers of encoder and decoder; those after the merge are shared
     #: Samples of the STFT window; the hop is a quarter.
     nfft: Annotated[FFTLength, at_least(32), POWER_OF_2] = 4096
-    time_stride: Count = 2  # of the shared layers after the meeting
-    #: True: the spectrogram branch sees and gives real and imaginary parts. False: magnitudes,
-    #: and the mixture lends its phase.
+    time_stride: Count = 2  # of the shared layers after the merge
+    #: True: the spectrogram branch processes and outputs real and imaginary parts. False:
+    #: magnitudes, with the phase of the mixture.
     cac: bool = True
-    #: Of Wiener filtering behind magnitudes: its iterations (0: none), and whether what all sources
-    #: leave of the mixture is a source to it.
+    #: Wiener filtering of magnitudes: its iterations (0: none), and whether the residual of the
+    #: mixture counts as a source.
     wiener_iters: Iterations = 0
     wiener_residual: bool = False
-    hybrid_old: bool = False  # some members of ``mdx`` learned with zeros for reflections
-    #: Where to cut the frequency axis (shares of it) into bands with weights of their own, in the
+    hybrid_old: bool = False  # some members of ``mdx`` were trained with zeros, not reflections
+    #: Where to split the frequency axis (as fractions) into bands with separate weights, in the
     #: outermost ``multi_freqs_depth`` layers.
     multi_freqs: tuple[float, ...] = ()
     multi_freqs_depth: int = 2
@@ -88,7 +88,7 @@ class HDemucsConfig(CheckedConfig):
     dconv_lstm: int = 4  # first layer with an LSTM in its branches
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         if self.wiener_iters and self.cac:
             raise ValueError("wiener_iters must be 0 with cac: the filter is for magnitudes")
         if self.depth <= self.meeting:
@@ -103,7 +103,7 @@ class HDemucsConfig(CheckedConfig):
             self._validate_layer(index)
 
     def _validate_layer(self, index: int) -> None:
-        """Raise ``ValueError`` where channels do not divide into groups, branches or heads."""
+        """Raise ``ValueError`` if channels do not divide into groups, branches or heads."""
         if index >= self.norm_starts:
             for channels in (self.widths(index)[0], *self.widths(index - 1)):
                 require_groups(channels, self.norm_groups)
@@ -112,7 +112,7 @@ class HDemucsConfig(CheckedConfig):
                 require_branches(self, index, channels)
 
     def norm_groups_of(self, index: int) -> int:
-        """Return the number of groups in the norms of layer ``index``; 0 where it has no norms."""
+        """Return the number of groups in the norms of layer ``index``; 0 if it has no norms."""
         return self.norm_groups if index >= self.norm_starts else 0
 
     @property
@@ -125,12 +125,12 @@ class HDemucsConfig(CheckedConfig):
 
     @property
     def meeting_rows(self) -> int:
-        """Rows of frequency that come into that layer."""
+        """Rows of frequency in the input of that layer."""
         return self.nfft // 2 // int(STRIDE**self.meeting)
 
     @property
     def meeting_stride(self) -> int:
-        """What is missing, in that layer, from the stride of the time branch to the STFT's hop."""
+        """The stride of that layer in the time branch, which completes the STFT's hop."""
         return self.nfft // 4 // int(STRIDE**self.meeting)
 
     def widths(self, index: int) -> tuple[int, int]:
@@ -143,8 +143,8 @@ class HDemucsConfig(CheckedConfig):
 class HDemucs(SeparationModel):
     """Waveform to waveform through a frequency and a time branch, whose outputs are added.
 
-    The end of a song, or a short one, comes as it is, as in the published program: zeros around it
-    would change the mean and the deviation that both branches are brought to.
+    The end of a song, or a short song, is not padded, as in the published program: zeros would
+    change the mean and the deviation by which both branches are normalised.
     """
 
     Config = HDemucsConfig
@@ -181,14 +181,14 @@ class HDemucs(SeparationModel):
 
         image, wave = self._separate(image, wave)
 
-        # Sources lie in the channel axis of both.
+        # Sources are in the channel axis of both.
         image = torch.addcmul(image_mean, image.float(), image_std)
         wave = torch.addcmul(wave_mean, wave.float(), wave_std)
         wave = wave + self._paint(image, spectrum, mix.shape[-1])
         return wave.view(-1, len(self.sources), self.channels, mix.shape[-1])
 
     def _see(self, spectrum: Tensor) -> Tensor:
-        """Return what the frequency branch sees of ``spectrum``: ``(B, C or 2 C, F, N)``."""
+        """Return the input of the frequency branch for ``spectrum``: ``(B, C or 2 C, F, N)``."""
         if self.complex_as_channels:
             return torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).flatten(1, 2)
         return spectrum.abs()
@@ -196,8 +196,7 @@ class HDemucs(SeparationModel):
     def _paint(self, image: Tensor, mixture: Tensor, samples: int) -> Tensor:
         """Return the wave ``(B, S C, T)`` of ``image`` ``(B, S C or 2 S C, F, N)``.
 
-        The phase of magnitudes is that of the ``mixture`` ``(B, C, F, N)``, or what Wiener
-        filtering makes of it.
+        Magnitudes get the phase of the ``mixture`` ``(B, C, F, N)``, or that of Wiener filtering.
         """
         if self.complex_as_channels:
             return self.spectrogram.inverse(image, samples)
@@ -240,7 +239,7 @@ class HDemucs(SeparationModel):
                 x = self.freq_emb(x)
             skips.append(x)
 
-        # All there is comes through the skips.
+        # The input is zero: everything comes through the skips.
         x = torch.zeros_like(x)
         for decode in self.decoder:
             index = len(skips) - 1
@@ -259,7 +258,7 @@ class HDemucs(SeparationModel):
 
 
 def _frequency_layers(config: HDemucsConfig, index: int) -> tuple[nn.Module, nn.Module]:
-    """Return encoder and decoder layer ``index`` of the frequency branch, or after the meeting."""
+    """Return encoder and decoder layer ``index`` of the frequency branch, or after the merge."""
     # In the spectrogram, each channel may be a real and an imaginary part.
     outermost = config.audio_channels * (2 if config.cac else 1)
     channels = config.widths(index)[0]
@@ -343,7 +342,7 @@ def _branches(config: HDemucsConfig, index: int, channels: int, *, encoder: bool
 
 
 class JoiningLayer(nn.Module):
-    """The last step down of the time branch: to the frames of the spectrogram, nothing else."""
+    """The last step down of the time branch: only a convolution to the spectrogram's frames."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -372,9 +371,9 @@ class PartingLayer(nn.Module):
 
 
 class BandedEncoder(nn.Module):
-    """An encoder layer with weights for each band of frequency, which meet without a seam.
+    """An encoder layer with separate weights per frequency band, joined seamlessly.
 
-    Were the weights of all bands the same, it would be that layer without bands.
+    If the weights of all bands were the same, it would equal the layer without bands.
     """
 
     def __init__(self, cuts: Sequence[float], build: Callable[[], EncoderLayer]) -> None:
@@ -399,7 +398,7 @@ class BandedEncoder(nn.Module):
 
 
 class BandedDecoder(nn.Module):
-    """A decoder layer with weights for each band of frequency; where bands touch, they add up."""
+    """A decoder layer with separate weights per frequency band; overlapping rows are added."""
 
     def __init__(
         self, cuts: Sequence[float], build: Callable[[], DecoderLayer], *, last: bool
@@ -417,7 +416,7 @@ class BandedDecoder(nn.Module):
         for (start, end), layer in zip(pairwise(bounds), self.layers, strict=True):
             y = layer(x[:, :, start:end], skip[:, :, start:end], length)
             if pieces:
-                # Both bands have added their bias to the rows they share; that of the lower stays.
+                # Both bands added their bias to the rows they share; keep that of the lower one.
                 lower, bias = pieces.pop(), layer.get_parameter("conv_tr.bias")[:, None, None]
                 shared = lower[:, :, -overlap:] + (y[:, :, :overlap] - bias)
                 pieces += [lower[:, :, :-overlap], shared, y[:, :, overlap:]]

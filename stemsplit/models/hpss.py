@@ -1,8 +1,8 @@
-"""Harmonic/percussive separation: what goes on is harmonic, what is broad is percussive.
+"""Harmonic/percussive separation: sustained sound is harmonic, broadband sound is percussive.
 
-D. Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010. A note is a line
-along the time of a spectrogram, a stroke of a drum one along its frequency; a median along a line
-keeps it, and loses the lines that cross it.
+D. Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010. In a spectrogram,
+a note is a line along time and a drum stroke a line along frequency; a median along a line keeps
+it, and removes lines that cross it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stemsplit.models.config import Count, FFTLength, Odd, TwoSources
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HPSSConfig(SpectrogramConfig):
-    """The numbers of the paper, section 3: 4096 samples, hops of 1024, medians of 17."""
+    """The values in section 3 of the paper: 4096 samples, hops of 1024, medians of 17."""
 
     sources: TwoSources = ("harmonic", "percussive")
     n_fft: FFTLength = 4096
@@ -34,7 +34,7 @@ class HPSSConfig(SpectrogramConfig):
 
 
 class HPSS(SpectrogramSeparator):
-    """Two medians of the magnitudes, and each one's share of their powers."""
+    """Masks from two medians of the magnitudes, by their shares of the power."""
 
     Config = HPSSConfig
 

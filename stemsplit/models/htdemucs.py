@@ -1,7 +1,7 @@
 """Hybrid Transformer Demucs: a spectrogram and a waveform U-Net, joined by a cross transformer.
 
 Rouard, Massa, Défossez 2023, "Hybrid Transformers for Music Source Separation", arXiv:2211.08553.
-The names of the weights are those of the published checkpoints, so that these load as they are.
+The names of the weights are those of the published checkpoints, so that these load unchanged.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ MAX_PERIOD = 10_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTDemucsConfig(CheckedConfig):
-    """What defines an HTDemucs. The defaults are those of the published ``htdemucs`` (955717e8)."""
+    """Configuration of an HTDemucs. Defaults are those of the published ``htdemucs`` (955717e8)."""
 
     sources: Sources = ("drums", "bass", "other", "vocals")
     sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
     segment: Segment = 343_980  # samples: 39/5 s, on which it was trained
-    #: Of the first encoder layer; each further layer has twice as many.
+    #: Channels of the first encoder layer; each further layer has twice as many.
     channels: Annotated[int, at_least(DCONV_COMPRESSION)] = 48
     depth: Count = 4  # layers of each encoder and decoder
     nfft: FFTLength = 4096  # samples of the STFT window; the hop is a quarter
@@ -69,7 +69,7 @@ class HTDemucsConfig(CheckedConfig):
     dconv_mode: Literal[0, 1, 2, 3] = 3
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         # The last encoder layer must have more rows to convolve than its kernel is long.
         if self.rows * STRIDE <= KERNEL_SIZE or self.nfft % (2 * STRIDE**self.depth):
             raise ValueError(f"an nfft of {self.nfft} does not divide into {self.depth} layers")
@@ -108,7 +108,7 @@ class HTDemucs(SeparationModel):
         self.freq_emb = FrequencyEmbedding(config.nfft // 2 // STRIDE, config.channels)
         rescale_convolutions(self, RESCALE)
 
-        # Not rescaled: these and the transformer start as torch starts them.
+        # Not rescaled: these and the transformer keep torch's initial weights.
         if config.bottom_channels:
             outside, inside = config.deepest_channels, config.bottom_channels
             self.channel_upsampler = nn.Conv1d(outside, inside, 1)
@@ -120,8 +120,8 @@ class HTDemucs(SeparationModel):
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; T at most ``segment``.
 
-        A shorter mix is filled up with zeros at the right, because the network knows its segment
-        only. Raises ``ValueError`` for a longer one.
+        A shorter mix is padded with zeros at the end, because the network was trained on this
+        length only. Raises ``ValueError`` for a longer one.
         """
         samples = mix.shape[-1]
         if samples > self.segment:
@@ -132,7 +132,7 @@ class HTDemucs(SeparationModel):
 
         spectrum, wave = self._separate(spectrum, wave)
 
-        # Sources lie in the channel axis of both: in the spectrogram with 2 C channels each.
+        # Sources are in the channel axis of both: in the spectrogram with 2 C channels each.
         spectrum = torch.addcmul(spectrum_mean, spectrum.float(), spectrum_std)
         wave = torch.addcmul(wave_mean, wave.float(), wave_std)
         wave = wave + self.spectrogram.inverse(spectrum, self.segment)
@@ -161,7 +161,7 @@ class HTDemucs(SeparationModel):
     def _exchange(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``x`` ``(B, C, F, N)`` and ``xt`` ``(B, C, N')`` after the transformer."""
         batch, _, rows, frames = x.shape
-        # The tokens of a frame follow one another: time outside, frequency inside.
+        # The tokens of a frame are consecutive: time outside, frequency inside.
         tokens = x.permute(0, 3, 2, 1).flatten(1, 2)
         tokens_t = xt.transpose(1, 2)
         bottleneck = self._config.bottom_channels > 0
@@ -224,7 +224,7 @@ def convolve_tokens(convolution: nn.Conv1d, tokens: Tensor) -> Tensor:
 
 
 class CrossTransformer(nn.Module):
-    """Layers over both branches, which by turns attend to themselves and to each other."""
+    """Layers in which both branches alternately attend to themselves and to each other."""
 
     def __init__(self, width: int, heads: int, layers: int) -> None:
         super().__init__()
@@ -251,8 +251,8 @@ def _build_layers(width: int, heads: int, layers: int) -> nn.ModuleList:
     return nn.ModuleList(kinds[index % 2](width, heads) for index in range(layers))
 
 
-# Computed in fp32 step by step as for the published weights: at phases of 1,000 rad and more, the
-# rounding of a better formula is audible to the network (below 90 dB).
+# Computed in fp32 in the same steps as for the published weights: at phases of 1,000 rad and more,
+# the rounding of a better formula would change the output (at less than 90 dB below it).
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)
 def embed_positions(tokens: int, width: int, device: torch.device) -> Tensor:
@@ -285,7 +285,7 @@ def embed_grid(frames: int, rows: int, width: int, device: torch.device) -> Tens
 
 
 class Attention(nn.Module):
-    """Attention of several heads, all tokens to all; weights are stored as torch stores its own."""
+    """Multi-head attention, all tokens to all, with weights stored as in torch's own."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -304,7 +304,7 @@ class Attention(nn.Module):
         else:
             (query,) = self._split(functional.linear(x, weight[:width], bias[:width]), 1)
             key, value = self._split(functional.linear(other, weight[width:], bias[width:]), 2)
-        # Never holds the scores of all tokens to all at once.
+        # Does not store the scores of all tokens to all at once.
         y = functional.scaled_dot_product_attention(query, key, value)
         attended: Tensor = self.out_proj(y.transpose(1, 2).flatten(2))
         return attended
@@ -326,14 +326,14 @@ class TokenGroupNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, N, C)`` of ``x`` ``(B, N, C)``."""
         # In steps, because ``torch.var_mean`` takes ten times as long on a CPU, and a fused norm
-        # gives all of an item to one block of a GPU.
+        # processes a whole item in one block of a GPU.
         centred = x.float() - x.mean((1, 2), keepdim=True, dtype=torch.float32)
         variance = centred.square().mean((1, 2), keepdim=True)
         return torch.addcmul(self.bias, centred, self.weight * (variance + EPSILON).rsqrt())
 
 
 class _TransformerLayer(nn.Module):
-    """What both kinds of layer share: the feed-forward part, and what closes the layer."""
+    """What both kinds of layer share: the feed-forward part and the final norm."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

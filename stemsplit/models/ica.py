@@ -1,11 +1,11 @@
-"""Independent component analysis of stereo: two sources, each at its own place between left and
-right, from nothing but that they do not know of each other.
+"""Independent component analysis of stereo: two sources at different positions between left and
+right, separated by their statistical independence alone.
 
 A. Hyvärinen, "Fast and robust fixed-point algorithms for independent component analysis", IEEE
 Transactions on Neural Networks 10 (1999). Two channels carry two sources at most, mixed without
-delay. Order, sign and loudness of components are arbitrary; here a source comes as it sounds in the
-stereo mix, and the one further to the left comes first, so that sources keep their places from one
-segment to the next.
+delay. Order, sign and loudness of components are arbitrary; here each source is returned as it
+sounds in the stereo mix, and the one further to the left comes first, so that the order stays the
+same from one segment to the next.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from torch import Tensor
 from stemsplit.models.base import SeparationModel
 from stemsplit.models.config import CheckedConfig, Rate, Segment, TwoSources
 
-#: Rotations from which the best is taken as a start, of a quarter turn. Two sources as far left as
-#: right are otherwise a place from which the iteration never leaves.
+#: Number of rotations within a quarter turn, of which the best is the start. Otherwise the
+#: iteration could get stuck if the two sources are equally far left and right.
 STARTS = 16
 ITERATIONS = 50
 TOLERANCE = 1e-6  # radians
 #: E[log cosh v] of a normal distribution of deviation 1.
 NORMAL_LOG_COSH = 0.374567
-#: The least variance of a component, as a share of the loudest: a mono song has but one.
+#: The least variance of a component, relative to the loudest: a mono song has only one component.
 VARIANCE_FLOOR = 1e-10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ICAConfig(CheckedConfig):
-    """A place for each source that holds for half a minute."""
+    """Each source keeps its position for half a minute."""
 
     sources: TwoSources = ("source_1", "source_2")
     sample_rate: Rate = 44_100  # Hz
@@ -56,7 +56,7 @@ class ICA(SeparationModel):
 
 def separate(mix: Tensor) -> Tensor:
     """Return the two sources ``(S, C, T)`` as they sound in ``mix`` ``(C, T)``, left one first."""
-    # In fp64: of a mix that is almost mono, fp32 would not know the smaller variance.
+    # In fp64: if a mix is almost mono, fp32 cannot resolve the smaller variance.
     centred = mix.double() - mix.double().mean(dim=1, keepdim=True)
     variances, axes = torch.linalg.eigh(centred @ centred.T / mix.shape[1])
     variances = variances.clamp(min=max(float(variances[-1]) * VARIANCE_FLOOR, 1e-30))
@@ -72,10 +72,10 @@ def separate(mix: Tensor) -> Tensor:
 
 
 def find_angle(white: Tensor) -> float:
-    """Return the rotation in radians that makes ``white`` ``(2, T)`` as independent as can be.
+    """Return the rotation in radians that makes ``white`` ``(2, T)`` as independent as possible.
 
-    ``white`` has variance 1 in all directions. The rotation with the least normal components among
-    `STARTS`, then the fixed point of Hyvärinen's symmetric iteration.
+    ``white`` has variance 1 in all directions. Starts with the rotation among `STARTS` whose
+    components are least normal, then iterates to the fixed point of Hyvärinen's symmetric method.
     """
     starts = [number * math.pi / 2 / STARTS for number in range(STARTS)]
     angle = max(starts, key=lambda start: _negentropy(_rotation(start).to(white) @ white))
@@ -84,7 +84,7 @@ def find_angle(white: Tensor) -> float:
         bent = components.tanh()
         slopes = (1 - bent.square()).mean(dim=1)
         step = bent @ components.T / white.shape[1] - slopes.diag()
-        # The nearest rotation to the updated rows. Components may change their signs meanwhile.
+        # The nearest rotation to the updated rows. Components may change their signs.
         signs = torch.where(step.diag() < 0, -1.0, 1.0)
         left, _, right = torch.linalg.svd(step * signs[:, None])
         turn = left @ right

@@ -1,7 +1,7 @@
 """Blocks that several networks share: the STFT pair in fp32 and the layers of the Demucs family.
 
-Axes: ``B`` batch, ``C`` channels, ``T`` samples, ``F`` frequency bins or rows, ``N`` frames. What
-runs in a frequency branch is ``(B, C, F, N)``, what runs in a time branch ``(B, C, N)``.
+Axes: ``B`` batch, ``C`` channels, ``T`` samples, ``F`` frequency bins or rows, ``N`` frames.
+Tensors are ``(B, C, F, N)`` in a frequency branch, ``(B, C, N)`` in a time branch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Values in one block of rows: 256 Ki of fp32 are 1 MiB, what a core's second-level cache holds.
+#: Values in one block of rows: 256 Ki of fp32 are 1 MiB, which fits into a core's L2 cache.
 ROW_BLOCK_VALUES = 256 * 1024
 
 
@@ -27,9 +27,9 @@ def stft(
 ) -> Tensor:
     """Return the complex spectrogram ``(..., F, N)`` of ``wave`` ``(..., T)``; F = n_fft / 2 + 1.
 
-    ``window`` ``(n_fft,)``, otherwise a periodic Hann window; frames centred on multiples of
-    ``hop_length``, the edges reflected; ``normalized`` divides by sqrt(n_fft). Always computed in
-    fp32, whatever autocast says: half precision has no FFT on a CPU and too few digits anywhere.
+    ``window`` is ``(n_fft,)``, by default a periodic Hann window; frames are centred on multiples
+    of ``hop_length``, with reflected edges; ``normalized`` divides by sqrt(n_fft). Always computed
+    in fp32, regardless of autocast: half precision has no FFT on a CPU and is too coarse anywhere.
     """
     if window is None:
         window = torch.hann_window(n_fft, device=wave.device)
@@ -78,8 +78,8 @@ def istft(
 def reflect_pad(wave: Tensor, left: int, right: int) -> Tensor:
     """Return ``wave`` ``(B, C, T)`` with ``left`` and ``right`` samples reflected at its ends.
 
-    A wave too short to be reflected that far is lengthened by zeros first, at the right before the
-    left; the result has T + left + right samples in any case.
+    A wave that is too short to be reflected that far is padded with zeros first, at the end before
+    the start; the result always has T + left + right samples.
     """
     missing = max(0, max(left, right) - wave.shape[-1] + 1)
     zeros_right = min(right, missing)
@@ -92,16 +92,17 @@ def reflect_pad(wave: Tensor, left: int, right: int) -> Tensor:
 class ComplexAsChannels(nn.Module):
     """The spectrogram of the hybrid Demucs family, real and imaginary part as channels ("CaC").
 
-    A hop is a quarter of a window. The wave is padded so that T samples give ceil(T / hop) frames,
-    in step with the strided convolutions of a time branch; the Nyquist bin is left out, so that the
+    A hop is a quarter of a window. The wave is padded so that T samples have ceil(T / hop) frames,
+    aligned with the strided convolutions of a time branch; the Nyquist bin is dropped, so that the
     number of bins is a power of two. Source: Défossez 2021, "Hybrid Spectrogram and Waveform Source
     Separation".
     """
 
     def __init__(self, n_fft: int, *, zeros_outside: bool = False) -> None:
-        """``zeros_outside`` is a mistake some published networks learned with (`hybrid_old`).
+        """``zeros_outside`` reproduces a mistake in the training of some networks (`hybrid_old`).
 
-        The wave is padded by zeros in place of its reflection, and comes back 3/8 of a window late.
+        The wave is padded with zeros instead of its reflection, and the output is 3/8 of a window
+        late.
         """
         super().__init__()
         self.n_fft = n_fft
@@ -121,7 +122,7 @@ class ComplexAsChannels(nn.Module):
     def transform(self, wave: Tensor) -> Tensor:
         """Return the complex spectrogram ``(B, C, F, N)`` of ``wave`` ``(B, C, T)``.
 
-        On the CPU where the device of ``wave`` lacks complex numbers.
+        It is on the CPU if the device of ``wave`` does not support complex numbers.
         """
         samples = wave.shape[-1]
         frames = math.ceil(samples / self.hop_length)
@@ -132,7 +133,7 @@ class ComplexAsChannels(nn.Module):
         else:
             padded = reflect_pad(wave, self.edge, right)
         spectrum = stft(padded, self.n_fft, self.hop_length, normalized=True)
-        # The two frames at each end are centred on padding only.
+        # The two frames at each end are centred on padding.
         return spectrum[..., :-1, 2 : 2 + frames]
 
     def inverse(self, parts: Tensor, samples: int) -> Tensor:
@@ -145,7 +146,7 @@ class ComplexAsChannels(nn.Module):
         return self.restore(spectrum, samples).to(parts.device)
 
     def restore(self, spectrum: Tensor, samples: int) -> Tensor:
-        """Return the wave ``(..., T)`` of ``spectrum`` ``(..., F, N)``, as :meth:`inverse` does."""
+        """Return the wave ``(..., T)`` of ``spectrum`` ``(..., F, N)``, like :meth:`inverse`."""
         padded = spectrum.shape[-1] * self.hop_length + 2 * self.edge
         spectrum = functional.pad(spectrum, (2, 2, 0, 1))
         wave = istft(spectrum, self.n_fft, self.hop_length, padded, normalized=True)
@@ -154,7 +155,7 @@ class ComplexAsChannels(nn.Module):
 
 
 def _where_complex_works(x: Tensor) -> Tensor:
-    """Return ``x`` where complex numbers work: Apple's devices lack part of them (demucs#435)."""
+    """Move ``x`` to a device with full support of complex numbers: not Apple's (demucs#435)."""
     return x.cpu() if x.device.type == "mps" else x
 
 
@@ -176,7 +177,7 @@ class LayerScale(nn.Module):
 
 
 class DConv(nn.Module):
-    """Residual branches of dilated convolutions over time, in a narrow space.
+    """Residual branches of dilated convolutions over time, with few channels.
 
     Branch ``d`` is: convolution (kernel 3, dilation 2^d) to ``channels / compression``, GroupNorm
     of one group, GELU, 1x1 convolution to twice the channels, GroupNorm, GLU, LayerScale. The
@@ -248,7 +249,7 @@ class EncoderLayer(nn.Module):
 
     In the frequency branch the convolution runs over the rows, DConv over the frames of each row;
     in the time branch both run over time. With ``norm_groups``, both convolutions are normalised;
-    in the frequency branch only where one row is left, since each is normalised by itself.
+    in the frequency branch only if one row is left, because rows are normalised separately.
     """
 
     def __init__(
@@ -260,7 +261,7 @@ class EncoderLayer(nn.Module):
         stride: int,
         frequency: bool,
         dconv: nn.Module,
-        padding: int | None = None,  # None: so much that the output is 1 / stride of the input
+        padding: int | None = None,  # None: enough for an output of 1 / stride of the input
         norm_groups: int = 0,
     ) -> None:
         super().__init__()
@@ -312,8 +313,8 @@ def _group_norm(groups: int, channels: int) -> nn.Module:
 class DecoderLayer(nn.Module):
     """One step up: convolution of width 3, GLU, DConv, strided transposed convolution, GELU.
 
-    The last layer of a network leaves the GELU out. ``norm_groups`` as in :class:`EncoderLayer`;
-    without ``row_context``, the first convolution sees one row of frequency at a time.
+    The last layer of a network has no GELU. ``norm_groups`` as in :class:`EncoderLayer`; without
+    ``row_context``, the first convolution processes one row of frequency at a time.
     """
 
     def __init__(
@@ -333,8 +334,8 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.frequency = frequency
         self.last = last
-        # Trims the ends so that the output is exactly ``stride`` times as long as the input. A norm
-        # sees the ends too.
+        # Trims the ends so that the output is exactly ``stride`` times as long as the input, after
+        # the norm, which includes the ends.
         padding = kernel_size // 4 if padding is None else padding
         self.trim = padding if norm_groups else 0
         padding -= self.trim
@@ -366,7 +367,7 @@ class DecoderLayer(nn.Module):
         return self.expand(self.combine(x, skip), length)
 
     def combine(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Return what the transposed convolution gets to see, shaped as ``x`` and ``skip``."""
+        """Return the input of the transposed convolution, with the shape of ``x`` and ``skip``."""
         y = self.norm1(self.rewrite(x + skip))
         return map_rows(self._refine, y) if self.frequency else self._refine(y)
 
@@ -382,11 +383,11 @@ class DecoderLayer(nn.Module):
 
 
 def rescale_convolutions(module: nn.Module, reference: float, *, outputs: bool = False) -> None:
-    """Bring the deviation s of every convolution's weight closer to ``reference``, in place.
+    """Move the deviation s of every convolution's weight towards ``reference``, in place.
 
     Weight and bias are divided by sqrt(s / reference), so that layers of very different widths
     start at a similar scale. With ``outputs`` the output is multiplied by the same factor, so that
-    the network computes what it did before and only learns at another pace; the factor is saved
+    the network computes the same as before and only learns at a different rate; the factor is saved
     with the weights, as ``output_scale``. Source: Défossez et al. 2019, "Music Source Separation in
     the Waveform Domain" (hal-02379796), which multiplies the output; its released code does not.
     """

@@ -38,9 +38,9 @@ _ELU = re.compile(r"elu(\d+(\.\d+)?)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MDX23CConfig(CheckedConfig):
-    """What defines an MDX23C.
+    """Configuration of an MDX23C.
 
-    The defaults are those of ``MDX23C-8KFFT-InstVoc_HQ``, but for the names of its sources.
+    The defaults are those of ``MDX23C-8KFFT-InstVoc_HQ``, except for the names of its sources.
     """
 
     sources: Sources = ("vocals", "other")
@@ -50,19 +50,19 @@ class MDX23CConfig(CheckedConfig):
     standardised: bool = False  # the song
     n_fft: WindowLength = 8192  # samples of the STFT window
     hop_length: Count = 1024  # samples
-    bins: Count = 4096  # that go in and come out, from the lowest; the others are silent
+    bins: Count = 4096  # of input and output, from the lowest; the others are silent
     subbands: Count = 4
     scales: CountOrZero = 5  # halvings of the map
     scale: tuple[int, int] = (2, 2)  # by what a scale divides frames and bins
     blocks_per_scale: Count = 2
     channels: Count = 128  # at the widest map
-    growth: CountOrZero = 128  # channels more at each scale
+    growth: CountOrZero = 128  # additional channels at each scale
     bottleneck_factor: Count = 4  # width of a map over that of the linear layers' middle
     norm: str = "InstanceNorm"  # or BatchNorm, or GroupNorm and the number of groups
     activation: str = "gelu"  # or relu, or elu and its alpha
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_hop(self.hop_length, self.n_fft)
         if self.bins > self.n_fft // 2 + 1:
             raise ValueError(f"a window of {self.n_fft} samples has no {self.bins} bins")
@@ -109,8 +109,8 @@ class MDX23C(SeparationModel):
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, for any T.
 
-        A mix shorter than a segment is filled up with zeros at the right to a whole one, because
-        norms over the frames make the result depend on how many there are.
+        A mix shorter than a segment is padded with zeros at the end to a whole one, because norms
+        over the frames make the result depend on their number.
         """
         samples, hop_length = mix.shape[-1], self.settings.hop_length
         frames = -(max(samples, self.segment) // -hop_length) + 1
@@ -133,8 +133,8 @@ class MDX23C(SeparationModel):
         # (B, C, sub-bands, F / sub-bands, N, 2) to (B, C * 2 * sub-bands, N, F / sub-bands).
         parts = torch.view_as_real(spectrum.view(batch, channels, subbands, -1, frames))
         mix = parts.permute(0, 1, 5, 2, 4, 3).reshape(batch, -1, frames, bins // subbands)
-        # The ends in fp32 whatever autocast says: nothing normalises the spectrogram, and half
-        # precision has no room for its product with a map.
+        # The ends in fp32 regardless of autocast: the spectrogram is not normalised, and its
+        # product with a map would overflow in half precision.
         with torch.autocast(mix.device.type, enabled=False):
             first = self.first_conv(mix)
         x = first
@@ -167,7 +167,7 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """The transposed convolution from the next scale, and blocks that see the encoder's map too."""
+    """The transposed convolution from the next scale, and blocks that get the encoder's map too."""
 
     def __init__(self, config: MDX23CConfig, channels: int, bins: int) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class TFCTDFStack(nn.Module):
 
 
 class TFCTDFBlock(nn.Module):
-    """A convolution, linear layers over frequency beside it, a convolution; a shortcut over all.
+    """A convolution, residual linear layers over frequency, a convolution; a shortcut over all.
 
     In the paper's words, time-frequency convolutions (TFC) and a time-distributed fully-connected
     network (TDF).

@@ -1,6 +1,6 @@
-"""The mel scale, on which steps are as far apart as they sound, and bands that lie on it.
+"""The mel scale, on which equal steps are perceived as equal intervals, and its bands.
 
-It is that of M. Slaney's Auditory Toolbox (1998), which librosa takes as well: linear below 1 kHz,
+It is that of M. Slaney's Auditory Toolbox (1998), which librosa uses as well: linear below 1 kHz,
 logarithmic above.
 """
 
@@ -14,19 +14,19 @@ LOGARITHMIC_STEP = math.log(6.4) / 27
 
 
 def mel_edges(count: int, sample_rate: int) -> list[float]:
-    """Return ``count`` + 2 frequencies in Hz, even on the mel scale, from 0 to half the rate.
+    """Return ``count`` + 2 frequencies in Hz, evenly spaced in mel, from 0 to half the rate.
 
-    Band number n of ``count`` rises from edge n to n + 1, and falls to n + 2.
+    Band n of ``count`` rises from edge n to n + 1, and falls to n + 2.
     """
     top = _mel(sample_rate / 2)
     return [_frequency(top * number / (count + 1)) for number in range(count + 2)]
 
 
 def mel_triangles(count: int, n_fft: int, sample_rate: int) -> list[list[float]]:
-    """Return how much of each bin is in each of ``count`` bands: a row of n_fft / 2 + 1 for each.
+    """Return the weight of each bin in each of ``count`` bands: a row of n_fft / 2 + 1 per band.
 
-    A band is a triangle of height 1. The lowest bin and the highest, where all are 0, belong to the
-    first band and to the last. Raises ``ValueError`` where a band would have no bin.
+    A band is a triangle of height 1. The lowest and the highest bin, where all are 0, belong to the
+    first and the last band. Raises ``ValueError`` if a band would have no bin.
     """
     edges = mel_edges(count, sample_rate)
     bins = [bin * sample_rate / n_fft for bin in range(n_fft // 2 + 1)]

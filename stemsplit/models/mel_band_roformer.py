@@ -1,4 +1,4 @@
-"""Mel-Band RoFormer: bands that overlap by half, as wide as hearing is coarse at their pitch.
+"""Mel-Band RoFormer: half-overlapping bands, whose widths follow the mel scale.
 
 J.-C. Wang, W.-T. Lu, M. Won 2023, "Mel-Band RoFormer for Music Source Separation",
 arXiv:2310.01809.
@@ -16,7 +16,7 @@ from stemsplit.models.roformer import Roformer, RoformerConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MelBandRoformerConfig(RoformerConfig):
-    """What defines a Mel-Band RoFormer.
+    """Configuration of a Mel-Band RoFormer.
 
     The defaults are those of ``MelBandRoformer.ckpt``, the vocals network by Kimberley Jensen.
     """
@@ -26,7 +26,7 @@ class MelBandRoformerConfig(RoformerConfig):
     mask_layers: Count = 3
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         RoformerConfig.validate(self)
         mel_bands(self.num_bands, self.n_fft, self.sample_rate)
 
@@ -42,12 +42,11 @@ class MelBandRoformer(Roformer):
 
 
 def mel_bands(count: int, n_fft: int, sample_rate: int) -> list[tuple[int, int]]:
-    """Return ``count`` ranges of bins (first, and first not in it), each from one mel to the next
-    but one.
+    """Return ``count`` ranges of bins (start, stop), each from one mel edge to the next but one.
 
-    A band has the bins where a triangular mel filter is above 0; the lowest bin is in the first
-    band and the highest in the last, where it is 0. Raises ``ValueError`` where a band would be
-    empty, or a bin in none.
+    A band has the bins for which a triangular mel filter is above 0; the lowest bin is in the first
+    band and the highest in the last, although it is 0 there. Raises ``ValueError`` if a band would
+    be empty, or a bin in none.
     """
     highest = n_fft // 2
     width = sample_rate / n_fft  # Hz from one bin to the next
@@ -57,7 +56,7 @@ def mel_bands(count: int, n_fft: int, sample_rate: int) -> list[tuple[int, int]]
         for low, high in zip(edges[:-2], edges[2:], strict=True)
     ]
     bands[0] = (0, bands[0][1])
-    # Said and not computed, because the last edge is this bin but for its rounding.
+    # Set explicitly, because the last edge equals this bin except for rounding.
     bands[-1] = (bands[-1][0], highest + 1)
     starts, stops = zip(*bands, strict=True)
     if any(start >= stop for start, stop in bands) or any(

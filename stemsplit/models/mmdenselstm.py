@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stemsplit.models.config import FFTLength
 from stemsplit.models.mmdensenet import BandConfig, MMDenseNet, MMDenseNetConfig
 
-#: As public reproductions of the paper have it.
+#: As in public reproductions of the paper.
 FULL_2018 = BandConfig(
     bins=2049,
     features=8,
@@ -44,6 +44,6 @@ class MMDenseLSTMConfig(MMDenseNetConfig):
 
 
 class MMDenseLSTM(MMDenseNet):
-    """A network for each source, and the Wiener filter over all."""
+    """One network per source, and a Wiener filter over all."""
 
     Config = MMDenseLSTMConfig

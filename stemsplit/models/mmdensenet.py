@@ -1,4 +1,4 @@
-"""MMDenseNet: U-Nets of dense blocks, one for each band of frequencies and one for all of them.
+"""MMDenseNet: U-Nets of dense blocks, one per frequency band and one for the full band.
 
 N. Takahashi, Y. Mitsufuji, "Multi-scale multi-band DenseNets for audio source separation", WASPAA
 2017, arXiv:1706.09588. Its extension by recurrent layers is in `mmdenselstm.py`.
@@ -31,7 +31,7 @@ from stemsplit.models.config import (
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.wiener import wiener
 
-#: Keeps an input scale of 0 from being divided by.
+#: Prevents division by an input scale of 0.
 SCALE_EPSILON = 1e-12
 
 
@@ -43,11 +43,11 @@ class BandConfig(CheckedConfig):
     features: Count = 32  # maps of the first convolution
     kernel: tuple[int, int] = (3, 3)  # of bins and frames
     growth: tuple[int, ...]  # k: maps that each layer adds, by stage
-    layers: tuple[int, ...]  # L, by stage; 0 where a stage is its recurrent layer alone
+    layers: tuple[int, ...]  # L, by stage; 0 if a stage only has its recurrent layer
     lstm: tuple[int, ...] = ()  # units of the recurrent layer after each stage; 0 is none
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         stages = len(self.growth)
         if stages % 2 == 0 or len(self.layers) != stages or len(self.lstm) not in (0, stages):
             raise ValueError(f"growth, layers and lstm must have one odd length, not {stages}")
@@ -85,7 +85,7 @@ class MMDenseNetConfig(CheckedConfig):
     iterations: Iterations = 1  # of the Wiener filter; 0 keeps the phase of the mixture
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_hop(self.hop, self.n_fft)
         if self.full.bins != sum(band.bins for band in self.bands):
             raise ValueError(f"the bands do not have {self.full.bins} bins together")
@@ -112,19 +112,19 @@ def read_bands(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pad_around(x: Tensor, rows: int, columns: int) -> Tensor:
-    """Return ``x`` with zeros around it: the odd one of ``rows`` or ``columns`` at the end."""
+    """Return ``x`` padded by ``rows`` and ``columns`` of zeros; an odd one goes at the end."""
     top, left = rows // 2, columns // 2
     return functional.pad(x, (left, columns - left, top, rows - top))
 
 
 def crop_to(x: Tensor, like: Tensor) -> Tensor:
-    """Return the middle of ``x`` that is as large as ``like``: what `pad_around` was given."""
+    """Return the middle of ``x`` with the size of ``like``: the inverse of `pad_around`."""
     top, left = ((x.shape[axis] - like.shape[axis]) // 2 for axis in (-2, -1))
     return x[..., top : top + like.shape[-2], left : left + like.shape[-1]]
 
 
 class SameConvolution(nn.Conv2d):
-    """A convolution that gives as many bins and frames as it takes."""
+    """A convolution that keeps the number of bins and frames."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C', F, N)`` of ``x`` ``(B, C, F, N)``."""
@@ -135,10 +135,10 @@ class SameConvolution(nn.Conv2d):
 
 
 class DenseBlock(nn.Module):
-    """Layers that each take the maps of all layers before and add ``growth``; the last come out.
+    """Layers that each use the maps of all previous layers and add ``growth``; returns the last.
 
-    A layer gives to all that follow at once: its convolution has maps for each of them, which add
-    up there. So norm and ReLU are applied once to what a layer gives, and nothing is concatenated.
+    Each layer computes its contributions to all following layers at once, where they are summed. So
+    norm and ReLU are applied only once to the output of a layer, and nothing is concatenated.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class LSTMBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """A dense block, a recurrent layer whose map is one more of its own, or either alone."""
+    """A dense block, a recurrent layer that adds one map, or both."""
 
     def __init__(self, inputs: int, bins: int, config: BandConfig, index: int) -> None:
         super().__init__()
@@ -212,7 +212,7 @@ class Stage(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice as many bins and frames, less what a skip does not have, and the skip beside them."""
+    """Doubles bins and frames, crops them to the size of the skip, and concatenates the skip."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ class MDenseNet(nn.Module):
     """A U-Net of dense blocks: the multi-scale DenseNet of one band."""
 
     def __init__(self, config: BandConfig, channels: int, outputs: int | None = None) -> None:
-        """``outputs``: maps that come out; None for those of the last stage."""
+        """``outputs`` is the number of output maps; None: that of the last stage."""
         super().__init__()
         self.first = SameConvolution(channels, config.features, config.kernel)
         self.stages = nn.ModuleList()
@@ -283,7 +283,7 @@ class SourceNetwork(nn.Module):
         total = config.full.bins
         self.input_mean = nn.Parameter(torch.zeros(total))
         self.input_scale = nn.Parameter(torch.ones(total))
-        # Above 0, because a ReLU that is shut from the start learns nothing.
+        # Above 0, because a ReLU that is inactive from the start learns nothing.
         self.output_mean = nn.Parameter(torch.ones(total))
         self.output_scale = nn.Parameter(torch.ones(total))
         # Bands are stacked along the bins, so that all need as many maps as the richest.
@@ -318,7 +318,7 @@ def _last_width(band: BandConfig) -> int:
 
 
 class MMDenseNet(SeparationModel):
-    """A network for each source, and the Wiener filter over all."""
+    """One network per source, and a Wiener filter over all."""
 
     Config = MMDenseNetConfig
 
@@ -338,8 +338,8 @@ class MMDenseNet(SeparationModel):
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and the ``magnitudes`` (B, S, C, F, N) behind them.
 
-        The authors trained by the squared distance of ``magnitudes`` to those of the stems, without
-        the filter; so do sources here while training.
+        The authors trained with the squared distance of ``magnitudes`` to those of the stems,
+        without the filter; in training, ``sources`` are therefore not filtered.
         """
         settings, samples = self.settings, mix.shape[-1]
         # The least that can be reflected at its ends.

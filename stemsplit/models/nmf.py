@@ -1,9 +1,9 @@
-"""Non-negative matrix factorisation: a spectrogram as sounds times how loud each is when.
+"""Non-negative matrix factorisation: a spectrogram as spectra times activations over time.
 
 D. D. Lee, H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2000, for the
 updates; P. Smaragdis, J. C. Brown, "Non-negative matrix factorization for polyphonic music
-transcription", WASPAA 2003, for music. The parts are grouped by their own shape: Fitzgerald's
-medians (`hpss.py`) leave of the spectrum of a drum what they leave of the course of a note.
+transcription", WASPAA 2003, for music. The parts are grouped by shape: Fitzgerald's medians
+(`hpss.py`) preserve the spectrum of a drum, and the activations of a note.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from stemsplit.models.classical import (
 )
 from stemsplit.models.config import Count, Iterations, Odd, TwoSources, at_least
 
-#: Beside magnitudes whose mean is 1.
+#: Added to magnitudes with a mean of 1.
 FLOOR = 1e-9
-#: Of the masks: Wiener's, for groups that add up in power.
+#: Exponent of the masks, as in a Wiener filter: the power of the groups adds up.
 POWER = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NMFConfig(SpectrogramConfig):
-    """Windows of 46 ms; as many parts as a loop of music has notes and drums."""
+    """Windows of 46 ms; enough parts for the notes and drums in a loop of music."""
 
     sources: TwoSources = ("harmonic", "percussive")
     parts: Count = 30  # K
@@ -56,7 +56,7 @@ class NMF(SpectrogramSeparator):
     def _masks_of(self, magnitudes: Tensor) -> Tensor:
         """Return the shares ``(2, C, F, N)`` of ``magnitudes`` ``(C, F, N)``.
 
-        A part has a spectrum in each channel, and one course for all: that is its place.
+        A part has a spectrum per channel and common activations, so that its position is fixed.
         """
         spectra, courses = factorise(
             magnitudes.flatten(0, 1),
@@ -73,10 +73,10 @@ class NMF(SpectrogramSeparator):
 def factorise(
     magnitudes: Tensor, parts: int, *, iterations: int, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Return spectra ``(F, K)`` and their courses ``(K, N)`` with a product near ``magnitudes``.
+    """Return spectra ``(F, K)`` and activations ``(K, N)``, with a product near ``magnitudes``.
 
-    Each update makes the Kullback-Leibler divergence from ``magnitudes`` ``(F, N)`` smaller, or
-    leaves it. The same ``seed`` gives the same parts, on any device.
+    No update increases the Kullback-Leibler divergence from ``magnitudes`` ``(F, N)``. The same
+    ``seed`` results in the same parts, on any device.
     """
     loudness = magnitudes.mean().clamp(min=torch.finfo(magnitudes.dtype).tiny)
     target = magnitudes / loudness + FLOOR
@@ -93,9 +93,9 @@ def factorise(
 
 
 def is_percussive(spectra: Tensor, courses: Tensor, length: int) -> Tensor:
-    """Return which parts ``(K,)`` are drums: more is left of the spectrum than of the course.
+    """Return which parts ``(K,)`` are drums: a median preserves more of the spectrum than of time.
 
-    What is left by a median of ``length`` is measured as a share of the power of ``spectra``
+    What a median of ``length`` preserves is measured as a share of the power of ``spectra``
     ``(C, F, K)`` along frequency and of ``courses`` ``(K, N)`` along time.
     """
     left = running_median(spectra, length, 1).square().sum((0, 1))

@@ -1,4 +1,4 @@
-"""Open-Unmix: a BLSTM for each stem gives magnitudes, and a Wiener filter makes stems of them all.
+"""Open-Unmix: a BLSTM per stem estimates magnitudes, and a Wiener filter turns them into stems.
 
 F.-R. Stöter, S. Uhlich, A. Liutkus, Y. Mitsufuji, "Open-Unmix - A Reference Implementation for
 Music Source Separation", JOSS 4 (2019). The names of the weights of one target are those of the
@@ -39,7 +39,7 @@ DROPOUT = 0.4  # between the layers of the BLSTM
 class OpenUnmixConfig(CheckedConfig):
     """The published ``umx`` and ``umxhq``; ``umxl`` has a ``hidden`` of 1024."""
 
-    #: With ``residual``, the last one is what the targets before it leave of the mixture.
+    #: With ``residual``, the last source is the mixture minus the previous ones.
     sources: Sources = ("vocals", "drums", "bass", "other")
     residual: bool = False
     sample_rate: Rate = 44_100  # Hz
@@ -48,13 +48,13 @@ class OpenUnmixConfig(CheckedConfig):
     segment: Segment = 8 * EXCERPT * 1024
     n_fft: FFTLength = 4096  # samples of the window
     hop: Count = 1024
-    bandwidth: Count = 16_000  # Hz, up to which the networks see the mixture
+    bandwidth: Count = 16_000  # Hz, the highest frequency in the input of the networks
     hidden: Even = 512  # half of it in each direction of the BLSTM
     layers: Count = 3
     iterations: Iterations = 1  # of expectation maximisation; 0 keeps the phase of the mixture
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_hop(self.hop, self.n_fft)
         if (self.residual or self.iterations) and len(self.sources) < 2:
             raise ValueError("sources must name at least two sources for a filter, or a residual")
@@ -77,7 +77,7 @@ class Target(nn.Module):
         super().__init__()
         self.input_bins = config.input_bins
         hidden, channels, bins = config.hidden, config.channels, config.bins
-        # Published weights hold the mean with its sign turned, and the inverse of the deviation.
+        # Published weights contain the negative mean, and the inverse of the deviation.
         self.input_mean = nn.Parameter(torch.zeros(self.input_bins))
         self.input_scale = nn.Parameter(torch.ones(self.input_bins))
         self.output_mean = nn.Parameter(torch.ones(bins))
@@ -111,14 +111,14 @@ class OpenUnmix(SeparationModel):
     """A `Target` for each source, and the Wiener filter over all.
 
     The reference runs its BLSTM over a whole song. Here it runs on segments of 56 s, which overlap
-    by 14 s and fade into each other: memory does not grow with the song. Every segment starts where
-    an excerpt of the filter does; the last one reaches back as far as that allows.
+    by 14 s and are cross-faded, so that memory does not grow with the song. Every segment starts at
+    an excerpt of the filter; the last one extends back as far as that allows.
 
-    Measured with fresh weights against the BLSTM over the whole, as the level of the difference
-    below the stems: 153 dB for songs of 20 and 30 s, which are one segment; 80 to 85 dB for 78 s of
-    three songs; 64 dB for 240 s and 70 dB for 236 s of one song. With the BLSTM's weights doubled,
-    which makes it remember longer: 75 to 79 dB for 78 s, 64 dB for 240 s. The first 30 s, which no
-    second segment fades into, are 140 dB away in all of them.
+    Compared with the BLSTM over the whole song, with fresh weights, the difference is below the
+    stems by: 153 dB for songs of 20 and 30 s, which are one segment; 80 to 85 dB for 78 s of three
+    songs; 64 dB for 240 s and 70 dB for 236 s of one song. With the BLSTM's weights doubled, which
+    lengthens its memory: 75 to 79 dB for 78 s, 64 dB for 240 s. For the first 30 s, before the
+    second segment starts, it is always 140 dB.
     """
 
     Config = OpenUnmixConfig
@@ -135,8 +135,8 @@ class OpenUnmix(SeparationModel):
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and ``magnitudes`` (B, S, C, F, N) of the targets.
 
-        The published networks learned by the squared distance of ``magnitudes`` to those of the
-        stems, without the filter; so do sources here while training.
+        The published networks were trained with the squared distance of ``magnitudes`` to those of
+        the stems, without the filter; in training, ``sources`` are therefore not filtered.
         """
         settings, samples = self.settings, mix.shape[-1]
         # The least that can be reflected at its ends.
@@ -151,7 +151,7 @@ class OpenUnmix(SeparationModel):
                 iterations=0 if self.training else settings.iterations,
                 residual=settings.residual,
             )
-        # One by one: an inverse takes several times the memory of what it gives.
+        # One by one: an inverse needs several times the memory of its result.
         waves = [
             istft(source, settings.n_fft, settings.hop, samples + missing)[..., :samples]
             for source in separated.unbind(1)

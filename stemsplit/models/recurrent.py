@@ -6,8 +6,8 @@ Source Separation", ISMIR 2020; E. Manilow, P. Seetharaman, B. Pardo, "The North
 Source Separation Library", ISMIR 2018.
 
 Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``T`` samples, ``F`` bins, ``N`` frames of the
-spectrogram, ``M`` inputs of the layers (``F`` bins, or bands of the mel scale), ``H`` what the
-BLSTM layers give for a frame, ``D`` dimensions of an embedding.
+spectrogram, ``M`` inputs of the layers (``F`` bins, or bands of the mel scale), ``H`` outputs of
+the BLSTM layers for a frame, ``D`` dimensions of an embedding.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from stemsplit.models.config import (
 from stemsplit.models.layers import istft, stft
 from stemsplit.models.mel import mel_triangles
 
-#: Levels end here: -80 dB of a full-scale signal.
+#: The lowest level: -80 dB of a full-scale signal.
 POWER_FLOOR = 1e-8
 
 
@@ -48,33 +48,33 @@ class RecurrentConfig(CheckedConfig):
     sources: Sources = ("vocals",)
     sample_rate: Rate = 16_000  # Hz
     channels: Count = 1
-    #: T at a time, 10 s: trained on 3 to 5 s, BLSTM layers gain from context.
+    #: 10 s: although trained on 3 to 5 s, BLSTM layers benefit from context.
     segment: Segment = 160_000
     n_fft: FFTLength = 512  # samples of the window, the square root of a Hann window
     hop: Count = 128
     hidden: Count = 300  # H / 2: cells of a layer in each direction
     layers: Count = 4
     dropout: float = 0.3  # after every layer but the last
-    #: One scale and shift for each bin, as in the tutorial's own Mask Inference; else one for all.
+    #: Whether each bin has its own scale and shift, as in the tutorial's own Mask Inference.
     norm_per_bin: bool = False
-    #: Bands of the mel scale that go in and are masked in place of the bins, as Luo has them; 0 is
-    #: none. A bin's mask is that of the bands it is in, by how much it is in them.
+    #: Number of mel bands that are used and masked instead of the bins, as by Luo; 0: use bins. A
+    #: bin's mask is the weighted mean of those of its bands.
     mel_bands: CountOrZero = 0
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_hop(self.hop, self.n_fft)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskingConfig(RecurrentConfig):
-    """What a network with a `MaskHead` has besides."""
+    """Additional settings of a network with a `MaskHead`."""
 
-    #: Wang compares these three; softmax masks of all sources sum to 1, clipped ones end at 1.
+    #: Wang compares these three; softmax masks of all sources sum to 1, others are at most 1.
     mask_activation: MaskActivation = "sigmoid"
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         RecurrentConfig.validate(self)
         if self.mask_activation == "softmax" and len(self.sources) < 2:
             raise ValueError("sources must name at least two sources for a softmax between them")
@@ -112,11 +112,11 @@ class RecurrentStack(nn.Module):
                 nn.init.xavier_normal_(weight)
             else:
                 nn.init.zeros_(weight)
-                # The second quarter opens the forget gates, so that gradients reach far back.
+                # The second quarter is the forget gates: open, so that gradients reach far back.
                 nn.init.ones_(weight[hidden : 2 * hidden])
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return what the last layer gives ``(B, N, 2 hidden)`` for ``features``."""
+        """Return the output ``(B, N, 2 hidden)`` of the last layer for ``features``."""
         states: Tensor = self.rnn(features)[0]
         return states
 
@@ -138,7 +138,7 @@ class Head(nn.Module):
 
 
 class MaskHead(Head):
-    """How much of each bin belongs to each source."""
+    """Estimates each source's share of each bin."""
 
     def __init__(self, config: MaskingConfig, states: int, bins: int) -> None:
         super().__init__(states, bins, config.channels, len(config.sources))
@@ -153,7 +153,7 @@ class MaskHead(Head):
 
 
 class EmbeddingHead(Head):
-    """A place on the unit sphere for each bin: bins of one source come close to each other."""
+    """Maps each bin to a point on the unit sphere; bins of the same source are close together."""
 
     def __init__(
         self,
@@ -174,9 +174,9 @@ class EmbeddingHead(Head):
 
 
 class RecurrentSeparator(SeparationModel, abstract=True):
-    """A spectrogram, its levels through BLSTM layers, and masks on it with the mixture's phase.
+    """A spectrogram whose levels go through BLSTM layers, and masks on it with the mixture's phase.
 
-    A subclass adds heads and makes masks of what they give.
+    A subclass adds heads and computes masks from their outputs.
     """
 
     Config = RecurrentConfig
@@ -216,9 +216,9 @@ class RecurrentSeparator(SeparationModel, abstract=True):
         return istft(spectrum, self.n_fft, self.hop, whole, window=window)[..., :samples]
 
     def to_bands(self, magnitudes: Tensor) -> Tensor:
-        """Return ``magnitudes`` ``(..., F, N)`` as the layers take them: ``(..., M, N)``.
+        """Return ``magnitudes`` ``(..., F, N)`` as input of the layers: ``(..., M, N)``.
 
-        The magnitude of a band is the mean of its bins, by how much they are in it.
+        The magnitude of a band is the weighted mean of its bins.
         """
         if not self.bands.numel():
             return magnitudes
@@ -242,9 +242,9 @@ class RecurrentSeparator(SeparationModel, abstract=True):
         return levels.permute(0, 3, 2, 1).flatten(2)
 
     def encode(self, mix: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the spectrum ``(B, C, F, N)`` of ``mix`` ``(B, C, T)`` and the states of it.
+        """Return the spectrum ``(B, C, F, N)`` of ``mix`` ``(B, C, T)`` and its states.
 
-        The states ``(B, N, H)`` are what the BLSTM layers make of the levels.
+        The states ``(B, N, H)`` are the output of the BLSTM layers for the levels.
         """
         spectrum = self.transform(mix.float())
         levels = self.normalization(self.levels(self.to_bands(spectrum.abs())))
@@ -253,7 +253,8 @@ class RecurrentSeparator(SeparationModel, abstract=True):
     def outputs(self, masks: Tensor, spectrum: Tensor, samples: int) -> dict[str, Tensor]:
         """Return ``masks``, ``magnitudes`` ``(B, S, C, F, N)`` and ``sources`` ``(B, S, C, T)``.
 
-        That is what ``masks`` ``(B, S, C, M, N)`` make of ``spectrum`` (B, C, F, N); T = samples.
+        They result from applying ``masks`` ``(B, S, C, M, N)`` to ``spectrum`` (B, C, F, N);
+        T = samples.
         """
         masks = self.to_bins(masks)
         return {

@@ -1,8 +1,8 @@
-"""REPET-SIM: what comes again is the accompaniment, what does not is the voice.
+"""REPET-SIM: what repeats is the accompaniment, what does not is the voice.
 
 Z. Rafii, B. Pardo, "Music/voice separation using the similarity matrix", ISMIR 2012. Every frame is
-compared with all others; the median of those most like it, in which a voice that sings something
-else each time is lost, is a model of what repeats.
+compared with all others; the median of the most similar ones models what repeats, because a voice
+that sings something different each time is removed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ NORM_FLOOR = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepetSimConfig(SpectrogramConfig):
-    """The numbers of the paper, section 3.1, but with windows of a power of two: 46 ms, not 40."""
+    """The values in section 3.1 of the paper, but windows are a power of two: 46 ms, not 40."""
 
     sources: TwoSources = ("vocals", "accompaniment")
-    segment: Segment = 2_646_000  # frames of audio: 60 s, because things have to come again in it
+    segment: Segment = 2_646_000  # frames of audio: 60 s, in which music must repeat
     n_fft: FFTLength = 2048
     hop: Count = 1024
-    neighbours: Count = 100  # at most so many frames make the median
+    neighbours: Count = 100  # the most frames in a median
     similarity: float = 0.0  # the least cosine of a neighbour
-    distance: Annotated[float, at_least(0)] = 1.0  # seconds at least between two neighbours
-    cutoff: float = 100.0  # Hz; no voice is lower
+    distance: Annotated[float, at_least(0)] = 1.0  # the least time between two neighbours, s
+    cutoff: float = 100.0  # Hz; voices are not lower
 
 
 class RepetSim(SpectrogramSeparator):
-    """The share of a bin that repeats; the rest is the voice."""
+    """Masks each bin by the share that repeats; the rest is the voice."""
 
     Config = RepetSimConfig
 
@@ -46,7 +46,7 @@ class RepetSim(SpectrogramSeparator):
         self.settings = config
 
     def analysis_window(self, device: torch.device) -> Tensor:
-        """Return the window ``(n_fft,)`` of the paper, Hamming's."""
+        """Return the window ``(n_fft,)`` of the paper: a Hamming window."""
         return torch.hamming_window(self.n_fft, device=device)
 
     def masks(self, magnitudes: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class RepetSim(SpectrogramSeparator):
         return torch.stack([1 - share, share], dim=1)
 
     def _repeating(self, magnitudes: Tensor) -> Tensor:
-        """Return what of ``magnitudes`` ``(C, F, N)`` comes again elsewhere: no more than they."""
+        """Return the repeating part of ``magnitudes`` ``(C, F, N)``, at most as large as these."""
         found, similarity = self._neighbours(magnitudes)
         rows = magnitudes.movedim(-1, 0)
         medians = []
@@ -70,16 +70,16 @@ class RepetSim(SpectrogramSeparator):
         return torch.minimum(torch.cat(medians).movedim(0, -1), magnitudes)
 
     def _neighbours(self, magnitudes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the frames most like each of ``(C, F, N)``, and their cosines: ``(N, k)`` each.
+        """Return the frames most similar to each of ``(C, F, N)``, and cosines: ``(N, k)`` each.
 
-        Only the most similar frame of its surroundings counts, itself included, so that one note
-        that is held does not make all of the neighbours. Where there are fewer, the rest of the
-        cosines are -infinity.
+        Only the most similar frame in each neighbourhood counts, including the frame itself, so
+        that a held note does not supply all neighbours. If there are fewer, the remaining cosines
+        are -infinity.
         """
         frames = magnitudes.flatten(0, 1).T
         directions = frames / frames.norm(dim=1, keepdim=True).clamp(min=NORM_FLOOR)
         similarity = directions @ directions.T
-        similarity.fill_diagonal_(1.0)  # also for silence, which resembles nothing
+        similarity.fill_diagonal_(1.0)  # also for silence, whose similarity is 0
         reach = round(self.settings.distance * self.sample_rate / self.hop)
         peaks = functional.max_pool1d(similarity[:, None], 2 * reach + 1, 1, reach)[:, 0]
         candidates = similarity.masked_fill(similarity < peaks, -torch.inf)

@@ -1,4 +1,4 @@
-"""What BS-RoFormer and Mel-Band RoFormer share: a transformer along time and along bands, by turns.
+"""What BS-RoFormer and Mel-Band RoFormer share: transformers alternating along time and bands.
 
 The spectrogram is split into bands, each band of a frame becomes one vector, transformers with
 rotary positions run over the frames of each band and over the bands of each frame, and a small
@@ -37,14 +37,14 @@ from stemsplit.types import Window
 
 ROTARY_BASE = 10_000.0
 FEED_FORWARD_EXPANSION = 4  # width of the feed-forward part over D
-#: Vectors that go through a transformer at a time on a CPU: what lies in between, 4 D values for
-#: each, then stays close to the processor, while the matrices are still worth multiplying.
+#: Vectors that go through a transformer at a time on a CPU: few enough for the intermediate values,
+#: 4 D per vector, to stay in the cache, but enough for efficient matrix products.
 BLOCK_VECTORS = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoformerConfig(CheckedConfig):
-    """What defines either network, beside its bands.
+    """Configuration of both networks, except for their bands.
 
     The defaults are what the published checkpoints have in common.
     """
@@ -53,7 +53,7 @@ class RoformerConfig(CheckedConfig):
     sample_rate: Rate = 44_100  # Hz
     audio_channels: Count = 2
     segment: Segment = 352_800  # samples: 8 s
-    standardised: bool = False  # the song; no published network is known to want it
+    standardised: bool = False  # the song; no known published network needs it
     dim: Count = 384  # width D of the vectors
     depth: Count = 12  # pairs of transformers, along time and along bands
     time_transformer_depth: Count = 1  # layers of each transformer along time
@@ -66,14 +66,14 @@ class RoformerConfig(CheckedConfig):
     hop_length: Count = 441  # samples: 10 ms
     mask_layers: Count = 2  # linear layers of a mask estimator
     mask_expansion: Count = 4  # width of its hidden layers over D
-    #: The lowest bin, which holds what is constant, is silent in every source. So it is in the
-    #: program with which the community trains and runs these networks; the paper says nothing.
+    #: Whether the lowest bin (DC) is silent in every source, as in the program with which the
+    #: community trains and runs these networks; the paper does not mention it.
     zero_dc: bool = True
-    #: The input of each pair of transformers gets the outputs of all earlier pairs once more.
+    #: Whether the outputs of all earlier pairs of transformers are added to the input of each pair.
     skip_connection: bool = False
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_hop(self.hop_length, self.n_fft)
 
     @property
@@ -92,7 +92,7 @@ class Roformer(SeparationModel):
     def __init__(
         self, config: RoformerConfig, bands: Sequence[tuple[int, int]], *, norm_each: bool
     ) -> None:
-        """``norm_each``: a norm closes every transformer; otherwise there is one after the last."""
+        """With ``norm_each``, every transformer ends with a norm; otherwise only the last."""
         super().__init__(config, channels=config.audio_channels)
         self.settings = config
         self.standardised = config.standardised
@@ -115,7 +115,7 @@ class Roformer(SeparationModel):
         sizes = [values * (stop - start) for start, stop in bands]
         self.band_split = BandSplit(config.dim, sizes)
         self.mask_estimators = nn.ModuleList(MaskEstimator(config, sizes) for _ in config.sources)
-        # The bins of all bands one after the other, and how many bands each bin is in.
+        # The concatenated bins of all bands, and how many bands each bin is in.
         bin_of = [bin for start, stop in bands for bin in range(start, stop)]
         counts = [float(bin_of.count(bin)) for bin in range(config.bins)]
         self.bin_of: Tensor
@@ -126,7 +126,7 @@ class Roformer(SeparationModel):
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, for any T.
 
-        A mix shorter than the window of the STFT is filled up with zeros at the right.
+        A mix shorter than the window of the STFT is padded with zeros at the end.
         """
         n_fft, hop_length = self.settings.n_fft, self.settings.hop_length
         samples = mix.shape[-1]
@@ -144,7 +144,7 @@ class Roformer(SeparationModel):
         x = self.band_split(parts[:, :, self.bin_of].flatten(2))
         x = self.final_norm(self._transform(x))
         masks = torch.stack([estimate(x) for estimate in self.mask_estimators], dim=1)
-        # (B, S, N, bins of all bands, C, 2); what bands share gets the mean of their masks.
+        # (B, S, N, bins of all bands, C, 2); a bin in several bands gets the mean of their masks.
         masks = masks.float().view(*masks.shape[:-1], -1, channels, 2)
         total = masks.new_zeros(batch, len(self.sources), frames, bins, channels, 2)
         total = total.index_add(3, self.bin_of, masks) / self.bands_of_bin[:, None, None]
@@ -160,7 +160,7 @@ class Roformer(SeparationModel):
             x = map_sequences(along_time, x.transpose(1, 2)).transpose(1, 2)
             x = map_sequences(along_bands, x)
             if self.settings.skip_connection:
-                # A tensor of its own, since x may be overwritten.
+                # A copy, because x may be overwritten.
                 earlier = x.clone() if earlier is None else earlier + x
         return x
 
@@ -168,7 +168,7 @@ class Roformer(SeparationModel):
 def map_sequences(transformer: nn.Module, x: Tensor) -> Tensor:
     """Return ``x`` ``(B, M, N, D)`` with each of its B * M sequences of N vectors transformed.
 
-    Without gradients on a CPU that happens in ``x`` itself, some sequences at a time.
+    On a CPU without gradients, this is done in place, some sequences at a time.
     """
     if torch.is_grad_enabled() or x.device.type != "cpu":
         transformed: Tensor = transformer(x.flatten(0, 1))
@@ -180,7 +180,7 @@ def map_sequences(transformer: nn.Module, x: Tensor) -> Tensor:
 
 
 class RMSNorm(nn.Module):
-    """Every vector at length sqrt(D), times a learnt factor per value; in fp32."""
+    """Scales every vector to length sqrt(D), times a learnt factor per value; in fp32."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -188,12 +188,12 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(..., D)`` fp32 of ``x`` ``(..., D)``; 0 stays 0."""
-        # An epsilon on the square under the root, so small that only silence meets it.
+        # An epsilon on the square under the root, so small that it only affects silence.
         return functional.rms_norm(x.float(), self.gamma.shape, self.gamma, eps=1e-24)
 
 
 class BandSplit(nn.Module):
-    """A vector for each band of a frame, out of the real and imaginary parts of its bins."""
+    """Turns the real and imaginary parts of the bins of each band of a frame into a vector."""
 
     def __init__(self, width: int, sizes: Sequence[int]) -> None:
         super().__init__()
@@ -205,12 +205,12 @@ class BandSplit(nn.Module):
     def forward(self, parts: Tensor) -> Tensor:
         """Return ``(B, N, K, D)`` fp32 of ``parts`` ``(B, N, values of all bands)``."""
         bands = zip(self.to_features, torch.split(parts, self.sizes, dim=-1), strict=True)
-        # In fp32 from here on: all that the transformers do is added to it.
+        # In fp32 from here on: the outputs of the transformers are added to it.
         return torch.stack([to_feature(band) for to_feature, band in bands], dim=2).float()
 
 
 class MaskEstimator(nn.Module):
-    """The mask of one source: a network of its own for each band, closed by a gated linear unit."""
+    """The mask of one source: a separate network per band, ending in a gated linear unit."""
 
     def __init__(self, config: RoformerConfig, sizes: Sequence[int]) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ class Transformer(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Norm, four times the width, GELU, and back."""
+    """Norm, linear layer to four times the width, GELU, linear layer back."""
 
     def __init__(self, config: RoformerConfig) -> None:
         super().__init__()
@@ -276,7 +276,7 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention with rotary positions, whose heads are gated by the vector that asks."""
+    """Attention with rotary positions, whose heads are gated by the query's vector."""
 
     def __init__(self, config: RoformerConfig) -> None:
         super().__init__()
@@ -305,10 +305,10 @@ class Attention(nn.Module):
 
 
 def rotate(x: Tensor) -> Tensor:
-    """Return ``x`` ``(B, N, ..., D)``, its pairs of values turned by an angle that grows with N.
+    """Return ``x`` ``(B, N, ..., D)``, its pairs of values rotated by an angle that grows with N.
 
-    The product of two vectors so turned depends on their distance only. Computed in fp32, returned
-    as ``x`` came. Source: J. Su et al. 2021, "RoFormer", arXiv:2104.09864.
+    The product of two rotated vectors depends only on their distance. Computed in fp32, returned in
+    the type of ``x``. Source: J. Su et al. 2021, "RoFormer", arXiv:2104.09864.
     """
     turns = rotary_turns(x.shape[1], x.shape[-1], x.device)
     turns = turns.view(len(turns), *[1] * (x.dim() - 3), -1)
@@ -319,7 +319,7 @@ def rotate(x: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)
 def rotary_turns(positions: int, width: int, device: torch.device) -> Tensor:
-    """Return complex numbers of length 1 ``(positions, width / 2)``: what to turn pairs by."""
+    """Return unit complex numbers ``(positions, width / 2)``, the rotations of the pairs."""
     phase = torch.arange(positions, device=device)[:, None] * rotary_frequencies(width).to(device)
     return torch.polar(torch.ones_like(phase), phase)
 

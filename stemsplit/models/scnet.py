@@ -1,8 +1,8 @@
-"""SCNet: a few rows of frequency for what is high, all of them for what is low, then two LSTMs.
+"""SCNet: compresses high frequencies to few rows, keeps low ones, and runs dual-path LSTMs.
 
 The spectrogram is compressed by strided convolutions, each band by its own factor; recurrent
-networks run over the frequencies of each frame and the frames of each frequency, by turns on the
-frames themselves and on their Fourier transform; mirrored layers widen the result to the
+networks run over the frequencies of each frame and the frames of each frequency, alternating
+between the frames and their Fourier transform; mirrored layers expand the result to the
 spectrograms of all sources. W. Tong, J. Zhu, J. Chen, S. Kang, T. Jiang, Y. Li, Z. Wu, H. Meng
 2024, "SCNet: Sparse Compression Network for Music Source Separation", arXiv:2401.13276.
 
@@ -38,14 +38,14 @@ from stemsplit.models.config import (
 from stemsplit.models.layers import istft, map_rows, stft
 from stemsplit.types import Window
 
-#: Sequences that go through an LSTM at a time on a CPU without gradients. What it keeps of each
-#: step, eight times the input, would take gigabytes for all of them.
+#: Sequences that go through an LSTM at a time on a CPU without gradients. Its state for each step,
+#: eight times the input, would take gigabytes for all of them.
 LSTM_SEQUENCES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SCNetConfig(CheckedConfig):
-    """What defines an SCNet.
+    """Configuration of an SCNet.
 
     The defaults are those of the paper's smaller network, ``scnet_checkpoint_musdb18``. "Large" has
     ``dims`` of 64, 128, 256 and other ``band_ratios``; the community's "XL" two more
@@ -67,12 +67,12 @@ class SCNetConfig(CheckedConfig):
     conv_depths: tuple[int, ...] = (3, 2, 1)  # convolution modules of each band
     compression: Count = 4  # of channels, inside the convolution modules
     conv_kernel: Odd = 3  # frames
-    #: Every second one runs on the Fourier transform, which the last one has to have undone.
+    #: Every second layer runs on the Fourier transform, so that their number must be even.
     dual_path_layers: Annotated[int, at_least(0), EVEN] = 6
     expansion: Count = 1  # width of an LSTM over its input
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_hop(self.hop_length, self.n_fft)
         if min(self.dims, default=0) < self.compression:
             raise ValueError(f"dims must be at least compression {self.compression}: {self.dims}")
@@ -115,14 +115,14 @@ class Band:
 
     @property
     def rows(self) -> int:
-        """How many rows are left of it."""
+        """The number of rows after compression."""
         return -((self.start - self.stop) // self.stride)
 
 
 def split_bands(config: SCNetConfig, rows: int) -> list[Band]:
     """Return the bands of ``rows`` rows, low to high.
 
-    Raises ``ValueError`` where a band would be empty.
+    Raises ``ValueError`` if a band would be empty.
     """
     shares = list(accumulate(config.band_ratios[:-1]))
     edges = [0, *(math.ceil(rows * share) for share in shares), rows]
@@ -158,15 +158,15 @@ class SCNet(SeparationModel):
         self.encoder = nn.ModuleList(encoder)
         self.separation_net = SeparationNet(config)
         self.decoder = nn.ModuleList(reversed(decoder))
-        # The published networks learned without a window, which is one of ones.
+        # The published networks were trained without a window, that is with one of ones.
         self.rectangle: Tensor
         self.register_buffer("rectangle", torch.ones(config.n_fft), persistent=False)
 
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``, for any T.
 
-        The mix is filled up with zeros at the right to an even number of frames, as the Fourier
-        transform over frames needs it.
+        The mix is padded with zeros at the end to an even number of frames, as required by the
+        Fourier transform over frames.
         """
         batch, channels, samples = mix.shape
         n_fft, hop_length = self.settings.n_fft, self.settings.hop_length
@@ -194,7 +194,7 @@ class SCNet(SeparationModel):
 
 
 class EncoderLayer(nn.Module):
-    """One step down: bands compressed and refined one by one, then seen together ("SD block")."""
+    """One step down: bands are compressed and refined separately, then joined ("SD block")."""
 
     def __init__(
         self, config: SCNetConfig, channels_in: int, channels_out: int, bands: Sequence[Band]
@@ -231,7 +231,7 @@ class Compression(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return what is left of each band, ``(B, C', rows, N)``, of ``x`` ``(B, C, F, N)``."""
+        """Return each compressed band, ``(B, C', rows, N)``, of ``x`` ``(B, C, F, N)``."""
         return [
             convolve(functional.pad(x[:, :, band.start : band.stop], (0, 0, *band.padding)))
             for convolve, band in zip(self.convs, self.bands, strict=True)
@@ -239,7 +239,7 @@ class Compression(nn.Module):
 
 
 class ConvolutionModule(nn.Module):
-    """Residual branches of convolutions over the frames of one row, in a narrow space."""
+    """Residual branches of convolutions over the frames of one row, with few channels."""
 
     def __init__(self, config: SCNetConfig, channels: int, depth: int) -> None:
         super().__init__()
@@ -265,7 +265,7 @@ class ConvolutionModule(nn.Module):
 
 
 class Fusion(nn.Module):
-    """A 3x3 convolution over input and skip, closed by a gated linear unit."""
+    """A 3x3 convolution over input and skip, ending in a gated linear unit."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -273,8 +273,8 @@ class Fusion(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C, F, N)`` of ``x`` ``(B, C, F, N)``, the sum of input and skip."""
-        # The published network takes this sum twice, side by side: summing the weights instead is
-        # the same for half the work.
+        # The published network uses this sum twice, concatenated: summing the weights instead has
+        # the same result for half the work.
         first, second = self.conv.weight.chunk(2, dim=1)
         return functional.glu(
             functional.conv2d(x, first + second, self.conv.bias, padding=1), dim=1
@@ -282,7 +282,7 @@ class Fusion(nn.Module):
 
 
 class Widening(nn.Module):
-    """A strided transposed convolution to the rows that each band had."""
+    """A strided transposed convolution to the original rows of each band."""
 
     def __init__(self, channels_in: int, channels_out: int, bands: Sequence[Band]) -> None:
         super().__init__()
@@ -320,7 +320,7 @@ class SeparationNet(nn.Module):
         """Return ``(B, D, F, N)`` of ``x`` ``(B, D, F, N)``; N is even."""
         for number, layer in enumerate(self.dp_modules):
             x = layer(x)
-            # In fp32 whatever autocast says: half precision has no Fourier transform.
+            # In fp32 regardless of autocast: half precision has no Fourier transform.
             with torch.autocast(x.device.type, enabled=False):
                 x = _from_frequencies(x.float()) if number % 2 else _to_frequencies(x.float())
         return x

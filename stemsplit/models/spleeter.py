@@ -30,7 +30,7 @@ from stemsplit.models.layers import istft, stft
 #: Keras' defaults, as in the published weights (its momentum of 0.99 is 0.01 here).
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
 MASK_EPSILON = 1e-10
-#: Of the bins that the networks see, those whose mask the extension "top" carries further: 700 Hz.
+#: The highest bins of the networks, whose mask the extension "top" continues: 700 Hz.
 TOP_SHARE = 1 / 16
 
 
@@ -43,8 +43,8 @@ class SpleeterConfig(CheckedConfig):
     channels: Count = 2
     window: FFTLength = 4096  # samples of the STFT
     hop: Count = 1024
-    bins: Count = 1024  # F that the U-Nets see: up to 11 kHz; 1,536 in the "16 kHz" variant
-    block: Count = 512  # N that the U-Nets see at a time
+    bins: Count = 1024  # F in the U-Nets: up to 11 kHz; 1,536 in the "16 kHz" variant
+    block: Count = 512  # N that the U-Nets process at a time
     activation: Literal["leaky_relu", "elu"] = "leaky_relu"  # "elu" in 4 and 5 stems
     widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
     softmax: bool = False  # across the stems, in 5 stems; else each mask is a sigmoid
@@ -54,14 +54,14 @@ class SpleeterConfig(CheckedConfig):
     mask_extension: Literal["zeros", "average", "top"] = "zeros"
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_multiples(2 ** len(self.widths), bins=self.bins, block=self.block)
         if self.bins > self.window // 2:
             raise ValueError(f"{self.bins} bins are more than half of the window of {self.window}")
 
 
 class UNet(nn.Module):
-    """From magnitudes to the logits of a mask, ``(B, C, N, F)``; both axes divide by 2^levels."""
+    """Computes logits of a mask from magnitudes, ``(B, C, N, F)``; 2^levels divides both axes."""
 
     def __init__(self, config: SpleeterConfig) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class UNet(nn.Module):
             nn.Conv2d(above, below, 5, stride=2)
             for above, below in pairwise((config.channels, *widths))
         )
-        # The deepest convolution goes up as it is.
+        # The deepest convolution has neither norm nor activation.
         self.down_norms = nn.ModuleList(_norm(width) for width in widths[:-1])
         rising = (*widths[-2::-1], 1)
         joined = (widths[-1], *(2 * width for width in rising[:-1]))
@@ -106,12 +106,12 @@ class UNet(nn.Module):
 
 
 class Spleeter(SeparationModel):
-    """A U-Net for each stem; the squares of what they let through are shares of the mixture."""
+    """A U-Net per stem; the squares of the masked magnitudes are shares of the mixture."""
 
     Config = SpleeterConfig
 
     def __init__(self, config: SpleeterConfig) -> None:
-        # As many frames of audio as make one block of spectrogram, with the silence before them.
+        # The frames of audio that, with the silence before them, result in one spectrogram block.
         segment = config.block * config.hop - config.window
         super().__init__(config, segment=segment)
         self.settings = config
@@ -120,7 +120,7 @@ class Spleeter(SeparationModel):
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and the ``magnitudes`` (B, S, C, F, N) behind them.
 
-        The published networks learned by the L1 distance of ``magnitudes`` to those of the stems.
+        The published networks were trained with the L1 distance of ``magnitudes`` to the stems'.
         """
         spectrum = self.transform(mix.float())
         magnitudes = self.magnitudes(spectrum.abs())
@@ -134,7 +134,7 @@ class Spleeter(SeparationModel):
         """
         size, hop = self.settings.window, self.settings.hop
         frames = -(-(wave.shape[-1] + size) // hop)
-        # Centred frames bring half of the silence themselves; the zeros at the end are mirrored.
+        # Centred frames add half of the silence; the zeros at the end are mirrored.
         padded = functional.pad(wave, (size // 2, 2 * size))
         return stft(padded, size, hop)[..., :frames]
 
@@ -144,9 +144,9 @@ class Spleeter(SeparationModel):
         return istft(spectrum, size, hop, size // 2 + samples)[..., size // 2 :]
 
     def magnitudes(self, mixture: Tensor) -> Tensor:
-        """Return what the networks let through of ``mixture`` (B, C, F, N): ``(B, S, C, bins, N)``.
+        """Return the masked magnitudes ``(B, S, C, bins, N)`` of ``mixture`` (B, C, F, N).
 
-        The networks see ``block`` frames at a time, the last ones followed by zeros.
+        The networks process ``block`` frames at a time; the last block is padded with zeros.
         """
         block, bins = self.settings.block, self.settings.bins
         batch, channels, _, frames = mixture.shape
@@ -154,7 +154,7 @@ class Spleeter(SeparationModel):
         count = padded.shape[-1] // block
         blocks = padded.view(batch, channels, bins, count, block).permute(0, 3, 1, 4, 2)
         blocks = blocks.reshape(batch * count, channels, block, bins)
-        # Logits leave autocast: the squares of magnitudes would not fit a half.
+        # In fp32 from here on: the squares of magnitudes would overflow in half precision.
         logits = torch.stack([network(blocks).float() for network in self.networks], dim=1)
         share = logits.softmax(dim=1) if self.settings.softmax else logits.sigmoid()
         passed = (share * blocks[:, None]).view(batch, count, -1, channels, block, bins)

@@ -1,7 +1,7 @@
 """TasNet: an LSTM that masks a learnt basis of short segments of the waveform.
 
 Source: Luo, Mesgarani 2018, "TasNet: Time-Domain Audio Separation Network for Real-Time,
-Single-Channel Speech Separation", arXiv:1711.00541. No weights of it were published.
+Single-Channel Speech Separation", arXiv:1711.00541. Its weights are unpublished.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stemsplit.models.config import (
     multiple_of,
 )
 
-#: LSTM layers between two ends of an identity skip.
+#: LSTM layers that each identity skip spans.
 SKIPPED = 2
 #: Keeps the gain of a silent segment, and the gradient through it, finite; far below one step of 16
 #: bits.
@@ -33,7 +33,7 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TasNetConfig(CheckedConfig):
-    """What defines a TasNet. The defaults are the paper's non-causal network.
+    """Configuration of a TasNet. The defaults are the paper's non-causal network.
 
     Its causal one is ``bidirectional = False`` with ``hidden = 1000``.
     """
@@ -81,13 +81,13 @@ class TasNet(SeparationModel):
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, 1, T)`` of ``mix`` ``(B, 1, T)``; any ``T``.
 
-        Their sum is what the decoder makes of the unmasked weights, since masks add up to 1.
+        Their sum is the decoded output of the unmasked weights, because masks sum to 1.
         """
         samples = mix.shape[-1]
         frames = functional.pad(mix.float(), (0, -samples % self.frame)).view(
             len(mix), -1, self.frame
         )
-        # Every frame has unit length inside, so that loud and soft ones count alike.
+        # Frames are normalised to unit length, so that loud and soft ones count equally.
         gain = (frames.square().sum(-1, keepdim=True) + EPSILON).sqrt()
         frames = frames / gain
         weights = self.encoder(frames).relu() * self.gate(frames).sigmoid()  # (B, N, basis)

@@ -1,4 +1,4 @@
-"""U-Net: a mask on the magnitudes of twelve seconds, as from image to image.
+"""U-Net: a mask on the magnitudes of twelve seconds, treated like an image.
 
 A. Jansson, E. Humphrey, N. Montecchio, R. Bittner, A. Kumar, T. Weyde, "Singing voice separation
 with deep U-Net convolutional networks", ISMIR 2017. With a control network it is the C-U-Net:
@@ -31,7 +31,7 @@ from stemsplit.models.config import (
 )
 from stemsplit.models.layers import istft, stft
 
-#: The loudest magnitude is brought to 1; what is softer than this everywhere stays soft.
+#: Magnitudes are scaled to a peak of 1, unless their peak is below this.
 PEAK_FLOOR = 1e-8
 #: Width of the layers of the published control networks, by kind and by what they control.
 CONTROL_WIDTHS = {
@@ -48,11 +48,11 @@ DROPOUT_LAYERS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UNetConfig(CheckedConfig):
-    """Jansson's networks; ``arrangement`` says how several sources come about.
+    """Jansson's networks; ``arrangement`` defines how they produce several sources.
 
-    "separate" is the paper: a network for each source. "joint" has one network with a mask for each
-    source. "conditioned" is the C-U-Net: one network with one mask, and a vector that says which
-    source is wanted; its published sources are bass, drums, rest and vocals.
+    "separate" is the paper: one network per source. "joint" is one network with one mask per
+    source. "conditioned" is the C-U-Net: one network with one mask, and a vector that selects the
+    source; its published sources are bass, drums, rest and vocals.
     """
 
     sources: Sources = ("vocals", "accompaniment")
@@ -61,7 +61,7 @@ class UNetConfig(CheckedConfig):
     n_fft: FFTLength = 1024  # samples of the Hann window
     hop: Count = 768
     bins: Count = 512  # F: all but the highest
-    block: Count = 128  # N that a network sees at a time: 12 s
+    block: Count = 128  # N that a network processes at a time: 12 s
     widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels after each halving
     dropout: float = 0.5  # of three layers
     #: Which three: the first ones going up, as in the paper, or the first ones going down, as E.
@@ -69,14 +69,14 @@ class UNetConfig(CheckedConfig):
     #: Separation", 2020.
     dropout_in: Literal["decoder", "encoder"] = "decoder"
     arrangement: Literal["separate", "joint", "conditioned"] = "separate"
-    #: The control network of the C-U-Net, and what it sets in each layer going down: a scale and a
-    #: shift ("simple"), or those of every feature map ("complex").
+    #: The control network of the C-U-Net, and what it sets in each layer going down: one scale and
+    #: shift ("simple"), or one per feature map ("complex").
     control: Literal["dense", "convolution"] = "dense"
     film: Literal["simple", "complex"] = "simple"
     control_widths: tuple[int, ...] = ()  # empty: those of `CONTROL_WIDTHS`
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         require_multiples(2 ** len(self.widths), bins=self.bins, block=self.block)
         if self.bins > self.n_fft // 2 + 1:
             raise ValueError(f"{self.bins} bins are more than a window of {self.n_fft} has")
@@ -89,9 +89,9 @@ class UNetConfig(CheckedConfig):
 
 
 class DownLayer(nn.Module):
-    """Half as large: 5x5 convolution of stride 2, batch norm, leaky ReLU, dropout.
+    """Halves the size: 5x5 convolution of stride 2, batch norm, leaky ReLU, dropout.
 
-    FiLM, if there is any, follows the batch norm.
+    FiLM, if used, follows the batch norm.
     """
 
     def __init__(self, inputs: int, outputs: int, *, dropout: float) -> None:
@@ -106,7 +106,7 @@ class DownLayer(nn.Module):
 
         ``film`` is a scale and a shift ``(B, 1 or C')``.
         """
-        # The odd zero comes at the end, so that going up needs no shift.
+        # The odd zero is at the end, so that going up needs no shift.
         y = self.norm(self.convolution(functional.pad(x, (1, 2, 1, 2))))
         if film is not None:
             scale, shift = (values[..., None, None] for values in film)
@@ -116,9 +116,9 @@ class DownLayer(nn.Module):
 
 
 class UpLayer(nn.Module):
-    """Twice as large: 5x5 transposed convolution of stride 2, batch norm, ReLU, dropout.
+    """Doubles the size: 5x5 transposed convolution of stride 2, batch norm, ReLU, dropout.
 
-    The last layer of a network is the convolution alone.
+    The last layer of a network only has the convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, *, dropout: float, last: bool) -> None:
@@ -135,7 +135,7 @@ class UpLayer(nn.Module):
 
 
 class Network(nn.Module):
-    """From magnitudes to logits of ``masks`` masks; F and N divide by 2^levels."""
+    """Computes logits of ``masks`` masks from magnitudes; 2^levels divides F and N."""
 
     def __init__(self, config: UNetConfig, masks: int) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class Network(nn.Module):
             for level, (above, below) in enumerate(pairwise((config.channels, *widths)))
         )
         rising = (*widths[-2::-1], masks * config.channels)
-        # From the second layer on, what went down at this level comes beside what goes up.
+        # From the second layer on, the skip of this level is concatenated.
         joined = (widths[-1], *(2 * width for width in widths[-2::-1]))
         self.up = nn.ModuleList(
             UpLayer(
@@ -182,7 +182,7 @@ class Network(nn.Module):
 
 
 class Control(nn.Module):
-    """From a condition to a scale and a shift for each layer going down (FiLM).
+    """Computes a scale and a shift for each layer going down from a condition (FiLM).
 
     Dropout and batch norm follow the second and the third layer.
     """
@@ -202,7 +202,7 @@ class Control(nn.Module):
         self.dropout = nn.Dropout(CONTROL_DROPOUT)
         self.scale = nn.Linear(widths[-1], sum(self.parts))
         self.shift = nn.Linear(widths[-1], sum(self.parts))
-        # A fresh network is about the one without a condition.
+        # A fresh network is approximately unconditioned.
         nn.init.ones_(self.scale.bias)
 
     def forward(self, condition: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -210,7 +210,7 @@ class Control(nn.Module):
         x = condition if self.dense else condition[:, None]
         for number, layer in enumerate(self.layers):
             if not self.dense and number < len(self.layers) - 1:
-                # As many values as before; the last convolution leaves one.
+                # Keeps the number of values; the last convolution leaves one.
                 x = functional.pad(x, ((condition.shape[1] - 1) // 2, condition.shape[1] // 2))
             x = functional.relu(layer(x))
             if number:
@@ -222,7 +222,7 @@ class Control(nn.Module):
 
 
 class UNet(SeparationModel):
-    """Sigmoid masks on the magnitudes of the mixture, whose phase stays."""
+    """Sigmoid masks on the magnitudes of the mixture, keeping its phase."""
 
     Config = UNetConfig
 
@@ -240,8 +240,8 @@ class UNet(SeparationModel):
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
 
-        F counts the bins that the networks see. The paper's loss is the L1 distance of
-        ``magnitudes``, the mixture's under the masks, to those of the true sources.
+        F is the number of bins in the networks. The paper's loss is the L1 distance of
+        ``magnitudes``, those of the masked mixture, to those of the true sources.
         """
         spectrum = self.transform(mix.float())
         magnitudes = spectrum.abs()[:, :, : self.settings.bins]
@@ -270,8 +270,8 @@ class UNet(SeparationModel):
     def _blocks(self, magnitudes: Tensor) -> Tensor:
         """Return blocks ``(B * blocks, C, F, block)`` of ``magnitudes`` ``(B, C, F, N)``.
 
-        The loudest becomes 1: the paper scales songs to 0 .. 1, here it is a segment.
-        Zeros follow the last frame.
+        The largest becomes 1: the paper scales songs to 0 .. 1, here it is per segment. The last
+        frame is followed by zeros.
         """
         scaled = magnitudes / magnitudes.amax((1, 2, 3), keepdim=True).clamp(min=PEAK_FLOOR)
         block = self.settings.block
@@ -282,7 +282,7 @@ class UNet(SeparationModel):
     def _conditioned(self, control: nn.Module, blocks: Tensor) -> Tensor:
         """Return the logits ``(B, S C, F, N)`` of ``blocks`` ``(B, C, F, N)``.
 
-        The condition of a source has a value for each source: 1 for itself, 0 for the others.
+        The condition of a source is one-hot: 1 for the source itself, 0 for the others.
         """
         count = len(self.sources)
         conditions = torch.eye(count, device=blocks.device)

@@ -1,4 +1,4 @@
-"""Wave-U-Net: a U-Net on the waveform that halves the rate by leaving out every second sample.
+"""Wave-U-Net: a U-Net on the waveform that halves the rate by dropping every second sample.
 
 Source: Stoller, Ewert, Dixon 2018, "Wave-U-Net: A Multi-Scale Neural Network for End-to-End Audio
 Source Separation", arXiv:1806.03185, and its program f90/Wave-U-Net.
@@ -24,7 +24,7 @@ SLOPE = 0.2  # of the LeakyReLU below zero
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveUNetConfig(CheckedConfig):
-    """What defines a Wave-U-Net. The defaults are those of M4, the paper's best for vocals."""
+    """Configuration of a Wave-U-Net. The defaults are those of M4, the paper's best for vocals."""
 
     sources: Sources = ("accompaniment", "vocals")
     sample_rate: Rate = 22_050  # Hz
@@ -32,24 +32,25 @@ class WaveUNetConfig(CheckedConfig):
     segment: Segment = 442_368  # samples: 20 s, 108 * 2^12; the program went by 16,384
     levels: Count = 12  # L
     filters: Count = 24  # F; level i has F * i
-    #: The last source is what the others leave of the mixture.
+    #: Whether the last source is the mixture minus the others.
     difference_output: bool = True
-    #: No convolution is padded, so that more audio goes in than comes out; `forward` puts it there.
+    #: Whether convolutions are unpadded, so that the input is longer than the output; `forward`
+    #: pads the mixture.
     context: bool = True
     upsampling: Literal["linear", "learned"] = "linear"
     output: Literal["tanh", "linear"] = "tanh"
 
     def validate(self) -> None:
-        """Raise ``ValueError`` for values that do not fit each other."""
+        """Raise ``ValueError`` for values that are incompatible with each other."""
         if self.difference_output and len(self.sources) < 2:
             raise ValueError("sources must name at least two sources with difference_output")
 
 
 def padded_length(samples: int, config: WaveUNetConfig) -> tuple[int, int]:
-    """Return how many samples go in and come out of the convolutions, at least ``samples`` out.
+    """Return the input and output length of the convolutions, for at least ``samples`` of output.
 
-    Without context both are the next multiple of 2^levels. With context the output is the least
-    from ``samples`` up that every level divides, and the input what this takes.
+    Without context both are the next multiple of 2^levels. With context the output is the smallest
+    possible length of at least ``samples``, and the input is what that requires.
     """
     if not config.context:
         length = math.ceil(samples / 2**config.levels) * 2**config.levels
@@ -67,9 +68,9 @@ def padded_length(samples: int, config: WaveUNetConfig) -> tuple[int, int]:
 class WaveUNet(SeparationModel):
     """Convolutions and decimation down, interpolation and convolutions up. Any T.
 
-    With context a sample depends on three seconds to each side. At the ends of a segment zeros
-    replace them; segments overlap by twice as much, so that each sample counts mostly where the
-    song itself is around it.
+    With context a sample depends on three seconds on each side. At the ends of a segment these are
+    zeros; segments overlap by twice as much, so that samples with real context have the largest
+    weights.
     """
 
     Config = WaveUNetConfig
@@ -105,13 +106,12 @@ class WaveUNet(SeparationModel):
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``.
 
-        In training the difference is left as it is; otherwise it is clipped to -1 .. 1, as are
-        linear outputs.
+        Except in training, the difference is clipped to -1 .. 1, like linear outputs.
         """
         samples = mix.shape[-1]
         mix = mix.float()
         inputs, outputs = padded_length(samples, self._config)
-        edge = (inputs - outputs) // 2  # half of what the unpadded convolutions take away
+        edge = (inputs - outputs) // 2  # half of what the unpadded convolutions remove
         padded = functional.pad(mix, (edge, inputs - edge - samples))
         estimates = self._estimate(padded)[..., :samples].float()
         if self._config.output == "tanh":
@@ -140,15 +140,15 @@ class WaveUNet(SeparationModel):
 
 
 class Upsampling(nn.Module):
-    """Twice the rate: between every two samples a third, their mean or a learnt mixture of both.
+    """Doubles the rate: inserts the mean of every two samples, or a learnt mixture, between them.
 
-    With context the 2 N - 1 samples between the ends come out; without it 2 N, the last one twice.
+    The result has 2 N - 1 samples with context; 2 N without, repeating the last one.
     """
 
     def __init__(self, channels: int, *, context: bool, learned: bool) -> None:
         super().__init__()
         self.context = context
-        #: What the sigmoid makes the earlier sample's share, for each channel; a half at first.
+        #: The earlier sample's share per channel, before a sigmoid; initially a half.
         self.share = nn.Parameter(torch.zeros(channels)) if learned else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -161,6 +161,6 @@ class Upsampling(nn.Module):
 
 
 def _beside(skip: Tensor, x: Tensor) -> Tensor:
-    """Return ``skip`` and ``x`` ``(B, C, N)`` as channels of one; of ``skip`` the middle counts."""
+    """Return the middle of ``skip``, and ``x`` ``(B, C, N)``, concatenated along the channels."""
     start = (skip.shape[-1] - x.shape[-1]) // 2
     return torch.cat([skip[..., start : start + x.shape[-1]], x], dim=1)

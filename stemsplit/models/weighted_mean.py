@@ -1,4 +1,4 @@
-"""Several networks as one: for each stem the weighted mean of what the members give."""
+"""Several networks as one: each stem is the weighted mean of the members' outputs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from stemsplit.models.base import SeparationModel
 
-#: What members have in common, and their ensemble with them.
+#: Attributes that all members, and the ensemble, have in common.
 AGREED = ("sample_rate", "channels", "segment", "standardised", "any_length", "alignment")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightedMeanConfig:
-    """What an ensemble adds to its members; ``weights``: a row per member, a column per source."""
+    """Configuration of an ensemble; ``weights`` has a row per member, a column per source."""
 
     sources: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...]
@@ -25,8 +25,8 @@ class WeightedMeanConfig:
 class WeightedMean(SeparationModel):
     """The weighted mean of ``members``, stem by stem.
 
-    Beside its configuration it takes its members, networks that agree in all that is `AGREED`.
-    Raises ``ValueError`` where they do not, or where a source has no member.
+    Besides its configuration it takes its members: networks with the same `AGREED` attributes.
+    Raises ``ValueError`` if these differ, or if a source has no member.
     """
 
     Config = WeightedMeanConfig
@@ -55,7 +55,7 @@ class WeightedMean(SeparationModel):
         self._totals = [sum(column) for column in zip(*config.weights, strict=True)]
         if not all(total > 0 for total in self._totals):
             raise ValueError("each source needs a member with a weight above 0")
-        #: What each member gives: to which source, which of its own sources, with which weight.
+        #: What each member contributes: to which source, which of its own sources, and its weight.
         self._shares = [
             [
                 (column, member.sources.index(source), weight)
@@ -68,8 +68,8 @@ class WeightedMean(SeparationModel):
     def forward(self, mix: Tensor, context: int = 0) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T + 2 context)``, as fp32.
 
-        Each member gets as much context as it asks for. They run one after the other, so memory
-        holds the work of one.
+        Each member gets the context that it needs. Members run one after the other, so that only
+        one needs memory at a time.
         """
         sums: list[Tensor | float] = [0.0] * len(self.sources)
         for member, shares in zip(self.members, self._shares, strict=True):

@@ -1,8 +1,8 @@
-"""The multichannel Wiener filter that Open-Unmix and others put behind their magnitudes.
+"""The multichannel Wiener filter that Open-Unmix and others apply to their magnitudes.
 
-Each source is a Gaussian with a power that changes over time and a place between the channels that
-does not; expectation maximisation turns magnitudes into both, and these into the stems that are the
-most probable parts of the mixture. N. Q. K. Duong, E. Vincent, R. Gribonval, "Under-determined
+Each source is a Gaussian with a power that changes over time and a fixed position between the
+channels; expectation maximisation estimates both from magnitudes, and from these the most probable
+parts of the mixture: the stems. N. Q. K. Duong, E. Vincent, R. Gribonval, "Under-determined
 reverberant audio source separation using a full-rank spatial covariance model", TASLP 2010, in the
 simplified form of A. Nugraha, A. Liutkus, E. Vincent, "Multichannel music separation with deep
 neural networks", EUSIPCO 2016; the constants are those of Open-Unmix (F.-R. Stöter et al.,
@@ -16,13 +16,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Frames that one filter is made for: 7 s at Open-Unmix's hop. A source may move after that.
+#: Frames per filter: 7 s at Open-Unmix's hop. A source may move after that.
 EXCERPT = 300
-#: The mixture is scaled so that no bin is above this, before anything is squared.
+#: The mixture is scaled so that no bin exceeds this, before anything is squared.
 LARGEST = 10.0
-#: Keeps powers and, by its root, covariances from being divided by 0.
+#: Prevents division by 0, of powers and, by its root, of covariances.
 EPSILON = 1e-10
-#: Values of the estimates worked on at a time: 2^16 of 16 bytes are 1 MiB, a core's cache.
+#: Values of the estimates processed at a time: 2^16 of 16 bytes are 1 MiB, a core's cache.
 BLOCK_VALUES = 2**16
 
 
@@ -35,13 +35,13 @@ def wiener(
 ) -> Tensor:
     """Return the complex sources ``(B, S, C, F, N)`` of ``mixture`` ``(B, C, F, N)``, complex64.
 
-    ``magnitudes`` ``(B, S, C, F, N)`` are first estimates, to which the mixture lends its phase;
-    ``iterations`` of expectation maximisation refine them, every `EXCERPT` frames on their own.
-    With ``residual``, one more source follows: what the others leave of the mixture. Where the
-    mixture is 0, so are all sources. Raises ``ValueError`` for more than 2 channels, which have no
-    closed form here.
+    ``magnitudes`` ``(B, S, C, F, N)`` are initial estimates, combined with the mixture's phase;
+    ``iterations`` of expectation maximisation refine them, separately for every `EXCERPT` frames.
+    With ``residual``, one more source follows: the mixture minus the others. Where the mixture is
+    0, so are all sources. Raises ``ValueError`` for more than 2 channels, for which this has no
+    closed form.
     """
-    if mixture.device.type == "mps":  # has no double precision
+    if mixture.device.type == "mps":  # no double precision
         separated = wiener(
             magnitudes.cpu(), mixture.cpu(), iterations=iterations, residual=residual
         )
@@ -51,7 +51,7 @@ def wiener(
         raise ValueError(f"a Wiener filter is for 1 or 2 channels, not {channels}")
     shape = (batch, sources + residual, channels, bins, frames)
     separated = torch.empty(shape, dtype=torch.complex64, device=mixture.device)
-    # Bins are independent, but for the level of the excerpt.
+    # Bins are independent, except for the level of the excerpt.
     height = max(1, BLOCK_VALUES // (batch * shape[1] * channels * min(EXCERPT, frames)))
     for start in range(0, frames, EXCERPT):
         level = mixture[..., start : start + EXCERPT].abs().amax((1, 2, 3), keepdim=True) / LARGEST
@@ -71,8 +71,7 @@ def wiener(
 def _refine(y: Tensor, x: Tensor) -> Tensor:
     """Return better estimates ``(B, S, C, F, N)`` of the sources of ``x`` ``(B, C, F, N)``.
 
-    Both in double precision: what is alike in both channels makes covariances that are singular but
-    for a 1e-7th.
+    Both in double precision: if both channels are alike, covariances are singular up to 1e-7.
     """
     energy = y.real.square() + y.imag.square()
     power = energy.mean(2)  # (B, S, F, N)

@@ -1,1 +1,1 @@
-"""What is written: selection and mixes, names, manifests, writers, projects."""
+"""The outputs of a song: selection and mixes, names, manifests, writers, projects."""

@@ -1,4 +1,4 @@
-"""What is in the places of a song's outputs already, by the manifest beside them."""
+"""The state of a song's existing outputs, according to the manifest beside them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Literal, TypeAlias
 from stemsplit.outputs.manifest import InputFile, Manifest, holds, relative_name
 from stemsplit.outputs.provenance import Provenance
 
-#: ``missing``: nothing is there. ``current``: what would be written. ``interrupted``: what a run
-#: was about to replace by that. ``song_changed``: of the song before it changed.
-#: ``made_otherwise``: by another model, or with other settings. ``other_song``: of another song.
-#: ``edited``: changed since it was written. ``foreign``: not a file that the manifest lists.
+#: ``missing``: does not exist. ``current``: identical to what would be written. ``interrupted``: a
+#: run was about to replace it with that. ``song_changed``: made before the song changed.
+#: ``made_otherwise``: made with another model or other settings. ``other_song``: made from another
+#: song. ``edited``: changed since it was written. ``foreign``: not listed in the manifest.
 State: TypeAlias = Literal[
     "missing",
     "current",
@@ -29,14 +29,14 @@ State: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ExistingFile:
-    """The ``state`` of an output; ``made`` is how the file was made, where that is known."""
+    """The ``state`` of an output; ``made`` is how the file was made, if known."""
 
     state: State
     made: Provenance | None = None
 
 
 def without_manifest(outputs: Mapping[str, Path]) -> dict[str, ExistingFile]:
-    """Return the state of ``outputs`` where no manifest lists any of them."""
+    """Return the state of ``outputs`` that are not listed in any manifest."""
     return {
         name: ExistingFile("foreign" if os.path.lexists(path) else "missing")
         for name, path in outputs.items()
@@ -47,7 +47,8 @@ def without_manifest(outputs: Mapping[str, Path]) -> dict[str, ExistingFile]:
 class Examination:
     """Compares files with the manifest ``known`` in ``folder``.
 
-    ``source`` is the song as it is now, and ``place`` where it is, if that lasts.
+    ``source`` is the song in its current state, and ``place`` its location, if it has a lasting
+    one.
     """
 
     known: Manifest
@@ -56,10 +57,10 @@ class Examination:
     place: str | None
 
     def examine(self, path: Path, wanted: Provenance) -> ExistingFile:
-        """Return the state of the file at ``path``, where what is ``wanted`` would be written.
+        """Return the state of the file at ``path``, whose provenance should be ``wanted``.
 
-        Only a file that is ``current`` may be taken for untouched by its time; all others, which
-        may be replaced, are hashed.
+        Only a ``current`` file may be considered untouched by its time stamp; all others, which may
+        be replaced, are hashed.
         """
         if not os.path.lexists(path):
             return ExistingFile("missing")
@@ -84,7 +85,7 @@ class Examination:
         return ExistingFile("foreign" if new is None and old is None else "edited")
 
     def _unwanted(self, song: str) -> State:
-        """Return why a file of the ``song`` with this SHA-256 is not what is wanted."""
+        """Return why a file made from the ``song`` with this SHA-256 is not ``current``."""
         if song == self.source.sha256:
             return "made_otherwise"
         return "song_changed" if self.known.is_of(self.source, self.place) else "other_song"
@@ -92,7 +93,7 @@ class Examination:
     def _predates(self, path: Path) -> bool:
         """Return whether an interrupted run of an older version was about to replace ``path``.
 
-        Its manifest does not have the old files, but was written after them.
+        The manifest of such a run does not list the old files, but is newer than they are.
         """
         known = self.known
         if known.complete or known.earlier is not None:

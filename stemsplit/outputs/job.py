@@ -14,35 +14,35 @@ from stemsplit.types import Daw, StreamInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is written of one song, how, and where to."""
+    """Which outputs of one song are written, how and where."""
 
     info: StreamInfo
     selection: Selection
-    outputs: dict[str, Path]  # the stems to write; a part of the selection if some exist already
+    outputs: dict[str, Path]  # the stems to write: those of the selection that do not exist yet
     encoding: EncodingOptions
-    projects: dict[Daw, Path] = field(default_factory=dict)  # to write beside them
-    stems: dict[str, Path] = field(default_factory=dict)  # that these show, earlier runs' ones too
-    lasting: bool = True  # whether the song's file will still be there when a project is opened
+    projects: dict[Daw, Path] = field(default_factory=dict)  # to write beside the stems
+    stems: dict[str, Path] = field(default_factory=dict)  # in the projects, also of earlier runs
+    lasting: bool = True  # whether the song's file will still exist when a project is opened
     force: bool = False
     accept_truncated: bool = False
     manifest: ManifestWriter | None = None
 
     @property
     def channels(self) -> int:
-        """The channels of a stem as it is stored: in a stem file all are stereo."""
+        """The number of channels of a stored stem; in a stem file all are stereo."""
         return 2 if self.selection.streams else self.info.channels
 
     @property
     def closing(self) -> str | None:
-        """The stem to write that takes what rounding takes from the others."""
+        """The stem to write, if any, that compensates for the rounding of the others."""
         closing = closing_stem(self.selection, self.encoding)
         return closing if closing in self.outputs else None
 
 
 def closing_stem(selection: Selection, encoding: EncodingOptions) -> str | None:
-    """Return the stem that takes what rounding to 16 bits takes from others, if one does.
+    """Return the stem, if any, that compensates for the rounding of the others to 16 bits.
 
-    It has their dither in it and needs none of its own.
+    It contains their dither and needs none of its own.
     """
     rounded = depth_of(encoding) == "16" and clip_of(encoding) != "linked"
     return selection.sums[-1] if selection.sums and rounded else None

@@ -1,8 +1,8 @@
-"""The manifest of a song's stems: a file beside them that says what they were made of, and how.
+"""The manifest of a song's stems: a file beside them that records how they were made.
 
-Nothing in it depends on when or how fast they were made: two runs that make the same stems write
-the same manifest. It is written twice, before the stems move to their places and after that. In
-between it is marked as incomplete; it then knows the old files as well as the new ones.
+It does not depend on when or how fast they were made: two runs that make the same stems write the
+same manifest. It is written twice, before and after the stems are moved to their places. In between
+it is marked as incomplete, and lists the old files as well as the new ones.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
-    """An input, identified by its content: a file that was moved or touched is the same."""
+    """An input, identified by its content: a file that was moved or touched stays the same."""
 
     name: str
     size: int
     sha256: str
-    status: tuple[int, int, int] | None = field(default=None, compare=False)  # of the file, now
+    status: tuple[int, int, int] | None = field(default=None, compare=False)  # see `status_of`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """One stem or project, as it was written."""
+    """One stem or project as it was written."""
 
     stem: str
     size: int
@@ -60,7 +60,7 @@ class StoredAudio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierFile:
-    """A file that was made earlier than the outputs, of a song with this SHA-256."""
+    """A file that was made before the outputs, from a song with this SHA-256."""
 
     song: str
     file: StoredFile
@@ -70,10 +70,10 @@ class EarlierFile:
 class Manifest:
     """The stems of one input; ``outputs`` by their paths relative to the manifest's folder.
 
-    Unless ``complete`` its writer was about to move them, and may have been stopped. ``earlier``
-    are, by path, the files that they replace, and those that were made of this song before it
-    changed; None in a manifest of a version that did not keep them. ``place`` is a digest of where
-    the input is, seen from here.
+    If it is not ``complete``, its writer was about to move them, and may have been interrupted.
+    ``earlier`` lists, by path, the files that they replace, and those made from this song before it
+    changed; None if the manifest is of a version that did not record them. ``place`` is a digest of
+    the input's location relative to the manifest.
     """
 
     input: InputFile
@@ -85,15 +85,15 @@ class Manifest:
     written: int = field(default=0, compare=False)  # when, in ns, by the clock of the file system
 
     def lists(self, path: Path, folder: Path) -> bool:
-        """Return whether ``path`` is one of the files; ``folder`` is that of the manifest."""
+        """Return whether ``path`` is listed; ``folder`` is that of the manifest."""
         name = relative_name(path, folder)
         return name in self.outputs or name in (self.earlier or ())
 
     def is_of(self, source: InputFile, place: str | None) -> bool:
-        """Return whether the stems are of ``source``, or of what that was before it changed.
+        """Return whether the stems were made from ``source``, or from its earlier content.
 
-        Another file of the same name is another song if it is in another ``place``, or in none, as
-        one from standard input is.
+        Another file of the same name is a different song if it is in a different ``place``, or has
+        none, like one from standard input.
         """
         if self.input.sha256 == source.sha256:
             return True
@@ -102,7 +102,7 @@ class Manifest:
 
 
 def name_for(track: str) -> str:
-    """Return the name of a manifest in a folder that stems of several songs share."""
+    """Return the name of a manifest in a folder with the stems of several songs."""
     return f".{track}{NAME}"
 
 
@@ -128,9 +128,9 @@ def identify(path: Path) -> InputFile:
 
 
 def read(path: Path) -> Manifest | None:
-    """Return the manifest at ``path``, or None if there is none.
+    """Read the manifest at ``path``; return None if it does not exist.
 
-    Raises ``InputError`` for one that is damaged, or of a later program.
+    Raises ``InputError`` if it is damaged, or written by a later version.
     """
     try:
         content = parse_json(read_small(path))
@@ -170,9 +170,9 @@ def _earlier(content: Mapping[str, Any]) -> dict[str, EarlierFile] | None:
 
 
 def holds(path: Path, file: StoredFile, *, untouched_since: int | None = None) -> bool:
-    """Return whether ``path`` still holds ``file``.
+    """Return whether the file at ``path`` is still ``file``.
 
-    It is hashed, unless it was not written to after the time ``untouched_since`` (ns).
+    It is hashed, unless it was last modified before ``untouched_since`` (ns).
     """
     try:
         status = path.stat()
@@ -185,14 +185,14 @@ def holds(path: Path, file: StoredFile, *, untouched_since: int | None = None) -
 
 
 def relative_name(path: Path, folder: Path) -> str:
-    """Return what a manifest in ``folder`` calls the file at ``path``."""
+    """Return the name of the file at ``path`` in a manifest in ``folder``."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def place_of(song: Path, folder: Path) -> str:
-    """Return what stands for the place of ``song`` in a manifest in ``folder``.
+    """Return the digest of the location of ``song`` for a manifest in ``folder``.
 
-    It stays the same where both are moved together.
+    It stays the same if both are moved together.
     """
     directory, base = os.path.realpath(song.parent), os.path.realpath(folder)
     try:
@@ -209,7 +209,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write(path: Path, manifest: Manifest, token: str) -> None:
-    """Write ``manifest`` to ``path``, all of it or nothing; ``token`` is in the temporary name.
+    """Write ``manifest`` to ``path`` atomically; ``token`` is part of the temporary name.
 
     Raises ``OutputError``, and ``ResourceError`` for a full disk.
     """
@@ -263,7 +263,10 @@ def _file_to_json(file: StoredFile) -> dict[str, Any]:
 
 
 def status_of(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when somebody writes to ``path``, or puts something else there."""
+    """Return size, time and inode of ``path``, which change when it is written to or replaced.
+
+    None if it does not exist.
+    """
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Writing the manifest of a song before its stems move to their places, and after that."""
+"""Writes the manifest of a song, before and after its stems are moved to their places."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from stemsplit.outputs.manifest import (
 from stemsplit.outputs.provenance import Provenance
 from stemsplit.small_files import UnsuitableFile, read_small
 
-#: What `status_of` says of files; None for one that does not exist.
+#: The `status_of` files by path; None for a file that does not exist.
 Statuses: TypeAlias = Mapping[Path, tuple[int, int, int] | None]
 
 
 class ManifestWriter:
     """The manifest of one song while its stems are written.
 
-    ``provenances`` are those of its outputs, ``known`` is the manifest before, if it is one of this
-    song. A ``lasting`` song is still there, in its place, when this process has ended; ``token`` is
-    in the names of temporary files. Nothing that differs from ``expected``, the status of what may
-    be replaced, is replaced; None: anything is.
+    ``provenances`` are those of its outputs; ``known`` is the previous manifest, if it belongs to
+    this song. A ``lasting`` song stays in its place after this process has ended; ``token`` is part
+    of the names of temporary files. ``expected`` is the status of the files that may be replaced: a
+    file whose status differs is not replaced. If it is None, every file may be replaced.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class ManifestWriter:
     def recording(
         self, targets: Mapping[str, Path], files: Mapping[str, Path], audio: StoredAudio
     ) -> Iterator[None]:
-        """Record, around the block that does it, that ``files`` move to ``targets``.
+        """Record that the block moves ``files`` to ``targets``, before and after it runs.
 
-        If the block fails, the manifest is what it was before. Raises ``InputError`` if the song
-        has changed since it was identified, ``OutputError`` if a target has, and ``OutputError`` or
+        If the block fails, the previous manifest is restored. Raises ``InputError`` if the song has
+        changed since it was identified, ``OutputError`` if a target has, and ``OutputError`` or
         ``ResourceError`` if the manifest cannot be written.
         """
         if status_of(self._song) != self._source.status:
-            raise InputError("was changed while it was split", path=self._song)
+            raise InputError("changed while it was being split", path=self._song)
         self._refuse_changed(targets)
         new, old = self._new_files(targets, files), _held(self._known, self.path.parent)
         before = self._content()
@@ -84,16 +84,16 @@ class ManifestWriter:
         write(self.path, self._manifest(new, old, audio, complete=True), self.token)
 
     def _refuse_changed(self, targets: Mapping[str, Path]) -> None:
-        """Raise ``OutputError`` for a target that somebody has changed since it was examined."""
+        """Raise ``OutputError`` if a target has changed since it was examined."""
         for path in targets.values():
             if self._expected is not None and self._expected.get(path) != status_of(path):
-                raise OutputError("was changed while the song was split", path=path)
+                raise OutputError("changed while the song was being split", path=path)
 
     def _content(self) -> bytes | None:
-        """Return the bytes in the place of the manifest, if they may be one; None: nothing."""
+        """Return the content of the previous manifest; None if there is none."""
         try:
             return read_small(self.path)
-        except (FileNotFoundError, UnsuitableFile):  # nothing that was a manifest
+        except (FileNotFoundError, UnsuitableFile):  # not a manifest
             return None
         except OSError as exc:
             raise output_error(exc, self.path) from exc
@@ -101,12 +101,12 @@ class ManifestWriter:
     def _new_files(
         self, targets: Mapping[str, Path], files: Mapping[str, Path]
     ) -> dict[str, StoredFile]:
-        """Return the files that are about to move, by their names in the manifest."""
+        """Return the files that are about to be moved, by their names in the manifest."""
         new: dict[str, StoredFile] = {}
         for name, file in files.items():
             try:
                 size, digest = file.stat().st_size, sha256_of(file)
-            except OSError as exc:  # somebody has removed it
+            except OSError as exc:  # it was removed
                 raise output_error(exc, targets[name]) from exc
             new[relative_name(targets[name], self.path.parent)] = StoredFile(
                 stem=name, size=size, sha256=digest, provenance=self._provenances[name]
@@ -121,9 +121,9 @@ class ManifestWriter:
         *,
         complete: bool,
     ) -> Manifest:
-        """Return the manifest with the ``new`` files, and the ``old`` ones beside them.
+        """Return the manifest with the ``new`` files, and the remaining ``old`` ones.
 
-        Until the move is ``complete``, it has the old ones that are being replaced too.
+        Until the move is ``complete``, it also lists the old files that are being replaced.
         """
         outputs, earlier = dict(new), dict[str, EarlierFile]()
         for name, each in old.items():
@@ -150,7 +150,7 @@ class ManifestWriter:
 
 
 def _held(known: Manifest | None, folder: Path) -> dict[str, EarlierFile]:
-    """Return the files of the manifest ``known`` in ``folder`` that are still as it says."""
+    """Return the files of the manifest ``known`` in ``folder`` that are still unchanged."""
     if known is None:
         return {}
     candidates = [
@@ -169,9 +169,9 @@ def _held(known: Manifest | None, folder: Path) -> dict[str, EarlierFile]:
 
 
 def finish_interrupted(path: Path, known: Manifest, token: str) -> None:
-    """Complete the manifest ``known`` at ``path`` with those stems that are in their places.
+    """Complete the manifest ``known`` at ``path``, whose writer was interrupted.
 
-    Its writer was stopped before it could. Raises ``OutputError`` and ``ResourceError``.
+    It then lists the stems that are in their places. Raises ``OutputError`` and ``ResourceError``.
     """
     held = _held(known, path.parent)
     song = known.input.sha256

@@ -1,4 +1,4 @@
-"""From blocks of a model's sources to blocks of the outputs: stems, and mixes of them."""
+"""Mixes blocks of a model's sources to blocks of the outputs: stems, and mixes of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stemsplit.outputs.job import Job
 class Mixer:
     """Makes the outputs of a ``job`` from the sources that it needs, block by block.
 
-    ``mix`` reads the song beside them; it is there if an output needs it.
+    ``mix`` reads the song in parallel; it is required if an output needs it.
     """
 
     def __init__(self, job: Job, mix: BlockReader | None) -> None:
@@ -27,7 +27,7 @@ class Mixer:
         self._remainder = Remainder(selection.sums[:-1], dithered=job.encoding.dither)
 
     def take(self, block: Block) -> dict[str, Block]:
-        """Return the outputs (C, n) by name, made of the next ``block`` (S·C, n) of the sources."""
+        """Return the outputs (C, n) by name, for the next ``block`` (S·C, n) of the sources."""
         selection = self._selection
         stacked = block.reshape(len(selection.needed), self._channels, -1)
         sources = dict(zip(selection.needed, stacked, strict=True))
@@ -42,5 +42,5 @@ class Mixer:
 
 
 def _stack_in_stereo(streams: Iterable[Block]) -> Block:
-    """Return ``streams`` (C, n) as one block with two channels for each, mono ones twice."""
+    """Return ``streams`` (C, n) as one block with two channels each, duplicating mono."""
     return np.concatenate([s if len(s) == 2 else s.repeat(2, axis=0) for s in streams])

@@ -1,6 +1,6 @@
-"""Where stems go: the name template, names that are safe anywhere, and collisions.
+"""Where stems are written: the name template, names that are safe everywhere, and collisions.
 
-Everything here is decided before any work starts, from names alone.
+All of this is decided from names alone, before any work starts.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from stemsplit.options import DEFAULT_TEMPLATE
 from stemsplit.outputs.manifest import NAME, name_for
 from stemsplit.types import Format
 
-#: Where one file holds all stems of a song, it is called as the song is.
+#: A file that holds all stems of a song has the name of the song.
 STEM_FILE_TEMPLATE = "{track}.{ext}"
 VARIABLES = ("track", "trackext", "stem", "ext", "model")
 
-#: Characters that some file system refuses or some shell or player trips over.
+#: Characters that some file systems refuse, or some shells or players cannot handle.
 _UNSAFE = frozenset('/\\:*?"<>|')
-#: Names that Windows keeps for devices, with any suffix.
+#: Names that Windows reserves for devices, with any suffix.
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
-#: Bytes of one part of a path, on most file systems.
+#: The most bytes in one component of a path, on most file systems.
 LONGEST_COMPONENT = 255
-#: Bytes of a name that leave room below that for stem and suffixes.
+#: The most bytes of a track's name, which leaves room for stem and suffixes.
 _LONGEST = 180
-#: Not printable by themselves, but part of emoji: the joiner, and the choice of the colourful form.
+#: Not printable on their own, but part of emoji: the joiner, and the variation selector.
 _IN_EMOJI = "\u200d\ufe0f"
 
 
 def safe_name(name: str) -> str:
-    """Return ``name`` as one path component that every file system takes.
+    """Return ``name`` as one path component that every file system accepts.
 
-    Separators, control characters and bytes that are no text become ``_``; dots and spaces at the
-    end go; ``.``, ``..``, device names of Windows and nothing at all are covered too.
+    Separators, control characters and undecodable bytes become ``_``; trailing dots and spaces are
+    removed; ``.``, ``..``, device names of Windows and empty names get a leading ``_``.
     """
     safe = "".join(
         "_" if char in _UNSAFE or not (char.isprintable() or char in _IN_EMOJI) else char
@@ -54,14 +54,14 @@ def safe_name(name: str) -> str:
 
 
 def template_for(template: str, format: Format) -> str:
-    """Return ``template``, or what is the default of ``format`` where it is that of all others."""
+    """Return ``template``; if that is the general default, return the default of ``format``."""
     if FORMATS[format].holds_all_stems and template == DEFAULT_TEMPLATE:
         return STEM_FILE_TEMPLATE
     return template
 
 
 def check_template(template: str, stems: Sequence[str]) -> None:
-    """Raise ``UsageError`` unless ``template`` gives each of ``stems`` a file below the folder."""
+    """Raise ``UsageError`` unless ``template`` results in one file per stem, inside the folder."""
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as exc:
@@ -69,7 +69,7 @@ def check_template(template: str, stems: Sequence[str]) -> None:
     fields = [field for _, field, _, _ in parts if field is not None]
     if any(form or conversion for _, _, form, conversion in parts):
         raise UsageError(
-            f"template {template!r}: a variable is a name in braces and nothing else",
+            f"template {template!r}: variables are plain names in braces",
             hint="write {track}, not {track:.10} or {track!r}",
         )
     if any(not char.isprintable() or char == "\\" for char in template):
@@ -94,9 +94,9 @@ def check_template(template: str, stems: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputNames:
-    """What the files of the input ``track`` are called below ``folder``, by a checked ``template``.
+    """The names of the files of the input ``track`` in ``folder``, from a checked ``template``.
 
-    ``{track}`` is the input's name without its ending, or ``name``, a safe one.
+    ``{track}`` is the input's name without its extension, or ``name``, which must be safe.
     """
 
     track: Path
@@ -109,27 +109,27 @@ class OutputNames:
     def of_stems(self, stems: Sequence[str]) -> dict[str, Path]:
         """Return the path of each of ``stems``.
 
-        Raises ``UsageError`` for a name that is longer than file systems take.
+        Raises ``UsageError`` for a name that is too long for file systems.
         """
         values = self._values
         names = {stem: self.template.format(stem=safe_name(stem), **values) for stem in stems}
         for name in names.values():
             if any(len(os.fsencode(part)) > LONGEST_COMPONENT for part in Path(name).parts):
                 raise UsageError(
-                    f"template {self.template!r} makes a name that is too long: {name}"
+                    f"template {self.template!r} results in a name that is too long: {name}"
                 )
         return {stem: self.folder / name for stem, name in names.items()}
 
     def of_manifest(self) -> Path:
-        """Return where the manifest is, whichever stems are wanted: in the `_shared` folder.
+        """Return the path of the manifest, in the `_shared` folder, regardless of the stems.
 
-        If the song does not have that to itself, the name of the manifest tells the song.
+        If that folder may contain other songs, the name of the manifest includes the track.
         """
         own = any("{track}" in part for part in self._shared)
         return self._beside(NAME if own else name_for(self._values["track"]))
 
     def of_project(self, suffix: str) -> Path:
-        """Return where a project with the ending ``suffix`` is, that shows the stems."""
+        """Return the path of a project of the stems with the extension ``suffix``."""
         return self._beside(f"{self._values['track']}.{suffix}")
 
     def _beside(self, name: str) -> Path:
@@ -137,7 +137,7 @@ class OutputNames:
 
     @property
     def _shared(self) -> list[str]:
-        """The folders of the template that all stems of a song have in common."""
+        """The folders in the template that all stems of a song share."""
         return list(takewhile(lambda part: "{stem}" not in part, Path(self.template).parts[:-1]))
 
     @property
@@ -151,21 +151,21 @@ class OutputNames:
 
 
 def safe_folder(folder: Path) -> Path:
-    """Return the relative ``folder`` with names that every file system takes."""
+    """Return the relative ``folder`` with names that every file system accepts."""
     return Path(*(safe_name(part) for part in folder.parts))
 
 
 class Places:
-    """Where files are, whatever links lead to their folders; each folder is looked at once."""
+    """Identifies files by location, resolving links in their folders; caches each folder."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, Path] = {}
 
     def of(self, path: Path) -> str:
-        """Return what is the same for all paths of one file; if it is a link, it is not followed.
+        """Return a key that is equal for all paths of the same file; a link is not followed.
 
-        So it is for names that differ in upper and lower case alone, or in how an accent is
-        written: to macOS and Windows they are one, and where stems are must not depend on that.
+        Names that differ only in case, or in the encoding of accents, get the same key: they are
+        the same file on macOS and Windows, and the paths of stems must not depend on the system.
         """
         folder = path.parent
         if folder not in self._folders:
@@ -175,7 +175,7 @@ class Places:
 
 
 def clashes(plans: Mapping[Path, Iterable[Path]], places: Places) -> set[Path]:
-    """Return the inputs of ``plans`` of which another one would write the same file."""
+    """Return the inputs of ``plans`` that would write the same file as another input."""
     writers: dict[str, set[Path]] = {}
     for source, outputs in plans.items():
         for output in outputs:
@@ -184,7 +184,7 @@ def clashes(plans: Mapping[Path, Iterable[Path]], places: Places) -> set[Path]:
 
 
 def check_collisions(plans: Mapping[Path, Iterable[Path]], places: Places) -> None:
-    """Raise ``UsageError`` if two inputs would write one file, or one would overwrite an input.
+    """Raise ``UsageError`` if two inputs would write the same file, or one overwrite an input.
 
     ``plans`` maps each input to the files that it will write.
     """
@@ -201,5 +201,5 @@ def check_collisions(plans: Mapping[Path, Iterable[Path]], places: Places) -> No
             if owner.setdefault(place, source) != source:
                 raise UsageError(
                     f"{owner[place]} and {source} would both write {output}",
-                    hint="tell them apart by {track}, as in --filename '{track}/{stem}.{ext}'",
+                    hint="add {track} to the name, as in --filename '{track}/{stem}.{ext}'",
                 )

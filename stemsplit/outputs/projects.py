@@ -1,4 +1,4 @@
-"""The projects of DAWs that are written beside the stems of a song."""
+"""Writes DAW projects beside the stems of a song."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def write_projects(
     info: StreamInfo,
     lasting: bool,
 ) -> list[str]:
-    """Write a project for each program, of ``stems`` that are as ``audio`` says; return warnings.
+    """Write a project of ``stems``, described by ``audio``, for each program; return warnings.
 
-    Each project and stem is a path, and the file that is to move there. ``lasting`` says whether
-    the file of the song, ``info``, will still exist when a project is opened. Raises
-    ``OutputError``, or ``ResourceError`` for a full disk.
+    Each project and stem is given as its final path and the file that will be moved there.
+    ``lasting`` is whether the file of the song, ``info``, will still exist when a project is
+    opened. Raises ``OutputError``, or ``ResourceError`` for a full disk.
     """
     session = Session(
         name=info.path.stem,

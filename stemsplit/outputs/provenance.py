@@ -1,4 +1,4 @@
-"""How a stem was made: everything besides the song that decides its bytes."""
+"""How a stem was made: everything besides the song that determines its bytes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from stemsplit.options import Excerpt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Everything besides the input that decides the bytes of a stem.
+    """Everything besides the input that determines the bytes of a stem.
 
-    ``defaults`` are the values that settings have unless somebody chooses another one. A manifest
-    that lacks a setting is older than the option, and was made with its default.
+    ``defaults`` are the default values of settings. If a manifest does not have a setting, it is
+    older than the option, and its stems were made with the default.
     """
 
     model: str
     digest: str  # SHA-256 of the networks and their weights
-    parts: dict[str, float]  # the gain of each source, and of the mix, in it
+    parts: dict[str, float]  # the gain of each source, and of the mix, in the stem
     settings: dict[str, Any]
     defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def matches(self, recorded: Provenance) -> bool:
-        """Return whether a stem that was ``recorded`` so is what this would make."""
+        """Return whether a stem with the ``recorded`` provenance is the same as one with this."""
         return self == replace(recorded, settings=_filled(recorded.settings, self.defaults))
 
     def describe(self, recorded: Provenance) -> str:
-        """Return how a stem was ``recorded``, in words: what it is, and what differs from this."""
+        """Describe the ``recorded`` provenance of a stem, and how it differs from this one."""
         settings = _filled(recorded.settings, self.defaults)
         words = [f"made with {recorded.model or 'an unknown model'}", _part_of_song(settings)]
         if recorded.model == self.model and recorded.digest != self.digest:
@@ -41,7 +41,7 @@ class Provenance:
 
 
 def _filled(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``settings``, and ``defaults`` where it has none; the same in the tables inside."""
+    """Return ``settings`` completed with ``defaults``, including nested tables."""
     filled = dict(settings)
     for name, default in defaults.items():
         if name not in filled:
@@ -52,10 +52,10 @@ def _filled(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[st
 
 
 def _part_of_song(settings: Mapping[str, Any]) -> str:
-    """Return which part of the song these ``settings`` split."""
+    """Describe which part of the song is split with these ``settings``."""
     try:
         return describe_excerpt(Excerpt(**settings.get("excerpt", {}))) or "whole song"
-    except (TypeError, UsageError):  # of a later version, or damaged
+    except (TypeError, UsageError):  # written by a later version, or damaged
         return "an unknown part of the song"
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 #: The name of the song itself in a sum.
 MIX = "mix"
-#: The value of ``sum_to_mix`` that gives every stem a share of the residual.
+#: The value of ``sum_to_mix`` that spreads the residual over all stems.
 SPREAD = "spread"
-#: The value of ``stems`` for writing mixes alone.
+#: The value of ``stems`` that writes mixes only.
 NO_STEM = "none"
 #: What ``stems`` can also name where a model has vocals: the mix without these.
 INSTRUMENTAL, VOCALS = "instrumental", "vocals"
@@ -41,11 +41,11 @@ _TERM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The outputs by name, in order, each as a sum of ``sources``: the model's, in its order.
+    """The outputs by name, in order, each as a sum of the model's ``sources``, in its order.
 
-    Only those that are ``needed`` are in a sum.
-    With a ``file`` they are the streams of one file of that name. ``sums`` are the outputs that
-    must sum to the song; the last of them takes what rounding takes from the others.
+    Only the ``needed`` sources occur in a sum.
+    With ``file``, the outputs are the streams of one file of that name. ``sums`` are the outputs
+    that must sum to the song; the last of them compensates for the rounding of the others.
     """
 
     outputs: Mapping[str, Terms]
@@ -61,12 +61,12 @@ class Selection:
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """The names of all outputs but the mix, whether each is a file or a stream."""
+        """The names of all outputs except the mix, whether they are files or streams."""
         return self.wanted if self.file is None else tuple(n for n in self.outputs if n != MIX)
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """The names of the streams, if all are in one file."""
+        """The names of the streams, if all outputs are in one file."""
         return () if self.file is None else tuple(self.outputs)
 
     def sources_in(self, name: str) -> list[str]:
@@ -78,7 +78,7 @@ class Selection:
     def parts(self, name: str) -> dict[str, float]:
         """Return the gain of each source, and of the mix, in the file ``name``.
 
-        In a file of several streams a part is called ``STREAM.SOURCE``.
+        In a file with several streams, the keys are ``STREAM.SOURCE``.
         """
         if self.file is None:
             return dict(self.outputs[name])
@@ -95,7 +95,7 @@ class Selection:
     def combine(
         self, sources: Mapping[str, Array], mix: Array | None, outputs: Iterable[str]
     ) -> dict[str, Array]:
-        """Return the ``outputs`` made of ``sources`` and the ``mix``, arrays of one shape."""
+        """Return the ``outputs`` mixed from ``sources`` and ``mix``, arrays of the same shape."""
         parts = dict(sources) if mix is None else {**sources, MIX: mix}
         return {name: _sum(self.outputs[name], parts) for name in outputs}
 
@@ -116,13 +116,13 @@ def select_stems(
     mixes: Sequence[str] = (),
     sum_to_mix: str | None = None,
 ) -> Selection:
-    """Return which outputs are made of a model's ``available`` stems: all, ``stems``, or two.
+    """Select the outputs to make from a model's ``available`` stems: all, ``stems``, or two.
 
-    ``two_stems`` names one stem; the other is the rest of the song, ``no_`` and that name. Each of
-    ``mixes`` is a further output, such as ``karaoke=mix-0.9*vocals``; ``stems`` of only "none"
-    leaves these alone. "instrumental" among them is the song without the vocals, unless the model
-    has a stem of that name. ``sum_to_mix`` names the stem that the residual is added to, or is
-    "spread". Raises ``UsageError`` for unknown stems and for options that exclude each other.
+    ``two_stems`` names one stem; the other, named ``no_`` and that name, is the rest of the song.
+    Each of ``mixes`` is a further output, such as ``karaoke=mix-0.9*vocals``; if ``stems`` is just
+    "none", only these are made. "instrumental" among the stems is the song minus the vocals, unless
+    the model has a stem of that name. ``sum_to_mix`` names the stem that the residual is added to,
+    or is "spread". Raises ``UsageError`` for unknown stems and mutually exclusive options.
     """
     if stems is not None:
         stems = [_as_called(name, (*available, INSTRUMENTAL)) for name in stems]
@@ -141,7 +141,7 @@ def select_stems(
     used = {name for terms in outputs.values() for name in terms}
     needed = tuple(name for name in available if name in used)
     if not needed:
-        raise UsageError("none of the outputs has a stem in it")
+        raise UsageError("none of the outputs contains a stem")
     for name, terms in outputs.items():
         if not terms:
             raise UsageError(f"nothing is left of {name}: its parts cancel out")
@@ -155,26 +155,28 @@ def select_stems(
 
 
 def as_stem_file(selection: Selection) -> Selection:
-    """Return ``selection`` as the streams of one file of Native Instruments: the mix comes first.
+    """Return ``selection`` as the streams of a Native Instruments stem file, with the mix first.
 
-    Raises ``UsageError`` unless it has four stems, as such a file does.
+    Raises ``UsageError`` unless it has four stems, as required by the format.
     """
     names = selection.wanted
     if len(names) != STEMS:
         raise UsageError(
             f"a stem.mp4 holds {STEMS} stems, not {len(names)} ({', '.join(names)})",
-            hint=f"name {STEMS} with --stems, or make them with --stems none and --mix",
+            hint=f"choose {STEMS} with --stems, or create them with --stems none and --mix",
         )
     if MIX in names:
-        raise UsageError(f"two outputs are called {MIX}", hint="it is the first of a stem.mp4")
-    # Unusual stems stay in the order they were asked for.
+        raise UsageError(
+            f"two outputs are called {MIX}", hint="the first stream of a stem.mp4 is the mix"
+        )
+    # Unusual stems stay in the requested order.
     order = ORDER if set(names) == set(ORDER) else names
     outputs = {MIX: {MIX: 1.0}} | {name: selection.outputs[name] for name in order}
     return Selection(outputs, selection.sources, selection.needed, file=STEM_FILE)
 
 
 def _as_called(name: str, available: Sequence[str]) -> str:
-    """Return the stem that ``name`` means, in whatever case it is written; else ``name``."""
+    """Return the stem called ``name``, ignoring case; ``name`` itself if there is none."""
     return next((each for each in available if each.lower() == name.lower()), name)
 
 
@@ -188,7 +190,7 @@ def _instrumental(own: Mapping[str, Terms]) -> dict[str, Terms]:
 def _chosen(
     available: Sequence[str], stems: Sequence[str] | None, two_stems: str | None, mixed: bool
 ) -> tuple[str, ...]:
-    """Return the stems to write, in the order asked for."""
+    """Return the stems to write, in the requested order."""
     if two_stems is not None:
         if two_stems == INSTRUMENTAL and VOCALS in available and INSTRUMENTAL not in available:
             hint = "--two-stems vocals, or --stems vocals,instrumental"
@@ -199,19 +201,19 @@ def _chosen(
         return tuple(available)
     if tuple(stems) == (NO_STEM,) and NO_STEM not in available:
         if not mixed:
-            raise UsageError("--stems none leaves only --mix, and there is none")
+            raise UsageError("--stems none needs at least one --mix")
         return ()
     if not stems:
-        raise UsageError("--stems names no stem", hint=f"the stems are: {', '.join(available)}")
+        raise UsageError("--stems is empty", hint=f"the stems are: {', '.join(available)}")
     known = (INSTRUMENTAL,) if VOCALS in available else ()
     require_stems("the model", available, [stem for stem in stems if stem not in known])
-    return tuple(dict.fromkeys(stems))  # asked twice is asked once
+    return tuple(dict.fromkeys(stems))  # ignore repetitions
 
 
 def _sums(
     available: Sequence[str], two_stems: str | None, sum_to_mix: str | None
 ) -> tuple[str, ...]:
-    """Return the outputs that must sum to the song, last the one that takes the residual."""
+    """Return the outputs that must sum to the song; the last one absorbs the residual."""
     if sum_to_mix is None or len(available) == 1:
         return ()
     if two_stems is not None:
@@ -233,20 +235,20 @@ def _whole(name: str, available: Sequence[str], sum_to_mix: str | None) -> Terms
 
 
 def _add(parts: Iterable[tuple[float, Terms]]) -> Terms:
-    """Return the sum of sums with a gain each; what cancels out is left out."""
+    """Return the weighted sum of ``parts`` (gain, terms), without terms that cancel out."""
     total: dict[str, float] = {}
     for gain, terms in parts:
         for name, own in terms.items():
             total[name] = total.get(name, 0) + gain * own
-    # The mix first: what is taken from it is small.
+    # The mix comes first, so that the small terms are subtracted from it.
     return {name: total[name] for name in sorted(total, key=MIX.__ne__) if total[name]}
 
 
 def parse_mix(text: str, available: Sequence[str]) -> tuple[str, list[tuple[str, float]]]:
-    """Return the name and the terms of ``text``: ``karaoke=mix-0.9*vocals``.
+    """Parse ``text`` to a name and terms: ``karaoke=mix-0.9*vocals``.
 
-    A term is a stem or ``mix``, the song, with an optional gain before it. Raises ``UsageError``
-    for anything else.
+    A term is a stem or ``mix`` (the song), preceded by an optional gain. Raises ``UsageError`` for
+    anything else.
     """
     name, equals, formula = text.partition("=")
     name = name.strip()
@@ -260,7 +262,7 @@ def parse_mix(text: str, available: Sequence[str]) -> tuple[str, list[tuple[str,
         if match is None or (terms and not match["sign"]):
             raise UsageError(f"invalid sum of stems {formula[position:].strip()!r}", hint=hint)
         if match["name"] not in (MIX, *available):
-            parts = f"a sum can have: {', '.join((MIX, *available))}"
+            parts = f"available are: {', '.join((MIX, *available))}"
             raise UsageError(f"the model has no stem {match['name']!r}", hint=parts)
         factor = float(match["factor"] or 1)
         if isinf(factor):

@@ -1,4 +1,4 @@
-"""Writing one stem to a stream while it is made: a pipe, which keeps nothing."""
+"""Writes one stem to a pipe while it is being separated."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from stemsplit.types import Event, Finished, Warned
 
 
 class ReaderGone(OutputError):
-    """The reader of the stream has closed it."""
+    """The reader has closed the stream."""
 
 
 class StreamWriter:
-    """The one stem of a ``job`` on its way to a stream, in place of a `BackgroundWriter`.
+    """Writes the only stem of a ``job`` to a stream, in place of a `BackgroundWriter`.
 
-    The bytes are those of the file that it would be, or, if ``bare``, of its samples alone. It
-    writes in the thread of its caller: a signal then ends even a write to a pipe that is full.
+    The bytes are those of the file, or with ``bare`` only its samples. It writes in the caller's
+    thread, so that a signal can interrupt even a write to a full pipe.
     """
 
     def __init__(self, job: Job, to: BinaryIO, *, bare: bool) -> None:
@@ -34,7 +34,7 @@ class StreamWriter:
         self.frames = 0
 
     def open(self, frames: int, tags: Tags) -> None:
-        """Write what stands before the first of ``frames`` frames."""
+        """Write everything that precedes the first of ``frames`` frames."""
         info = self._job.info
         self.frames = frames
         self._encoder = open_stream_encoder(
@@ -57,14 +57,14 @@ class StreamWriter:
         self._encoder.write(stems[self._name])
 
     def end(self) -> None:
-        """Write what stands after the last frame."""
+        """Write everything that follows the last frame."""
         if self._encoder.frames != self.frames:
             counts = f"{self._encoder.frames} frames instead of {self.frames}"
             raise StemsplitError(f"stem {self._name} has {counts}", path=self._target)
         self._encoder.close()
 
     def abandon(self) -> None:
-        """Do nothing: what the reader has, it has."""
+        """Do nothing: the reader already has what was written."""
 
     def finish(self) -> Iterator[Event]:
         """Yield warnings and ``Finished``."""
@@ -75,7 +75,7 @@ class StreamWriter:
 
 
 class _Pipe:
-    """A stream that its writer does not close, and that notices when its reader is gone."""
+    """A stream that its writer does not close, and that raises if its reader is gone."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -84,10 +84,10 @@ class _Pipe:
         try:
             return self._stream.write(data)
         except BrokenPipeError as exc:
-            raise ReaderGone("its reader has closed it") from exc
+            raise ReaderGone("the reader closed the stream") from exc
 
     def close(self) -> None:
         try:
             self._stream.flush()
         except BrokenPipeError as exc:
-            raise ReaderGone("its reader has closed it") from exc
+            raise ReaderGone("the reader closed the stream") from exc

@@ -1,7 +1,7 @@
-"""Writing the stems of one song in a thread of its own, so that the network need not wait for it.
+"""Writes the stems of one song in its own thread, so that the network need not wait for it.
 
-When the last block of a song is handed over, the next song can begin: encoders are completed, files
-synced, hashed and moved to their places meanwhile.
+Once the last block of a song is passed in, the next song can begin; meanwhile encoders are
+completed and files are synchronised, hashed and moved to their places.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from stemsplit.outputs.projects import write_projects
 from stemsplit.signals import signals_deferred
 from stemsplit.types import Event, Finished, Warned
 
-#: Blocks of all stems that may wait for the encoders; each is a hop of the network long.
+#: How many blocks of all stems may wait for the encoders; each is one hop of the network long.
 WAITING = 2
 
 
@@ -63,17 +63,17 @@ class BackgroundWriter:
         self._raise_error()
 
     def write(self, stems: Mapping[str, Block]) -> None:
-        """Hand over one block (C, n) of each stem. Raises the error of an earlier one."""
+        """Pass in one block (C, n) of each stem. Raises the error of an earlier block, if any."""
         self._raise_error()
         self._blocks.put(stems)
 
     def end(self) -> None:
-        """Say that no more blocks follow; the files are completed from now on."""
+        """Signal that no more blocks follow, which starts the completion of the files."""
         self._blocks.put(None)
         self._ended = True
 
     def abandon(self) -> None:
-        """Remove what is written, unless ``end`` was called."""
+        """Remove what was written, unless ``end`` was called."""
         if self._thread is not None and not (self._ended or self._abandoned):
             self._abandoned = True
             self._blocks.put(None)
@@ -90,7 +90,7 @@ class BackgroundWriter:
         return self._thread is None or not self._thread.is_alive()
 
     def finish(self) -> Iterator[Event]:
-        """Wait for the end, and yield warnings and ``Finished``. Raises what went wrong."""
+        """Wait for the end, then yield warnings and ``Finished``. Raises the error, if any."""
         self.close()
         self._raise_error()
         job, info = self._job, self._job.info
@@ -121,11 +121,11 @@ class BackgroundWriter:
                 if not self._abandoned:
                     self._commit(writer)
                     self._warnings += clipping(self._job.encoding, writer.gain, writer.above)
-        except BaseException as exc:  # raised again where the blocks come from
+        except BaseException as exc:  # raised again in the thread that passes in the blocks
             self._error = exc
         finally:
             self._opened.set()
-            while not all_taken:  # whoever hands over a block must not wait for ever
+            while not all_taken:  # a caller that passes in a block must not wait forever
                 all_taken = self._blocks.get() is None
 
     def _stem_writer(self) -> StemWriter:
@@ -144,7 +144,7 @@ class BackgroundWriter:
         )
 
     def _commit(self, writer: StemWriter) -> None:
-        """Put stems and projects in their places, and record that in the manifest."""
+        """Move stems and projects to their places, and record that in the manifest."""
         job, rate = self._job, self._job.info.sample_rate
         audio = StoredAudio(
             sample_rate=encoded_rate(job.encoding, rate),
@@ -157,7 +157,7 @@ class BackgroundWriter:
             projects = {daw: (path, writer.add(path)) for daw, path in job.projects.items()}
             self._warnings += write_projects(
                 projects,
-                # Stems of earlier runs are in their places.
+                # Stems of earlier runs are already in their places.
                 {name: (path, files.get(name, path)) for name, path in job.stems.items()},
                 audio,
                 format=job.encoding.format,
@@ -174,7 +174,7 @@ class BackgroundWriter:
 
 
 def clipping(encoding: EncodingOptions, gain: float, above: Mapping[str, int]) -> Iterator[str]:
-    """Yield what happened to samples above full scale, ``above`` of each stem; floats keep them."""
+    """Yield warnings about samples above full scale, ``above`` per stem; floats keep them."""
     if gain < 1:
         yield f"all stems are {-20 * log10(gain):.1f} dB lower, so that none clips"
     clamped = clip_of(encoding) == "clamp"

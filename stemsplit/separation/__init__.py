@@ -1,1 +1,1 @@
-"""From a song to its stems: chunking, the engine that runs a model, the pipeline around it."""
+"""Separates a song into stems: chunking, the engine that runs a model, and the pipeline."""

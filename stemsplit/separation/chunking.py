@@ -1,10 +1,10 @@
-"""Cutting a stream of audio into overlapping segments, and adding their stems up again.
+"""Cuts a stream of audio into overlapping segments, and overlap-adds their stems.
 
 Both directions are generators, so that memory depends on the segment and not on the song. There are
-three ways to cut: that of Demucs (`segments`), that of Music-Source-Separation-Training, in which
-the community trains its networks (`reflected_segments`), and one for networks of any length, which
-at the end of a song looks back (`unpadded_segments`). The sums are the same, frame for frame, as
-with the whole song in memory.
+three ways to cut: that of Demucs (`segments`), that of Music-Source-Separation-Training, with which
+the community trains its networks (`reflected_segments`), and one for networks that process any
+length, whose last segment extends backwards (`unpadded_segments`). The results are the same, frame
+for frame, as with the whole song in memory.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from torch.nn import functional
 
 from stemsplit.types import Window
 
-#: A window ``fade`` rises over a segment's length divided by this, and falls over as much.
+#: Each fade of a ``fade`` window is a segment's length divided by this.
 FADES = 10
-#: In place of the weight 0, with which the fade of the trainer begins and ends: a frame that only
-#: one segment covers must not become 0 / 0. It changes a frame that others cover by -180 dB.
+#: Replaces the weight 0 at both ends of the trainer's fade, so that a frame that only one segment
+#: covers does not become 0 / 0. Its effect on frames that others cover is at -180 dB.
 LEAST_WEIGHT = 1e-9
-#: How far the product of a size and an overlap like 1 - 1/3 can be from a whole number of frames.
+#: How far the product of a size and an overlap like 1 - 1/3 may be from a whole number of frames.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Frames for the network; those kept of its output are ``valid`` frames from ``start`` on.
+    """Frames for the network; of its output, ``valid`` frames from ``start`` on are kept.
 
-    The first ``lead`` frames of these precede the song.
+    The first ``lead`` of these precede the song.
     """
 
     audio: Tensor  # (C, T)
@@ -43,10 +43,10 @@ class Segment:
 
 
 def hop_frames(size: int, overlap: float, window: Window = "triangle") -> int:
-    """Return the distance in frames between segments of ``size`` that overlap by ``overlap`` of it.
+    """Return the hop in frames between segments of ``size``, for an ``overlap`` as a fraction.
 
-    Where the ``window`` is ``fade``, an overlap of 1 - 1/n gives ``size // n``; Demucs, which the
-    triangle is of, loses a frame to rounding for some n. Raises ``ValueError`` unless
+    With the ``fade`` window, an overlap of 1 - 1/n results in ``size // n``; Demucs, which uses the
+    triangle, loses a frame to rounding for some n. Raises ``ValueError`` unless
     0 <= ``overlap`` < 1.
     """
     if not 0 <= overlap < 1:
@@ -55,10 +55,10 @@ def hop_frames(size: int, overlap: float, window: Window = "triangle") -> int:
 
 
 def weigh(size: int, window: Window = "triangle", *, first: bool = False) -> Tensor:
-    """Return the weights ``(size,)`` of the frames of a segment, at most 1 and nowhere 0.
+    """Return the weights ``(size,)`` of the frames of a segment, at most 1 and never 0.
 
-    ``triangle`` rises to the middle, ``fade`` is flat but for a tenth at each end; that of the
-    ``first`` segment only falls. Since no weight is 0, every frame of a song comes out right.
+    ``triangle`` rises to the middle; ``fade`` is flat except for a tenth at each end, and does not
+    rise in the ``first`` segment. As no weight is 0, every frame of a song can be normalised.
     """
     if window == "triangle":
         rising = torch.arange(1, size // 2 + 1)
@@ -78,16 +78,16 @@ def segments(
 ) -> Iterator[Segment]:
     """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
 
-    A segment at the end of the song that has less than ``size`` frames is put into the middle of
-    so many, after the real audio before it and before zeros. With ``context`` it stays as short as
-    it is; but every segment has that many frames of the song on either side, zeros beyond its ends,
-    of which the network gives nothing back. ``0 < hop <= size``. Source: ``apply_model`` of demucs
+    A segment at the end of the song with fewer than ``size`` frames is centred: it is preceded by
+    the audio before it and followed by zeros. With ``context`` it is not padded; instead, every
+    segment has that many frames of the song on either side (zeros outside the song), which the
+    network does not include in its output. ``0 < hop <= size``. Source: ``apply_model`` of demucs
     4.1.0.
     """
     margin = context or 0
-    # A full segment is handed on when more than this is left: then another one follows it.
+    # Yield a full segment only if more frames than this are left, so that another one follows.
     enough = max(size + margin - 1, hop)
-    history = size // 2 if context is None else margin  # the most that a segment looks back
+    history = size // 2 if context is None else margin  # the most that a segment extends back
     kept = torch.empty(0)
     head = 0  # where the next segment starts in ``kept``
     for block in blocks:
@@ -119,8 +119,8 @@ def unpadded_segments(
 ) -> Iterator[Segment]:
     """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
 
-    What is left at the end, up to ``size`` frames, is one segment together with the audio before
-    it, up to ``size`` frames in all, from a multiple of ``alignment`` on. ``0 < hop <= size``.
+    The last segment contains what is left, up to ``size`` frames, and the audio before that, up to
+    ``size`` frames in total, starting at a multiple of ``alignment``. ``0 < hop <= size``.
     """
     kept = torch.empty(0)
     head = 0  # where the next segment starts in ``kept``
@@ -142,10 +142,10 @@ def reflected_segments(blocks: Iterable[Tensor], size: int, hop: int) -> Iterato
     """Yield segments of ``size`` frames, one every ``hop``, of a song reflected at both ends.
 
     ``size - hop`` frames are reflected, so that as many segments cover the ends of the song as its
-    middle; but a song of up to twice that is cut as it is. A segment that has less than ``size``
-    frames is filled up by its own reflection, or by zeros where it is at most half full. Segments
-    of reflection alone are left out. ``0 < hop <= size``. Source: ``demix`` of
-    Music-Source-Separation-Training (msst 0.1.0).
+    middle; a song of up to twice that length is cut without reflection. A segment with fewer than
+    ``size`` frames is padded with its own reflection, or with zeros if it is at most half full.
+    Segments that would consist of reflection only are left out. ``0 < hop <= size``. Source:
+    ``demix`` of Music-Source-Separation-Training (msst 0.1.0).
     """
     stream = iter(blocks)
     border = size - hop
@@ -160,7 +160,7 @@ def reflected_segments(blocks: Iterable[Tensor], size: int, hop: int) -> Iterato
         while kept.shape[-1] - head > max(size - 1, hop):
             yield Segment(kept[..., head : head + size], 0, size, False, lead)
             head, lead = head + hop, max(0, lead - hop)
-        behind = max(0, head - border)  # what the end may reflect
+        behind = max(0, head - border)  # keep what the end may reflect
         kept, head = kept[..., behind:], head - behind
     end = kept.shape[-1]
     kept = torch.cat([kept, kept[..., end - 1 - border : end - 1].flip(-1)], -1)
@@ -171,7 +171,7 @@ def reflected_segments(blocks: Iterable[Tensor], size: int, hop: int) -> Iterato
 
 
 def _read_beyond(stream: Iterator[Tensor], frames: int) -> Tensor:
-    """Return the blocks of ``stream`` until there are more than ``frames``, or it ends."""
+    """Read blocks of ``stream`` until there are more than ``frames``, or it ends; join them."""
     kept = torch.empty(0)
     while kept.shape[-1] <= frames and (block := next(stream, None)) is not None:
         kept = torch.cat([kept, block], -1) if kept.numel() else block
@@ -193,10 +193,10 @@ def overlap_add(
     scale: float = 1.0,
     offset: float = 0.0,
 ) -> Generator[Tensor]:
-    """Yield the finished blocks ``(S, C, n)`` of the stems ``(S, C, T)`` of each segment.
+    """Yield finished blocks ``(S, C, n)`` of stems, from the stems ``(S, C, T)`` of each segment.
 
-    A block is finished when no later segment can touch it; the blocks together are as long as the
-    song. Each is multiplied by ``scale``, and ``offset`` is added.
+    A block is finished when no later segment overlaps it; the blocks together are as long as the
+    song. Each is multiplied by ``scale``, then ``offset`` is added.
     """
     windows = chain([weigh(size, window, first=True)], repeat(weigh(size, window)))
     total: Tensor | None = None

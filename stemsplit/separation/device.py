@@ -1,4 +1,4 @@
-"""Where and in which precision a network runs. torch is imported when a device is asked for."""
+"""On which device and in which precision a network runs. Imports torch only when needed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from stemsplit.types import Precision
 if TYPE_CHECKING:
     import torch
 
-#: Kinds of device a model can run on; ``cuda`` takes a number (``cuda:1``), ``auto`` the best.
+#: Kinds of device a model can run on; ``cuda`` may have a number (``cuda:1``), ``auto`` is the
+#: best one available.
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
 def parse_device(name: str) -> tuple[str, int]:
     """Return kind and number of a device: ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``.
 
-    Raises ``UsageError`` for a name that means nothing.
+    Raises ``UsageError`` for an unknown name.
     """
     kind, colon, number = name.lower().partition(":")
     if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
@@ -33,9 +34,9 @@ def parse_device(name: str) -> tuple[str, int]:
 
 
 def parse_devices(names: str) -> tuple[str, ...]:
-    """Return the devices that ``names`` lists with commas between them, in small letters.
+    """Return the devices in the comma-separated list ``names``, in lower case.
 
-    Raises ``UsageError`` for a name that means nothing.
+    Raises ``UsageError`` for an unknown name.
     """
     devices = tuple(name.strip().lower() for name in names.split(","))
     for name in devices:
@@ -44,31 +45,31 @@ def parse_devices(names: str) -> tuple[str, ...]:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device that ``name`` means on this machine; ``auto`` is the best there is.
+    """Return the device called ``name`` on this machine; ``auto`` is the best one available.
 
-    Raises ``UsageError`` for a name that means nothing and ``ResourceError`` for a device that is
-    not here.
+    Raises ``UsageError`` for an unknown name, and ``ResourceError`` for a device that this machine
+    does not have.
     """
     import torch
 
     kind, number = parse_device(name)
-    here = {
+    available = {
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
         "mps": int(torch.backends.mps.is_available()),
         "cpu": 1,
     }
     if kind == "auto":
-        return torch.device(next(kind for kind, count in here.items() if count))
-    if number >= here[kind]:
+        return torch.device(next(kind for kind, count in available.items() if count))
+    if number >= available[kind]:
         raise ResourceError(
             f"no device {name!r} on this machine",
-            hint="--device auto takes the best there is, --device cpu works everywhere",
+            hint="--device auto picks the best available one, --device cpu works everywhere",
         )
     return torch.device(name)
 
 
 def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:
-    """Return the type that the network computes in: fp16 on CUDA, fp32 elsewhere, or as asked.
+    """Return the data type for the network: fp16 on CUDA and fp32 elsewhere, unless chosen.
 
     Raises ``UsageError`` for fp16 on a CPU, which has no fast fp16 arithmetic.
     """
@@ -84,13 +85,13 @@ def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
 
 
-#: How libraries below torch say that memory ran out, in errors that have no type of their own.
+#: How the libraries below torch report lack of memory, in errors without a specific type.
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 @contextmanager
 def memory_explained(device: torch.device) -> Iterator[None]:
-    """Turn the many errors that mean a lack of memory on ``device`` into a ``MemoryShortage``."""
+    """Turn the various errors for lack of memory on ``device`` into a ``MemoryShortage``."""
     import torch
 
     try:
@@ -106,24 +107,24 @@ def memory_explained(device: torch.device) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep freed memory instead of handing it back to the kernel.
+    """Make the C library keep freed memory instead of returning it to the kernel.
 
-    glibc maps every large tensor afresh, and the page faults cost a sixth of HTDemucs' time on a
-    CPU and more with other networks. This changes the whole process, so only the command line calls
-    it, before torch allocates. Elsewhere than on glibc it does nothing.
+    glibc maps memory anew for every large tensor, and the page faults take a sixth of HTDemucs'
+    time on a CPU, more with other networks. This affects the whole process, so only the command
+    line calls it, before torch allocates. Does nothing without glibc.
     """
     if (glibc := _glibc()) is not None:
-        # The parameters' numbers are those of glibc's malloc.h.
+        # The numbers are from glibc's malloc.h.
         m_trim_threshold, m_mmap_max = -1, -4
         glibc.mallopt(m_mmap_max, 0)
         glibc.mallopt(m_trim_threshold, 2**31 - 4097)
 
 
 def return_freed_memory() -> None:
-    """Hand freed memory back to the kernel after all.
+    """Return freed memory to the kernel after all.
 
-    What is kept gets fragmented with time: done now and then, this costs little and keeps the peak
-    where it was. Elsewhere than on glibc it does nothing.
+    Memory that is kept gets fragmented over time: called occasionally, this costs little and keeps
+    the peak from growing. Does nothing without glibc.
     """
     if (glibc := _glibc()) is not None:
         glibc.malloc_trim(0)

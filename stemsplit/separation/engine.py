@@ -33,18 +33,19 @@ from stemsplit.types import BatchSize, Precision
 
 #: Added to the deviation of the song, so that digital silence is not divided by 0 (Demucs >= 4.1).
 DEVIATION_FLOOR = 1e-8
-#: Runs of the network after which freed memory goes back to the kernel.
+#: Runs of the network after which freed memory is returned to the kernel.
 RUNS_BEFORE_TIDYING = 24
 
 
 class Engine:
     """A network on a device, ready to separate streams.
 
-    Where memory runs out it goes on with less (`execution.degrade`) and keeps what is computed. It
-    remembers for later songs that a batch or the precision was too much, but not that the CPU took
-    over. ``warnings`` collects reports of this; the caller empties it. ``segment`` is the length of
-    a segment in seconds, if not that of the model's configuration. Raises ``UsageError`` for
-    invalid settings and ``ResourceError`` for a missing device or too little memory.
+    If memory runs out, it continues with an execution that needs less (`execution.degrade`) and
+    keeps what is already computed. A smaller batch or a lower precision also applies to later
+    songs, but a switch to the CPU does not. ``warnings`` collects reports of this; the caller
+    empties it. ``segment`` is the length of a segment in seconds; by default that of the model.
+    Raises ``UsageError`` for invalid settings and ``ResourceError`` for a missing device or too
+    little memory.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class Engine:
     ) -> None:
         self.execution = choose_execution(device, precision, batch)
         self._measures = batch == "auto" and self.execution.device.type == "cuda"
-        self._interrupted: Execution | None = None  # what the CPU stands in for, during a song
-        # A network of any length processes each song to its very end, which fits no other song.
+        self._interrupted: Execution | None = None  # replaced by the CPU until the song ends
+        # A network that processes any length gets a last segment of odd length, which other songs
+        # cannot share a batch with.
         self._shares = not model.any_length
         # With batch "auto" the size of a batch differs from run to run anyway.
         self._fills_up = self._shares and batch != "auto"
@@ -72,7 +74,7 @@ class Engine:
         if model.alignment <= self.segment:  # shorter segments cannot be aligned
             self.hop = max(self.hop - self.hop % model.alignment, model.alignment)
         if self.execution.device.type == "cuda":
-            # The same input must give the same bytes; some of cuDNN's algorithms do not.
+            # The same input must result in the same bytes; some of cuDNN's algorithms differ.
             torch.backends.cudnn.deterministic = True
         with memory_explained(self.execution.device):
             self.model = model.to(self.execution.device).eval()
@@ -91,11 +93,11 @@ class Engine:
     ) -> StemIterator:
         """Return blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)`` at the model's rate.
 
-        The song is in the ``queue`` from now on: where a song before it leaves a batch unfilled,
-        segments of this one fill it up. As many frames come out as go in, as float32 on the device
-        of ``blocks``. ``mean`` and ``deviation`` are those of the whole song, for models that ask
-        for them. Iterating raises ``MemoryShortage`` when no execution needs little enough, and
-        ``CheckpointError`` when the network returns NaN or infinity.
+        The song enters the ``queue`` immediately: if an earlier song does not fill a batch,
+        segments of this one are added to it. The output has as many frames as the input, as float32
+        on the device of ``blocks``. ``mean`` and ``deviation`` are those of the whole song, for
+        models that are standardised. Iterating raises ``MemoryShortage`` if memory is too small for
+        any execution, and ``CheckpointError`` if the network returns NaN or infinity.
         """
         if not self.model.standardised:
             mean, deviation = 0.0, 1.0
@@ -130,7 +132,10 @@ class Engine:
         return segments(blocks, self.segment, self.hop, context=self.model.context)
 
     def _align(self, outputs: Iterator[tuple[Segment, Tensor]]) -> Iterator[tuple[Segment, Tensor]]:
-        """Yield ``outputs`` with their stems in the order of those before, by what overlaps."""
+        """Yield ``outputs`` with the stems of each in the order of its predecessor's.
+
+        The frames that both share decide.
+        """
         before: Tensor | None = None  # stems of the previous segment, from the next one's start on
         for segment, stems in outputs:
             valid = slice(segment.start, segment.start + segment.valid)
@@ -154,11 +159,11 @@ class Engine:
         finally:
             queue.remove(self, song)
             if self._interrupted is not None:
-                # Memory may be free again for the next song.
+                # There may be enough memory again for the next song.
                 self.execution, self._interrupted = self._interrupted, None
 
     def _process(self, waiting: SegmentBatch) -> None:
-        """Give its stems to each segment, with less memory where it runs out."""
+        """Compute the stems of each segment, degrading the execution if memory runs out."""
         before = self.execution
         degraded = False
         try:
@@ -169,7 +174,7 @@ class Engine:
                     stems = self._infer([segment.audio for _, segment in batch])
                 except MemoryShortage as error:
                     shortage = error
-                # Outside the handler, which would keep the failed tensors in memory.
+                # Outside the handler, because that would keep the failed tensors in memory.
                 if shortage is not None:
                     self._degrade(shortage)
                     degraded = True
@@ -181,11 +186,11 @@ class Engine:
                     else:
                         song.fail(_not_finite())
         finally:
-            for song, segment in reversed(waiting):  # the song before them fails, not these
+            for song, segment in reversed(waiting):  # only the current song fails, not these
                 song.put_back(segment)
         if degraded:
             self.warnings.append(
-                f"out of memory on {before.device}: going on with {self.execution}"
+                f"out of memory on {before.device}: continuing with {self.execution}"
             )
 
     def _degrade(self, shortage: MemoryShortage) -> None:
@@ -203,9 +208,9 @@ class Engine:
     def _infer(self, audio: list[Tensor]) -> Tensor:
         """Return the stems ``(B, S, C, T)`` of ``audio``, each ``(C, T)``, in fp32 on its device.
 
-        A shared batch is filled up, because the last bits of the output depend on its size: a song
-        has the same stems in any company. Segments that overflow in half precision are computed
-        again in full.
+        A shared batch is padded to its full size, because the last bits of the output depend on the
+        size; so the stems of a song do not depend on the other songs. Segments that overflow in
+        half precision are recomputed in full precision.
         """
         self._runs += 1
         if self._runs % RUNS_BEFORE_TIDYING == 0:
@@ -228,7 +233,7 @@ class Engine:
     def _forward(self, mix: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the stems ``(B, S, C, T)``, in fp32, of ``mix`` ``(B, C, T)`` run in ``dtype``.
 
-        A network for mono runs on the channels one by one. Context in ``mix`` is not in the stems.
+        A mono network runs on the channels one by one. The stems do not include the context.
         """
         batch, channels, _ = mix.shape
         mono = self.model.channels != channels
@@ -242,12 +247,12 @@ class Engine:
 
     def _move_to(self, device: torch.device) -> None:
         if self._place != device:
-            self._place = None  # if memory runs out half-way, parts of it are on either device
+            self._place = None  # if memory runs out halfway, it is on both devices in parts
             self.model.to(device)
             self._place = device
 
     def _start_measuring(self, device: torch.device) -> int | None:
-        """Return the bytes in use on a GPU before the run that decides the batch; else None."""
+        """Return the bytes in use on the GPU before the run that sets the batch; else None."""
         if not self._measures:
             return None
         self._measures = False
@@ -255,7 +260,7 @@ class Engine:
         return torch.cuda.memory_allocated(device)
 
     def _choose_batch(self, device: torch.device, before: int) -> None:
-        """Let as many segments run at a time as fit, given the peak memory of one."""
+        """Set the batch to as many segments as fit, from the peak memory of one."""
         needed = torch.cuda.max_memory_allocated(device) - before
         torch.cuda.empty_cache()
         free, _total = torch.cuda.mem_get_info(device)
@@ -270,19 +275,22 @@ def _finite(stems: Tensor) -> Tensor:
 def _not_finite() -> CheckpointError:
     return CheckpointError(
         "the network returned NaN or infinity: its weights are damaged",
-        hint="stemsplit models verify checks whether the weights are what was fetched",
+        hint="run stemsplit models verify to check the downloaded weights",
     )
 
 
 def _segment_frames(model: SeparationModel, seconds: float | None) -> int:
-    """Return the length of a segment in frames: ``seconds``, or that of the model."""
+    """Return the length of a segment in frames, by default that of the model.
+
+    Raises ``UsageError`` if the model cannot process ``seconds``.
+    """
     if seconds is None:
         return model.segment
     frames = max(1, round(seconds * model.sample_rate))
     if model.fixed_segment and frames > model.segment:
         longest = model.segment / model.sample_rate
         raise UsageError(
-            f"the network takes no segments of {seconds:g} s",
-            hint=f"it was made for {longest:.2f} s; shorter ones are filled up with silence",
+            f"the network cannot process segments of {seconds:g} s",
+            hint=f"its segments have at most {longest:.2f} s; shorter ones are padded with silence",
         )
     return frames

@@ -1,4 +1,4 @@
-"""Averaging several passes over a song: of several models, and of shifts in time."""
+"""Averages several passes over a song: of several models, and time-shifted."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LONGEST_SHIFT = 0.5
 
 
 class EnsembleEngine:
-    """Several engines, or shifted passes of one, whose stems are averaged; used as an `Engine` is.
+    """Averages the stems of several engines, or of shifted passes of one; used like an `Engine`.
 
     Each engine makes ``shifts`` passes. All but its first delay the song by a random part of half a
-    second, so that its segments begin elsewhere (the "shift trick" of Demucs); ``seed`` decides by
-    how much. A stem is the mean over the engines that give it. The passes advance through the song
-    side by side, so memory depends on the segments and not on its length.
+    second, so that its segments start elsewhere (the "shift trick" of Demucs); ``seed`` determines
+    the delays. A stem is the mean over the engines that output it. The passes advance through the
+    song in parallel, so memory depends on the segments and not on the length of the song.
 
-    Raises ``UsageError`` for engines that work at different rates.
+    Raises ``UsageError`` for engines with different sample rates.
     """
 
     def __init__(self, engines: Sequence[Engine], *, shifts: int = 1, seed: int = 0) -> None:
@@ -50,7 +50,7 @@ class EnsembleEngine:
 
     @property
     def execution(self) -> Execution:
-        """How the first engine runs; the others were asked for the same."""
+        """How the first engine runs; the others have the same settings."""
         return self.engines[0].execution
 
     def separate(
@@ -61,13 +61,13 @@ class EnsembleEngine:
         deviation: float = 1.0,
         queue: SegmentQueue | None = None,
     ) -> StemIterator:
-        """Return blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)``, as an engine does."""
+        """Return blocks ``(S, C, n)`` of the stems of ``blocks`` ``(C, n)``, like an engine."""
         passes = [(engine, delay) for engine in self.engines for delay in self._delays]
         copies = tee(blocks, len(passes))
         queue = SegmentQueue() if queue is None else queue
         separated = [
             engine.separate(
-                # What a standardised network takes for silence is the mean of the song.
+                # To a standardised network, the mean of the song is silence.
                 _delayed(copy, delay, mean if engine.model.standardised else 0.0),
                 mean=mean,
                 deviation=deviation,
@@ -83,13 +83,13 @@ class EnsembleEngine:
         return StemIterator(self._averages(passes, separated), leave)
 
     def fills(self, seconds: float) -> float:
-        """Return how many batches a song of ``seconds`` fills, as an engine does."""
+        """Return how many batches a song of ``seconds`` fills, like an engine."""
         return len(self._delays) * min(engine.fills(seconds) for engine in self.engines)
 
     def _averages(
         self, passes: Sequence[tuple[Engine, int]], separated: Sequence[StemIterator]
     ) -> Generator[Tensor]:
-        """Yield the average of all passes, as many frames at a time as each has ready."""
+        """Yield the average of all passes, as many frames at a time as all have ready."""
         streams = [iter(stems) for stems in separated]
         ready: list[Tensor | None] = [None] * len(passes)
         skipped = [delay for _, delay in passes]
@@ -119,12 +119,12 @@ class EnsembleEngine:
 
 
 def load_engine(name: str, stems: Sequence[str], options: EngineOptions) -> Engine | EnsembleEngine:
-    """Return an engine that gives ``stems`` of ``name``.
+    """Return an engine that outputs ``stems`` with the model ``name``.
 
-    ``name`` is a model, a checkpoint file, or several with commas between them. The weights must be
+    ``name`` is a model, a checkpoint file, or a comma-separated list of these. The weights must be
     on this machine: `loading.prepare` fetches them. Raises ``UsageError`` for invalid settings,
-    ``CheckpointError`` for weights that do not fit, and ``ResourceError`` for a missing device or
-    too little memory.
+    ``CheckpointError`` for incompatible weights, and ``ResourceError`` for a missing device or too
+    little memory.
     """
     engines = []
     for each, own in loading.shares(name, stems).items():
@@ -146,7 +146,7 @@ def load_engine(name: str, stems: Sequence[str], options: EngineOptions) -> Engi
 
 
 def _delayed(blocks: Iterable[Tensor], delay: int, value: float) -> Iterator[Tensor]:
-    """Yield ``blocks`` after ``delay`` frames of ``value``, which is silence to the network."""
+    """Yield ``delay`` frames of ``value``, which is silence to the network, then ``blocks``."""
     for block in blocks:
         if delay:
             yield block.new_full((len(block), delay), value)

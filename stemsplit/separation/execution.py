@@ -1,4 +1,4 @@
-"""How a network is executed: device, precision and batch, and what needs less memory."""
+"""How a network is executed: device, precision and batch, and alternatives with less memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from stemsplit.separation.device import resolve_device, resolve_precision
 from stemsplit.types import BatchSize, Precision
 
-#: Segments in one run of the network on CUDA. A CPU keeps all its cores busy with one, and more
-#: would only cost memory.
+#: Segments in one run of the network on CUDA. On a CPU one keeps all cores busy, and more would
+#: only cost memory.
 CUDA_BATCH = 4
 #: Larger batches gain nothing on any device, and delay the first stems.
 LARGEST_BATCH = 32
-#: Share of the free memory that a batch may take; the rest is for fragmentation.
+#: Share of the free memory that a batch may use; the rest is a reserve for fragmentation.
 USABLE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """The device, the type that the network computes in, and the segments in one run."""
+    """The device, the data type of the network, and the number of segments in one run."""
 
     device: torch.device
     dtype: torch.dtype
@@ -32,7 +32,7 @@ class Execution:
 
 
 def choose_execution(device: str, precision: Precision, batch: BatchSize) -> Execution:
-    """Return what the options mean on this machine; a ``batch`` of "auto" begins with 1.
+    """Resolve the options for this machine; a ``batch`` of "auto" starts with 1.
 
     Raises ``UsageError`` for invalid options and ``ResourceError`` for a missing device.
     """
@@ -46,9 +46,9 @@ def choose_execution(device: str, precision: Precision, batch: BatchSize) -> Exe
 
 
 def degrade(execution: Execution) -> Execution | None:
-    """Return an execution that needs less memory, or runs elsewhere; None where none does.
+    """Return an execution that needs less memory, or None if there is none.
 
-    First the batch is halved, then the precision drops, then the CPU takes over.
+    First the batch is halved, then the precision is lowered, then the CPU is used.
     """
     if execution.batch > 1:
         return replace(execution, batch=execution.batch // 2)
@@ -60,5 +60,5 @@ def degrade(execution: Execution) -> Execution | None:
 
 
 def fitting_batch(free: int, needed: int) -> int:
-    """Return how many segments fit into ``free`` bytes at a time, where one takes ``needed``."""
+    """Return how many segments fit into ``free`` bytes at a time if one needs ``needed``."""
     return max(1, min(LARGEST_BATCH, int(free * USABLE) // max(1, needed)))

@@ -1,4 +1,4 @@
-"""From a file to blocks of its stems, at the song's own rate and with its channels."""
+"""Separates a file into blocks of its stems, with the song's sample rate and channels."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from stemsplit.types import ScanResult, StreamInfo
 class SeparatedSong:
     """The stems of one file, as a stream; memory does not depend on its length.
 
-    ``stems`` are blocks ``(S, C, n)`` of the wanted ``sources``; together they are as long as the
-    song. ``mix`` reads the song beside them, if that was asked for. The song is in the ``queue`` of
-    the network as soon as this exists; ``close`` takes it out again and ends what reads the file.
+    ``stems`` yields blocks ``(S, C, n)`` of the selected ``sources``; together they are as long as
+    the song. ``mix`` reads the song in parallel, if requested. The constructor adds the song to the
+    ``queue`` of the network; ``close`` removes it and stops reading the file.
 
-    Raises ``InputError`` and ``ResourceError``, now and while ``stems`` are read.
+    Raises ``InputError`` and ``ResourceError``, in the constructor and while ``stems`` is read.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class SeparatedSong:
             raise
 
     def close(self) -> None:
-        """Give up what is left of the song."""
+        """Discard the rest of the song."""
         self._stack.close()
 
     def _decode(self) -> Iterator[Block]:
-        # The scan has reported damage already.
+        # The scan has already reported damage.
         return self._stack.enter_context(decode(self._info, accept_truncated=True))
 
     def _separate(
@@ -77,7 +77,7 @@ class SeparatedSong:
             narrow(block[self._picked], info.channels).flatten(0, 1).numpy() for block in separated
         )
         if engine.sample_rate == info.sample_rate:
-            return stems  # as many frames as went in
+            return stems  # the number of frames is unchanged
         return self._resampled(
             stems, channels, engine.sample_rate, info.sample_rate, frames=scanned.frames
         )
@@ -98,28 +98,28 @@ class SeparatedSong:
 
 
 def warnings_for(info: StreamInfo, model_rate: int) -> Iterator[str]:
-    """Yield what separating ``info`` with a model at ``model_rate`` (Hz) does to the sound."""
+    """Yield warnings about losses when a model at ``model_rate`` (Hz) separates ``info``."""
     if info.stored_channels > info.channels:
-        how = "" if info.placed else " equally, because the file does not say where each belongs"
+        how = "" if info.placed else " equally, because the file has no channel layout"
         yield (
             f"{info.path}: {info.stored_channels} channels are mixed down to {info.channels}{how}; "
-            "so are the stems"
+            f"the stems have {info.channels} too"
         )
     if info.sample_rate != model_rate and not has_soxr():
         yield (
-            f"{info.path}: this ffmpeg lacks soxr, the better resampler; "
-            "its errors are near -100 dB instead of -140 dB"
+            f"{info.path}: this ffmpeg has no soxr, the better resampler; "
+            "resampling errors are near -100 dB instead of -140 dB"
         )
 
 
 def widen(mix: Tensor, channels: int) -> Tensor:
-    """Return ``mix`` ``(..., C, T)`` with the ``channels`` of a model: mono goes to all of them.
+    """Return ``mix`` ``(..., C, T)`` with the ``channels`` of a model: mono is copied to all.
 
-    Stereo stays stereo, even for a model of mono, which then runs on the channels one by one.
+    Stereo stays stereo, even for a mono model, which then runs on the channels one by one.
     """
     return mix.expand(*mix.shape[:-2], channels, mix.shape[-1]) if mix.shape[-2] == 1 else mix
 
 
 def narrow(stems: Tensor, channels: int) -> Tensor:
-    """Return ``stems`` ``(..., C, T)`` with the ``channels`` of the song: mono is the average."""
+    """Return ``stems`` ``(..., C, T)`` with the ``channels`` of the song, averaged for mono."""
     return stems.mean(dim=-2, keepdim=True) if channels == 1 else stems

@@ -1,4 +1,4 @@
-"""Songs queued in front of networks, which run segments of several songs in one batch."""
+"""The queue of songs for a network, which can run segments of several songs in one batch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from stemsplit.separation.chunking import Segment
 
 
 class QueuedSong:
-    """A song in the queue: segments to run, and the outputs of those that ran early.
+    """A song in the queue: segments to run, and outputs of segments that already ran.
 
-    An error in reading segments is kept until the song's own turn: it does not concern the songs
-    that only share a batch with this one.
+    If reading a segment fails, the error is kept until it is the song's turn, because it does not
+    affect the songs that share a batch with this one.
     """
 
     def __init__(self, segments: Iterator[Segment]) -> None:
@@ -27,7 +27,7 @@ class QueuedSong:
 
     @property
     def next(self) -> Segment | None:
-        """The next segment to run; None at the end, and where reading has failed."""
+        """The next segment to run; None at the end, or if reading has failed."""
         if not self._read and self._error is None:
             try:
                 self._read.extend(islice(self._segments, 1))
@@ -44,7 +44,7 @@ class QueuedSong:
         self._read.appendleft(segment)
 
     def fail(self, error: Exception) -> None:
-        """Drop the remaining segments; in its turn the song raises ``error``."""
+        """Discard the remaining segments, and keep ``error`` for `raise_error`."""
         self._read.clear()
         self._error = error
 
@@ -54,14 +54,14 @@ class QueuedSong:
             raise self._error
 
 
-#: Segments of one shape that a network runs at once, each with its song.
+#: Segments of the same shape that a network runs at once, each with its song.
 SegmentBatch: TypeAlias = list[tuple[QueuedSong, Segment]]
 
 
 class SegmentQueue:
-    """The songs that wait for networks, by network.
+    """The songs waiting for each network.
 
-    For one thread: each thread that separates has its own queue.
+    Not thread-safe: each thread that separates has its own queue.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class SegmentQueue:
         self._songs.setdefault(network, []).append(song)
 
     def remove(self, network: object, song: QueuedSong) -> None:
-        """Take ``song`` out of the queue, if it is in it."""
+        """Remove ``song`` from the queue, if it is in it."""
         if song in (waiting := self._songs.get(network, [])):
             waiting.remove(song)
 
@@ -82,10 +82,10 @@ class SegmentQueue:
 
 
 class StemIterator(Iterator[Tensor]):
-    """The blocks of a song's stems. Whoever stops early calls ``close``.
+    """The blocks of a song's stems. A caller that stops early must call ``close``.
 
-    ``for`` iterates over the generator inside. ``close`` calls ``leave`` even if the generator has
-    never been started, which its own ``finally`` would not.
+    ``for`` iterates over the inner generator. ``close`` calls ``leave`` even if the generator was
+    never started, in which case its own ``finally`` would not run.
     """
 
     def __init__(self, blocks: Generator[Tensor], leave: Callable[[], None]) -> None:
@@ -99,13 +99,13 @@ class StemIterator(Iterator[Tensor]):
         return next(self._blocks)
 
     def close(self) -> None:
-        """Give up what is left."""
+        """Discard the remaining blocks."""
         self._blocks.close()
         self._leave()
 
 
 def fill_batch(first: QueuedSong, others: Iterable[QueuedSong], size: int) -> SegmentBatch:
-    """Take up to ``size`` segments: of ``first``, which has one, then of ``others``."""
+    """Take up to ``size`` segments: of ``first``, which has at least one, then of ``others``."""
     batch: SegmentBatch = [(first, first.take())]
     shape = batch[0][1].audio.shape
     for song in (first, *others):

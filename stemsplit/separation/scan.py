@@ -1,4 +1,4 @@
-"""The first pass over a song: what only a whole decode tells."""
+"""The first pass over a song, for facts that need the whole song decoded."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def scan(
     accept_truncated: bool = False,
     stop: Flag | None = None,
 ) -> ScanResult:
-    """Return length and statistics of a song, as a model at ``sample_rate`` (Hz) gets it.
+    """Return length and statistics of a song, as a model at ``sample_rate`` (Hz) receives it.
 
-    Decodes the whole song once, block by block. Raises ``InputError`` for a song without a frame,
-    with values that are no numbers, or that cannot be decoded to its end; ``CancelledError`` once
+    Decodes the whole song once, block by block. Raises ``InputError`` if the song has 0 frames,
+    contains NaN or infinite values, or cannot be decoded to its end; ``CancelledError`` once
     another thread has set ``stop``.
     """
     counter = FrameCounter(info)
@@ -43,7 +43,7 @@ def scan(
             mean, deviation = _moments(resampled)
     if counter.frames == 0:
         reason = f"ends before {info.first_frame / info.sample_rate:g} s"
-        reason = reason if info.first_frame else "holds no audio: 0 frames"
+        reason = reason if info.first_frame else "has no audio: 0 frames"
         raise InputError(reason, path=info.path)
     return ScanResult(
         frames=counter.frames,

@@ -1,4 +1,4 @@
-"""Resampling whole tensors, for the Python interface. ffmpeg resamples files on their way."""
+"""Resamples whole tensors, for the Python interface. Files are resampled by ffmpeg."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 from stemsplit.audio.resample import resample
 
 #: torchaudio keeps a filter for each phase of the ratio of two rates: 147 or 160 in common cases,
-#: but as many as the rate has Hz, and gigabytes of memory, where they have no common divisor.
+#: but if the rates have no common divisor, as many as the rate in Hz, which takes gigabytes.
 MOST_PHASES = 2_000
 
 
 def resample_tensor(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
     """Return ``audio`` ``(C, T)`` at ``to_rate`` Hz instead of ``from_rate``, on its device.
 
-    torchaudio does it where it works, since it stays on the device; elsewhere, and for odd ratios
-    of the rates, ffmpeg's soxr does. About ``T * to_rate / from_rate`` frames come out.
+    Uses torchaudio if it works, since it stays on the device; otherwise, and for unusual ratios of
+    the rates, ffmpeg's soxr. The result has about ``T * to_rate / from_rate`` frames.
     """
     if from_rate == to_rate:
         return audio
@@ -30,7 +30,7 @@ def resample_tensor(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
             audio,
             from_rate,
             to_rate,
-            # A long Kaiser window: torchaudio's default lets aliases through at -9 dB.
+            # A long Kaiser window: torchaudio's default lets aliases pass at -9 dB.
             lowpass_filter_width=64,
             rolloff=0.9475937167399596,
             resampling_method="sinc_interp_kaiser",
@@ -39,14 +39,14 @@ def resample_tensor(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
         return resampled
     blocks = [audio.cpu().numpy()]
     done = resample(blocks, channels=len(audio), from_rate=from_rate, to_rate=to_rate)
-    nothing = torch.empty(len(audio), 0)  # all that is left of a few samples at a far higher rate
+    nothing = torch.empty(len(audio), 0)  # a few samples at a far higher rate result in none
     return torch.cat([nothing, *map(torch.from_numpy, done)], -1).to(audio.device)
 
 
 def import_torchaudio() -> ModuleType:
-    """Return ``torchaudio.functional``; raises ``ImportError`` or ``OSError`` if it is not usable.
+    """Return ``torchaudio.functional``; raises ``ImportError`` or ``OSError`` if it is unusable.
 
-    Its published builds fail beside a CPU build of torch: they look for CUDA's libraries.
+    Its published builds fail with a CPU build of torch, because they need CUDA's libraries.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,1 +1,1 @@
-"""One file for each way to write a stem, below what they share: base, pcm, through_ffmpeg."""
+"""One module per way to write a stem; they share base, pcm and through_ffmpeg."""

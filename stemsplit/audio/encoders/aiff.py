@@ -13,13 +13,13 @@ from stemsplit.types import Depth
 
 
 class Aiff(Pcm):
-    """Its own texts and ID3 after the samples."""
+    """AIFF, with its own text chunks and ID3 after the samples."""
 
     order = ">"
     even = True
 
     def _start(self, depth: Depth, after: int) -> bytes:
-        """Raise ``UsageError`` for more than 4 GiB, which the format cannot count."""
+        """Return the header. Raises ``UsageError`` above 4 GiB, which the format cannot count."""
         width = BYTES_PER_SAMPLE[depth]
         data = self.stem.frames * self.stem.channels * width
         if data > pcm.MOST_DATA:
@@ -36,6 +36,6 @@ class Aiff(Pcm):
 
 
 def _extended(number: int) -> bytes:
-    """Return a positive integer as a float of 80 bits, which COMM stores the rate in."""
+    """Return a positive integer as an 80-bit float, as COMM stores the rate."""
     exponent = number.bit_length() - 1
     return struct.pack(">HQ", 16383 + exponent, number << (63 - exponent))

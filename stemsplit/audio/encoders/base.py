@@ -1,4 +1,4 @@
-"""What every encoder does: it takes the blocks of one stem and writes them into one file."""
+"""The base of all encoders: an encoder writes the blocks of one stem to one file."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class Stem:
     """Everything that an encoder needs to know about a stem."""
 
     name: str
-    target: Path  # where the file will be; errors name it
-    temporary: Path  # where it is written
+    target: Path  # final path, named in errors
+    temporary: Path  # path while it is written
     options: EncodingOptions
     sample_rate: int  # Hz
     channels: int
     frames: int
     tags: Tags
-    streams: tuple[str, ...] = ()  # names, in a file of several; each has two of the channels
+    streams: tuple[str, ...] = ()  # names, if the file has several; each has two of the channels
 
 
 class Encoder(ABC):
-    """One stem on its way into its temporary file."""
+    """Writes one stem to its temporary file."""
 
     def __init__(self, stem: Stem) -> None:
         self.stem = stem
         self.frames = 0
-        self.above = 0  # samples beyond full scale
+        self.above = 0  # samples above full scale
         self._clamps = clip_of(stem.options) == "clamp"
         self._depth = depth_of(stem.options)
         dithered = stem.options.dither and self._depth == "16"
@@ -48,7 +48,7 @@ class Encoder(ABC):
 
     @classmethod
     def known_size(cls, samples: int, depth: Depth | None) -> int:
-        """Return the bytes that ``samples`` need in a file; 0 where compression decides."""
+        """Return the size (bytes) of ``samples`` in a file; 0 if it depends on compression."""
         return 0
 
     def write(self, block: Block) -> None:
@@ -65,15 +65,15 @@ class Encoder(ABC):
 
     @abstractmethod
     def _store(self, samples: np.ndarray) -> None:
-        """Append frames (n, C) of float32, int16, or int32 with 24 bits on top."""
+        """Append frames (n, C) of float32, int16, or int32 with the sample in the upper 24 bits."""
 
     @abstractmethod
     def close(self) -> None:
-        """Complete the file. Raises ``StemsplitError`` when it is not what it should be."""
+        """Complete the file. Raises ``StemsplitError`` if it is not as expected."""
 
     @abstractmethod
     def abandon(self) -> None:
-        """Release the file, which is not needed any more; never raises."""
+        """Release the file, which is no longer needed; never raises."""
 
     def _failure(self, reason: str) -> StemsplitError:
         """Return the error for a file that could not be written."""

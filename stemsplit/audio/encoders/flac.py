@@ -18,7 +18,7 @@ from stemsplit.audio.writable import writing
 
 
 class Flac(Encoder):
-    """Samples through libsndfile, then the tags in place of its own."""
+    """FLAC through libsndfile, whose tags are replaced afterwards."""
 
     def __init__(self, stem: Stem) -> None:
         super().__init__(stem)
@@ -26,7 +26,7 @@ class Flac(Encoder):
         rate = encoded_rate(stem.options, stem.sample_rate)
         self._converter: Converter | None = None
         self._length = Length(self._stored_frames, channels=stem.channels, sample_rate=rate)
-        # Bytes, because soundfile refuses a str that holds no text.
+        # Bytes, because soundfile refuses a str with surrogates.
         path = stem.temporary
         self._name = str(path) if os.name == "nt" else os.fsencode(path)
         form = (rate, stem.channels, f"PCM_{self._depth}", None, "FLAC")
@@ -45,7 +45,7 @@ class Flac(Encoder):
             self._write_converted(self._converter.take(block), block.shape[1])
 
     def _write_converted(self, blocks: Iterable[Block], given: int) -> None:
-        """Append ``blocks`` at the rate of the file, which ``given`` frames at the song's give."""
+        """Append ``blocks`` at the rate of the file, made from ``given`` frames at the song's."""
         frames = self.frames + given
         for block in blocks:
             super().write(self._length.take(block))
@@ -64,18 +64,18 @@ class Flac(Encoder):
             self._file.close()
             stored = soundfile.info(self._name).frames
         if stored != self._stored_frames:
-            raise self._failure(f"{stored} of {self._stored_frames} frames arrived in the file")
+            raise self._failure(f"{stored} of {self._stored_frames} frames were written")
         with writing(self.stem.target):
             flac.write(self.stem.temporary, self.stem.tags)
 
     def abandon(self) -> None:
         self._stack.close()
-        with contextlib.suppress(soundfile.SoundFileError):  # a full disk has been reported
+        with contextlib.suppress(soundfile.SoundFileError):  # a full disk is already reported
             self._file.close()
 
     @contextlib.contextmanager
     def _reported(self) -> Iterator[None]:
-        """Turn an error of libsndfile into one that says why the file cannot be written."""
+        """Turn an error of libsndfile into one that explains why the file cannot be written."""
         try:
             yield
         except soundfile.SoundFileError as exc:

@@ -1,6 +1,7 @@
 """MP3, encoded by LAME, corrected so that a stem is as long and as loud as the song.
 
-The gapless tag in the first frame is laid out as http://gabriel.mp3-tech.org/mp3infotag.html says.
+For the layout of the gapless tag in the first frame see
+http://gabriel.mp3-tech.org/mp3infotag.html.
 """
 
 from __future__ import annotations
@@ -17,34 +18,34 @@ from stemsplit.audio.splice import splice
 from stemsplit.audio.tags import id3
 from stemsplit.errors import InputError, StemsplitError
 
-#: LAME 3.100 turns the volume down at low bit rates (kbit/s); measured, as no page says so.
+#: LAME 3.100 reduces the volume at low bit rates (kbit/s); measured, as this is undocumented.
 LAME_VOLUMES = {192: 0.97, 224: 0.98, 256: 1.0, 320: 1.0}
-LAME_LOWEST_VOLUME = 0.95  # of all others; below 32 kHz no higher rate exists
+LAME_LOWEST_VOLUME = 0.95  # at all other bit rates, and below 32 kHz
 
 MARKS = (b"Info", b"Xing")  # constant and variable bit rate
 LONGEST_FRAME = 1441  # bytes, at 320 kbit/s and 32 kHz
-#: From the mark of the tag on, in bytes.
+#: Offsets from the mark of the tag, in bytes.
 FRAMES, MAKER, DELAY_AND_PADDING, CHECKSUM = 8, 120, 141, 154
-#: ffmpeg writes its own name there, but some readers (mutagen) believe the delays of LAME alone.
+#: ffmpeg writes its own name there, but some readers (mutagen) trust only delays written by LAME.
 LAME = b"LAME3.100"
-MOST_PADDING = (1 << 12) - 1  # frames of audio, that the tag can declare
-LOWEST_MPEG_1 = 32_000  # Hz; lower rates have frames of 576 samples, not 1152
-FEWEST_MPEG_2 = 47  # frames of audio
-#: ffmpeg takes a file for MP3, whatever its bytes imitate, from seven frames on, with that of the
-#: tag. LAME needs so much audio for them, and this much of it is the stem's, at the least.
+MOST_PADDING = (1 << 12) - 1  # samples that the tag can declare
+LOWEST_MPEG_1 = 32_000  # Hz; at lower rates a frame has 576 samples, not 1152
+FEWEST_MPEG_2 = 47  # samples
+#: ffmpeg reliably detects MP3 from seven frames on, including that of the tag. For each version of
+#: MPEG: the samples LAME needs to write seven frames, and the fewest of them that are the stem's.
 SEVEN_FRAMES = {True: (5000, 2241), False: (2000, 1)}  # by whether it is MPEG-1
-#: Bits 3 and 4 of the second byte of a frame: MPEG-1, whose frames hold 1152 samples, not 576.
+#: Bits 3 and 4 of the second byte of a frame: MPEG-1, whose frames have 1152 samples, not 576.
 MPEG_1 = 0x18
 
 
 class Mp3(ThroughFfmpeg):
-    """libmp3lame; the tag in the first frame says how much of the end is padding."""
+    """libmp3lame; the tag in the first frame declares how much of the end is padding."""
 
     container = "mp3"
 
     def _refuse_short(self) -> None:
-        # The delay of the decoder reaches into the second frame of MPEG-2. If the sound ends there
-        # too, ffmpeg leaves out nothing until version 8.
+        # The decoder delay extends into the second frame of MPEG-2. If the sound ends there too,
+        # ffmpeg before version 8 removes nothing.
         self.fewest = 1 if self._stored_rate >= LOWEST_MPEG_1 else FEWEST_MPEG_2
         super()._refuse_short()
 
@@ -57,7 +58,7 @@ class Mp3(ThroughFfmpeg):
 
     def _output_options(self) -> dict[str, Any]:
         options = self.stem.options
-        # ID3 is put before all else when the first frame, with its tag, is complete.
+        # ID3 is inserted at the start later, when the first frame with its tag is complete.
         words = super()._output_options() | {"id3v2_version": 0}
         if options.quality is not None:
             return words | {"q:a": options.quality}
@@ -75,7 +76,7 @@ class Mp3(ThroughFfmpeg):
                 splice(file, 0, 0, data)
 
     def _refuse_unrecognised(self, path: Path) -> None:
-        """Raise ``OutputError`` where the few frames of the stem look like another format."""
+        """Raise ``OutputError`` if the few frames of the stem look like another format."""
         try:
             probe(path)
         except InputError as exc:
@@ -83,18 +84,18 @@ class Mp3(ThroughFfmpeg):
 
 
 def lame_volume(bitrate: int, sample_rate: int) -> float:
-    """Return the factor by which LAME turns down what it encodes at ``bitrate`` kbit/s."""
+    """Return the factor by which LAME reduces the volume at ``bitrate`` kbit/s."""
     if sample_rate < 32_000:
         return LAME_LOWEST_VOLUME
     return LAME_VOLUMES.get(bitrate, LAME_LOWEST_VOLUME)
 
 
 def correct_padding(path: Path, frames: int) -> None:
-    """Make the tag of the MP3 at ``path`` say that it holds exactly ``frames`` of audio, by LAME.
+    """Make the tag of the MP3 at ``path`` declare exactly ``frames`` samples, written by LAME.
 
-    ffmpeg cannot declare more than one frame of the format as padding. After 1 to 46 frames more
-    than a multiple of 1152 two would be needed, and up to 46 frames of silence would remain.
-    Raises ``StemsplitError`` where there is no tag or the file cannot hold so many frames.
+    ffmpeg cannot declare more than one MPEG frame as padding. With 1 to 46 samples more than a
+    multiple of 1152, two would be needed, and up to 46 samples of silence would remain.
+    Raises ``StemsplitError`` if there is no tag, or the file cannot have that many samples.
     """
     with path.open("r+b") as file:
         head = bytearray(file.read(LONGEST_FRAME))

@@ -1,6 +1,6 @@
 """AAC and ALAC in MP4, corrected so that a stem is as long as the song.
 
-ffmpeg puts the box ``moov`` last, so that it can grow. All tracks are of one length.
+ffmpeg writes the box ``moov`` last, so that it can grow. All tracks have the same length.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from stemsplit.audio.tags import mp4 as atoms
 from stemsplit.errors import StemsplitError
 
 AAC_PACKET = 1024  # frames
-#: What ffmpeg's ALAC calls the depths.
+#: The names of the depths in ffmpeg's ALAC encoder.
 SAMPLE_FORMATS = {"16": "s16p", "24": "s32p"}
 
 
 class Mp4(ThroughFfmpeg):
-    """AAC or, with a depth, ALAC; the edit list says which frames are the song's."""
+    """AAC or, with a depth, ALAC; the edit list declares which frames are the song's."""
 
     container = "ipod"
 
     def _refuse_short(self) -> None:
-        # Where less than half of its only packet is sound, ffmpeg decodes nothing.
+        # If less than half of the only packet is sound, ffmpeg decodes nothing.
         self.fewest = AAC_PACKET // 2 + 1 if self._depth is None else 1
         super()._refuse_short()
 
@@ -60,21 +60,21 @@ class Mp4(ThroughFfmpeg):
 
 
 def silence_before(frames: int) -> int:
-    """Return how many frames of silence before ``frames`` of AAC make these end with a packet.
+    """Return how many frames of silence before ``frames`` of AAC make the end a packet boundary.
 
-    An edit list may leave out frames at both ends. Many readers (ffmpeg 5, PyAV 18) obey it at the
-    start, but drop only whole packets at the end, so nothing may be left out there.
+    An edit list may cut frames at both ends. Many readers (ffmpeg 5, PyAV 18) follow it at the
+    start, but drop only whole packets at the end, so nothing may be cut there.
     """
     return -frames % AAC_PACKET
 
 
 def complete(path: Path, *, frames: int, silence: int, sample_rate: int, tags: bytes) -> None:
-    """Make the MP4 at ``path`` say that it holds exactly ``frames`` of audio, and give it ``tags``.
+    """Make the MP4 at ``path`` declare exactly ``frames`` frames of audio, and add ``tags``.
 
-    They come after what the encoder added and after ``silence``, frames that ffmpeg was given
-    before them: the edit list cuts off both. Older ffmpegs count its length in milliseconds: the
-    stem would be up to 47 frames too short. Here it is counted in frames. ``tags`` are the content
-    of ``udta``. Raises ``StemsplitError`` where ffmpeg wrote another file.
+    Before the audio come what the encoder added and ``silence`` frames that were passed to ffmpeg;
+    the edit list cuts both. Older ffmpegs count its length in milliseconds, so that the stem would
+    be up to 47 frames too short; here it is counted in frames. ``tags`` are the content of
+    ``udta``. Raises ``StemsplitError`` if ffmpeg wrote an unexpected file.
     """
     with path.open("r+b") as file:
         movie = find_movie(file)
@@ -93,7 +93,7 @@ def complete(path: Path, *, frames: int, silence: int, sample_rate: int, tags: b
 def _numbers(
     movie: bytearray, frames: int, silence: int, sample_rate: int, path: Path
 ) -> Iterator[tuple[int, int]]:
-    """Yield where in ``movie`` lengths, their unit and starts are, and the value for each."""
+    """Yield the offsets in ``movie`` of lengths, time scale and starts, and a value for each."""
     whole = (8, len(movie))
     header = _content(movie, whole, (b"mvhd",), path)
     yield header + 12, sample_rate
@@ -111,7 +111,7 @@ def _content(
 ) -> int:
     start, end = inside
     found = find(movie, *names, start=start, end=end)
-    if found is None or movie[found[0]] != 0:  # version 1 is for times beyond 2040
+    if found is None or movie[found[0]] != 0:  # version 1 is for dates after 2040
         raise StemsplitError(f"ffmpeg wrote no {names[-1].decode()} box", path=path)
     return found[0]
 

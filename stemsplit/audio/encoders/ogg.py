@@ -1,4 +1,4 @@
-"""What Vorbis and Opus share: an Ogg of exactly as many frames as the song, with tags."""
+"""What Vorbis and Opus share: an Ogg file with exactly as many frames as the song, and tags."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from stemsplit.audio.splice import splice
 from stemsplit.audio.tags import vorbis
 from stemsplit.errors import StemsplitError
 
-#: Shorter songs (s) get an Ogg page for every packet: where all audio is on one page, ffmpeg does
-#: not find out where it starts, and decodes up to 127 frames too many or too few.
+#: Shorter songs (s) get one Ogg page per packet: if all audio is on one page, ffmpeg cannot tell
+#: where it starts, and decodes up to 127 frames too many or too few.
 SHORT = 3
-ONE_PACKET = 1  # µs of a page
+ONE_PACKET = 1  # page duration in µs
 
 
 class Ogg(ThroughFfmpeg):
-    """The position of the last page says where the song ends."""
+    """An Ogg file; the granule position of the last page declares where the song ends."""
 
     def _output_options(self) -> dict[str, Any]:
         short = self._stored_frames < SHORT * self._stored_rate
         pages = {"page_duration": ONE_PACKET} if short else {}
-        # The stems may be put into one file; and some tools have trouble with number 0.
+        # Serial numbers differ, as the stems may be muxed into one file; some tools dislike 0.
         known = f"{self.stem.name} {self._stored_frames}".encode("utf-8", "surrogatepass")
         return super()._output_options() | pages | {"serial_offset": crc32(known) >> 1 or 1}
 
@@ -50,10 +50,10 @@ class Ogg(ThroughFfmpeg):
 
 
 def complete(path: Path, *, frames: int, comment: Callable[[bytes], bytes]) -> None:
-    """Replace the comments of the Ogg at ``path``, which holds ``frames`` of Vorbis or Opus.
+    """Replace the comments of the Ogg file at ``path``, of ``frames`` frames of Vorbis or Opus.
 
-    ``comment`` is called with the old ones. Raises ``StemsplitError`` where the file does not say
-    that it holds so many frames.
+    ``comment`` maps the old comments to the new ones. Raises ``StemsplitError`` if the file
+    declares a different number of frames.
     """
     with path.open("r+b") as file:
         headers = list(islice(audio_packets(file), 1))
@@ -67,7 +67,7 @@ def complete(path: Path, *, frames: int, comment: Callable[[bytes], bytes]) -> N
         headers[1] = before + comment(old) + after
         file.seek(0)
         ended = 0
-        while ended < HEADERS[kind]:  # audio starts on a page of its own
+        while ended < HEADERS[kind]:  # audio starts on a new page
             page = next(pages(file))
             ended += sum(size < FULL_SEGMENT for size in page.sizes)
         serial = page.serial

@@ -11,7 +11,7 @@ MOST_PER_CHANNEL = 256  # kbit/s, in libopus
 
 
 class Opus(Ogg):
-    """libopus, with a bit rate that the channels can hold."""
+    """libopus, with a bit rate within the limit for the number of channels."""
 
     container = "opus"
 

@@ -1,8 +1,8 @@
-"""Encoders that store samples as they are, all bytes in order: to a file, or to a pipe.
+"""Encoders that store uncompressed samples, from start to end: to a file, or to a pipe.
 
-The headers are written here, and not by a library, because all sizes are known before the first
-sample, because chunks must come before it, and because the time of writing must not be in a file
-that is the same in every run.
+The headers are written here, not by a library, because all sizes are known before the first sample,
+because some chunks must precede it, and because a time of writing must not appear in files that are
+identical in every run.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ MOST_DATA = 2**32 - 2**26
 
 
 class ByteSink(Protocol):
-    """Where bytes are written, one after the other."""
+    """Something that bytes are written to, in order."""
 
     def write(self, data: bytes, /) -> int:
-        """Take ``data``."""
+        """Write ``data``."""
 
     def close(self) -> None:
-        """Finish: nothing more comes."""
+        """Finish; no more data follows."""
 
 
 class Pcm(Encoder):
-    """A header, the samples in the ``order`` of their bytes, and tags after them.
+    """A header, the samples in byte order ``order``, and tags after them.
 
-    They go to the ``sink``, if one is given, in place of the file. With ``bare`` these are the
-    samples alone.
+    They are written to ``sink``, if given, instead of the file. With ``bare``, only the samples are
+    written.
     """
 
     order: ClassVar[Order]
-    even: ClassVar[bool] = False  # whether tags begin at an even byte, as the chunks of RIFF do
+    even: ClassVar[bool] = False  # whether tags start at an even byte, as RIFF chunks do
 
     def __init__(self, stem: Stem, sink: ByteSink | None = None, *, bare: bool = False) -> None:
         super().__init__(stem)
         if self._depth is None:
-            raise ValueError(f"{stem.options.format} has no depth")
+            raise ValueError(f"{stem.options.format} has no bit depth")
         self._stored_depth = self._depth
         self._into_file = sink is None
         self._bare = bare
@@ -63,7 +63,7 @@ class Pcm(Encoder):
 
     @abstractmethod
     def _start(self, depth: Depth, after: int) -> bytes:
-        """Return all bytes before the first sample; ``after`` is the number of those at the end."""
+        """Return all bytes before the first sample; ``after`` is the size of those at the end."""
 
     @abstractmethod
     def _end(self) -> bytes:
@@ -83,15 +83,15 @@ class Pcm(Encoder):
             self._file.close()
             stored = self.stem.temporary.stat().st_size if self._into_file else self._size
         if stored != self._size:
-            raise self._failure(f"{stored} of {self._size} bytes arrived in the file")
+            raise self._failure(f"{stored} of {self._size} bytes were written")
 
     def abandon(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk has been reported
+        with contextlib.suppress(OSError):  # a full disk is already reported
             self._file.close()
 
 
 def pack(samples: np.ndarray, depth: Depth, order: Order) -> bytes:
-    """Return frames (n, C) of float32, int16, or int32 with 24 bits on top, as stored."""
+    """Return frames (n, C) of float32, int16, or int32 (sample in the upper 24 bits), as stored."""
     kind = {"16": "i2", "24": "i4", "32f": "f4"}[depth]
     stored = np.ascontiguousarray(samples, dtype=f"{order}{kind}")
     if depth != "24":

@@ -1,8 +1,8 @@
-"""Native Instruments' stem file: an MP4 of the song and four stems, with a box that describes them.
+"""Native Instruments' stem file: an MP4 with the song, four stems, and a box that describes them.
 
 Players without support for stems play the first stream; Traktor and Mixxx read the box
-``moov/udta/stem`` and mix the others. All other choices are those of NI's own files: the first
-track enabled, the others not; no track an alternative to another; ``moov`` before the sound.
+``moov/udta/stem`` and mix the others. Everything else follows NI's own files: only the first track
+is enabled; no track is an alternative to another; ``moov`` comes before the sound.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from stemsplit.audio.tags import mp4 as atoms
 from stemsplit.errors import StemsplitError
 from stemsplit.stem_names import colours_of, shown_name
 
-#: What a player would do to the sum of the stems, to make it sound mastered. Stems that were
-#: split from a mastered song do already; the numbers are those of NI's own tool.
+#: The effects by which a player makes the sum of the stems sound mastered. Off, because stems of a
+#: mastered song do not need them; the numbers are those of NI's own tool.
 MASTERING: dict[str, dict[str, Any]] = {
     "compressor": {
         "enabled": False,
@@ -40,13 +40,13 @@ MASTERING: dict[str, dict[str, Any]] = {
     },
     "limiter": {"enabled": False, "release": 0.05, "threshold": 0, "ceiling": -0.35},
 }
-#: Where version 0 of tkhd has the group of alternatives.
+#: Offset of the alternate group in version 0 of tkhd.
 ALTERNATE_GROUP = 34
-LARGEST_OFFSET = 2**32 - 1  # of the table stco
+LARGEST_OFFSET = 2**32 - 1  # in the table stco
 
 
 class StemMp4(Mp4):
-    """AAC or ALAC of several stereo streams: the song, then its stems."""
+    """Several stereo streams of AAC or ALAC: the song, then its stems."""
 
     def _graph(self, audio: Any) -> Any:
         streams = self.stem.streams
@@ -61,14 +61,14 @@ class StemMp4(Mp4):
         return ffmpeg.output(*map(self._fitted, pairs), FILE, **words)
 
     def _complete(self) -> None:
-        # An item of the tags that NI's own files have.
+        # NI's own files have this tag.
         meta = atoms.written(self.stem.tags, atoms.text_item(b"TAUT", "STEM"))
         self._complete_movie(meta + box(b"stem", description(self.stem.streams[1:])))
         move_to_front(self.stem.temporary)
 
 
 def describing(streams: Sequence[str]) -> dict[str, Any]:
-    """Return options of ffmpeg's output that name ``streams`` and switch on the first alone."""
+    """Return options of ffmpeg's output that name ``streams`` and enable only the first."""
     words: dict[str, Any] = {}
     for place, stream in enumerate(streams):
         words[f"metadata:s:a:{place}"] = f"handler_name={shown_name(stream)}"
@@ -77,7 +77,7 @@ def describing(streams: Sequence[str]) -> dict[str, Any]:
 
 
 def description(stems: Sequence[str]) -> bytes:
-    """Return the content of the box ``stem`` of a file with ``stems``: names and colours."""
+    """Return the content of the box ``stem`` for ``stems``: names and colours."""
     colours = colours_of(tuple(stems))
     listed = [{"name": shown_name(stem), "color": colours[stem]} for stem in stems]
     content = {"mastering_dsp": MASTERING, "stems": listed, "version": 1}
@@ -85,11 +85,10 @@ def description(stems: Sequence[str]) -> bytes:
 
 
 def move_to_front(path: Path) -> None:
-    """Put ``moov`` before the sound of the MP4 at ``path``.
+    """Move ``moov`` before the sound in the MP4 at ``path``.
 
-    It stays last where its tables cannot count that far, and all readers that were tried find it
-    there too. Raises ``StemsplitError`` where
-    there is none.
+    It stays last if the new offsets would not fit into its tables; all readers that were tested
+    find it there too. Raises ``StemsplitError`` if there is no ``moov``.
     """
     with path.open("r+b") as file:
         place = find_movie(file)
@@ -111,9 +110,9 @@ def move_to_front(path: Path) -> None:
 
 
 def _shift(movie: bytearray, distance: int) -> bool:
-    """Add ``distance`` to all places in the file that ``movie`` names; return whether it could.
+    """Add ``distance`` to all file offsets in ``movie``; return whether they fit.
 
-    The sound follows on the first box of the file, so that all of it moves.
+    The sound comes after the first box of the file, so all of it moves.
     """
     found: list[tuple[int, np.ndarray]] = []
     for start, end in tracks(movie):

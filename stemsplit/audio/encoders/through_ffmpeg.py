@@ -1,4 +1,4 @@
-"""Encoders whose work ffmpeg does: samples go into its standard input, a file comes out."""
+"""The base of encoders that run ffmpeg: samples go to its standard input, a file comes out."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from stemsplit.audio.resample import conversion
 from stemsplit.audio.writable import writing
 from stemsplit.errors import OutputError, ResourceError, StemsplitError
 
-#: No tags of ffmpeg's own, and the same bytes in every run.
+#: Without ffmpeg's own tags, and with the same bytes in every run.
 PLAIN = {"map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
-#: Raw samples, as ffmpeg calls them, by their depth; floats for lossy formats.
+#: ffmpeg's names of raw samples by depth; floats for lossy formats.
 RAW = {"16": "s16le", "24": "s32le"}
 FLOATS = "f32le"
 
 
 class ThroughFfmpeg(Encoder):
-    """What ffmpeg encodes, as ``container``; corrected and tagged when it is complete."""
+    """A stem encoded by ffmpeg in ``container``; corrected and tagged when it is complete."""
 
-    container: str  # as ffmpeg calls it
-    fewest = 1  # frames that all versions of ffmpeg decode exactly
-    gain = np.float32(1)  # of floats, before they are encoded
+    container: str  # ffmpeg's name
+    fewest = 1  # the fewest frames that all versions of ffmpeg decode exactly
+    gain = np.float32(1)  # applied to floats before they are encoded
 
     def __init__(self, stem: Stem) -> None:
         super().__init__(stem)
@@ -44,16 +44,16 @@ class ThroughFfmpeg(Encoder):
 
     def _too_short(self) -> OutputError:
         form = self.stem.options.format
-        reason = f"the song is too short for {form}: its length would be lost"
-        hint = "choose a format that holds any length: --format wav, flac, aiff or alac"
+        reason = f"the song is too short for {form} to keep its length"
+        hint = "choose a format that stores any length: --format wav, flac, aiff or alac"
         return OutputError(reason, path=self.stem.target, hint=hint)
 
     def _graph(self, audio: Any) -> Any:
-        """Return what ffmpeg makes of ``audio``, its input."""
+        """Return the graph that turns ``audio``, ffmpeg's input, into the file."""
         return self._fitted(audio).output(FILE, **self._output_options(), **PLAIN)
 
     def _fitted(self, audio: Any) -> Any:
-        """Return ``audio`` at the stored rate, exactly as long as the stem is stored."""
+        """Return ``audio`` at the stored rate, with exactly the stored number of frames."""
         if self._stored_rate == self.stem.sample_rate:
             return audio
         audio = conversion(audio, self._stored_rate)
@@ -61,12 +61,12 @@ class ThroughFfmpeg(Encoder):
         return audio.filter("atrim", end_sample=self._stored_frames)
 
     def _output_options(self) -> dict[str, Any]:
-        """Return the options of ffmpeg's output; more of them in most formats."""
+        """Return the options of ffmpeg's output; most formats add more."""
         return {"format": self.container, "acodec": rules_of(self.stem.options).ffmpeg_encoder}
 
     @abstractmethod
     def _complete(self) -> None:
-        """Correct the file that ffmpeg has written, and add the tags."""
+        """Correct the file that ffmpeg wrote, and add the tags."""
 
     def _store(self, samples: np.ndarray) -> None:
         try:

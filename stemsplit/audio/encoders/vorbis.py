@@ -8,13 +8,13 @@ from stemsplit.audio.encoders.ogg import Ogg
 from stemsplit.audio.formats import rules_of
 from stemsplit.options import EncodingOptions
 
-#: Nominal kbit/s of Vorbis at the qualities -1 … 10, of stereo at 44.1 kHz (libvorbis' own table).
+#: Nominal kbit/s of Vorbis at qualities -1 … 10, for stereo at 44.1 kHz (libvorbis' own table).
 BITRATES = (45, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 LOWEST = -1  # quality
 
 
 class Vorbis(Ogg):
-    """libvorbis, which goes by a quality."""
+    """libvorbis, controlled by a quality."""
 
     container = "ogg"
 
@@ -23,7 +23,7 @@ class Vorbis(Ogg):
 
 
 def quality_of(options: EncodingOptions) -> float:
-    """Return the quality that was asked for, or at which Vorbis has the bit rate asked for."""
+    """Return the requested quality, or the one at which Vorbis has the requested bit rate."""
     if options.quality is not None:
         return options.quality
     if options.bitrate is None:

@@ -1,4 +1,4 @@
-"""WAV, and RF64 where a WAV cannot count the bytes.
+"""WAV, or RF64 if the size exceeds what WAV can count.
 
 See Microsoft's Multimedia Programming Interface 1.0 (1991), and EBU Tech 3306 for RF64.
 """
@@ -13,13 +13,13 @@ from stemsplit.audio.encoders.pcm import BYTES_PER_SAMPLE, Pcm
 from stemsplit.audio.tags import riff
 from stemsplit.types import Depth
 
-INTEGER, FLOAT = 1, 3  # format tags; players refuse the extensible one, 0xFFFE
-UNCOUNTED = 0xFFFFFFFF  # a 32-bit size in RF64: the true one is in ds64
-DS64 = 36  # bytes of that chunk
+INTEGER, FLOAT = 1, 3  # format tags; some players refuse the extensible one, 0xFFFE
+UNCOUNTED = 0xFFFFFFFF  # a 32-bit size in RF64: the actual size is in ds64
+DS64 = 36  # bytes of the chunk ds64
 
 
 class Wav(Pcm):
-    """The place in the session before the samples; texts and ID3 after them."""
+    """WAV, with the place in the session before the samples; text chunks and ID3 after them."""
 
     order = "<"
     even = True
@@ -47,10 +47,10 @@ def wav_start(
     before: bytes = b"",
     after: int = 0,
 ) -> bytes:
-    """Return all of a WAV up to its first sample; RF64 where a WAV cannot count the bytes.
+    """Return a WAV up to its first sample; RF64 if the size exceeds what WAV can count.
 
-    ``before`` are chunks that come before the samples, ``after`` is the number of bytes that come
-    after them, padding not counted.
+    ``before`` are chunks that precede the samples; ``after`` is the number of bytes that follow
+    them, without padding.
     """
     width = BYTES_PER_SAMPLE[depth]
     frame = width * channels
@@ -59,7 +59,7 @@ def wav_start(
     form = struct.pack("<HHIIHH", tag, channels, sample_rate, sample_rate * frame, frame, 8 * width)
     large = data > pcm.MOST_DATA
     chunks = chunk(b"fmt ", form)
-    if tag == FLOAT:  # a format that is not PCM counts its frames
+    if tag == FLOAT:  # formats other than PCM must count their frames
         chunks += chunk(b"fact", struct.pack("<I", UNCOUNTED if large else frames))
     chunks += before
     whole = 4 + len(chunks) + 8 + data + data % 2 + after

@@ -1,4 +1,4 @@
-"""Tags and covers: read from a song of any of the usual containers, written to its stems.
+"""Tags and covers: read from a song in any of the usual containers, written to its stems.
 
-ffmpeg would lose the tempo, the key and most covers, and the library that would not is GPL.
+ffmpeg would lose the tempo, the key and most covers; the library that would keep them is GPL.
 """

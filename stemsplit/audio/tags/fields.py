@@ -1,9 +1,9 @@
-"""One table: what a field is called in each container.
+"""A table of the names of each field in each container.
 
-What is not in it is left behind on purpose: loudness and peaks (ReplayGain, R128, iTunNORM), delays
-and lengths of the old encoding (iTunSMPB, TLEN), fingerprints and identifiers of the recording in
-data bases (AcoustID, MusicBrainz), cue sheets, and private data of programs describe the song as it
-was, and would be wrong of a stem.
+Other fields are dropped on purpose: loudness and peaks (ReplayGain, R128, iTunNORM), delays and
+lengths of the old encoding (iTunSMPB, TLEN), fingerprints and database identifiers of the recording
+(AcoustID, MusicBrainz), cue sheets, and private data of programs describe the original song, and
+would be wrong for a stem.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """The names of one field; of several the first is written."""
+    """The names of one field; if there are several, the first is written."""
 
-    id3: tuple[str, ...]  # of version 2.4, then the older ones
+    id3: tuple[str, ...]  # version 2.4, then older versions
     vorbis: tuple[str, ...]
-    mp4: tuple[str, ...] = ()  # atoms; ---- is a free-form one, by the first name of vorbis
+    mp4: tuple[str, ...] = ()  # atoms; ---- is a free-form atom
     info: str = ""  # of RIFF
     aiff: str = ""
 
@@ -43,14 +43,14 @@ FIELDS = {
     "label": FieldNames(("TPUB", "TPB"), ("label", "organization", "publisher"), ("----",)),
     "grouping": FieldNames(("TIT1", "TT1"), ("grouping",), ("©grp",)),
 }
-#: Fields of which Vorbis comments and MP4 keep the total apart from the number.
+#: Fields for which Vorbis comments and MP4 store the total separately from the number.
 TOTALS = {"track": ("tracktotal", "totaltracks"), "disc": ("disctotal", "totaldiscs")}
 
 BY_ID3 = {name: field for field, names in FIELDS.items() for name in names.id3}
 BY_VORBIS = {name: field for field, names in FIELDS.items() for name in names.vorbis}
 BY_MP4 = {atom: field for field, names in FIELDS.items() for atom in names.mp4 if atom != "----"}
 BY_INFO = {names.info: field for field, names in FIELDS.items() if names.info}
-BY_INFO["ITRK"] = "track"  # so Winamp, foobar2000 and Mp3tag; IPRT is ffmpeg's
+BY_INFO["ITRK"] = "track"  # used by Winamp, foobar2000 and Mp3tag; IPRT is ffmpeg's
 BY_AIFF = {names.aiff: field for field, names in FIELDS.items() if names.aiff}
 
 _GENRES = """
@@ -69,6 +69,6 @@ Chamber Music|Sonata|Symphony|Booty Bass|Primus|Porn Groove|Satire|Slow Jam|Club
 Samba|Folklore|Ballad|Power Ballad|Rhythmic Soul|Freestyle|Duet|Punk Rock|Drum Solo|
 A Cappella|Euro-House|Dance Hall
 """
-#: What the numbers of ID3v1 mean, and (17) in older frames, and the atom gnre: version 1 of ID3,
+#: Genres by number, as in ID3v1, in the atom gnre, and as ``(17)`` in older frames: ID3 version 1,
 #: then Winamp's extensions.
 GENRES = tuple(_GENRES.strip().replace("\n", "").split("|"))

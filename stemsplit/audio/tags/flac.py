@@ -18,13 +18,13 @@ MOST_BLOCKS = 1000
 
 
 def read(file: BinaryIO, found: Collector) -> None:
-    """Add what the blocks of ``file``, after the magic, hold to ``found``."""
+    """Add the tags in the blocks of ``file``, which is just after the magic, to ``found``."""
     for kind, data in _blocks(file, wanted={COMMENT, PICTURE}):
         _read_block(kind, data, found)
 
 
 def read_packets(packets: Iterator[bytes], found: Collector) -> None:
-    """Add what the blocks hold that Ogg has, each in a packet of its own, to ``found``."""
+    """Add the tags in the blocks of an Ogg FLAC, one block per packet, to ``found``."""
     for packet in islice(packets, MOST_BLOCKS):
         if packet[:1] in (b"", b"\xff"):  # a frame of audio
             return
@@ -41,7 +41,7 @@ def _read_block(kind: int, data: bytes, found: Collector) -> None:
 
 
 def _blocks(file: BinaryIO, wanted: set[int] | None = None) -> Iterator[tuple[int, bytes]]:
-    """Yield type and content of the blocks, from here to the audio; of the ``wanted`` types."""
+    """Yield type and content of the blocks from here to the audio, only of ``wanted`` types."""
     for _ in range(MOST_BLOCKS):
         head = file.read(4)
         if len(head) < 4:
@@ -60,7 +60,7 @@ def _blocks(file: BinaryIO, wanted: set[int] | None = None) -> Iterator[tuple[in
 
 
 def write(path: Path, tags: Tags) -> None:
-    """Put ``tags`` into the FLAC at ``path``, in the place of the comments that it has."""
+    """Write ``tags`` to the FLAC at ``path``, replacing its comments."""
     with path.open("r+b") as file:
         file.seek(len(MAGIC))
         blocks = list(_blocks(file))

@@ -1,6 +1,7 @@
 """Tags of all other containers (Matroska, ASF, APE, CAF, AVI …), as ffmpeg reads them.
 
-It supports them all, but loses some: of several values it keeps one, and it ignores some fields.
+ffmpeg supports them all, but loses some tags: it keeps one of several values, and ignores some
+fields.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from stemsplit.audio.tags.model import LARGEST_PICTURE, Collector
 from stemsplit.types import StreamInfo
 
 LARGEST_TEXTS = 2**24  # bytes
-#: ffmpeg's own form: sections, and names and values in which a backslash comes before =;#\ and
-#: the ends of lines (https://ffmpeg.org/ffmpeg-formats.html#Metadata-2).
+#: ffmpeg's own format: sections, and names and values in which a backslash escapes =;#\ and
+#: line ends (https://ffmpeg.org/ffmpeg-formats.html#Metadata-2).
 LINE = re.compile(
     r"\[(?P<section>STREAM|CHAPTER)\]\n"
     r"|(?P<name>(?:[^\\=\n]|\\.)*)=(?P<value>(?:[^\\\n]|\\.)*)\n"
@@ -25,7 +26,7 @@ ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 PICTURE = re.compile(
     r"^\[info\]   Stream #0:(\d+)\S*: Video: .*\(attached pic\)$", re.MULTILINE | re.IGNORECASE
 )
-#: Names of Microsoft, Matroska and RIFF, with those of Vorbis comments.
+#: Names in Microsoft's formats, Matroska and RIFF, with their names in Vorbis comments.
 NAMES = {
     "wm/beatsperminute": "bpm",
     "wm/initialkey": "initialkey",
@@ -38,7 +39,7 @@ NAMES = {
     "part_number": "track",
     "product": "album",
 }
-LYRICS = "lyrics-"  # with a language, as ffmpeg has them from ID3
+LYRICS = "lyrics-"  # followed by a language, as ffmpeg reads them from ID3
 
 
 def read(info: StreamInfo, found: Collector) -> None:
@@ -52,7 +53,7 @@ def read(info: StreamInfo, found: Collector) -> None:
         report = process.report
     whole, stream = _sections(text)
     vorbis.keep(whole, found)
-    # In Ogg they are the stream's. Elsewhere it may have a title such as "Stereo", and no more.
+    # In Ogg the tags belong to the stream. Elsewhere a stream may just have a title like "Stereo".
     if not found.texts and {"artist", "album"} & stream.keys():
         vorbis.keep(stream, found)
     if match := PICTURE.search(report):
@@ -60,7 +61,7 @@ def read(info: StreamInfo, found: Collector) -> None:
 
 
 def _sections(text: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return the tags of the file, and of the stream, by the names of Vorbis comments."""
+    """Return the tags of the file and those of the stream, by their names in Vorbis comments."""
     found: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
     current = found[0]
     for match in LINE.finditer(text):
@@ -79,8 +80,8 @@ def _read_picture(info: StreamInfo, stream: int, found: Collector) -> None:
     graph = file_stream(str(stream)).output("pipe:1", **form)
     with process_of(graph, file=info.path) as process:
         picture = process.read(LARGEST_PICTURE + 1)
-        # A larger one is refused for its size, with a warning; ffmpeg need not finish.
+        # A larger picture is refused for its size, with a warning; ffmpeg need not finish.
         if len(picture) > LARGEST_PICTURE or process.finish() == 0:
             found.add_picture(0, picture)
         else:
-            found.warnings.append("its cover could not be read; the stems have none")
+            found.warnings.append("its cover could not be read; the stems get none")

@@ -24,16 +24,16 @@ LATIN_1, UTF_16, UTF_16_BE, UTF_8 = range(4)
 CODECS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 FRAME_NAME = re.compile(rb"[A-Z0-9]{3,4}")
 NUMBERED_GENRE = re.compile(r"\((\d{1,3})\)\s*(.*)", re.DOTALL)
-#: Comments that programs leave for themselves (iTunNORM, iTunSMPB …) have such descriptions.
+#: Descriptions of comments that programs use for private data (iTunNORM, iTunSMPB …).
 PRIVATE_COMMENTS = ("itun", "songs-db")
 PICTURES = {"APIC", "PIC"}
-#: Some readers (ExifTool) believe the size of a frame only where there is room for another.
+#: Some readers (ExifTool) trust the size of a frame only if there is room for another one.
 PADDING = bytes(HEADER_SIZE)
-LANGUAGE = b"eng"  # most programs show comments and lyrics of this language only
+LANGUAGE = b"eng"  # most programs only show comments and lyrics in this language
 
 
 def size_of(header: bytes) -> int | None:
-    """Return the size of the whole tag that starts with ``header`` (10 bytes); None: no tag."""
+    """Return the size of the whole tag that starts with ``header`` (10 bytes); None if no tag."""
     if len(header) < HEADER_SIZE or header[:3] != b"ID3" or max(header[6:10]) > 127:
         return None
     footer = HEADER_SIZE if header[3] == 4 and header[5] & 0x10 else 0
@@ -41,7 +41,7 @@ def size_of(header: bytes) -> int | None:
 
 
 def read(data: bytes, found: Collector) -> None:
-    """Add what the tag ``data`` holds to ``found``. Raises ``DamagedTags``."""
+    """Add the fields of the tag ``data`` to ``found``. Raises ``DamagedTags``."""
     version, flags = data[3], data[5]
     if version not in (2, 3, 4):
         raise DamagedTags(f"ID3 of version 2.{version}")
@@ -57,7 +57,7 @@ def read(data: bytes, found: Collector) -> None:
 
 
 def read_version_1(data: bytes, found: Collector) -> None:
-    """Add what the last 128 bytes of a file hold to ``found``, if they are a tag."""
+    """Add the fields in the last 128 bytes of a file to ``found``, if they are a tag."""
     if len(data) != 128 or data[:3] != b"TAG":
         return
     for name, start, size in (
@@ -81,7 +81,7 @@ class _Frames:
         self._version = version
         self._found = found
         self._date: dict[str, str] = {}
-        self._fallbacks: list[tuple[str, list[str]]] = []  # used where no proper frame is
+        self._fallbacks: list[tuple[str, list[str]]] = []  # used without a proper frame
 
     def read(self, body: bytes) -> None:
         try:
@@ -106,7 +106,7 @@ class _Frames:
                 yield name.decode(), plain
 
     def _size_of_frame(self, size: bytes, cursor: Cursor) -> int:
-        """Return the size of a frame; iTunes wrote version 2.4 with sizes of version 2.3."""
+        """Return the size of a frame; iTunes wrote version 2.4 with sizes as in version 2.3."""
         plain = int.from_bytes(size, "big")
         if self._version == 3 or max(size) > 127:
             return plain
@@ -116,7 +116,7 @@ class _Frames:
         return plain
 
     def _plain(self, data: bytes, flags: int) -> bytes | None:
-        """Return the content of a frame without its wrappings; None where it cannot be had."""
+        """Return the decoded content of a frame; None if it cannot be decoded."""
         if self._version == 3:
             compressed, encrypted, grouped = flags & 0x80, flags & 0x40, flags & 0x20
             unsynchronised, with_length = 0, compressed
@@ -146,14 +146,14 @@ class _Frames:
             self._read_long_text(BY_ID3[name], data)
         elif name in ("TYER", "TYE", "TDAT", "TDA"):
             self._date[name[:3]] = "".join(_texts(data)[:1])
-        elif name == "TDRC":  # there may be a year of version 2.3 as well
+        elif name == "TDRC":  # there may also be a year as in version 2.3
             self._found.add("date", _texts(data))
         elif field := BY_ID3.get(name):
             values = _texts(data)
             self._found.add(field, _genres(values) if field == "genre" else values)
 
     def _read_long_text(self, field: str, data: bytes) -> None:
-        """A comment or lyrics: encoding, language, description, text."""
+        """Read a comment or lyrics: encoding, language, description, text."""
         label, *rest = _texts(data[:1] + data[4:])
         if not label.strip():
             self._found.add(field, rest[:1])
@@ -161,7 +161,7 @@ class _Frames:
             self._fallbacks.append((field, rest[:1]))
 
     def _read_picture(self, name: str, data: bytes) -> None:
-        """Encoding, type (MIME or three letters), kind, description, picture."""
+        """Read encoding, type (MIME or three letters), kind, description and picture."""
         place = 4 if name == "PIC" else data.find(b"\0", 1) + 1
         if not 1 < place < len(data):
             return
@@ -199,14 +199,14 @@ def _split(data: bytes) -> tuple[str, bytes]:
 
 
 def _texts(data: bytes) -> list[str]:
-    """Return the texts in ``data``, one at least: an encoding, then texts with zeros between."""
+    """Return the texts in ``data``, at least one: an encoding, then texts separated by zeros."""
     if not data:
         return [""]
     if data[0] >= len(CODECS):
         return [data.decode("latin-1").replace("\0", " ")]
     body = data[1:]
     if data[0] == UTF_16:
-        # Each text may have a mark of its own, and the last one a single zero too many.
+        # Each text may have its own byte order mark, and the last a single excess zero.
         codec = "utf-16-be" if body[:2] == b"\xfe\xff" else "utf-16-le"
         text = body[: len(body) // 2 * 2].decode(codec, "replace")
         text = text.replace("\ufeff", "").replace("\ufffe", "")
@@ -227,7 +227,7 @@ def _genres(values: list[str]) -> list[str]:
 
 
 def _synchsafe(data: bytes) -> int:
-    """Return a number of which every byte holds seven bits."""
+    """Return a number stored in seven bits per byte."""
     number = 0
     for byte in data:
         number = number << 7 | byte & 127
@@ -239,7 +239,7 @@ def _synchronised(data: bytes) -> bytes:
 
 
 def written(tags: Tags) -> bytes:
-    """Return ``tags`` as a tag of version 2.4 in UTF-8; nothing where there are none."""
+    """Return ``tags`` as a tag of version 2.4 in UTF-8; empty if there are none."""
     frames = b"".join(_frame(name, tags.texts[name]) for name in FIELDS if name in tags.texts)
     if picture := tags.picture:
         start = bytes([LATIN_1]) + picture.mime.encode() + bytes([0, FRONT_COVER, 0])

@@ -1,4 +1,4 @@
-"""What is kept of a song's tags, by one name for all containers."""
+"""The tags that are kept, with the same field names for all containers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-#: More than this is not kept: tags may come from anywhere.
+#: Limits, because tags are untrusted input.
 LONGEST_TEXT = 2**16  # characters
 MOST_VALUES = 32  # of one field
-LARGEST_PICTURE = 2**24 - 2**16  # bytes: a block of FLAC counts them in 24 bits
+LARGEST_PICTURE = 2**24 - 2**16  # bytes: a FLAC block counts them in 24 bits
 
 FRONT_COVER = 3  # the kind of picture, in ID3 and FLAC
 MIME_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
@@ -23,16 +23,17 @@ class DamagedTags(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A cover as it came: JPEG or PNG."""
+    """An unmodified cover, JPEG or PNG."""
 
     mime: str
     data: bytes = field(repr=False)
 
     @classmethod
     def of(cls, data: bytes) -> Picture | None:
-        """Return the picture in ``data``, by its first bytes; None if it is not JPEG or PNG.
+        """Return the picture in ``data``; None if it is neither JPEG nor PNG, or too large.
 
-        The type that tags declare is often wrong, and some formats cannot declare one.
+        Its first bytes decide: the type that tags declare is often wrong, and some formats cannot
+        declare one.
         """
         if len(data) <= LARGEST_PICTURE:
             for start, mime in MIME_TYPES.items():
@@ -58,25 +59,25 @@ class Broadcast:
     coding_history: bytes
 
     def at(self, sample_rate: int) -> Broadcast:
-        """Return the same place in a file of another rate."""
+        """Return the same place for a file with another sample rate."""
         place = round(Fraction(self.time_reference * sample_rate, self.sample_rate))
         return replace(self, time_reference=place, sample_rate=sample_rate)
 
     def later(self, frames: int) -> Broadcast:
-        """Return the place of what starts ``frames`` after the start of the file."""
+        """Return the place ``frames`` after the start of the file."""
         return replace(self, time_reference=self.time_reference + frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tags:
-    """Texts by the names of ``fields.FIELDS``, at least one of each; the front cover; the place."""
+    """Texts by field of ``fields.FIELDS``, at least one each; front cover; broadcast data."""
 
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     picture: Picture | None = None
     broadcast: Broadcast | None = None
 
     def of_stem(self, stem: str) -> Tags:
-        """Return the tags of a stem, whose title, if there is one, names it."""
+        """Return the tags of a stem, with its name added to the title, if there is one."""
         if "title" not in self.texts:
             return self
         title = f"{self.texts['title'][0]} ({stem})"
@@ -84,7 +85,7 @@ class Tags:
 
 
 class Collector:
-    """Gathers tags while they are read; of each field the first find is kept."""
+    """Gathers tags while they are read; the first value of each field is kept."""
 
     def __init__(self) -> None:
         self.texts: dict[str, tuple[str, ...]] = {}
@@ -93,19 +94,19 @@ class Collector:
         self._pictures: dict[bool, Picture] = {}  # by whether it is the front cover
 
     def add(self, name: str, values: Iterable[str]) -> None:
-        """Keep ``values`` of the field ``name``, unless it is known already or they are empty."""
+        """Keep ``values`` of the field ``name``, unless it already has some or they are empty."""
         cleaned = [clean(value) for value in list(values)[:MOST_VALUES]]
         kept = tuple(dict.fromkeys(value for value in cleaned if value))
         if kept:
             self.texts.setdefault(name, kept)
 
     def add_picture(self, kind: int, data: bytes) -> None:
-        """Keep the picture in ``data``, unless one of that kind is known already."""
+        """Keep the picture in ``data``, unless there already is one of that kind."""
         if picture := Picture.of(data):
             self._pictures.setdefault(kind == FRONT_COVER, picture)
         elif data:
             self.warnings.append(
-                "its cover is neither JPEG nor PNG, or too large; the stems have none"
+                "its cover is neither JPEG nor PNG, or is too large; the stems get none"
             )
 
     def tags(self) -> Tags:
@@ -115,7 +116,7 @@ class Collector:
 
 
 def clean(text: str) -> str:
-    """Return ``text`` without characters that containers cannot hold, or readers cannot show."""
+    """Return ``text`` without characters that containers cannot store, or readers cannot show."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")[:LONGEST_TEXT]
     shown = (char if char in "\n\t" or ord(char) >= 32 else " " for char in lines)
     # Half of a surrogate pair cannot be stored.
@@ -123,7 +124,7 @@ def clean(text: str) -> str:
 
 
 def pair(text: str) -> tuple[int, int] | None:
-    """Return number and total of ``3/12`` (0: not given); None where there is no number."""
+    """Return number and total of ``3/12`` (0: not given); None if ``text`` is something else."""
     match = PAIR.fullmatch(text)
     if match is None or not any(match.groups()):
         return None
@@ -132,7 +133,7 @@ def pair(text: str) -> tuple[int, int] | None:
 
 
 class Cursor:
-    """Takes bytes off the front of ``data``; raises ``DamagedTags`` where there are too few."""
+    """Takes bytes from the front of ``data``; raises ``DamagedTags`` if there are too few."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -140,13 +141,13 @@ class Cursor:
 
     @property
     def left(self) -> int:
-        """How many bytes are left."""
+        """The number of bytes left."""
         return len(self._data) - self._place
 
     def take(self, size: int) -> bytes:
         """Return the next ``size`` bytes."""
         if size > self.left:
-            raise DamagedTags(f"{size} bytes are announced, and {self.left} are left")
+            raise DamagedTags(f"{size} bytes declared, {self.left} left")
         self._place += size
         return self._data[self._place - size : self._place]
 
@@ -155,6 +156,6 @@ class Cursor:
         return int.from_bytes(self.take(size), "big" if order == "big" else "little")
 
     def peek(self, size: int, ahead: int = 0) -> bytes:
-        """Return up to ``size`` bytes from ``ahead`` of here, without taking them."""
+        """Return up to ``size`` bytes, ``ahead`` bytes from here, without taking them."""
         start = self._place + ahead
         return self._data[start : start + size]

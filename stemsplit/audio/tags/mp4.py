@@ -9,17 +9,17 @@ from stemsplit.audio.mp4 import box, boxes, find, find_movie
 from stemsplit.audio.tags.fields import BY_MP4, BY_VORBIS, FIELDS, GENRES, TOTALS
 from stemsplit.audio.tags.model import Collector, DamagedTags, Tags, pair
 
-LARGEST_MOVIE = 2**26  # bytes; the tables of a day of audio take half of it
+LARGEST_MOVIE = 2**26  # bytes; the tables of a day of audio take half of that
 TEXT, JPEG, PNG, INTEGER = 1, 13, 14, 21  # types of data
 PAIRS = {"track": 8, "disc": 6}  # bytes of trkn and disk
 MEAN = b"com.apple.iTunes"
-#: What programs other than this one look for.
+#: Names of free-form atoms that other programs look for.
 FREE_NAMES = {"key": "initialkey", "isrc": "ISRC", "label": "LABEL", "bpm": "BPM"}
 HANDLER = bytes(8) + b"mdirappl" + bytes(9)
 
 
 def read(file: BinaryIO, found: Collector) -> None:
-    """Add what the tags of the MP4 ``file`` hold to ``found``. Raises ``DamagedTags``."""
+    """Add the tags of the MP4 ``file`` to ``found``. Raises ``DamagedTags``."""
     movie = find_movie(file)
     if movie is None or movie[1] > LARGEST_MOVIE:
         raise DamagedTags("no movie box that can be read")
@@ -29,7 +29,7 @@ def read(file: BinaryIO, found: Collector) -> None:
     if place is None:
         return
     start, end = place
-    if data[start : start + 4] == bytes(4):  # in QuickTime's own files there are no flags
+    if data[start : start + 4] == bytes(4):  # QuickTime's own files have no flags
         start += 4
     for name, first, last in boxes(data, start, end):
         if name == b"ilst":
@@ -53,11 +53,11 @@ def _read_items(items: bytes, found: Collector) -> None:
             number = int.from_bytes(values[0], "big")
             found.add("genre", GENRES[number - 1 : number])
         elif field := BY_MP4.get(atom):
-            if field == "bpm":  # a free one is more exact
+            if field == "bpm":  # a free-form value is more exact
                 free.append((field, [str(int.from_bytes(value, "big") or "") for value in values]))
             else:
                 found.add(field, [_text(field, value) for value in values])
-    # A whole number of beats may be the rounded one of a fraction.
+    # A whole number of beats may be a rounded fraction, so fractions come first.
     for field, texts in sorted(free, key=lambda item: not any("." in text for text in item[1])):
         found.add(field, texts)
 
@@ -76,7 +76,7 @@ def _text(field: str, value: bytes) -> str:
 
 
 def written(tags: Tags, *more: bytes) -> bytes:
-    """Return ``tags``, and ``more`` items, as the content of ``udta``; nothing where none are."""
+    """Return ``tags``, and ``more`` items, as the content of ``udta``; empty if there are none."""
     items = b"".join(more) + b"".join(
         _item(field, tags.texts[field]) for field in FIELDS if field in tags.texts
     )
@@ -105,7 +105,7 @@ def _item(field: str, values: tuple[str, ...]) -> bytes:
 
 
 def _tempo(text: str) -> bytes:
-    """Return a whole number of beats a minute, and the exact one where it is not whole."""
+    """Return an atom with the rounded beats per minute, and one with the exact value if needed."""
     try:
         beats = float(text.replace(",", "."))
     except ValueError:
@@ -125,7 +125,7 @@ def _atom(field: str) -> bytes:
 
 
 def text_item(atom: bytes, text: str) -> bytes:
-    """Return an item called ``atom``."""
+    """Return an item ``atom`` with ``text``."""
     return box(atom, _data(TEXT, text.encode()))
 
 

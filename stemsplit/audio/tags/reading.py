@@ -1,4 +1,4 @@
-"""The tags of a song, whatever it is stored in."""
+"""Reads the tags of a song in any container."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from stemsplit.types import StreamInfo
 def read_tags(info: StreamInfo) -> tuple[Tags, list[str]]:
     """Return the tags of the song of ``info``, and warnings about them.
 
-    The bytes decide how they are stored, not the name. Of damaged tags those before the damage are
-    returned; nothing is raised, because a song can be split without tags. The place in the session
-    is that of the part that ``info`` means.
+    The content of the file decides its format, not its name. If tags are damaged, those before the
+    damage are returned; nothing is raised, because a song can be split without tags. The place in
+    the session is that of the excerpt in ``info``.
     """
     found = Collector()
     try:
@@ -26,7 +26,7 @@ def read_tags(info: StreamInfo) -> tuple[Tags, list[str]]:
         if not known:
             foreign.read(info, found)
     except (ValueError, struct.error, OSError) as exc:
-        found.warnings.append(f"its tags are damaged ({exc}); the stems have what could be read")
+        found.warnings.append(f"its tags are damaged ({exc}); the stems get what could be read")
     tags = found.tags()
     if tags.broadcast:
         tags = replace(tags, broadcast=tags.broadcast.later(info.first_frame))
@@ -34,12 +34,12 @@ def read_tags(info: StreamInfo) -> tuple[Tags, list[str]]:
 
 
 def _read(file: BinaryIO, found: Collector) -> bool:
-    """Add the tags of ``file`` to ``found``; return whether these are all that it may have."""
+    """Add the tags of ``file`` to ``found``; return whether it cannot have any others."""
     start = file.read(12)
-    if start[:3] == b"ID3":  # before MPEG audio, but some programs put it before others too
+    if start[:3] == b"ID3":  # belongs before MPEG audio, but some programs put it before others
         size = id3.size_of(start)
         if size is None or size > id3.LARGEST_TAG:
-            raise ValueError("an ID3 tag of no sensible size")
+            raise ValueError("an ID3 tag of invalid size")
         file.seek(0)
         id3.read(file.read(size), found)
         start = file.read(12)
@@ -58,7 +58,7 @@ def _read(file: BinaryIO, found: Collector) -> bool:
         riff.read_aiff(file, found)
     elif start[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip"):
         mp4.read(file, found)
-        return bool(found.texts)  # QuickTime has ways of its own to store them
+        return bool(found.texts)  # QuickTime can store them in other ways
     else:
         file.seek(max(place, file.seek(0, 2) - 128))
         id3.read_version_1(file.read(128), found)

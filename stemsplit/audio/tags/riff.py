@@ -1,4 +1,4 @@
-"""The chunks of WAV and AIFF that describe a song: LIST INFO, bext, id3 and AIFF's texts."""
+"""The chunks of WAV and AIFF that describe a song: LIST INFO, bext, id3 and AIFF's text chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ID3_NAMES = (b"id3 ", b"ID3 ")
 
 
 def read_wav(file: BinaryIO, found: Collector) -> None:
-    """Add what the chunks of a RIFF or RF64 ``file`` hold to ``found``. Raises ``DamagedTags``."""
+    """Add the tags of a RIFF or RF64 ``file`` to ``found``. Raises ``DamagedTags``."""
     rate = 0
     info = b""
     broadcast = b""
@@ -32,12 +32,12 @@ def read_wav(file: BinaryIO, found: Collector) -> None:
             _read_id3(file.read(min(size, id3.LARGEST_TAG)), found)
     if broadcast and rate:
         found.broadcast = _broadcast(broadcast, rate)
-    # ID3 has more fields, and no limits of length: it comes first.
+    # ID3 has more fields and no length limits, so it takes precedence.
     _read_texts(info, found)
 
 
 def read_aiff(file: BinaryIO, found: Collector) -> None:
-    """Add what the chunks of an AIFF or AIFF-C ``file`` hold to ``found``."""
+    """Add the tags in the chunks of an AIFF or AIFF-C ``file`` to ``found``."""
     texts: list[tuple[str, str]] = []
     for name, size in walk(file, AIFF):
         if name in ID3_NAMES:
@@ -63,7 +63,7 @@ def _read_texts(info: bytes, found: Collector) -> None:
 
 
 def _text(data: bytes) -> str:
-    """Return a text whose encoding is not declared."""
+    """Decode a text whose encoding is not declared."""
     until = data.split(b"\0")[0]
     try:
         return until.decode("utf-8")
@@ -86,10 +86,10 @@ def _broadcast(data: bytes, sample_rate: int) -> Broadcast:
 
 
 def wav_before(tags: Tags, sample_rate: int) -> bytes:
-    """Return the chunk before the samples: bext, where the song had one.
+    """Return the chunk before the samples: bext, if the song had one.
 
-    What describes the song alone (loudness, UMID) is left empty, as in version 1 without a UMID.
-    Every stem has the song's place in the session.
+    What describes the song only (loudness, UMID) is left empty, as in version 1 without a UMID.
+    Every stem gets the song's place in the session.
     """
     if tags.broadcast is None:
         return b""
@@ -106,7 +106,7 @@ def wav_before(tags: Tags, sample_rate: int) -> bytes:
         b"",
         b"",
     )
-    # Of even length: libsndfile misreads an RF64 after an odd one, padded or not.
+    # Keep the length even: libsndfile misreads an RF64 after an odd chunk, padded or not.
     history = broadcast.coding_history + bytes(len(broadcast.coding_history) % 2)
     return chunk(b"bext", body + history)
 
@@ -123,9 +123,9 @@ def wav_after(tags: Tags) -> bytes:
 
 
 def aiff_after(tags: Tags) -> bytes:
-    """Return the chunks after the samples of an AIFF: its own texts, and ID3.
+    """Return the chunks after the samples of an AIFF: its text chunks, and ID3.
 
-    Its own are ASCII only: readers disagree about the encoding of others.
+    The text chunks are ASCII only, because readers disagree about other encodings.
     """
     texts = b"".join(
         chunk(name.encode(), tags.texts[field][0].encode(), ">")

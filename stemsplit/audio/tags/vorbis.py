@@ -1,4 +1,4 @@
-"""Vorbis comments and the pictures beside them, as FLAC and Ogg have them.
+"""Vorbis comments and pictures, as in FLAC and Ogg.
 
 See xiph.org: "Ogg Vorbis I format specification: comment field and header specification", and
 RFC 9639 §8.8 for pictures.
@@ -18,10 +18,10 @@ MOST_COMMENTS = 1000
 
 
 def read(data: bytes, found: Collector) -> None:
-    """Add what the comments ``data`` hold to ``found``. Raises ``DamagedTags``."""
+    """Add the tags in the comments ``data`` to ``found``. Raises ``DamagedTags``."""
     values: dict[str, list[str]] = {}
     cursor = Cursor(data)
-    cursor.take(cursor.number(4, "little"))  # who wrote it
+    cursor.take(cursor.number(4, "little"))  # vendor
     try:
         for _ in range(min(cursor.number(4, "little"), MOST_COMMENTS)):
             name, _, value = cursor.take(cursor.number(4, "little")).partition(b"=")
@@ -30,22 +30,22 @@ def read(data: bytes, found: Collector) -> None:
                 _read_encoded_picture(value, found)
             else:
                 values.setdefault(key, []).append(value.decode("utf-8", "replace"))
-    finally:  # what came before the damage is kept
+    finally:  # keep what came before any damage
         keep(values, found)
 
 
 def keep(values: dict[str, list[str]], found: Collector) -> None:
-    """Add ``values``, by the names of comments in lower case, to ``found``."""
+    """Add ``values``, by lower-case names of comments, to ``found``."""
     for total_names, field in ((TOTALS[name], name) for name in TOTALS):
         _join_total(values, FIELDS[field].vorbis, total_names)
-    for key in BY_VORBIS:  # in this order, and not in that of the file
+    for key in BY_VORBIS:  # in this order, not in that of the file
         found.add(BY_VORBIS[key], values.get(key, ()))
 
 
 def _join_total(
     values: dict[str, list[str]], names: tuple[str, ...], total_names: tuple[str, ...]
 ) -> None:
-    """Write the total, which is a comment of its own, to the number: ``3/12``."""
+    """Append the total, which is a separate comment, to the number: ``3/12``."""
     name = next((name for name in names if name in values), None)
     total = next((values[name][0] for name in total_names if name in values), "")
     if name and total.isdecimal() and "/" not in values[name][0]:
@@ -56,23 +56,23 @@ def _read_encoded_picture(value: bytes, found: Collector) -> None:
     try:
         block = base64.b64decode(value)
     except binascii.Error:
-        found.warnings.append("its cover is damaged; the stems have none")
+        found.warnings.append("its cover is damaged; the stems get none")
         return
     read_picture(block, found)
 
 
 def read_picture(block: bytes, found: Collector) -> None:
-    """Add the picture of FLAC's ``block`` to ``found``. Raises ``DamagedTags``."""
+    """Add the picture in a FLAC ``block`` to ``found``. Raises ``DamagedTags``."""
     cursor = Cursor(block)
     kind = cursor.number(4)
-    cursor.take(cursor.number(4))  # what it says it is
-    cursor.take(cursor.number(4))  # a description
+    cursor.take(cursor.number(4))  # MIME type
+    cursor.take(cursor.number(4))  # description
     cursor.take(16)  # width, height, depth, colours
     found.add_picture(kind, cursor.take(cursor.number(4)))
 
 
 def written(tags: Tags, vendor: bytes, *, with_picture: bool) -> bytes:
-    """Return ``tags`` as comments of the encoder ``vendor``, with the cover in text if asked."""
+    """Return ``tags`` as comments of the encoder ``vendor``, optionally with the cover as text."""
     comments = [f"{name.upper()}={value}".encode() for name, value in _named(tags)]
     if with_picture and tags.picture:
         block = base64.b64encode(picture_block(tags.picture))
@@ -95,17 +95,17 @@ def _named(tags: Tags) -> Iterator[tuple[str, str]]:
         for value in values:
             yield name, value
             if field == "key":
-                yield "key", value  # half of the programs look here
+                yield "key", value  # about half of all programs look here
 
 
 def picture_block(picture: Picture) -> bytes:
-    """Return ``picture`` as FLAC stores it; its measures may be left open."""
+    """Return ``picture`` as FLAC stores it; its dimensions may be left open."""
     mime = picture.mime.encode()
     start = FRONT_COVER.to_bytes(4, "big") + len(mime).to_bytes(4, "big") + mime
     return start + bytes(20) + len(picture.data).to_bytes(4, "big") + picture.data
 
 
 def vendor_of(comments: bytes) -> bytes:
-    """Return who wrote ``comments``. Raises ``DamagedTags``."""
+    """Return the vendor of ``comments``. Raises ``DamagedTags``."""
     cursor = Cursor(comments)
     return cursor.take(cursor.number(4, "little"))
