@@ -14,6 +14,7 @@ from stemsplit.outputs.job import Job
 from stemsplit.outputs.mixing import Mixer
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.ensemble import EnsembleEngine
+from stemsplit.separation.execution import with_limited_threads
 from stemsplit.separation.pipeline import SeparatedSong, warnings_for
 from stemsplit.separation.queue import SegmentQueue
 from stemsplit.separation.scan import scan
@@ -111,7 +112,9 @@ class SongRun:
             raise
 
     def _blocks(self) -> Iterable[Block]:
-        return () if self._separated is None else self._separated.stems
+        if self._separated is None:
+            return ()
+        return with_limited_threads(self._separated.stems, self._engine.execution.threads)
 
 
 def _warnings(job: Job, model_rate: int) -> Iterator[str]:

@@ -56,8 +56,9 @@ class Engine:
         overlap: float | None = None,
         segment: float | None = None,
         batch: BatchSize = None,
+        threads: int | None = None,
     ) -> None:
-        self.execution = choose_execution(device, precision, batch)
+        self.execution = choose_execution(device, precision, batch, threads)
         self._measures = batch == "auto" and self.execution.device.type == "cuda"
         self._interrupted: Execution | None = None  # what the CPU stands in for, during a song
         # A network of any length processes each song to its very end, which fits no other song.
