@@ -40,10 +40,11 @@ METADATA = {
 }
 
 
-def write(session: Session, target: Path, file: BinaryIO) -> None:
+def write(session: Session, target: Path, file: BinaryIO) -> list[str]:
     """Write the project of ``session`` into ``file``; the stems are in it, byte for byte.
 
-    ``target`` does not matter, because nothing outside is referred to. Raises ``OSError``.
+    ``target`` does not matter, because nothing outside is referred to. Returns a warning for a song
+    whose tempo is unknown. Raises ``OSError``.
     """
     with ZipFile(file, "w", ZIP_STORED) as archive:
         archive.writestr(_entry("metadata.xml"), _as_bytes(_metadata(session)))
@@ -53,6 +54,9 @@ def write(session: Session, target: Path, file: BinaryIO) -> None:
             entry.file_size = track.content.stat().st_size  # whether it needs 64 bits
             with archive.open(entry, "w") as inside, track.content.open("rb") as content:
                 shutil.copyfileobj(content, inside, 2**20)
+    if session.tempo is None:
+        return [f"no tempo in its tags; the project has {TEMPO:.0f} BPM"]
+    return []
 
 
 def _entry(name: str) -> ZipInfo:

@@ -11,21 +11,24 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid5
 
+from stemsplit.audio.detect import FILM_SUFFIXES
 from stemsplit.audio.format_table import FORMATS
 from stemsplit.errors import OutputError
 from stemsplit.handoff.session import Session, decimal, relative
 from stemsplit.stem_names import shown_name
 from stemsplit.types import Format, StreamInfo
 
-#: Endings of songs that Reaper reads as one of the formats, if their codec starts so.
-SONGS: dict[str, tuple[Format, str]] = {
-    ".wav": ("wav", "pcm_"),
-    ".aif": ("aiff", "pcm_"),
-    ".aiff": ("aiff", "pcm_"),
-    ".flac": ("flac", "flac"),
-    ".mp3": ("mp3", "mp3"),
-    ".ogg": ("ogg", "vorbis"),
-    ".opus": ("opus", "opus"),
+#: The type of source that Reaper reads a file with such an ending as, and how its codec must begin.
+SOURCES: dict[str, tuple[str, str]] = {
+    **dict.fromkeys((".wav", ".wave", ".bwf", ".w64", ".aif", ".aiff"), ("WAVE", "pcm_")),
+    ".flac": ("FLAC", "flac"),
+    ".mp3": ("MP3", "mp3"),
+    ".ogg": ("VORBIS", "vorbis"),
+    ".oga": ("VORBIS", "vorbis"),
+    ".opus": ("OPUS", "opus"),
+    ".wv": ("WAVPACK", "wavpack"),
+    # By the decoder of the system on Windows and macOS; on Linux it needs FFmpeg's or VLC's.
+    **dict.fromkeys((*FILM_SUFFIXES, ".m4a", ".m4b", ".aac", ".wma"), ("VIDEO", "")),
 }
 #: For identifiers of tracks: the same stem has the same one in every project.
 NAMESPACE = UUID("6a9a0f35-4b0e-5d7e-9f52-2f1f3f7d6a10")
@@ -34,14 +37,16 @@ HAS_COLOUR = 0x1000000
 GREY = "#808080"
 
 
-def write(session: Session, target: Path, file: BinaryIO) -> None:
+def write(session: Session, target: Path, file: BinaryIO) -> list[str]:
     """Write the project of ``session``, which will be at ``target``, into ``file``.
 
     Each stem has a track, and all start at 0. Before them comes the song itself, muted, where
-    Reaper has a reader of its own for it. Raises ``OSError``, and ``OutputError`` for a stem whose
-    name holds all three kinds of quotes.
+    Reaper can read it; if not, the warning that is returned says why. Raises ``OSError``, and
+    ``OutputError`` for a stem whose name holds all three kinds of quotes.
     """
     file.write("".join(f"{line}\n" for line in _project(session, target.parent)).encode())
+    lack = _reason_without_song(session.song, target.parent)
+    return [] if lack is None else [f"the Reaper project lacks the song itself: {lack}"]
 
 
 def _project(session: Session, folder: Path) -> Iterator[str]:
@@ -70,30 +75,36 @@ def _project(session: Session, folder: Path) -> Iterator[str]:
 
 def _song(session: Session, folder: Path) -> Iterator[str]:
     song = session.song
-    source = None if song is None else _source_of(song)
-    if song is None or source is None:
+    if song is None or _reason_without_song(song, folder) is not None:
         return
-    file = relative(song.path, folder)
-    if _quoted(file) is None:
-        return
+    source, _codec = SOURCES[song.path.suffix.lower()]
     yield from _track(
         "",
         session.name,
         colour=GREY,
         source=source,
-        file=file,
+        file=relative(song.path, folder),
         length=session.seconds,
         start=song.first_frame / song.sample_rate,
         muted=True,
     )
 
 
-def _source_of(song: StreamInfo) -> str | None:
-    """Return Reaper's own reader of ``song``; None where it has none."""
-    format, codec = SONGS.get(song.path.suffix.lower(), (None, ""))
-    if format is None or song.stream != 0 or not song.codec.startswith(codec):
-        return None
-    return _reader(format)
+def _reason_without_song(song: StreamInfo | None, folder: Path) -> str | None:
+    """Return why ``song`` has no track in a project in ``folder``; None if it has one."""
+    if song is None:
+        return "it comes from a stream, which leaves no file"
+    suffix = song.path.suffix.lower()
+    if suffix not in SOURCES:
+        return f"Reaper is not known to read {suffix or 'files without an ending'}"
+    _source, codec = SOURCES[suffix]
+    if not song.codec.startswith(codec):
+        return f"Reaper is not known to read {song.codec} in {suffix}"
+    if song.stream != 0:
+        return "Reaper plays the first audio stream of a file, and another one was split"
+    if _quoted(relative(song.path, folder)) is None:
+        return "its path has characters that no Reaper project can hold"
+    return None
 
 
 def _reader(format: Format) -> str:
