@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -12,7 +10,6 @@ from stemsplit.separation.execution import (
     choose_execution,
     degrade,
     limited_threads,
-    with_limited_threads,
 )
 
 
@@ -25,29 +22,6 @@ def test_a_limit_holds_inside_and_not_afterwards() -> None:
     assert torch.get_num_threads() == before
     with pytest.raises(ValueError, match="on the way"), limited_threads(before + 1):
         raise ValueError("on the way")
-    assert torch.get_num_threads() == before
-
-
-def test_items_are_made_within_the_limit_and_taken_outside_of_it() -> None:
-    before = torch.get_num_threads()
-
-    def numbers() -> Iterator[int]:
-        for _ in range(3):
-            yield torch.get_num_threads()
-
-    seen = [(made, torch.get_num_threads()) for made in with_limited_threads(numbers(), before + 1)]
-    assert seen == [(before + 1, before)] * 3
-
-
-def test_an_error_while_an_item_is_made_leaves_the_threads_as_they_were() -> None:
-    before = torch.get_num_threads()
-
-    def fails() -> Iterator[int]:
-        yield 0
-        raise ValueError("in the second")
-
-    with pytest.raises(ValueError, match="in the second"):
-        list(with_limited_threads(fails(), before + 1))
     assert torch.get_num_threads() == before
 
 

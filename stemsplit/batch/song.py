@@ -14,7 +14,7 @@ from stemsplit.outputs.job import Job
 from stemsplit.outputs.mixing import Mixer
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.ensemble import EnsembleEngine
-from stemsplit.separation.execution import with_limited_threads
+from stemsplit.separation.execution import limited_threads
 from stemsplit.separation.pipeline import SeparatedSong, warnings_for
 from stemsplit.separation.queue import SegmentQueue
 from stemsplit.separation.scan import scan
@@ -97,7 +97,12 @@ class SongRun:
             done = 0
             yield Progressed(song, 0, total, rate, time.monotonic() - start)
             self._sink.open(total, self._tags)
-            for block in self._blocks():
+            blocks = iter(self._blocks())
+            while True:
+                with limited_threads(self._engine.execution.threads):
+                    block = next(blocks, None)
+                if block is None:
+                    break
                 outputs = self._mixer.take(block)
                 while self._engine.warnings:
                     yield Warned(f"{song}: {self._engine.warnings.pop(0)}", song)
@@ -112,9 +117,7 @@ class SongRun:
             raise
 
     def _blocks(self) -> Iterable[Block]:
-        if self._separated is None:
-            return ()
-        return with_limited_threads(self._separated.stems, self._engine.execution.threads)
+        return () if self._separated is None else self._separated.stems
 
 
 def _warnings(job: Job, model_rate: int) -> Iterator[str]:

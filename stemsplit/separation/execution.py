@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import torch
 
@@ -19,8 +18,6 @@ CUDA_BATCH = 4
 LARGEST_BATCH = 32
 #: Share of the free memory that a batch may take; the rest is for fragmentation.
 USABLE = 0.8
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +97,3 @@ def limited_threads(threads: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def with_limited_threads(items: Iterable[_T], threads: int | None) -> Iterator[_T]:
-    """Yield ``items``, each made with so many ``threads``; whoever takes them has its own again."""
-    iterator = iter(items)
-    while True:
-        with limited_threads(threads):
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-        yield item
