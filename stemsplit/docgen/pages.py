@@ -255,9 +255,9 @@ _CONFIG = ManPage(
 _DOCTOR = ManPage(
     description=(
         "It looks at Python, torch, its threads, CUDA and MPS, torchaudio, ffmpeg and its "
-        "encoders, the cache, the space on the disks, the settings and the proxy. Who or what is named in the addresses "
-        "of proxies beside the host is left out, and so is what variables hold that the program "
-        "does not know.",
+        "encoders, the cache, the space on the disks, the settings and the proxy. Who or what is "
+        "named in the addresses of proxies beside the host is left out, and so is what variables "
+        "hold that the program does not know.",
         "ffmpeg 5 to 9 are known to work. A newer one is tried; an older one is refused.",
     ),
     examples={
