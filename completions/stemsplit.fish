@@ -23,12 +23,128 @@ function __stemsplit_right_after --description 'Whether only these words stand b
     test "$words" = "$argv"
 end
 
-function __stemsplit_names --description 'Print the names of the models'
-    printf '%s\n' htdemucs htdemucs_ft htdemucs_ft.drums htdemucs_ft.bass htdemucs_ft.other htdemucs_ft.vocals htdemucs_6s spleeter_2stems tiny.htdemucs tiny.htdemucs_b tiny.htdemucs_ft tiny.unet tiny.unet_conditioned tiny.mask_inference tiny.deep_clustering tiny.chimera bs_roformer.viperx_1297 bs_roformer.viperx_1296 bs_roformer.viperx_1053 bs_roformer.musdb18 bs_roformer.resurrection bs_roformer.resurrection_instrumental bs_roformer.revive bs_roformer.revive2 bs_roformer.karaoke bs_roformer.karaoke_frazer bs_roformer.sw mel_band_roformer.kim mel_band_roformer.viperx_1143 mel_band_roformer.kim_bleedless mel_band_roformer.big_beta5e mel_band_roformer.big_beta6x mel_band_roformer.instrumental mel_band_roformer.deux mel_band_roformer.guitar mel_band_roformer.karaoke mel_band_roformer.karaoke_becruily mel_band_roformer.denoise mel_band_roformer.denoise_aggressive mel_band_roformer.dereverb mel_band_roformer.dereverb_echo mel_band_roformer.crowd tiny.bs_roformer tiny.mel_band_roformer hpss repet_sim nmf ica conv_tasnet conv_tasnet_extra conv_tasnet_libri2mix tiny.tasnet tiny.conv_tasnet tiny.conv_tasnet_speech tiny.wave_unet hdemucs_mmi mdx mdx.0d19c1c6 mdx.7ecf8ec1 mdx.c511e2ab mdx.7d865c68 mdx_extra mdx_extra.e51eebcc mdx_extra.a1d90b5c mdx_extra.5d2d6c55 mdx_extra.cfa93e08 repro_mdx_a repro_mdx_a_time_only repro_mdx_a_hybrid_only repro_mdx_a.9a6b4851 repro_mdx_a.1ef250f1 repro_mdx_a.fa0cb7f9 repro_mdx_a.902315c2 hdemucs_high_musdb hdemucs_high_musdb_plus demucs_v1 demucs_v1_extra demucs_v1_light demucs_v1_light_extra demucs_v2 demucs_v2_extra demucs_v2_48_hq tiny.demucs tiny.demucs_v3 tiny.hdemucs scnet scnet.large scnet.large_zfturbo scnet.xl scnet.xl_ihf mdx23c.instvoc_hq mdx23c.musdb mdx23c.d1581 mdx23c.drumsep mdx23c.drumsep_5stems tiny.scnet tiny.mdx23c spleeter_4stems spleeter_5stems spleeter_2stems_16khz spleeter_2stems_full spleeter_4stems_16khz spleeter_4stems_full spleeter_5stems_16khz spleeter_5stems_full tiny.spleeter open_unmix.umxl open_unmix.umxhq open_unmix.umx open_unmix.umxse tiny.open_unmix tiny.mmdensenet tiny.mmdenselstm
+function __stemsplit_names --description 'Print the names of the models, and what each is'
+    printf '%s\t%s\n' htdemucs 'Hybrid Transformer Demucs: four stems, the default' \
+        htdemucs_ft 'HTDemucs fine-tuned to each stem: four networks, four times the work, the best scores' \
+        htdemucs_ft.drums 'Member of htdemucs_ft, tuned to drums' \
+        htdemucs_ft.bass 'Member of htdemucs_ft, tuned to bass' \
+        htdemucs_ft.other 'Member of htdemucs_ft, tuned to other' \
+        htdemucs_ft.vocals 'Member of htdemucs_ft, tuned to vocals' \
+        htdemucs_6s 'HTDemucs with guitar and piano (experimental: its piano is weak)' \
+        spleeter_2stems 'Spleeter: vocals and accompaniment, fast and light' \
+        tiny.htdemucs 'A small HTDemucs with random weights, for trying and testing' \
+        tiny.htdemucs_b 'Another small HTDemucs with random weights, member of tiny.htdemucs_ft' \
+        tiny.htdemucs_ft 'An ensemble of two small networks with random weights, for trying and testing' \
+        tiny.unet 'A small U-Net for each stem with random weights, for trying and testing' \
+        tiny.unet_conditioned 'A small conditioned U-Net with random weights, for trying and testing' \
+        tiny.mask_inference 'A small Mask Inference network with random weights, for trying and testing' \
+        tiny.deep_clustering 'A small Deep Clustering network with random weights, for trying and testing' \
+        tiny.chimera 'A small Chimera network with random weights, for trying and testing' \
+        bs_roformer.viperx_1297 'BS-RoFormer by viperx: vocals' \
+        bs_roformer.viperx_1296 'BS-RoFormer by viperx, a later state: vocals' \
+        bs_roformer.viperx_1053 'BS-RoFormer by viperx: all but vocals, drums and bass' \
+        bs_roformer.musdb18 'BS-RoFormer by ZFTurbo: four stems, trained on MUSDB18-HQ only' \
+        bs_roformer.resurrection 'BS-RoFormer by unwa, a third of the size: vocals' \
+        bs_roformer.resurrection_instrumental 'BS-RoFormer by unwa, a third of the size: all but vocals' \
+        bs_roformer.revive 'BS-RoFormer by unwa: vocals' \
+        bs_roformer.revive2 'BS-RoFormer by unwa, with less of the rest in it: vocals' \
+        bs_roformer.karaoke 'BS-RoFormer by anvuew: called karaoke, but its configuration aims at all vocals' \
+        bs_roformer.karaoke_frazer 'BS-RoFormer by frazer and becruily: the lead voice, without backing vocals' \
+        bs_roformer.sw 'BS-RoFormer SW: six stems, with guitar and piano; no author is known' \
+        mel_band_roformer.kim 'Mel-Band RoFormer by Kimberley Jensen: vocals' \
+        mel_band_roformer.viperx_1143 'Mel-Band RoFormer by viperx: vocals' \
+        mel_band_roformer.kim_bleedless 'Mel-Band RoFormer by Kimberley Jensen, tuned further by unwa: vocals' \
+        mel_band_roformer.big_beta5e 'Mel-Band RoFormer by unwa, larger: vocals' \
+        mel_band_roformer.big_beta6x 'Mel-Band RoFormer by unwa, the largest: vocals' \
+        mel_band_roformer.instrumental 'Mel-Band RoFormer by becruily: all but vocals' \
+        mel_band_roformer.deux 'Mel-Band RoFormer by becruily: vocals and all the rest' \
+        mel_band_roformer.guitar 'Mel-Band RoFormer by becruily: guitar' \
+        mel_band_roformer.karaoke 'Mel-Band RoFormer by aufr33 and viperx: the lead voice, without backing vocals' \
+        mel_band_roformer.karaoke_becruily 'Mel-Band RoFormer by becruily: the lead voice, and all the rest with backing vocals' \
+        mel_band_roformer.denoise 'Mel-Band RoFormer by aufr33: a recording without its noise' \
+        mel_band_roformer.denoise_aggressive 'Mel-Band RoFormer by aufr33: a recording without its noise, at some cost of detail' \
+        mel_band_roformer.dereverb 'Mel-Band RoFormer by anvuew: a voice without its reverb' \
+        mel_band_roformer.dereverb_echo 'Mel-Band RoFormer by Sucial: a voice without its reverb and echo' \
+        mel_band_roformer.crowd 'Mel-Band RoFormer by aufr33 and viperx: the audience of a concert' \
+        tiny.bs_roformer 'A small BS-RoFormer with random weights, for trying and testing' \
+        tiny.mel_band_roformer 'A small Mel-Band RoFormer with random weights, for trying and testing' \
+        hpss 'Harmonic and percussive parts by median filtering' \
+        repet_sim 'REPET-SIM: the accompaniment is what comes again, the vocals are the rest' \
+        nmf 'Harmonic and percussive parts by non-negative matrix factorisation' \
+        ica 'Two sources at different places between left and right, by FastICA' \
+        conv_tasnet 'Conv-TasNet by the authors of Demucs: four stems' \
+        conv_tasnet_extra 'Conv-TasNet by the authors of Demucs, trained on more songs' \
+        conv_tasnet_libri2mix 'Conv-TasNet by torchaudio: two people speaking at once (8 kHz, not for music)' \
+        tiny.tasnet 'A small TasNet with random weights, for trying and testing' \
+        tiny.conv_tasnet 'A small Conv-TasNet for music with random weights, for trying and testing' \
+        tiny.conv_tasnet_speech 'A small Conv-TasNet for speech with random weights, for trying and testing' \
+        tiny.wave_unet 'A small Wave-U-Net with random weights, for trying and testing' \
+        hdemucs_mmi 'Hybrid Demucs (v3), retrained on the songs of htdemucs' \
+        mdx 'Demucs v3, first in track A of the MDX challenge 2021: two waveform and two hybrid nets' \
+        mdx.0d19c1c6 'Member of mdx: waveforms, for drums and bass' \
+        mdx.7ecf8ec1 'Member of mdx: waveforms, for bass alone' \
+        mdx.c511e2ab 'Member of mdx: hybrid, with magnitudes' \
+        mdx.7d865c68 'Member of mdx: hybrid, with bands of frequency' \
+        mdx_extra 'Demucs v3, second in track B of the MDX challenge 2021: four hybrid networks' \
+        mdx_extra.e51eebcc 'Member of mdx_extra' \
+        mdx_extra.a1d90b5c 'Member of mdx_extra' \
+        mdx_extra.5d2d6c55 'Member of mdx_extra' \
+        mdx_extra.cfa93e08 'Member of mdx_extra' \
+        repro_mdx_a 'What the published recipe of mdx gives: two waveform, two hybrid networks' \
+        repro_mdx_a_time_only 'The waveform networks of repro_mdx_a' \
+        repro_mdx_a_hybrid_only 'The hybrid networks of repro_mdx_a' \
+        repro_mdx_a.9a6b4851 'Member of repro_mdx_a: waveforms' \
+        repro_mdx_a.1ef250f1 'Member of repro_mdx_a: waveforms' \
+        repro_mdx_a.fa0cb7f9 'Member of repro_mdx_a: hybrid' \
+        repro_mdx_a.902315c2 'Member of repro_mdx_a: hybrid' \
+        hdemucs_high_musdb 'torchaudio\'s Hybrid Demucs, trained on MUSDB18-HQ alone' \
+        hdemucs_high_musdb_plus 'torchaudio\'s Hybrid Demucs, trained on MUSDB18-HQ and more' \
+        demucs_v1 'Demucs as first released in 2019' \
+        demucs_v1_extra 'Demucs as first released in 2019, with 150 songs more' \
+        demucs_v1_light 'Demucs as first released in 2019, fewer channels' \
+        demucs_v1_light_extra 'Demucs as first released in 2019, fewer channels, with 150 songs more' \
+        demucs_v2 'Demucs v2 (2021)' \
+        demucs_v2_extra 'Demucs v2 (2021), with 150 songs more' \
+        demucs_v2_48_hq 'Demucs v2 (2021), fewer channels: baseline of the MDX challenge 2021' \
+        tiny.demucs 'A small Demucs with random weights, for trying and testing' \
+        tiny.demucs_v3 'A small Demucs of v3 with random weights, for trying and testing' \
+        tiny.hdemucs 'A small Hybrid Demucs with random weights, for trying and testing' \
+        scnet 'SCNet by its authors: four stems, a small and good one' \
+        scnet.large 'SCNet-large by its authors: four stems' \
+        scnet.large_zfturbo 'SCNet-large trained anew by ZFTurbo: four stems' \
+        scnet.xl 'SCNet, larger, by ZFTurbo: four stems' \
+        scnet.xl_ihf 'SCNet XL with a finer grid for the highs, by ZFTurbo: four stems' \
+        mdx23c.instvoc_hq 'MDX23C of Ultimate Vocal Remover: vocals and all the rest' \
+        mdx23c.musdb 'MDX23C by ZFTurbo: four stems' \
+        mdx23c.d1581 'MDX23C of Ultimate Vocal Remover, an earlier one: vocals and all the rest' \
+        mdx23c.drumsep 'MDX23C by aufr33 and jarredou: the parts of a drum kit, of a drums stem' \
+        mdx23c.drumsep_5stems 'MDX23C by jarredou: the parts of a drum kit with the cymbals in one, of a drums stem' \
+        tiny.scnet 'A small SCNet with random weights, for trying and testing' \
+        tiny.mdx23c 'A small MDX23C with random weights, for trying and testing' \
+        spleeter_4stems 'Spleeter: vocals, drums, bass and other, from the official archive' \
+        spleeter_5stems 'Spleeter: vocals, piano, drums, bass and other, from the official archive' \
+        spleeter_2stems_16khz 'Spleeter: vocals and accompaniment up to 16 kHz' \
+        spleeter_2stems_full 'Spleeter: vocals and accompaniment up to 22 kHz' \
+        spleeter_4stems_16khz 'Spleeter: vocals, drums, bass and other up to 16 kHz' \
+        spleeter_4stems_full 'Spleeter: vocals, drums, bass and other up to 22 kHz' \
+        spleeter_5stems_16khz 'Spleeter: vocals, piano, drums, bass and other up to 16 kHz' \
+        spleeter_5stems_full 'Spleeter: vocals, piano, drums, bass and other up to 22 kHz' \
+        tiny.spleeter 'A small Spleeter with random weights, for trying and testing' \
+        open_unmix.umxl 'Open-Unmix, larger and trained on more songs: four stems' \
+        open_unmix.umxhq 'Open-Unmix trained on uncompressed songs: four stems' \
+        open_unmix.umx 'Open-Unmix trained on compressed songs: four stems' \
+        open_unmix.umxse 'Open-Unmix for speech and noise, at 16 kHz' \
+        tiny.open_unmix 'A small Open-Unmix with random weights, for trying and testing' \
+        tiny.mmdensenet 'A small MMDenseNet with random weights, for trying and testing' \
+        tiny.mmdenselstm 'A small MMDenseLSTM with random weights, for trying and testing'
 end
 
 function __stemsplit_stems --description 'Print the names of all stems'
     printf '%s\n' drums bass other vocals guitar piano accompaniment rest instrumental lead_vocals dry noreverb crowd harmonic percussive source_1 source_2 speaker1 speaker2 kick snare toms hh ride crash cymbals speech noise
+end
+
+function __stemsplit_daws --description 'Print the names of the programs for projects'
+    printf '%s\n' reaper dawproject
 end
 
 complete -c stemsplit -f
@@ -54,7 +170,7 @@ complete -c stemsplit -n '__stemsplit_in "" "split"' -l input-name -r -f -d 'Nam
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'Output folder, or file for one stem; - writes it to standard output'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l filename -r -f -d 'Names below the folder, of {track}, {trackext}, {stem}, {ext} and {model}'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s n -l model -r -F -a '(__stemsplit_names)' -d 'Model: a name of stemsplit models list, or a checkpoint file'
-complete -c stemsplit -n '__stemsplit_in "" "split"' -l ensemble -r -f -d 'The mean of these models, in place of --model'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -l ensemble -r -f -a '(__fish_complete_list , __stemsplit_names)' -d 'The mean of these models, in place of --model'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l stems -r -f -a '(__fish_complete_list , __stemsplit_stems)' -d 'Write only these stems; none: only --mix. Repeatable'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l two-stems -r -f -a '(__stemsplit_stems)' -d 'Write this stem and the rest: the mix without it'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l mix -r -f -d 'Write a mix too: karaoke=mix-0.9*vocals, or instrumental=drums+bass+other'
@@ -67,7 +183,7 @@ complete -c stemsplit -n '__stemsplit_in "" "split"' -l quality -r -f -d 'Qualit
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l no-dither -d 'Round to 16 bits without adding noise'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l clip -r -f -a 'none clamp linked' -d 'Above full scale: none keeps it (default of 32f and lossy formats), clamp cuts it off (default of 16 and 24 bits), linked turns all stems of the song down together'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l no-tags -d 'Do not copy the song\'s tags and cover'
-complete -c stemsplit -n '__stemsplit_in "" "split"' -l daw -r -f -d 'Write a project with a track for each stem: reaper (.rpp), dawproject (for Bitwig, Studio One, Cubase)'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -l daw -r -f -a '(__fish_complete_list , __stemsplit_daws)' -d 'Write a project with a track for each stem: reaper (.rpp), dawproject (for Bitwig, Studio One, Cubase)'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -s f -l force -d 'Replace whatever exists'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l update -d 'Redo stems that were made with other options or models'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l skip-existing -d 'Keep stems that exist, write what is missing'
@@ -86,6 +202,7 @@ complete -c stemsplit -n '__stemsplit_in "" "split"' -l segment -r -f -d 'Segmen
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l shifts -r -f -d 'Average N time-shifted passes'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l seed -r -f -d 'Random seed for --shifts'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l batch -r -f -d 'Segments in one run of the network, of one song or of several short ones (4 on CUDA); auto: as many as fit'
+complete -c stemsplit -n '__stemsplit_in "" "split"' -l threads -r -f -d 'Threads of the CPU that the network uses on each device; by default OMP_NUM_THREADS, or one for each core'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l offline -d 'Use no network: only checkpoints already here'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l allow-unverified -d 'Allow downloads that have no published SHA-256'
 complete -c stemsplit -n '__stemsplit_in "" "split"' -l reference -r -f -a '(__fish_complete_directories)' -d 'Score the stems against the true ones here: of the song, or of songs by name'
@@ -107,7 +224,7 @@ complete -c stemsplit -n '__stemsplit_in "watch"' -l new-only -d 'Skip songs tha
 complete -c stemsplit -n '__stemsplit_in "watch"' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'Output folder, or file for one stem; - writes it to standard output'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l filename -r -f -d 'Names below the folder, of {track}, {trackext}, {stem}, {ext} and {model}'
 complete -c stemsplit -n '__stemsplit_in "watch"' -s n -l model -r -F -a '(__stemsplit_names)' -d 'Model: a name of stemsplit models list, or a checkpoint file'
-complete -c stemsplit -n '__stemsplit_in "watch"' -l ensemble -r -f -d 'The mean of these models, in place of --model'
+complete -c stemsplit -n '__stemsplit_in "watch"' -l ensemble -r -f -a '(__fish_complete_list , __stemsplit_names)' -d 'The mean of these models, in place of --model'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l stems -r -f -a '(__fish_complete_list , __stemsplit_stems)' -d 'Write only these stems; none: only --mix. Repeatable'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l two-stems -r -f -a '(__stemsplit_stems)' -d 'Write this stem and the rest: the mix without it'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l mix -r -f -d 'Write a mix too: karaoke=mix-0.9*vocals, or instrumental=drums+bass+other'
@@ -120,7 +237,7 @@ complete -c stemsplit -n '__stemsplit_in "watch"' -l quality -r -f -d 'Quality i
 complete -c stemsplit -n '__stemsplit_in "watch"' -l no-dither -d 'Round to 16 bits without adding noise'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l clip -r -f -a 'none clamp linked' -d 'Above full scale: none keeps it (default of 32f and lossy formats), clamp cuts it off (default of 16 and 24 bits), linked turns all stems of the song down together'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l no-tags -d 'Do not copy the song\'s tags and cover'
-complete -c stemsplit -n '__stemsplit_in "watch"' -l daw -r -f -d 'Write a project with a track for each stem: reaper (.rpp), dawproject (for Bitwig, Studio One, Cubase)'
+complete -c stemsplit -n '__stemsplit_in "watch"' -l daw -r -f -a '(__fish_complete_list , __stemsplit_daws)' -d 'Write a project with a track for each stem: reaper (.rpp), dawproject (for Bitwig, Studio One, Cubase)'
 complete -c stemsplit -n '__stemsplit_in "watch"' -s f -l force -d 'Replace whatever exists'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l update -d 'Redo stems that were made with other options or models'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l accept-truncated -d 'Split what is left of a truncated file'
@@ -135,6 +252,7 @@ complete -c stemsplit -n '__stemsplit_in "watch"' -l segment -r -f -d 'Segment l
 complete -c stemsplit -n '__stemsplit_in "watch"' -l shifts -r -f -d 'Average N time-shifted passes'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l seed -r -f -d 'Random seed for --shifts'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l batch -r -f -d 'Segments in one run of the network, of one song or of several short ones (4 on CUDA); auto: as many as fit'
+complete -c stemsplit -n '__stemsplit_in "watch"' -l threads -r -f -d 'Threads of the CPU that the network uses on each device; by default OMP_NUM_THREADS, or one for each core'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l offline -d 'Use no network: only checkpoints already here'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l allow-unverified -d 'Allow downloads that have no published SHA-256'
 complete -c stemsplit -n '__stemsplit_in "watch"' -l print-config -d 'Show the value and the origin of every option, and exit'
@@ -179,6 +297,7 @@ complete -c stemsplit -n '__stemsplit_in "demo"' -s o -l out -r -f -a '(__fish_c
 complete -c stemsplit -n '__stemsplit_in "demo"' -s n -l model -r -F -a '(__stemsplit_names)' -d 'Model: a name of stemsplit models list, or a checkpoint file'
 complete -c stemsplit -n '__stemsplit_in "demo"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu; several share the songs: cuda:0,cuda:1'
 complete -c stemsplit -n '__stemsplit_in "demo"' -l precision -r -f -a 'auto fp32 fp16 bf16' -d 'Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere'
+complete -c stemsplit -n '__stemsplit_in "demo"' -l threads -r -f -d 'Threads of the CPU that the network uses on each device; by default OMP_NUM_THREADS, or one for each core'
 complete -c stemsplit -n '__stemsplit_in "demo"' -l offline -d 'Use no network: only checkpoints already here'
 complete -c stemsplit -n '__stemsplit_in "demo"' -l allow-unverified -d 'Allow downloads that have no published SHA-256'
 complete -c stemsplit -n '__stemsplit_in "demo"' -l seconds -r -f -d 'Length of the song'
@@ -197,7 +316,7 @@ complete -c stemsplit -n '__stemsplit_in "evaluate"' -l hop -r -f -d 'From one f
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l bss-eval -r -f -a 'own museval' -d 'Compute SDR, ISR, SIR and SAR here, or with museval'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l dataset -r -f -a '(__fish_complete_directories)' -d 'Separate and score every song of this folder of songs'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -s n -l model -r -F -a '(__stemsplit_names)' -d 'Model: a name of stemsplit models list, or a checkpoint file'
-complete -c stemsplit -n '__stemsplit_in "evaluate"' -l ensemble -r -f -d 'The mean of these models, in place of --model'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l ensemble -r -f -a '(__fish_complete_list , __stemsplit_names)' -d 'The mean of these models, in place of --model'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'With --dataset: a JSON file for each song goes below it, by model'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l keep-stems -d 'With --dataset: keep the stems there as well'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu; several share the songs: cuda:0,cuda:1'
@@ -207,6 +326,7 @@ complete -c stemsplit -n '__stemsplit_in "evaluate"' -l segment -r -f -d 'Segmen
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l shifts -r -f -d 'Average N time-shifted passes'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l seed -r -f -d 'Random seed for --shifts'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l batch -r -f -d 'Segments in one run of the network, of one song or of several short ones (4 on CUDA); auto: as many as fit'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l threads -r -f -d 'Threads of the CPU that the network uses on each device; by default OMP_NUM_THREADS, or one for each core'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l offline -d 'Use no network: only checkpoints already here'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l allow-unverified -d 'Allow downloads that have no published SHA-256'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l csv -r -F -d 'Write a line for each stem of each song'

@@ -38,6 +38,7 @@ class Separator:
         shifts: int = ...,
         seed: int = ...,
         batch: BatchSize = ...,
+        threads: int | None = ...,
         offline: bool = ...,
         allow_unverified: bool = ...,
     ) -> None: ...
@@ -91,6 +92,7 @@ def separate(
     shifts: int = ...,
     seed: int = ...,
     batch: BatchSize = ...,
+    threads: int | None = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
 ) -> dict[str, Tensor]: ...
@@ -111,6 +113,7 @@ def separate(
     shifts: int = ...,
     seed: int = ...,
     batch: BatchSize = ...,
+    threads: int | None = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
 ) -> dict[str, NDArray[np.float32]]: ...
@@ -132,6 +135,7 @@ def separate(
     shifts: int = ...,
     seed: int = ...,
     batch: BatchSize = ...,
+    threads: int | None = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
     filename: str = ...,
@@ -186,6 +190,7 @@ def split_files(
     shifts: int = ...,
     seed: int = ...,
     batch: BatchSize = ...,
+    threads: int | None = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
 ) -> Generator[Result]: ...

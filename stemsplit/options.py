@@ -21,6 +21,8 @@ from stemsplit.types import BatchSize, Clip, Codec, Daw, Depth, Existing, Format
 DEFAULT_MODEL = "htdemucs"
 DEFAULT_FOLDER = Path("separated")
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
+#: The largest machines have fewer cores; many more threads than cores cannot even be started.
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,16 @@ class EngineOptions:
         "auto: as many as fit.",
         metavar="N|auto",
         minimum=1,
+        section="Device and speed",
+    )
+    threads: int | None = option(
+        None,
+        "Threads of the CPU that the network uses on each device; by default OMP_NUM_THREADS, or "
+        "one for each core.",
+        metavar="N",
+        variable="STEMSPLIT_THREADS",
+        minimum=1,
+        maximum=MOST_THREADS,
         section="Device and speed",
     )
 

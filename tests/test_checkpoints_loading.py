@@ -19,6 +19,7 @@ from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.models.base import SeparationModel
 from stemsplit.models.weighted_mean import WeightedMean, WeightedMeanConfig
+from stemsplit.separation.engine import Engine
 
 STEMS = ("drums", "bass", "other", "vocals")
 #: Fingerprint of tiny.htdemucs since manifests exist.
@@ -288,6 +289,59 @@ def test_the_registry_may_set_overlap_and_window(own_registry: OwnRegistry) -> N
     own_registry.write(table("mine", [], 'overlap = 0.5\nwindow = "fade"\nseed = 1'))
     network = loading.load("mine")
     assert (network.overlap, network.window) == (0.5, "fade")
+
+
+ENSEMBLE = """
+[models.both]
+description = "d"
+members = ["one", "two"]
+weights = [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
+stems = ["drums", "bass", "other", "vocals"]
+sample_rate = 44100
+channels = 2
+segment = {segment}
+licence = "MIT"
+training_data = "none"
+"""
+
+
+def write_ensemble(own_registry: OwnRegistry, one: str, two: str, both: str = "") -> None:
+    members = table("one", [], f"seed = 1\n{one}") + table("two", [], f"seed = 2\n{two}")
+    segment = registry.resolve("tiny.htdemucs").segment
+    own_registry.write(members + ENSEMBLE.format(segment=segment) + both)
+
+
+FADE = 'overlap = 0.5\nwindow = "fade"\n'
+
+
+def test_an_ensemble_of_the_registry_has_the_overlap_and_the_window_of_its_members(
+    own_registry: OwnRegistry,
+) -> None:
+    write_ensemble(own_registry, FADE, FADE)
+    network = loading.load("both")
+    assert (network.overlap, network.window) == (0.5, "fade")
+    assert loading.conventions(registry.resolve("both")) == (0.5, "fade")
+    assert Engine(network, device="cpu").hop == network.segment // 2
+    faded = loading.fingerprint("both")
+    write_ensemble(own_registry, "", "")
+    assert loading.fingerprint("both") != faded
+
+
+@pytest.mark.parametrize(
+    ("two", "differs"), [('overlap = 0.5\nwindow = "triangle"\n', "window"), ("", "overlap")]
+)
+def test_members_that_are_run_otherwise_are_refused_unless_the_ensemble_decides(
+    own_registry: OwnRegistry, two: str, differs: str
+) -> None:
+    write_ensemble(own_registry, FADE, two)
+    message = f"both: the members of an ensemble differ in {differs}"
+    with pytest.raises(CheckpointError, match=message) as caught:
+        loading.load("both")
+    assert caught.value.hint == "overlap and window can be set for the ensemble as a whole"
+    write_ensemble(own_registry, FADE, two, 'overlap = 0.75\nwindow = "triangle"\n')
+    network = loading.load("both")
+    assert (network.overlap, network.window) == (0.75, "triangle")
+    assert loading.conventions(registry.resolve("both")) == (0.75, "triangle")
 
 
 def test_an_overlap_in_the_weights_counts_where_the_registry_names_none(

@@ -193,3 +193,20 @@ def test_a_wrong_variable_is_told_and_what_an_unknown_one_holds_is_not(
     assert "STEMSPLIT_JOBS=many" in done.stdout
     assert "- environment  no variables of stemsplit: STEMSPLIT_TOKEN" in done.stdout
     assert "secret" not in done.stdout
+
+
+def test_the_threads_that_a_split_uses_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert findings(tmp_path)["threads"]["detail"] == f"{own} (torch's choice)"
+    monkeypatch.setenv("OMP_NUM_THREADS", str(own))
+    assert findings(tmp_path)["threads"]["detail"] == f"{own} (OMP_NUM_THREADS)"
+    (tmp_path / "mine.toml").write_text("threads = 5\n")
+    monkeypatch.setenv("STEMSPLIT_CONFIG", str(tmp_path / "mine.toml"))
+    assert findings(tmp_path)["threads"]["detail"] == f"5 ({tmp_path / 'mine.toml'})"
+    monkeypatch.setenv("STEMSPLIT_THREADS", "6")
+    assert findings(tmp_path)["threads"]["detail"] == "6 (STEMSPLIT_THREADS)"
+    monkeypatch.setenv("STEMSPLIT_THREADS", "many")
+    assert findings(tmp_path)["threads"]["detail"] == f"{own} (OMP_NUM_THREADS)"

@@ -153,6 +153,37 @@ def test_projects_beside_the_stems(song, tmp_path):
     assert set(manifest["outputs"]) == set(names)
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "source"),
+    [
+        ("a.m4a", ("-c:a", "aac"), "VIDEO"),
+        ("a.mov", ("-c:a", "pcm_s16le"), "VIDEO"),
+        ("a.wv", ("-c:a", "wavpack"), "WAVPACK"),
+        ("a.oga", ("-c:a", "libvorbis"), "VORBIS"),
+    ],
+)
+def test_a_reaper_project_has_the_song_in_its_own_format(song, tmp_path, name, words, source):
+    stored = tmp_path / "music" / name
+    store(stored, soundfile.read(song, dtype="float32")[0].T, 44100, *words)
+    result = run(stored, "-n", TINY, "--daw", "reaper", cwd=tmp_path)
+    assert (result.code, "warning" in result.stderr) == (0, False)
+    project = tmp_path / "separated/a/a.rpp"
+    assert tracks_of(project)[0][:2] == ("a", f"../../music/{name}")
+    assert project.read_text().count(f"<SOURCE {source}\n") == 1
+
+
+def test_a_reaper_project_without_the_song_says_why(song, tmp_path):
+    stored = tmp_path / "music" / "a.au"
+    store(stored, soundfile.read(song, dtype="float32")[0].T, 44100, "-c:a", "pcm_s16be")
+    result = run(stored, "-n", TINY, "--daw", "reaper", cwd=tmp_path)
+    reason = "the Reaper project lacks the song itself: Reaper is not known to read .au"
+    assert f"stemsplit: warning: {stored}: {reason}\n" in result.stderr
+    assert len(tracks_of(tmp_path / "separated/a/a.rpp")) == 4
+    result = run("-", "-n", TINY, "--daw", "reaper", cwd=tmp_path, stdin=song.read_bytes())
+    assert result.code == 0
+    assert "it comes from a stream, which leaves no file" in result.stderr
+
+
 def test_a_second_run_makes_only_what_is_missing(song, tmp_path):
     assert run(song, "-n", TINY, cwd=tmp_path).code == 0
     folder = tmp_path / "separated" / "song"

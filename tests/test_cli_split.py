@@ -215,7 +215,9 @@ def test_quiet_says_nothing_and_progress_is_lines_elsewhere(song: Path, tmp_path
     assert percents[-1] == "100"
     assert "× real time" in plain.stderr
     verbose = run(song, "-v", "-o", "c", cwd=tmp_path)
-    assert "tiny.htdemucs on cpu, float32, 1 segment at a time, loaded in" in verbose.stderr
+    assert (
+        "tiny.htdemucs on cpu, 1 thread, float32, 1 segment at a time, loaded in" in verbose.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -355,7 +357,7 @@ def test_a_batch_is_a_number_or_auto(song: Path, tmp_path: Path, batch: str) -> 
     )
     done = run("-n", TINY, "--stems", "bass", "--batch", "auto", "-v", song, cwd=tmp_path)
     assert done.code == 0
-    assert f"{TINY} on cpu, float32, 1 segment at a time, loaded in " in done.stderr
+    assert f"{TINY} on cpu, 1 thread, float32, 1 segment at a time, loaded in " in done.stderr
 
 
 def test_where_memory_runs_out_the_song_goes_on_with_less(
@@ -376,7 +378,7 @@ def test_where_memory_runs_out_the_song_goes_on_with_less(
     done = run("-n", TINY, "--stems", "bass", "-o", "two", "--batch", "2", song, cwd=tmp_path)
     assert done.code == 0
     assert [line for line in done.stderr.splitlines() if "warning" in line] == [
-        f"stemsplit: warning: {song}: out of memory on cpu: continuing with cpu, float32, "
+        f"stemsplit: warning: {song}: out of memory on cpu: continuing with cpu, 1 thread, float32, "
         "1 segment at a time"
     ]
     one, two = (soundfile.read(tmp_path / result.lines[0])[0] for result in (whole, done))

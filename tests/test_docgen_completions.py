@@ -41,6 +41,11 @@ LINES = {
     "--stems voc": "vocals",
     "--stems vocals,dru": "vocals,drums",
     "--device cp": "cpu",
+    "--daw da": "dawproject",
+    "--daw reaper,da": "reaper,dawproject",
+    "watch --daw rea": "reaper",
+    "--ensemble hdemucs_m": "hdemucs_mmi",
+    "--ensemble htdemucs,hdemucs_m": "htdemucs,hdemucs_mmi",
     "--out alb": "album/",
     "-q mod": "model song.mp3",
     "song": "song one.mp3",
@@ -52,7 +57,7 @@ LINES = {
     "models pul": "pull",
     "models pull open_unmix.umxs": "open_unmix.umxse",
     "models list --js": "--json",
-    "models show song": "song",  # no name of a model, and files are none
+    "models show checkpo": "checkpo",  # no name of a model, and files are none
     "demo --see": "--seed",
     "demo --two": "--two",  # an option of another command
     "-- alb": "alb",  # album/ or albino.mp3
@@ -204,11 +209,8 @@ def test_bash_and_zsh_complete_on_a_terminal(terminal: Terminal, line: str, word
     assert terminal.complete(line).rstrip("=/") == word.rstrip("/")
 
 
-@needs_fish
-def test_fish_completes(folder: Path, tmp_path: Path) -> None:
-    ambiguous = {"mode", "-- alb", "model\\ "}
-    nothing = {line for line, word in LINES.items() if line.endswith(word)} - ambiguous
-    lines = [line for line in LINES if line not in ambiguous]
+def run_fish(lines: list[str], folder: Path, home: Path) -> dict[str, list[str]]:
+    """Return what fish offers after each of ``lines``: words, with a tab and what each means."""
     script = (
         f"source {shlex.quote(str(COMPLETIONS / 'stemsplit.fish'))}\n"
         'for line in $argv; echo "line $line"; complete -C "stemsplit $line"; end'
@@ -218,12 +220,28 @@ def test_fish_completes(folder: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8"},
     )
     assert (done.returncode, done.stderr) == (0, "")
     answers = re.split(r"^line (.*)\n", done.stdout, flags=re.MULTILINE)[1:]
+    return {line: text.splitlines() for line, text in zip(answers[::2], answers[1::2], strict=True)}
+
+
+@needs_fish
+def test_fish_completes(folder: Path, tmp_path: Path) -> None:
+    ambiguous = {"mode", "-- alb", "model\\ "}
+    nothing = {line for line, word in LINES.items() if line.endswith(word)} - ambiguous
+    lines = [line for line in LINES if line not in ambiguous]
     offered = {
-        line: [answer.partition("\t")[0] for answer in text.splitlines()]
-        for line, text in zip(answers[::2], answers[1::2], strict=True)
+        line: [answer.partition("\t")[0] for answer in answers]
+        for line, answers in run_fish(lines, folder, tmp_path).items()
     }
     assert offered == {line: [] if line in nothing else [LINES[line]] for line in lines}
+
+
+@needs_fish
+@pytest.mark.parametrize("line", ["-n ", "models pull ", "--ensemble "])
+def test_fish_says_what_each_model_is(folder: Path, tmp_path: Path, line: str) -> None:
+    (offered,) = run_fish([line], folder, tmp_path).values()
+    described = {f"{model.name}\t{model.description}" for model in list_models()}
+    assert described <= set(offered)

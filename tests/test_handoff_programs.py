@@ -38,11 +38,11 @@ def test_the_projects_of_the_rows_are_those_of_the_programs():
         assert users, f"no row has {daw!r} in its projects: add it to one in format_table.py"
 
 
-def test_songs_that_reaper_shows_are_of_formats_that_its_projects_use():
-    for ending, (name, _codec) in reaper.SONGS.items():
-        assert name in FORMATS, f"reaper.SONGS has {ending}: add a row {name!r} to format_table.py"
-        reader = FORMATS[name].projects.get("reaper")
-        assert reader, f"reaper.SONGS has {ending}: add reaper to the projects of the row {name!r}"
+def test_reaper_reads_songs_as_it_reads_stems_of_their_format():
+    for name, row in FORMATS.items():
+        if source := row.projects.get("reaper"):
+            ending = f".{row.extension}"
+            assert reaper.SOURCES[ending][0] == source, f"the row {name!r} and SOURCES[{ending!r}]"
 
 
 def test_programs_and_their_formats():

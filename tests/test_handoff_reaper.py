@@ -17,10 +17,15 @@ from stemsplit.handoff.session import Track, decimal
 TOKEN = re.compile(r"""\s+(?:"([^"]*)"|'([^']*)'|`([^`]*)`|(\S+))""")
 
 
-def text_of(session, target):
+def write(session, target):
+    """Return the text of the project, and the warnings."""
     file = io.BytesIO()
-    reaper.write(session, target, file)
-    return file.getvalue().decode()
+    warnings = reaper.write(session, target, file)
+    return file.getvalue().decode(), warnings
+
+
+def text_of(session, target):
+    return write(session, target)[0]
 
 
 def tokens(line):
@@ -116,35 +121,63 @@ def test_an_excerpt_starts_inside_the_song(tmp_path):
     [
         ("a.wav", "pcm_s24le", "WAVE"),
         ("a.AIF", "pcm_s16be", "WAVE"),
+        ("a.w64", "pcm_f32le", "WAVE"),
         ("a.flac", "flac", "FLAC"),
         ("a.ogg", "vorbis", "VORBIS"),
+        ("a.oga", "vorbis", "VORBIS"),
         ("a.opus", "opus", "OPUS"),
-        ("a.ogg", "opus", None),  # its content is not Vorbis
-        ("a.m4a", "aac", None),
-        ("a.mp4", "aac", None),
-        ("a 'b' \"c\" `d`.mp3", "mp3", None),  # no quotes are left to put around it
+        ("a.wv", "wavpack", "WAVPACK"),
+        ("a.m4a", "aac", "VIDEO"),
+        ("a.m4a", "alac", "VIDEO"),
+        ("a.mp4", "aac", "VIDEO"),
+        ("a.MOV", "pcm_s16be", "VIDEO"),
+        ("a.wma", "wmav2", "VIDEO"),
+        ("a.mkv", "flac", "VIDEO"),
         ("a 'b' \"c\".mp3", "mp3", "MP3"),
-        ("a\udcff.mp3", "mp3", None),  # an undecodable name
-        ("a\nb.mp3", "mp3", None),
     ],
 )
 def test_the_song_is_there_where_reaper_can_read_it(tmp_path, name, codec, source):
     session = session_in(tmp_path / "s", song=tmp_path / name, codec=codec)
     _, tracks = read(session, tmp_path / "s" / "x.rpp")
-    assert len(tracks) == (4 if source is None else 5)
-    if source is not None:
-        assert tracks[0][2:] == (source, {"FILE": [f"../{name}"]})
+    assert len(tracks) == 5
+    assert tracks[0][0]["MUTESOLO"] == ["1", "0", "0"]
+    assert tracks[0][2:] == (source, {"FILE": [f"../{name}"]})
+    assert write(session, tmp_path / "s" / "x.rpp")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "reason"),
+    [
+        ("a.ogg", "opus", "Reaper is not known to read opus in .ogg"),
+        ("a.wav", "adpcm_ms", "Reaper is not known to read adpcm_ms in .wav"),
+        ("a.ape", "ape", "Reaper is not known to read .ape"),
+        ("a", "mp3", "Reaper is not known to read files without an ending"),
+        # No quotes are left to put around the first; the second is no text.
+        ("a 'b' \"c\" `d`.mp3", "mp3", "its path has characters that no Reaper project can hold"),
+        ("a\udcff.mp3", "mp3", "its path has characters that no Reaper project can hold"),
+        ("a\nb.mp3", "mp3", "its path has characters that no Reaper project can hold"),
+    ],
+)
+def test_a_song_that_reaper_may_not_read_is_left_out_with_the_reason(tmp_path, name, codec, reason):
+    session = session_in(tmp_path / "s", song=tmp_path / name, codec=codec)
+    text, warnings = write(session, tmp_path / "s" / "x.rpp")
+    assert len(blocks(parse(text), "TRACK")) == 4
+    assert warnings == [f"the Reaper project lacks the song itself: {reason}"]
 
 
 def test_a_song_that_is_not_kept_has_no_track(tmp_path):
     session = replace(session_in(tmp_path / "s"), song=None)
-    assert len(read(session, tmp_path / "s" / "x.rpp")[1]) == 4
+    text, (warning,) = write(session, tmp_path / "s" / "x.rpp")
+    assert len(blocks(parse(text), "TRACK")) == 4
+    assert warning.endswith("it comes from a stream, which leaves no file")
 
 
 def test_another_audio_stream_of_a_film_is_not_what_reaper_would_play(tmp_path):
-    session = session_in(tmp_path / "s")
+    session = session_in(tmp_path / "s", song=tmp_path / "film.mkv", codec="aac")
     second = replace(session, song=replace(session.song, stream=1))
-    assert len(read(second, tmp_path / "s" / "x.rpp")[1]) == 4
+    text, (warning,) = write(second, tmp_path / "s" / "x.rpp")
+    assert len(blocks(parse(text), "TRACK")) == 4
+    assert "the first audio stream" in warning
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ def test_where_memory_runs_out_the_batch_halves_and_stays_small() -> None:
     assert (out[0] - audio / 2).abs().max() < 1e-6
     assert model.batches == [2, 2, 2, 2, 2]
     assert engine.warnings == [
-        "out of memory on cpu: continuing with cpu, float32, 2 segments at a time"
+        "out of memory on cpu: continuing with cpu, 1 thread, float32, 2 segments at a time"
     ]
     joined(engine, audio)
     assert len(engine.warnings) == 1
@@ -336,7 +336,7 @@ def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
     out = joined(engine, torch.ones(1, 250))
     assert out.shape == (2, 1, 250)
     assert engine.warnings == [
-        "out of memory on cpu:0: continuing with cpu, bfloat16, 1 segment at a time"
+        "out of memory on cpu:0: continuing with cpu, 1 thread, bfloat16, 1 segment at a time"
     ]
     assert engine.execution == small  # the next song is tried there again
     model.fits = 0
@@ -369,7 +369,7 @@ def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
         audio = torch.randn(1, 150)
         assert (joined(engine, audio)[0] - audio / 2).abs().max() < 1e-6
         assert engine.warnings.pop().endswith(
-            "on cpu:0: continuing with cpu, float32, 1 segment at a time"
+            "on cpu:0: continuing with cpu, 1 thread, float32, 1 segment at a time"
         )
         assert engine.execution == full
     assert moves == [full.device, here.device] * 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stemsplit.checkpoints import loading
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.selection import Selection
-from stemsplit.types import Event, Loaded
+from stemsplit.types import Event, Loaded, Warned
 
 if TYPE_CHECKING:
     from stemsplit.separation.engine import Engine
@@ -68,8 +68,22 @@ class EngineCache:
 
             keep_freed_memory()
         from stemsplit.separation.ensemble import load_engine
+        from stemsplit.separation.execution import limited_threads
 
         options = self._options
-        self._engine = load_engine(options.model, self._selection.needed, options.engine)
+        with limited_threads(options.engine.threads):
+            self._engine = load_engine(options.model, self._selection.needed, options.engine)
         seconds = time.monotonic() - start
+        yield from self._warnings()
         yield Loaded(options.model, str(self._engine.execution), seconds)
+
+    def _warnings(self) -> Iterator[Warned]:
+        """Yield that the best device is not the one it could be, if nobody chose that."""
+        from stemsplit.separation.device import parse_device
+        from stemsplit.separation.nvidia import unusable_card
+
+        chosen, _ = parse_device(self._options.engine.device)
+        if chosen != "auto" or self.engine.execution.device.type == "cuda":
+            return
+        if (card := unusable_card()) is not None:
+            yield Warned(f"{card.problem}; to use it: {card.remedy}")

@@ -34,9 +34,9 @@ from stemsplit.types import Daw, StreamInfo
 
 #: Options that decide the bytes of a stem, besides the model and what is selected of it.
 _OF_BYTES = ("encoding", "engine", "excerpt")
-#: Options of the engine that do not, on a CPU. On a GPU they move the last bits of a sample, which
-#: is no reason to split a folder again on another machine or with another batch.
-_NOT_OF_BYTES = ("device", "batch")
+#: Options of the engine that decide the last bits of a sample at most, which is no reason to split
+#: a folder again on another machine, with another batch or with other threads.
+_NOT_OF_BYTES = ("device", "batch", "threads")
 #: Digits of a digest that tells two songs apart where nothing else does.
 _DIGITS = 8
 
@@ -202,7 +202,8 @@ def _plan(
 def sound_settings(options: SplitOptions) -> dict[str, Any]:
     """Return the options that decide how stems sound, as plain values, for reports."""
     settings = asdict(options.engine)
-    del settings["batch"]  # how many segments run at a time changes nothing that can be heard
+    for name in ("batch", "threads"):  # which change nothing that can be heard
+        del settings[name]
     return {"model": options.model, **settings}
 
 

@@ -26,6 +26,7 @@ from stemsplit.options import (
     SplitOptions,
 )
 from stemsplit.separation.device import resolve_device
+from stemsplit.separation.execution import limited_threads
 from stemsplit.separation.pipeline import narrow, widen
 from stemsplit.separation.queue import SegmentQueue, StemIterator
 from stemsplit.separation.tensor_resample import resample_tensor
@@ -92,11 +93,12 @@ class Separator:
             raise UsageError("the mix holds NaN or infinity")
         songs = mix if mix.ndim == 3 else mix[None]
         rate = self.sample_rate if sample_rate is None else sample_rate
-        queue = SegmentQueue()  # short songs share batches
-        waiting = [self._enqueue(song, rate, queue) for song in songs]
-        separated = torch.stack(
-            [self._finish(stems, song, rate) for stems, song in zip(waiting, songs, strict=True)]
-        )
+        with limited_threads(self._engines.engine.execution.threads):
+            queue = SegmentQueue()  # short songs share batches
+            waiting = [self._enqueue(song, rate, queue) for song in songs]
+            separated = torch.stack(
+                [self._finish(stems, own, rate) for stems, own in zip(waiting, songs, strict=True)]
+            )
         sources = separated if mix.ndim == 3 else separated[0]
         named = dict(zip(self._selection.needed, sources.unbind(-3), strict=True))
         own = mix.clone() if self._selection.needs_mix(self.stems) else None

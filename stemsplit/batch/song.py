@@ -14,6 +14,7 @@ from stemsplit.outputs.job import Job
 from stemsplit.outputs.mixing import Mixer
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.ensemble import EnsembleEngine
+from stemsplit.separation.execution import limited_threads
 from stemsplit.separation.pipeline import SeparatedSong, warnings_for
 from stemsplit.separation.queue import SegmentQueue
 from stemsplit.separation.scan import scan
@@ -96,7 +97,12 @@ class SongRun:
             done = 0
             yield Progressed(song, 0, total, rate, time.monotonic() - start)
             self._sink.open(total, self._tags)
-            for block in self._blocks():
+            blocks = iter(self._blocks())
+            while True:
+                with limited_threads(self._engine.execution.threads):
+                    block = next(blocks, None)
+                if block is None:
+                    break
                 outputs = self._mixer.take(block)
                 while self._engine.warnings:
                     yield Warned(f"{song}: {self._engine.warnings.pop(0)}", song)

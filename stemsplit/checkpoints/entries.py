@@ -84,7 +84,8 @@ class Model:
     A network has an ``architecture`` (``module:Class``) with its ``config``, and ``sources`` of its
     weights, or a ``seed`` to draw them from, or is ``without_weights``. An ensemble has ``members``
     (names) and ``weights``: one row per member, one column per stem. ``overlap`` (share of a
-    segment) and ``window`` are those of the architecture where they are None.
+    segment) and ``window`` are those of the architecture where they are None, and of an ensemble
+    those of its members, which must agree.
     """
 
     name: str

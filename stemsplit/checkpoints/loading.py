@@ -156,6 +156,8 @@ def _fingerprint_of_one(name: str, stems: Sequence[str]) -> str:
     parts = [f"{model.stems} {model.overlap} {model.window} {model.weights}"]
     for network in cache.networks(model, stems):
         parts.append(f"{network.architecture} {dict(network.config)} {network.seed}")
+        if network is not model and (network.overlap, network.window) != (None, None):
+            parts.append(f"member {network.overlap} {network.window}")
         if network.sources:
             parts.append(cache.weights_digest(network))
         if network.architecture in REVISIONS:
@@ -188,11 +190,7 @@ def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:
         return network
     model = registry.resolve(name)
     registry.check_stems(model, stems or ())
-    network = _load_ensemble(model, stems) if model.members else _load_network(model)
-    if model.overlap is not None:
-        network.overlap = model.overlap
-    network.window = model.window or network.window
-    return network
+    return _load_ensemble(model, stems) if model.members else _load_network(model)
 
 
 def conventions(model: Model) -> tuple[float, Window]:
@@ -204,20 +202,31 @@ def conventions(model: Model) -> tuple[float, Window]:
     from stemsplit.checkpoints.weights import read_header
     from stemsplit.models import architecture
 
-    network = architecture(model.architecture or "weighted_mean:WeightedMean")
-    overlap = model.overlap
+    overlap, window = model.overlap, model.window
+    if model.members:  # they agree, or the ensemble decides
+        of_members = conventions(registry.resolve(model.members[0]))
+        return of_members[0] if overlap is None else overlap, window or of_members[1]
+    network = architecture(model.architecture)
     if overlap is None and (path := cache.find(model)) is not None:
         overlap = read_header(path).overlap
-    return network.overlap if overlap is None else overlap, model.window or network.window
+    return network.overlap if overlap is None else overlap, window or network.window
 
 
 def _load_network(model: Model) -> SeparationModel:
     if not model.sources:
-        return _build_from_seed(model, model.seed or 0)
+        return _run_as(model, _build_from_seed(model, model.seed or 0))
     path = cache.find(model)
     if path is None:
         raise cache.not_cached(model)
-    return _load_weights(path)
+    return _run_as(model, _load_weights(path))
+
+
+def _run_as(model: Model, network: SeparationModel) -> SeparationModel:
+    """Return ``network`` with the overlap and the window that the registry has for ``model``."""
+    if model.overlap is not None:
+        network.overlap = model.overlap
+    network.window = model.window or network.window
+    return network
 
 
 def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel:
@@ -236,8 +245,14 @@ def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel
         sources=tuple(model.stems[column] for column in covered),
         weights=tuple(tuple(model.weights[row][column] for column in covered) for row in chosen),
     )
-    members = [_load_network(registry.resolve(model.members[row])) for row in chosen]
-    return WeightedMean(config, members).eval()
+    members = [
+        _run_as(model, _load_network(registry.resolve(model.members[row]))) for row in chosen
+    ]
+    try:
+        return WeightedMean(config, members).eval()
+    except ValueError as exc:
+        hint = "overlap and window can be set for the ensemble as a whole"
+        raise CheckpointError(f"{model.name}: {exc}", hint=hint) from exc
 
 
 def _own_format(path: Path) -> Path:

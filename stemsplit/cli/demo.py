@@ -35,6 +35,7 @@ class DemoOptions:
     model: str = repeat("model")
     device: str = repeat("device")
     precision: Precision = repeat("precision")
+    threads: int | None = repeat("threads")
     offline: bool = repeat("offline")
     allow_unverified: bool = repeat("allow_unverified")
 

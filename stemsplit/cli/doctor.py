@@ -125,7 +125,31 @@ def _check_torch() -> Iterator[Finding]:
     except (ImportError, OSError) as exc:
         yield Finding(name="torch", status="missing", detail=f"cannot be imported: {exc}")
         return
-    yield Finding(name="torch", detail=f"{torch.__version__}, {torch.get_num_threads()} threads")
+    yield Finding(name="torch", detail=torch.__version__)
+    yield Finding(name="threads", detail=_threads(torch.get_num_threads()))
+    yield from _check_cuda()
+    if torch.backends.mps.is_available():
+        yield Finding(name="mps", detail="usable")
+
+
+def _threads(by_default: int) -> str:
+    """Return how many threads of the CPU a split would use, and what decides that."""
+    try:
+        asked = _split_context()
+    except StemsplitError:  # a finding of its own
+        asked = None
+    if asked is None or asked.params["threads"] is None:
+        chosen = "OMP_NUM_THREADS" if os.environ.get("OMP_NUM_THREADS") else "torch's choice"
+        return f"{by_default} ({chosen})"
+    by_variable = asked.get_parameter_source("threads").name == "ENVIRONMENT"
+    return f"{asked.params['threads']} ({'STEMSPLIT_THREADS' if by_variable else config_path()})"
+
+
+def _check_cuda() -> Iterator[Finding]:
+    import torch
+
+    from stemsplit.separation.nvidia import unusable_card
+
     built_for = torch.version.cuda
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
@@ -133,11 +157,11 @@ def _check_torch() -> Iterator[Finding]:
             name = torch.cuda.get_device_name(number)
             memory = f"{free / 1e9:.1f} GB free of {total / 1e9:.1f} GB"
             yield Finding(name=f"cuda:{number}", detail=f"{name}, {memory}, CUDA {built_for}")
-    else:
+    if (card := unusable_card()) is not None:
+        yield Finding(name="cuda", status="note", detail=card.problem, hint=card.remedy)
+    elif not torch.cuda.is_available():
         reason = "no GPU, or no driver for it" if built_for else "this torch is built without it"
         yield Finding(name="cuda", status="note", detail=f"not usable: {reason}")
-    if torch.backends.mps.is_available():
-        yield Finding(name="mps", detail="usable")
 
 
 def _check_torchaudio() -> Iterator[Finding]:
@@ -237,24 +261,30 @@ def _check_settings() -> Iterator[Finding]:
     from stemsplit.checkpoints.registry import local_file, resolve
 
     path, settings = config_path(), read_settings()
-    commands = {name: typer.main.get_command(load_command(name)) for name in COMMANDS}
-    defaults = {
-        name: defaults_for(settings, name, command, commands[DEFAULT_COMMAND])
-        for name, command in commands.items()
-    }
-    # What splitting would refuse, be it from the file or from a variable.
-    try:
-        asked = commands[DEFAULT_COMMAND].make_context(
-            DEFAULT_COMMAND, [], default_map=defaults[DEFAULT_COMMAND]
-        )
-    except typer.TyperException as error:
-        raise usage_error(error, "stemsplit") or error from error
+    asked = _split_context()
     model = options.choose_model(asked.params["model"], asked.params["ensemble"])
     for each in members(model):
         if local_file(each) is None:
             resolve(each)
     told = ", ".join(settings) or ("empty" if path.exists() else "not there")
     yield Finding(name="settings", detail=f"{path}: {told}")
+
+
+def _split_context() -> Any:
+    """Return Click's context of a split without arguments: what file and variables ask for.
+
+    Raises ``UsageError`` for what splitting, or another command, would refuse.
+    """
+    settings = read_settings()
+    commands = {name: typer.main.get_command(load_command(name)) for name in COMMANDS}
+    main = commands[DEFAULT_COMMAND]
+    defaults = {
+        name: defaults_for(settings, name, command, main) for name, command in commands.items()
+    }
+    try:
+        return main.make_context(DEFAULT_COMMAND, [], default_map=defaults[DEFAULT_COMMAND])
+    except typer.TyperException as error:
+        raise usage_error(error, "stemsplit") or error from error
 
 
 def _check_environment() -> Iterator[Finding]:

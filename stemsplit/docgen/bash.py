@@ -152,7 +152,7 @@ def _action(value: Value) -> str:
             return "_stemsplit_folders"
         case "free":
             return ":"
-        case "stems":
+        case "names" | "stems" | "daws":
             return _words(value.words, "_stemsplit_list")
         case "model":
             return _words(value.words, "_stemsplit_words_or_files")

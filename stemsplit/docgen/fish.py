@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stemsplit.docgen.tree import CommandEntry, OptionEntry, Value, known_words, walk
+from stemsplit.checkpoints.registry import list_models
+from stemsplit.docgen.tree import LISTS, CommandEntry, OptionEntry, Value, known_words, walk
 
 _FUNCTIONS = """\
 # fish completion for stemsplit.
@@ -32,12 +33,16 @@ function __stemsplit_right_after --description 'Whether only these words stand b
     test "$words" = "$argv"
 end
 
-function __stemsplit_names --description 'Print the names of the models'
-    printf '%s\\n' {names}
+function __stemsplit_names --description 'Print the names of the models, and what each is'
+    printf '%s\\t%s\\n' {names}
 end
 
 function __stemsplit_stems --description 'Print the names of all stems'
     printf '%s\\n' {stems}
+end
+
+function __stemsplit_daws --description 'Print the names of the programs for projects'
+    printf '%s\\n' {daws}
 end
 
 complete -c stemsplit -f
@@ -51,8 +56,11 @@ def render_fish(commands: Sequence[CommandEntry]) -> str:
     paths = (each.path if len(each.words) > 1 else f" {each.path}" for each in everything)
     functions = _FUNCTIONS.format(
         paths=" ".join(_quote(path) for path in paths),
-        names=" ".join(known_words("name")),
+        names=" \\\n        ".join(
+            f"{model.name} {_quote(model.description)}" for model in list_models()
+        ),
         stems=" ".join(known_words("stem")),
+        daws=" ".join(known_words("daws")),
     )
     lines = [functions]
     for each in everything:
@@ -89,7 +97,7 @@ def _source(value: Value) -> str:
         "name": "-f -a '(__stemsplit_names)'",
         "model": "-F -a '(__stemsplit_names)'",
         "stem": "-f -a '(__stemsplit_stems)'",
-        "stems": "-f -a '(__fish_complete_list , __stemsplit_stems)'",
+        **{kind: f"-f -a '(__fish_complete_list , __stemsplit_{kind})'" for kind in LISTS},
         "file": "-F",
         "folder": "-f -a '(__fish_complete_directories)'",
         "free": "-f",

@@ -47,8 +47,10 @@ _SPLIT = ManPage(
     description=(
         "Stems have the sample rate and the channels of the song. They appear together when the "
         "song is done, or not at all.",
-        "The same song, model, settings, device, number of threads and `--batch` give the same "
-        "bytes.",
+        "The same song, model, settings, device, number of threads (`--threads`) and `--batch` "
+        "give the same bytes. Stems stay up to date if only the last three change.",
+        "If torch cannot use an NVIDIA card of this machine, a warning gives the command that "
+        "mends it; `--device cpu` says that the card is not wanted, and there is no warning.",
         "The clock of a song is that of its file. In a film zero is its earliest stream; sound "
         "alone starts at its first sample. Gaps in time stamps become silence and are reported "
         "with their total, as is damage that checksums show. Neither changes the exit status. A "
@@ -267,10 +269,10 @@ _CONFIG = ManPage(
 
 _DOCTOR = ManPage(
     description=(
-        "It looks at Python, torch, CUDA and MPS, torchaudio, ffmpeg and its encoders, the cache, "
-        "the space on the disks, the settings and the proxy. Who or what is named in the addresses "
-        "of proxies beside the host is left out, and so is what variables hold that the program "
-        "does not know.",
+        "It looks at Python, torch, its threads, CUDA and MPS, torchaudio, ffmpeg and its "
+        "encoders, the cache, the space on the disks, the settings and the proxy. Who or what is "
+        "named in the addresses of proxies beside the host is left out, and so is what variables "
+        "hold that the program does not know.",
         "ffmpeg 5 to 9 are known to work. A newer one is tried; an older one is refused.",
     ),
     examples={

@@ -17,23 +17,38 @@ import typer
 from stemsplit.checkpoints.registry import list_models
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND, load_command
 from stemsplit.separation.device import DEVICES
+from stemsplit.types import Daw
 
 PROGRAM = "stemsplit"
 
 #: What a value is, as far as a shell can help: a choice, a device, a name of the registry, a model
-#: (such a name or a checkpoint file), one stem, stems with commas between them, a file, a folder,
-#: or something that only a person knows.
+#: (such a name or a checkpoint file), one stem, a file, a folder, or something that only a person
+#: knows. Names, stems and DAWs in the plural have commas between them.
 Kind: TypeAlias = Literal[
-    "choice", "device", "name", "model", "stem", "stems", "file", "folder", "free"
+    "choice",
+    "device",
+    "name",
+    "names",
+    "model",
+    "stem",
+    "stems",
+    "daws",
+    "file",
+    "folder",
+    "free",
 ]
+#: The kinds that have commas between their words.
+LISTS: tuple[Kind, ...] = ("names", "stems", "daws")
 
 #: What the placeholder of a value says of it.
 _KIND_OF_METAVAR: dict[str, Kind] = {
     "DEVICE": "device",
     "DEVICE,…": "device",
     "NAME": "name",
+    "NAME,…": "names",
     "STEM": "stem",
     "STEM,…": "stems",
+    "PROGRAM,…": "daws",
     "FILE": "file",
     "FOLDER": "folder",
 }
@@ -214,10 +229,12 @@ def known_words(kind: Kind) -> tuple[str, ...]:
     match kind:
         case "device":
             return DEVICES
-        case "name" | "model":
+        case "name" | "names" | "model":
             return tuple(model.name for model in list_models())
         case "stem" | "stems":
             return tuple(dict.fromkeys(stem for model in list_models() for stem in model.stems))
+        case "daws":
+            return get_args(Daw)
     return ()
 
 

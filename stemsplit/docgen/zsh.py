@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stemsplit.checkpoints.registry import list_models
 from stemsplit.docgen.tree import (
     ArgumentEntry,
     CommandEntry,
@@ -21,7 +22,14 @@ _SCRIPT = """\
 {functions}
 
 _stemsplit__name() {{
-    compadd "$@" -- {names}
+    local -a models=(
+        {names}
+    )
+    _describe -t models model models "$@"
+}}
+
+_stemsplit__names() {{
+    _sequence _stemsplit__name
 }}
 
 _stemsplit__model() {{
@@ -34,6 +42,14 @@ _stemsplit__stem() {{
 
 _stemsplit__stems() {{
     _sequence _stemsplit__stem
+}}
+
+_stemsplit__daw() {{
+    compadd "$@" -- {daws}
+}}
+
+_stemsplit__daws() {{
+    _sequence _stemsplit__daw
 }}
 
 _stemsplit "$@"
@@ -81,7 +97,10 @@ def render_zsh(commands: Sequence[CommandEntry]) -> str:
         )
     return _SCRIPT.format(
         functions="\n".join(functions).rstrip(),
-        names=" ".join(known_words("name")),
+        names="\n        ".join(
+            _quote(f"{model.name}:{model.description}") for model in list_models()
+        ),
+        daws=" ".join(known_words("daws")),
         stems=" ".join(known_words("stem")),
     )
 

@@ -41,10 +41,11 @@ METADATA = {
 }
 
 
-def write(session: Session, target: Path, file: BinaryIO) -> None:
+def write(session: Session, target: Path, file: BinaryIO) -> list[str]:
     """Write the project of ``session``, with unchanged copies of the stems, to ``file``.
 
-    ``target`` is unused, because the project does not refer to other files. Raises ``OSError``.
+    ``target`` is unused, because the project does not refer to other files. Returns a warning for a
+    song of unknown tempo. Raises ``OSError``.
     """
     with ZipFile(file, "w", ZIP_STORED) as archive:
         archive.writestr(_entry("metadata.xml"), _as_bytes(_metadata(session)))
@@ -54,6 +55,9 @@ def write(session: Session, target: Path, file: BinaryIO) -> None:
             entry.file_size = track.content.stat().st_size  # whether it needs 64 bits
             with archive.open(entry, "w") as inside, track.content.open("rb") as content:
                 shutil.copyfileobj(content, inside, 2**20)
+    if session.tempo is None:
+        return [f"no tempo in its tags; the project has {TEMPO:.0f} BPM"]
+    return []
 
 
 def _entry(name: str) -> ZipInfo:

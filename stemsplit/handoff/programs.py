@@ -20,10 +20,13 @@ from stemsplit.types import Daw, Format
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """How a project for one program is written; see the table of formats for the stems."""
+    """How a project for one program is written; see the table of formats for the stems.
+
+    ``write`` returns warnings.
+    """
 
     extension: str
-    write: Callable[[Session, Path, BinaryIO], None]
+    write: Callable[[Session, Path, BinaryIO], list[str]]
 
 
 PROGRAMS: dict[Daw, Program] = {
@@ -69,15 +72,16 @@ def check_names(daws: Sequence[Daw], stems: Sequence[str]) -> None:
         raise UsageError(f"two outputs are called {min(same)}")
 
 
-def write_project(daw: Daw, session: Session, target: Path, temporary: Path) -> None:
+def write_project(daw: Daw, session: Session, target: Path, temporary: Path) -> list[str]:
     """Write the project of ``session`` for ``daw`` to ``temporary``, to be moved to ``target``.
 
-    Raises ``OutputError``, or ``ResourceError`` for a full disk.
+    Returns warnings. Raises ``OutputError``, or ``ResourceError`` for a full disk.
     """
     with writing(target):
         with temporary.open("wb") as file:
-            PROGRAMS[daw].write(session, target, file)
+            warnings = PROGRAMS[daw].write(session, target, file)
         sync_file(temporary)
+    return warnings
 
 
 def _can_use(daw: Daw, format: Format) -> bool:

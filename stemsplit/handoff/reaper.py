@@ -12,21 +12,24 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid5
 
+from stemsplit.audio.detect import FILM_SUFFIXES
 from stemsplit.audio.format_table import FORMATS
 from stemsplit.errors import OutputError
 from stemsplit.handoff.session import Session, decimal, relative
 from stemsplit.stem_names import shown_name
 from stemsplit.types import Format, StreamInfo
 
-#: Extensions of songs that Reaper can read: the format, and how the name of the codec must start.
-SONGS: dict[str, tuple[Format, str]] = {
-    ".wav": ("wav", "pcm_"),
-    ".aif": ("aiff", "pcm_"),
-    ".aiff": ("aiff", "pcm_"),
-    ".flac": ("flac", "flac"),
-    ".mp3": ("mp3", "mp3"),
-    ".ogg": ("ogg", "vorbis"),
-    ".opus": ("opus", "opus"),
+#: The type of source that Reaper uses for each extension, and how the name of the codec must start.
+SOURCES: dict[str, tuple[str, str]] = {
+    **dict.fromkeys((".wav", ".wave", ".bwf", ".w64", ".aif", ".aiff"), ("WAVE", "pcm_")),
+    ".flac": ("FLAC", "flac"),
+    ".mp3": ("MP3", "mp3"),
+    ".ogg": ("VORBIS", "vorbis"),
+    ".oga": ("VORBIS", "vorbis"),
+    ".opus": ("OPUS", "opus"),
+    ".wv": ("WAVPACK", "wavpack"),
+    # Decoded by the system on Windows and macOS; Linux needs FFmpeg's or VLC's libraries.
+    **dict.fromkeys((*FILM_SUFFIXES, ".m4a", ".m4b", ".aac", ".wma"), ("VIDEO", "")),
 }
 #: For identifiers of tracks: a stem has the same identifier in every project.
 NAMESPACE = UUID("6a9a0f35-4b0e-5d7e-9f52-2f1f3f7d6a10")
@@ -35,14 +38,16 @@ HAS_COLOUR = 0x1000000
 GREY = "#808080"
 
 
-def write(session: Session, target: Path, file: BinaryIO) -> None:
+def write(session: Session, target: Path, file: BinaryIO) -> list[str]:
     """Write the project of ``session``, which will be at ``target``, to ``file``.
 
-    Each stem has a track, starting at 0. The first track is the song itself, muted, if Reaper has
-    its own reader for it. Raises ``OSError``, and ``OutputError`` for a stem whose name contains
-    all three kinds of quotes.
+    Each stem has a track, starting at 0. The first track is the song itself, muted, if Reaper can
+    read it; otherwise the returned warning says why not. Raises ``OSError``, and ``OutputError``
+    for a stem whose name contains all three kinds of quotes.
     """
     file.write("".join(f"{line}\n" for line in _project(session, target.parent)).encode())
+    lack = _reason_without_song(session.song, target.parent)
+    return [] if lack is None else [f"the Reaper project lacks the song itself: {lack}"]
 
 
 def _project(session: Session, folder: Path) -> Iterator[str]:
@@ -71,30 +76,36 @@ def _project(session: Session, folder: Path) -> Iterator[str]:
 
 def _song(session: Session, folder: Path) -> Iterator[str]:
     song = session.song
-    source = None if song is None else _source_of(song)
-    if song is None or source is None:
+    if song is None or _reason_without_song(song, folder) is not None:
         return
-    file = relative(song.path, folder)
-    if _quoted(file) is None:
-        return
+    source, _codec = SOURCES[song.path.suffix.lower()]
     yield from _track(
         "",
         session.name,
         colour=GREY,
         source=source,
-        file=file,
+        file=relative(song.path, folder),
         length=session.seconds,
         start=song.first_frame / song.sample_rate,
         muted=True,
     )
 
 
-def _source_of(song: StreamInfo) -> str | None:
-    """Return Reaper's own reader for ``song``; None if it has none."""
-    format, codec = SONGS.get(song.path.suffix.lower(), (None, ""))
-    if format is None or song.stream != 0 or not song.codec.startswith(codec):
-        return None
-    return _reader(format)
+def _reason_without_song(song: StreamInfo | None, folder: Path) -> str | None:
+    """Return why ``song`` has no track in a project in ``folder``; None if it has one."""
+    if song is None:
+        return "it comes from a stream, which leaves no file"
+    suffix = song.path.suffix.lower()
+    if suffix not in SOURCES:
+        return f"Reaper is not known to read {suffix or 'files without an ending'}"
+    _source, codec = SOURCES[suffix]
+    if not song.codec.startswith(codec):
+        return f"Reaper is not known to read {song.codec} in {suffix}"
+    if song.stream != 0:
+        return "Reaper plays the first audio stream of a file, and another one was split"
+    if _quoted(relative(song.path, folder)) is None:
+        return "its path has characters that no Reaper project can hold"
+    return None
 
 
 def _reader(format: Format) -> str:

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from stemsplit.models.base import SeparationModel
 
 #: Attributes that all members, and the ensemble, have in common.
-AGREED = ("sample_rate", "channels", "segment", "standardised", "any_length", "alignment")
+AGREED = (
+    *("sample_rate", "channels", "segment", "standardised", "any_length", "alignment"),
+    *("overlap", "window"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stemsplit.audio.tags.model import Tags
-from stemsplit.handoff.dawproject import TEMPO
 from stemsplit.handoff.programs import write_project
 from stemsplit.handoff.session import Session, Track
 from stemsplit.outputs.manifest import StoredAudio
@@ -41,8 +40,8 @@ def write_projects(
         tags=tags,
         song=info if lasting else None,
     )
-    for daw, (target, temporary) in projects.items():
-        write_project(daw, session, target, temporary)
-    if "dawproject" in projects and session.tempo is None:
-        return [f"no tempo in its tags; the project has {TEMPO:.0f} BPM"]
-    return []
+    return [
+        warning
+        for daw, (target, temporary) in projects.items()
+        for warning in write_project(daw, session, target, temporary)
+    ]

@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from stemsplit.errors import MemoryShortage, ResourceError, UsageError
+from stemsplit.separation.nvidia import has_code_for, unusable_card
 from stemsplit.types import Precision
 
 if TYPE_CHECKING:
@@ -53,19 +54,22 @@ def resolve_device(name: str) -> torch.device:
     import torch
 
     kind, number = parse_device(name)
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     available = {
-        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        "mps": int(torch.backends.mps.is_available()),
-        "cpu": 1,
+        "cuda": number < cards and has_code_for(number),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
     }
     if kind == "auto":
-        return torch.device(next(kind for kind, count in available.items() if count))
-    if number >= available[kind]:
-        raise ResourceError(
-            f"no device {name!r} on this machine",
-            hint="--device auto picks the best available one, --device cpu works everywhere",
-        )
-    return torch.device(name)
+        return torch.device(next(kind for kind, usable in available.items() if usable))
+    if available[kind]:
+        return torch.device(name)
+    if kind == "cuda" and (card := unusable_card()) is not None:
+        raise ResourceError(f"device {name!r}: {card.problem}", hint=card.remedy)
+    raise ResourceError(
+        f"no device {name!r} on this machine",
+        hint="--device auto picks the best available one, --device cpu works everywhere",
+    )
 
 
 def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:

@@ -57,8 +57,9 @@ class Engine:
         overlap: float | None = None,
         segment: float | None = None,
         batch: BatchSize = None,
+        threads: int | None = None,
     ) -> None:
-        self.execution = choose_execution(device, precision, batch)
+        self.execution = choose_execution(device, precision, batch, threads)
         self._measures = batch == "auto" and self.execution.device.type == "cuda"
         self._interrupted: Execution | None = None  # replaced by the CPU until the song ends
         # A network that processes any length gets a last segment of odd length, which other songs

@@ -138,6 +138,7 @@ def load_engine(name: str, stems: Sequence[str], options: EngineOptions) -> Engi
                 overlap=options.overlap,
                 segment=options.segment,
                 batch=options.batch,
+                threads=options.threads,
             )
         )
     if len(engines) == options.shifts == 1:

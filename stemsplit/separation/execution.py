@@ -1,7 +1,9 @@
-"""How a network is executed: device, precision and batch, and alternatives with less memory."""
+"""How a network is executed: device, precision, batch and threads; alternatives with less memory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,18 +22,32 @@ USABLE = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """The device, the data type of the network, and the number of segments in one run."""
+    """The device, the data type of the network, and the number of segments in one run.
+
+    ``threads`` is the number of CPU threads; None leaves it to torch.
+    """
 
     device: torch.device
     dtype: torch.dtype
     batch: int
+    threads: int | None = None
 
     def __str__(self) -> str:
+        dtype = str(self.dtype).removeprefix("torch.")
         segments = "1 segment" if self.batch == 1 else f"{self.batch} segments"
-        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {segments} at a time"
+        return f"{self._place}, {dtype}, {segments} at a time"
+
+    @property
+    def _place(self) -> str:
+        if self.device.type != "cpu":
+            return str(self.device)
+        threads = self.threads or torch.get_num_threads()
+        return f"{self.device}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def choose_execution(device: str, precision: Precision, batch: BatchSize) -> Execution:
+def choose_execution(
+    device: str, precision: Precision, batch: BatchSize, threads: int | None = None
+) -> Execution:
     """Resolve the options for this machine; a ``batch`` of "auto" starts with 1.
 
     Raises ``UsageError`` for invalid options and ``ResourceError`` for a missing device.
@@ -42,6 +58,7 @@ def choose_execution(device: str, precision: Precision, batch: BatchSize) -> Exe
         device=resolved,
         dtype=resolve_precision(precision, resolved),
         batch=1 if batch == "auto" else batch or usual,
+        threads=threads,
     )
 
 
@@ -56,9 +73,27 @@ def degrade(execution: Execution) -> Execution | None:
         return None
     if execution.dtype == torch.float32:
         return replace(execution, dtype=torch.float16)
-    return Execution(device=torch.device("cpu"), dtype=torch.float32, batch=1)
+    return replace(execution, device=torch.device("cpu"), dtype=torch.float32, batch=1)
 
 
 def fitting_batch(free: int, needed: int) -> int:
     """Return how many segments fit into ``free`` bytes at a time if one needs ``needed``."""
     return max(1, min(LARGEST_BATCH, int(free * USABLE) // max(1, needed)))
+
+
+@contextmanager
+def limited_threads(threads: int | None) -> Iterator[None]:
+    """Let torch use this many ``threads`` of the CPU meanwhile; None: as many as before.
+
+    torch has one number for the whole process. Other threads of Python that already use torch keep
+    theirs.
+    """
+    before = torch.get_num_threads()
+    if threads in (None, before):
+        yield
+        return
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
