@@ -26,6 +26,7 @@ SECONDS = 4
 EVIL = "<script>alert(1)</script>"
 #: Frequencies (Hz) of the reference and of the estimate, by stem.
 PITCHES = {"vocals": (441.0, 882.0), EVIL: (1764.0, 3528.0)}
+MIXTURE_PITCH = 1323.0
 #: Finds the strongest frequency of all that goes to the loudspeakers.
 LISTEN = """
 async function strongest() {
@@ -52,6 +53,8 @@ WAIT = "await run(0.25);"
 def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> SongScores:
     """Write files of a song of two stems, and return scores with them."""
     estimates, truths = {}, {}
+    mixture = folder / "mix.wav"
+    soundfile.write(mixture, tones(SECONDS * RATE, RATE, (MIXTURE_PITCH,) * 2).T, RATE)
     for name, (reference, estimate) in PITCHES.items():
         for found, kind, pitch in ((truths, "r", reference), (estimates, "e", estimate)):
             path = folder / f"{kind} & {pitch:.0f} <b>.wav"
@@ -72,7 +75,7 @@ def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> Son
         measures=tuple(measures),
         estimates=estimates,
         references=truths if references else {},
-        mixture=StemFiles(paths=(Path(f"{EVIL}.wav"),)),
+        mixture=StemFiles(paths=(mixture,)),
         null_residual=-40.0,
         remarks=(f"{EVIL} was resampled",),
         settings={"model": EVIL, "options": {"overlap": 0.25}, "versions": ["a", "b"]},
@@ -479,10 +482,35 @@ def test_without_references_stems_can_still_be_played(browser: Tab, tmp_path: Pa
     write_report(tmp_path / "r.html", [make_song(tmp_path, references=False)])
     browser.show(360)
     browser.open(tmp_path / "r.html")
-    assert browser.evaluate("document.querySelectorAll('.switch').length") == 0
     play(browser)
-    assert gains(browser) == [{"estimate": 1}, {"estimate": 1}]
+    assert gains(browser) == [{"estimate": 1}, {"estimate": 1}, {"mixture": 0}]
     assert browser.evaluate(STICKING_OUT) == []
+    assert browser.complaints() == []
+
+
+def test_without_references_the_song_plays_in_place_of_the_stems(
+    browser: Tab, tmp_path: Path
+) -> None:
+    write_report(tmp_path / "r.html", [make_song(tmp_path, references=False)])
+    browser.show(1440)
+    browser.open(tmp_path / "r.html")
+    labels = "[...document.querySelectorAll('.transport .switch label')].map((e) => e.innerText)"
+    assert [text.split() for text in browser.evaluate(labels)] == [["Stems", "1"], ["Song", "2"]]
+    play(browser)
+    browser.evaluate(LISTEN)
+    browser.click(".stem .solo")
+    song, stems = [{"estimate": 0}, {"estimate": 0}, {"mixture": 1}], [1, 0]
+    browser.evaluate("globalThis.sources = players[0].sources")
+    browser.press("2")
+    assert gains(browser) == song  # whatever is solo
+    browser.evaluate("players[0].seek(0.2)")
+    assert browser.evaluate("strongest()") == pytest.approx(MIXTURE_PITCH, abs=8)
+    browser.press("1")
+    assert [gain.get("estimate", 0) for gain in gains(browser)] == [*stems, 0]
+    browser.click(".mixture .alone")
+    assert gains(browser) == song
+    browser.click(".stem .alone")
+    assert [gain.get("estimate", 0) for gain in gains(browser)] == [*stems, 0]
     assert browser.complaints() == []
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from audio_files import noise, run_ffmpeg
 from song_scores import stored_song
 
+from stemsplit.data.stems import StemFiles
 from stemsplit.errors import InputError
 from stemsplit.evaluation.report.clip import cut_clip, encode_opus
 
@@ -56,6 +59,19 @@ def test_it_holds_reference_estimate_and_their_difference(tmp_path: Path) -> Non
     np.testing.assert_array_equal(cut.signals["a"]["reference"], reference[:, part])
     np.testing.assert_array_equal(cut.signals["a"]["error"], (estimate - reference)[:, part])
     assert list(cut.signals["b"]) == ["estimate"]
+
+
+def test_the_mixture_is_cut_too_where_there_are_no_references(tmp_path: Path) -> None:
+    estimate, mix = noise(5 * RATE, seed=1), noise(5 * RATE, seed=2)
+    estimate[:, 3 * RATE :] *= 9
+    soundfile.write(tmp_path / "mix.wav", mix.T, RATE, subtype="FLOAT")
+    mixture = StemFiles(paths=(tmp_path / "mix.wav",))
+    song = replace(stored_song(tmp_path, {"a": estimate}, {}), mixture=mixture)
+    found = cut_clip(song, 1.5).mixture
+    assert found is not None
+    np.testing.assert_array_equal(found, mix[:, 3 * RATE : 3 * RATE + 12_000])
+    scored = stored_song(tmp_path, {"a": estimate}, {"a": estimate})
+    assert cut_clip(replace(scored, mixture=mixture), 1.5).mixture is None
 
 
 def test_one_channel_goes_to_both_sides(tmp_path: Path) -> None:

@@ -15,16 +15,16 @@ from typing import Any
 from stemsplit.audio.atomic import write_text
 from stemsplit.errors import printable
 from stemsplit.evaluation.report.charts import draw_scale
-from stemsplit.evaluation.report.clip import BITRATE
+from stemsplit.evaluation.report.clip import BITRATE, played_mixture
 from stemsplit.evaluation.report.content import (
     clock,
-    data_url,
     figure,
     show_overview,
     show_published,
     show_song,
 )
 from stemsplit.evaluation.report.explanations import GROUPS, MEASURES, METRICS
+from stemsplit.evaluation.report.player import data_url
 from stemsplit.evaluation.report.published import METRICS as PUBLISHED_METRICS
 from stemsplit.evaluation.report.tables import summarise
 from stemsplit.evaluation.scores import SongScores
@@ -62,11 +62,15 @@ def render(songs: Sequence[SongScores]) -> str:
     style, script = (_asset(f"page.{ending}") for ending in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(_asset),
     )
     # Only this function makes Markup; everything that comes from files is escaped.
     environment.filters |= {"figure": figure, "clock": clock, "svg": _numbered(Markup)}
-    return environment.from_string(_asset("page.html")).render(
+    return environment.get_template("page.html").render(
         title=printable(songs[0].song) if len(songs) == 1 else f"{len(songs)} songs",
         style=Markup(style),
         script=Markup(script),
@@ -98,7 +102,10 @@ def choose_shown(songs: Sequence[SongScores]) -> tuple[list[SongScores], float]:
     Many stems make the seconds fewer, to limit the size of the page.
     """
     shown = sorted(songs, key=_mean_global_sdr)[:SHOWN_SONGS]
-    signals = sum(len(song.estimates) + 2 * len(song.references) for song in shown)
+    signals = sum(
+        len(song.estimates) + 2 * len(song.references) + (played_mixture(song) is not None)
+        for song in shown
+    )
     return shown, min(SECONDS / len(shown), MOST_AUDIO / max(signals, 1))
 
 
