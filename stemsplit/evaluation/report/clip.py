@@ -18,6 +18,7 @@ from stemsplit.audio.process import Process
 from stemsplit.data.alignment import Alignment, align
 from stemsplit.data.stems import StemFiles
 from stemsplit.errors import ResourceError
+from stemsplit.evaluation.report.stem_sets import ComparedSong
 from stemsplit.evaluation.scores import SongScores
 
 REFERENCE, ESTIMATE, ERROR, MIXTURE = "reference", "estimate", "error", "mixture"
@@ -69,6 +70,45 @@ def cut_clip(song: SongScores, seconds: float) -> AudioClip:
         signals=signals,
         mixture=None if mixture is None else found[-1],
     )
+
+
+def cut_sets(song: ComparedSong, seconds: float) -> AudioClip:
+    """Return the ``seconds`` of ``song`` in which its sets of stems differ most.
+
+    Each stem has a version for each set, ``set_version``, and its reference. The mixture is played
+    beside them if there is one. Raises ``InputError`` for files that cannot be read again.
+    """
+    sets = list(song.sets.values())
+    first = sets[0]
+    stems = list(first.estimates)
+    mixtures = [] if first.mixture is None else [first.mixture]
+    estimates = [each.estimates[stem] for each in sets for stem in stems]
+    references = [first.references[stem] for stem in stems]
+    tracks = align_again([*estimates, *references, *mixtures], first.sample_rate)
+    frames = min(tracks.frames, max(1, round(seconds * first.sample_rate)))
+    start = loudest_part(tracks, frames, partial(_deviations, len(sets), len(stems)))
+    found = read_part(tracks, start, frames)
+    versions = [*(set_version(number) for number in range(len(sets))), REFERENCE]
+    return AudioClip(
+        start=start,
+        frames=frames,
+        signals={
+            stem: dict(zip(versions, found[place :: len(stems)], strict=False))
+            for place, stem in enumerate(stems)
+        },
+        mixture=found[-1] if mixtures else None,
+    )
+
+
+def set_version(number: int) -> str:
+    """Return what the page calls the version of a stem in the set ``number``, from 0 on."""
+    return f"set-{number}"
+
+
+def _deviations(sets: int, stems: int, block: Block) -> Block:
+    """Return what each stem of each set differs by from their mean."""
+    estimates = block[: sets * stems].reshape(sets, stems, *block.shape[1:])
+    return np.asarray(estimates - estimates.mean(axis=0))
 
 
 def played_mixture(song: SongScores) -> StemFiles | None:
