@@ -167,10 +167,13 @@ def _show_clip(song: ComparedSong, clip: AudioClip) -> dict[str, Any]:
     """Return what the player of ``song`` plays and shows."""
     first = next(iter(song.sets.values()))
     rate = first.sample_rate
+    letters = {set_version(number): letter(number) for number in range(len(song.sets))}
+    letters[REFERENCE] = "Reference"
     labels = {
-        **{set_version(number): letter(number) for number in range(len(song.sets))},
-        REFERENCE: "Reference",
+        version: f"{letters[version]}: {printable(name)}"
+        for version, name in zip(letters, song.sets, strict=False)
     }
+    labels[REFERENCE] = "Reference"
     part = (clip.start / rate, (clip.start + clip.frames) / rate)
     whole = clip.frames >= first.frames
     charts = _draw_charts(song, None if whole else part)
@@ -187,7 +190,7 @@ def _show_clip(song: ComparedSong, clip: AudioClip) -> dict[str, Any]:
                 "name": printable(stem),
                 "colour": number % STEM_COLOURS,
                 "sdr": [figure(median(scores[number].sdr), 1) for scores in _scores(song)],
-                "versions": labels,
+                "versions": letters,
                 "chart": charts[number],
                 "sounds": show_sounds(clip.signals[stem], rate, labels),
             }
