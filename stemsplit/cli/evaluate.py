@@ -35,8 +35,8 @@ def evaluate(
     stems: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[ESTIMATES] [REFERENCES]",
-            help="The stems to score, and the true stems: each a folder, a .stem.mp4 file, or a "
+            metavar="STEMS",
+            help="The stems to score, then the true stems: each a folder, a .stem.mp4 file, or a "
             "folder of songs. Without true stems there are only measures.",
         ),
     ] = None,
@@ -45,7 +45,7 @@ def evaluate(
         typer.Option(
             "--references",
             metavar="PATH",
-            help="The true stems; all other paths are sets of stems, which are compared.",
+            help="The true stems; then all STEMS are sets to score, which are compared.",
         ),
     ] = None,
     mixture: Annotated[
@@ -238,7 +238,7 @@ def _refuse_contradictions(
     """Raise ``UsageError`` where arguments mean nothing together; ``asked`` names options."""
     if bool(estimates) == (dataset is not None):
         raise UsageError(
-            "ESTIMATES and --dataset exclude each other" if dataset else "nothing to evaluate",
+            "STEMS and --dataset exclude each other" if dataset else "nothing to evaluate",
             hint="name a folder of stems, or a data set with --dataset FOLDER",
         )
     if dataset is not None and references is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stemsplit.evaluation.report.explanations import METRICS
 from stemsplit.evaluation.report.tables import (
     COLUMNS,
     StemSummary,
@@ -20,7 +21,7 @@ from stemsplit.evaluation.report.tables import (
 from stemsplit.evaluation.scores import SongScores, median
 
 #: Metrics of which less is better: distances.
-LOWER_IS_BETTER = frozenset({"l1", "mrstft"})
+LOWER_IS_BETTER = frozenset(metric.key for metric in METRICS if metric.group == "distance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
