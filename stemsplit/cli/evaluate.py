@@ -32,7 +32,7 @@ RESULTS = Path("evaluation")
 @with_groups
 def evaluate(
     *,
-    stems: Annotated[
+    places: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="STEMS",
@@ -121,7 +121,7 @@ def evaluate(
     """
     console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, debug=debug)
     mapping = parse_mapping(mapped or [])
-    estimates, references = sort_out(stems or [], references)
+    estimates, references = sort_out(places or [], references)
     asked = {
         "--mixture": mixture is not None,
         "--map": bool(mapping),
@@ -144,36 +144,8 @@ def evaluate(
     }
     scoring = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
     if dataset is None:
-        from stemsplit.separation.device import keep_freed_memory
-
-        keep_freed_memory()
-    if len(estimates) > 1:
-        from stemsplit.batch.stem_sets import StemSets
-        from stemsplit.cli.set_reports import SetReports
-
-        assert references is not None
-        sets = StemSets(
-            places=estimates,
-            references=references,
-            mixture=mixture,
-            mapping=mapping,
-            bss_eval=scoring,
-        )
-        return show_scores(sets.evaluate(), SetReports(**shapes), "")
-    reports = Reports(**shapes)
-    if estimates:
-        from stemsplit.batch.stem_folders import StemFolders
-        from stemsplit.data.layouts import song_name
-
-        folders = StemFolders(
-            estimates=estimates[0],
-            references=references,
-            mixture=mixture,
-            mapping=mapping,
-            bss_eval=scoring,
-        )
-        return show_scores(folders.evaluate(), reports, song_name(estimates[0]))
-    assert dataset is not None
+        about: dict[str, Any] = {"mixture": mixture, "mapping": mapping, "bss_eval": scoring}
+        return score_places(estimates, references, about, shapes)
     from stemsplit.batch.dataset import DataSet
 
     name = options.choose_model(choice.model, ensemble)
@@ -190,7 +162,36 @@ def evaluate(
         bss_eval=scoring,
         keep_stems=keep_stems,
     )
-    return show_scores(data.evaluate(), reports, name)
+    return show_scores(data.evaluate(), Reports(**shapes), name)
+
+
+def score_places(
+    estimates: Sequence[Path],
+    references: Path | None,
+    about: Mapping[str, Any],
+    shapes: Mapping[str, Any],
+) -> ExitCode:
+    """Score the stems at ``estimates``, or compare them where there are several; return the code.
+
+    ``about`` are fields of ``StemFolders`` and ``StemSets``, ``shapes`` those of their reports.
+    """
+    from stemsplit.separation.device import keep_freed_memory
+
+    keep_freed_memory()
+    if len(estimates) > 1:
+        from stemsplit.batch.stem_sets import StemSets
+        from stemsplit.cli.set_reports import SetReports
+
+        assert references is not None
+        sets = StemSets(places=estimates, references=references, **about)
+        return show_scores(sets.evaluate(), SetReports(**shapes), "")
+    from stemsplit.batch.stem_folders import StemFolders
+    from stemsplit.cli.score_reports import Reports
+    from stemsplit.data.layouts import song_name
+
+    (place,) = estimates
+    folders = StemFolders(estimates=place, references=references, **about)
+    return show_scores(folders.evaluate(), Reports(**shapes), song_name(place))
 
 
 def sort_out(places: Sequence[Path], references: Path | None) -> tuple[list[Path], Path | None]:
