@@ -219,7 +219,7 @@ def test_one_set_with_references_is_scored_as_without_the_option(here: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["a", "b", "true"], 2, "name them with --references PATH"),
+        (["a", "b", "true"], 2, "name it with --references PATH"),
         (["a", "a", "--references", "true"], 2, "a is given 2 times"),
         (["--references", "true"], 2, "nothing to evaluate"),
         (["--dataset", "true", "--references", "true"], 2, "leave --references out"),

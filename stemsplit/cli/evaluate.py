@@ -203,8 +203,8 @@ def sort_out(places: Sequence[Path], references: Path | None) -> tuple[list[Path
         return list(places), references
     if len(places) > 2:
         raise UsageError(
-            f"{len(places)} paths, and none is said to have the true stems",
-            hint="name them with --references PATH; then all others are compared",
+            f"cannot tell which of {len(places)} paths has the true stems",
+            hint="name it with --references PATH; the others are then compared",
         )
     return [places[0]], places[1]
 
