@@ -42,7 +42,7 @@ _stemsplit() {
             "split --daw"|"watch --daw") _stemsplit_list "reaper dawproject"; return ;;
             "split -d"|"split --device"|"watch -d"|"watch --device"|"demo -d"|"demo --device"|"evaluate -d"|"evaluate --device") _stemsplit_words "auto cuda mps cpu"; return ;;
             "split --precision"|"watch --precision"|"demo --precision"|"evaluate --precision") _stemsplit_words "auto fp32 fp16 bf16"; return ;;
-            "split --report"|"models convert --config"|"models convert -o"|"models convert --out"|"evaluate --mixture"|"evaluate --csv"|"evaluate --html") _stemsplit_files; return ;;
+            "split --report"|"models convert --config"|"models convert -o"|"models convert --out"|"evaluate --references"|"evaluate --mixture"|"evaluate --csv"|"evaluate --html") _stemsplit_files; return ;;
             "split --progress"|"watch --progress"|"demo --progress") _stemsplit_words "auto bar lines ndjson none"; return ;;
             "models convert --architecture") _stemsplit_words "bs_roformer mel_band_roformer scnet mdx23c htdemucs"; return ;;
             "evaluate --bss-eval") _stemsplit_words "own museval"; return ;;
@@ -57,7 +57,7 @@ _stemsplit() {
                 "models verify"|"models rm"|"config show"|"config path") _stemsplit_words "--debug -h --help" ;;
                 "models convert") _stemsplit_words "--architecture --config --set -o --out -f --force -q --quiet --debug -h --help" ;;
                 "demo") _stemsplit_words "-o --out -n --model -d --device --precision --threads --offline --allow-unverified --seconds --seed -f --force --json --progress -q --quiet -v --verbose --debug -h --help" ;;
-                "evaluate") _stemsplit_words "--mixture --map --window --hop --bss-eval --dataset -n --model --ensemble -o --out --keep-stems -d --device --precision --overlap --segment --shifts --seed --batch --threads --offline --allow-unverified --csv --museval --html --markdown -f --force --json -q --quiet -v --verbose --debug -h --help" ;;
+                "evaluate") _stemsplit_words "--references --mixture --map --window --hop --bss-eval --dataset -n --model --ensemble -o --out --keep-stems -d --device --precision --overlap --segment --shifts --seed --batch --threads --offline --allow-unverified --csv --museval --html --markdown -f --force --json -q --quiet -v --verbose --debug -h --help" ;;
                 "doctor") _stemsplit_words "--json --debug -h --help" ;;
             esac
             return

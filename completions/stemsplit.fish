@@ -309,6 +309,7 @@ complete -c stemsplit -n '__stemsplit_in "demo"' -s q -l quiet -d 'No progress a
 complete -c stemsplit -n '__stemsplit_in "demo"' -s v -l verbose -d 'Say what is done and how long it takes'
 complete -c stemsplit -n '__stemsplit_in "demo"' -l debug -d 'Show the traceback of an error'
 complete -c stemsplit -n '__stemsplit_in "demo"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "evaluate"' -l references -r -F -d 'The true stems; then all STEMS are sets to score, which are compared'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l mixture -r -F -d 'The song; by default one that is with the stems'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l map -r -f -d 'The reference of STEM is the file NAME, which may have * and ?. Repeatable'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l window -r -f -d 'Length of a frame of BSS Eval'
@@ -339,7 +340,6 @@ complete -c stemsplit -n '__stemsplit_in "evaluate"' -s q -l quiet -d 'No progre
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -s v -l verbose -d 'Say what is done and how long it takes'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l debug -d 'Show the traceback of an error'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -s h -l help -d 'Show a summary of the options and exit'
-complete -c stemsplit -n '__stemsplit_in "evaluate"' -F
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -F
 complete -c stemsplit -n '__stemsplit_in "config"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "config show"' -l debug -d 'Show the traceback of an error'

@@ -132,6 +132,12 @@ def test_records_of_scores(song: Path, tmp_path: Path) -> None:
     hold(good, evaluated, SCHEMA)
     hold(failed, common | keys(records.EVALUATE, "song that failed"))
     hold(last, {"schema": "integer"} | keys(records.EVALUATE, "Of several songs that were scored"))
+    twice = ("twice/1", "twice/2", "--references", "twice/1")
+    *sets, compared = run("evaluate", "--json", "-q", *twice, cwd=tmp_path).records
+    for record in sets:
+        hold(record, evaluated | keys(records.EVALUATE, "each song has an object"), SCHEMA)
+    own = keys(records.EVALUATE, "Of several sets of stems, a last object")
+    hold(compared, {"schema": "integer"} | own)
 
 
 def test_records_of_the_other_commands(tmp_path: Path) -> None:

@@ -378,8 +378,8 @@ def test_where_memory_runs_out_the_song_goes_on_with_less(
     done = run("-n", TINY, "--stems", "bass", "-o", "two", "--batch", "2", song, cwd=tmp_path)
     assert done.code == 0
     assert [line for line in done.stderr.splitlines() if "warning" in line] == [
-        f"stemsplit: warning: {song}: out of memory on cpu: continuing with cpu, 1 thread, float32, "
-        "1 segment at a time"
+        f"stemsplit: warning: {song}: out of memory on cpu: continuing with cpu, 1 thread, "
+        "float32, 1 segment at a time"
     ]
     one, two = (soundfile.read(tmp_path / result.lines[0])[0] for result in (whole, done))
     assert np.abs(one - two).max() < 1e-6

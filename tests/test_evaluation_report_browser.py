@@ -16,6 +16,8 @@ from song_scores import NAN, song_scores, stem_measures, stem_scores
 from stemsplit.data.stems import StemFiles
 from stemsplit.evaluation.report import html
 from stemsplit.evaluation.report.html import write_report
+from stemsplit.evaluation.report.set_page import write_set_report
+from stemsplit.evaluation.report.stem_sets import ComparedSong
 from stemsplit.evaluation.scores import SongScores
 
 PROGRAM = find_browser()
@@ -26,6 +28,7 @@ SECONDS = 4
 EVIL = "<script>alert(1)</script>"
 #: Frequencies (Hz) of the reference and of the estimate, by stem.
 PITCHES = {"vocals": (441.0, 882.0), EVIL: (1764.0, 3528.0)}
+MIXTURE_PITCH = 1323.0
 #: Finds the strongest frequency of all that goes to the loudspeakers.
 LISTEN = """
 async function strongest() {
@@ -52,6 +55,8 @@ WAIT = "await run(0.25);"
 def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> SongScores:
     """Write files of a song of two stems, and return scores with them."""
     estimates, truths = {}, {}
+    mixture = folder / "mix.wav"
+    soundfile.write(mixture, tones(SECONDS * RATE, RATE, (MIXTURE_PITCH,) * 2).T, RATE)
     for name, (reference, estimate) in PITCHES.items():
         for found, kind, pitch in ((truths, "r", reference), (estimates, "e", estimate)):
             path = folder / f"{kind} & {pitch:.0f} <b>.wav"
@@ -72,7 +77,7 @@ def make_song(folder: Path, *, references: bool = True, song: str = EVIL) -> Son
         measures=tuple(measures),
         estimates=estimates,
         references=truths if references else {},
-        mixture=StemFiles(paths=(Path(f"{EVIL}.wav"),)),
+        mixture=StemFiles(paths=(mixture,)),
         null_residual=-40.0,
         remarks=(f"{EVIL} was resampled",),
         settings={"model": EVIL, "options": {"overlap": 0.25}, "versions": ["a", "b"]},
@@ -479,10 +484,35 @@ def test_without_references_stems_can_still_be_played(browser: Tab, tmp_path: Pa
     write_report(tmp_path / "r.html", [make_song(tmp_path, references=False)])
     browser.show(360)
     browser.open(tmp_path / "r.html")
-    assert browser.evaluate("document.querySelectorAll('.switch').length") == 0
     play(browser)
-    assert gains(browser) == [{"estimate": 1}, {"estimate": 1}]
+    assert gains(browser) == [{"estimate": 1}, {"estimate": 1}, {"mixture": 0}]
     assert browser.evaluate(STICKING_OUT) == []
+    assert browser.complaints() == []
+
+
+def test_without_references_the_song_plays_in_place_of_the_stems(
+    browser: Tab, tmp_path: Path
+) -> None:
+    write_report(tmp_path / "r.html", [make_song(tmp_path, references=False)])
+    browser.show(1440)
+    browser.open(tmp_path / "r.html")
+    labels = "[...document.querySelectorAll('.transport .switch label')].map((e) => e.innerText)"
+    assert [text.split() for text in browser.evaluate(labels)] == [["Stems", "1"], ["Song", "2"]]
+    play(browser)
+    browser.evaluate(LISTEN)
+    browser.click(".stem .solo")
+    song, stems = [{"estimate": 0}, {"estimate": 0}, {"mixture": 1}], [1, 0]
+    browser.evaluate("globalThis.sources = players[0].sources")
+    browser.press("2")
+    assert gains(browser) == song  # whatever is solo
+    browser.evaluate("players[0].seek(0.2)")
+    assert browser.evaluate("strongest()") == pytest.approx(MIXTURE_PITCH, abs=8)
+    browser.press("1")
+    assert [gain.get("estimate", 0) for gain in gains(browser)] == [*stems, 0]
+    browser.click(".mixture .alone")
+    assert gains(browser) == song
+    browser.click(".stem .alone")
+    assert [gain.get("estimate", 0) for gain in gains(browser)] == [*stems, 0]
     assert browser.complaints() == []
 
 
@@ -505,3 +535,106 @@ def test_of_many_songs_one_plays_at_a_time(
         browser.show(width)
         assert browser.evaluate(STICKING_OUT) == []
     assert browser.complaints() == []
+
+
+# --- Sets of stems side by side ------------------------------------------------------------------
+
+#: Frequencies (Hz) of the stem in each version, in the order of the switch.
+SET_PITCHES = {EVIL: 882.0, "umxl": 3528.0, "Reference": 441.0, "Song": MIXTURE_PITCH}
+
+
+def make_sets(folder: Path, *names: str, song: str = "a song") -> ComparedSong:
+    """Write files of a song of two stems in sets of these names; the second stem is silent."""
+
+    def store(name: str, pitch: float) -> StemFiles:
+        path = folder / f"{name} {pitch:.0f}.wav"
+        level = 0.5 if pitch else 0.0
+        soundfile.write(path, level * tones(SECONDS * RATE, RATE, (pitch, pitch)).T, RATE)
+        return StemFiles(paths=(path,))
+
+    def store_stems(name: str, pitch: float) -> dict[str, StemFiles]:
+        return {"vocals": store(name, pitch), "bass": store(f"{name} bass", 0.0)}
+
+    pitches = list(SET_PITCHES.values())
+    references, mixture = store_stems("r", pitches[2]), store("mix", pitches[3])
+    return ComparedSong(
+        name=song,
+        sets={
+            name: song_scores(
+                *(stem_scores(stem, delay=number, global_sdr=number) for stem in references),
+                song=song,
+                frames=SECONDS * RATE,
+                estimates=store_stems(str(number), pitches[min(number, 1)]),
+                references=references,
+                mixture=mixture,
+            )
+            for number, name in enumerate(names)
+        },
+    )
+
+
+@pytest.fixture
+def sets(browser: Tab, tmp_path: Path) -> Iterator[Tab]:
+    """The page of two sets, newly opened; it must not have complained or asked for anything."""
+    write_set_report(tmp_path / "sets.html", [make_sets(tmp_path, EVIL, "umxl")])
+    browser.show(1440)
+    browser.open(tmp_path / "sets.html")
+    yield browser
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if not url.startswith("data:")] == [
+        (tmp_path / "sets.html").as_uri()
+    ]
+
+
+def test_sets_reference_and_song_are_switched_at_one_position(sets: Tab) -> None:
+    labels = "[...document.querySelectorAll('.transport .switch bdi')].map((e) => e.textContent)"
+    assert sets.evaluate(labels) == [f"A: {EVIL}", "B: umxl", "Reference", "Song"]
+    play(sets)
+    sets.evaluate(LISTEN)
+    sets.evaluate("globalThis.sources = players[0].sources")
+    for key, pitch in enumerate(SET_PITCHES.values(), 1):
+        sets.evaluate(
+            "globalThis.was = [players[0].position, players[0].context.currentTime]; null"
+        )
+        sets.press(str(key))
+        drift = "players[0].position - was[0] - (players[0].context.currentTime - was[1])"
+        assert abs(sets.evaluate(drift)) < 0.05
+        assert sets.evaluate("players[0].sources === sources")  # nothing was started anew
+        assert (
+            sum(gain for stem in gains(sets)[:1] + gains(sets)[2:] for gain in stem.values()) == 1
+        )
+        assert sets.evaluate("strongest()") == pytest.approx(pitch, abs=8)
+        sets.evaluate("players[0].seek(0.2); globalThis.sources = players[0].sources; null")
+
+
+def test_one_stem_can_have_another_version_than_the_others(sets: Tab) -> None:
+    sets.evaluate("document.querySelector('.stem .mute').focus()")
+    sets.press("2")
+    assert sets.evaluate("players[0].stems.map((s) => s.version)") == ["set-1", "set-0", "set-0"]
+    assert sets.evaluate("document.querySelector('.transport input:checked')") is None
+    sets.press("4")  # no stem has the song as a version
+    assert sets.evaluate("players[0].stems.map((s) => s.version)") == ["mixture"] * 3
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_sets_fit_and_can_be_read(browser: Tab, tmp_path: Path, width: int, dark: bool) -> None:
+    names = ("htdemucs_ft", "umxl", "a_very_long_name_without_a_break_in_it", "d", "e", "f")
+    songs = [make_sets(tmp_path, *names, song=f"song {number}") for number in range(2)]
+    write_set_report(tmp_path / "many.html", songs)
+    browser.show(width, dark=dark)
+    browser.open(tmp_path / "many.html")
+    assert browser.evaluate("innerWidth") == width
+    assert browser.evaluate(STICKING_OUT) == []
+    assert browser.evaluate(PALE_TEXT) == []
+    ids = browser.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+    assert browser.complaints() == []
+
+
+def test_the_best_set_is_marked_by_more_than_weight(sets: Tab) -> None:
+    best = (
+        "[...document.querySelectorAll('td.best')].map((e) => [e.textContent,"
+        "getComputedStyle(e, '::before').content.includes('●')])"
+    )
+    assert sets.evaluate(best) == [["1.00 best", True]] * 3  # global SDR: two stems, their average

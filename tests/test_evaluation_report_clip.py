@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from audio_files import noise, run_ffmpeg
 from song_scores import stored_song
 
+from stemsplit.data.stems import StemFiles
 from stemsplit.errors import InputError
-from stemsplit.evaluation.report.clip import cut_clip, encode_opus
+from stemsplit.evaluation.report.clip import cut_clip, cut_sets, encode_opus
+from stemsplit.evaluation.report.stem_sets import ComparedSong
 
 RATE = 8_000
 
@@ -58,6 +62,19 @@ def test_it_holds_reference_estimate_and_their_difference(tmp_path: Path) -> Non
     assert list(cut.signals["b"]) == ["estimate"]
 
 
+def test_the_mixture_is_cut_too_where_there_are_no_references(tmp_path: Path) -> None:
+    estimate, mix = noise(5 * RATE, seed=1), noise(5 * RATE, seed=2)
+    estimate[:, 3 * RATE :] *= 9
+    soundfile.write(tmp_path / "mix.wav", mix.T, RATE, subtype="FLOAT")
+    mixture = StemFiles(paths=(tmp_path / "mix.wav",))
+    song = replace(stored_song(tmp_path, {"a": estimate}, {}), mixture=mixture)
+    found = cut_clip(song, 1.5).mixture
+    assert found is not None
+    np.testing.assert_array_equal(found, mix[:, 3 * RATE : 3 * RATE + 12_000])
+    scored = stored_song(tmp_path, {"a": estimate}, {"a": estimate})
+    assert cut_clip(replace(scored, mixture=mixture), 1.5).mixture is None
+
+
 def test_one_channel_goes_to_both_sides(tmp_path: Path) -> None:
     estimate = noise(RATE, 1)
     cut = cut_clip(stored_song(tmp_path, {"a": estimate}, {}), 1)
@@ -86,3 +103,25 @@ def test_opus_keeps_length_place_and_level() -> None:
     assert np.argmax(product) == 0  # not a sample late
     assert 10 * math.log10(np.sum(truth**2) / np.sum((truth - played) ** 2)) > 10
     assert encode_opus(signal, 44_100) == data
+
+
+def test_of_sets_the_part_is_cut_in_which_they_differ_most(tmp_path: Path) -> None:
+    reference, mix = noise(8 * RATE), noise(8 * RATE, seed=2)
+    a, b = reference.copy(), reference.copy()
+    for wrong in (a, b):
+        wrong[:, 2 * RATE : 3 * RATE] += 0.5  # both have this error: it does not distinguish them
+    b[:, 5 * RATE : 6 * RATE] += 0.1
+    soundfile.write(tmp_path / "mix.wav", mix.T, RATE, subtype="FLOAT")
+    mixture = StemFiles(paths=(tmp_path / "mix.wav",))
+    sets = {}
+    for name, estimate in (("a", a), ("b", b)):
+        (tmp_path / name).mkdir()
+        stored = stored_song(tmp_path / name, {"vocals": estimate}, {"vocals": reference})
+        sets[name] = replace(stored, mixture=mixture)
+    cut = cut_sets(ComparedSong(name="song", sets=sets), 1)
+    part = slice(5 * RATE, 6 * RATE)
+    assert (cut.start, cut.frames) == (5 * RATE, RATE)
+    assert list(cut.signals["vocals"]) == ["set-0", "set-1", "reference"]
+    for found, wanted in zip(cut.signals["vocals"].values(), (a, b, reference), strict=True):
+        np.testing.assert_array_equal(found, wanted[:, part])
+    np.testing.assert_array_equal(cut.mixture, mix[:, part])

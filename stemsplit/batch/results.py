@@ -12,6 +12,7 @@ from stemsplit.types import Daw, Reason
 
 if TYPE_CHECKING:
     from stemsplit.batch.plan import SongPlan
+    from stemsplit.evaluation.report.stem_sets import ComparedSong
     from stemsplit.evaluation.scores import SongScores
 
 Status = Literal["would_split", "done", "skipped", "failed"]
@@ -59,10 +60,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """The scores of one song, or why it has none."""
+    """The scores of one song, or those of several sets of its stems, or why it has none."""
 
     name: str
     scores: SongScores | None = None
+    sets: ComparedSong | None = None
     error: StemsplitError | None = None
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ from stemsplit.types import Event, Planned
 if TYPE_CHECKING:
     from stemsplit.batch.results import Scored
     from stemsplit.cli.score_reports import Reports
+    from stemsplit.cli.set_reports import SetReports
 
 app = options.new_app()
 
@@ -31,18 +32,20 @@ RESULTS = Path("evaluation")
 @with_groups
 def evaluate(
     *,
-    estimates: Annotated[
-        Path | None,
+    places: Annotated[
+        list[Path] | None,
         typer.Argument(
-            metavar="[ESTIMATES]",
-            help="The stems to score: a folder, a .stem.mp4 file, or a folder of songs.",
+            metavar="STEMS",
+            help="The stems to score, then the true stems: each a folder, a .stem.mp4 file, or a "
+            "folder of songs. Without true stems there are only measures.",
         ),
     ] = None,
     references: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[REFERENCES]",
-            help="The true stems, likewise. Without them there are only measures.",
+        typer.Option(
+            "--references",
+            metavar="PATH",
+            help="The true stems; then all STEMS are sets to score, which are compared.",
         ),
     ] = None,
     mixture: Annotated[
@@ -118,6 +121,7 @@ def evaluate(
     """
     console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, debug=debug)
     mapping = parse_mapping(mapped or [])
+    estimates, references = sort_out(places or [], references)
     asked = {
         "--mixture": mixture is not None,
         "--map": bool(mapping),
@@ -130,25 +134,18 @@ def evaluate(
     from stemsplit.cli.score_reports import Reports
     from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 
-    reports = Reports(
-        console=console, csv=csv, museval=museval, html=html, markdown=markdown, force=force
-    )
+    shapes: dict[str, Any] = {
+        "console": console,
+        "csv": csv,
+        "museval": museval,
+        "html": html,
+        "markdown": markdown,
+        "force": force,
+    }
     scoring = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
-    if estimates is not None:
-        from stemsplit.batch.stem_folders import StemFolders
-        from stemsplit.data.layouts import song_name
-        from stemsplit.separation.device import keep_freed_memory
-
-        keep_freed_memory()
-        folders = StemFolders(
-            estimates=estimates,
-            references=references,
-            mixture=mixture,
-            mapping=mapping,
-            bss_eval=scoring,
-        )
-        return show_scores(folders.evaluate(), reports, song_name(estimates))
-    assert dataset is not None
+    if dataset is None:
+        about: dict[str, Any] = {"mixture": mixture, "mapping": mapping, "bss_eval": scoring}
+        return score_places(estimates, references, about, shapes)
     from stemsplit.batch.dataset import DataSet
 
     name = options.choose_model(choice.model, ensemble)
@@ -165,10 +162,56 @@ def evaluate(
         bss_eval=scoring,
         keep_stems=keep_stems,
     )
-    return show_scores(data.evaluate(), reports, name)
+    return show_scores(data.evaluate(), Reports(**shapes), name)
 
 
-def show_scores(events: Generator[Event | Scored], reports: Reports, label: str) -> ExitCode:
+def score_places(
+    estimates: Sequence[Path],
+    references: Path | None,
+    about: Mapping[str, Any],
+    shapes: Mapping[str, Any],
+) -> ExitCode:
+    """Score the stems at ``estimates``, or compare them where there are several; return the code.
+
+    ``about`` are fields of ``StemFolders`` and ``StemSets``, ``shapes`` those of their reports.
+    """
+    from stemsplit.separation.device import keep_freed_memory
+
+    keep_freed_memory()
+    if len(estimates) > 1:
+        from stemsplit.batch.stem_sets import StemSets
+        from stemsplit.cli.set_reports import SetReports
+
+        assert references is not None
+        sets = StemSets(places=estimates, references=references, **about)
+        return show_scores(sets.evaluate(), SetReports(**shapes), "")
+    from stemsplit.batch.stem_folders import StemFolders
+    from stemsplit.cli.score_reports import Reports
+    from stemsplit.data.layouts import song_name
+
+    (place,) = estimates
+    folders = StemFolders(estimates=place, references=references, **about)
+    return show_scores(folders.evaluate(), Reports(**shapes), song_name(place))
+
+
+def sort_out(places: Sequence[Path], references: Path | None) -> tuple[list[Path], Path | None]:
+    """Return which of ``places`` have stems to score, and where the true stems are.
+
+    Without ``references`` the second of two places has them. Raises ``UsageError`` for more.
+    """
+    if references is not None or len(places) < 2:
+        return list(places), references
+    if len(places) > 2:
+        raise UsageError(
+            f"cannot tell which of {len(places)} paths has the true stems",
+            hint="name it with --references PATH; the others are then compared",
+        )
+    return [places[0]], places[1]
+
+
+def show_scores(
+    events: Generator[Event | Scored], reports: Reports | SetReports, label: str
+) -> ExitCode:
     """Show ``events`` and scores, write the ``reports``, and return the exit code of the whole."""
     from stemsplit.batch.results import Scored, exit_code
     from stemsplit.cli.render import Renderer
@@ -188,14 +231,19 @@ def show_scores(events: Generator[Event | Scored], reports: Reports, label: str)
 
 
 def _refuse_contradictions(
-    estimates: Path | None, references: Path | None, dataset: Path | None, asked: Mapping[str, bool]
+    estimates: Sequence[Path],
+    references: Path | None,
+    dataset: Path | None,
+    asked: Mapping[str, bool],
 ) -> None:
     """Raise ``UsageError`` where arguments mean nothing together; ``asked`` names options."""
-    if (estimates is None) == (dataset is None):
+    if bool(estimates) == (dataset is not None):
         raise UsageError(
-            "ESTIMATES and --dataset exclude each other" if dataset else "nothing to evaluate",
+            "STEMS and --dataset exclude each other" if dataset else "nothing to evaluate",
             hint="name a folder of stems, or a data set with --dataset FOLDER",
         )
+    if dataset is not None and references is not None:
+        raise UsageError("--dataset has the true stems of its songs: leave --references out")
     if dataset is not None and asked["--mixture"]:
         raise UsageError("--mixture is of one song, not of a --dataset")
     if dataset is None and references is None and asked["--map"]:

@@ -60,7 +60,7 @@ class Reports:
         if scored.error is not None:
             console.error(scored.error)
             if console.json:
-                console.record(_failure(scored.name, scored.error))
+                console.record(failure(scored.name, scored.error))
         if song is None:
             return
         self._songs.append(song)
@@ -124,7 +124,8 @@ def _summary(songs: Sequence[SongScores]) -> dict[str, Any]:
     }
 
 
-def _failure(song: str, error: StemsplitError) -> dict[str, Any]:
+def failure(song: str, error: StemsplitError) -> dict[str, Any]:
+    """Return the object for --json of a ``song`` that has no scores."""
     return {
         "schema": SCHEMA,
         "song": song,

@@ -254,6 +254,9 @@ EVALUATE: Objects = {
         "mixture": ("object or null", "Likewise, or null."),
         "settings": ("object", "The model and its options, where a model was run."),
     },
+    "Of several sets of stems, each song has an object for each set, as above, and also:": {
+        "set": ("string", "The name of the set. `null_residual` is null."),
+    },
     "Of a song that failed there are `schema`, `song`, and:": {
         "error": ("string", "What went wrong."),
         "hint": ("string or null", "What to do about it, or null."),
@@ -265,6 +268,17 @@ EVALUATE: Objects = {
             "A list of objects, one for each stem: `name`, `songs` and the figures.",
         ),
         "average": ("object", "The mean over the stems of `sdr` and `global_sdr`."),
+    },
+    "Of several sets of stems, a last object has `schema` and:": {
+        "sets": ("list", "The names of the sets."),
+        "songs": ("list", "The names of the songs that all sets have."),
+        "comparison": (
+            "list",
+            "A list of objects, one for each stem in each metric: `stem`; `metric`; `values` by "
+            "set, over songs; `best`, the sets with the best value; and `differences`, for each "
+            "set but the first: `set`, `minus` (the first set), `median` (that of the difference "
+            "over songs), `wins` and `losses` (the songs in which it is better and worse).",
+        ),
     },
 }
 

@@ -302,6 +302,14 @@ _EVALUATE = ManPage(
         "references but the vocals; `other` with the sum of all that is no other stem. What was "
         "summed, resampled, cut or left out is said.",
         "Delay and inverted polarity are reported, not corrected: they lower the scores.",
+        "With `--references` all paths are sets of stems, such as the results of two models, and "
+        "they are compared: songs and stems that all sets have are scored against the same "
+        "references, the others are listed. A set is called by its model, if its manifests name "
+        "one, or else by its folder. For each metric and stem the best value is marked; beside it "
+        "are the difference of each set from the first one (median over songs) and in how many "
+        "songs it is better and worse. `--csv` has a line for each stem of each song in each set; "
+        "the page of `--html` switches between the sets, the references and the song while it "
+        "plays, at the same position and at their own levels.",
         "Without references there are loudness, peaks, bandwidth, joins, and what the stems have "
         "in common; with a mixture also the null residual: what is left of it when all stems are "
         "taken away.",
@@ -321,6 +329,9 @@ _EVALUATE = ManPage(
         ),
         "What can be told without references:": (
             "stemsplit evaluate separated/song --mixture song.mp3"
+        ),
+        "Compare the stems of two models, and listen to one after the other:": (
+            "stemsplit evaluate htdemucs/song umxl/song --references true/song --html compare.html"
         ),
         "With museval's own values:": (
             "stemsplit evaluate separated/song true/song --bss-eval museval"

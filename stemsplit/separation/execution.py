@@ -1,4 +1,4 @@
-"""How a network is executed: device, precision, batch and threads; alternatives with less memory."""
+"""How a network is executed: device, precision, batch and threads, and with less memory."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,12 @@ FIELD_WIDTH = 350
 #: Ticks on the time axis of a wide chart, at most, and possible distances between two, s.
 TICKS = 10
 CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600)
-#: Curves of BSS Eval: metric, name, dashes, width.
+#: Curves of BSS Eval: metric, dashes, width.
 CURVES = (
-    ("sir", "SIR", (1, 2), 1.0),
-    ("sar", "SAR", (5, 2), 1.0),
-    ("isr", "ISR", (5, 2, 1, 2), 1.0),
-    ("sdr", "SDR", (), 2.0),
+    ("sir", (1, 2), 1.0),
+    ("sar", (5, 2), 1.0),
+    ("isr", (5, 2, 1, 2), 1.0),
+    ("sdr", (), 2.0),
 )
 #: Spectrograms: window (s), range (dB), lowest and highest frequency (Hz), pixels, colours.
 WINDOW = 0.09
@@ -53,6 +53,15 @@ PIXELS = (800, 192)
 SHADES = 64
 QUIETEST = -55.0  # dB, the least level of the brightest colour: hides the rounding of silence
 COLOURS = "magma"
+
+
+class Curve(NamedTuple):
+    """Values of BSS Eval over time ``(N,)``, dB, and how to draw them; a main one has no dashes."""
+
+    values: Frames
+    colour: str
+    dashes: tuple[int, ...]
+    width: float
 
 
 def draw_frames(
@@ -67,23 +76,41 @@ def draw_frames(
     ``limits`` (dB) are those of the vertical axis, ``part`` is the time to shade, in seconds.
     Frames without an answer are gaps.
     """
-    times = np.arange(stem.sdr.size) * hop + window / 2
-    end = float(times[-1] + window / 2)
+    curves = [
+        Curve(getattr(stem, metric), FAINT if dashes else STEM, dashes, width)
+        for metric, dashes, width in CURVES
+    ]
+    return draw_curves(curves, window, hop, limits, part)
+
+
+def draw_curves(
+    curves: Sequence[Curve],
+    window: float,
+    hop: float,
+    limits: tuple[float, float],
+    part: tuple[float, float] | None,
+) -> tuple[str, str]:
+    """Return two SVGs, wide and narrow, of ``curves``, as ``draw_frames`` does."""
+    frames = max(curve.values.size for curve in curves)
+    end = (frames - 1) * hop + window
     drawn = []
     for size in (WIDE, NARROW):
         figure, axes = _new_chart(size, 32)
         if part is not None:
             axes.axvspan(*part, color=SHADE, linewidth=0)
-        for metric, name, dashes, width in CURVES:
-            values = np.clip(getattr(stem, metric), *limits)  # ±∞ are drawn at the limits
-            colour, layer = (STEM, 3) if metric == "sdr" else (FAINT, 2)
-            mark = "o" if stem.sdr.size == 1 else None
+        for values, colour, dashes, width in curves:
+            times = np.arange(values.size) * hop + window / 2
             (line,) = axes.plot(
-                times, values, color=colour, linewidth=width, label=name, zorder=layer, marker=mark
+                times,
+                np.clip(values, *limits),  # ±∞ are drawn at the limits
+                color=colour,
+                linewidth=width,
+                zorder=2 if dashes else 3,
+                marker="o" if frames == 1 else None,
             )
             if dashes:
                 line.set_dashes(dashes)
-            elif stem.sdr.size < 90:
+            elif frames < 90:
                 line.set(marker="o", markersize=3.5)
         axes.set(xlim=(0, end), ylim=limits)
         ticks = time_ticks(end, TICKS if size == WIDE else TICKS // 2)
@@ -111,7 +138,11 @@ def draw_field(rows: Mapping[str, tuple[float, Sequence[float]]]) -> str:
 
 def frame_limits(stems: Sequence[StemScores]) -> tuple[float, float]:
     """Return limits (dB) for the curves of all ``stems``: multiples of ten around the values."""
-    curves = [getattr(stem, metric) for stem in stems for metric, *_ in CURVES]
+    return limits_of([getattr(stem, metric) for stem in stems for metric, *_ in CURVES])
+
+
+def limits_of(curves: Sequence[Frames]) -> tuple[float, float]:
+    """Return limits (dB) for ``curves``: multiples of ten around their values."""
     values = np.concatenate([np.zeros(0), *curves])
     values = values[np.isfinite(values)]
     if not values.size:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import ffmpeg
@@ -17,20 +18,25 @@ from stemsplit.audio.process import Process
 from stemsplit.data.alignment import Alignment, align
 from stemsplit.data.stems import StemFiles
 from stemsplit.errors import ResourceError
+from stemsplit.evaluation.report.stem_sets import ComparedSong
 from stemsplit.evaluation.scores import SongScores
 
-REFERENCE, ESTIMATE, ERROR = "reference", "estimate", "error"
+REFERENCE, ESTIMATE, ERROR, MIXTURE = "reference", "estimate", "error", "mixture"
 #: kbit/s of stereo Opus, at which listeners can hardly distinguish it from its source.
 BITRATE = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioClip:
-    """``signals`` by stem and version, stereo ``(2, T)``, from the frame ``start`` of the song."""
+    """``signals`` by stem and version, stereo ``(2, T)``, from the frame ``start`` of the song.
+
+    ``mixture`` ``(2, T)`` is the same part of the mixture; None where it is not played.
+    """
 
     start: int
     frames: int
     signals: Mapping[str, Mapping[str, Block]]
+    mixture: Block | None = None
 
 
 def cut_clip(song: SongScores, seconds: float) -> AudioClip:
@@ -38,50 +44,129 @@ def cut_clip(song: SongScores, seconds: float) -> AudioClip:
 
     They begin at the whole second from which on the errors of all stems together have the most
     energy; without references, where the stems have it. Each stem of ``song.estimates`` has an
-    estimate; those with a reference also have that and the error, estimate − reference. Raises
-    ``InputError`` for files that cannot be read again.
+    estimate; those with a reference also have that and the error, estimate − reference. Without
+    references the mixture is played beside the stems. Raises ``InputError`` for files that cannot
+    be read again.
     """
-    tracks = align([*song.estimates.values(), *_references(song)], sample_rate=song.sample_rate)
+    mixture = played_mixture(song)
+    mixtures = [] if mixture is None else [mixture]
+    tracks = align_again(
+        [*song.estimates.values(), *_references(song), *mixtures], song.sample_rate
+    )
     frames = min(tracks.frames, max(1, round(seconds * song.sample_rate)))
-    start = _choose_start(song, tracks, frames)
-    found = np.zeros((len(song.estimates) + len(_references(song)), 2, frames), np.float32)
+    start = loudest_part(tracks, frames, partial(_errors, song))
+    found = read_part(tracks, start, frames)
+    scored = _scored(song)
+    references = dict(zip(scored, found[len(song.estimates) :], strict=False))
+    signals = {}
+    for name, estimate in zip(song.estimates, found, strict=False):
+        signals[name] = {ESTIMATE: estimate}
+        if name in references:
+            truth = references[name]
+            signals[name] = {REFERENCE: truth, ESTIMATE: estimate, ERROR: estimate - truth}
+    return AudioClip(
+        start=start,
+        frames=frames,
+        signals=signals,
+        mixture=None if mixture is None else found[-1],
+    )
+
+
+def cut_sets(song: ComparedSong, seconds: float) -> AudioClip:
+    """Return the ``seconds`` of ``song`` in which its sets of stems differ most.
+
+    Each stem has a version for each set, ``set_version``, and its reference. The mixture is played
+    beside them if there is one. Raises ``InputError`` for files that cannot be read again.
+    """
+    sets = list(song.sets.values())
+    first = sets[0]
+    stems = list(first.estimates)
+    mixtures = [] if first.mixture is None else [first.mixture]
+    estimates = [each.estimates[stem] for each in sets for stem in stems]
+    references = [first.references[stem] for stem in stems]
+    tracks = align_again([*estimates, *references, *mixtures], first.sample_rate)
+    frames = min(tracks.frames, max(1, round(seconds * first.sample_rate)))
+    start = loudest_part(tracks, frames, partial(_deviations, len(sets), len(stems)))
+    found = read_part(tracks, start, frames)
+    versions = [*(set_version(number) for number in range(len(sets))), REFERENCE]
+    return AudioClip(
+        start=start,
+        frames=frames,
+        signals={
+            stem: dict(zip(versions, found[place :: len(stems)], strict=False))
+            for place, stem in enumerate(stems)
+        },
+        mixture=found[-1] if mixtures else None,
+    )
+
+
+def set_version(number: int) -> str:
+    """Return what the page calls the version of a stem in the set ``number``, from 0 on."""
+    return f"set-{number}"
+
+
+def _deviations(sets: int, stems: int, block: Block) -> Block:
+    """Return what each stem of each set differs by from their mean."""
+    estimates = block[: sets * stems].reshape(sets, stems, *block.shape[1:])
+    return np.asarray(estimates - estimates.mean(axis=0))
+
+
+def played_mixture(song: SongScores) -> StemFiles | None:
+    """Return the mixture to play beside stems without references; None for none."""
+    return None if song.references else song.mixture
+
+
+def align_again(stems: Sequence[StemFiles], sample_rate: int) -> Alignment:
+    """Return ``stems`` in step, as ``align`` does.
+
+    They have been scored before, and truncated ones were accepted or refused then.
+    """
+    return align(stems, sample_rate=sample_rate, accept_truncated=True)
+
+
+def read_part(tracks: Alignment, start: int, frames: int) -> Block:
+    """Return ``frames`` of all ``tracks`` from ``start`` on, ``(S, 2, T)``."""
+    found: Block | None = None
     position = -start
     with contextlib.closing(tracks.blocks()) as blocks:
         for block in blocks:
+            if found is None:
+                found = np.zeros((len(block), 2, frames), np.float32)
             if position >= frames:
                 break
             wanted = block[..., max(0, -position) : max(0, frames - position)]
             begin = max(0, position)
             found[..., begin : begin + wanted.shape[-1]] = wanted  # copies one channel to both
             position += block.shape[-1]
-    estimates = dict(zip(song.estimates, found, strict=False))
-    references = dict(zip(_scored(song), found[len(estimates) :], strict=True))
-    signals = {}
-    for name, estimate in estimates.items():
-        signals[name] = {ESTIMATE: estimate}
-        if name in references:
-            truth = references[name]
-            signals[name] = {REFERENCE: truth, ESTIMATE: estimate, ERROR: estimate - truth}
-    return AudioClip(start=start, frames=frames, signals=signals)
+    assert found is not None, "tracks have frames"
+    return found
 
 
-def _choose_start(song: SongScores, tracks: Alignment, frames: int) -> int:
-    """Return the frame at which the most telling ``frames`` begin, as in ``cut_clip``."""
+def loudest_part(tracks: Alignment, frames: int, signals: Callable[[Block], Block]) -> int:
+    """Return the whole second, as a frame, from which on ``signals`` have the most energy.
+
+    That is over the next ``frames``; ``signals`` makes what counts of a block of the ``tracks``.
+    """
     if frames >= tracks.frames:
         return 0
-    names, scored = list(song.estimates), _scored(song)
-    energy = np.zeros(-(-tracks.frames // song.sample_rate))
-    for second, block in enumerate(tracks.blocks(song.sample_rate)):
-        truths = dict(zip(scored, block[len(names) :], strict=True))
-        # Stems without a reference have no error; where all lack one, the stems themselves count.
-        for name, guess in zip(names, block, strict=False):
-            if not scored or name in truths:
-                error = guess - truths[name] if scored else guess
-                energy[second] += np.sum(error.astype(np.float64) ** 2)
-    last = (tracks.frames - frames) // song.sample_rate
-    width = max(1, round(frames / song.sample_rate))
+    rate = tracks.sample_rate
+    energy = np.zeros(-(-tracks.frames // rate))
+    for second, block in enumerate(tracks.blocks(rate)):
+        energy[second] = np.sum(signals(block).astype(np.float64) ** 2)
+    last = (tracks.frames - frames) // rate
+    width = max(1, round(frames / rate))
     windows = np.convolve(energy, np.ones(width), "valid")[: last + 1]
-    return int(np.argmax(windows)) * song.sample_rate
+    return int(np.argmax(windows)) * rate
+
+
+def _errors(song: SongScores, block: Block) -> Block:
+    """Return the errors of the stems that have references; where none has, the stems."""
+    estimates = len(song.estimates)
+    scored = _scored(song)
+    if not scored:
+        return block[:estimates]
+    guesses = [block[number] for number, name in enumerate(song.estimates) if name in scored]
+    return np.stack(guesses) - block[estimates : estimates + len(scored)]
 
 
 def _scored(song: SongScores) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -16,11 +15,10 @@ from stemsplit.evaluation.report.charts import (
     RANGE,
     draw_field,
     draw_frames,
-    draw_spectrograms,
     frame_limits,
     frequency_marks,
 )
-from stemsplit.evaluation.report.clip import AudioClip, cut_clip, encode_opus
+from stemsplit.evaluation.report.clip import AudioClip, cut_clip
 from stemsplit.evaluation.report.explanations import GROUPS, MEASURES, METRICS, Explained
 from stemsplit.evaluation.report.findings import (
     describe_error,
@@ -28,6 +26,7 @@ from stemsplit.evaluation.report.findings import (
     describe_song,
     find_lowest,
 )
+from stemsplit.evaluation.report.player import list_versions, show_mixture, show_stems
 from stemsplit.evaluation.report.published import Metric, published_scores
 from stemsplit.evaluation.report.tables import (
     StemSummary,
@@ -59,11 +58,6 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{second:02}"
 
 
-def data_url(kind: str, data: bytes) -> str:
-    """Return ``data`` of a MIME type as a URL that contains it."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
 def show_overview(songs: Sequence[SongScores]) -> dict[str, Any]:
     """Return the table of scores over all ``songs``."""
     return _score_table(summarise(songs), _unreproducible(songs))
@@ -76,7 +70,7 @@ def show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
     first = clip.start / song.sample_rate if clip else 0.0
     length = clip.frames / song.sample_rate if clip else 0.0
     names = list(dict.fromkeys([*(stem.name for stem in song.scores), *song.estimates]))
-    versions = _show_versions(clip, song.sample_rate) if clip else {}
+    sounds = show_stems(clip, song.sample_rate) if clip else {}
     charts = _draw_charts(song, clip) if seconds is not None else {}
     return {
         "name": printable(song.song),
@@ -87,7 +81,7 @@ def show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
         "lede": [(printable(stem.name), stem.values["global_sdr"]) for stem in values],
         "stems": [
             _show_stem(name, number, song, first, length)
-            | {"charts": charts.get(name), "sounds": versions.get(name)}
+            | {"charts": charts.get(name), "sounds": sounds.get(name)}
             for number, name in enumerate(names)
         ],
         "first": first,
@@ -95,7 +89,8 @@ def show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
         "whole": clip is None or clip.frames == song.frames,
         "marks": frequency_marks(song.sample_rate),
         "shadow": RANGE,
-        "switch": bool(clip and song.references),
+        "versions": list_versions(song, clip),
+        "song_sounds": show_mixture(clip, song.sample_rate) if clip else None,
         "playable": bool(clip),
         "shown": seconds is not None,
         "measures": _measures_table(song.measures),
@@ -163,25 +158,6 @@ def _place(files: StemFiles | None) -> str:
         return ""
     folders = {path.absolute().parent.name for path in files.paths}
     return printable(f"{folders.pop()}/{files}" if len(folders) == 1 else files)
-
-
-def _show_versions(clip: AudioClip, sample_rate: int) -> dict[str, dict[str, Any]]:
-    """Return, by stem, the sound and the spectrogram of each version in ``clip``."""
-    shown = {}
-    for name, signals in clip.signals.items():
-        pictures, brightest = draw_spectrograms(list(signals.values()), sample_rate)
-        shown[name] = {
-            "brightest": brightest,
-            "versions": [
-                {
-                    "name": version,
-                    "sound": base64.b64encode(encode_opus(signal, sample_rate)).decode(),
-                    "picture": data_url("image/png", picture),
-                }
-                for (version, signal), picture in zip(signals.items(), pictures, strict=True)
-            ],
-        }
-    return shown
 
 
 def show_published(metric: Metric, summaries: Sequence[StemSummary]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from stemsplit.evaluation.report.stem_sets import ComparedSong
 from stemsplit.evaluation.report.tables import decibel
 from stemsplit.evaluation.scores import SongScores, StemScores, median
 
@@ -40,6 +41,17 @@ def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
             f"{metrics}: rounding decides some frames, because the references have empty bands; "
             "museval's own values vary there too"
         )
+
+
+def describe_sets(song: ComparedSong, show: Show = decibel) -> list[str]:
+    """Return what ``describe_song`` says of each set; what it says of all stands there once."""
+    found = {name: list(describe_song(scores, show)) for name, scores in song.sets.items()}
+    first, *others = found.values()
+    shared = [text for text in first if all(text in texts for texts in others)]
+    own = [
+        f"{name}: {text}" for name, texts in found.items() for text in texts if text not in shared
+    ]
+    return [*shared, *own]
 
 
 def describe_faults(stem: StemScores, sample_rate: int) -> Iterator[str]:

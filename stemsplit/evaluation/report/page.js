@@ -15,23 +15,25 @@ class Player {
     this.context = null;
     this.sources = [];
     this.frame = 0;
-    this.stems = [...article.querySelectorAll(".stem")].map((element) => this.makeStem(element)).filter(Boolean);
+    const choices = [...article.querySelectorAll(".transport .switch input")];
+    this.versions = choices.map((radio) => radio.value);
+    const first = choices.find((radio) => radio.checked)?.value || "estimate";
+    this.stems = [...article.querySelectorAll(".stem")].map((element) => this.makeStem(element, first)).filter(Boolean);
     this.find = (selector) => article.querySelector(selector);
     this.find(".play").addEventListener("click", () => this.toggle());
     this.slider = this.find(".position");
     this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
-    for (const radio of article.querySelectorAll(".transport .switch input")) {
-      radio.addEventListener("change", () => this.choose(radio.value));
-    }
+    for (const radio of choices) radio.addEventListener("change", () => this.choose(radio.value));
     this.update();
     this.draw();
   }
 
-  makeStem(element) {
+  makeStem(element, version) {
     const sounds = [...element.querySelectorAll("script.sound")];
     if (!sounds.length) return null;
-    const stem = { element, sounds, solo: false, mute: false, version: "estimate", gains: new Map(), buffers: new Map() };
-    const on = (selector, act) => element.querySelector(selector).addEventListener("click", act);
+    const mixture = element.classList.contains("mixture"); // plays in place of all stems
+    const stem = { element, sounds, mixture, version, solo: false, mute: false, gains: new Map(), buffers: new Map() };
+    const on = (selector, act) => element.querySelector(selector)?.addEventListener("click", act);
     on(".solo", () => this.set(stem, "solo", !stem.solo));
     on(".mute", () => this.set(stem, "mute", !stem.mute));
     on(".alone", () => this.playAlone(stem));
@@ -139,11 +141,15 @@ class Player {
     this.sources = [];
   }
 
+  /* Choose a version of all stems, or of one; stems that lack it are silent. */
   choose(version, only) {
-    for (const stem of only ? [only] : this.stems) {
-      if (stem.sounds.some((sound) => sound.dataset.version === version)) stem.version = version;
-    }
+    const one = only && only.version !== "mixture"; // beside the mixture no stem plays
+    for (const stem of one ? [only] : this.stems) stem.version = version;
     this.update();
+  }
+
+  has(stem, version) {
+    return stem.sounds.some((sound) => sound.dataset.version === version);
   }
 
   set(stem, what, value) {
@@ -152,8 +158,13 @@ class Player {
   }
 
   async playAlone(stem) {
-    for (const other of this.stems) other.solo = other === stem;
-    stem.mute = false;
+    if (stem.mixture) {
+      this.choose("mixture");
+    } else {
+      if (stem.version === "mixture") this.choose(this.versions[0]);
+      for (const other of this.stems) other.solo = other === stem;
+      stem.mute = false;
+    }
     this.update();
     await this.play();
   }
@@ -167,14 +178,15 @@ class Player {
   update() {
     const anySolo = this.stems.some((stem) => stem.solo);
     for (const stem of this.stems) {
-      const audible = !stem.mute && (stem.solo || !anySolo);
+      const chosen = !stem.mute && (stem.solo || stem.mixture || !anySolo);
+      const audible = chosen && this.has(stem, stem.version);
       for (const [version, gain] of stem.gains) {
         const target = audible && version === stem.version ? 1 : 0;
         gain.gain.setTargetAtTime(target, this.context ? this.context.currentTime : 0, FADE);
       }
       stem.element.classList.toggle("silent", !audible);
       for (const what of ["solo", "mute"]) {
-        stem.element.querySelector(`.${what}`).setAttribute("aria-pressed", String(stem[what]));
+        stem.element.querySelector(`.${what}`)?.setAttribute("aria-pressed", String(stem[what]));
       }
       for (const radio of stem.element.querySelectorAll(".switch input")) radio.checked = radio.value === stem.version;
       for (const figure of stem.element.querySelectorAll("figure")) {
@@ -182,7 +194,7 @@ class Player {
       }
     }
     for (const radio of this.article.querySelectorAll(".transport .switch input")) {
-      radio.checked = this.stems.every((stem) => stem.version === radio.value);
+      radio.checked = this.stems.every((stem) => stem.mixture || stem.version === radio.value);
     }
     this.article.classList.toggle("playing", this.playing);
     this.find(".play").setAttribute("aria-label", this.playing ? "Pause" : "Play");
@@ -225,18 +237,18 @@ document.addEventListener("keydown", (event) => {
   const article = target.closest("article.playable");
   if (article) active = players.find((player) => player.article === article);
   const stem = active.stems.find((one) => one.element.contains(target));
-  const versions = ["reference", "estimate", "error"];
+  const version = active.versions[Number(event.key) - 1];
   if (event.key === " ") {
     // Buttons, links and summaries keep their own use of the space bar.
     if (target.closest("button, summary, a")) return;
     active.toggle();
-  } else if (versions[Number(event.key) - 1]) {
-    active.choose(versions[Number(event.key) - 1], stem);
+  } else if (version) {
+    active.choose(version, stem && active.has(stem, version) ? stem : undefined);
   } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
     // In a group of choices the arrow keys choose, in a table they scroll.
     if (target.closest(".switch, .scroll")) return;
     active.seek(active.position + (event.key === "ArrowLeft" ? -STEP : STEP));
-  } else if (stem && (event.key === "s" || event.key === "m")) {
+  } else if (stem && !stem.mixture && (event.key === "s" || event.key === "m")) {
     const what = event.key === "s" ? "solo" : "mute";
     active.set(stem, what, !stem[what]);
   } else {

@@ -7,13 +7,14 @@ strings ``"inf"`` and ``"-inf"``; all other figures are numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stemsplit.data.stems import StemFiles
+from stemsplit.evaluation.report.stem_sets import ComparedSong, compare_sets
 from stemsplit.evaluation.scores import (
     BSS_EVAL,
     WHOLE_STEM,
@@ -91,6 +92,35 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
         )
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"invalid record of scores: {exc!r}") from exc
+
+
+def to_comparison(songs: Sequence[ComparedSong], metrics: Sequence[str]) -> dict[str, Any]:
+    """Return what sets of stems come to, as an object without ``schema``: see ``compare_sets``."""
+    first, *_ = names = list(songs[0].sets)
+    return {
+        "sets": names,
+        "songs": [song.name for song in songs],
+        "comparison": [
+            {
+                "stem": row.stem,
+                "metric": metric,
+                "values": {name: _figure(value) for name, value in row.values.items()},
+                "best": list(row.best),
+                "differences": [
+                    {
+                        "set": name,
+                        "minus": first,
+                        "median": _figure(difference.median),
+                        "wins": difference.wins,
+                        "losses": difference.losses,
+                    }
+                    for name, difference in row.differences.items()
+                ],
+            }
+            for metric in metrics
+            for row in compare_sets(songs, metric)
+        ],
+    }
 
 
 def to_museval(song: SongScores) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,21 +81,29 @@ def to_csv(songs: Sequence[SongScores]) -> str:
     apostrophe before it, which makes it text. BSS Eval is the median over frames. NaN is an empty
     field, ±∞ are ``inf`` and ``-inf``; metrics that rounding decides are separated by spaces.
     """
+    return join_csv(COLUMNS, (row for song in songs for row in csv_rows(song)))
+
+
+def join_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table with a header of ``columns``, then these ``rows``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for song in songs:
-        for stem, summary in zip(song.scores, song_values(song), strict=True):
-            figures = ["" if math.isnan(v) else repr(v) for v in summary.values.values()]
-            delay = "" if stem.delay is None else stem.delay
-            names = _harmless(song.song), _harmless(stem.name)
-            facts = (delay, int(stem.inverted), " ".join(song.unreproducible))
-            row = (*names, *figures, summary.frames, summary.silent_frames, *facts)
-            writer.writerow(row)
+    writer.writerow(columns)
+    writer.writerows(rows)
     return text.getvalue()
 
 
-def _harmless(name: str) -> str:
+def csv_rows(song: SongScores) -> Iterator[tuple[object, ...]]:
+    """Yield the values of ``COLUMNS`` for each stem of ``song``, as ``to_csv`` writes them."""
+    for stem, summary in zip(song.scores, song_values(song), strict=True):
+        figures = ["" if math.isnan(v) else repr(v) for v in summary.values.values()]
+        delay = "" if stem.delay is None else stem.delay
+        names = harmless(song.song), harmless(stem.name)
+        facts = (delay, int(stem.inverted), " ".join(song.unreproducible))
+        yield (*names, *figures, summary.frames, summary.silent_frames, *facts)
+
+
+def harmless(name: str) -> str:
     """Return ``name`` so that no spreadsheet takes it for a formula."""
     text = printable(name)
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text

@@ -1,0 +1,86 @@
+"""Showing the scores of several sets of stems in the ways that were asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stemsplit.audio.atomic import write_text
+from stemsplit.audio.writable import refuse_existing
+from stemsplit.batch.results import Scored
+from stemsplit.cli.console import Console
+from stemsplit.cli.score_reports import SCHEMA, failure
+from stemsplit.cli.set_scoreboard import show_sets
+from stemsplit.evaluation.report.explanations import METRICS
+from stemsplit.evaluation.report.findings import describe_sets
+from stemsplit.evaluation.report.records import to_comparison, to_json, to_museval
+from stemsplit.evaluation.report.set_page import write_set_report
+from stemsplit.evaluation.report.stem_sets import ComparedSong, to_set_csv
+from stemsplit.evaluation.report.tables import to_markdown
+
+
+@dataclass(slots=True, kw_only=True)
+class SetReports:
+    """Where the scores of several sets go, and in which shapes; as ``Reports`` for one set."""
+
+    console: Console
+    csv: Path | None = None
+    museval: Path | None = None
+    html: Path | None = None
+    markdown: bool = False
+    force: bool = False
+    _songs: list[ComparedSong] = field(default_factory=list, init=False)
+
+    def refuse_existing(self, songs: Sequence[str]) -> None:
+        """Raise ``OutputError`` where a report is in the way; ``songs`` have their sets' names."""
+        museval = [] if self.museval is None else [self.museval / f"{song}.json" for song in songs]
+        for path in (self.csv, self.html, *museval):
+            if path is not None:
+                refuse_existing(path, force=self.force, hint="--force replaces it")
+
+    def show(self, scored: Scored) -> None:
+        """Show the scores of a song in all sets, or its error, at once."""
+        console, song = self.console, scored.sets
+        if scored.error is not None:
+            console.error(scored.error)
+            if console.json:
+                console.record(failure(scored.name, scored.error))
+        if song is None:
+            return
+        self._songs.append(song)
+        if console.json:
+            for name, scores in song.sets.items():
+                console.record({**to_json(scores), "song": song.name, "set": name})
+        for remark in describe_sets(song):
+            console.note(f"{song.name}: {remark}")
+
+    def finish(self, label: str) -> None:
+        """Write the reports of all songs; sets have names of their own, beside ``label``."""
+        songs = self._songs
+        if not songs:
+            return
+        if self.csv is not None:
+            write_text(self.csv, to_set_csv(songs))
+        for song in songs if self.museval is not None else ():
+            assert self.museval is not None
+            for name, scores in song.sets.items():
+                text = json.dumps(to_museval(scores), indent=2)
+                write_text(self.museval / f"{name}/{song.name}.json", text)
+        if self.html is not None:
+            write_set_report(self.html, songs)
+        if self.console.json:
+            metrics = [metric.key for metric in METRICS]
+            self.console.record({"schema": SCHEMA, **to_comparison(songs, metrics)})
+        elif self.markdown:
+            self.console.data("\n".join(_to_markdown(songs)))
+        else:
+            self.console.data(show_sets(songs, colour=self.console.coloured))
+
+
+def _to_markdown(songs: Sequence[ComparedSong]) -> Iterator[str]:
+    """Yield the lines of a Markdown table with a row for each set."""
+    for number, name in enumerate(songs[0].sets):
+        lines = to_markdown([song.sets[name] for song in songs], name).splitlines()
+        yield from lines if number == 0 else lines[-1:]

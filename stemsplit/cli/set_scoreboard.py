@@ -1,0 +1,124 @@
+"""Several sets of stems side by side, as tables for a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from stemsplit.cli.scoreboard import LEGEND, SCORES, WIDTH
+from stemsplit.errors import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stemsplit.evaluation.report.stem_sets import ComparedSong, Difference, MetricRow
+
+LONGEST_STEM = 14
+#: Up to so many sets, their differences from the first one fit beside the values.
+MOST_WITH_DIFFERENCES = 3
+#: Room for the name of a set, for few and for many of them.
+LONG_NAME, SHORT_NAME = 14, 9
+BEST = "*"
+
+
+def show_sets(songs: Sequence[ComparedSong], *, colour: bool = False) -> str:
+    """Return the scores of all sets for ``songs`` as text: a table for each metric.
+
+    Lines have at most `WIDTH` columns for up to six sets. The best value of a row has a `BEST`.
+    """
+    from rich.console import Console
+
+    from stemsplit.evaluation.report.stem_sets import letter
+
+    names = list(songs[0].sets)
+    letters = dict(zip(names, map(letter, range(len(names))), strict=True))
+    text = io.StringIO()
+    console = Console(
+        file=text,
+        width=max(WIDTH, LONGEST_STEM + (SHORT_NAME + 2) * len(names)),
+        force_terminal=colour,
+        no_color=not colour,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    count = songs[0].name if len(songs) == 1 else f"{len(songs)} songs"
+    console.print(f"{printable(count)}, {len(names)} sets of stems")
+    for name, mark in letters.items():
+        console.print(f"{mark}: {printable(name)}")
+    for metric, title in SCORES.items():
+        console.print()
+        console.print(_metric_table(songs, metric, _in_one_line(title), letters))
+    console.print()
+    for line in _legend(songs, names):
+        console.print(line)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _in_one_line(title: str) -> str:
+    return title.replace("-\n", "-").replace("\n", " ").strip()
+
+
+def _metric_table(
+    songs: Sequence[ComparedSong], metric: str, title: str, letters: Mapping[str, str]
+) -> Table:
+    from rich.table import Table
+
+    from stemsplit.evaluation.report.stem_sets import average_row, compare_sets
+
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column(f"\n{title}", overflow="ellipsis", min_width=LONGEST_STEM, no_wrap=True)
+    room = LONG_NAME if len(letters) < MOST_WITH_DIFFERENCES else SHORT_NAME
+    for name, mark in letters.items():
+        heading = f"{mark}\n{_shorten(name, room)}"
+        table.add_column(heading, justify="right", min_width=SHORT_NAME, no_wrap=True)
+    compared = _shown_differences(letters)
+    for name in compared:
+        table.add_column(f"\n{letters[name]} - A", justify="right", min_width=7, no_wrap=True)
+        if len(songs) > 1:
+            wins = f"wins\n{letters[name]}:A"
+            table.add_column(wins, justify="right", min_width=5, no_wrap=True)
+    rows = compare_sets(songs, metric)
+    if len(rows) > 1:
+        rows.append(average_row(rows, metric))
+    for row in rows:
+        cells = [_cell(row, name) for name in letters]
+        for name in compared:
+            cells += _difference_cells(row.differences[name])[: 1 + (len(songs) > 1)]
+        table.add_row(_shorten(row.stem, LONGEST_STEM), *cells)
+    return table
+
+
+def _shown_differences(names: Mapping[str, str]) -> list[str]:
+    return list(names)[1:] if len(names) <= MOST_WITH_DIFFERENCES else []
+
+
+def _cell(row: MetricRow, name: str) -> str:
+    from stemsplit.evaluation.report.tables import decibel
+
+    return decibel(row.values[name]) + (BEST if name in row.best else " ")
+
+
+def _difference_cells(difference: Difference) -> tuple[str, str]:
+    from stemsplit.evaluation.report.tables import decibel
+
+    text = decibel(difference.median)
+    sign = "+" if difference.median > 0 and text != "0.00" else ""
+    return f"{sign}{text}", f"{difference.wins}:{difference.losses}"
+
+
+def _legend(songs: Sequence[ComparedSong], names: Sequence[str]) -> Iterator[str]:
+    first = songs[0].sets[names[0]]
+    yield LEGEND.format(window=first.window)
+    yield f"{BEST} best of its row"
+    if len(names) > MOST_WITH_DIFFERENCES:
+        yield "differences from A: --csv, --json and --html have them"
+    elif len(songs) > 1:
+        yield "over songs: median of SDR, ISR, SIR, SAR and of differences; mean of the others"
+        yield "wins: songs in which a set is better than A, and in which A is better"
+
+
+def _shorten(name: str, room: int) -> str:
+    name = printable(name)
+    return name if len(name) <= room else f"{name[: room - 3]}..."

@@ -1,0 +1,161 @@
+"""Compare several sets of stems of the same songs by their scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stemsplit.evaluation.report.explanations import METRICS
+from stemsplit.evaluation.report.tables import (
+    COLUMNS,
+    StemSummary,
+    csv_rows,
+    harmless,
+    join_csv,
+    song_values,
+    summarise,
+)
+from stemsplit.evaluation.scores import SongScores, median
+
+#: Metrics of which less is better: distances.
+LOWER_IS_BETTER = frozenset(metric.key for metric in METRICS if metric.group == "distance")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedSong:
+    """The scores of one song by set; all sets have scores of the same stems, in the same order."""
+
+    name: str
+    sets: Mapping[str, SongScores]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How a set differs from the first one in a metric of one stem.
+
+    ``median`` is that over songs of its value minus the first set's; NaN where no song has both.
+    ``wins`` and ``losses`` count the songs in which it is better and worse.
+    """
+
+    median: float
+    wins: int
+    losses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """One metric of one stem in all sets.
+
+    ``values`` by set: over songs, as in ``StemSummary``. ``best`` are the sets with the best value;
+    none where all have the same or no answer. ``differences`` are those of all sets but the first.
+    """
+
+    stem: str
+    values: Mapping[str, float]
+    best: tuple[str, ...]
+    differences: Mapping[str, Difference]
+
+
+def compare_sets(songs: Sequence[ComparedSong], metric: str) -> list[MetricRow]:
+    """Return a row for each stem of ``songs``; raises ``KeyError`` for an unknown metric."""
+    names = list(songs[0].sets)
+    summaries = {
+        name: {stem.name: stem for stem in summarise([song.sets[name] for song in songs])}
+        for name in names
+    }
+    by_song = [
+        {name: {stem.name: stem for stem in song_values(song.sets[name])} for name in names}
+        for song in songs
+    ]
+    return [
+        _row(
+            stem,
+            {name: summaries[name][stem].values[metric] for name in names},
+            [song for each in by_song if (song := _values_of(each, stem, metric))],
+            metric,
+        )
+        for stem in summaries[names[0]]
+    ]
+
+
+def average_row(rows: Sequence[MetricRow], metric: str) -> MetricRow:
+    """Return the mean over stems of the ``rows`` of a ``metric``; wins and losses are sums.
+
+    A mean over stems of which one has no answer is NaN.
+    """
+    values = {name: sum(row.values[name] for row in rows) / len(rows) for name in rows[0].values}
+    differences = {}
+    for name in rows[0].differences:
+        found = [row.differences[name] for row in rows]
+        differences[name] = Difference(
+            median=sum(each.median for each in found) / len(found),
+            wins=sum(each.wins for each in found),
+            losses=sum(each.losses for each in found),
+        )
+    return MetricRow(
+        stem="average", values=values, best=_best(values, metric), differences=differences
+    )
+
+
+def letter(number: int) -> str:
+    """Return the letter of the set ``number``, counted from 0: A, B, …, Z, AA."""
+    return (letter(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
+
+
+def to_set_csv(songs: Sequence[ComparedSong]) -> str:
+    """Return a table as ``to_csv`` does, one line for each stem of each song in each set.
+
+    The name of the set is its third column.
+    """
+    rows = (
+        (harmless(song.name), stem, harmless(name), *rest)
+        for song in songs
+        for name, scores in song.sets.items()
+        for _, stem, *rest in csv_rows(scores)
+    )
+    return join_csv((*COLUMNS[:2], "set", *COLUMNS[2:]), rows)
+
+
+def _values_of(
+    song: Mapping[str, Mapping[str, StemSummary]], stem: str, metric: str
+) -> dict[str, float]:
+    """Return the values of ``metric`` by set; empty where the song lacks the stem."""
+    return {name: stems[stem].values[metric] for name, stems in song.items() if stem in stems}
+
+
+def _row(
+    stem: str, values: Mapping[str, float], songs: Sequence[Mapping[str, float]], metric: str
+) -> MetricRow:
+    first, *others = values
+    return MetricRow(
+        stem=stem,
+        values=values,
+        best=_best(values, metric),
+        differences={
+            name: _difference([(song[name], song[first]) for song in songs], metric)
+            for name in others
+        },
+    )
+
+
+def _difference(pairs: Sequence[tuple[float, float]], metric: str) -> Difference:
+    """Return how the first of each of ``pairs``, one for each song, differs from the second."""
+    # Equal infinities differ by nothing, not by NaN.
+    differences = np.array([0.0 if own == other else own - other for own, other in pairs])
+    better = -differences if metric in LOWER_IS_BETTER else differences
+    return Difference(
+        median=median(differences),
+        wins=int(np.count_nonzero(better > 0)),
+        losses=int(np.count_nonzero(better < 0)),
+    )
+
+
+def _best(values: Mapping[str, float], metric: str) -> tuple[str, ...]:
+    answered = [value for value in values.values() if not math.isnan(value)]
+    if len(set(answered)) < 2:
+        return ()
+    best = min(answered) if metric in LOWER_IS_BETTER else max(answered)
+    return tuple(name for name, value in values.items() if value == best)
