@@ -40,6 +40,7 @@ class Separator:
         batch: BatchSize = ...,
         offline: bool = ...,
         allow_unverified: bool = ...,
+        commercial: bool = ...,
     ) -> None: ...
     @property
     def stems(self) -> tuple[str, ...]: ...
@@ -93,6 +94,7 @@ def separate(
     batch: BatchSize = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
+    commercial: bool = ...,
 ) -> dict[str, Tensor]: ...
 @overload
 def separate(
@@ -113,6 +115,7 @@ def separate(
     batch: BatchSize = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
+    commercial: bool = ...,
 ) -> dict[str, NDArray[np.float32]]: ...
 @overload
 def separate(
@@ -134,6 +137,7 @@ def separate(
     batch: BatchSize = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
+    commercial: bool = ...,
     filename: str = ...,
     format: Format = ...,
     codec: Codec | None = ...,
@@ -188,4 +192,5 @@ def split_files(
     batch: BatchSize = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
+    commercial: bool = ...,
 ) -> Generator[Result]: ...
