@@ -220,6 +220,8 @@ def _work(model: Model) -> str:
     if cost is None or one is None or not cost.operations or not one.operations:
         return ""
     share = cost.operations / one.operations
+    if share < 0.01:
+        return "<0.01"
     return f"{share:.0f}" if share >= 10 else f"{share:.2g}"
 
 

@@ -151,7 +151,8 @@ def _models() -> Iterator[str]:
     for group, entries in list_entries():
         yield f".SS {escape(group)}"
         for name, text in entries:
-            yield from entry(bold(name), prose(text))
+            # Addresses may go on in the next line after a slash.
+            yield from entry(bold(name), prose(text).replace("/", "/\\:"))
 
 
 def _synopsis(command: CommandEntry) -> Iterator[str]:
