@@ -13,15 +13,13 @@ from stemsplit.cli.console import Console
 from stemsplit.errors import ExitCode
 
 if TYPE_CHECKING:
-    from stemsplit.checkpoints.costs import Cost
     from stemsplit.checkpoints.entries import Model, Scores
 
 
 def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Json = False) -> int:
     """Show all that is known of one model."""
-    from stemsplit.checkpoints.costs import cost_of
     from stemsplit.checkpoints.loading import conventions
-    from stemsplit.checkpoints.registry import group_of, resolve
+    from stemsplit.checkpoints.registry import resolve
 
     console = Console(sys.stdout, sys.stderr, json=json)
     model = resolve(name)
@@ -30,15 +28,30 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
         console.record(record(model) | {"overlap": overlap, "window": window})
         return ExitCode.DONE
     facts = [
-        ("name", model.name),
-        ("description", model.description),
+        *(("name", model.name), ("description", model.description)),
         ("stems", ", ".join(model.stems)),
         ("sample rate", f"{model.sample_rate} Hz"),
         ("channels", str(model.channels)),
         ("segment", f"{model.segment / model.sample_rate:.2f} s"),
         ("overlap", f"{overlap:.0%} of a segment"),
         ("window", window),
-        *_costs(model, cost_of(model)),
+        *_costs(model),
+        *_origin(model),
+        ("size", f"{size} MB" if (size := megabytes(model)) else ""),
+        ("here", _where(model)),
+    ]
+    known = [(fact, value) for fact, value in facts if value]
+    width = max(len(fact) for fact, _ in known) + 1
+    for fact, value in known:
+        console.data(f"{f'{fact}:':<{width}}  {value}")
+    return ExitCode.DONE
+
+
+def _origin(model: Model) -> list[tuple[str, str]]:
+    """Return what ``model`` is, whose it is, how good it is, and where its weights come from."""
+    from stemsplit.checkpoints.registry import group_of
+
+    return [
         ("group", group_of(model)),
         ("architecture", model.architecture or "ensemble"),
         ("members", ", ".join(model.members)),
@@ -54,18 +67,14 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
             for source in model.sources
             for file in source.files
         ),
-        ("size", f"{size} MB" if (size := megabytes(model)) else ""),
-        ("here", _where(model)),
     ]
-    width = max(len(fact) for fact, value in facts if value) + 1
-    for fact, value in facts:
-        if value:
-            console.data(f"{f'{fact}:':<{width}}  {value}")
-    return ExitCode.DONE
 
 
-def _costs(model: Model, cost: Cost | None) -> list[tuple[str, str]]:
+def _costs(model: Model) -> list[tuple[str, str]]:
     """Return how far ``model`` looks and how much it computes, as far as that is known."""
+    from stemsplit.checkpoints.costs import cost_of
+
+    cost = cost_of(model)
     if cost is None:
         return []
     whole = f"the whole segment ({model.segment / model.sample_rate:.2f} s)"

@@ -36,7 +36,9 @@ def list_(
     ] = None,
     licence: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Only weights with these words in their licence: mit."),
+        typer.Option(
+            metavar="TEXT", help="Only weights with these words in their licence, as mit."
+        ),
     ] = None,
     commercial: Annotated[
         bool,
@@ -45,7 +47,7 @@ def list_(
         ),
     ] = False,
     architecture: Annotated[
-        str | None, typer.Option(metavar="NETWORK", help="Only this kind of network: scnet.")
+        str | None, typer.Option(metavar="NETWORK", help="Only this kind of network, as scnet.")
     ] = None,
     downloaded: Annotated[
         bool, typer.Option("--downloaded", help="Only weights that are on this machine.")
@@ -64,7 +66,9 @@ def list_(
     ] = None,
     all_: Annotated[
         bool,
-        typer.Option("--all", help="Members of ensembles and models for testing (tiny.*), too."),
+        typer.Option(
+            "--all", help="Show members of ensembles and models for testing (tiny.*) too."
+        ),
     ] = False,
     json: options.Json = False,
 ) -> int:
@@ -250,4 +254,4 @@ def _legend(columns: Sequence[Column], wish: Wish) -> Iterator[str]:
     yield f"WORK: operations per second of audio, {DEFAULT_MODEL} = 1. MB: to download; *: is here."
     yield "SELL: whether the licence of the weights allows commercial use."
     if not wish.hidden:
-        yield "--all shows members of ensembles and models for testing (tiny.*), too."
+        yield "--all shows members of ensembles and models for testing (tiny.*) too."

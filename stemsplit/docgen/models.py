@@ -11,7 +11,7 @@ from stemsplit.cli.model_facts import megabytes, values_of
 
 
 def list_entries() -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield each group with its models: their names, and what there is to know of each.
+    """Yield each group with its models: their names, and what is known of each.
 
     Members of ensembles and models for testing are left out, as by ``models list``. The last group
     has the sources of scores, by the numbers that stand beside scores.

@@ -207,7 +207,7 @@ _MODELS = ManPage(
         "the list may well be empty.",
         "With `--commercial`, `list` shows models whose licence is known to allow commercial use, "
         "by what their authors say; an ensemble counts as its strictest member. The option of the "
-        "same name of stemsplit(1) refuses all others. It is no legal advice.",
+        "same name of stemsplit(1) refuses all others. This is not legal advice.",
     ),
     examples={
         "See which models there are, and which are here:": "stemsplit models list",
@@ -232,7 +232,7 @@ _MODELS = ManPage(
         "Lines of `list` have 80 letters at most, or as many as the terminal. A list that nothing "
         "is in leaves standard output empty, and the exit status is 0.",
         "`list --json` alone writes all models, as with `--all`; with another option it writes "
-        "what the list would show, in its order.",
+        "those that the table shows, in the same order.",
     ),
     records=records.MODELS,
     exit_status={
