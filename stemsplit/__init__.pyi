@@ -41,6 +41,7 @@ class Separator:
         threads: int | None = ...,
         offline: bool = ...,
         allow_unverified: bool = ...,
+        commercial: bool = ...,
     ) -> None: ...
     @property
     def stems(self) -> tuple[str, ...]: ...
@@ -95,6 +96,7 @@ def separate(
     threads: int | None = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
+    commercial: bool = ...,
 ) -> dict[str, Tensor]: ...
 @overload
 def separate(
@@ -116,6 +118,7 @@ def separate(
     threads: int | None = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
+    commercial: bool = ...,
 ) -> dict[str, NDArray[np.float32]]: ...
 @overload
 def separate(
@@ -138,6 +141,7 @@ def separate(
     threads: int | None = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
+    commercial: bool = ...,
     filename: str = ...,
     format: Format = ...,
     codec: Codec | None = ...,
@@ -193,4 +197,5 @@ def split_files(
     threads: int | None = ...,
     offline: bool = ...,
     allow_unverified: bool = ...,
+    commercial: bool = ...,
 ) -> Generator[Result]: ...

@@ -283,6 +283,12 @@ class SplitOptions:
     allow_unverified: bool = option(
         False, "Allow downloads that have no published SHA-256.", section="Model and quality"
     )
+    commercial: bool = option(
+        False,
+        "Refuse models whose licence is not known to allow commercial use.",
+        variable="STEMSPLIT_COMMERCIAL",
+        section="Model and quality",
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stemsplit.checkpoints import msst_config
 from stemsplit.checkpoints.registry import resolve
-from stemsplit.cli.models import Architecture
+from stemsplit.cli.model_convert import Architecture
 from stemsplit.errors import UsageError
 from stemsplit.models import build
 

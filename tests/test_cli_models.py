@@ -1,4 +1,4 @@
-"""``stemsplit models list`` and ``models show``: what a person is told of a model."""
+"""``stemsplit models show``: what a person learns of a model."""
 
 from __future__ import annotations
 
@@ -85,8 +85,6 @@ def test_show_knows_what_the_registry_leaves_to_the_architecture(
 def test_a_mean_that_is_all_there_is_is_shown(own_registry: OwnRegistry) -> None:
     own_registry.write(table("mine", [ADDRESS], SCORES.partition("values")[0] + "mean = 5.5\n"))
     assert show("mine")["score"] == ["mean 5.5 dB (cSDR, MUSDB18 test; a paper)"]
-    line = next(line for line in run("models", "list", cwd=Path()).lines if "  mine " in line)
-    assert "5.50 cSDR  " in line
 
 
 def test_json_has_the_terms(mine: None) -> None:
@@ -96,13 +94,14 @@ def test_json_has_the_terms(mine: None) -> None:
     assert record["scores"][0]["mean"] is None
 
 
-def test_list_has_groups_and_what_a_choice_needs(mine: None) -> None:
-    lines = run("models", "list", cwd=Path()).lines
-    assert lines[0].split() == ["NAME", "STEMS", "SDR", "MB", "HERE", "COMMERCIAL", "LICENCE"]
-    headings = [line for line in lines[1:] if line and not line.startswith(" ")]
-    assert headings[:2] == ["Spectrogram masks", "Waveforms"]
-    [line] = [line for line in lines if line.startswith("  mine ")]
-    assert lines.index("Hybrid") < lines.index(line) < lines.index("No weights")
-    terms = ["no, unverified", "no", "MIT"]
-    cells = ["drums,bass,other,vocals", "5.75 cSDR of 2 stems", "12", *terms]
-    assert [cell.strip() for cell in line.split("  ") if cell.strip()] == ["mine", *cells]
+def test_show_says_how_far_a_model_looks_and_what_it_computes() -> None:
+    facts = show("hpss")
+    assert (facts["receptive field"], facts["look-ahead"]) == (["0.56 s"], ["0.28 s"])
+    assert "operations" not in facts
+    facts = show("htdemucs")
+    assert facts["receptive field"] == facts["look-ahead"] == ["the whole segment (7.80 s)"]
+    assert facts["operations"] == ["28.6 billion multiply-adds per second of audio"]
+    [record] = run("models", "show", "spleeter_2stems", "--json", cwd=Path()).records
+    assert record["look_ahead"] == round(265_216 / 44_100, 4)
+    assert record["receptive_field"] == round(520_192 / 44_100, 4)  # no more than its segment
+    assert record["operations"] == 1_380_000_000

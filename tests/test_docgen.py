@@ -19,6 +19,7 @@ import typer
 from typer.testing import CliRunner
 
 from stemsplit import docgen
+from stemsplit.checkpoints.choosing import is_hidden
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models, resolve
 from stemsplit.cli.app import choose_command
@@ -122,6 +123,25 @@ def test_the_readme_shows_the_models() -> None:
     row = f"| `htdemucs_ft` | drums, bass, other, vocals | {score} | 337 | {terms} |"
     assert row in table
     assert table.index("| **Hybrid** |") < table.index("| `htdemucs` |")
+
+
+def test_the_page_of_models_has_them_all() -> None:
+    page = (ROOT / "man/man1/stemsplit-models.1").read_text()
+    section = page[page.index(".SH MODELS") : page.index(".SH EXAMPLES")]
+    entries = {
+        name.replace("\\-", "-"): text
+        for name, text in re.findall(
+            r"^\.TP\n\\fB(\S+)\\fR\n((?:[^.].*\n)+)", section, re.MULTILINE
+        )
+    }
+    shown = {model.name for model in list_models() if not is_hidden(model)}
+    assert {name for name in entries if not name.startswith("[")} == shown
+    text = entries["mel_band_roformer.kim"]
+    assert "Stems: vocals.\n" in text
+    assert "Size: 913 MB.\n" in text
+    assert "Licence: MIT; commercial use: yes." in text
+    [number] = re.findall(r"uSDR on MVSep Multisong: vocals 10.98 dB (\[\d+\])\.", text)
+    assert "pretrained_models.md" in entries[number]
 
 
 def test_only_the_table_of_the_readme_is_generated(tmp_path: Path) -> None:
@@ -266,7 +286,8 @@ def test_every_key_of_the_json_records_is_in_the_page() -> None:
     described = {key for fields in PAGES["split"].records.values() for key in fields}
     assert described == keys - {"name", "path"}  # those of the objects in "stems"
     described = {key for fields in PAGES["models"].records.values() for key in fields}
-    more = {"schema", "group", "here", "verifiable"}
+    more = {"schema", "group", "here", "verifiable", "hidden"}
+    more |= {"receptive_field", "look_ahead", "operations"}
     assert described == {field.name for field in dataclasses.fields(Model)} | more
 
 
@@ -297,10 +318,12 @@ def test_prose_has_bold_code_and_a_line_for_each_sentence() -> None:
 def test_a_page_has_its_sections_in_order_and_is_plain_ascii(name: str) -> None:
     text = (ROOT / "man/man1" / name).read_bytes().decode("ascii")
     sections = re.findall(r"^\.SH (.+)$", text, re.MULTILINE)
-    usual = "NAME,SYNOPSIS,DESCRIPTION,COMMANDS,OPTIONS,EXAMPLES,OUTPUT,ENVIRONMENT,FILES"
+    usual = "NAME,SYNOPSIS,DESCRIPTION,COMMANDS,OPTIONS,MODELS,EXAMPLES,OUTPUT,ENVIRONMENT,FILES"
     order = [*usual.split(","), "EXIT STATUS", "COMING FROM OTHER PROGRAMS", "SEE ALSO"]
     assert sections == [section for section in order if section in sections]
-    assert set(order) - set(sections) <= {"COMMANDS", "FILES", "COMING FROM OTHER PROGRAMS"}
+    assert set(order) - set(sections) <= {
+        *("COMMANDS", "MODELS", "FILES", "COMING FROM OTHER PROGRAMS"),
+    }
     assert f'"stemsplit {__version__}"' in text.splitlines()[1]
     # Lines that begin with a dot or an apostrophe are requests: only those meant to be.
     requests = set(re.findall(r"^[.'](.*?)(?: |$)", text, re.MULTILINE))

@@ -23,6 +23,10 @@ _WAYS_ON = (
     "--update redoes them, --force too; --out, or --filename '{model}/{track}/{stem}.{ext}', "
     "keeps both"
 )
+_WAYS_ON_WITH_ANOTHER_MODEL = (
+    "--filename '{model}/{track}/{stem}.{ext}' keeps the stems of both models, --out too; --update "
+    "replaces those of the other one, --force too"
+)
 _WHY: dict[State, str] = {
     "edited": "exists already, and was changed since it was written",
     "foreign": "exists already, and is not a stem of this song",
@@ -159,7 +163,9 @@ def _in_the_way(song: Path, plan: SongPlan, examined: Examined, blocked: Sequenc
     path, made = plan.stems[name], existing[name].made
     if state == "made_otherwise" and made is not None:
         found = f"its stems in {path.parent} were {wanted[name].describe(made)}"
-        return InTheWay(found, path=song, hint=_WAYS_ON, why=state)
+        other_model = made.model != wanted[name].model
+        hint = _WAYS_ON_WITH_ANOTHER_MODEL if other_model else _WAYS_ON
+        return InTheWay(found, path=song, hint=hint, why=state)
     if state == "other_song":
         found = f"{path.parent} holds the stems of another song of this name"
         hint = "--force replaces them; --out keeps both"

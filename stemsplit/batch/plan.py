@@ -14,6 +14,7 @@ from stemsplit.audio.format_table import FORMATS
 from stemsplit.audio.formats import check_encoding, depth_of
 from stemsplit.batch.discover import Song
 from stemsplit.checkpoints import loading
+from stemsplit.checkpoints.commercial import require_commercial
 from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names
 from stemsplit.options import DEFAULT_TEMPLATE, SplitOptions
 from stemsplit.outputs.job import Job, closing_stem
@@ -115,7 +116,8 @@ class RunPlan:
 def select(options: SplitOptions) -> Selection:
     """Return which outputs ``options`` ask for.
 
-    Raises ``UsageError`` for options that contradict each other, the model or the format.
+    Raises ``UsageError`` for options that contradict each other, the model or the format, and for
+    weights that must not be used commercially where that is asked for.
     """
     selection = select_stems(
         loading.stems_of(options.model),
@@ -124,6 +126,8 @@ def select(options: SplitOptions) -> Selection:
         mixes=options.mixes,
         sum_to_mix=options.sum_to_mix,
     )
+    if options.commercial:
+        require_commercial(options.model, selection.needed)
     loading.require_one_rate(options.model, selection.needed)
     check_encoding(options.encoding)
     check_daws(options.daw, options.encoding.format)

@@ -40,13 +40,15 @@ class Separator:
 
     ``model`` is a name of the registry, a checkpoint file, or several of them with commas between
     them: their mean. Its weights are fetched if they are not on this machine, unless ``offline``;
-    those without a published SHA-256 only if ``allow_unverified``. ``stems`` (all of the model's by
+    those without a published SHA-256 only if ``allow_unverified``, and a model whose licence is not
+    known to allow commercial use is refused if ``commercial``. ``stems`` (all of the model's by
     default) or ``two_stems`` (one stem and the rest of the mix) choose what comes out, with
     ``mixes`` and ``sum_to_mix`` as `selection.select_stems` takes them; the attribute ``stems`` is
     the tuple of names. All others are options of `EngineOptions`.
 
-    Raises ``UsageError`` (also a ``ValueError``) for unknown names, ``CheckpointError`` for weights
-    that cannot be fetched, ``ResourceError`` for a missing device or too little memory.
+    Raises ``UsageError`` (also a ``ValueError``) for unknown names and refused models,
+    ``CheckpointError`` for weights that cannot be fetched, ``ResourceError`` for a missing device
+    or too little memory.
     """
 
     @takes(*NETWORK_OPTIONS)

@@ -20,7 +20,7 @@ from stemsplit.options import (
 NETWORK_OPTIONS = (
     *("stems", "two_stems", "mixes", "sum_to_mix"),
     *names_of(EngineOptions),
-    *("offline", "allow_unverified"),
+    *("offline", "allow_unverified", "commercial"),
 )
 #: What is asked of a file and its stems besides.
 FILE_OPTIONS = (

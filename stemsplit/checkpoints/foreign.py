@@ -44,13 +44,13 @@ def read_foreign(path: Path, format: str, settings: Mapping[str, Any] | None = N
     """
     from stemsplit.checkpoints.convert import convert
 
-    model = None if settings else _find_listed(path, format)
+    model = None if settings else find_listed(path, format)
     if model is not None:
         return read_listed(model, format, [path])
     return convert(format, [path], config=settings)
 
 
-def _find_listed(path: Path, format: str) -> Model | None:
+def find_listed(path: Path, format: str) -> Model | None:
     """Return the first model of the registry that the file at ``path`` alone is a source of."""
     digest = known_digest_of(path)
     for model in list_models():

@@ -1,7 +1,8 @@
 """Man pages, completions, the README's table of models and a type stub, made from the program.
 
 ``python -m stemsplit.docgen write`` makes ``man/``, ``completions/``, the table and the stub anew;
-``… check`` exits with 1 and names the files that are not what ``write`` would make.
+``… check`` exits with 1 and names the files that are not what ``write`` would make. ``… costs``
+writes what the networks of the registry cost, which takes a minute or two.
 """
 
 from __future__ import annotations
@@ -88,5 +89,10 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
             for path in stale:
                 print(f"stale: {path} (python -m stemsplit.docgen write)", file=sys.stderr)
             return 1 if stale else 0
-    print("usage: python -m stemsplit.docgen write|check", file=sys.stderr)
+        case ["costs"]:
+            from stemsplit.docgen.costs import COSTS, render_costs  # imports torch
+
+            (root / COSTS).write_text(render_costs(), encoding="utf-8")
+            return 0
+    print("usage: python -m stemsplit.docgen write|check|costs", file=sys.stderr)
     return 2

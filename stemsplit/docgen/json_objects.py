@@ -183,6 +183,21 @@ MODELS: Objects = {
             "boolean",
             "Whether its weights are, or would be, compared with a known SHA-256.",
         ),
+        "hidden": (
+            "boolean",
+            "Whether the table of `list` leaves it out without `--all`: a member of an ensemble, "
+            "or a model for testing.",
+        ),
+        "receptive_field": (
+            "number or null",
+            "How much of the song a sample of its stems depends on at most, in seconds: as much as "
+            "a segment for most networks. Null where it is not known.",
+        ),
+        "look_ahead": ("number or null", "How much of that comes after the sample, in seconds."),
+        "operations": (
+            "integer or null",
+            "Multiply-adds per second of audio, overlap included; null where they are not known.",
+        ),
     },
 }
 

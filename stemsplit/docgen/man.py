@@ -9,6 +9,7 @@ from stemsplit.cli.environment import ENVIRONMENT
 from stemsplit.cli.foreign_options import FOREIGN, ForeignOption
 from stemsplit.declarations import SECTIONS
 from stemsplit.docgen.json_objects import Fields
+from stemsplit.docgen.models import list_entries
 from stemsplit.docgen.pages import COMING_FROM_OTHERS, EXIT_STATUS, FILES, PAGES, ManPage
 from stemsplit.docgen.tree import PROGRAM, ArgumentEntry, CommandEntry, OptionEntry
 from stemsplit.version import __version__
@@ -110,6 +111,8 @@ def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator
             yield from _details(below)
     yield ".SH OPTIONS"
     yield from _details(command)
+    if command.name == "models":
+        yield from _models()
     yield from _reference(command, page)
     if command.is_default:
         yield ".SH COMING FROM OTHER PROGRAMS"
@@ -144,6 +147,17 @@ def _reference(command: CommandEntry, page: ManPage) -> Iterator[str]:
     for code, meaning in {**EXIT_STATUS, **page.exit_status}.items():
         if meaning is not None:
             yield from entry(bold(str(code.value)), prose(meaning))
+
+
+def _models() -> Iterator[str]:
+    """Yield the section of the models themselves."""
+    yield ".SH MODELS"
+    yield prose("What `models list` shows, in words. Scores are SDR in dB, as published.")
+    for group, entries in list_entries():
+        yield f".SS {escape(group)}"
+        for name, text in entries:
+            # Addresses may go on in the next line after a slash.
+            yield from entry(bold(name), prose(text).replace("/", "/\\:"))
 
 
 def _synopsis(command: CommandEntry) -> Iterator[str]:

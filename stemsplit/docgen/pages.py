@@ -64,6 +64,11 @@ _SPLIT = ManPage(
         "the same.",
         "Names in a list of `--files-from` stand as they are, from the current folder; if the list "
         "has NUL bytes, these are between them, as `find -print0` writes it.",
+        "`--commercial` refuses a model whose licence is not known to allow commercial use, and "
+        "names those for the same stems that do; an ensemble counts as its strictest member. A "
+        "checkpoint file counts as the model that has its SHA-256. The licence of any other file "
+        "is not known, unless a table of STEMSPLIT_REGISTRY states it. As a setting, `commercial = "
+        "true`, it holds for all songs. `demo`, `evaluate` and `models pull` do not look at it.",
         "The first time a model is used its weights are fetched, verified and kept; "
         "`stemsplit models pull` does it beforehand.",
         "Stems that are up to date are skipped, missing ones are written, and those of a song that "
@@ -206,9 +211,29 @@ _MODELS = ManPage(
         "Weights are compared with the SHA-256 in the registry. Of some, nobody has published it: "
         "they are `unverified`, and fetched only with `--allow-unverified`, which trusts the "
         "address. `verify` compares them with what was fetched.",
+        "In `list` scores are the mean over the stems of a model, or over those of `--stem`. They "
+        "compare only where metric and songs are the same. `--sort sdr` therefore ranks models "
+        "within one metric on one set of songs; those of the next set follow below a heading of "
+        "their own, and models without a published score come last.",
+        "`--sort speed` goes by operations: multiply-adds per second of audio, overlap included, "
+        "in convolutions, matrix products and recurrent layers. They are counted, not measured: a "
+        "network with LSTMs is slower than its figure. They are unknown for `hpss` and `ica`, and "
+        "for models of a registry of one's own.",
+        "`--causal` lists models that look ahead by no more than 0.1 s, a frame of a usual "
+        "spectrogram. Most networks see their whole segment at once, the future included, so that "
+        "the list may well be empty.",
+        "With `--commercial`, `list` shows models whose licence is known to allow commercial use, "
+        "by what their authors say; an ensemble counts as its strictest member. The option of the "
+        "same name of stemsplit(1) refuses all others. This is not legal advice.",
     ),
     examples={
         "See which models there are, and which are here:": "stemsplit models list",
+        "Find the best model for vocals that are to be sold:": (
+            "stemsplit models list --stem vocals --commercial --sort sdr"
+        ),
+        "Find the fastest one that gives a guitar:": (
+            "stemsplit models list --stem guitar --sort speed"
+        ),
         "See the stems, the licence and the published scores of one:": (
             "stemsplit models show htdemucs"
         ),
@@ -219,7 +244,12 @@ _MODELS = ManPage(
         "Find the folder to copy to another machine:": "stemsplit models path",
     },
     output=(
-        "Lists, facts and paths go to standard output, progress and errors to standard error.",
+        "Lists, facts and paths go to standard output, progress, errors, and what the columns of a "
+        "list mean to standard error.",
+        "Lines of `list` have 80 letters at most, or as many as the terminal. A list that nothing "
+        "is in leaves standard output empty, and the exit status is 0.",
+        "`list --json` alone writes all models, as with `--all`; with another option it writes "
+        "those that the table shows, in the same order.",
     ),
     records=records.MODELS,
     exit_status={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import SMALL, list_groups
-from stemsplit.cli.models import megabytes, score
+from stemsplit.cli.model_facts import megabytes
 
 MARK = "<!-- models -->\n"
 
@@ -34,9 +34,22 @@ def _table() -> str:
 
 def _row(model: Model) -> str:
     licence = "none needed" if model.without_weights else model.licence
-    published = f"{score(model)}, {model.scores[0].dataset}" if model.scores else ""
+    published = f"{_score(model)}, {model.scores[0].dataset}" if model.scores else ""
     cells = [
         *(f"`{model.name}`", ", ".join(model.stems), published, megabytes(model)),
         *(licence, model.commercial),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _score(model: Model) -> str:
+    """Return the mean of the first published scores in dB, and their metric; empty without any."""
+    if not model.scores:
+        return ""
+    scores = model.scores[0]
+    if scores.mean is not None:
+        return f"{scores.mean:.2f} {scores.metric}"
+    values = scores.values.values()
+    stems = "1 stem" if len(values) == 1 else f"{len(values)} stems"
+    part = "" if len(values) == len(model.stems) else f" of {stems}"
+    return f"{sum(values) / len(values):.2f} {scores.metric}{part}"

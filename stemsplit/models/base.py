@@ -71,6 +71,15 @@ class SeparationModel(nn.Module):
         return cls(cls.Config(**fields))
 
     @property
+    def reach(self) -> tuple[int, int]:
+        """How many frames before and after it a sample of the sources depends on, at the most.
+
+        Attention, recurrence in both directions, and statistics of the whole mix reach as far as
+        the segment does: that is so unless a network says otherwise.
+        """
+        return self.segment, self.segment
+
+    @property
     def config(self) -> dict[str, Any]:
         """The whole configuration as plain values, ready for JSON."""
         return dataclasses.asdict(self._config)

@@ -337,6 +337,15 @@ class SpeechConvTasNet(SeparationModel):
             config.filters, 1, length, self.stride, self.stride, bias=False
         )
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many frames before and after it a sample of the sources depends on, at the most.
+
+        A causal network has still to wait for the end of the last filter over a sample.
+        """
+        ahead = self._config.filter_length - 1 if self._config.causal else self.segment
+        return self.segment, ahead
+
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, 1, T)`` of ``mix`` ``(B, 1, T)``; any ``T``."""
         samples = mix.shape[-1]

@@ -42,6 +42,16 @@ class HPSS(SpectrogramSeparator):
         super().__init__(config)
         self.settings = config
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many frames before and after it a sample of the sources depends on, at the most.
+
+        That is half a median along time, and the windows to either side of a sample.
+        """
+        median = self.settings.harmonic_length // 2 * self.settings.hop
+        farthest = min(self.segment, median + self.settings.n_fft)
+        return farthest, farthest
+
     def masks(self, magnitudes: Tensor) -> Tensor:
         """Return the shares ``(B, 2, C, F, N)``, which sum to 1, of ``magnitudes`` (B, C, F, N)."""
         harmonic = running_median(magnitudes, self.settings.harmonic_length, -1)

@@ -117,6 +117,18 @@ class Spleeter(SeparationModel):
         self.settings = config
         self.networks = nn.ModuleList(UNet(config) for _ in config.sources)
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many frames before and after it a sample of the sources depends on, at the most.
+
+        Each halving, and each doubling after it, sees two of its own frames to either side, and the
+        last convolution three; a sample is under the windows to either side of it.
+        """
+        levels = len(self.settings.widths)
+        frames = 2 * 2 * (2**levels - 1) + 3
+        farthest = min(self.segment, frames * self.settings.hop + self.settings.window)
+        return farthest, farthest
+
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and the ``magnitudes`` (B, S, C, F, N) behind them.
 

@@ -78,6 +78,12 @@ class TasNet(SeparationModel):
         self.mask = nn.Linear(outputs, len(config.sources) * config.basis)
         self.decoder = nn.Linear(config.basis, config.frame, bias=False)
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many frames before and after it a sample of the sources depends on, at the most."""
+        ahead = self.segment if self._config.bidirectional else self.frame - 1
+        return self.segment, ahead
+
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, 1, T)`` of ``mix`` ``(B, 1, T)``; any ``T``.
 

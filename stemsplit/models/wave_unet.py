@@ -103,6 +103,18 @@ class WaveUNet(SeparationModel):
             config.audio_channels + above, estimated * config.audio_channels, 1
         )
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many frames before and after it a sample of the sources depends on, at the most.
+
+        Going down, a filter sees half of its width to either side, at its level's rate; going up
+        too, and besides the sample between which and the next one a third is made.
+        """
+        steps = 2**self._config.levels - 1  # of all levels together, in samples
+        down = DOWN_KERNEL // 2 * (2 * steps + 1)
+        farthest = min(self.segment, down + (UP_KERNEL // 2 + 2) * steps)
+        return farthest, farthest
+
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``.
 

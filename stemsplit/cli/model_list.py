@@ -1,0 +1,257 @@
+"""``stemsplit models list``: a table that helps to choose."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from stemsplit.cli import options
+from stemsplit.cli.console import Console
+from stemsplit.cli.declared import parse_names
+from stemsplit.cli.model_facts import megabytes, record
+from stemsplit.errors import ExitCode
+from stemsplit.options import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from stemsplit.checkpoints.choosing import Sections, Wish
+    from stemsplit.checkpoints.entries import Model
+
+STEMS_WIDTH = 12
+#: Stems that are the mix without the other one.
+REST = ("accompaniment", "instrumental", "rest")
+#: In this order; other metrics come after.
+METRICS = ("uSDR", "cSDR", "SDR")
+
+
+def list_(
+    *,
+    stem: Annotated[
+        str | None,
+        typer.Option("--stem", metavar="STEM,…", help="Only models that give these stems."),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Only weights with these words in their licence, as mit."
+        ),
+    ] = None,
+    commercial: Annotated[
+        bool,
+        typer.Option(
+            "--commercial", help="Only weights whose licence is known to allow commercial use."
+        ),
+    ] = False,
+    architecture: Annotated[
+        str | None, typer.Option(metavar="NETWORK", help="Only this kind of network, as scnet.")
+    ] = None,
+    downloaded: Annotated[
+        bool, typer.Option("--downloaded", help="Only weights that are on this machine.")
+    ] = False,
+    causal: Annotated[
+        bool,
+        typer.Option(
+            "--causal", help="Only models that look ahead by no more than a frame, 0.1 s."
+        ),
+    ] = False,
+    sort: Annotated[
+        Literal["sdr", "size", "speed"] | None,
+        typer.Option(
+            help="Best published score, smallest download, or fewest operations per second first."
+        ),
+    ] = None,
+    all_: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Show members of ensembles and models for testing (tiny.*) too."
+        ),
+    ] = False,
+    json: options.Json = False,
+) -> int:
+    """List models: stems, published scores, work, size, and whether commercial use is allowed.
+
+    `models list --stem vocals --commercial --sort sdr` shows the best models for vocals that may be
+    sold.
+    """
+    from stemsplit.checkpoints import choosing
+
+    console = Console(sys.stdout, sys.stderr, json=json)
+    asked = any((stem, licence, commercial, architecture, downloaded, causal, sort))
+    wish = choosing.Wish(
+        stems=tuple(choosing.known_stem(name) for name in parse_names(stem or "")),
+        licence=licence,
+        commercial=commercial,
+        architecture=choosing.known_architecture(architecture) if architecture else None,
+        downloaded=downloaded,
+        causal=causal,
+        # Programs have always been given all models where nothing is chosen.
+        hidden=all_ or (json and not asked),
+    )
+    sections = choosing.choose(wish, sort)
+    if not any(sections.values()):
+        console.note(_nothing(wish))
+    elif json:
+        for models in sections.values():
+            for model in models:
+                console.record(record(model))
+    else:
+        _show_table(console, sections, wish)
+    return ExitCode.DONE
+
+
+def _nothing(wish: Wish) -> str:
+    """Return why the list is empty, in words."""
+    if wish.causal:
+        return "no such model: each looks more than 0.1 s ahead, most of them a whole segment"
+    if wish.downloaded:
+        return "no such model is on this machine; stemsplit models pull NAME downloads one"
+    return "no such model; stemsplit models list shows all"
+
+
+def _show_table(console: Console, sections: Sections, wish: Wish) -> None:
+    models = [model for group in sections.values() for model in group]
+    longest_name = max(len(model.name) for model in models)
+    table = Table(console, list(_columns(models, wish.stems)), longest_name).with_room_for(
+        Column("LICENCE", {model.name: model.licence for model in models}, right=False)
+    )
+    columns = table.columns
+    table.write("NAME", [column.title for column in columns])
+    for heading, group in sections.items():
+        if heading:
+            console.data(f"\n{heading}")
+        for model in group:
+            cells = [column.cells[model.name] for column in columns]
+            table.write(model.name, cells, mark="*" if _is_here(model) else " ")
+    for line in _legend(columns, wish):
+        console.note(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its title, and what it has of each model, by name."""
+
+    title: str
+    cells: dict[str, str]
+    least_width: int = 0
+    right: bool = True
+
+    @property
+    def width(self) -> int:
+        """The letters of its longest cell, or more."""
+        return max(self.least_width, len(self.title), *map(len, self.cells.values()))
+
+    def aligned(self, cell: str) -> str:
+        """Return ``cell``, filled up to the width of the column."""
+        return cell.rjust(self.width) if self.right else cell.ljust(self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Lines of a name and ``columns``, of 80 letters at most, or of the width of the terminal."""
+
+    console: Console
+    columns: Sequence[Column]
+    longest_name: int
+
+    def write(self, name: str, cells: Iterable[str], mark: str = " ") -> None:
+        """Write a line, or two where the ``name`` needs one of its own."""
+        aligned = zip(self.columns, cells, strict=True)
+        rest = " ".join(column.aligned(cell) for column, cell in aligned).rstrip()
+        width = self._name_width()
+        if len(name) > width:
+            self.console.data(f"{mark} {name}")
+            name, mark = "", " "
+        self.console.data(f"{mark} {name:<{width}} {rest}")
+
+    def with_room_for(self, column: Column) -> Table:
+        """Return the table with another ``column``, if the terminal is that wide."""
+        wider = Table(self.console, [*self.columns, column], self.longest_name)
+        return wider if wider._room() >= self.longest_name else self
+
+    def _name_width(self) -> int:
+        return max(1, min(self.longest_name, self._room()))
+
+    def _room(self) -> int:
+        # A mark and a space are before the name.
+        return shutil.get_terminal_size().columns - 2 - sum(c.width + 1 for c in self.columns)
+
+
+def _columns(models: Sequence[Model], stems: Sequence[str]) -> Iterator[Column]:
+    """Yield the columns for ``models``, of which those of scores are about ``stems``, if any."""
+    from stemsplit.checkpoints.choosing import commercial_of
+
+    yield Column("STEMS", {m.name: _stems(m) for m in models}, STEMS_WIDTH, right=False)
+    yield from _score_columns(models, stems)
+    yield Column("WORK", {m.name: _work(m) for m in models}, 5)
+    yield Column("MB", {m.name: megabytes(m) for m in models}, 4)
+    yield Column("SELL", {m.name: commercial_of(m) for m in models}, 7, right=False)
+
+
+def _score_columns(models: Sequence[Model], stems: Sequence[str]) -> Iterator[Column]:
+    """Yield a column for each metric that any of ``models`` has a score of."""
+    from stemsplit.checkpoints.choosing import BENCHMARKS, scores_of
+
+    cells: dict[str, dict[str, str]] = {metric: {} for metric in METRICS}
+    for model in models:
+        for score in scores_of(model, stems):
+            metric = score.benchmark.metric
+            usual = next((b for b in BENCHMARKS if b.metric == metric), score.benchmark)
+            mark = " " if score.complete and score.benchmark == usual else "~"
+            cells.setdefault(metric, {}).setdefault(model.name, f"{score.value:.2f}{mark}")
+    for metric, values in cells.items():
+        if values:
+            yield Column(f"{metric} ", {m.name: values.get(m.name, "") for m in models}, 6)
+
+
+def _stems(model: Model) -> str:
+    first, *others = model.stems
+    if len(others) == 1 and others[0] in REST:
+        return f"{first}+rest"
+    names = "+".join(model.stems)
+    return names if len(names) <= STEMS_WIDTH else f"{len(model.stems)} stems"
+
+
+def _work(model: Model) -> str:
+    """Return the operations per second of audio of ``model``, in those of the default model."""
+    from stemsplit.checkpoints.costs import cost_of
+    from stemsplit.checkpoints.registry import resolve
+
+    cost, one = cost_of(model), cost_of(resolve(DEFAULT_MODEL))
+    if cost is None or one is None or not cost.operations or not one.operations:
+        return ""
+    share = cost.operations / one.operations
+    if share < 0.01:
+        return "<0.01"
+    return f"{share:.0f}" if share >= 10 else f"{share:.2g}"
+
+
+def _is_here(model: Model) -> bool:
+    from stemsplit.checkpoints import cache
+
+    return not cache.missing(model)
+
+
+def _legend(columns: Sequence[Column], wish: Wish) -> Iterator[str]:
+    """Yield what the columns mean, as far as they are shown."""
+    titles = {column.title.strip() for column in columns}
+    what = f"of {' and '.join(wish.stems)}" if wish.stems else "the mean over the stems of a model"
+    known = {
+        "uSDR": "uSDR: on MVSep Multisong",
+        "cSDR": "cSDR: on MUSDB18",
+        "SDR": "SDR: each on songs of its own",
+    }
+    measured = [text for metric, text in known.items() if metric in titles]
+    yield ""
+    if measured:
+        yield f"Scores in dB, {what}; compare within a column only."
+        yield f"{'; '.join(measured)}."
+        if any("~" in cell for column in columns for cell in column.cells.values()):
+            yield "~: without some of the stems, or on other songs; `models show NAME` says more."
+    yield f"WORK: operations per second of audio, {DEFAULT_MODEL} = 1. MB: to download; *: is here."
+    yield "SELL: whether the licence of the weights allows commercial use."
+    if not wish.hidden:
+        yield "--all shows members of ensembles and models for testing (tiny.*) too."

@@ -1,0 +1,40 @@
+"""The models of the registry in the page of ``stemsplit models``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stemsplit.checkpoints.choosing import commercial_of, is_hidden
+from stemsplit.checkpoints.entries import Model, Scores
+from stemsplit.checkpoints.registry import list_groups
+from stemsplit.cli.model_facts import megabytes, values_of
+
+
+def list_entries() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield each group with its models: their names, and what is known of each.
+
+    Members of ensembles and models for testing are left out, as by ``models list``. The last group
+    has the sources of scores, by the numbers that stand beside scores.
+    """
+    sources: dict[str, int] = {}
+    for group, models in list_groups().items():
+        entries = [(m.name, _describe(m, sources)) for m in models if not is_hidden(m)]
+        if entries:
+            yield group, entries
+    yield "Sources of scores", [(f"[{number}]", source) for source, number in sources.items()]
+
+
+def _describe(model: Model, sources: dict[str, int]) -> str:
+    """Return what is known of ``model``; the ``sources`` of its scores get numbers."""
+    sentences = [f"{model.description}.", f"Stems: {', '.join(model.stems)}."]
+    sentences += [f"{_score(scores, sources)}." for scores in model.scores]
+    if size := megabytes(model):
+        sentences.append(f"Size: {size} MB.")
+    licence = "none needed" if model.without_weights else model.licence
+    sentences.append(f"Licence: {licence}; commercial use: {commercial_of(model)}.")
+    return " ".join(sentences)
+
+
+def _score(scores: Scores, sources: dict[str, int]) -> str:
+    number = sources.setdefault(scores.source, len(sources) + 1)
+    return f"{scores.metric} on {scores.dataset}: {values_of(scores)} [{number}]"
