@@ -25,7 +25,6 @@ from stemsplit.checkpoints.registry import list_models, resolve
 from stemsplit.cli.app import choose_command
 from stemsplit.cli.commands import COMMANDS, load_command
 from stemsplit.cli.settings import NOT_SETTINGS
-from stemsplit.docgen import readme as docgen_readme
 from stemsplit.docgen import tree as docgen_tree
 from stemsplit.docgen.man import escape, prose
 from stemsplit.docgen.pages import EXIT_STATUS, PAGES
@@ -108,23 +107,6 @@ def test_the_wheel_brings_them_where_man_and_the_shells_look(tmp_path: Path) -> 
             assert wheel.read(f"{share}/{target}") == (ROOT / source).read_bytes()
 
 
-def test_the_readme_shows_the_models() -> None:
-    readme = (ROOT / "README.md").read_text()
-    _, table, _ = readme.split(docgen_readme.MARK)
-    named = re.findall(r"^\| `(\S+)` \|", table, re.MULTILINE)
-    members = {member for model in list_models() for member in model.members}
-    assert sorted(named) == sorted(
-        model.name
-        for model in list_models()
-        if not model.name.startswith("tiny.") and model.name not in members
-    )
-    score = "9.00 cSDR, MUSDB18-HQ test"
-    terms = "for scientific purposes only | no"
-    row = f"| `htdemucs_ft` | drums, bass, other, vocals | {score} | 337 | {terms} |"
-    assert row in table
-    assert table.index("| **Hybrid** |") < table.index("| `htdemucs` |")
-
-
 def test_the_page_of_models_has_them_all() -> None:
     page = (ROOT / "man/man1/stemsplit-models.1").read_text()
     section = page[page.index(".SH MODELS") : page.index(".SH EXAMPLES")]
@@ -142,18 +124,6 @@ def test_the_page_of_models_has_them_all() -> None:
     assert "Licence: MIT; commercial use: yes." in text
     [number] = re.findall(r"uSDR on MVSep Multisong: vocals 10.98 dB (\[\d+\])\.", text)
     assert "pretrained_models.md" in entries[number]
-
-
-def test_only_the_table_of_the_readme_is_generated(tmp_path: Path) -> None:
-    mark = docgen_readme.MARK
-    (tmp_path / "README.md").write_text(f"# Mine\n{mark}old\n{mark}the rest\n")
-    docgen.write(tmp_path)
-    before, table, after = (tmp_path / "README.md").read_text().split(mark)
-    assert (before, after) == ("# Mine\n", "the rest\n")
-    assert "`htdemucs`" in table
-    assert docgen.find_stale(tmp_path) == []
-    (tmp_path / "README.md").write_text("no marks\n")
-    assert docgen.find_stale(tmp_path) == []
 
 
 # --- Nothing is left out -------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Man pages, completions, the README's table of models and a type stub, made from the program.
+"""Man pages, completions and a type stub, generated from the program.
 
-``python -m stemsplit.docgen write`` makes ``man/``, ``completions/``, the table and the stub anew;
+``python -m stemsplit.docgen write`` generates ``man/``, ``completions/`` and the stub;
 ``… check`` exits with 1 and names the files that are not what ``write`` would make. ``… costs``
 writes what the networks of the registry cost, which takes a minute or two.
 """
@@ -16,7 +16,6 @@ from stemsplit.docgen.bash import render_bash
 from stemsplit.docgen.fish import render_fish
 from stemsplit.docgen.man import render_pages
 from stemsplit.docgen.man5 import render_section_5
-from stemsplit.docgen.readme import render_readme
 from stemsplit.docgen.stub import render_stub
 from stemsplit.docgen.tree import read_commands
 from stemsplit.docgen.zsh import render_zsh
@@ -24,17 +23,11 @@ from stemsplit.docgen.zsh import render_zsh
 ROOT = Path(__file__).parents[2]
 
 
-def render(root: Path) -> dict[Path, str]:
-    """Return the content of every generated file, by its path below ``root``.
-
-    The README is generated in part: what is there stays but for the table. Without one, none comes.
-    """
+def render() -> dict[Path, str]:
+    """Return the content of every generated file, by its path below the repository's root."""
     commands = read_commands()
-    readme = root / "README.md"
     pages = render_pages(commands) | render_section_5(commands)
     files = {Path("man", f"man{name[-1]}", name): text for name, text in pages.items()}
-    if readme.exists():
-        files[Path(readme.name)] = render_readme(readme.read_text(encoding="utf-8"))
     return files | {
         Path("completions", "stemsplit.bash"): render_bash(commands),
         Path("completions", "_stemsplit"): render_zsh(commands),
@@ -45,7 +38,7 @@ def render(root: Path) -> dict[Path, str]:
 
 def find_stale(root: Path) -> list[Path]:
     """Return the files below ``root`` that differ from what they should be, or should not be."""
-    wanted = render(root)
+    wanted = render()
     there = [
         path.relative_to(root)
         for folder in ("man", "completions")
@@ -64,7 +57,7 @@ def find_stale(root: Path) -> list[Path]:
 
 def write(root: Path) -> list[Path]:
     """Make all files below ``root`` what they should be; return those that changed."""
-    wanted = render(root)
+    wanted = render()
     stale = find_stale(root)
     for path in stale:
         if path in wanted:
