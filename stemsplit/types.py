@@ -109,21 +109,64 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """A download; ``done`` and ``total`` are bytes, None where unknown."""
+    """A download; ``done`` and ``total`` are bytes of all its files, None where unknown.
+
+    In the ``convert`` stage, what was downloaded becomes weights of this program.
+    """
 
     name: str
     source: str
     done: int | None
     total: int | None
+    stage: Literal["download", "convert"] = "download"
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model is being loaded, which begins with the import of torch."""
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model is ready; ``execution`` says on what device and in which precision it runs."""
+    """A model is ready; ``execution`` says on what device and in which precision it runs.
+
+    ``speed`` is what it reached in earlier runs here, as a multiple of real time, if that is known.
+    """
 
     model: str
     execution: str
     seconds: float  # that loading took
+    device: str
+    speed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """The lengths (s) of the songs of a run that have stems to be written; None where unknown."""
+
+    lengths: Mapping[Path, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """What the songs that a dry run would split add up to."""
+
+    songs: int
+    seconds: float  # of those whose length is known
+    of_unknown_length: int
+    disk: int  # bytes of the stems at most
+    free: int  # bytes where they would go
+    model: str
+    download: int | None  # bytes of weights that are not here; None where that is not published
+
+
+@dataclass(frozen=True, slots=True)
+class Scanning:
+    """A song is read for the first time, from its beginning to its end."""
+
+    song: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +255,11 @@ Event: TypeAlias = (
     | Warned
     | Noted
     | Fetching
+    | Loading
     | Loaded
+    | Surveyed
+    | Estimated
+    | Scanning
     | NotAudio
     | WaitingForOthers
     | Opened

@@ -43,6 +43,17 @@ def parse_devices(names: str) -> tuple[str, ...]:
     return devices
 
 
+def needs_check(names: str) -> bool:
+    """Return whether one of the devices in ``names`` may be missing: all have a CPU."""
+    return any(parse_device(name)[0] not in ("auto", "cpu") for name in parse_devices(names))
+
+
+def require_devices(names: str) -> None:
+    """Raise ``ResourceError`` unless all devices in ``names``, with commas between, are here."""
+    for name in parse_devices(names):
+        resolve_device(name)
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device that ``name`` means on this machine; ``auto`` is the best there is.
 
