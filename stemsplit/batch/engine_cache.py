@@ -61,7 +61,7 @@ class EngineCache:
         )
 
     def require_device(self) -> Iterator[Event]:
-        """Raise ``ResourceError`` for a device that is not on this machine.
+        """Raise ``MissingDevice`` for a device that is not on this machine.
 
         Where only torch knows that, which takes seconds to import, loading begins with this.
         """

@@ -101,8 +101,8 @@ class Run:
 
         Their stems are named so that they differ from those of all songs ``among`` which these are.
         A song that fails stops nothing, but after a lack of disk or memory the rest is skipped.
-        Raises ``UsageError`` and ``CheckpointError`` where no song can be split at all, and
-        ``InputError`` if none of them is audio, and they are all.
+        Raises ``UsageError``, ``CheckpointError`` and ``MissingDevice`` where no song can be split
+        at all, and ``InputError`` if none of them is audio, and they are all.
         """
         plan = self._plan(songs if among is None else among)
         yield _planned(songs)
@@ -114,9 +114,7 @@ class Run:
         results = 0
         warned: dict[Path, list[str]] = {}
         with self._survey(songs, plan) as survey, closing(scheduler.run(_entries(songs))) as events:
-            for each in events:
-                if survey is not None and (lengths := survey.take()) is not None:
-                    yield lengths
+            for each in events if survey is None else survey.among(events):
                 each = _with_warnings(each, warned)
                 if isinstance(each, Result):
                     results += 1

@@ -70,7 +70,7 @@ class Scheduler:
 
         Results among ``songs`` are passed on. Whatever happens to a song, even by a defect of ours,
         the others are split; only after a lack of disk or memory the rest is skipped. Raises
-        ``UsageError`` and ``CheckpointError`` where no song can be split at all.
+        ``UsageError``, ``CheckpointError`` and ``MissingDevice`` where no song can be split.
         """
         with self._locks:
             preparing = PreparingStage(songs, self._plan, self._engines, self._locks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -14,8 +14,9 @@ from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe
 from stemsplit.batch.discover import Song
 from stemsplit.batch.plan import RunPlan
+from stemsplit.batch.results import Result
 from stemsplit.errors import StemsplitError
-from stemsplit.types import StreamInfo, Surveyed
+from stemsplit.types import Event, StreamInfo, Surveyed
 
 
 class Survey:
@@ -45,10 +46,13 @@ class Survey:
         self._stop.set()
         self._thread.join()
 
-    def take(self) -> Surveyed | None:
-        """Return what was found, once, as soon as all songs are known."""
-        found, self._found = self._found, None
-        return found
+    def among(self, events: Iterable[Event | Result]) -> Iterator[Event | Result]:
+        """Yield ``events``, and between them, once, the lengths as soon as all are known."""
+        for event in events:
+            if self._found is not None:
+                yield self._found
+                self._found = None
+            yield event
 
     def _run(self) -> None:
         lengths: dict[Path, float | None] = {}

@@ -12,6 +12,8 @@ from stemsplit.types import Estimated, Loaded, Planned, Progressed
 
 MEGABYTE = 1e6
 GIGABYTE = 1e9
+#: Share of a download from which on its speed says how long it takes: it begins slowly.
+TELLING = 0.01
 
 
 class Announcement:
@@ -67,13 +69,13 @@ def describe_estimate(totals: Estimated) -> str:
 
 def describe_transfer(done: int, total: int | None, rate: float | None) -> Iterator[str]:
     """Yield the time left of a download of ``done`` bytes, how much is here, and its speed."""
-    if rate and total:
+    if rate and total and total * TELLING <= done < total:
         yield f"{clock((total - done) / rate)} left"
     if total:
-        yield f"{done / MEGABYTE:.0f} of {total / MEGABYTE:.0f} MB"
+        yield f"{done / MEGABYTE:.0f}/{total / MEGABYTE:.0f} MB"
     elif done:
         yield f"{done / MEGABYTE:.0f} MB"
-    if rate:
+    if rate and done != total:
         yield f"{rate / MEGABYTE:.1f} MB/s"
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Cells of a line: of the bar at least and at most, and of a name that gets shorter.
 NARROWEST_BAR = 8
 WIDEST_BAR = 40
-SHORTEST_LABEL = 16
+SHORTEST_LABEL = 12
 #: How often a bar is drawn in a second.
 REFRESHES = 8
 

@@ -74,11 +74,10 @@ class Summary:
         """Say how far a run of several ``entries`` came, and how to go on."""
         if entries < 2:
             return
-        left = entries - len(self._results)
-        command = "the same command"
-        if existing == "force":  # it would begin anew
-            command += " without --force"
-        self._console.note(f"{self.counts()}, {left} left: run {command} to go on")
+        self._console.note(f"{self.counts()}, {entries - len(self._results)} left")
+        # With it, the same command would begin anew.
+        without = " without --force" if existing == "force" else ""
+        self._console.note(f"run the same command{without} to go on")
 
     def finish(self, report: Path | None = None) -> ExitCode:
         """Show the table of several results, and return the exit code of the run.

@@ -76,8 +76,8 @@ EVENTS: Objects = {
         "schema": ("integer", "The version of this description: 1."),
         "event": (
             "string",
-            "`fetching`, `opened`, `separated`, `finished` or `estimated`; `note`, `detail`, "
-            "`warning` or `error`. There may be others in time: pass over what you do not know.",
+            "`fetching`, `opened`, `separated` or `finished`; `estimated` at the end of a dry run "
+            "that would split songs; `note`, `detail`, `warning` or `error`. There may be others in time: pass over what you do not know.",
         ),
     },
     "Of `fetching`, also:": {
@@ -87,7 +87,7 @@ EVENTS: Objects = {
         "total": ("integer or null", "How many there are to be, if that is known."),
         "stage": ("string", "`download`, or `convert` when all is here and being converted."),
     },
-    "Of `estimated`, which ends a dry run that would split songs, also:": {
+    "Of `estimated`, also:": {
         "songs": ("integer", "How many songs would be split."),
         "seconds": ("number", "The length of those whose length is known."),
         "of_unknown_length": ("integer", "How many others there are."),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from stemsplit.errors import MemoryShortage, ResourceError, UsageError
+from stemsplit.errors import MemoryShortage, MissingDevice, UsageError
 from stemsplit.types import Precision
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def needs_check(names: str) -> bool:
 
 
 def require_devices(names: str) -> None:
-    """Raise ``ResourceError`` unless all devices in ``names``, with commas between, are here."""
+    """Raise ``MissingDevice`` unless all devices in ``names``, with commas between, are here."""
     for name in parse_devices(names):
         resolve_device(name)
 
@@ -57,7 +57,7 @@ def require_devices(names: str) -> None:
 def resolve_device(name: str) -> torch.device:
     """Return the device that ``name`` means on this machine; ``auto`` is the best there is.
 
-    Raises ``UsageError`` for a name that means nothing and ``ResourceError`` for a device that is
+    Raises ``UsageError`` for a name that means nothing and ``MissingDevice`` for a device that is
     not here.
     """
     import torch
@@ -71,7 +71,7 @@ def resolve_device(name: str) -> torch.device:
     if kind == "auto":
         return torch.device(next(kind for kind, count in here.items() if count))
     if number >= here[kind]:
-        raise ResourceError(
+        raise MissingDevice(
             f"no device {name!r} on this machine",
             hint="--device auto takes the best there is, --device cpu works everywhere",
         )
