@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import io
 import os
 import pty
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyte
 from measured import PACKAGE
+
+from stemsplit.cli.console import Console
+from stemsplit.cli.meters import REFRESHES
+from stemsplit.cli.render import Renderer
+from stemsplit.types import Event
 
 #: More lines than any run writes, so that none scrolls away.
 ROWS = 200
@@ -69,6 +77,27 @@ def watch_command(
     screens = _read(screen, columns, answer or (lambda _: b""))
     os.close(screen)
     return Seen(screens, process.wait(timeout=60))
+
+
+def last_lines(events: Iterable[Event], columns: int) -> list[str]:
+    """Return the last line on a terminal after each of ``events``, as soon as it is redrawn.
+
+    The environment must name the number of ``columns``: this process has another terminal.
+    """
+    screen, terminal = pty.openpty()
+    os.set_blocking(screen, False)
+    shown = pyte.Screen(columns, ROWS)
+    stream = pyte.ByteStream(shown)
+    lines = []
+    with open(terminal, "w") as file, Renderer(Console(io.StringIO(), file)) as renderer:
+        for event in events:
+            renderer.show(event)
+            time.sleep(3 / REFRESHES)
+            with contextlib.suppress(BlockingIOError):
+                stream.feed(os.read(screen, 65_536))
+            lines.append(next((line for line in reversed(shown.display) if line.strip()), ""))
+    os.close(screen)
+    return [line.rstrip() for line in lines]
 
 
 def _path() -> str:

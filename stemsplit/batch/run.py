@@ -106,15 +106,15 @@ class Run:
         """
         plan = self._plan(songs if among is None else among)
         yield _planned(songs)
-        if self._scorer is not None:
-            replacing = self.options.existing == "force"
-            yield from self._scorer.prepare(list(plan.songs), self.selection, force=replacing)
+        yield from self._prepare_scorer(plan)
         scheduler = self._scheduler(plan)
         end: Result | None = None  # after which nothing is tried
         results = 0
         warned: dict[Path, list[str]] = {}
         with self._survey(songs, plan) as survey, closing(scheduler.run(_entries(songs))) as events:
-            for each in events if survey is None else survey.among(events):
+            for each in events:
+                if survey is not None and (lengths := survey.take()) is not None:
+                    yield lengths
                 each = _with_warnings(each, warned)
                 if isinstance(each, Result):
                     results += 1
@@ -176,6 +176,11 @@ class Run:
         # In the middle of a song, scoring would keep the network waiting.
         between_songs = self._scorer is not None
         return Scheduler(plan, self.engines, between_songs=between_songs)
+
+    def _prepare_scorer(self, plan: RunPlan) -> Iterator[Event]:
+        if self._scorer is not None:
+            replacing = self.options.existing == "force"
+            yield from self._scorer.prepare(list(plan.songs), self.selection, force=replacing)
 
     def _score(
         self, scorer: Scorer, result: Result, plan: RunPlan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -14,9 +14,8 @@ from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe
 from stemsplit.batch.discover import Song
 from stemsplit.batch.plan import RunPlan
-from stemsplit.batch.results import Result
 from stemsplit.errors import StemsplitError
-from stemsplit.types import Event, StreamInfo, Surveyed
+from stemsplit.types import StreamInfo, Surveyed
 
 
 class Survey:
@@ -46,24 +45,20 @@ class Survey:
         self._stop.set()
         self._thread.join()
 
-    def among(self, events: Iterable[Event | Result]) -> Iterator[Event | Result]:
-        """Yield ``events``, and between them, once, the lengths as soon as all are known."""
-        for event in events:
-            if self._found is not None:
-                yield self._found
-                self._found = None
-            yield event
+    def take(self) -> Surveyed | None:
+        """Return the lengths once, as soon as all are known."""
+        found, self._found = self._found, None
+        return found
 
     def _run(self) -> None:
         lengths: dict[Path, float | None] = {}
+        excerpt = self._plan.options.excerpt
         for song in self._songs:
             if self._stop.is_set():
                 return
             try:
                 if self._is_due(song):
-                    lengths[song.path] = length_of(
-                        cut(probe(song.path), self._plan.options.excerpt)
-                    )
+                    lengths[song.path] = length_of(cut(probe(song.path), excerpt))
             except (StemsplitError, OSError):
                 continue  # reported in its turn
         self._found = Surveyed(lengths)

@@ -104,7 +104,7 @@ class Bar(Meter):
             transient=True,
             refresh_per_second=REFRESHES,
         )
-        self._live.start()
+        self._live.start(refresh=True)
 
     def update(
         self, done: float, total: float | None, text: str = "", details: Sequence[str] = ()
@@ -125,7 +125,7 @@ class Bar(Meter):
             yield
         finally:
             if drawn:
-                self._live.start()
+                self._live.start(refresh=True)
 
     def stop(self) -> None:
         self._live.stop()

@@ -212,25 +212,27 @@ class _Screen:
     def _show_progress(self, event: Progressed) -> None:
         if self._counts:
             return
-        label = self._label(event.song)
-        left, speed = event.seconds_left, f"{event.speed:.1f}× real time"
-        if event.done and event.done == event.total:
-            details = ["writing"]
-        elif left is None:
-            details = []
-        else:
-            of_all = self._forecast.seconds_left_with(event)
-            further = [] if of_all is None else [f"{clock(of_all)} for all"]
-            details = [f"{clock(left)} left", *further, speed]
-        text = "" if left is None else f"{speed}, {clock(left)} left"
-        meter = self._turn_to(label)
-        if event.done or not self._console.draws_bars:
-            meter.update(event.done, event.total, text, details)
-        else:
-            meter.update(0, None)  # moving, until the speed is known
+        label, left = self._label(event.song), event.seconds_left
+        text = "" if left is None else f"{_speed(event)}, {clock(left)} left"
+        # A bar moves until the first segment is done; lines begin with 0 %.
+        moves = not event.done and self._console.draws_bars
+        total = None if moves else event.total
+        self._turn_to(label).update(event.done, total, text, self._details(event))
         if event.done == event.total and event.done:
             length = clock(event.total / event.sample_rate)
             self._console.detail(f"{label}: {length} in {event.elapsed:.1f} s")
+
+    def _details(self, event: Progressed) -> list[str]:
+        """Return what a bar says of a song: the time left, that of all songs, and the speed."""
+        left = event.seconds_left
+        if left is None:
+            of_all = self._forecast.seconds_left
+        elif event.done == event.total:
+            return ["writing"]
+        else:
+            of_all = self._forecast.seconds_left_with(event)
+        for_all = [] if of_all is None else [f"{clock(of_all)} for all"]
+        return for_all if left is None else [f"{clock(left)} left", *for_all, _speed(event)]
 
     def _show_scoring(self, label: str, done: int, total: int) -> None:
         """Show it on a terminal; elsewhere that it begins, for it is soon done."""
@@ -239,6 +241,10 @@ class _Screen:
             self._turn_to(label).update(done, total or None)
         elif not done:
             self._console.note(label)
+
+
+def _speed(event: Progressed) -> str:
+    return f"{event.speed:.1f}× real time"
 
 
 def _number(planned: Planned) -> dict[Path, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -25,13 +24,10 @@ from stemsplit.cli.standard_streams import (
 )
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.options import SplitOptions
-from stemsplit.types import Event, Existing, Planned
+from stemsplit.types import Planned
 
 if TYPE_CHECKING:
-    from stemsplit.batch.results import Result
     from stemsplit.batch.scorer import ReferenceScorer
-    from stemsplit.cli.console import Console
-    from stemsplit.cli.summary import Summary
 
 app = options.new_app()
 
@@ -174,7 +170,9 @@ def split(
         bare = context.params["format"] == "raw"
         with spooled(files or (), input_name, console) as songs:
             return write_to_stdout(console, settings, songs, bare=bare)
+    from stemsplit.batch.results import Result
     from stemsplit.batch.run import Run
+    from stemsplit.cli.render import Renderer
     from stemsplit.cli.summary import Summary
 
     with spooled(files or (), input_name, console) as songs:
@@ -188,31 +186,20 @@ def split(
         summary = Summary(console, settings.model)
         lists = [StandardInput() if name == STANDARD else name for name in files_from or ()]
         events = run.split_inputs(songs, lists, dry=dry_run)
-        _show_events(console, events, summary, settings.existing)
+        entries = 0
+        try:
+            with Renderer(console) as renderer, closing(events):
+                for event in events:
+                    if isinstance(event, Result):
+                        renderer.end(event.input)
+                        summary.show(event)
+                    else:
+                        entries = event.entries if isinstance(event, Planned) else entries
+                        renderer.show(event)
+        except (KeyboardInterrupt, SystemExit):
+            summary.show_interruption(entries, settings.existing)
+            raise
         return summary.finish(report)
-
-
-def _show_events(
-    console: Console, events: Generator[Event | Result], summary: Summary, existing: Existing
-) -> None:
-    """Show the ``events`` of a run, and its results by ``summary``; if it is stopped, say that."""
-    from stemsplit.batch.results import Result
-    from stemsplit.cli.render import Renderer
-
-    entries = 0
-    try:
-        with Renderer(console) as renderer, closing(events):
-            for event in events:
-                if isinstance(event, Result):
-                    renderer.end(event.input)
-                    summary.show(event)
-                else:
-                    renderer.show(event)
-                    if isinstance(event, Planned):
-                        entries = event.entries
-    except (KeyboardInterrupt, SystemExit):
-        summary.show_interruption(entries, existing)
-        raise
 
 
 def _scorer(

@@ -77,7 +77,8 @@ EVENTS: Objects = {
         "event": (
             "string",
             "`fetching`, `opened`, `separated` or `finished`; `estimated` at the end of a dry run "
-            "that would split songs; `note`, `detail`, `warning` or `error`. There may be others in time: pass over what you do not know.",
+            "that would split songs; `note`, `detail`, `warning` or `error`. There may be others "
+            "in time: pass over what you do not know.",
         ),
     },
     "Of `fetching`, also:": {
