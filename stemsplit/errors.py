@@ -100,6 +100,10 @@ class ResourceError(StemsplitError):
     exit_code = ExitCode.ENVIRONMENT
 
 
+class MissingDevice(ResourceError):
+    """A device that this machine does not have, or that does not work: no song can be split."""
+
+
 class MemoryShortage(ResourceError):
     """A device does not have enough memory."""
 

@@ -110,21 +110,64 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """A download; ``done`` and ``total`` are bytes, None where unknown."""
+    """A download; ``done`` and ``total`` are bytes of all its files, None where unknown.
+
+    In the ``convert`` stage, what was downloaded becomes weights of this program.
+    """
 
     name: str
     source: str
     done: int | None
     total: int | None
+    stage: Literal["download", "convert"] = "download"
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model is being loaded, which begins with the import of torch."""
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model is ready; ``execution`` says on what device and in which precision it runs."""
+    """A model is ready; ``execution`` says on what device and in which precision it runs.
+
+    ``speed`` is what it reached in earlier runs here, as a multiple of real time, if that is known.
+    """
 
     model: str
     execution: str
     seconds: float  # taken to load it
+    device: str
+    speed: float | None = None  # seconds of sound per second, as measured earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """The lengths (s) of the songs of a run that have stems to be written; None where unknown."""
+
+    lengths: Mapping[Path, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """Totals of the songs that a dry run would split."""
+
+    songs: int
+    seconds: float  # of those whose length is known
+    of_unknown_length: int
+    disk: int  # bytes of the stems, at most
+    free: int  # bytes on the disk of the output folder
+    model: str
+    download: int | None  # bytes of missing weights; None if their size is not published
+
+
+@dataclass(frozen=True, slots=True)
+class Scanning:
+    """A song is being read for the first time, from start to end."""
+
+    song: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +256,11 @@ Event: TypeAlias = (
     | Warned
     | Noted
     | Fetching
+    | Loading
     | Loaded
+    | Surveyed
+    | Estimated
+    | Scanning
     | NotAudio
     | WaitingForOthers
     | Opened

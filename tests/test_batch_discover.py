@@ -49,6 +49,17 @@ def test_the_tree_is_mirrored(library: Path) -> None:
     assert found("m", str(library / "m/b.wav")) == expected
 
 
+def test_songs_are_in_natural_order(library: Path) -> None:
+    put(*(f"m/{name}.wav" for name in ("10", "2", "02", "a", "x2y10", "x2y9")))
+    put("m/CD 10/1.wav", "m/CD 9/1.wav")
+    order = ["02", "2", "10", "a", "x2y9", "x2y10"]
+    expected = [f"m/{name}.wav -> ." for name in order]
+    assert found("m/*.wav") == expected
+    assert found("m") == [*expected, "m/CD 9/1.wav -> CD 9", "m/CD 10/1.wav -> CD 10"]
+    # Names that are listed keep their order.
+    assert found("m/10.wav", "m/2.wav") == ["m/10.wav -> .", "m/2.wav -> ."]
+
+
 def test_content_counts_where_the_name_says_nothing(library: Path) -> None:
     put("m/no_suffix", "m/song.bak", "m/broken.mp3")
     Path("m/broken.mp3").write_bytes(b"no audio")

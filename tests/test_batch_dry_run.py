@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,45 @@ def test_it_tells_what_the_run_then_does(library: Path, tmp_path: Path) -> None:
     other = foretold("library/0.wav", "--stems", "vocals", "--shifts", "2", cwd=tmp_path)
     assert other == (3, {"0": "failed"})
     assert foretold("library/0.wav", "-n", "nosuch", cwd=tmp_path) == (2, {})
+
+
+@pytest.mark.parametrize(
+    ("words", "megabytes"),
+    [
+        ((), 4 * 22_050 * 8 / 1e6),
+        (("--stems", "vocals"), 22_050 * 8 / 1e6),
+        (("--format", "flac", "--depth", "16"), 4 * 22_050 * 4 / 1e6),
+        (("--format", "mp3", "--bitrate", "256"), 4 * 0.5 * 0.032),
+        (("--daw", "dawproject"), 8 * 22_050 * 8 / 1e6),
+    ],
+)
+def test_it_adds_up_lengths_and_disk(
+    library: Path, tmp_path: Path, words: tuple[str, ...], megabytes: float
+) -> None:
+    dry = run("library", "--dry-run", *words, cwd=tmp_path)
+    (line,) = [line for line in dry.stderr.splitlines() if "free" in line]
+    shown = f"{max(0.1, megabytes):.1f}"
+    assert re.fullmatch(rf"2 songs, 0:00; up to {shown} MB of stems, [\d.]+ [GM]B free", line)
+    (event,) = [
+        json.loads(line)
+        for line in run(
+            "library", "--dry-run", "--progress", "ndjson", *words, cwd=tmp_path
+        ).stderr.splitlines()
+        if "estimated" in line
+    ]
+    assert event["seconds"] == 0.5
+    assert event["disk"] == pytest.approx(megabytes * 1e6, abs=100)
+    assert (event["songs"], event["of_unknown_length"], event["download"]) == (2, 0, 0)
+
+
+def test_it_adds_up_downloads(library: Path, tmp_path: Path) -> None:
+    dry = run("library/0.wav", "-n", "htdemucs", "--dry-run", cwd=tmp_path)
+    assert dry.stderr.splitlines()[-1].endswith(" free; htdemucs: 84 MB to download")
+    of_all = run("library/0.wav", "-n", "htdemucs_ft", "--dry-run", cwd=tmp_path)
+    assert "; htdemucs_ft: 3" in of_all.stderr
+    # Of an ensemble, only what the stems need.
+    words = ("-n", "htdemucs_ft", "--stems", "vocals", "--dry-run")
+    assert "; htdemucs_ft: 84 MB" in run("library/0.wav", *words, cwd=tmp_path).stderr
 
 
 def test_weights_that_are_not_here_are_not_fetched(library: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from full_disk import limited_files
 from loopback import Loopback
 
 from stemsplit.checkpoints import sources, transfer_limits
+from stemsplit.checkpoints.entries import Source
 from stemsplit.checkpoints.sources import fetch, label_of
 from stemsplit.errors import ResourceError
 from stemsplit.types import Fetching
@@ -38,6 +40,24 @@ def test_a_file_arrives(server: Loopback, tmp_path: Path) -> None:
     done = [event.done for event in events]
     assert done == sorted(done, key=lambda value: value or 0)
     assert len(left_in(tmp_path)) == 1
+
+
+def test_the_progress_is_that_of_all_files(server: Loopback, tmp_path: Path) -> None:
+    bodies = [BODY, BODY[:1000], BODY[:200_000]]
+    files = [
+        source(server.serve(f"/{number}.th", body), body, len(body)).files[0]
+        for number, body in enumerate(bodies)
+    ]
+    total = sum(map(len, bodies))
+    _, events = run(Source(format="safetensors", files=tuple(files)), tmp_path)
+    assert {event.total for event in events} == {total}
+    done = [event.done or 0 for event in events]
+    assert done == sorted(done) and done[-1] == total
+    unknown = replace(files[2], size=None)
+    (other := tmp_path / "other").mkdir()
+    _, events = run(Source(format="safetensors", files=(files[0], unknown)), other)
+    assert events[0].total is None
+    assert events[-1].done == events[-1].total == len(BODY) + 200_000
 
 
 def test_a_file_without_a_declared_length_arrives(server: Loopback, tmp_path: Path) -> None:

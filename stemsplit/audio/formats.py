@@ -68,6 +68,19 @@ def encoded_frames(options: EncodingOptions, frames: int, sample_rate: int) -> i
     return max(stored, min(frames, 1))
 
 
+def largest_size(options: EncodingOptions, seconds: float, sample_rate: int, channels: int) -> int:
+    """Return the most bytes that so many ``seconds`` of one stem take, headers and tags aside.
+
+    Lossless compression saves what nobody knows before; a quality may need the highest bit rate.
+    """
+    if depth := depth_of(options):
+        bits = int(depth.removesuffix("f"))
+        return round(seconds * encoded_rate(options, sample_rate)) * channels * bits // 8
+    highest = 0 if options.quality is None else max(rules_of(options).bitrates)
+    kilobits = highest or bitrate_of(options) or max(rules_of(options).bitrates)
+    return round(seconds * kilobits * 1000 / 8)
+
+
 def parse_bitrate(text: str | None) -> int | None:
     """Parse a bit rate (kbit/s): 320, 320k or 320 kbps. Raises ``UsageError`` otherwise."""
     if text is None:

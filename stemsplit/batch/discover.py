@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -18,6 +19,8 @@ from stemsplit.batch.playlists import (
 )
 from stemsplit.errors import InputError
 from stemsplit.outputs import manifest
+
+_NUMBER = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +129,20 @@ def _required(songs: Iterator[Song | InputError], folder: Path) -> Iterator[Song
     yield from songs
 
 
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Return what sorts ``name`` as people count: 2 before 10."""
+    parts: list[str | int] = list(_NUMBER.split(name))
+    parts[1::2] = map(int, parts[1::2])
+    return parts, name
+
+
 def _below(folder: Path, base: Path, outputs: Path) -> Iterator[Song | InputError]:
-    """Yield the songs in and below ``folder`` in a stable order, relative to ``base``."""
+    """Yield the songs in and below ``folder`` in natural order, relative to ``base``."""
     for parent in _walk(folder, outputs):
         if isinstance(parent, InputError):
             yield parent
             continue
-        names = sorted(os.listdir(parent))
+        names = sorted(os.listdir(parent), key=natural_key)
         stems = manifest.outputs_in(parent, names)
         for name in names:
             path = parent / name
@@ -150,7 +160,7 @@ def _walk(folder: Path, outputs: Path) -> Iterator[Path | InputError]:
     while waiting or links:
         parent = waiting.pop() if waiting else links.pop(0)
         try:
-            names = sorted(os.listdir(parent))
+            names = sorted(os.listdir(parent), key=natural_key)
             identity = identity_of(parent)
         except OSError as exc:
             yield _unreadable(exc, parent)
@@ -218,7 +228,8 @@ def _glob(base: Path, parts: Sequence[str], outputs: Path) -> Iterator[Path]:
                 yield from _glob(folder, parts[1:], outputs)
         return
     with os.scandir(base) as entries:
-        names = sorted(entry.name for entry in entries if fnmatch(entry.name, parts[0]))
+        found = [entry.name for entry in entries if fnmatch(entry.name, parts[0])]
+    names = sorted(found, key=natural_key)
     for path in (base / name for name in names if not name.startswith(".")):
         if len(parts) == 1 or path.is_dir():
             yield from _glob(path, parts[1:], outputs)

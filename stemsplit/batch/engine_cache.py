@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from stemsplit.batch.speeds import SpeedRecord
 from stemsplit.checkpoints import loading
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.selection import Selection
-from stemsplit.types import Event, Loaded, Warned
+from stemsplit.separation.device import needs_check, require_devices
+from stemsplit.types import Event, Loaded, Loading, Warned
 
 if TYPE_CHECKING:
     from stemsplit.separation.engine import Engine
     from stemsplit.separation.ensemble import EnsembleEngine
+    from stemsplit.separation.execution import Execution
 
 
 class EngineCache:
@@ -29,6 +33,7 @@ class EngineCache:
         self._selection = selection
         self._tunes_process = tunes_process
         self._engine: Engine | EnsembleEngine | None = None
+        self._speed: SpeedRecord | None = None
 
     @property
     def sample_rate(self) -> int | None:
@@ -45,14 +50,25 @@ class EngineCache:
     def fetch(self) -> Iterator[Event]:
         """Fetch what is missing of the weights, and yield how far that is.
 
-        Raises ``CheckpointError`` and ``ResourceError``.
+        Raises ``CheckpointError`` and ``ResourceError``, first of all for a missing device.
         """
-        return loading.prepare(
+        yield from self.require_device()
+        yield from loading.prepare(
             self._options.model,
             stems=self._selection.needed,
             offline=self._options.offline,
             allow_unverified=self._options.allow_unverified,
         )
+
+    def require_device(self) -> Iterator[Event]:
+        """Raise ``MissingDevice`` for a device that is not on this machine.
+
+        Where only torch knows that, which takes seconds to import, loading begins with this.
+        """
+        device = self._options.engine.device
+        if self._engine is None and needs_check(device):
+            yield Loading(loading.label(self._options.model))
+            require_devices(device)
 
     def load(self) -> Iterator[Event]:
         """Fetch and load the model, unless that is done, and yield events.
@@ -62,6 +78,7 @@ class EngineCache:
         if self._engine is not None:
             return
         yield from self.fetch()
+        yield Loading(loading.label(self._options.model))
         start = time.monotonic()
         if self._tunes_process:
             from stemsplit.separation.device import keep_freed_memory
@@ -74,11 +91,40 @@ class EngineCache:
         with limited_threads(options.engine.threads):
             self._engine = load_engine(options.model, self._selection.needed, options.engine)
         seconds = time.monotonic() - start
+        execution = self._engine.execution
+        self._speed = self._speed_record(execution)
         yield from self._warnings()
-        yield Loaded(options.model, str(self._engine.execution), seconds)
+        yield Loaded(
+            options.model, str(execution), seconds, str(execution.device), self._speed.known
+        )
+
+    def add_speed(self, audio: float, seconds: float) -> None:
+        """Note that ``audio`` seconds of sound were separated in ``seconds``."""
+        if self._speed is not None:
+            self._speed.add(audio, seconds)
+
+    def save_speed(self) -> None:
+        """Keep the speed of this run as an estimate for later ones."""
+        if self._speed is not None:
+            self._speed.save()
+
+    def _speed_record(self, execution: Execution) -> SpeedRecord:
+        """Return the record for everything that decides how fast songs are separated."""
+        import torch
+
+        settings, cuda = self._options.engine, execution.device.type == "cuda"
+        processor = torch.cuda.get_device_name(execution.device) if cuda else platform.processor()
+        return SpeedRecord(
+            loading.label(self._options.model),
+            self._selection.needed,
+            str(execution),
+            processor,
+            settings.threads or torch.get_num_threads(),
+            *(settings.overlap, settings.segment, settings.shifts),
+        )
 
     def _warnings(self) -> Iterator[Warned]:
-        """Yield that the best device is not the one it could be, if nobody chose that."""
+        """Warn of a GPU that torch cannot use, unless a device was chosen."""
         from stemsplit.separation.device import parse_device
         from stemsplit.separation.nvidia import unusable_card
 

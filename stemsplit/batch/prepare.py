@@ -61,6 +61,7 @@ class WouldSplit:
     outputs: Mapping[str, Path]
     reason: Reason
     warnings: Sequence[str]
+    info: StreamInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class Preparation:
         found = self._look_into(song)
         if isinstance(found, NotAudio):
             return found
-        return WouldSplit(decision.due, decision.reason, decision.warnings)
+        return WouldSplit(decision.due, decision.reason, decision.warnings, found)
 
     def _needed_provenances(self) -> Mapping[str, Provenance]:
         if self.provenances is None:

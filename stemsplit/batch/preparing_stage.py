@@ -16,7 +16,13 @@ from stemsplit.batch.locks import SongLocks
 from stemsplit.batch.plan import RunPlan
 from stemsplit.batch.prepare import Locked, NeedsWeights, Preparation, Ready, Skipped
 from stemsplit.batch.results import Result, not_tried
-from stemsplit.errors import CheckpointError, StemsplitError, UsageError, describe
+from stemsplit.errors import (
+    CheckpointError,
+    MissingDevice,
+    StemsplitError,
+    UsageError,
+    describe,
+)
 from stemsplit.types import Event, NotAudio, WaitingForOthers
 
 #: What preparing a song came to; the result of some songs is known before.
@@ -150,8 +156,8 @@ class PreparingStage:
             assert not isinstance(found, NeedsWeights)
             if isinstance(found, Ready):
                 yield from self._load_for(found)
-        except (UsageError, CheckpointError):
-            raise  # without the model, no song can be split
+        except (UsageError, CheckpointError, MissingDevice):
+            raise  # without the model or its device, no song can be split
         except Exception as exc:
             return describe(exc, song.path)
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +15,7 @@ from stemsplit.batch.plan import RunPlan, plan_songs, select
 from stemsplit.batch.playlists import NameSource
 from stemsplit.batch.results import NotTried, Result, ends_all
 from stemsplit.batch.scheduler import Scheduler
+from stemsplit.batch.survey import Survey
 from stemsplit.errors import InputError, describe
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.options import SplitOptions
@@ -51,6 +52,7 @@ class Run:
 
     The stems of each song are scored by a ``scorer``, if there is one. ``engines`` is a model that
     is loaded already. ``tunes_process`` lets it change how this whole process allocates memory.
+    It ``surveys`` the lengths of songs beforehand, if somebody is shown how long all of them take.
 
     Raises ``UsageError`` for options that contradict each other or the model.
     """
@@ -63,6 +65,7 @@ class Run:
         engines: EngineCache | None = None,
         temporary: Iterable[Path] = (),
         tunes_process: bool = False,
+        surveys: bool = False,
     ) -> None:
         self.options = options
         self.devices = parse_devices(options.engine.device)
@@ -72,6 +75,7 @@ class Run:
         )
         self._scorer = scorer
         self._temporary = frozenset(temporary)
+        self._surveys = surveys
 
     def split_inputs(
         self,
@@ -97,20 +101,20 @@ class Run:
 
         Their stems are named so that they differ from those of all songs ``among`` which these are.
         A song that fails stops nothing, but after a lack of disk or memory the rest is skipped.
-        Raises ``UsageError`` and ``CheckpointError`` where no song can be split at all, and
-        ``InputError`` if none of them is audio, and they are all.
+        Raises ``UsageError``, ``CheckpointError`` and ``MissingDevice`` where no song can be split
+        at all, and ``InputError`` if none of them is audio, and they are all.
         """
         plan = self._plan(songs if among is None else among)
-        yield Planned({path: path.name for path in plan.songs}, len(songs))
-        if self._scorer is not None:
-            replacing = self.options.existing == "force"
-            yield from self._scorer.prepare(list(plan.songs), self.selection, force=replacing)
+        yield _planned(songs)
+        yield from self._prepare_scorer(plan)
         scheduler = self._scheduler(plan)
         end: Result | None = None  # after which nothing is tried
         results = 0
         warned: dict[Path, list[str]] = {}
-        with closing(scheduler.run(_entries(songs))) as events:
+        with self._survey(songs, plan) as survey, closing(scheduler.run(_entries(songs))) as events:
             for each in events:
+                if survey is not None and (lengths := survey.take()) is not None:
+                    yield lengths
                 each = _with_warnings(each, warned)
                 if isinstance(each, Result):
                     results += 1
@@ -130,7 +134,7 @@ class Run:
     def _predict(self, songs: Sequence[Song | InputError]) -> Generator[Event | Result]:
         """Yield what `split` would make of ``songs``."""
         plan = self._plan(songs)
-        yield Planned({path: path.name for path in plan.songs}, len(songs))
+        yield _planned(songs)
         results = 0
         for each in predict(_entries(songs), plan, self.engines):
             results += isinstance(each, Result)
@@ -154,6 +158,14 @@ class Run:
             temporary=self._temporary,
         )
 
+    def _survey(
+        self, songs: Sequence[Song | InputError], plan: RunPlan
+    ) -> AbstractContextManager[Survey | None]:
+        """Return what finds the lengths of several ``songs``, if these are wanted."""
+        if not self._surveys or len(songs) < 2:
+            return nullcontext()
+        return Survey([song for song in songs if isinstance(song, Song)], plan)
+
     def _scheduler(self, plan: RunPlan) -> Scheduler | WorkerPool:
         """Return what splits the songs: here on one device, else in a process for each."""
         if len(self.devices) > 1 and len(plan.songs) > 1:
@@ -165,6 +177,11 @@ class Run:
         between_songs = self._scorer is not None
         return Scheduler(plan, self.engines, between_songs=between_songs)
 
+    def _prepare_scorer(self, plan: RunPlan) -> Iterator[Event]:
+        if self._scorer is not None:
+            replacing = self.options.existing == "force"
+            yield from self._scorer.prepare(list(plan.songs), self.selection, force=replacing)
+
     def _score(
         self, scorer: Scorer, result: Result, plan: RunPlan
     ) -> Generator[Event, None, Result]:
@@ -174,6 +191,10 @@ class Run:
         except Exception as exc:
             return replace(result, error=describe(exc, result.input))
         return replace(result, scores=scores)
+
+
+def _planned(songs: Sequence[Song | InputError]) -> Planned:
+    return Planned({s.path: s.path.name for s in songs if isinstance(s, Song)}, len(songs))
 
 
 def _with_warnings(each: Event | Result, warned: dict[Path, list[str]]) -> Event | Result:

@@ -18,7 +18,7 @@ from stemsplit.batch.prepare import Ready, Skipped
 from stemsplit.batch.preparing_stage import Found, PreparingStage
 from stemsplit.batch.results import Result, ends_all, not_tried
 from stemsplit.errors import ExitCode, StemsplitError, describe
-from stemsplit.types import Event, Finished, NotAudio, Warned
+from stemsplit.types import Event, Finished, NotAudio, Progressed, Scanning, Warned
 
 if TYPE_CHECKING:
     from stemsplit.batch.song import SongRun
@@ -70,7 +70,7 @@ class Scheduler:
 
         Results among ``songs`` are passed on. Whatever happens to a song, even by a defect of ours,
         the others are split; only after a lack of disk or memory the rest is skipped. Raises
-        ``UsageError`` and ``CheckpointError`` where no song can be split at all.
+        ``UsageError``, ``CheckpointError`` and ``MissingDevice`` where no song can be split.
         """
         with self._locks:
             preparing = PreparingStage(songs, self._plan, self._engines, self._locks)
@@ -98,6 +98,7 @@ class Scheduler:
 
     def _end(self) -> None:
         """Give up the songs that wait for the network; those that are separated are written."""
+        self._engines.save_speed()
         for queued in self._queued:
             if isinstance(queued, _Queued):
                 queued.run.close()
@@ -112,6 +113,8 @@ class Scheduler:
         path = song.input if isinstance(song, Result) else song.path
         match found:
             case Ready():
+                if found.scanned is None:
+                    yield Scanning(path)
                 self._queued.append(self._queue_for_network(found))
             case Skipped(reason, warnings):
                 for warning in warnings:
@@ -173,6 +176,7 @@ class Scheduler:
                     for event in events:
                         if not self._between_songs:
                             yield from self._report(most_in_writing=1)
+                        self._note_speed(event)
                         yield event
                 after = _InWriting(ready, head.writer, start)
             except Exception as exc:
@@ -183,6 +187,10 @@ class Scheduler:
             self._ended |= ends_all(after, fail_fast=self._plan.options.fail_fast)
         self._writing.append(after)
         yield from self._report(most_in_writing=1)
+
+    def _note_speed(self, event: Event) -> None:
+        if isinstance(event, Progressed) and event.done == event.total:
+            self._engines.add_speed(event.total / event.sample_rate, event.elapsed)
 
     def _failed(self, ready: Ready, exc: Exception) -> Result:
         """Return the result of a song that failed, which others may try now."""

@@ -38,8 +38,8 @@ def split_files(
     ``dry_run`` nothing is written.
 
     Raises ``UsageError`` for options that contradict each other; iterating raises
-    ``CheckpointError`` where no song can be split, ``ResourceError`` where one of several devices
-    does not work, and ``InputError`` where nothing is audio.
+    ``CheckpointError`` where no song can be split, ``ResourceError`` where a device does
+    not work, and ``InputError`` where nothing is audio.
     """
     run = Run(SplitOptions.of(options))
     names = [inputs] if isinstance(inputs, str | bytes | os.PathLike) else list(inputs)

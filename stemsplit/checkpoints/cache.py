@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,36 @@ def pull(
         yield Noted(model.terms) if model.commercial == "yes" else Warned(model.terms)
         if model.licence_note:
             yield Warned(model.licence_note)
-    for each in absent:
-        yield from _pull_network(each, model, allow_unverified)
+    yield from _pull_networks(model, absent, allow_unverified)
+
+
+def bytes_to_fetch(model: Model, stems: Sequence[str] | None = None) -> int | None:
+    """Return the bytes that `pull` would transfer; None where that is not known."""
+    return sources.total_of(_bytes_of(each) for each in missing(model, stems))
+
+
+def _bytes_of(network: Model) -> int | None:
+    """Return the bytes that come from the first source of ``network`` that says how many."""
+    totals = [sources.total_of(source.transfers) for source in network.sources]
+    return next((total for total in totals if total is not None), None)
+
+
+def _pull_networks(
+    model: Model, networks: Sequence[Model], allow_unverified: bool
+) -> Iterator[Fetching | Warned]:
+    """Fetch the ``networks`` of ``model``; the progress is that of all of them together."""
+    before = 0  # bytes of the networks before this one
+    for number, network in enumerate(networks):
+        after = sources.total_of(map(_bytes_of, networks[number + 1 :]))
+        done = 0
+        for event in _pull_network(network, model, allow_unverified):
+            if isinstance(event, Fetching) and event.done is not None:
+                done = event.done
+                total = sources.total_of((before, event.total, after))
+                yield replace(event, name=model.name, done=before + done, total=total)
+            else:
+                yield event
+        before += done
 
 
 def _pull_network(
@@ -162,6 +190,10 @@ def _pull_network(
                 continue
             try:
                 files = yield from sources.fetch(source, target.partial, name=model.name)
+                size = sources.total_of(source.transfers)
+                if size is None:  # it was not published
+                    size = sum(file.stat().st_size for file in files)
+                yield Fetching(model.name, sources.label_of(source), size, size, "convert")
                 _keep(target, model, source.format, files, _origin(source, files))
             except CheckpointError as exc:
                 failures.append(f"{sources.label_of(source)}: {exc}")

@@ -41,6 +41,8 @@ PACKAGE_ADDRESS = re.compile(
 class RemoteFile:
     """A file somewhere else. ``size`` (bytes) is None where it is not published.
 
+    A file in a package is fetched with the whole of that, which has ``package_size`` bytes.
+
     ``sha256`` is None where it is not published; then the content cannot be verified, and is
     fetched only where that is allowed. ``sha256_prefix`` holds the digits that are known all the
     same, as those at the end of a file's name. It is checked and finds accidents; but a file with
@@ -51,6 +53,7 @@ class RemoteFile:
     sha256: str | None = None
     sha256_prefix: str | None = None
     size: int | None = None
+    package_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,20 @@ class Source:
 
     format: str
     files: tuple[RemoteFile, ...]
+
+    @property
+    def transfers(self) -> tuple[int | None, ...]:
+        """The bytes to be transferred for each file, None where unknown; a package counts once."""
+        sizes: list[int | None] = []
+        packages: set[str] = set()
+        for file in self.files:
+            package = PACKAGE_ADDRESS.fullmatch(file.address)
+            if package is None:
+                sizes.append(file.size)
+            else:
+                sizes.append(0 if package[1] in packages else file.package_size)
+                packages.add(package[1])
+        return tuple(sizes)
 
     @property
     def verifiable(self) -> bool:

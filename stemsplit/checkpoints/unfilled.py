@@ -33,6 +33,16 @@ class unfilled(TorchFunctionMode):
         if self._calls > _CALLS + _CALLS_PER_TENSOR * self._tensors:
             raise ValueError(f"it needs many more tensors than the {self._tensors} of this file")
         kwargs = dict(kwargs or {})
+        if _works_in_place(func):
+            tensor = args[0] if args else kwargs.get("tensor")  # initialisers pass it by name
+            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+                return tensor
         if func is torch.empty:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)
+
+
+def _works_in_place(func: Any) -> bool:
+    """Return whether ``func`` is a method or an initialiser that only changes a tensor."""
+    name = getattr(func, "__name__", "")
+    return name.endswith("_") and not name.endswith("__")

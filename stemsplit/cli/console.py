@@ -6,7 +6,7 @@ import codecs
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,7 +15,7 @@ from stemsplit.errors import ResourceError, StemsplitError, printable
 from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from stemsplit.cli.meters import Bar, Meter
 
 #: How text is encoded for stdout: see `_escape`.
 ESCAPED = "stemsplit.escaped"
@@ -140,18 +140,33 @@ class Console:
 
         Where ``style`` asks for objects nothing either: what they tell is said by ``event``.
         """
+        # Imported here: most commands show none.
+        from stemsplit.cli.meters import Bar, Lines, Meter
+
         if self.quiet or self.style in ("none", "ndjson"):
             return Meter()
         label = printable(label)
-        if self.style == "lines" or (self.style == "auto" and not self.on_terminal):
-            return Lines(self, label)
+        if not self.draws_bars:
+            return Lines(self.note, label)
         self._bar = Bar(self.stderr, label)
         return self._bar
+
+    @property
+    def draws_bars(self) -> bool:
+        """Whether progress is a bar, which redraws itself."""
+        return not self.quiet and (
+            self.style == "bar" or (self.style == "auto" and self.on_terminal)
+        )
 
     @property
     def on_terminal(self) -> bool:
         """Whether stderr is a terminal that can redraw a line."""
         return self.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    @property
+    def for_people(self) -> bool:
+        """Whether remarks on stderr are read on a terminal, and no program reads this run."""
+        return self.on_terminal and not self.json and self.style != "ndjson"
 
     @property
     def coloured(self) -> bool:
@@ -174,87 +189,6 @@ class Console:
 def _of(song: Path | None) -> dict[str, str]:
     """Return the key of an event that says which song it is about, if it is about one."""
     return {} if song is None else {"input": str(song)}
-
-
-class Meter:
-    """Shows how far something is: this one shows nothing. Use as a context manager."""
-
-    def __enter__(self) -> Meter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def update(self, done: float, total: float | None, text: str = "") -> None:
-        """Show ``done`` of ``total`` and a ``text`` beside it."""
-
-    def stop(self) -> None:
-        """Take the meter off the screen."""
-
-
-@dataclass
-class Lines(Meter):
-    """A line at every tenth, for logs and pipes."""
-
-    console: Console
-    label: str
-    _tenth: int = field(default=-1, init=False)
-
-    def update(self, done: float, total: float | None, text: str = "") -> None:
-        tenth = int(10 * done / total) if total else 0
-        if tenth > self._tenth:
-            self._tenth = tenth
-            percent = f"{10 * tenth} %" if total else "…"
-            self.console.note(f"{self.label}: {percent}{f', {text}' if text and done else ''}")
-
-
-class Bar(Meter):
-    """A bar that redraws itself."""
-
-    def __init__(self, stream: TextIO, label: str) -> None:
-        # Imported here: a quarter of a second that only a terminal needs.
-        from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-        self._label = label
-        self._task: TaskID | None = None
-        self.drawn = True
-        self._progress: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[text]}", markup=False),
-            console=RichConsole(file=stream),
-            transient=True,
-        )
-        self._progress.start()
-
-    def update(self, done: float, total: float | None, text: str = "") -> None:
-        if self._task is None:
-            self._task = self._progress.add_task(self._label, total=total, text=text)
-        self._progress.update(self._task, completed=done, total=total, text=text)
-
-    def say(self, line: str) -> None:
-        """Write ``line`` above the bar."""
-        self._progress.console.print(
-            line, markup=False, highlight=False, emoji=False, soft_wrap=True
-        )
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Take the bar off the screen while something else is written to the terminal."""
-        drawn = self.drawn
-        if drawn:
-            self._progress.stop()
-        try:
-            yield
-        finally:
-            if drawn:
-                self._progress.start()
-
-    def stop(self) -> None:
-        self._progress.stop()
-        self.drawn = False
 
 
 def clock(seconds: float) -> str:

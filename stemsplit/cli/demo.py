@@ -99,6 +99,7 @@ def demo(
         with closing(run.split([Song(out / "song.wav")])) as events:
             for event in events:
                 if isinstance(event, Result):
+                    renderer.end(event.input)
                     summary.show(event)
                 else:
                     renderer.show(event)

@@ -31,6 +31,7 @@ from stemsplit.cli.standard_streams import (
 )
 from stemsplit.errors import ExitCode, UsageError
 from stemsplit.options import SplitOptions
+from stemsplit.types import Planned
 
 if TYPE_CHECKING:
     from stemsplit.batch.scorer import ReferenceScorer
@@ -194,17 +195,25 @@ def split(
             scorer=None if dry_run else _scorer(settings, reference, report),
             temporary=map(Path, set(songs) - set(files or ())),
             tunes_process=True,
+            surveys=console.for_people,
         )
         summary = Summary(console, settings.model)
         lists = [StandardInput() if name == STANDARD else name for name in files_from or ()]
         events = run.split_inputs(songs, lists, dry=dry_run)
-        with Renderer(console) as renderer, closing(events):
-            for event in events:
-                if isinstance(event, Result):
-                    summary.show(event)
-                else:
-                    renderer.show(event)
-        return summary.finish()
+        entries = 0
+        try:
+            with Renderer(console) as renderer, closing(events):
+                for event in events:
+                    if isinstance(event, Result):
+                        renderer.end(event.input)
+                        summary.show(event)
+                    else:
+                        entries = event.entries if isinstance(event, Planned) else entries
+                        renderer.show(event)
+        except (KeyboardInterrupt, SystemExit):
+            summary.show_interruption(entries, settings.existing)
+            raise
+        return summary.finish(report)
 
 
 def _scorer(

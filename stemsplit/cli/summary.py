@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from stemsplit.batch.results import Result, Status, exit_code
-from stemsplit.cli.console import Console
+from stemsplit.cli.console import Console, clock
 from stemsplit.errors import ExitCode, ResourceError, printable
-from stemsplit.types import Reason
+from stemsplit.types import Existing, Reason
 
 SCHEMA = 1  # of the records that --json writes
 #: How the table calls each status.
@@ -69,14 +70,29 @@ class Summary:
         """Return how many songs were split, skipped, and failed, as a line."""
         return next(table(self._results))
 
-    def finish(self) -> ExitCode:
+    def show_interruption(self, entries: int, existing: Existing) -> None:
+        """Say how far a run of several ``entries`` came, and how to go on."""
+        if entries < 2:
+            return
+        self._console.note(f"{self.counts()}, {entries - len(self._results)} left")
+        # With it, the same command would begin anew.
+        without = " without --force" if existing == "force" else ""
+        self._console.note(f"run the same command{without} to go on")
+
+    def finish(self, report: Path | None = None) -> ExitCode:
         """Show the table of several results, and return the exit code of the run.
 
-        Raises ``ResourceError`` if standard output could not be written.
+        On a terminal, a single song that is done gets a line too, and so does the ``report`` that
+        was written. Raises ``ResourceError`` if standard output could not be written.
         """
         if len(self._results) > 1:
             for line in table(self._results, whole=self._console.verbose > 0):
                 self._console.note(line)
+        if self._console.for_people:
+            if len(self._results) == 1 and (line := _describe_end(self._results[0])):
+                self._console.note(line)
+            if report is not None and any(result.scores for result in self._results):
+                self._console.note(f"report: {report}")
         self.raise_unwritable()
         return exit_code([result.error for result in self._results])
 
@@ -137,6 +153,17 @@ def _what_happened(result: Result) -> str:
         case "done" if why:
             return f"replaced: {why}"
     return ""
+
+
+def _describe_end(result: Result) -> str:
+    """Return where the stems of a song that is done are, and how long that took."""
+    if result.status != "done" or not (result.frames and result.sample_rate and result.seconds):
+        return ""
+    folder = os.path.commonpath([path.parent for path in result.stems.values()])
+    length = result.frames / result.sample_rate
+    stems = "1 stem" if len(result.stems) == 1 else f"{len(result.stems)} stems"
+    speed = f"{length / result.seconds:.1f}× real time"
+    return f"{stems} in {folder or '.'}: {clock(length)} in {clock(result.seconds)}, {speed}"
 
 
 def _describe(result: Result) -> str:

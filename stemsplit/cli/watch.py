@@ -102,12 +102,13 @@ def watch(
     from stemsplit.cli.summary import Summary
 
     summary = Summary(console, settings.model)
-    run = Run(settings, tunes_process=True)
+    run = Run(settings, tunes_process=True, surveys=console.for_people)
     events = watch_folder(run, folder, settle=settle, interval=interval, new_only=new_only)
     try:
         with Renderer(console) as renderer, closing(events):
             for event in events:
                 if isinstance(event, Result):
+                    renderer.end(event.input)
                     summary.show(event)
                     summary.raise_unwritable()
                 else:

@@ -76,8 +76,9 @@ EVENTS: Objects = {
         "schema": ("integer", "The version of this description: 1."),
         "event": (
             "string",
-            "`fetching`, `opened`, `separated` or `finished`; `note`, `detail`, `warning` or "
-            "`error`. There may be others in time: pass over what you do not know.",
+            "`fetching`, `opened`, `separated` or `finished`; `estimated` at the end of a dry run "
+            "that would split songs; `note`, `detail`, `warning` or `error`. There may be others "
+            "in time: pass over what you do not know.",
         ),
     },
     "Of `fetching`, also:": {
@@ -85,6 +86,19 @@ EVENTS: Objects = {
         "source": ("string", "Where they come from."),
         "done": ("integer or null", "How many bytes are here."),
         "total": ("integer or null", "How many there are to be, if that is known."),
+        "stage": ("string", "`download`, or `convert` when all is here and being converted."),
+    },
+    "Of `estimated`, also:": {
+        "songs": ("integer", "How many songs would be split."),
+        "seconds": ("number", "The length of those whose length is known."),
+        "of_unknown_length": ("integer", "How many others there are."),
+        "disk": ("integer", "How many bytes their stems take at most."),
+        "free": ("integer", "How many bytes are free where the stems would go."),
+        "model": ("string", "The name of the model."),
+        "download": (
+            "integer or null",
+            "How many bytes of weights would be downloaded, if that is known.",
+        ),
     },
     "Of `opened`, also:": {
         "input": ("string", "The song, as in the records."),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from stemsplit.errors import MemoryShortage, ResourceError, UsageError
+from stemsplit.errors import MemoryShortage, MissingDevice, UsageError
 from stemsplit.separation.nvidia import has_code_for, unusable_card
 from stemsplit.types import Precision
 
@@ -45,10 +45,21 @@ def parse_devices(names: str) -> tuple[str, ...]:
     return devices
 
 
+def needs_check(names: str) -> bool:
+    """Return whether one of the devices in ``names`` may be missing: all have a CPU."""
+    return any(parse_device(name)[0] not in ("auto", "cpu") for name in parse_devices(names))
+
+
+def require_devices(names: str) -> None:
+    """Raise ``MissingDevice`` unless all devices in ``names``, with commas between, are here."""
+    for name in parse_devices(names):
+        resolve_device(name)
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device called ``name`` on this machine; ``auto`` is the best one available.
 
-    Raises ``UsageError`` for an unknown name, and ``ResourceError`` for a device that this machine
+    Raises ``UsageError`` for an unknown name, and ``MissingDevice`` for a device that this machine
     does not have.
     """
     import torch
@@ -65,8 +76,8 @@ def resolve_device(name: str) -> torch.device:
     if available[kind]:
         return torch.device(name)
     if kind == "cuda" and (card := unusable_card()) is not None:
-        raise ResourceError(f"device {name!r}: {card.problem}", hint=card.remedy)
-    raise ResourceError(
+        raise MissingDevice(f"device {name!r}: {card.problem}", hint=card.remedy)
+    raise MissingDevice(
         f"no device {name!r} on this machine",
         hint="--device auto picks the best available one, --device cpu works everywhere",
     )

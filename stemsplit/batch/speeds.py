@@ -1,0 +1,72 @@
+"""How fast models were on this machine, kept from run to run: for telling how long a song takes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from stemsplit.checkpoints.folders import cache_dir
+from stemsplit.small_files import parse_json, read_small
+
+NAME = "speeds.json"
+#: Seconds of audio below which a speed says more about the start of a run than about the model.
+SHORTEST = 10.0
+#: Ways of running models that are kept; the oldest go first.
+MOST = 200
+
+
+class SpeedRecord:
+    """The speed of one way to run a model, described by the words of ``key``."""
+
+    def __init__(self, *key: object) -> None:
+        self._key = json.dumps(key)
+        self._audio = self._seconds = 0.0  # of this run
+
+    @property
+    def known(self) -> float | None:
+        """The speed of an earlier run, as a multiple of real time, if there was one."""
+        return _read().get(self._key)
+
+    def add(self, audio: float, seconds: float) -> None:
+        """Note that so many seconds of ``audio`` took so many ``seconds``."""
+        self._audio += audio
+        self._seconds += seconds
+
+    def save(self) -> None:
+        """Keep the speed of this run for later ones, if it separated enough.
+
+        What cannot be written is not kept: it is only an estimate.
+        """
+        if self._audio < SHORTEST or self._seconds <= 0:
+            return
+        speeds = _read()
+        speeds.pop(self._key, None)
+        speeds[self._key] = self._audio / self._seconds
+        path = _path()
+        new = path.with_name(f"{NAME}.{os.getpid()}.part")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_text(json.dumps(dict(list(speeds.items())[-MOST:]), indent=1) + "\n")
+            os.replace(new, path)
+
+
+def _path() -> Path:
+    return cache_dir() / NAME
+
+
+def _read() -> dict[str, float]:
+    """Return the speeds by key; none where the file is missing or damaged."""
+    try:
+        kept = parse_json(read_small(_path()))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(kept, dict):
+        return {}
+    return {
+        key: speed
+        for key, speed in kept.items()
+        if isinstance(speed, int | float) and math.isfinite(speed) and speed > 0
+    }
