@@ -146,8 +146,6 @@ SOURCES = {"sources": ["a", "b"]}
 #: Those that took hours, or all memory. They are read in a process of their own, and so measured.
 MEASURED = (
     *(
-        "many.th",
-        "many64.th",
         "bomb.th",
         "bomb.tar.gz",
         "header.tar.gz",

@@ -51,6 +51,32 @@ def test_the_network_comes_back_as_it_was(small: Weights, stored: Path) -> None:
     assert not any(tensor.is_meta for tensor in [*network.parameters(), *network.buffers()])
 
 
+#: Saves every network that has a seed and loads it again, printing what is imported for that.
+LOAD_ALL = """
+import sys
+from stemsplit.checkpoints import loading, registry, weights
+
+for model in registry.list_models():
+    if model.seed is not None and model.architecture:
+        network = loading.load(model.name)
+        state = network.state_dict()
+        weights.save(weights.Weights(model.architecture, network.config, state, "test"), "x")
+        loaded = weights.load("x").state_dict()
+        assert all(state[name].equal(loaded[name]) for name in state), model.name
+        slow = {"torch._dynamo", "torch._inductor", "sympy"} & set(sys.modules)
+        print(model.architecture, *slow)
+"""
+
+
+def test_loading_does_not_import_what_only_compiling_needs(tmp_path: Path) -> None:
+    """It would take a second of every run."""
+    command = [sys.executable, "-c", LOAD_ALL]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) > 15
+    assert all(" " not in line for line in lines), done.stdout
+
+
 def test_a_loaded_network_computes_what_the_built_one_does(small: Weights, stored: Path) -> None:
     built = build("htdemucs:HTDemucs", CONFIG).eval()
     built.load_state_dict(small.state)

@@ -80,8 +80,10 @@ class FrequencyEmbedding(nn.Module):
         self.embedding = nn.Embedding(rows, channels)
         # Neighbours start with similar vectors: sums of those below, normalised to deviation 1.
         # Dividing by the scale here and multiplying in forward makes the embedding learn faster.
+        weight = self.embedding.weight
+        if weight.is_meta:  # weights are about to be loaded
+            return
         with torch.no_grad():
-            weight = self.embedding.weight
             count = torch.arange(1, rows + 1, device=weight.device)[:, None]
             weight.copy_(weight.cumsum(0) / count.sqrt() / FREQUENCY_EMBEDDING_SCALE)
 

@@ -395,10 +395,14 @@ def rescale_convolutions(module: nn.Module, reference: float, *, outputs: bool =
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, kinds):
-                scale = (layer.weight.std() / reference).sqrt()
-                layer.weight /= scale
-                if layer.bias is not None:
-                    layer.bias /= scale
+                weight = layer.weight
+                if weight.is_meta:  # weights are about to be loaded, and the factor with them
+                    scale = weight.new_empty(())
+                else:
+                    scale = (weight.std() / reference).sqrt()
+                    weight /= scale
+                    if layer.bias is not None:
+                        layer.bias /= scale
                 if outputs:
                     layer.register_buffer("output_scale", scale)
                     layer.register_forward_hook(_scale_output)
