@@ -37,7 +37,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def takes(*names: str) -> Callable[[_Function], _Function]:
     """Make a function with ``**options`` accept only the options ``names`` of `SplitOptions`.
 
-    Its signature lists them; any other name raises ``TypeError``, as in Python.
+    Its signature lists them; any other name raises ``TypeError``.
     """
 
     def decorate(function: _Function) -> _Function:
