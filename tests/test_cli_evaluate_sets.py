@@ -225,8 +225,8 @@ def test_one_set_with_references_is_scored_as_without_the_option(here: Path) -> 
         (["--dataset", "true", "--references", "true"], 2, "leave --references out"),
         (["a", "nowhere", "--references", "true"], 3, "nowhere: no such file or folder"),
         (["a", "b", "--references", "empty"], 3, "empty: this folder holds no stems"),
-        (["a", "strange", "--references", "true"], 3, "holds none of the stems kazoo"),
-        (["sets/a", "sets/b", "--references", "songs", "--mixture", "m"], 2, "of one song"),
+        (["a", "strange", "--references", "true"], 3, "has none of the stems kazoo"),
+        (["sets/a", "sets/b", "--references", "songs", "--mixture", "m"], 2, "for a single song"),
         (["only/a", "only/b", "--references", "songs"], 3, "no song is in all sets of stems"),
     ],
 )
