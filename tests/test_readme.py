@@ -77,7 +77,7 @@ def test_the_evaluations_are_what_they_are_said_to_be(
     assert (tmp_path / "new/song/vocals.wav").is_file()
     assert "<html" in (tmp_path / "report.html").read_text()
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 3
-    assert "1 of 1 songs are already done" in result.stderr
+    assert "1 of 1 songs are done already" in result.stderr
 
 
 def test_the_folders_are_split_as_is_said(
