@@ -56,7 +56,7 @@ def test_all_songs_are_scored_and_kept(data_set: Path, tmp_path: Path) -> None:
     assert {stem["name"] for stem in first["scores"]} == set(STEMS)
     assert first["settings"]["model"] == TINY
     assert first["null_residual"] is not None and second["null_residual"] is not None
-    assert "there is no mixture: the sum of" in result.stderr
+    assert "no mixture found: separated the sum of" in result.stderr
     assert [stem["songs"] for stem in summary["summary"]] == [2] * 4
     assert files_below(tmp_path / "found") == [
         f"{TINY}/test/First - Song.json",
@@ -96,18 +96,18 @@ def test_another_run_does_what_is_missing_or_has_changed(data_set: Path, tmp_pat
     before = ages()
     again = evaluate(tmp_path, "-v")
     assert (again.code, again.stdout) == (0, whole.stdout)
-    assert "2 of 2 songs are done already" in again.stderr
+    assert "2 of 2 songs are already done" in again.stderr
     assert "loaded in" not in again.stderr
     assert ages() == before
 
     second.write_text("{")  # a file that was damaged
-    assert "1 of 2 songs are done already" in evaluate(tmp_path).stderr
+    assert "1 of 2 songs are already done" in evaluate(tmp_path).stderr
     assert ages()[0] == before[0] and json.loads(second.read_text())["song"] == "test/Second"
 
     record = json.loads(second.read_text())
     record["settings"]["versions"]["numpy"] = "1.0"  # found by another NumPy
     second.write_text(json.dumps(record))
-    assert "1 of 2 songs are done already" in evaluate(tmp_path).stderr
+    assert "1 of 2 songs are already done" in evaluate(tmp_path).stderr
     assert json.loads(second.read_text())["settings"]["versions"]["numpy"] == np.__version__
 
     vocals = data_set / "test/First - Song/vocals.wav"
@@ -117,7 +117,7 @@ def test_another_run_does_what_is_missing_or_has_changed(data_set: Path, tmp_pat
     assert ages()[0] > before[0] and ages()[1] == before[1]
 
     before = ages()
-    assert "done already" not in evaluate(tmp_path, "--shifts", "2", "--segment", "1").stderr
+    assert "already done" not in evaluate(tmp_path, "--shifts", "2", "--segment", "1").stderr
     assert all(new > old for new, old in zip(ages(), before, strict=True))
     settings = json.loads(first.read_text())["settings"]
     assert (settings["shifts"], settings["segment"]) == (2, 1)
@@ -130,9 +130,9 @@ def test_scores_of_another_bss_eval_are_not_reused(
     shutil.rmtree(data_set / "test/Second")
     assert evaluate(tmp_path).code == 0
     chosen = evaluate(tmp_path, "--bss-eval", "museval", "--json")
-    assert "done already" not in chosen.stderr
+    assert "already done" not in chosen.stderr
     assert chosen.records[0]["bss_eval"] == chosen.records[0]["settings"]["bss_eval"]
-    assert "1 of 1 songs are done already" in evaluate(tmp_path, "--bss-eval", "museval").stderr
+    assert "1 of 1 songs are already done" in evaluate(tmp_path, "--bss-eval", "museval").stderr
     assert evaluate(tmp_path, "--json").records[0]["bss_eval"] == "own"
 
 
@@ -288,7 +288,7 @@ def test_a_full_disk_while_scoring_ends_the_run(
     errors = [record["error"] for record in result.records]
     assert errors[0] == "test/0: No space left on device"
     assert len(errors) == 6
-    assert errors[3:] == [f"test/{n}: not tried, because test/0 failed" for n in (3, 4, 5)]
+    assert errors[3:] == [f"test/{n}: skipped because test/0 failed" for n in (3, 4, 5)]
 
 
 def test_mixtures_are_made_when_their_turn_comes_and_do_not_stay(
@@ -341,4 +341,4 @@ def test_a_report_in_the_way_is_noticed_before_anything_is_fetched(
     (tmp_path / "scores.csv").touch()
     result = evaluate(tmp_path, "--offline", "--csv", "scores.csv", model="htdemucs")
     assert result.code == 3
-    assert "scores.csv: exists already" in result.stderr
+    assert "scores.csv: already exists" in result.stderr

@@ -206,9 +206,9 @@ def test_playlists(library: Path) -> None:
         "lists/ü.wav -> .",
         "lists/é.wav -> .",
         "lists/../2 3.wav -> .",
-        "! http://example.org/live.mp3: is an address in a network; only files are split",
+        "! http://example.org/live.mp3: is a network address; only files can be split",
         "! file://[bad/x.wav: is not a valid address (Invalid IPv6 URL)",
-        "! lists/more.m3u: is a playlist in a playlist",
+        "! lists/more.m3u: is a playlist inside a playlist",
         "lists/100%25.wav -> .",
         "lists/b/4 ü.wav -> b",
         "lists/nosuch.wav -> .",
@@ -217,7 +217,7 @@ def test_playlists(library: Path) -> None:
 
 def test_a_playlist_of_a_stream_names_no_songs(library: Path) -> None:
     Path("live.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:6\npiece1.ts\n")
-    assert found("live.m3u8") == ["! live.m3u8: lists the pieces of a stream, not songs"]
+    assert found("live.m3u8") == ["! live.m3u8: lists the segments of a stream, not songs"]
 
 
 def test_a_folder_that_may_not_be_read_is_told(library: Path) -> None:

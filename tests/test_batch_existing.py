@@ -97,7 +97,8 @@ def test_what_was_made_otherwise_is_left(library: Path, options: tuple[str, ...]
     before = tree(library.parent / "separated")
     result = again(library, *options)
     assert (result.code, first(result)) == (3, ("failed", "made_otherwise"))
-    assert f"error: library/0.wav: its stems in separated/0 were {how}\nhint: --" in result.stderr
+    reason = f"library/0.wav: its stems in separated/0 were {how}"
+    assert f"error: {reason}\nhint: use --" in result.stderr
     for way in ("--update", "--force", "--out", "--filename '{model}/{track}/{stem}.{ext}'"):
         assert way in result.stderr
     assert tree(library.parent / "separated") == before
@@ -126,8 +127,8 @@ def test_an_edited_stem_is_kept(library: Path, keeps_time: bool) -> None:
     result = again(library)
     assert (result.code, first(result)) == (0, ("skipped", "edited"))
     assert (
-        "warning: separated/0/vocals.wav: exists already, and was changed since it was written; "
-        "it is kept"
+        "warning: separated/0/vocals.wav: already exists and was changed after it was written; "
+        "keeping it"
     ) in result.stderr
     if keeps_time:  # as tag editors do
         known = library.parent / "separated/0" / manifest.NAME
@@ -164,7 +165,7 @@ def test_a_foreign_file_is_kept(library: Path) -> None:
     (folder / "vocals.flac").write_bytes(b"precious")
     result = again(library, "--format", "flac")
     assert first(result) == ("failed", "foreign")
-    assert "separated/0/vocals.flac: exists already, and is not a stem of this song" in (
+    assert "separated/0/vocals.flac: already exists and is not a stem of this song" in (
         result.stderr
     )
     assert again(library, "--format", "flac", "--stems", "bass,drums,other").code == 0
@@ -197,7 +198,7 @@ def test_another_song_of_the_same_name_is_not_the_song_that_changed(tmp_path: Pa
     for options in ((), ("--update",)):
         result = run("b/1.wav", *options, "--json", cwd=tmp_path)
         assert (result.code, first(result)) == (3, ("failed", "other_song"))
-        assert "separated/1 holds the stems of another song of this name" in result.stderr
+        assert "separated/1 contains the stems of another song with this name" in result.stderr
     assert tree(tmp_path / "separated") == before
     assert run("b/1.wav", "--force", cwd=tmp_path).code == 0
     assert run("b/1.wav", "--json", cwd=tmp_path).records[0]["reason"] == "up_to_date"
@@ -319,7 +320,7 @@ def test_a_saved_project_is_kept_and_blocks_nothing(library: Path) -> None:
     change_song(library / "0.wav")
     result = again(library, "--daw", "reaper")
     assert (result.code, first(result)) == (0, ("done", "song_changed"))
-    assert "warning: separated/0/0.rpp: exists already; it is kept" in result.stderr
+    assert "warning: separated/0/0.rpp: already exists; keeping it" in result.stderr
     assert project.read_text() == "a night's work"
     assert again(library, "--daw", "reaper", "--depth", "24", "--update").code == 0
     assert project.read_text() == "a night's work"

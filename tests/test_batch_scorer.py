@@ -91,7 +91,7 @@ def test_songs_are_compared_by_name(true: Path, song: Path, tmp_path: Path) -> N
     result = run("music", "--stems", "bass", "--reference", "all", "--json", cwd=tmp_path)
     assert result.code == 0
     one, two = result.records
-    assert "music/one.wav: not among the references, not compared" in result.stderr
+    assert "music/one.wav: no references found, not compared" in result.stderr
     assert one["scores"]["scores"] == []
     assert [stem["name"] for stem in two["scores"]["scores"]] == ["bass"]
 
@@ -194,7 +194,7 @@ def test_a_page_about_the_stems(true: Path, song: Path, tmp_path: Path) -> None:
     assert "<html" in page and "vocals" in page
     refused = run(*words, "-o", "again", cwd=tmp_path)
     assert (refused.code, refused.stdout) == (3, "")
-    assert "pages/song.html: exists already" in refused.stderr
+    assert "pages/song.html: already exists" in refused.stderr
     assert not (tmp_path / "again").exists()
 
 

@@ -124,9 +124,9 @@ def test_songs_that_no_process_is_left_for_say_what_ended_it(tmp_path: Path) -> 
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 5, ended.stderr
     assert [json.loads(line)["error"] for line in ended.stdout.splitlines()] == [
-        "library/0.wav: the process on cpu was ended by SIGKILL",
-        "library/album/1.wav: not tried, because library/0.wav failed",
-        "library/album/2.wav: not tried, because library/0.wav failed",
+        "library/0.wav: the process on cpu died (SIGKILL)",
+        "library/album/1.wav: skipped because library/0.wav failed",
+        "library/album/2.wav: skipped because library/0.wav failed",
     ]
     assert files_below(tmp_path / "separated") == []
 
@@ -169,5 +169,5 @@ def test_what_a_killed_process_had_in_hand_is_done(tmp_path: Path) -> None:
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     assert [json.loads(line)["status"] for line in stdout.splitlines()] == ["done"] * 5
-    assert "stemsplit: warning: the process on cpu was ended by SIGKILL" in stderr
+    assert "stemsplit: warning: the process on cpu died (SIGKILL)" in stderr
     assert len(files_below(tmp_path / "separated")) == 20

@@ -273,7 +273,7 @@ def test_a_full_disk_ends_the_batch_and_every_song_is_accounted_for(
         (str(song), "failed", 5),
         ("second.wav", "failed", 5),
     ]
-    assert "not tried" in result.records[1]["error"]
+    assert "skipped because" in result.records[1]["error"]
 
 
 def test_the_table_names_the_song_whatever_is_in_its_way(song: Path, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_the_table_names_the_song_whatever_is_in_its_way(song: Path, tmp_path: P
     result = run(song, "other.wav", "--stems", "vocals", cwd=tmp_path)
     assert result.code == 6
     assert result.stderr.splitlines()[-1] == (
-        "  failed   other.wav: separated/other/vocals.wav: exists already, and is not a stem of "
+        "  failed   other.wav: separated/other/vocals.wav: already exists and is not a stem of "
         "this song"
     )
 
@@ -292,7 +292,7 @@ def test_the_table_has_an_address_once(song: Path, tmp_path: Path) -> None:
     (tmp_path / "p.m3u8").write_text("http://example.org/live.mp3\nnosuch.wav\n")
     result = run("p.m3u8", cwd=tmp_path)
     assert result.stderr.splitlines()[-2:] == [
-        "  failed   http://example.org/live.mp3: is an address in a network; only files are split",
+        "  failed   http://example.org/live.mp3: is a network address; only files can be split",
         "  failed   nosuch.wav: no such file",
     ]
 
@@ -304,8 +304,8 @@ def test_what_was_not_tried_is_told_the_song_that_failed(song: Path, tmp_path: P
     words = ("--stems", "vocals", "--fail-fast", "--json", "-q")
     result = run("other.wav", song, *words, cwd=tmp_path)
     assert [record["error"] for record in result.records] == [
-        "separated/other/vocals.wav: exists already, and is not a stem of this song",
-        f"{song}: not tried, because other.wav failed",
+        "separated/other/vocals.wav: already exists and is not a stem of this song",
+        f"{song}: skipped because other.wav failed",
     ]
 
 

@@ -267,8 +267,8 @@ def test_songs_match_by_name_and_every_report_is_written(true: Path, tmp_path: P
     assert result.code == 0
     one, two, summary = result.records
     assert (one["song"], two["song"]) == ("one", "two")
-    assert "no references of 1 songs, left out: three" in result.stderr
-    assert "no estimates of 1 songs, left out: four" in result.stderr
+    assert "no references for 1 song, left out: three" in result.stderr
+    assert "no estimates for 1 song, left out: four" in result.stderr
 
     vocals = next(stem for stem in summary["summary"] if stem["name"] == "vocals")
     wanted = np.mean([record["scores"][0]["global_sdr"] for record in (one, two)])
@@ -287,7 +287,7 @@ def test_songs_match_by_name_and_every_report_is_written(true: Path, tmp_path: P
 
     refused = run("evaluate", "est", "ref", *options, cwd=tmp_path)
     assert refused.code == 3
-    assert "out/scores.csv: exists already" in refused.stderr
+    assert "out/scores.csv: already exists" in refused.stderr
     assert run("evaluate", "est", "ref", *options, "--force", cwd=tmp_path).code == 0
 
 
@@ -374,7 +374,7 @@ def test_what_nobody_has_foreseen_loses_no_scores(
         (["true", "--map", "bass=x"], 2, "--map names references, and there are none"),
         (["true", "--dataset", "true"], 2, "exclude each other"),
         (["true", "--markdown", "--json"], 2, "exclude each other"),
-        (["many", "--mixture", "true/bass.wav"], 2, "--mixture is of one song"),
+        (["many", "--mixture", "true/bass.wav"], 2, "--mixture is for a single song"),
         (["true", "--window", "0"], 2, "--window"),
         (["--dataset", "empty", "-n", TINY], 3, "empty: this folder holds no stems"),
         (["--dataset", "true", "-n", "nosuch"], 2, "no model 'nosuch'"),

@@ -134,7 +134,7 @@ def test_records_and_csv_have_each_song_stem_and_set(here: Path) -> None:
     stored = json.loads((here / "m/b/two.json").read_text())
     assert [target["name"] for target in stored["targets"]] == ["vocals", "bass"]
     refused = run(*MANY, "--museval", "m", cwd=here)
-    assert refused.code == 3 and "m/a/one.json: exists already" in refused.stderr
+    assert refused.code == 3 and "m/a/one.json: already exists" in refused.stderr
 
 
 def test_markdown_has_a_row_for_each_set(here: Path) -> None:
@@ -153,9 +153,9 @@ def test_what_is_not_in_all_sets_is_listed_and_left_out(here: Path) -> None:
     assert result.code == 0
     *_, last = result.records
     assert last["songs"] == ["one", "three"]
-    assert "b: no stems of 1 song, left out: two" in result.stderr
-    assert "a: no references of 1 song, left out: four" in result.stderr
-    assert "no estimates of 1 song, left out: five" in result.stderr
+    assert "b: no stems for 1 song, left out: two" in result.stderr
+    assert "a: no references for 1 song, left out: four" in result.stderr
+    assert "no estimates for 1 song, left out: five" in result.stderr
     assert "one: a: bass: left out, not in b" in result.stderr
     stems = {
         (each["song"], each["set"]): [stem["name"] for stem in each["scores"]]
@@ -180,7 +180,7 @@ def test_other_is_not_compared_where_it_is_another_sum(here: Path) -> None:
     (here / "b/bass.wav").unlink()
     result = run(*SETS, "--json", cwd=here)
     assert [stem["name"] for stem in result.records[0]["scores"]] == ["vocals"]
-    assert "true: other: left out, it is the sum of different true stems" in result.stderr
+    assert "true: other: left out, its true stems differ" in result.stderr
 
 
 def test_a_song_that_fails_costs_only_itself(here: Path) -> None:
@@ -225,8 +225,8 @@ def test_one_set_with_references_is_scored_as_without_the_option(here: Path) -> 
         (["--dataset", "true", "--references", "true"], 2, "leave --references out"),
         (["a", "nowhere", "--references", "true"], 3, "nowhere: no such file or folder"),
         (["a", "b", "--references", "empty"], 3, "empty: this folder holds no stems"),
-        (["a", "strange", "--references", "true"], 3, "holds none of the stems kazoo"),
-        (["sets/a", "sets/b", "--references", "songs", "--mixture", "m"], 2, "of one song"),
+        (["a", "strange", "--references", "true"], 3, "has none of the stems kazoo"),
+        (["sets/a", "sets/b", "--references", "songs", "--mixture", "m"], 2, "for a single song"),
         (["only/a", "only/b", "--references", "songs"], 3, "no song is in all sets of stems"),
     ],
 )

@@ -108,7 +108,7 @@ def test_what_was_not_tried_has_the_exit_code_of_what_ended_the_run(
     result = run("--json", "-q", "-n", TINY, "--fail-fast", bad, song, cwd=tmp_path)
     assert result.code == 3
     assert [record["exit_code"] for record in result.records] == [3, 3]
-    assert result.records[1]["error"] == f"{song}: not tried, because {bad} failed"
+    assert result.records[1]["error"] == f"{song}: skipped because {bad} failed"
 
 
 def test_records_of_scores(song: Path, tmp_path: Path) -> None:

@@ -35,10 +35,12 @@ def test_the_table_of_a_song_has_all_figures_in_80_columns() -> None:
     measured = [line for line in lines if line.startswith("vocals")][1]
     assert measured.split()[1:] == words("-18.1 -1.5 -1.2 -31.2 -inf 1.5 0 -0.50 0.50 y")
     assert "* vocals: 44 samples (1.0 ms) too late, not corrected" in lines
-    assert "* vocals: 1 of 4 frames not scored, a reference or an estimate is silent there" in lines
+    assert (
+        "* vocals: 1 of 4 frames not scored because a reference or an estimate is silent" in lines
+    )
     assert "* a stem of many words: inverted polarity, not corrected" in lines
-    assert "* mix minus sum of the stems: -41.2 dB relative to the mix" in lines
-    marked = "* SIR, SAR: rounding decides some frames, because the references have empty bands;"
+    assert "* residual (mix minus sum of stems): -41.2 dB relative to the mix" in lines
+    marked = "* SIR, SAR: some frames depend on rounding, because the references have empty bands;"
     assert f"{marked} museval's own values vary there too" in " ".join(lines)
     assert "rounding" not in show_song(dataclasses.replace(song, unreproducible=()))
     assert "computed by" not in shown

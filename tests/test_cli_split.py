@@ -132,7 +132,7 @@ def test_existing_stems_are_refused_replaced_or_left(song: Path, tmp_path: Path)
     refused = run(song, "--stems", "vocals", cwd=tmp_path)
     assert refused.code == 3
     assert refused.stderr.startswith(
-        "stemsplit: error: separated/song/vocals.wav: exists already, and is not a stem of this "
+        "stemsplit: error: separated/song/vocals.wav: already exists and is not a stem of this "
         "song\nhint: --force"
     )
     assert refused.stdout == ""

@@ -25,14 +25,14 @@ def test_the_lowest_frame_of_a_part() -> None:
 
 def test_stems_share_a_remark_on_the_same_number_of_unscored_frames() -> None:
     song = song_scores(stem_scores("a"), stem_scores("b"), stem_scores("c", (1.0,)))
-    unscored = "a, b: 1 of 4 frames not scored, a reference or an estimate is silent there"
+    unscored = "a, b: 1 of 4 frames not scored because a reference or an estimate is silent"
     assert list(describe_song(song)) == [unscored]
 
 
 def test_scores_that_rounding_decides_and_their_origin_are_remarked() -> None:
     song = song_scores(stem_scores("a", (1.0,)), unreproducible=("isr", "sar"))
     assert list(describe_song(song)) == [
-        "ISR, SAR: rounding decides some frames, because the references have empty bands; "
+        "ISR, SAR: some frames depend on rounding, because the references have empty bands; "
         "museval's own values vary there too"
     ]
     by_museval = replace(song, unreproducible=(), bss_eval="museval 0.4.1")

@@ -77,7 +77,7 @@ def test_constant_errors_score_as_in_the_package(
 
 
 def test_the_mixture_must_fit() -> None:
-    with pytest.raises(ValueError, match=r"mixture \(1, 50\) does not fit stems \(2, 2, 50\)"):
+    with pytest.raises(ValueError, match=r"mixture \(1, 50\) does not match stems \(2, 2, 50\)"):
         log_wmse(np.ones((2, 2, 50)), np.ones((2, 2, 50)), mixture=np.ones((1, 50)))
 
 

@@ -1,7 +1,7 @@
-"""A whole data set: a run splits each song, a scorer scores it, and its scores are kept.
+"""Evaluates a whole data set: splits and scores each song, and saves its scores.
 
-A later run takes the kept scores of songs that were scored under the same circumstances: the same
-model, options, versions and files of the song. So it resumes where an earlier one was interrupted.
+A later run reuses the saved scores of a song if the model, the options, the versions and the files
+of the song are the same, so it resumes where an earlier run was interrupted.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from stemsplit.options import SplitOptions
 from stemsplit.types import Event, Noted, Planned
 from stemsplit.version import __version__
 
-#: Where stems are until they are scored, below the folder of the results; hidden.
+#: The hidden folder inside the results folder that contains stems until they are scored.
 WORK = ".stemsplit-work"
-#: The folder of the stems of a song in there. Remarks name it: so stems and references, which have
-#: the same names, can be told apart.
+#: The subfolder for the stems of a song. Remarks include it, which distinguishes stems from
+#: references of the same names.
 ESTIMATES = "estimates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
-    """Songs with their true stems below ``root``, and the ``folder`` of their scores.
+    """Songs with their true stems below ``root``, and the ``folder`` for their scores.
 
     ``options`` are those of the split; its stems are kept below ``folder`` only if ``keep_stems``.
-    ``mapping`` says which files are which stems, ``bss_eval`` how they are scored.
+    ``mapping`` maps files to stems, and ``bss_eval`` defines how they are scored.
     """
 
     root: Path
@@ -51,14 +51,14 @@ class DataSet:
 
     @property
     def work(self) -> Path:
-        """Where the stems of these options are until they are scored."""
+        """The folder for stems made with these options, until they are scored."""
         settings = json.dumps(sound_settings(self.options))
         return self.folder / WORK / sha256(settings.encode()).hexdigest()[:8]
 
     def circumstances(self) -> dict[str, Any]:
-        """Return all that decides about scores besides the song, as JSON has it.
+        """Return everything that affects the scores besides the song, as JSON values.
 
-        The weights are on this machine.
+        The weights must be on this machine.
         """
         return {
             **sound_settings(self.options),
@@ -75,10 +75,10 @@ class DataSet:
         }
 
     def evaluate(self) -> Generator[Event | Scored]:
-        """Split and score what is not done yet; yield what happens, and the scores of each song.
+        """Split and score the songs that have no valid scores; yield events, and all scores.
 
-        Raises ``InputError`` where ``root`` holds no songs, and ``CheckpointError`` or
-        ``ResourceError`` where no song can be split at all.
+        Raises ``InputError`` if ``root`` contains no songs, and ``CheckpointError`` or
+        ``ResourceError`` if no song can be split.
         """
         songs = find_songs(self.root)
         options = replace(
@@ -90,13 +90,13 @@ class DataSet:
         scorer = DataSetScorer(self, songs, select(options))
         yield Planned({scorer.file_of(song): song.name for song in songs}, len(songs))
         run = Run(options, scorer=scorer, tunes_process=True)
-        yield from run.engines.fetch()  # the digest of the weights decides which scores still count
+        yield from run.engines.fetch()  # the digest of the weights decides which scores are valid
         pending = scorer.recall()
         if kept := sum(scored.error is None for scored in scorer.known.values()):
-            yield Noted(f"{kept} of {len(songs)} songs are done already ({self.folder})")
+            yield Noted(f"{kept} of {len(songs)} songs are already done ({self.folder})")
         waiting = iter(songs)
         if pending:
-            yield from run.load()  # fails before the first song, if at all
+            yield from run.load()  # so that it fails before the first song
             yield from _split(run, pending, scorer, waiting)
         yield from scorer.known_before(None, waiting)
 
@@ -104,7 +104,7 @@ class DataSet:
 def _split(
     run: Run, pending: Sequence[Song], scorer: DataSetScorer, waiting: Iterator[SongStems]
 ) -> Generator[Event | Scored]:
-    """Split and score the ``pending`` songs; known ones stand where they come in the data set."""
+    """Split and score the ``pending`` songs; yield all scores in the order of the data set."""
     with closing(run.split(pending)) as events:
         for event in events:
             if isinstance(event, Result):

@@ -1,4 +1,4 @@
-"""The scorer of a run over a data set: finds songs and their stems, scores, and cleans up."""
+"""The scorer for a run over a data set: finds songs and their stems, scores, and cleans up."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class _Entry:
 
 
 class DataSetScorer:
-    """The scorer of a run over ``songs`` of a data set.
+    """The scorer for a run over ``songs`` of a data set.
 
-    ``known`` are the songs by name that need no run: they were scored before, or their stems cannot
-    be found.
+    ``known`` are the results, by name, of songs that need not be split: they have been scored
+    before, or their stems cannot be found.
     """
 
     def __init__(self, dataset: DataSet, songs: Sequence[SongStems], selection: Selection) -> None:
@@ -55,7 +55,7 @@ class DataSetScorer:
         self._entries: dict[str, _Entry] = {}
         self._by_file: dict[Path, _Entry] = {}
         self._settings: dict[str, dict[str, Any]] = {}
-        self._end: Result | None = None  # after which nothing was tried
+        self._end: Result | None = None  # the failure after which all songs were skipped
         self.known: dict[str, Scored] = {}
         for song in songs:
             try:
@@ -72,9 +72,9 @@ class DataSetScorer:
         return _Entry(song, found, mixture, as_song(mixture, self._dataset.work / below, below))
 
     def recall(self) -> list[Song]:
-        """Find the scores that still count; return the files that are to be split.
+        """Find the saved scores that are valid; return the files to split.
 
-        The weights are on this machine.
+        The weights must be on this machine.
         """
         dataset = self._dataset
         self._kept = kept = KeptScores(
@@ -93,18 +93,18 @@ class DataSetScorer:
         ]
 
     def file_of(self, song: SongStems) -> Path:
-        """Return the file that events of ``song`` name."""
+        """Return the file that identifies ``song`` in events."""
         entry = self._entries.get(song.name)
         return song.path if entry is None else entry.file.path
 
     def song_of(self, result: Result) -> SongStems:
-        """Return the song that was split."""
+        """Return the song that ``result`` is for."""
         return self._by_file[result.input].song
 
     def known_before(
         self, song: SongStems | None, waiting: Iterator[SongStems]
     ) -> Iterator[Scored]:
-        """Yield the known ones of the songs ``waiting`` before ``song``, or of all."""
+        """Yield the known results of the ``waiting`` songs before ``song``, or of all of them."""
         for each in waiting:
             if each == song:
                 return
@@ -114,16 +114,16 @@ class DataSetScorer:
     def prepare(
         self, songs: Sequence[Path], selection: Selection, *, force: bool
     ) -> Iterator[Event]:
-        """Do nothing: the songs have been looked at."""
+        """Do nothing: the songs have already been examined."""
         return iter(())
 
     def score(
         self, result: Result, stems: Mapping[str, Path]
     ) -> Generator[Scoring, None, SongScores]:
-        """Return the scores of a song, and keep them; yield progress.
+        """Return the scores of a song, and save them; yield progress.
 
-        Another process that evaluates the data set may be scoring the same stems: then its scores
-        are taken.
+        If another process that evaluates the data set is scoring the same stems, its scores are
+        used.
         """
         entry = self._by_file[result.input]
         name = entry.song.name
@@ -144,7 +144,7 @@ class DataSetScorer:
         dataset, name = self._dataset, entry.song.name
         remarks = entry.true.remarks
         if entry.true.mixture is None:
-            remarks += (f"there is no mixture: the sum of {entry.mixture} is separated",)
+            remarks += (f"no mixture found: separated the sum of {entry.mixture}",)
         sounds = Sounds(
             song=name,
             estimates={stem: StemFiles(paths=(path,)) for stem, path in stems.items()},
@@ -158,7 +158,7 @@ class DataSetScorer:
         return replace(scores, estimates=kept)
 
     def scored(self, result: Result) -> Scored:
-        """Return what became of a song; remove what is left of one that failed."""
+        """Return the scores of a song, or its error; remove the files of one that failed."""
         entry = self._by_file[result.input]
         name, error = entry.song.name, result.error
         if error is None:
@@ -172,14 +172,14 @@ class DataSetScorer:
         remove_made(entry.file)
         if result.status == "done" and not isinstance(error, ResourceError):
             with contextlib.suppress(StemsplitError), self._kept.lock(name):
-                self._remove_work(name)  # stems that cannot be scored another time either
+                self._remove_work(name)  # its stems cannot be scored later either
         if entry.file.make is not None and error.path == str(entry.file.path):
             error = copy.copy(error)
-            error.path = name  # its file was only here for the run
+            error.path = name  # the file only existed during the run
         return Scored(name=name, error=error)
 
     def finish(self) -> None:
-        """Remove the folder of stems that wait to be scored, if none are left in it."""
+        """Remove the folder for stems to score, if it is empty."""
         for parent, _, _ in sorted(os.walk(self._dataset.work.parent), reverse=True):
             with contextlib.suppress(OSError):
                 os.rmdir(parent)

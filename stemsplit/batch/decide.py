@@ -1,4 +1,4 @@
-"""What to do with a song whose outputs exist already: one rule for one song and for many."""
+"""Decides what to do with a song whose outputs already exist, in a single or a batch run."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from stemsplit.outputs.existing import ExistingFile, State
 from stemsplit.outputs.provenance import Provenance
 from stemsplit.types import Existing, Reason
 
-#: What is written without a question.
+#: States of outputs that are always written.
 _DUE: tuple[State, ...] = ("missing", "interrupted", "song_changed")
-#: What is replaced only if asked: first what says most about the song.
+#: States of outputs that are only replaced on request, the most informative first.
 _IN_THE_WAY: tuple[State, ...] = ("other_song", "made_otherwise", "edited", "foreign")
-#: What to do about stems that were made otherwise.
+#: Hints for stems that were made with other settings.
 _WAYS_ON = (
-    "--update redoes them, --force too; --out, or --filename '{model}/{track}/{stem}.{ext}', "
-    "keeps both"
+    "use --update or --force to replace them, or --out or "
+    "--filename '{model}/{track}/{stem}.{ext}' to keep both"
 )
 _WAYS_ON_WITH_ANOTHER_MODEL = (
-    "--filename '{model}/{track}/{stem}.{ext}' keeps the stems of both models, --out too; --update "
-    "replaces those of the other one, --force too"
+    "use --filename '{model}/{track}/{stem}.{ext}' or --out to keep the stems of both models, or "
+    "--update or --force to replace those of the other model"
 )
 _WHY: dict[State, str] = {
-    "edited": "exists already, and was changed since it was written",
-    "foreign": "exists already, and is not a stem of this song",
+    "edited": "already exists and was changed after it was written",
+    "foreign": "already exists and is not a stem of this song",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """Which outputs are ``due``, by name, and why; ``warnings`` are of files that are kept."""
+    """Which outputs are ``due``, by name, and why; ``warnings`` are about files that are kept."""
 
     due: Mapping[str, Path]
     reason: Reason
@@ -44,7 +44,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The state of each output of a song, by name, and how it is ``wanted``, where that counts."""
+    """The state of each output of a song, and its ``wanted`` provenance if needed, by name."""
 
     existing: Mapping[str, ExistingFile]
     wanted: Mapping[str, Provenance]
@@ -62,11 +62,10 @@ def decide(
     *,
     linked: bool = False,
 ) -> Decision:
-    """Decide what to do with ``song`` by its existing outputs, which ``examine`` tells.
+    """Decide what to do with ``song`` from its existing outputs, which ``examine`` returns.
 
-    ``linked`` stems have one gain: if one is due, all are. Raises `InTheWay` where the song cannot
-    be made up to date without the loss of something else, and ``OutputError`` where nothing can be
-    written.
+    ``linked`` stems share one gain: if one is due, all are. Raises `InTheWay` if the song cannot be
+    brought up to date without replacing other files, and ``OutputError`` if nothing can be written.
     """
     match policy:
         case "force":
@@ -85,7 +84,7 @@ def decide(
 def _keep_existing(
     song: Path, plan: SongPlan, examine: Callable[[], Examined], *, linked: bool
 ) -> Decision:
-    """Decide for --skip-existing: what exists stays, whatever it is."""
+    """Decide for --skip-existing, which keeps all existing files."""
     due = [name for name, path in plan.outputs.items() if not os.path.lexists(path)]
     reason = _fresh(due, plan) if due else "exists"
     missing = plan.stems.keys() & due
@@ -101,7 +100,7 @@ def _keep_existing(
 def _by_manifest(
     song: Path, plan: SongPlan, examined: Examined, *, update: bool, linked: bool
 ) -> Decision:
-    """Decide for the default and, with ``update``, for --update."""
+    """Decide by the manifest: the default and, with ``update``, --update."""
     states = examined.states(plan.stems)
     ready: tuple[State, ...] = (*_DUE, "made_otherwise") if update else _DUE
     due = [name for name, state in states.items() if state in ready]
@@ -114,7 +113,7 @@ def _by_manifest(
         due = list(plan.stems)
     projects, kept_projects = _projects(plan, examined, stems_are_due=bool(due))
     due += projects
-    kept = [f"{plan.stems[name]}: {_WHY[states[name]]}; it is kept" for name in blocked]
+    kept = [f"{plan.stems[name]}: {_WHY[states[name]]}; keeping it" for name in blocked]
     return Decision(
         due=plan.only(due).outputs,
         reason=_reason(examined, plan, due, blocked),
@@ -125,15 +124,15 @@ def _by_manifest(
 def _projects(
     plan: SongPlan, examined: Examined, *, stems_are_due: bool
 ) -> tuple[list[str], list[str]]:
-    """Return the projects to write, and warnings of those that are kept.
+    """Return the projects to write, and warnings about those that are kept.
 
-    What a DAW has saved is the user's work: it stays, and stops nothing.
+    A project saved by a DAW is the user's work: it is kept, and does not fail the song.
     """
     states = examined.states(plan.projects)
     due: list[str] = [n for n, state in states.items() if state in (*_DUE, "made_otherwise")]
     told: tuple[State, ...] = ("foreign", "other_song", *(("edited",) if stems_are_due else ()))
     kept = [path for name, path in plan.projects.items() if states[name] in told]
-    return due, [f"{path}: exists already; it is kept" for path in kept]
+    return due, [f"{path}: already exists; keeping it" for path in kept]
 
 
 def _reason(
@@ -150,12 +149,12 @@ def _reason(
 
 
 def _fresh(due: Sequence[str], plan: SongPlan) -> Reason:
-    """Return why outputs are written that did not exist: all stems of the song, or some."""
+    """Return why missing outputs are written: "new" if all stems are due, else "missing"."""
     return "new" if plan.stems.keys() <= set(due) else "missing"
 
 
 def _in_the_way(song: Path, plan: SongPlan, examined: Examined, blocked: Sequence[str]) -> InTheWay:
-    """Return the error that says what stands there, and the ways on."""
+    """Return an error that describes the existing files and suggests options."""
     existing, wanted = examined.existing, examined.wanted
     states = {name: existing[name].state for name in blocked}
     state = next(each for each in _IN_THE_WAY if each in states.values())
@@ -167,8 +166,8 @@ def _in_the_way(song: Path, plan: SongPlan, examined: Examined, blocked: Sequenc
         hint = _WAYS_ON_WITH_ANOTHER_MODEL if other_model else _WAYS_ON
         return InTheWay(found, path=song, hint=hint, why=state)
     if state == "other_song":
-        found = f"{path.parent} holds the stems of another song of this name"
-        hint = "--force replaces them; --out keeps both"
+        found = f"{path.parent} contains the stems of another song with this name"
+        hint = "use --force to replace them, or --out to keep both"
         return InTheWay(found, path=song, hint=hint, why="other_song")
     edited = state == "edited"
     return InTheWay(_WHY[state], path=path, hint=WAYS_OUT, why="edited" if edited else "foreign")

@@ -1,4 +1,4 @@
-"""The scores of a data set on disk: one JSON file per song, kept from run to run."""
+"""The saved scores of a data set: one JSON file per song, reused by later runs."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from stemsplit.small_files import LARGEST_LIST, parse_json, read_small
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptScores:
-    """Scores that count as long as the ``circumstances`` and the files of a song stay.
+    """Scores that are valid while the ``circumstances`` and the files of a song are unchanged.
 
-    ``with_stems`` are those only whose estimated stems still exist.
+    If ``with_stems``, they are only valid while the estimated stems still exist.
     """
 
     folder: Path
-    circumstances: Mapping[str, Any]  # as JSON has them
+    circumstances: Mapping[str, Any]  # as JSON values
     with_stems: bool = False
 
     def settings(self, song: SongStems) -> dict[str, Any]:
-        """Return all that decides about the scores of ``song``, as JSON has it."""
+        """Return everything that affects the scores of ``song``, as JSON values."""
         return {**self.circumstances, "files": _identify(song.path)}
 
     def find(self, name: str, settings: Mapping[str, Any]) -> SongScores | None:
-        """Return the scores that an earlier run kept; None if there are none that still count."""
+        """Return the scores that an earlier run saved; None if there are no valid ones."""
         try:
             kept = from_json(parse_json(read_small(self._record(name), LARGEST_LIST)))
         except (OSError, ValueError):
@@ -46,22 +46,22 @@ class KeptScores:
         files = [path for audio in kept.estimates.values() for path in audio.paths]
         if self.with_stems and not (files and all(path.is_file() for path in files)):
             return None
-        # Records of versions without that choice are of the default.
+        # Records of versions without this option were made with its default.
         return kept if {"bss_eval": "own", **kept.settings} == settings else None
 
     def holds(self, name: str, settings: Mapping[str, Any]) -> bool:
-        """Return whether `find` finds scores."""
+        """Return whether `find` returns scores."""
         return self.find(name, settings) is not None
 
     def keep(self, name: str, scores: SongScores) -> None:
-        """Write the scores of a song."""
+        """Save the scores of a song."""
         write_text(self._record(name), json.dumps(to_json(scores), allow_nan=False))
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep other processes from scoring a song, and from removing its stems.
+        """Prevent other processes from scoring a song and from removing its stems.
 
-        Raises ``OutputError`` where the folder cannot be written.
+        Raises ``OutputError`` if the folder cannot be written.
         """
         path = self.folder / f".scoring-{sha256(os.fsencode(name)).hexdigest()[:16]}.lock"
         lock = FileLock(path)
@@ -73,7 +73,8 @@ class KeptScores:
         try:
             yield
         finally:
-            # While it is locked: whoever has opened it looks again, and finds another file.
+            # Before the release: a process that waits for this lock then notices the removal
+            # and locks a new file.
             with contextlib.suppress(OSError):
                 path.unlink()
             lock.release()
@@ -83,7 +84,7 @@ class KeptScores:
 
 
 def _identify(song: Path) -> dict[str, list[int]]:
-    """Return the size and the time of the last change of each file of ``song``, by name."""
+    """Return the size and modification time (ns) of each file of ``song``, by name."""
     files = [song] if song.is_file() else [each for each in song.iterdir() if each.is_file()]
     states = {file.name: file.stat() for file in sorted(files) if sounds_by_name(file.name)}
     return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}

@@ -1,9 +1,10 @@
 """Locks on songs, for processes that share an output folder.
 
-The lock of a song is a file in the output folder, which the system releases when the process ends,
-however it ends. The file names the folders that the song's stems go to, so that what a killed run
-left there, hidden files called ``….part``, is found and removed. Whoever can write to the output
-folder can write such a file, so only folders below the output folder are believed.
+The lock of a song is a file in the output folder, which the operating system releases when the
+process ends for any reason. The file lists the folders that the stems of the song are written to,
+so that the temporary files (``….part``) of a killed run can be found and removed. Anyone who can
+write to the output folder can write such a file, so only folders below the output folder are
+trusted.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ _ATTEMPTS = 10
 class SongLocks:
     """The locks on songs that this process holds below the output folder ``root``.
 
-    A context manager: entering it removes what dead runs left; leaving it releases all locks, and
-    removes the output folder if it was made for them and is still empty.
+    A context manager: on entry it removes stale locks and temporary files; on exit it releases all
+    locks, and removes the output folder if it created the folder and it is still empty.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._held: dict[str, FileLock] = {}
-        self._folders: dict[str, list[Path]] = {}  # where the stems of a locked song go, by token
+        self._folders: dict[str, list[Path]] = {}  # folders of the stems of a locked song, by token
         self._made: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -50,13 +51,13 @@ class SongLocks:
             for path in sorted(self.root.glob(f"{_PREFIX}*{_LOCK}")):
                 stale = path.name.removeprefix(_PREFIX).removesuffix(_LOCK)
                 if _TOKEN.fullmatch(stale):
-                    with contextlib.suppress(OSError):  # one that is not a file concerns its song
+                    with contextlib.suppress(OSError):  # not a file: an error of its song
                         self._remove_stale(stale)
         return self
 
     def _remove_stale(self, token: str) -> None:
-        """Remove what a dead run left of a song. Raises ``OSError``."""
-        folders = self._recorded(token)  # before some versions of filelock empty the file
+        """Remove the lock and temporary files that a dead run left. Raises ``OSError``."""
+        folders = self._recorded(token)  # first, since some versions of filelock empty the file
         if self._lock(token):
             self._folders[token] = folders
             self.release(token)
@@ -66,13 +67,13 @@ class SongLocks:
             for held in list(self._held):
                 self.release(held)
             for folder in reversed(self._made):
-                with contextlib.suppress(OSError):  # not empty: it holds stems
+                with contextlib.suppress(OSError):  # not empty: it contains stems
                     folder.rmdir()
 
     def acquire(self, manifest: Path, folders: Iterable[Path]) -> str | None:
         """Lock the song with this ``manifest``; return its token, None if another process has it.
 
-        Removes what a dead run has left of it in ``folders``. Raises ``OutputError`` if the output
+        Removes temporary files of dead runs in ``folders``. Raises ``OutputError`` if the output
         folder cannot be written.
         """
         song = token(manifest, self.root)
@@ -91,7 +92,7 @@ class SongLocks:
         return song
 
     def remove_stale(self, manifest: Path, folders: Iterable[Path]) -> None:
-        """Remove what a dead run has left of a song that is up to date; never raises."""
+        """Remove the temporary files of dead runs of a song that is up to date; never raises."""
         parts = _parts(token(manifest, self.root))
         if any(any(folder.glob(parts)) for folder in folders):
             with contextlib.suppress(StemsplitError):
@@ -103,13 +104,14 @@ class SongLocks:
         with signals_deferred():
             lock = self._held.pop(token)
             _remove_parts(self._folders.pop(token, ()), token)
-            # While it is locked: whoever opened it before looks again, and finds another file.
+            # Before the release: a process that has opened this file then notices the removal
+            # and locks a new one.
             with contextlib.suppress(OSError):
                 self._path(token).unlink()
             lock.release()
 
     def _recorded(self, token: str) -> list[Path]:
-        """Return the folders that the lock of another run names, but for those outside the root."""
+        """Return the folders listed in the lock of another run, except those outside the root."""
         root = self.root.resolve()
         try:
             names = parse_json(read_small(self._path(token)))
@@ -123,7 +125,7 @@ class SongLocks:
 
     def _lock(self, token: str) -> bool:
         _refuse_irregular(self._path(token))
-        # A song is prepared by one thread and finished by another.
+        # One thread prepares a song, another finishes it.
         lock = FileLock(self._path(token), thread_local=False)
         for attempt in range(_ATTEMPTS):
             try:
@@ -148,9 +150,9 @@ class SongLocks:
 
 
 def _refuse_irregular(path: Path) -> None:
-    """Raise ``OSError`` if there is something at ``path`` that is not a file, a link for instance.
+    """Raise ``OSError`` if ``path`` exists but is not a regular file, such as a link.
 
-    Locking it would empty the file that the link leads to.
+    Locking a link would empty its target.
     """
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(path.lstat().st_mode):
@@ -158,7 +160,7 @@ def _refuse_irregular(path: Path) -> None:
 
 
 def token(manifest: Path, root: Path) -> str:
-    """Return what stands for the song with this ``manifest`` in the names of temporary files."""
+    """Return the hash that identifies the song with this ``manifest`` in temporary file names."""
     relative = Path(os.path.relpath(manifest, root)).as_posix()
     return hashlib.sha256(os.fsencode(relative)).hexdigest()[:16]
 
@@ -168,7 +170,7 @@ def _parts(token: str) -> str:
 
 
 def _remove_parts(folders: Iterable[Path], token: str) -> None:
-    """Remove the temporary files of a song that no process is writing."""
+    """Remove the temporary files of a song, which no process may be writing."""
     for folder in folders:
         for path in folder.glob(_parts(token)):
             with contextlib.suppress(OSError):

@@ -14,7 +14,7 @@ from stemsplit.data.layouts import SongStems
 from stemsplit.data.stems import FoundStems, StemFiles, find_stems
 from stemsplit.options import EncodingOptions
 
-#: Together they are the song, whatever its stems are.
+#: These two sum to the mixture, whatever the stems of the song are.
 VOCALS_AND_REST = ("vocals", "no_vocals")
 
 
@@ -30,9 +30,9 @@ def mixture_of(song: SongStems, found: FoundStems, mapping: Mapping[str, str]) -
 
 
 def as_song(mixture: StemFiles, folder: Path, below: Path) -> Song:
-    """Return the song to split, ``below``: a file with ``mixture`` as its first audio stream.
+    """Return the song to split, ``below``: a file whose first audio stream is the ``mixture``.
 
-    Where there is none, it is made in ``folder`` when its turn comes.
+    If there is no such file, it is written to ``folder`` just before it is split.
     """
     (path, stream), *others = mixture.parts()
     if stream == 0 and not others:
@@ -41,7 +41,7 @@ def as_song(mixture: StemFiles, folder: Path, below: Path) -> Song:
 
 
 def remove_made(song: Song) -> None:
-    """Remove the file of ``song`` if it was made for this run; never raises."""
+    """Remove the file of ``song`` if this run wrote it; never raises."""
     if song.make is not None:
         with contextlib.suppress(OSError):
             song.path.unlink()

@@ -1,4 +1,4 @@
-"""The plan of a run: what is made of each song, and where, decided from names alone."""
+"""Plans a run: which outputs each song has, and where, based on names only."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from stemsplit.outputs.provenance import Provenance
 from stemsplit.outputs.selection import Selection, as_stem_file, select_stems
 from stemsplit.types import Daw, StreamInfo
 
-#: Options that decide the bytes of a stem, besides the model and what is selected of it.
+#: Options that affect the bytes of a stem, besides the model and the selection.
 _OF_BYTES = ("encoding", "engine", "excerpt")
-#: Options of the engine that decide the last bits of a sample at most, which is no reason to split
-#: a folder again on another machine, with another batch or with other threads.
+#: Engine options that affect at most the last bits of a sample, so that a folder need not be split
+#: again on another machine, with another batch size or number of threads.
 _NOT_OF_BYTES = ("device", "batch", "threads")
-#: Digits of a digest that tells two songs apart where nothing else does.
+#: Digits of the digest that distinguishes two songs if nothing else does.
 _DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SongPlan:
-    """Where the outputs of a song go: stems and projects by name, and the manifest beside them."""
+    """The output paths of a song: stems and projects by name, and the manifest."""
 
     stems: dict[str, Path]
     projects: dict[Daw, Path]
@@ -56,7 +56,7 @@ class SongPlan:
         return self.stems | dict[str, Path](self.projects.items())
 
     def only(self, names: Container[str]) -> SongPlan:
-        """Return the plan with no other outputs than ``names``."""
+        """Return the plan with only the outputs ``names``."""
         stems = {name: path for name, path in self.stems.items() if name in names}
         projects = {name: path for name, path in self.projects.items() if name in names}
         return SongPlan(stems, projects, self.manifest)
@@ -74,9 +74,9 @@ class SongPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """All that is decided about the songs of a run; ``songs`` are by path.
+    """The plan for all songs of a run; ``songs`` are by path.
 
-    The files of ``temporary`` songs will not exist when a project that shows them is opened.
+    The files of ``temporary`` songs will no longer exist when a project is opened.
     """
 
     options: SplitOptions
@@ -85,7 +85,7 @@ class RunPlan:
     temporary: frozenset[Path] = frozenset()
 
     def lasts(self, song: Path) -> bool:
-        """Return whether the file of ``song`` will still exist when this process has ended."""
+        """Return whether the file of ``song`` will still exist after this process has exited."""
         return song not in self.temporary
 
     def job(
@@ -96,7 +96,7 @@ class RunPlan:
         force: bool = False,
         manifest: ManifestWriter | None = None,
     ) -> Job:
-        """Return the job of writing ``outputs``, by name, of the planned song ``info``."""
+        """Return the job that writes ``outputs``, by name, of the planned song ``info``."""
         song = self.songs[info.path]
         wanted = song.only(outputs)
         return Job(
@@ -114,10 +114,10 @@ class RunPlan:
 
 
 def select(options: SplitOptions) -> Selection:
-    """Return which outputs ``options`` ask for.
+    """Return the outputs that ``options`` select.
 
-    Raises ``UsageError`` for options that contradict each other, the model or the format, and for
-    weights that must not be used commercially where that is asked for.
+    Raises ``UsageError`` for options that contradict each other, the model or the format, and, with
+    ``commercial``, for weights that must not be used commercially.
     """
     selection = select_stems(
         loading.stems_of(options.model),
@@ -145,9 +145,9 @@ def _template(options: SplitOptions) -> str:
 def plan_songs(
     songs: Sequence[Song], stems: Sequence[str], options: SplitOptions
 ) -> dict[Path, SongPlan]:
-    """Return the plan of each of ``songs`` by its path; where names clash they get longer.
+    """Return the plan of each of ``songs`` by its path; names that collide are extended.
 
-    Raises ``UsageError`` where that does not help.
+    Raises ``UsageError`` for collisions that remain.
     """
     places = Places()
     by_path = {song.path: song for song in songs}
@@ -170,10 +170,10 @@ def plan_songs(
 
 
 def _names(song: Song) -> Iterator[tuple[Path, str]]:
-    """Yield where below the output folder, and by what name, the stems of ``song`` may be.
+    """Yield candidate folders below the output folder, and names, for the stems of ``song``.
 
-    Each is less likely than the one before to be that of another song too. The last ones are for
-    names that differ in nothing that every file system keeps, or only beyond its longest name.
+    Each is less likely to collide with another song than the previous one. The last ones are for
+    names whose only differences are lost on some file systems, or beyond the maximum length.
     """
     path, below = song.path, song.below
     mirrored = below if below.parts else Path(path.absolute().parent.name)
@@ -190,7 +190,7 @@ def _plan(
 ) -> SongPlan:
     excerpt = describe_excerpt(options.excerpt)
     if excerpt and options.filename == DEFAULT_TEMPLATE:
-        name = f"{name} [{excerpt}]"  # beside the stems of the whole song, not instead of them
+        name = f"{name} [{excerpt}]"  # in addition to the stems of the whole song
     names = OutputNames(
         track=song.path,
         folder=options.out / safe_folder(below),
@@ -204,15 +204,15 @@ def _plan(
 
 
 def sound_settings(options: SplitOptions) -> dict[str, Any]:
-    """Return the options that decide how stems sound, as plain values, for reports."""
+    """Return the options that affect the sound of stems, as plain values, for reports."""
     settings = asdict(options.engine)
-    for name in ("batch", "threads"):  # which change nothing that can be heard
+    for name in ("batch", "threads"):  # without audible effect
         del settings[name]
     return {"model": options.model, **settings}
 
 
 def manifest_settings(options: SplitOptions) -> dict[str, Any]:
-    """Return the options that decide the bytes of a stem, as JSON has them."""
+    """Return the options that affect the bytes of a stem, as JSON values."""
     settings = {name: asdict(getattr(options, name)) for name in _OF_BYTES}
     settings["encoding"]["depth"] = depth_of(options.encoding)
     for name in _NOT_OF_BYTES:
@@ -221,10 +221,10 @@ def manifest_settings(options: SplitOptions) -> dict[str, Any]:
 
 
 def provenances_of(options: SplitOptions, selection: Selection) -> dict[str, Provenance]:
-    """Return how each stem and project is made, by name; the weights are on this machine."""
+    """Return the provenance of each output, by name; the weights must be on this machine."""
     settings, defaults = manifest_settings(options), manifest_settings(SplitOptions())
     if options.encoding.clip == "linked":
-        # All stems that are written have one gain, which depends on each of them.
+        # All stems that are written share one gain, which depends on each of them.
         settings["linked"] = list(selection.wanted)
     closing = closing_stem(selection, options.encoding)
     model = loading.label(options.model)
@@ -248,7 +248,7 @@ def provenances_of(options: SplitOptions, selection: Selection) -> dict[str, Pro
     }
     digests = hashlib.sha256(" ".join(stem.digest for stem in made.values()).encode()).hexdigest()
     stems = dict.fromkeys(made, 1.0)
-    # A project names the stems; one of DAWproject contains them.
+    # A project refers to the stems; a DAWproject contains them.
     return made | {
         daw: provenance(digests, stems, template=_template(options)) for daw in options.daw
     }

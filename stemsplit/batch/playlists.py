@@ -1,4 +1,4 @@
-"""Lists of songs in files: playlists, and plain lists of names."""
+"""Read lists of songs: playlists, and plain lists of names."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from stemsplit.errors import InputError
 from stemsplit.small_files import LARGEST_LIST, read_small
 
 PLAYLISTS = (".m3u", ".m3u8")
-#: A playlist with such tags lists the pieces of a stream, not songs.
+#: A playlist with such tags lists the segments of a stream, not songs.
 _STREAMED = b"#EXT-X-"
-#: What a shell opens for this program (``<(find …)``): a pipe, but somebody writes to it.
+#: Files that a shell opens for this program (``<(find …)``): pipes that do have a writer.
 INHERITED = re.compile(r"/dev/fd/\d+|/proc/self/fd/\d+|/dev/stdin")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 class NameSource(Protocol):
-    """A list of names that is not a file of its own: standard input."""
+    """A list of names that is not a file, such as standard input."""
 
     def read(self) -> bytes:
         """Return the list; raises ``InputError`` if it cannot be read."""
@@ -35,27 +35,27 @@ def is_playlist(path: Path) -> bool:
 
 
 def local_path(text: str) -> Path:
-    """Return the path that ``text`` is, or names as a ``file://`` address.
+    """Return the path in ``text``, a path or a ``file://`` address.
 
-    Raises ``InputError`` for any other address: songs are not downloaded.
+    Raises ``InputError`` for any other address, since songs are not downloaded.
     """
     if not _ADDRESS.match(text) or os.path.lexists(text):
         return Path(text)
     try:
         address = urlsplit(text)
-    except ValueError as exc:  # a bracket that is not closed, for one
+    except ValueError as exc:  # for instance an unclosed bracket
         raise InputError(f"is not a valid address ({exc})", path=text) from exc
     if address.scheme.lower() != "file" or address.netloc not in ("", "localhost"):
-        reason = "is an address in a network; only files are split"
-        raise InputError(reason, path=text, hint="download the song first, then name its file")
+        reason = "is a network address; only files can be split"
+        raise InputError(reason, path=text, hint="download the song first, then pass the file")
     return Path(url2pathname(address.path) if os.name == "nt" else unquote(address.path))
 
 
 def read_names(source: str | NameSource) -> list[str]:
-    """Return the names in the file, or other ``source``, one a line.
+    """Return the names in ``source``, a file or other source, one per line.
 
-    If it has a NUL byte, NULs separate the names instead, as ``find -print0`` writes them. Names
-    are taken literally: without quoting and comments. Raises ``InputError`` for a source that
+    If it contains a NUL byte, names are separated by NULs, as in the output of ``find -print0``.
+    Names are literal, without quoting or comments. Raises ``InputError`` for a source that
     cannot be read.
     """
     if isinstance(source, str):
@@ -77,10 +77,10 @@ def _read_list(name: str) -> bytes:
 
 
 def _without_mark(data: bytes) -> bytes:
-    """Return ``data`` without the byte order mark that programs of Windows write before a text.
+    """Return ``data`` without the byte order mark that Windows programs put before text.
 
-    UTF-16, as PowerShell writes it, becomes the encoding of the file system: read as it is, the
-    list would be single letters between NULs, and "/" one of its folders.
+    UTF-16, as written by PowerShell, is converted to the encoding of the file system. Without this
+    the list would be read as single letters separated by NULs, one of which may be the folder "/".
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return os.fsencode(data.decode("utf-16", "replace"))
@@ -88,21 +88,21 @@ def _without_mark(data: bytes) -> bytes:
 
 
 def read_playlist(path: Path) -> Iterator[Path | InputError]:
-    """Yield the songs of the playlist ``path``; relative names start from its folder.
+    """Yield the songs of the playlist ``path``; names are relative to its folder.
 
-    Network addresses and playlists inside give an ``InputError`` each. Raises ``InputError`` for a
-    playlist that cannot be read, that lists the pieces of a stream, or that is empty.
+    Yields an ``InputError`` for each network address and nested playlist. Raises ``InputError`` for
+    a playlist that cannot be read, that lists the segments of a stream, or that is empty.
     """
     try:
         data = _without_mark(read_small(path, LARGEST_LIST))
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=path) from exc
     if _STREAMED in data:
-        raise InputError("lists the pieces of a stream, not songs", path=path)
+        raise InputError("lists the segments of a stream, not songs", path=path)
     lines = [line.strip() for line in data.splitlines()]
     lines = [line for line in lines if line and not line.startswith(b"#")]
     if not lines:
-        raise InputError("this playlist names no songs", path=path)
+        raise InputError("lists no songs", path=path)
     for line in lines:
         try:
             yield _entry(line, path)
@@ -111,15 +111,15 @@ def read_playlist(path: Path) -> Iterator[Path | InputError]:
 
 
 def _entry(line: bytes, playlist: Path) -> Path:
-    """Return the song that a line names, in the first reading that gives an existing file.
+    """Return the song in a line of a playlist: the first interpretation that is an existing file.
 
-    A playlist does not declare its encoding: UTF-8, the bytes of the file system, or what Windows
-    uses in western Europe; and Windows writes backslashes, VLC escapes as in addresses (``%20``).
+    A playlist does not declare its encoding, which may be UTF-8, that of the file system, or
+    Windows-1252. Windows programs also write backslashes, and VLC percent-escapes (``%20``).
     """
     own, western = os.fsdecode(line), line.decode("cp1252", "replace")
     readings = [own, western, own.replace("\\", "/"), western.replace("\\", "/"), unquote(own)]
     paths = [playlist.parent / local_path(text) for text in dict.fromkeys(readings)]
     entry = next((path for path in paths if os.path.lexists(path)), paths[0])
     if is_playlist(entry):
-        raise InputError("is a playlist in a playlist", path=entry, hint="name it by itself")
+        raise InputError("is a playlist inside a playlist", path=entry, hint="pass it separately")
     return entry

@@ -1,4 +1,4 @@
-"""What became of each input of a run."""
+"""The results of a run, one for each input."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ Status = Literal["would_split", "done", "skipped", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one input.
+    """The outcome for one input.
 
-    ``stems`` and ``projects`` are the files that were written; of a skipped input those that exist,
-    in a dry run those that would be written; ``reason`` is why. A result that is ``done`` has an
-    ``error`` where only scoring failed.
+    ``stems`` and ``projects`` are the files that were written; for a skipped input those that
+    exist, in a dry run those that would be written. ``reason`` explains the status. A result that
+    is ``done`` has an ``error`` if only scoring failed.
     """
 
     input: Path
     status: Status
-    reason: Reason | None = None  # None: an error has another cause than outputs that exist
+    reason: Reason | None = None  # None: an error that existing outputs did not cause
     stems: dict[str, Path] = field(default_factory=dict)
     projects: dict[Daw, Path] = field(default_factory=dict)
     sample_rate: int | None = None  # Hz, of the stems that were written
     channels: int | None = None
     frames: int | None = None  # of the song, at its own rate
-    seconds: float = 0.0  # of wall clock, from the first segment until all files were in place
-    warnings: tuple[str, ...] = ()  # damage, gaps and whatever else is worth knowing of the song
+    seconds: float = 0.0  # wall clock, from the first segment until all files were in place
+    warnings: tuple[str, ...] = ()  # such as damage and gaps in the song
     error: StemsplitError | None = None
-    scores: SongScores | None = None  # of the stems, if they were to be scored
+    scores: SongScores | None = None  # of the stems, if scoring was requested
 
     @classmethod
     def planned(cls, path: Path, status: Status, plan: SongPlan, reason: Reason) -> Result:
-        """Return the result of an input whose outputs exist already, or would be written."""
+        """Return the result of an input whose outputs already exist, or would be written."""
         return cls(
             input=path, status=status, reason=reason, stems=plan.stems, projects=plan.projects
         )
 
     @classmethod
     def failed(cls, path: Path | str | None, error: StemsplitError) -> Result:
-        """Return the result of the input ``path``, none of whose stems was written."""
+        """Return the result of the input ``path``, which failed before any stem was written."""
         return cls(
             input=Path(path or ""),
             status="failed",
@@ -60,7 +60,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """The scores of one song, or those of several sets of its stems, or why it has none."""
+    """The scores of one song, or of several sets of its stems, or the error."""
 
     name: str
     scores: SongScores | None = None
@@ -69,15 +69,15 @@ class Scored:
 
 
 def ends_all(result: Result | Scored, *, fail_fast: bool = False) -> bool:
-    """Return whether the songs that follow are skipped: they would lack disk or memory too.
+    """Return whether to skip all further songs, which would run out of disk or memory too.
 
-    With ``fail_fast``, any failure is reason enough.
+    With ``fail_fast``, this is true after any failure.
     """
     return isinstance(result.error, ResourceError) or (fail_fast and result.error is not None)
 
 
 class InTheWay(OutputError):
-    """Outputs that exist already and must stay, and ``why``."""
+    """Existing outputs must not be replaced; ``why`` is the reason."""
 
     def __init__(
         self,
@@ -97,22 +97,22 @@ class NotTried(ResourceError):
     @classmethod
     def because_of(cls, cause: Result, song: Path) -> NotTried:
         """Return the error of a ``song`` that was skipped because of ``cause``, with its code."""
-        failed = "of a failure before it" if cause.input == Path() else f"{cause.input} failed"
-        error = cls(f"not tried, because {failed}", path=song)
+        failed = "an earlier song" if cause.input == Path() else cause.input
+        error = cls(f"skipped because {failed} failed", path=song)
         if cause.error is not None:
             error.exit_code = cause.error.exit_code
         return error
 
 
 def not_tried(song: Path) -> NotTried:
-    """Return the error of a skipped ``song`` where the cause is not known."""
+    """Return the error of a skipped ``song`` if the cause is unknown."""
     return NotTried("skipped after the failure above", path=song)
 
 
 def exit_code(errors: Sequence[StemsplitError | None]) -> ExitCode:
     """Return the exit code of a run with these ``errors``, None for each input without one.
 
-    It is 0 if nothing failed, 6 if only some inputs did, else the code of the first failure.
+    It is 0 if nothing failed, 6 if only some inputs failed, else that of the first failure.
     """
     failures = [error for error in errors if error is not None]
     if not failures:

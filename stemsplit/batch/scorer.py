@@ -1,4 +1,4 @@
-"""Scoring the stems of songs that were just split against references."""
+"""Scores the stems of newly split songs against references."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from stemsplit.types import Event, Scoring, Warned
 
 @dataclass(slots=True)
 class ReferenceScorer:
-    """Scores stems against those at ``reference``, if that is given, and keeps all scores.
+    """Scores stems against those at ``reference``, if given, and collects all scores.
 
-    ``reference`` is the folder of the song, a file of several streams, or a folder of songs, by
-    name. A page about all songs goes to ``report``. ``options`` are those of the split: an excerpt
-    is compared with the same part of the references.
+    ``reference`` is the folder of the song, a file with several streams, or a folder of songs,
+    which are matched by name. The report on all songs is written to ``report``. ``options`` are
+    those of the split: an excerpt is compared with the same part of the references.
     """
 
     options: SplitOptions
@@ -45,14 +45,14 @@ class ReferenceScorer:
     def prepare(
         self, songs: Sequence[Path], selection: Selection, *, force: bool
     ) -> Iterator[Event]:
-        """Find the references of ``songs`` before any is split, which may take hours.
+        """Find the references of ``songs`` before any is split, since that may take hours.
 
-        Warns of songs without references. Raises ``InputError`` where no song has any, or one has
-        none of the selected stems, and ``OutputError`` where a file is in the way of the report.
+        Warns about songs without references. Raises ``InputError`` if no song has any, or if one
+        has none of the selected stems, and ``OutputError`` if the report already exists.
         """
         self._selection = selection
         if self.report is not None:
-            refuse_existing(self.report, force=force, hint="give --report another name")
+            refuse_existing(self.report, force=force, hint="choose another name for --report")
         if self.reference is None or not songs:
             return
         named = [SongStems(title_of(song), song) for song in songs]
@@ -61,14 +61,14 @@ class ReferenceScorer:
             self._truths[split.path] = truth
         for song in songs:
             if song not in self._truths:
-                yield Warned(f"{song}: not among the references, not compared")
+                yield Warned(f"{song}: no references found, not compared")
 
     def score(
         self, result: Result, stems: Mapping[str, Path]
     ) -> Generator[Scoring, None, SongScores]:
-        """Return the scores of a song whose ``stems`` are in their places; yield progress.
+        """Return the scores of a song whose ``stems`` are written; yield progress.
 
-        Raises ``InputError`` where a file cannot be read.
+        Raises ``InputError`` if a file cannot be read.
         """
         song = result.input
         estimates = self._find_stems(stems)
@@ -93,12 +93,12 @@ class ReferenceScorer:
         return scores
 
     def finish(self) -> None:
-        """Write the report, if one is wanted and a song was scored."""
+        """Write the report, if it was requested and a song was scored."""
         if self.report is not None and self._scores:
             write_report(self.report, self._scores)
 
     def _find_stems(self, files: Mapping[str, Path]) -> dict[str, StemFiles]:
-        """Return where each stem is: each in its own file, or all as streams of one."""
+        """Locate each stem: in a separate file, or as one stream of a file with all stems."""
         streams = self._selection.streams
         if not streams:
             return {name: StemFiles(paths=(path,)) for name, path in files.items()}
@@ -110,7 +110,7 @@ class ReferenceScorer:
         }
 
     def _part(self, song: Path) -> Excerpt:
-        """Return the part of ``song`` that is split, by its borders."""
+        """Return the excerpt of ``song`` that is split, in seconds."""
         if self.options.excerpt == WHOLE:
             return WHOLE
         info = cut(probe(song), self.options.excerpt)
@@ -121,7 +121,7 @@ class ReferenceScorer:
 def as_scoring(
     song: Path, scoring: Generator[ScoringProgress, None, SongScores]
 ) -> Generator[Scoring, None, SongScores]:
-    """Return what ``scoring`` returns; yield its progress as that of scoring ``song``."""
+    """Return what ``scoring`` returns; yield its progress as `Scoring` events of ``song``."""
     yield Scoring(song, 0, 0)
     while True:
         try:

@@ -31,24 +31,24 @@ from stemsplit.separation.pipeline import narrow, widen
 from stemsplit.separation.queue import SegmentQueue, StemIterator
 from stemsplit.separation.tensor_resample import resample_tensor
 
-#: Below this, nothing that could be called music is left, and resampling takes for ever.
+#: Below this rate hardly any music is left, and resampling is extremely slow.
 LOWEST_SAMPLE_RATE = 1_000  # Hz
 
 
 class Separator:
-    """A model, loaded once, that splits any number of songs.
+    """A model that is loaded once and splits any number of songs.
 
-    ``model`` is a name of the registry, a checkpoint file, or several of them with commas between
-    them: their mean. Its weights are fetched if they are not on this machine, unless ``offline``;
-    those without a published SHA-256 only if ``allow_unverified``, and a model whose licence is not
-    known to allow commercial use is refused if ``commercial``. ``stems`` (all of the model's by
-    default) or ``two_stems`` (one stem and the rest of the mix) choose what comes out, with
-    ``mixes`` and ``sum_to_mix`` as `selection.select_stems` takes them; the attribute ``stems`` is
-    the tuple of names. All others are options of `EngineOptions`.
+    ``model`` is a name in the registry, a checkpoint file, or several of them separated by commas,
+    which are averaged. Weights that are not on this machine are downloaded, unless ``offline``;
+    those without a published SHA-256 only if ``allow_unverified``. If ``commercial``, a model whose
+    licence is not known to allow commercial use is refused. ``stems`` (by default all stems of the
+    model) or ``two_stems`` (one stem and the rest of the mix) select the outputs, together with
+    ``mixes`` and ``sum_to_mix``, as in `selection.select_stems`; the attribute ``stems`` is the
+    tuple of their names. All others are options of `EngineOptions`.
 
     Raises ``UsageError`` (also a ``ValueError``) for unknown names and refused models,
-    ``CheckpointError`` for weights that cannot be fetched, ``ResourceError`` for a missing device
-    or too little memory.
+    ``CheckpointError`` for weights that cannot be downloaded, ``ResourceError`` for a missing
+    device or too little memory.
     """
 
     @takes(*NETWORK_OPTIONS)
@@ -56,7 +56,7 @@ class Separator:
         self.model = model
         self._settings = {"model": model, **options}
         settings = SplitOptions.of(self._settings)
-        resolve_device(settings.engine.device)  # before anything is fetched
+        resolve_device(settings.engine.device)  # before anything is downloaded
         self._selection = select(settings)
         self._engines = EngineCache(settings, self._selection)
         for _ in self._engines.load():
@@ -64,12 +64,12 @@ class Separator:
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """The names of the stems that come out, in order."""
+        """The names of the stems that are returned, in order."""
         return self._selection.wanted
 
     @property
     def sample_rate(self) -> int:
-        """The rate in Hz that the model works at; other rates are resampled to it and back."""
+        """The sample rate of the model in Hz; other rates are resampled to it and back."""
         return self._engines.engine.sample_rate
 
     @overload
@@ -83,7 +83,7 @@ class Separator:
 
         ``mix`` is a tensor or a NumPy array, and so are the stems, as float32 (tensors on its
         device). ``C`` is 1 or 2, full scale ±1.0, ``sample_rate`` in Hz (the model's by default).
-        Each item of a batch is a song of its own. Raises ``UsageError`` for another shape, and for
+        Each item of a batch is a separate song. Raises ``UsageError`` for another shape, and for
         NaN or infinity.
         """
         if isinstance(mix, np.ndarray):
@@ -92,7 +92,7 @@ class Separator:
         _check_mix(mix, sample_rate)
         mix = mix.detach().float()
         if not bool(torch.isfinite(mix).all()):
-            raise UsageError("the mix holds NaN or infinity")
+            raise UsageError("the mix contains NaN or infinity")
         songs = mix if mix.ndim == 3 else mix[None]
         rate = self.sample_rate if sample_rate is None else sample_rate
         with limited_threads(self._engines.engine.execution.threads):
@@ -107,7 +107,7 @@ class Separator:
         return self._selection.combine(named, own, self.stems)
 
     def _enqueue(self, song: Tensor, sample_rate: int, queue: SegmentQueue) -> StemIterator:
-        """Return blocks of the stems of ``song`` ``(C, T)`` as the model gives them."""
+        """Return blocks of the stems of ``song`` ``(C, T)`` at the rate of the model."""
         engine = self._engines.engine
         resampled = resample_tensor(song, sample_rate, engine.sample_rate)
         if resampled.shape[-1] == 0:
@@ -122,7 +122,7 @@ class Separator:
         )
 
     def _finish(self, blocks: StemIterator, song: Tensor, sample_rate: int) -> Tensor:
-        """Return the needed sources ``(S, C, T)`` of ``song`` ``(C, T)``."""
+        """Return the required sources ``(S, C, T)`` of ``song`` ``(C, T)``."""
         engine = self._engines.engine
         picked = [engine.sources.index(name) for name in self._selection.needed]
         stems = narrow(torch.cat(list(blocks), -1)[picked], len(song))
@@ -142,14 +142,14 @@ class Separator:
     ) -> dict[str, Path]:
         """Split the file ``song``, from ``start`` to ``end`` (s), and return its stems by name.
 
-        They are below ``out`` by the template ``filename``, exactly as long as the song, at its
-        sample rate and with its channels. Existing ones stay if they are up to date, and are in
-        the way if they are not (`types.Existing`); with ``force`` all are written anew. Memory does
-        not depend on the length of the song. In the format ``stem.mp4`` there is one file, called
-        ``stems``, of the song and four stems. The projects of the programs ``daw`` ("reaper",
-        "dawproject") are beside the stems, and returned with them. All others are options of
-        `EncodingOptions`. Raises ``InputError``, ``OutputError``, ``UsageError`` and
-        ``ResourceError``; no file is left then.
+        They are written below ``out`` according to the template ``filename``, and have the same
+        length, sample rate and channels as the song. Existing stems are kept if they are up to
+        date, and are an error otherwise (`types.Existing`); with ``force`` all are replaced. Memory
+        use does not depend on the length of the song. The format ``stem.mp4`` writes one file,
+        ``stems``, with the song and four stems. The projects for the programs ``daw`` ("reaper",
+        "dawproject") are written to the same folder, and returned with the stems. All others are
+        options of `EncodingOptions`. Raises ``InputError``, ``OutputError``, ``UsageError`` and
+        ``ResourceError``, and leaves no file then.
         """
         existing = "force" if force else "resume"
         settings = SplitOptions.of(self._settings | options | {"out": out, "existing": existing})
@@ -176,7 +176,7 @@ def separate(
     out: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Any:
-    """Return the stems of ``song`` by name: as it is, arrays, tensors or files.
+    """Return the stems of ``song`` by name: like ``song``, arrays, tensors or files.
 
     An array or tensor is ``(C, T)`` or ``(B, C, T)`` at ``sample_rate`` Hz; the stems of a file are
     written below ``out``. ``options`` are those of ``Separator`` and, for a file, those of
@@ -191,9 +191,9 @@ def separate(
         return Separator(model, **options).separate(song, sample_rate)
     if not isinstance(song, str | os.PathLike):
         kind = type(song).__name__
-        raise UsageError(f"a song is a tensor, an array or the path of a file, not {kind}")
+        raise UsageError(f"a song must be a tensor, an array or the path of a file, not {kind}")
     if sample_rate is not None:
-        raise UsageError("sample_rate is for tensors and arrays: a file knows its own")
+        raise UsageError("sample_rate is for tensors and arrays: a file has its own")
     folder = DEFAULT_FOLDER if out is None else out
     return Separator(model, **options).separate_file(song, folder, **of_files)
 
@@ -201,8 +201,8 @@ def separate(
 def _as_tensor(mix: NDArray[Any]) -> Tensor:
     if not np.issubdtype(mix.dtype, np.floating):
         raise UsageError(
-            f"a mix is an array of floating point, not {mix.dtype}",
-            hint="integers are divided by their full scale: array / 32768 for 16 bits",
+            f"a mix must be a floating-point array, not {mix.dtype}",
+            hint="divide integers by their full scale: array / 32768 for 16 bits",
         )
     return torch.from_numpy(np.array(mix, np.float32))  # a copy: it may be read-only
 
@@ -212,15 +212,17 @@ def _check_mix(mix: object, sample_rate: int | None) -> None:
     if not isinstance(mix, Tensor) or not mix.is_floating_point():
         kind = mix.dtype if isinstance(mix, Tensor) else type(mix).__name__
         raise UsageError(
-            f"a mix is a tensor or an array of floating point, not {kind}",
-            hint="integers are divided by their full scale: tensor / 32768 for 16 bits",
+            f"a mix must be a floating-point tensor or array, not {kind}",
+            hint="divide integers by their full scale: tensor / 32768 for 16 bits",
         )
     if mix.ndim not in (2, 3) or mix.shape[-2] not in (1, 2) or mix.numel() == 0:
         raise UsageError(
-            f"a mix is (C, T) or (B, C, T) with 1 or 2 channels and B, T > 0, not "
+            f"a mix must be (C, T) or (B, C, T) with 1 or 2 channels and B, T > 0, not "
             f"{tuple(mix.shape)}"
         )
     if sample_rate is not None and not isinstance(sample_rate, Integral):
-        raise UsageError(f"a sample rate is a whole number of Hz, not {sample_rate!r}")
+        raise UsageError(f"a sample rate must be a whole number of Hz, not {sample_rate!r}")
     if sample_rate is not None and sample_rate < LOWEST_SAMPLE_RATE:
-        raise UsageError(f"a sample rate is at least {LOWEST_SAMPLE_RATE} Hz, not {sample_rate}")
+        raise UsageError(
+            f"a sample rate must be at least {LOWEST_SAMPLE_RATE} Hz, not {sample_rate}"
+        )

@@ -1,4 +1,4 @@
-"""Short names that tell several sets of stems apart: those of their models, or of folders."""
+"""Short, distinct names for several sets of stems, from their models or folders."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from stemsplit.outputs import manifest
 
 
 def name_sets(places: Sequence[Path], songs: Sequence[Sequence[SongStems]]) -> list[str]:
-    """Return a name for each set of stems at ``places``, which holds these ``songs``.
+    """Return a name for each set of stems at ``places``; ``songs`` are those of each set.
 
-    That is the model that made all of its stems, by their manifests, else the name of the folder.
-    Where two would share a name, the folders' names decide; and where these are equal too, the
-    parts of their paths that differ. Raises ``UsageError`` for a place that is given twice.
+    The name is that of the model that made all stems of the set, according to their manifests, or
+    else that of the folder. If two sets would have the same name, all are named after their
+    folders; if these are equal too, after the parts of their paths that differ. Raises
+    ``UsageError`` for a place that is given twice.
     """
     _refuse_repeated(places)
     folders = [song_name(place) for place in places]
@@ -36,13 +37,13 @@ def _refuse_repeated(places: Sequence[Path]) -> None:
 
 
 def _model_of(songs: Sequence[SongStems]) -> str | None:
-    """Return the one model that made the stems of ``songs``; None if unknown, or if not one."""
+    """Return the model that made all stems of ``songs``; None if unknown, or if several did."""
     models = {model for song in songs for model in _models_of(song)}
     return models.pop() if len(models) == 1 else None
 
 
 def _models_of(song: SongStems) -> set[str]:
-    """Return the models in the manifests beside the stems of ``song``."""
+    """Return the models in the manifests in the folder of ``song``."""
     if not song.path.is_dir():
         return set()
     models = set()
@@ -51,12 +52,12 @@ def _models_of(song: SongStems) -> set[str]:
             with contextlib.suppress(InputError):
                 if known := manifest.read(song.path / name):
                     models |= {file.provenance.model for file in known.outputs.values()}
-    # A checkpoint file of one's own is recorded by its path.
+    # Models outside the registry are recorded by the path of their checkpoint.
     return {Path(model).stem if Path(model).name != model else model for model in models}
 
 
 def _differing_parts(places: Sequence[Path]) -> list[str]:
-    """Return the paths of ``places`` without the parts that all have at their start and end."""
+    """Return the paths of ``places`` without the parts that all have in common at both ends."""
     paths = [place.resolve().parts[1:] for place in places]
     first = _shared(paths)
     last = _shared([path[first:][::-1] for path in paths])
@@ -66,7 +67,7 @@ def _differing_parts(places: Sequence[Path]) -> list[str]:
 
 
 def _shared(paths: Sequence[Sequence[str]]) -> int:
-    """Return how many parts at their start all ``paths`` share."""
+    """Return the number of leading parts that all ``paths`` share."""
     places = enumerate(zip(*paths, strict=False))
     shortest = min(map(len, paths))
     return next((number for number, parts in places if len(set(parts)) > 1), shortest)

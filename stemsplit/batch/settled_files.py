@@ -1,4 +1,4 @@
-"""Which files in a folder have settled: they are complete, and no longer change."""
+"""Finds the files in a folder that are complete and no longer change."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from stemsplit.audio.probe import probe
 from stemsplit.batch.discover import identity_of
 from stemsplit.errors import InputError
 
-#: How many times as long to wait for a file that looks unfinished: exports pause, copies stall.
+#: Factor on the waiting time for a file that looks incomplete: exports pause, copies stall.
 PATIENCE = 10
-#: What browsers and copying programs call a file until they have finished it.
+#: Extensions that browsers and copying programs use until a file is complete.
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp")
 
 
 @dataclass(slots=True)
 class _Watched:
-    """A file: its status when it was last seen, since when, and what is known of it."""
+    """A file: its status at the last scan, since when it has had it, and how to treat it."""
 
     status: tuple[int, int, int]
     since: float  # s, of a monotonic clock
@@ -32,15 +32,15 @@ class _Watched:
 class SettledFiles:
     """The files in and below ``folder``, except in ``outputs``, and how long they have not changed.
 
-    A file that has not changed for ``settle`` seconds is complete, if it can be decoded to the end
-    that it declares. Others, which declare none, need `PATIENCE` times as long.
+    A file that has not changed for ``settle`` seconds is complete if it declares its length and can
+    be decoded that far. Other files must not change for `PATIENCE` times as long.
     """
 
     def __init__(self, folder: Path, outputs: Path, *, settle: float) -> None:
         self._folder = folder
         self._outputs = outputs
         self._settle = settle
-        # By path as text: a Path for each would cost more than the look itself.
+        # Keyed by strings: creating a Path for each would take longer than the scan itself.
         self._files: dict[str, _Watched] = {}
 
     def skip_existing(self) -> None:
@@ -51,7 +51,7 @@ class SettledFiles:
     def look(self, now: float) -> list[Path]:
         """Return the files that have not changed for long enough at ``now`` (s).
 
-        Files that are gone are forgotten; files that have changed are new.
+        Forgets files that are gone, and treats changed files as new.
         """
         before, self._files = self._files, {}
         for path, status in self._scan():
@@ -66,7 +66,7 @@ class SettledFiles:
         ]
 
     def choose(self, candidates: Iterable[Path], songs: Set[Path]) -> Iterator[Path]:
-        """Yield those of ``candidates`` that are ``songs`` and complete; they are handled now."""
+        """Yield the complete ``songs`` among ``candidates``, and mark them as handled."""
         for path in candidates:
             file = self._files[str(path)]
             if path in songs and not file.doubtful and not seems_complete(path):
@@ -77,13 +77,13 @@ class SettledFiles:
                 yield path
 
     def _scan(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
-        """Yield every file that may be a song, with what changes when it is written to."""
+        """Yield every file that may be a song, with the status that changes with each write."""
         seen = {identity_of(self._outputs)} - {identity_of(self._folder)}
         waiting = [self._folder]
         while waiting:
             folder = waiting.pop()
             if (identity := identity_of(folder)) is None or identity in seen:
-                continue  # gone meanwhile, or a loop of links
+                continue  # removed during the scan, or a loop of links
             seen.add(identity)
             place = "" if folder == Path() else str(folder)  # as a Path would write it
             with suppress(OSError), os.scandir(folder) as entries:
@@ -93,7 +93,7 @@ class SettledFiles:
                     if entry.is_dir():
                         waiting.append(Path(entry.path))
                         continue
-                    with suppress(OSError):  # gone meanwhile, or a link to nowhere
+                    with suppress(OSError):  # removed during the scan, or a dangling link
                         status = entry.stat()
                         yield (
                             os.path.join(place, entry.name),
@@ -102,10 +102,10 @@ class SettledFiles:
 
 
 def seems_complete(path: Path) -> bool:
-    """Return whether the audio file at ``path`` declares its length, and can be decoded so far.
+    """Return whether the audio file at ``path`` declares its length and can be decoded that far.
 
-    While a WAV or FLAC is recorded or exported, it has a placeholder for its length; an Ogg lacks
-    the mark of its end.
+    While a WAV or FLAC file is being written, it contains a placeholder for its length; an Ogg file
+    lacks its end-of-stream flag.
     """
     try:
         info = probe(path)

@@ -1,4 +1,4 @@
-"""Keyword arguments of the Python interface, taken from the options that are declared once."""
+"""Keyword arguments of the Python interface, derived from the declared options."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from stemsplit.options import (
     names_of,
 )
 
-#: What decides about the stems of a song, in memory or in a file.
+#: Options that affect the stems of a song, in memory or in a file.
 NETWORK_OPTIONS = (
     *("stems", "two_stems", "mixes", "sum_to_mix"),
     *names_of(EngineOptions),
     *("offline", "allow_unverified", "commercial"),
 )
-#: What is asked of a file and its stems besides.
+#: Further options for files.
 FILE_OPTIONS = (
     "filename",
     *names_of(EncodingOptions),
@@ -35,9 +35,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def takes(*names: str) -> Callable[[_Function], _Function]:
-    """Let a function with ``**options`` take the options ``names`` of `SplitOptions`.
+    """Make a function with ``**options`` accept only the options ``names`` of `SplitOptions`.
 
-    Its signature shows them; any other name raises ``TypeError``, as Python does.
+    Its signature lists them; any other name raises ``TypeError``.
     """
 
     def decorate(function: _Function) -> _Function:

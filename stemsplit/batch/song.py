@@ -1,4 +1,4 @@
-"""One song on its way from the queue of the network to the writer of its stems."""
+"""Separates one song, from the segment queue to the writer of its stems."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from stemsplit.types import Event, Opened, Progressed, ScanResult, Warned
 
 
 class StemSink(Protocol):
-    """Where the stems of a song go: files, or a stream."""
+    """The destination of the stems of a song: files, or a stream."""
 
     def open(self, frames: int, tags: Tags) -> None:
-        """Get ready for this many frames."""
+        """Prepare to write this many frames."""
 
     def write(self, stems: Mapping[str, Block]) -> None:
-        """Take one block (C, n) of each stem."""
+        """Write one block (C, n) of each stem."""
 
     def end(self) -> None:
-        """Complete what was written: no more blocks follow."""
+        """Complete the output after the last block."""
 
     def abandon(self) -> None:
-        """Remove what was written, where that is possible."""
+        """Remove the output where that is possible."""
 
 
 class SongRun:
-    """The song of a ``job``, which waits for the network from now on and is then separated.
+    """The song of a ``job``, which joins the queue of the network when this is constructed.
 
-    ``batches`` says how many batches of the network it fills. Raises ``InputError`` for a song that
-    cannot be read to its end, and ``ResourceError``.
+    ``batches`` is the number of batches that it fills. Raises ``InputError`` for a song that cannot
+    be read to its end, and ``ResourceError``.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class SongRun:
         ]
         self._separated: SeparatedSong | None = None
         self.batches = 0.0
-        if job.outputs:  # where only projects are missing, there is nothing to separate
+        if job.outputs:  # if only projects are missing, there is nothing to separate
             self._separated = SeparatedSong(
                 job.info,
                 self._scanned,
@@ -79,12 +79,12 @@ class SongRun:
             self.batches = engine.fills(self._scanned.frames / job.info.sample_rate)
 
     def close(self) -> None:
-        """Give up what is left of the song."""
+        """Discard the rest of the song."""
         if self._separated is not None:
             self._separated.close()
 
     def separate(self) -> Generator[Event]:
-        """Separate the song, hand its stems to the sink, and yield what happens.
+        """Separate the song, pass its stems to the sink, and yield events.
 
         If an error is raised, or the generator is closed early, the sink abandons the song.
         """

@@ -1,4 +1,4 @@
-"""Scoring stems that exist already, song by song."""
+"""Scores existing stems, song by song."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from stemsplit.types import Event, Planned, Warned
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemFolders:
-    """The songs at ``estimates``, and their true stems at ``references``, if there are any.
+    """The songs at ``estimates``, and their true stems at ``references``, if given.
 
-    ``mixture`` is the file of the one song, ``mapping`` says which files are which stems.
+    ``mixture`` is the mixture of a single song; ``mapping`` maps files to stems.
     """
 
     estimates: Path
@@ -30,10 +30,10 @@ class StemFolders:
     bss_eval: BssEvalOptions
 
     def evaluate(self) -> Generator[Event | Scored]:
-        """Yield the scores of each song, or only measures without references.
+        """Yield the scores of each song; without references, only its measures.
 
-        After a lack of disk or memory the rest is skipped. Raises ``InputError`` where nothing is
-        found or nothing matches, and ``UsageError`` for one mixture of several songs.
+        If disk or memory runs out, the rest is skipped. Raises ``InputError`` if nothing is found
+        or nothing matches, and ``UsageError`` for one mixture and several songs.
         """
         songs = find_songs(self.estimates)
         pairs: list[tuple[SongStems, SongStems | None]] = [(song, None) for song in songs]
@@ -42,7 +42,7 @@ class StemFolders:
             pairs = list(pair_songs(songs, true))
             yield from _warn_of_unmatched(songs, true, pairs)
         if self.mixture is not None and len(pairs) > 1:
-            raise UsageError(f"--mixture is of one song, and there are {len(pairs)}")
+            raise UsageError(f"--mixture is for a single song, but there are {len(pairs)}")
         yield Planned({song.path: song.name for song, _ in pairs}, len(pairs))
         ended = False
         for song, truth in pairs:
@@ -68,8 +68,9 @@ def _warn_of_unmatched(
     references: Sequence[SongStems],
     pairs: Sequence[tuple[SongStems, SongStems | None]],
 ) -> Iterator[Warned]:
-    """Warn of songs that are on one side only."""
+    """Warn about songs without estimates, or without references."""
     matched = {song for pair in pairs for song in pair}
     for what, songs in (("references", estimates), ("estimates", references)):
         if alone := [song.name for song in songs if song not in matched]:
-            yield Warned(f"no {what} of {len(alone)} songs, left out: {', '.join(alone)}")
+            count = f"{len(alone)} song{'s' if len(alone) > 1 else ''}"
+            yield Warned(f"no {what} for {count}, left out: {', '.join(alone)}")

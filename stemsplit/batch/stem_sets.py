@@ -1,4 +1,4 @@
-"""Scoring several sets of stems of the same songs against the same true stems."""
+"""Scores several sets of stems of the same songs against the same true stems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stemsplit.types import Event, Planned, Warned
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A song that all sets have: its true stems, and its stems by set."""
+    """A song in all sets: its true stems, and its stems by set."""
 
     truth: SongStems
     sets: Mapping[str, SongStems]
@@ -38,7 +38,7 @@ class _Entry:
 class StemSets:
     """Sets of stems of the same songs at ``places``, and their true stems at ``references``.
 
-    ``mixture`` is the file of the one song, ``mapping`` says which files are which true stems.
+    ``mixture`` is the mixture of a single song; ``mapping`` maps files to true stems.
     """
 
     places: Sequence[Path]
@@ -48,17 +48,17 @@ class StemSets:
     bss_eval: BssEvalOptions
 
     def evaluate(self) -> Generator[Event | Scored]:
-        """Yield the scores of all sets for each song that all of them have.
+        """Yield the scores of all sets for each song that is in all of them.
 
-        Only the stems that all sets have are scored, so that the scores can be compared. After a
-        lack of disk or memory the rest is skipped. Raises ``InputError`` where nothing is found or
-        nothing matches, and ``UsageError`` for one mixture of several songs.
+        Only the stems that are in all sets are scored, so that the scores can be compared. If disk
+        or memory runs out, the rest is skipped. Raises ``InputError`` if nothing is found or
+        nothing matches, and ``UsageError`` for one mixture and several songs.
         """
         found = [find_songs(place) for place in self.places]
         names = name_sets(self.places, found)
         entries = yield from self._match(dict(zip(names, found, strict=True)))
         if self.mixture is not None and len(entries) > 1:
-            raise UsageError(f"--mixture is of one song, and there are {len(entries)}")
+            raise UsageError(f"--mixture is for a single song, but there are {len(entries)}")
         songs = {
             song.path: f"{name}/{entry.name}"
             for entry in entries
@@ -78,7 +78,7 @@ class StemSets:
     def _match(
         self, sets: Mapping[str, Sequence[SongStems]]
     ) -> Generator[Event, None, list[_Entry]]:
-        """Return the songs that all ``sets`` and the references have; warn of all others."""
+        """Return the songs in all ``sets`` and the references; warn about the others."""
         true = find_songs(self.references)
         matched: dict[str, dict[SongStems, SongStems]] = {}
         for name, songs in sets.items():
@@ -110,14 +110,14 @@ class StemSets:
             for name, sounds in self._find_sounds(entry).items():
                 scoring = score_sounds(sounds, self.bss_eval)
                 scores = yield from as_scoring(entry.sets[name].path, scoring)
-                # Without the stems that were left out, something else is missing from the mixture.
+                # The null residual would include the stems that were left out.
                 sets[name] = replace(scores, null_residual=None)
         except Exception as exc:
             return Scored(name=entry.name, error=describe(exc, Path(entry.name)))
         return Scored(name=entry.name, sets=ComparedSong(name=entry.name, sets=sets))
 
     def _find_sounds(self, entry: _Entry) -> dict[str, Sounds]:
-        """Return the files of each set, only of the stems that all sets and references have."""
+        """Return the files of each set, only for stems in all sets and the references."""
         found = {
             name: find_sounds(song, entry.truth, mixture=self.mixture, mapping=self.mapping)
             for name, song in entry.sets.items()
@@ -136,19 +136,19 @@ def _warn(what: str, songs: Sequence[SongStems]) -> Iterator[Warned]:
     if songs:
         names = ", ".join(song.name for song in songs)
         count = f"{len(songs)} song{'s' if len(songs) > 1 else ''}"
-        yield Warned(f"{what} of {count}, left out: {names}")
+        yield Warned(f"{what} for {count}, left out: {names}")
 
 
 def _key(stem: str) -> str:
-    """Return what identifies ``stem``: programs name everything but the vocals differently."""
+    """Return a key for ``stem``, since programs name the mix without vocals differently."""
     return REST_OF_VOCALS[0] if stem in REST_OF_VOCALS else stem
 
 
 def _common_stems(sets: Sequence[Sounds]) -> dict[str, str]:
-    """Return the stems that all ``sets`` have, by key, as the first calls them.
+    """Return the stems in all ``sets``, by key, as they are named in the first set.
 
-    They have the same references: ``other`` beside ``vocals`` alone is another sum of true stems
-    than beside ``drums`` and ``bass``.
+    Their references must be the same: in a set with only ``vocals``, ``other`` is a different sum
+    of true stems than in a set with ``drums`` and ``bass``.
     """
     references = [_by_key(sounds) for sounds in sets]
     return {
@@ -165,7 +165,7 @@ def _by_key(sounds: Sounds) -> dict[str, StemFiles]:
 def _select(
     sounds: Sounds, stems: Mapping[str, str], sets: Mapping[str, Sounds], mixture: StemFiles | None
 ) -> Sounds:
-    """Return ``sounds`` with only these ``stems``, by key, under these names."""
+    """Return ``sounds`` with only ``stems``, which maps keys to new names."""
     own = {_key(stem): stem for stem in sounds.references}
     left_out = [stem for stem in sounds.references if _key(stem) not in stems]
     return replace(
@@ -181,4 +181,4 @@ def _why_left_out(stem: str, sets: Mapping[str, Sounds]) -> str:
     lacking = [name for name, of in sets.items() if _key(stem) not in _by_key(of)]
     if lacking:
         return f"{stem}: left out, not in {', '.join(lacking)}"
-    return f"{stem}: left out, it is the sum of different true stems in the sets"
+    return f"{stem}: left out, its true stems differ between the sets"

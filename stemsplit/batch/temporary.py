@@ -1,4 +1,4 @@
-"""Folders for files that only this process needs."""
+"""Temporary folders that are private to this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stemsplit.signals import signals_deferred
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Yield a new folder that other users cannot read; it is removed with all that is in it."""
+    """Yield a new folder that other users cannot read; remove it and its contents afterwards."""
     made: list[Path] = []
     try:
         with signals_deferred():

@@ -1,4 +1,4 @@
-"""One stem of one song to a stream, without any file of its own if its format allows."""
+"""Writes one stem of one song to a stream, without a temporary file if its format allows."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from stemsplit.options import SplitOptions
 from stemsplit.outputs.stream import StreamWriter
 from stemsplit.types import Event
 
-_PIECE = 2**20  # bytes that are copied at a time
+_PIECE = 2**20  # bytes to copy at a time
 
 
 def split_to_stream(
     options: SplitOptions, song: Path, to: BinaryIO, *, bare: bool = False
 ) -> Generator[Event]:
-    """Write the one stem that ``options`` ask for of ``song`` to ``to``, and yield what happens.
+    """Write the single stem of ``song`` that ``options`` select to ``to``, and yield events.
 
-    The bytes are those of the file that it would be, or, if ``bare``, of its samples alone. Formats
-    that can be written in order go out while they are made, others when they are done. Raises as
-    splitting does, and ``ReaderGone`` and ``OSError`` if the stream cannot be written. Options that
-    ask for more than one stem are a defect of the caller.
+    The bytes are those of the file, or, if ``bare``, of its samples only. Formats that are written
+    sequentially are streamed, others are written when they are complete. Raises as splitting does,
+    and ``ReaderGone`` and ``OSError`` if the stream cannot be written. The caller must pass options
+    that select exactly one stem.
     """
     run = Run(options, tunes_process=True)
     (stem,) = run.selection.wanted
@@ -55,7 +55,7 @@ def split_to_stream(
 def _stream(run: Run, song: Path, stem: str, to: BinaryIO, *, bare: bool) -> Generator[Event]:
     info = cut(probe(song), run.options.excerpt)
     yield from run.load()
-    # Imported here: only now is torch needed.
+    # Imported late, because it imports torch.
     from stemsplit.batch.song import SongRun
 
     target = Path("-")

@@ -1,4 +1,4 @@
-"""Watching a folder: what appears in it is split as soon as it is complete."""
+"""Watches a folder, and splits new files as soon as they are complete."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from stemsplit.types import Event, Noted
 def watch(
     run: Run, folder: Path, *, settle: float, interval: float, new_only: bool = False
 ) -> Generator[Event | Result]:
-    """Split what is in ``folder``, and what appears in it, until the generator is closed.
+    """Split the files in ``folder``, existing and new ones, until the generator is closed.
 
-    A file is complete when it has not changed for ``settle`` seconds; the folder is looked at every
-    ``interval`` seconds. With ``new_only``, files that exist now are skipped. Yields what happens.
-    Raises ``CheckpointError`` before the first look, and ``ResourceError`` after a lack of disk or
-    memory.
+    A file is complete when it has not changed for ``settle`` seconds; the folder is scanned every
+    ``interval`` seconds. With ``new_only``, files that exist now are skipped. Yields events and
+    results. Raises ``CheckpointError`` before the first scan, and ``ResourceError`` if disk or
+    memory runs out.
     """
     files = SettledFiles(folder, run.options.out, settle=settle)
     if new_only:
         files.skip_existing()
-    yield from run.engines.fetch()  # fails now, if at all, and not at night
+    yield from run.engines.fetch()  # fails now rather than at the first song, hours later
     yield Noted(f"watching {folder}")
     exists = True
-    reported = {str(folder)}  # that it holds no song yet is not worth a word
+    reported = {str(folder)}  # no report while it contains no songs
     while True:
         before, exists = exists, folder.is_dir()
         if exists != before:

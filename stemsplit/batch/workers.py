@@ -1,6 +1,6 @@
-"""Several devices: a worker process for each, which asks for one song after another.
+"""Runs one worker process per device; each requests one song after another.
 
-The parent hands out the songs. If a worker is killed, the others take over its songs, and it is
+The parent distributes the songs. If a worker dies, the others take over its songs, and it is
 restarted.
 """
 
@@ -29,10 +29,10 @@ from stemsplit.separation.device import resolve_device
 from stemsplit.signals import end_by_exception, interruptions_ignored
 from stemsplit.types import Counted, Event, Warned
 
-#: What a worker sends: an event, the result of a song, the reason why it can split none, or (None)
-#: that it wants one.
+#: A message of a worker: an event, the result of a song, an error that prevents it from splitting
+#: any song, or None, which requests a song.
 _Message: TypeAlias = Event | Result | StemsplitError | None
-#: A song that this many workers died with is not tried again.
+#: A song is not retried after this many workers died while splitting it.
 MOST_DEATHS = 3
 
 
@@ -43,7 +43,7 @@ class _Worker:
     device: str
     process: SpawnProcess
     connection: Connection
-    works: bool = False  # it has asked for a song
+    works: bool = False  # it has requested a song
     songs: dict[Path, Song] = field(default_factory=dict)
 
 
@@ -55,16 +55,16 @@ class WorkerPool:
         self._plan = plan
         self._workers: dict[Connection, _Worker] = {}
         self._waiting: deque[Song] = deque()
-        self._asking: list[_Worker] = []  # until all devices are known to work
-        self._deaths: Counter[Path] = Counter()  # of workers, by the songs that they had
-        self._ended = False  # by a failure after which nothing is tried
-        self._last_death = ""  # of a worker, as a reason for songs that none is left for
+        self._asking: list[_Worker] = []  # workers, until all devices are known to work
+        self._deaths: Counter[Path] = Counter()  # of workers, by the songs they were splitting
+        self._ended = False  # by a failure that ends the whole run
+        self._last_death = ""  # of a worker: the error of songs for which no worker is left
         self._reported = self._total = 0
 
     def run(self, songs: Sequence[Song | Result]) -> Generator[Event | Result]:
-        """Split ``songs`` in any order; yield what happens, and the result of each.
+        """Split ``songs`` in any order; yield events, and the result of each.
 
-        Raises what no worker can do without: ``UsageError``, ``CheckpointError``, and
+        Raises the errors that affect all songs: ``UsageError``, ``CheckpointError``, and
         ``ResourceError`` for a missing device.
         """
         self._total = len(songs)
@@ -89,7 +89,7 @@ class WorkerPool:
             )
 
     def skip_rest(self) -> None:
-        """Try no further song: they would lack what this one lacked."""
+        """Skip all further songs, which would fail for the same reason."""
         self._ended = True
 
     def _start(self, device: str) -> None:
@@ -103,14 +103,14 @@ class WorkerPool:
         self._workers[ours] = _Worker(device, process, ours)
 
     def _end(self) -> None:
-        """End the workers that are left; what they have begun they clean up."""
+        """Terminate the remaining workers; they clean up after themselves."""
         for worker in self._workers.values():
             worker.process.terminate()
         for worker in self._workers.values():
             worker.process.join()
 
     def _receive(self, worker: _Worker) -> Generator[Event | Result]:
-        """Handle a message of ``worker``, or its end."""
+        """Handle a message from ``worker``, or its exit."""
         try:
             message: _Message = worker.connection.recv()
         except (EOFError, OSError):
@@ -130,9 +130,9 @@ class WorkerPool:
                 yield message
 
     def _hand_out(self) -> None:
-        """Give the workers that ask their next songs; None if none is left.
+        """Send each waiting worker its next song, or None if none is left.
 
-        They wait until all devices are known to work: a missing one ends the run before that.
+        They wait until all devices are known to work, since a missing device ends the run.
         """
         if not all(worker.works for worker in self._workers.values()):
             return
@@ -141,13 +141,13 @@ class WorkerPool:
             song = None if self._ended or not self._waiting else self._waiting.popleft()
             if song is not None:
                 worker.songs[song.path] = song
-            with suppress(OSError):  # it has died meanwhile, which comes up next
+            with suppress(OSError):  # it has died, which is handled next
                 worker.connection.send(song)
 
     def _remove(self, worker: _Worker) -> Generator[Event | Result]:
-        """Remove a worker that has ended; if it was killed, restart it.
+        """Remove a worker that has exited; restart it if it died.
 
-        Not if it never had a song: then its device does not work.
+        A worker that never had a song is not restarted, since its device does not work.
         """
         del self._workers[worker.connection]
         self._asking = [each for each in self._asking if each is not worker]
@@ -155,7 +155,7 @@ class WorkerPool:
         worker.process.join()
         if worker.process.exitcode == 0:
             return
-        ended = f"the process on {worker.device} was ended by {_cause(worker.process.exitcode)}"
+        ended = f"the process on {worker.device} died ({_cause(worker.process.exitcode)})"
         self._last_death = ended
         yield Warned(ended)
         self._deaths.update(worker.songs.keys())
@@ -177,9 +177,9 @@ class WorkerPool:
 
 @contextmanager
 def _without_main_module() -> Iterator[None]:
-    """Let a process that is started here not import the program that this one runs.
+    """Prevent processes started here from importing the main module of this one.
 
-    Where that is a script that splits files, as it may without a guard, each worker would do so.
+    If that is a script that splits files without a ``__main__`` guard, each worker would run it.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -197,7 +197,7 @@ def _cause(status: int | None) -> str:
 
 
 def _work(device: str, plan: RunPlan, parent: Connection) -> None:
-    """Be a worker: ask for songs, split them on ``device``, and send what happens."""
+    """Run a worker: request songs, split them on ``device``, and send events and results."""
     signal.signal(signal.SIGTERM, end_by_exception)
     try:
         resolve_device(device)
@@ -206,17 +206,17 @@ def _work(device: str, plan: RunPlan, parent: Connection) -> None:
             for message in messages:
                 parent.send(message)
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the parent has ended
+        pass  # the parent has exited
     except StemsplitError as error:
         parent.send(error)
     except Exception as exc:
         parent.send(unexpected(exc))
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is already ending
 
 
 def _requested(parent: Connection) -> Iterator[Song]:
-    """Ask ``parent`` for songs, and yield them, until it has none left."""
+    """Request songs from ``parent``, and yield them, until none is left."""
     while True:
         parent.send(None)
         song: Song | None = parent.recv()

@@ -1,4 +1,4 @@
-"""Options of an evaluation."""
+"""Options for BSS Eval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from stemsplit.errors import UsageError
 from stemsplit.evaluation import museval_backend
 
-#: What computes BSS Eval: this package, or the package `museval` where it is installed.
+#: What computes BSS Eval: this package, or the package `museval` if it is installed.
 Implementation: TypeAlias = Literal["own", "museval"]
 
 
@@ -17,7 +17,7 @@ Implementation: TypeAlias = Literal["own", "museval"]
 class BssEvalOptions:
     """How to compute BSS Eval; ``window`` and ``hop`` of its frames are in seconds.
 
-    Raises ``UsageError`` for values that are not valid, and ``ResourceError`` for an
+    Raises ``UsageError`` for invalid values, and ``ResourceError`` for an
     ``implementation`` that is not installed.
     """
 
@@ -36,5 +36,5 @@ class BssEvalOptions:
 
     @property
     def computed_by(self) -> str:
-        """What computes BSS Eval, with its version where that is not this package."""
+        """The implementation, with its version unless it is this package."""
         return "own" if self.implementation == "own" else museval_backend.name_and_version()

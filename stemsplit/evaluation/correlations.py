@@ -1,4 +1,4 @@
-"""Correlate channels of any length at short lags, block by block."""
+"""Compute correlations of channels at short lags, block by block."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from torch import Tensor
 class Correlations:
     """Sums ``Σ a[t − k]·b[t]`` for lags ``k`` from 0 to ``lags − 1``, in float64.
 
-    ``a`` is any of the first ``delayed`` of ``channels`` channels, ``b`` any of them all. Silence
-    precedes and follows the samples that are added.
+    ``a`` is any of the first ``delayed`` of ``channels`` channels, ``b`` any of them. Samples
+    before the first and after the last block are zero.
     """
 
     def __init__(self, delayed: int, channels: int, lags: int) -> None:
         self.delayed = delayed
         self.lags = lags
-        self._transform = 4 * lags  # fits the cache of a core: faster than longer ones
+        self._transform = 4 * lags  # fits in the cache of a core, so faster than longer ones
         self._block = self._transform - (lags - 1)
         self._pending = torch.zeros(channels, lags - 1, dtype=torch.float64)
         bins = self._transform // 2 + 1
         self._spectrum = torch.zeros(delayed, channels, bins, dtype=torch.complex128)
 
     def add(self, signals: Tensor) -> None:
-        """Add the next samples of all channels, ``(channels, T)`` of any ``T``, float64."""
+        """Add the next samples of all channels, ``(channels, T)`` for any ``T``, float64."""
         self._pending = torch.cat([self._pending, signals], -1)
         self._consume((self._pending.shape[-1] - (self.lags - 1)) // self._block)
 
     def result(self) -> Tensor:
-        """Return the sums so far, ``(lags, delayed, channels)``; nothing can be added later."""
+        """Return the sums ``(lags, delayed, channels)``; nothing can be added afterwards."""
         rest = self._pending.shape[-1] - (self.lags - 1)
         if rest > 0:
             self._pending = torch.nn.functional.pad(self._pending, (0, self._block - rest))
@@ -48,16 +48,16 @@ class Correlations:
 
 
 def correlate(signals: Tensor, delayed: int, lags: int) -> Tensor:
-    """Return the sums of ``Correlations`` for all of ``signals`` ``(channels, T)``."""
+    """Return the sums of ``Correlations`` for whole ``signals`` ``(channels, T)``."""
     correlations = Correlations(delayed, signals.shape[0], lags)
     correlations.add(signals)
     return correlations.result()
 
 
 def correlate_across(before: Tensor, after: Tensor) -> Tensor:
-    """Return the sums ``(L, delayed, channels)`` of products across the border of two pieces.
+    """Return the sums ``(L, delayed, channels)`` of products across the boundary of two pieces.
 
-    ``before`` ``(delayed, L − 1)`` ends where ``after`` ``(channels, T)`` begins.
+    ``after`` ``(channels, T)`` directly follows ``before`` ``(delayed, L − 1)``.
     """
     lags = before.shape[-1] + 1
     # At lag k, sample k − j from the end of ``before`` is multiplied by sample j of ``after``.

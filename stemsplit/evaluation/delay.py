@@ -9,25 +9,24 @@ from numpy.typing import NDArray
 
 from stemsplit.evaluation.framing import Framer, Piece, Samples
 
-REACH = 1.0  # s, the longest delay to search for
-#: How far the peak must exceed the RMS value of the other lags. The maximum of noise exceeds it
-#: 5-fold; different stems of one song, which share their beat, up to 24-fold; a stem and its copy
-#: with as much noise 90- to 300-fold, but a bass, whose peak is broad, 23- to 26-fold (three songs
-#: of 13 to 35 s).
+REACH = 1.0  # s, the maximum delay to search for
+#: The minimum ratio of the peak to the RMS value of the other lags. It is 5 for noise; up to 24 for
+#: different stems of one song, which share their beat; 90 to 300 for a stem and its copy at 0 dB
+#: SNR, but 23 to 26 for bass, whose peak is broad (three songs of 13 to 35 s).
 CLEAR = 25.0
-#: Power relative to the maximum of a spectrum below which it consists of rounding errors.
+#: Power, relative to the maximum of the spectrum, below which bins consist of rounding errors.
 INAUDIBLE = 1e-9
-#: s on either side that belong to the peak.
+#: Seconds on either side that belong to the peak.
 NEAR = 0.005
 
 
 class DelayMeter:
     """Delays of estimates ``(S, C, n)`` against references ``(S, C, n)``, block by block.
 
-    The cross-spectrum of each pair is summed over pieces of some seconds and over channels, and
+    The cross-spectrum of each pair is summed over pieces of several seconds and over channels, and
     whitened by both power spectra (the smoothed coherence transform, C. Knapp and G. Carter, "The
     generalized correlation method for estimation of time delay", IEEE ASSP 24 (1976)). Otherwise
-    tones would produce many similar peaks, and frequencies without the reference would count.
+    tones would produce many similar peaks, and frequencies outside the reference would count.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -40,15 +39,15 @@ class DelayMeter:
         self._powers: NDArray[np.float64] = np.zeros(0)  # (2, S, F)
 
     def add(self, references: Samples, estimates: Samples) -> None:
-        """Add the next block of both, of one shape."""
+        """Add the next block of both, of equal shape."""
         for piece in self._framer.add(np.stack([references, estimates])):
             self._measure(piece)
 
     def result(self) -> list[tuple[int | None, bool]]:
-        """Return for each stem by how many samples the estimate is late, and if it is inverted.
+        """Return for each stem the delay of the estimate in samples, and whether it is inverted.
 
-        The delay is None (and nothing inverted) where no lag stands out: one of the two is silent,
-        or they have nothing in common.
+        The result is ``(None, False)`` if no lag stands out: one of the two signals is silent, or
+        they are unrelated.
         """
         for piece in self._framer.end():
             self._measure(piece)
@@ -61,10 +60,10 @@ class DelayMeter:
 
     def _measure(self, piece: Piece) -> None:
         if self._cross is not None and piece.valid < self._lags:
-            return  # a short window blurs the spectrum, and the earlier pieces suffice
+            return  # a short window blurs the spectrum; earlier pieces suffice
         samples = piece.samples.astype(np.float64)
-        # The reference is the middle, so that each lag finds all of it in the estimate. Both are
-        # faded in and out: hard cuts in both would correlate, at a delay of their own.
+        # Only the middle of the reference is used, so that the estimate contains all of it at each
+        # lag. Both are faded in and out, because hard cuts would correlate with each other.
         begin = max(0, self._lags - piece.start)
         end = min(self._size, self._lags + self._framer.frames - piece.start)
         samples[0] *= self._window(self._lags, self._lags + piece.valid, piece.valid // 2)
@@ -93,7 +92,7 @@ class DelayMeter:
         reference: NDArray[np.float64],
         estimate: NDArray[np.float64],
     ) -> tuple[int | None, bool]:
-        """Return delay and polarity from a cross-spectrum and both power spectra, each ``(F,)``."""
+        """Return the delay, and whether the polarity is inverted, from spectra ``(F,)``."""
         norm = np.sqrt(reference * estimate)
         floor = INAUDIBLE * float(norm.max())
         coherence = np.divide(cross, norm + floor, out=np.zeros_like(cross), where=norm > 0)

@@ -1,4 +1,4 @@
-"""Cut a stream of blocks of any length into overlapping pieces of one length."""
+"""Cut a stream of blocks of any length into overlapping pieces of equal length."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ Samples: TypeAlias = NDArray[np.floating[Any]]
 class Piece(NamedTuple):
     """``samples`` ``(..., before + hop + after)`` around the ``valid`` ones from ``start`` on.
 
-    ``samples[..., before : before + valid]`` are those from the position ``start`` of the stream
-    on; before its beginning and after its end there are zeros. ``valid`` is ``hop`` but in the last
-    piece.
+    ``samples[..., before : before + valid]`` begin at the position ``start`` of the stream, which
+    is padded with zeros at both ends. ``valid`` is ``hop`` except in the last piece.
     """
 
     samples: Samples
@@ -28,14 +27,14 @@ class Piece(NamedTuple):
 class Framer:
     """Cuts blocks ``(..., n)`` into pieces at positions that do not depend on ``n``.
 
-    Results computed from them are therefore the same to the bit for all sizes of blocks.
+    Results computed from them are therefore bit-identical for all block sizes.
     """
 
     def __init__(self, hop: int, *, before: int = 0, after: int = 0) -> None:
-        self.frames = 0  # of the stream, so far
+        self.frames = 0  # of the stream so far
         self._hop, self._before, self._after = hop, before, after
         self._kept: list[Samples] = []
-        self._length = 0  # of what is kept
+        self._length = 0  # of the samples that are kept
         self._start = 0
 
     def add(self, block: Samples) -> Iterator[Piece]:
@@ -47,7 +46,7 @@ class Framer:
         yield from self._pieces()
 
     def end(self) -> Iterator[Piece]:
-        """Yield the rest, followed by silence."""
+        """Yield the remainder, padded with silence."""
         if self._start < self.frames:
             missing = -self.frames % self._hop + self._after
             last = self._kept[-1]
@@ -68,12 +67,12 @@ class Framer:
             yield Piece(samples[..., :size], self._start, valid)
             self._start += self._hop
             samples = samples[..., self._hop :]
-        # A copy, so that a small rest does not keep a large block in memory.
+        # A copy, so that a small remainder does not keep a large block in memory.
         self._kept, self._length = [samples.copy()], samples.shape[-1]
 
 
 class FrameMeter(ABC):
-    """Measures a stream of blocks piece by piece, as its ``framer`` cuts it."""
+    """Measures a stream of blocks in the pieces that ``framer`` cuts."""
 
     def __init__(self, framer: Framer) -> None:
         self._framer = framer
@@ -84,7 +83,7 @@ class FrameMeter(ABC):
             self._measure(piece)
 
     def end(self) -> None:
-        """Measure the rest; nothing can be added afterwards."""
+        """Measure the remainder; nothing can be added afterwards."""
         for piece in self._framer.end():
             self._measure(piece)
 

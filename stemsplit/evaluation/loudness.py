@@ -1,4 +1,4 @@
-"""Integrated loudness and true peak, ITU-R BS.1770-5, of blocks of any length."""
+"""Measure integrated loudness and true peak (ITU-R BS.1770-5) in blocks of any length."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from numpy.typing import NDArray
 from stemsplit.evaluation.framing import FrameMeter, Framer, Piece
 
 #: The two filters of K-weighting at 48 kHz, numerator and denominator in powers of z⁻¹: a shelf
-#: that models the head, and a high-pass (BS.1770-5, annex 1, tables 1 and 2).
+#: that models the effect of the head, and a high-pass (BS.1770-5, annex 1, tables 1 and 2).
 STANDARD_RATE = 48_000
 SHELF = (
     (1.53512485958697, -2.69169618940638, 1.19839281085285),
     (1.0, -1.69065929318241, 0.73248077421585),
 )
 HIGH_PASS = ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621))
-#: Seconds until the response of the filters, of which the high-pass rings longest, has decayed to
+#: Seconds until the impulse response of the filters, mainly that of the high-pass, has decayed to
 #: 230 dB below full scale.
 RINGING = 0.12
-#: s: loudness is measured over 0.4 s, every 0.1 s (annex 1).
+#: Seconds: loudness is measured over 0.4 s, every 0.1 s (annex 1).
 STEP = 0.1
 STEPS = 4
 ABSOLUTE_GATE = -70.0  # LUFS
 RELATIVE_GATE = -10.0  # LU
-OFFSET = -0.691  # dB, for 997 Hz to read as its level
-#: Hz, the least to oversample to for true peaks: four times 44.1 kHz (annex 2 demands four times
+OFFSET = -0.691  # dB, so that a 997 Hz sine reads as its level
+#: Minimum oversampled rate in Hz for true peaks: four times 44.1 kHz (annex 2 requires four times
 #: 48 kHz).
 PEAK_RATE = 176_400
-#: Samples on each side that a value between samples is interpolated from.
+#: Samples on each side to interpolate from.
 REACH = 16
-#: The parameter of the Kaiser window: ripples of -80 dB.
+#: Parameter of the Kaiser window, for a ripple of -80 dB.
 KAISER = 8.0
 PIECE = 65_536  # samples to filter at a time
 
@@ -40,9 +40,9 @@ PIECE = 65_536  # samples to filter at a time
 class LoudnessMeter(FrameMeter):
     """Integrated loudness of blocks ``(..., C, n)``, one or two channels, in LUFS.
 
-    The K-weighting is the standard's at 48 kHz, converted to ``sample_rate`` by the bilinear
-    transform, and applied as its impulse response. The energy of every 0.1 s stays in memory.
-    ffmpeg's filter ``ebur128`` agrees within 0.002 LU (15 files at 44.1 kHz).
+    The K-weighting of the standard at 48 kHz is converted to ``sample_rate`` by the bilinear
+    transform, and applied as an impulse response. The energy of every 0.1 s is kept in memory. The
+    ``ebur128`` filter of ffmpeg agrees within 0.002 LU (15 files at 44.1 kHz).
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -53,12 +53,12 @@ class LoudnessMeter(FrameMeter):
         self._taps = taps
         self._response = _k_weighting(sample_rate, size, taps)
         self._energy: list[NDArray[np.float64]] = []  # (...) of each complete step
-        self._open: NDArray[np.float64] | None = None  # of the step that is not complete
+        self._open: NDArray[np.float64] | None = None  # of the incomplete step
 
     def result(self) -> NDArray[np.float64]:
-        """Return the loudness ``(...)`` of all blocks; ``-inf`` where nothing passes the gates.
+        """Return the loudness ``(...)`` of all blocks; ``-inf`` if nothing passes the gates.
 
-        Less than 0.4 s are measured as a whole.
+        A signal shorter than 0.4 s is measured as a whole.
         """
         self.end()
         if self._open is None:
@@ -75,11 +75,11 @@ class LoudnessMeter(FrameMeter):
         return _gated(np.maximum(power, 0.0))
 
     def _measure(self, piece: Piece) -> None:
-        """Add the energy of the weighted samples of ``piece`` to the steps that they are in."""
+        """Add the energy of the weighted samples of ``piece`` to their steps."""
         spectrum = np.fft.rfft(piece.samples) * self._response
         size = piece.samples.shape[-1]
         weighted = np.fft.irfft(spectrum, size)[..., self._taps : self._taps + piece.valid]
-        energy = np.sum(weighted**2, axis=-2)  # over the channels, each with the weight 1
+        energy = np.sum(weighted**2, axis=-2)  # over channels, each with weight 1
         start, end = piece.start, piece.start + piece.valid
         done = start
         while done < end:
@@ -93,18 +93,18 @@ class LoudnessMeter(FrameMeter):
 
 
 class TruePeakMeter(FrameMeter):
-    """The highest value between and at the samples of blocks ``(..., C, n)``; full scale is 1."""
+    """The highest value at or between the samples of blocks ``(..., C, n)``; full scale is 1."""
 
     def __init__(self, sample_rate: int) -> None:
         kernels = _between_samples(max(2, math.ceil(PEAK_RATE / sample_rate)))
         self._kernels = torch.from_numpy(kernels)
-        # No value between samples exceeds the highest sample near it by more than this factor.
+        # No interpolated value exceeds the highest sample near it by more than this factor.
         self._most = float(np.abs(kernels).sum(axis=-1).max())
         super().__init__(Framer(PIECE // 4, before=REACH - 1, after=REACH))
         self._peak: NDArray[np.float32] | None = None
 
     def result(self) -> NDArray[np.float32]:
-        """Return the highest value ``(...)`` of all blocks, over the channels."""
+        """Return the highest value ``(...)`` in all blocks and channels."""
         self.end()
         return np.zeros((), np.float32) if self._peak is None else self._peak
 
@@ -136,7 +136,7 @@ def _between_samples(factor: int) -> NDArray[np.float32]:
 
 
 def _k_weighting(sample_rate: int, size: int, taps: int) -> NDArray[np.complex128]:
-    """Return the spectrum of the impulse response, ``taps`` long, for blocks of ``size``."""
+    """Return the spectrum of the K-weighting, ``taps`` long, for blocks of ``size`` samples."""
     turn = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
     response = np.ones_like(turn)
     for numerator, denominator in (SHELF, HIGH_PASS):
@@ -149,9 +149,10 @@ def _k_weighting(sample_rate: int, size: int, taps: int) -> NDArray[np.complex12
 def at_rate(
     numerator: tuple[float, ...], denominator: tuple[float, ...], sample_rate: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Convert a filter of two poles from 48 kHz to ``sample_rate``, in powers of z⁻¹.
+    """Convert a two-pole filter from 48 kHz to ``sample_rate``, in powers of z⁻¹.
 
-    The bilinear transform is inverted and applied again so that the poles keep their frequency.
+    The bilinear transform is inverted and applied again, prewarped to preserve the frequency of the
+    poles.
     """
     poles = _to_s(denominator)
     corner = math.sqrt(poles[0] / poles[2])  # tan(π f / 48 kHz)
@@ -172,7 +173,7 @@ def _to_z(c: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _gated(power: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the loudness ``(...)`` of blocks of 0.4 s by their ``power`` ``(..., N)``, gated."""
+    """Return the gated loudness ``(...)`` from the ``power`` ``(..., N)`` of blocks of 0.4 s."""
     with np.errstate(divide="ignore", invalid="ignore"):
         level = OFFSET + 10 * np.log10(power)
         passed = level > ABSOLUTE_GATE

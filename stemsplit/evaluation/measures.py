@@ -1,7 +1,7 @@
 """Measure stems without references: level, bandwidth, bleed, joins, and the null residual.
 
-Blocks may have any length, and memory does not depend on that of the song (but for one figure every
-0.1 s). Sums run in float64. See ``StemMeasures`` for the units.
+Blocks may have any length, and memory use does not depend on the length of the song (except for one
+value every 0.1 s). Sums are computed in float64. See ``StemMeasures`` for the units.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from stemsplit.evaluation.scores import StemMeasures
 
 #: The highest sample of 16 bits: full scale of files that store integers.
 FULL_SCALE = 32_767 / 32_768
-#: Fewer samples in a row at full scale may be an unclipped peak.
+#: Fewer consecutive samples at full scale may be an unclipped peak.
 CLIPPED_RUN = 3
 #: Hz. Models at sample rates of 22 and 32 kHz, and old codecs, lose everything above these.
 BANDS = (11_000, 16_000)
-#: s, the window of the spectra, about that of Open-Unmix (4096 samples at 44.1 kHz).
+#: Window length of the spectra in seconds, about that of Open-Unmix (4096 samples at 44.1 kHz).
 WINDOW = 0.093
 PIECE = 65_536  # samples to measure at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongMeasures:
-    """The measures of each stem, and the residual of the mix without the stems."""
+    """The measures of each stem, and the null residual."""
 
     stems: tuple[StemMeasures, ...]
     null_residual: float | None  # mix − sum of stems relative to the mix, dB; None without a mix
 
 
 class Measurer:
-    """Measures stems, and the mix beside them, block by block."""
+    """Measures stems, and optionally the mix, block by block."""
 
     def __init__(self, names: Sequence[str], sample_rate: int) -> None:
         self._names = tuple(names)
@@ -51,7 +51,7 @@ class Measurer:
         self._residual: _ResidualMeter | None = None
 
     def add(self, stems: Samples, mix: Samples | None = None) -> None:
-        """Measure a block ``(S, C, n)``, with that of the mix ``(C, n)`` if there is one."""
+        """Measure a block of the stems ``(S, C, n)`` and of the mix ``(C, n)``, if given."""
         for meter in (self._loudness, self._true_peak, self._joins, self._samples, self._spectrum):
             meter.add(stems)
         if mix is not None:
@@ -120,9 +120,9 @@ class _SampleMeter(FrameMeter):
         self._products += flat @ flat.T
 
     def _count_clipped(self, piece: Piece) -> None:
-        """Count the valid samples of ``piece`` in runs, also in those that cross its ends."""
+        """Count the valid samples of ``piece`` in runs, including runs that cross its ends."""
         over = np.abs(piece.samples) >= FULL_SCALE
-        # First samples of runs of the least length, then all samples that these runs cover.
+        # The starts of runs of the minimum length, then all samples in these runs.
         runs = np.lib.stride_tricks.sliding_window_view(over, CLIPPED_RUN, axis=-1).all(axis=-1)
         covered = np.zeros_like(over)
         for k in range(CLIPPED_RUN):
@@ -132,11 +132,11 @@ class _SampleMeter(FrameMeter):
 
 
 class _SpectrumMeter(FrameMeter):
-    """Energy above frequencies, and energy that two stems share in time and frequency."""
+    """Energy above each band limit, and energy that two stems share in time and frequency."""
 
     def __init__(self, count: int, sample_rate: int) -> None:
         size = 1 << max(6, round(math.log2(WINDOW * sample_rate)))
-        hop = size // 4  # the squares of Hann windows at this distance add up to a constant
+        hop = size // 4  # squared Hann windows at this hop sum to a constant
         self._size, self._hop = size, hop
         self._window = torch.hann_window(size)
         frequencies = np.arange(size // 2 + 1) * (sample_rate / size)
@@ -156,7 +156,7 @@ class _SpectrumMeter(FrameMeter):
     def overlap(self) -> NDArray[np.float64]:
         """Return ``(S, S)``: Σ min(|A|², |B|²) / Σ |A|² over time, frequency and channels.
 
-        It bounds how much of a stem (the row) can be bleed from another (the column).
+        This is an upper bound on how much of a stem (row) can be bleed from another (column).
         """
         total = self._energy.sum(axis=-1, keepdims=True)
         share: NDArray[np.float64] = np.full_like(self._common, math.nan)
@@ -176,7 +176,7 @@ class _SpectrumMeter(FrameMeter):
         )
         power = torch.view_as_real(spectrum).square_().sum(dim=-1)
         power = power.reshape(stems, channels, self._size // 2 + 1, -1)
-        # The negative frequencies have the same power; 0 and the highest frequency are single.
+        # Negative frequencies have the same power; 0 and the Nyquist frequency occur once.
         power[:, :, 1:-1] *= 2
         self._energy += power.sum(dim=(1, 3), dtype=torch.float64).numpy()
         for a in range(stems):
@@ -187,7 +187,7 @@ class _SpectrumMeter(FrameMeter):
 
 
 class _ResidualMeter(FrameMeter):
-    """The mix, last in each block, minus the sum of the stems before it."""
+    """The mix, which is last in each block, minus the sum of the stems."""
 
     def __init__(self) -> None:
         self._mix = self._difference = 0.0

@@ -1,7 +1,7 @@
-"""BSS Eval v4 computed by the package `museval`, where it is installed.
+"""BSS Eval v4 computed by the package `museval`, if it is installed.
 
-It has the whole song in memory, some 6 GB for five minutes of four stereo stems, and takes several
-times as long as ``bss_eval``, whose values differ only where rounding decides them.
+It keeps the whole song in memory, about 6 GB for five minutes of four stereo stems, and takes
+several times as long as ``bss_eval``, whose values only differ where they depend on rounding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stemsplit.audio.blocks import Block
 from stemsplit.errors import InputError, ResourceError
 
-#: What to do where museval does not work.
+#: What to do if museval does not work.
 OWN = "use the built-in BSS Eval (--bss-eval own)"
 HINT = f"install it (pip install museval), or {OWN}"
 
@@ -26,11 +26,12 @@ HINT = f"install it (pip install museval), or {OWN}"
 def load_metrics() -> ModuleType:
     """Return the module ``museval.metrics``.
 
-    It is loaded from its file: the package itself does not import unless ffmpeg and ffprobe are on
-    the PATH. Raises ``ResourceError`` where `museval`, or scipy that it needs, is not installed.
+    It is loaded from its file, because the package cannot be imported unless ffmpeg and ffprobe are
+    on the PATH. Raises ``ResourceError`` if `museval`, or scipy, which it requires, is not
+    installed.
     """
     found = importlib.util.find_spec("museval")
-    if found is None or found.origin is None:  # no origin: any folder of that name
+    if found is None or found.origin is None:  # no origin: a folder of that name
         raise ResourceError("museval is not installed", hint=HINT)
     file = Path(found.origin).with_name("metrics.py")
     spec = importlib.util.spec_from_file_location("museval.metrics", file)
@@ -44,7 +45,7 @@ def load_metrics() -> ModuleType:
 
 
 def name_and_version() -> str:
-    """Return ``museval`` and the version that is installed."""
+    """Return ``museval`` and the installed version."""
     try:
         return f"museval {version('museval')}"
     except PackageNotFoundError:  # importable, but not installed as a package
@@ -52,7 +53,7 @@ def name_and_version() -> str:
 
 
 class MusevalScores:
-    """BSS Eval v4 by `museval` for a song of ``frames`` samples that comes in blocks.
+    """BSS Eval v4 by `museval` for a song of ``frames`` samples, added in blocks.
 
     ``window`` and ``hop`` are in samples. Raises ``ResourceError`` as ``load_metrics`` does.
     """
@@ -64,7 +65,7 @@ class MusevalScores:
         self._position = 0
 
     def add(self, references: Block, estimates: Block) -> None:
-        """Take the next block of both, ``(S, C, n)``."""
+        """Add the next block of both, ``(S, C, n)``."""
         end = self._position + references.shape[-1]
         for whole, block in zip(self._song, (references, estimates), strict=True):
             whole[:, self._position : end] = block.swapaxes(1, 2)
@@ -73,8 +74,8 @@ class MusevalScores:
     def result(self) -> NDArray[np.float64]:
         """Return SDR, ISR, SIR and SAR ``(4, S, N)`` in dB; NaN for frames with a silent source.
 
-        Raises ``InputError`` where `museval` finds no filters: its references are, to working
-        precision, sums of each other.
+        Raises ``InputError`` if `museval` finds no filters, because the references are linearly
+        dependent to working precision.
         """
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -82,7 +83,7 @@ class MusevalScores:
                 found = self._metrics.bss_eval(
                     *self._song, window=self._window, hop=self._hop, compute_permutation=False
                 )
-        # museval's own handler of the former uses a name that NumPy 2 has removed: the latter.
+        # AttributeError: museval handles the former by a name that NumPy 2 has removed.
         except (np.linalg.LinAlgError, AttributeError) as exc:
             if np.linalg.LinAlgError not in (type(exc), type(exc.__context__)):
                 raise

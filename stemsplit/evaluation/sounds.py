@@ -13,7 +13,7 @@ from stemsplit.data.stems import StemFiles, find_stems
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sounds:
-    """The files of one song to score, by stem. Without ``references`` there are only measures.
+    """The files of one song to score, by stem. Without ``references`` it is only measured.
 
     Truncated files are errors unless ``accept_truncated``.
     """
@@ -36,7 +36,8 @@ def find_sounds(
     """Return the stems of ``estimates``, and the ``references`` of the same names.
 
     ``mapping`` applies to the references, as in ``find_stems``. The mixture is the file
-    ``mixture``, or else one among the references or the estimates. Raises as ``find_stems`` does.
+    ``mixture`` or, if None, one found among the references or the estimates. Raises as
+    ``find_stems`` does.
     """
     if _is_single_stem(estimates.path):
         return _single_stem(estimates, references, mixture, mapping or {})
@@ -68,7 +69,7 @@ def _single_stem(
     mixture: Path | None,
     mapping: Mapping[str, str],
 ) -> Sounds:
-    """Return one file as the stem in its name, with the reference of that stem."""
+    """Return the sounds of a single file, whose name contains that of the stem."""
     name = stem_of(estimate.name)
     true: Mapping[str, StemFiles] = {}
     remarks: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ Returned = TypeVar("Returned")
 
 @dataclass(frozen=True, slots=True)
 class ScoringProgress:
-    """``done`` of ``total`` parts of scoring a song."""
+    """The progress of scoring a song: ``done`` of ``total`` parts."""
 
     done: int
     total: int

@@ -1,4 +1,4 @@
-"""log-WMSE: the error weighted by the sensitivity of hearing, defined for silent stems too."""
+"""log-WMSE: the error weighted by the sensitivity of hearing, also defined for silent stems."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from stemsplit.evaluation.shapes import Signals, blocks, check_pair, check_sourc
 DESIGN_RATE = 44_100  # Hz, at which the filter was designed
 TAPS = 4000
 FFT_SIZE = 8192  # of the design
-#: torchaudio's default resampling: zero crossings of the sinc on each side, and what of the band is
-#: kept.
+#: torchaudio's default resampling: zero crossings of the sinc on each side, and the fraction of the
+#: band to keep.
 CROSSINGS = 6
 ROLLOFF = 0.99
 EPSILON = 1e-8  # added to the error, so that 73.68 is the highest score
-QUIETEST = 1e-16  # mean square of a mixture, at least
+QUIETEST = 1e-16  # lower limit of the mean square of a mixture
 
 
 def log_wmse(
@@ -32,16 +32,16 @@ def log_wmse(
 
     ``−4 ln(m + 1e-8)``, averaged over channels, where ``m`` is the mean square of the error divided
     by that of the ``mixture`` ``(…, C, T)`` (by default the sum of the references), both filtered
-    by the sensitivity of hearing. Silent references have a score: silence in their place is 73.68.
-    The definition and the filter are those of `torch-log-wmse` 1.1.0. At 44.1 kHz the scores equal
-    its own within 1e-4, those of constant errors too; at other rates within 2e-4, but for errors
-    that are a tone of a few hertz (3 Hz at 16 kHz: 0.03), since torchaudio computes the kernel that
+    by the sensitivity of hearing. Silent references have a score too: that of a silent estimate is
+    73.68. The definition and the filter are those of `torch-log-wmse` 1.1.0. At 44.1 kHz the scores
+    agree within 1e-4, also for constant errors; at other rates within 2e-4, except for errors that
+    are a tone of a few hertz (0.03 for 3 Hz at 16 kHz), since torchaudio computes the kernel that
     resamples the filter in single precision. Raises ``ValueError`` as ``global_sdr`` does.
     """
     truth, guess = check_sources(references, estimates)
     mix = truth.sum(-3) if mixture is None else check_pair(mixture, mixture)[0]
     if mix.shape != (*truth.shape[:-3], *truth.shape[-2:]):
-        raise ValueError(f"mixture {tuple(mix.shape)} does not fit stems {tuple(truth.shape)}")
+        raise ValueError(f"mixture {tuple(mix.shape)} does not match stems {tuple(truth.shape)}")
     score = LogWmse(sample_rate)
     for block in blocks(truth, guess, mix):
         score.add(*block)
@@ -49,7 +49,7 @@ def log_wmse(
 
 
 class LogWmse:
-    """``log_wmse`` of blocks in bounded memory."""
+    """Computes ``log_wmse`` from blocks, in bounded memory."""
 
     def __init__(self, sample_rate: int) -> None:
         self._taps = torch.from_numpy(design_filter(sample_rate))
@@ -58,12 +58,12 @@ class LogWmse:
         self._frames = 0
 
     def add(self, truth: Tensor, guess: Tensor, mixture: Tensor) -> None:
-        """Take the next block: stems ``(…, S, C, T)`` and their mixture ``(…, C, T)``, float64."""
+        """Add the next block: stems ``(…, S, C, T)`` and their mixture ``(…, C, T)``, float64."""
         self._frames += truth.shape[-1]
         self._filter(torch.cat([guess - truth, mixture.detach().unsqueeze(-3)], -3))
 
     def result(self) -> Tensor:
-        """Return the scores ``(…, S)`` of all blocks; nothing can be added later."""
+        """Return the scores ``(…, S)`` of all blocks; nothing can be added afterwards."""
         assert self._context is not None, "nothing was added"
         self._filter(torch.zeros_like(self._context))  # the filter rings after the end
         mean = torch.as_tensor(self._energy) / self._frames
@@ -71,7 +71,7 @@ class LogWmse:
         return (-4 * torch.log(error + EPSILON)).mean(-1)
 
     def _filter(self, signals: Tensor) -> None:
-        """Filter ``signals``, which continue earlier ones, and add their energy."""
+        """Filter ``signals``, which continue the earlier ones, and add their energy."""
         history = self._taps.numel() - 1
         if self._context is None:
             self._context = signals.new_zeros(*signals.shape[:-1], history)
@@ -85,14 +85,14 @@ class LogWmse:
 
 
 def design_filter(sample_rate: int) -> NDArray[np.float64]:
-    """Return the taps of the sensitivity of hearing at ``sample_rate``.
+    """Return the taps of the filter for the sensitivity of hearing at ``sample_rate``.
 
-    They are symmetric, but for one tap at the end that has no partner. Source:
+    They are symmetric, except for an extra tap at the end. Source:
     ``dev/create_freq_weighting_filter_ir.py`` of Nomono's `log-wmse-audio-quality`, whose result
     `torch-log-wmse` ships and resamples.
     """
-    # Nomono sampled the response at this many points below half the rate, none at it, and took them
-    # for those of an FFT: every frequency moves up by one part in 4097.
+    # Nomono sampled the response at this many points below half the rate, but not at it, and used
+    # them as the bins of an FFT, so that all frequencies are shifted up by one part in 4097.
     points = FFT_SIZE // 2 + 1
     response = sensitivity(np.arange(points) / points * DESIGN_RATE / 2)
     impulse = np.fft.fftshift(np.fft.irfft(response, FFT_SIZE))
@@ -101,7 +101,7 @@ def design_filter(sample_rate: int) -> NDArray[np.float64]:
 
 
 def sensitivity(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the gain of hearing at each of ``hertz``, which are below 22,050; 1.19 at 1 kHz.
+    """Return the gain of hearing at frequencies ``hertz`` below 22,050; 1.19 at 1 kHz.
 
     The product of a high shelf (5 dB above 1.5 kHz), a Butterworth high pass (120 Hz, 2nd order), a
     peak (2.5 dB at 500 Hz), and a low pass of 1st order (10 kHz) run forwards and backwards; "Audio
@@ -125,9 +125,9 @@ def sensitivity(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _resampled(taps: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
-    """Return ``taps`` at ``sample_rate``, as the defaults of torchaudio's ``Resample`` give them.
+    """Return ``taps`` resampled to ``sample_rate`` as by torchaudio's ``Resample``.
 
-    The gain changes with the rate, for the error and the mixture alike.
+    The gain depends on the rate, equally for the error and the mixture.
     """
     if sample_rate == DESIGN_RATE:
         return taps

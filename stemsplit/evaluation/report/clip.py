@@ -1,4 +1,4 @@
-"""Cut, read and encode the part of a song that can be played in a page."""
+"""Choose, read and encode the part of a song that can be played in a page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stemsplit.evaluation.report.stem_sets import ComparedSong
 from stemsplit.evaluation.scores import SongScores
 
 REFERENCE, ESTIMATE, ERROR, MIXTURE = "reference", "estimate", "error", "mixture"
-#: kbit/s of stereo Opus, at which listeners can hardly distinguish it from its source.
+#: kbit/s for stereo Opus, which listeners can hardly distinguish from the source.
 BITRATE = 128
 
 
@@ -30,7 +30,7 @@ BITRATE = 128
 class AudioClip:
     """``signals`` by stem and version, stereo ``(2, T)``, from the frame ``start`` of the song.
 
-    ``mixture`` ``(2, T)`` is the same part of the mixture; None where it is not played.
+    ``mixture`` ``(2, T)`` is the same part of the mixture; None if it is not played.
     """
 
     start: int
@@ -40,13 +40,12 @@ class AudioClip:
 
 
 def cut_clip(song: SongScores, seconds: float) -> AudioClip:
-    """Return the most telling ``seconds`` of ``song``, or all of it where it is shorter.
+    """Return the ``seconds`` of ``song`` with the largest errors, or all of a shorter song.
 
-    They begin at the whole second from which on the errors of all stems together have the most
-    energy; without references, where the stems have it. Each stem of ``song.estimates`` has an
-    estimate; those with a reference also have that and the error, estimate − reference. Without
-    references the mixture is played beside the stems. Raises ``InputError`` for files that cannot
-    be read again.
+    They start at a whole second, and maximise the energy of the errors of all stems together or,
+    without references, of the stems. Each stem of ``song.estimates`` has an estimate; those with a
+    reference also have that and the error, estimate − reference. Without references the mixture is
+    included. Raises ``InputError`` for files that can no longer be read.
     """
     mixture = played_mixture(song)
     mixtures = [] if mixture is None else [mixture]
@@ -75,8 +74,8 @@ def cut_clip(song: SongScores, seconds: float) -> AudioClip:
 def cut_sets(song: ComparedSong, seconds: float) -> AudioClip:
     """Return the ``seconds`` of ``song`` in which its sets of stems differ most.
 
-    Each stem has a version for each set, ``set_version``, and its reference. The mixture is played
-    beside them if there is one. Raises ``InputError`` for files that cannot be read again.
+    Each stem has a version for each set, ``set_version``, and its reference. The mixture is
+    included if there is one. Raises ``InputError`` for files that can no longer be read.
     """
     sets = list(song.sets.values())
     first = sets[0]
@@ -101,23 +100,23 @@ def cut_sets(song: ComparedSong, seconds: float) -> AudioClip:
 
 
 def set_version(number: int) -> str:
-    """Return what the page calls the version of a stem in the set ``number``, from 0 on."""
+    """Return the name of the version of a stem in the set ``number``, from 0."""
     return f"set-{number}"
 
 
 def _deviations(sets: int, stems: int, block: Block) -> Block:
-    """Return what each stem of each set differs by from their mean."""
+    """Return the difference of each stem of each set from the mean over sets."""
     estimates = block[: sets * stems].reshape(sets, stems, *block.shape[1:])
     return np.asarray(estimates - estimates.mean(axis=0))
 
 
 def played_mixture(song: SongScores) -> StemFiles | None:
-    """Return the mixture to play beside stems without references; None for none."""
+    """Return the mixture to play if ``song`` has no references; None otherwise."""
     return None if song.references else song.mixture
 
 
 def align_again(stems: Sequence[StemFiles], sample_rate: int) -> Alignment:
-    """Return ``stems`` in step, as ``align`` does.
+    """Align ``stems`` as ``align`` does, with truncated ones accepted.
 
     They have been scored before, and truncated ones were accepted or refused then.
     """
@@ -125,7 +124,7 @@ def align_again(stems: Sequence[StemFiles], sample_rate: int) -> Alignment:
 
 
 def read_part(tracks: Alignment, start: int, frames: int) -> Block:
-    """Return ``frames`` of all ``tracks`` from ``start`` on, ``(S, 2, T)``."""
+    """Return ``frames`` of all ``tracks`` from ``start``, ``(S, 2, T)``."""
     found: Block | None = None
     position = -start
     with contextlib.closing(tracks.blocks()) as blocks:
@@ -143,9 +142,9 @@ def read_part(tracks: Alignment, start: int, frames: int) -> Block:
 
 
 def loudest_part(tracks: Alignment, frames: int, signals: Callable[[Block], Block]) -> int:
-    """Return the whole second, as a frame, from which on ``signals`` have the most energy.
+    """Return the start, at a whole second, of the ``frames`` in which ``signals`` are loudest.
 
-    That is over the next ``frames``; ``signals`` makes what counts of a block of the ``tracks``.
+    ``signals`` computes the signals to measure from a block of the ``tracks``.
     """
     if frames >= tracks.frames:
         return 0
@@ -160,7 +159,7 @@ def loudest_part(tracks: Alignment, frames: int, signals: Callable[[Block], Bloc
 
 
 def _errors(song: SongScores, block: Block) -> Block:
-    """Return the errors of the stems that have references; where none has, the stems."""
+    """Return the errors of the stems that have references; if none has, the stems."""
     estimates = len(song.estimates)
     scored = _scored(song)
     if not scored:
@@ -180,19 +179,19 @@ def _references(song: SongScores) -> list[StemFiles]:
 def encode_opus(signal: Block, sample_rate: int) -> bytes:
     """Return ``signal`` ``(2, T)`` as Opus in Ogg, at ``BITRATE`` kbit/s.
 
-    Raises ``ResourceError`` when ffmpeg fails or lacks libopus.
+    Raises ``ResourceError`` if ffmpeg fails or has no libopus.
     """
     source = ffmpeg.input("pipe:0", format="f32le", ac=2, ar=sample_rate, protocol_whitelist="pipe")
-    # Of the five sample rates of Opus only 48 kHz covers all audible frequencies.
+    # Of the five sample rates of Opus, only 48 kHz covers all audible frequencies.
     form = {"format": "ogg", "acodec": "libopus", "ar": 48_000, "audio_bitrate": f"{BITRATE}k"}
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "signal.ogg"
-        # Bit-exact: otherwise a random serial number makes every page a different file.
+        # Bit-exact: otherwise a random serial number would make every page different.
         graph = source.output(
             f"file:{target}", **form, fflags="+bitexact", **{"flags:a": "bitexact"}
         )
         with Process(command(graph), feed=True) as process:
-            with contextlib.suppress(BrokenPipeError):  # the exit status says why it stopped
+            with contextlib.suppress(BrokenPipeError):  # the exit status explains why it stopped
                 process.stdin.write(as_bytes(signal))
             if process.finish() != 0:
                 raise ResourceError(f"ffmpeg cannot encode Opus: {process.reason}")

@@ -1,4 +1,4 @@
-"""Findings about a song that its figures alone do not show, in sentences."""
+"""Describe facts about the scores of a song that the figures alone do not show."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from stemsplit.evaluation.report.stem_sets import ComparedSong
 from stemsplit.evaluation.report.tables import decibel
 from stemsplit.evaluation.scores import SongScores, StemScores, median
 
-#: dB: bleed and artifacts that differ by less than a factor of two count as equal.
+#: dB: bleed and artifacts that differ by less than this, a factor of two, count as equal.
 ALIKE = 3.0
-#: Prints a figure with a number of decimals.
+#: Formats a figure with a number of decimals.
 Show = Callable[[float, int], str]
 
 
 def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
-    """Yield how the files of ``song`` were aligned, and which scores are wrong or uncertain."""
+    """Yield remarks on how ``song`` was scored, and on scores that are wrong or uncertain."""
     yield from song.remarks
     if song.null_residual is not None:
         residual = show(song.null_residual, 1)
-        yield f"mix minus sum of the stems: {residual} dB relative to the mix"
+        yield f"residual (mix minus sum of stems): {residual} dB relative to the mix"
     for stem in song.scores:
         for fault in describe_faults(stem, song.sample_rate):
             yield f"{stem.name}: {fault}"
@@ -32,19 +32,19 @@ def describe_song(song: SongScores, show: Show = decibel) -> Iterator[str]:
             unscored.setdefault(f"{silent} of {stem.sdr.size}", []).append(stem.name)
     for frames, names in unscored.items():
         stems = ", ".join(names)
-        yield f"{stems}: {frames} frames not scored, a reference or an estimate is silent there"
+        yield f"{stems}: {frames} frames not scored because a reference or an estimate is silent"
     if song.bss_eval != "own":
         yield f"SDR, ISR, SIR, SAR: computed by {song.bss_eval}"
     if song.unreproducible:
         metrics = ", ".join(metric.upper() for metric in song.unreproducible)
         yield (
-            f"{metrics}: rounding decides some frames, because the references have empty bands; "
+            f"{metrics}: some frames depend on rounding, because the references have empty bands; "
             "museval's own values vary there too"
         )
 
 
 def describe_sets(song: ComparedSong, show: Show = decibel) -> list[str]:
-    """Return what ``describe_song`` says of each set; what it says of all stands there once."""
+    """Return the remarks of ``describe_song`` on each set; those on all sets only once."""
     found = {name: list(describe_song(scores, show)) for name, scores in song.sets.items()}
     first, *others = found.values()
     shared = [text for text in first if all(text in texts for texts in others)]
@@ -55,7 +55,7 @@ def describe_sets(song: ComparedSong, show: Show = decibel) -> list[str]:
 
 
 def describe_faults(stem: StemScores, sample_rate: int) -> Iterator[str]:
-    """Yield the faults of ``stem`` that lower its scores however good it sounds."""
+    """Yield the faults of ``stem`` that lower its scores even if it sounds good."""
     if stem.delay:
         late = "late" if stem.delay > 0 else "early"
         shift = 1000 * abs(stem.delay) / sample_rate
@@ -67,7 +67,7 @@ def describe_faults(stem: StemScores, sample_rate: int) -> Iterator[str]:
 def find_lowest(stem: StemScores, first: int = 0, last: int | None = None) -> int | None:
     """Return the frame with the lowest SDR from ``first`` up to ``last`` (None: the end).
 
-    None where fewer than two of these have one.
+    Returns None if fewer than two of these frames have a finite SDR.
     """
     part = stem.sdr[first:last]
     answered = np.isfinite(part)
@@ -77,9 +77,9 @@ def find_lowest(stem: StemScores, first: int = 0, last: int | None = None) -> in
 
 
 def describe_error(stem: StemScores, show: Show = decibel) -> str | None:
-    """Return which error prevails in ``stem``; None where the scores do not show it.
+    """Return which error prevails in ``stem``; None if the scores do not show it.
 
-    A delay turns everything into artifacts, so that they show nothing then.
+    With a delay they do not, because all errors become artifacts.
     """
     bleed, artifacts = median(stem.sir), median(stem.sar)
     if stem.delay or not (math.isfinite(bleed) and math.isfinite(artifacts)):

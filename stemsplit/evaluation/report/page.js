@@ -1,17 +1,17 @@
 "use strict";
-// One player for each song that can be played. All stems, in all versions, play in step on one
-// clock, and those that are not chosen are muted, so that switching never moves the position.
+// One player for each playable song. All versions of all stems play in sync on one clock, with those
+// that are not selected muted, so that switching never changes the position.
 
-const FADE = 0.005; // s, of changes of gain, which would click otherwise
-const AHEAD = 0.05; // s from scheduling all sources to their common start
-const STEP = 2; // s that an arrow key moves
+const FADE = 0.005; // s, time constant of gain changes, which would click otherwise
+const AHEAD = 0.05; // s between scheduling all sources and their common start
+const STEP = 2; // s to skip by an arrow key
 
 class Player {
   constructor(article) {
     this.article = article;
     this.length = Number(article.dataset.length);
-    this.offset = 0; // s, the position while it does not play
-    this.started = null; // time of the context at which position 0 was due; null: paused
+    this.offset = 0; // s, the position while paused
+    this.started = null; // context time of position 0; null: paused
     this.context = null;
     this.sources = [];
     this.frame = 0;
@@ -31,7 +31,7 @@ class Player {
   makeStem(element, version) {
     const sounds = [...element.querySelectorAll("script.sound")];
     if (!sounds.length) return null;
-    const mixture = element.classList.contains("mixture"); // plays in place of all stems
+    const mixture = element.classList.contains("mixture"); // plays instead of the stems
     const stem = { element, sounds, mixture, version, solo: false, mute: false, gains: new Map(), buffers: new Map() };
     const on = (selector, act) => element.querySelector(selector)?.addEventListener("click", act);
     on(".solo", () => this.set(stem, "solo", !stem.solo));
@@ -141,9 +141,9 @@ class Player {
     this.sources = [];
   }
 
-  /* Choose a version of all stems, or of one; stems that lack it are silent. */
+  /* Select a version of all stems, or of one; stems without that version are silent. */
   choose(version, only) {
-    const one = only && only.version !== "mixture"; // beside the mixture no stem plays
+    const one = only && only.version !== "mixture"; // no stem plays with the mixture
     for (const stem of one ? [only] : this.stems) stem.version = version;
     this.update();
   }
@@ -174,7 +174,7 @@ class Player {
     await this.play();
   }
 
-  /* Set gains and controls according to the choices. */
+  /* Update gains and controls to match the selection. */
   update() {
     const anySolo = this.stems.some((stem) => stem.solo);
     for (const stem of this.stems) {
@@ -200,7 +200,7 @@ class Player {
     this.find(".play").setAttribute("aria-label", this.playing ? "Pause" : "Play");
   }
 
-  /* Show the position, repeatedly while playing. */
+  /* Draw the position, on every frame while playing. */
   draw() {
     if (this.playing && this.position >= this.length) {
       this.stop();
@@ -245,7 +245,7 @@ document.addEventListener("keydown", (event) => {
   } else if (version) {
     active.choose(version, stem && active.has(stem, version) ? stem : undefined);
   } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-    // In a group of choices the arrow keys choose, in a table they scroll.
+    // Arrow keys select in a radio group, and scroll in a table.
     if (target.closest(".switch, .scroll")) return;
     active.seek(active.position + (event.key === "ArrowLeft" ? -STEP : STEP));
   } else if (stem && !stem.mixture && (event.key === "s" || event.key === "m")) {

@@ -1,4 +1,4 @@
-"""Prepare what the player of a page plays and shows: versions of stems, and the mixture."""
+"""Prepare the sounds and spectrograms for the player: versions of stems, and the mixture."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from stemsplit.evaluation.report.clip import (
 )
 from stemsplit.evaluation.scores import SongScores
 
-#: What a switch of the player chooses among, with references and without: versions and labels.
+#: The versions that a switch of the player offers, and their labels, with and without references.
 WITH_REFERENCES = {REFERENCE: "Reference", ESTIMATE: "Estimate", ERROR: "Error"}
 WITH_MIXTURE = {ESTIMATE: "Stems", MIXTURE: "Song"}
 
 
 def list_versions(song: SongScores, clip: AudioClip | None) -> Mapping[str, str]:
-    """Return what the player of ``song`` can switch among, by version; empty for one version."""
+    """Return the labels of the versions to switch between, by version; empty if only one."""
     if clip is None:
         return {}
     if song.references:
@@ -41,7 +41,7 @@ def show_stems(clip: AudioClip, sample_rate: int) -> dict[str, dict[str, Any]]:
 
 
 def show_mixture(clip: AudioClip, sample_rate: int) -> dict[str, Any] | None:
-    """Return the sound and the spectrogram of the mixture; None where it is not played."""
+    """Return the sound and the spectrogram of the mixture; None if it is not played."""
     if clip.mixture is None:
         return None
     return show_sounds({MIXTURE: clip.mixture}, sample_rate, WITH_MIXTURE)
@@ -50,7 +50,7 @@ def show_mixture(clip: AudioClip, sample_rate: int) -> dict[str, Any] | None:
 def show_sounds(
     signals: Mapping[str, Block], sample_rate: int, labels: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the sound and the spectrogram of each version of a stem; ``labels`` name them."""
+    """Return the sound and the spectrogram of each version of a stem, with ``labels``."""
     pictures, brightest = draw_spectrograms(list(signals.values()), sample_rate)
     return {
         "brightest": brightest,
@@ -67,5 +67,5 @@ def show_sounds(
 
 
 def data_url(kind: str, data: bytes) -> str:
-    """Return ``data`` of a MIME type as a URL that contains it."""
+    """Return ``data`` with the MIME type ``kind`` as a data URL."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,4 +1,4 @@
-"""Scores on MUSDB18 that others have published: of checkpoints in the registry, and in papers."""
+"""Published scores on MUSDB18, of checkpoints in the registry and from papers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Published:
 
 
 def published_scores(metric: Metric) -> list[Published]:
-    """Return scores published in ``metric``: first of the registry's models, then those of papers.
+    """Return the scores published in ``metric``: of models in the registry, then from papers.
 
-    Raises ``UsageError`` when the file that ``$STEMSPLIT_REGISTRY`` names is missing or wrong.
+    Raises ``UsageError`` if the file ``$STEMSPLIT_REGISTRY`` is missing or invalid.
     """
     found = [
         Published(method=model.name, metric=metric, source=scores.source, values=scores.values)

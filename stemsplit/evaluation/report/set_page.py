@@ -1,4 +1,4 @@
-"""Write the page that compares sets of stems: scores side by side, and players to switch."""
+"""Write the page that compares sets of stems: scores side by side, and a player for all sets."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CURVES = (
 
 
 def write_set_report(path: Path, songs: Sequence[ComparedSong]) -> None:
-    """Write a page about ``songs`` to ``path``, and replace an existing file.
+    """Write a page that compares the sets of ``songs`` to ``path``; replace an existing file.
 
     Raises as ``write_report`` does.
     """
@@ -53,7 +53,7 @@ def write_set_report(path: Path, songs: Sequence[ComparedSong]) -> None:
 
 
 def render_sets(songs: Sequence[ComparedSong]) -> str:
-    """Return the page that ``write_set_report`` writes; raises ``ValueError`` without songs."""
+    """Return the page that ``write_set_report`` writes; raises ``ValueError`` if no songs."""
     if not songs:
         raise ValueError("a report needs a song")
     names = list(songs[0].sets)
@@ -74,9 +74,9 @@ def render_sets(songs: Sequence[ComparedSong]) -> str:
 
 
 def choose_shown_sets(songs: Sequence[ComparedSong]) -> tuple[list[ComparedSong], float]:
-    """Return the songs to play, and how many seconds of each: as ``choose_shown``.
+    """Return the songs to play, and how many seconds of each, as ``choose_shown`` does.
 
-    Of many songs these are the ones in which the mean global SDR of the sets differs most.
+    If there are many, these are the songs in which the mean global SDR of the sets differs most.
     """
     shown = sorted(songs, key=_spread, reverse=True)[:SHOWN_SONGS]
     signals = sum((len(song.sets) + 1) * len(_first(song)) + 1 for song in shown)
@@ -115,7 +115,7 @@ def _metric_table(songs: Sequence[ComparedSong], metric: Explained) -> dict[str,
 
 
 def _show_row(row: MetricRow, decimals: int = 2) -> dict[str, Any]:
-    """Return the cells of ``row``: values with whether they are the best, then differences."""
+    """Return the cells of ``row``: each value and whether it is the best, and differences."""
     return {
         "stem": printable(row.stem),
         "average": False,
@@ -135,7 +135,7 @@ def _signed(value: float, decimals: int) -> str:
 
 
 def _show_song(song: ComparedSong, seconds: float | None) -> dict[str, Any]:
-    """Return all content about ``song``; ``seconds`` of it can be played (None: none)."""
+    """Return the content for ``song``, of which ``seconds`` can be played (None: none)."""
     first = next(iter(song.sets.values()))
     row = average_row(compare_sets([song], "sdr"), "sdr")
     content = {
@@ -164,7 +164,7 @@ def _places(song: ComparedSong) -> dict[str, str]:
 
 
 def _show_clip(song: ComparedSong, clip: AudioClip) -> dict[str, Any]:
-    """Return what the player of ``song`` plays and shows."""
+    """Return the content of the player of ``song``."""
     first = next(iter(song.sets.values()))
     rate = first.sample_rate
     letters = {set_version(number): letter(number) for number in range(len(song.sets))}
@@ -204,7 +204,7 @@ def _scores(song: ComparedSong) -> list[tuple[StemScores, ...]]:
 
 
 def _draw_charts(song: ComparedSong, part: tuple[float, float] | None) -> list[tuple[str, str]]:
-    """Return the charts of SDR over time, one for each stem, with a curve for each set."""
+    """Return the charts of SDR over time, one per stem, with a curve for each set."""
     first = next(iter(song.sets.values()))
     limits = limits_of([stem.sdr for scores in _scores(song) for stem in scores])
     drawn = []

@@ -20,13 +20,13 @@ from stemsplit.evaluation.report.tables import (
 )
 from stemsplit.evaluation.scores import SongScores, median
 
-#: Metrics of which less is better: distances.
+#: Distances, for which lower is better.
 LOWER_IS_BETTER = frozenset(metric.key for metric in METRICS if metric.group == "distance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedSong:
-    """The scores of one song by set; all sets have scores of the same stems, in the same order."""
+    """The scores of one song by set; all sets have the same stems, in the same order."""
 
     name: str
     sets: Mapping[str, SongScores]
@@ -34,10 +34,10 @@ class ComparedSong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """How a set differs from the first one in a metric of one stem.
+    """The difference of a set from the first one in a metric of one stem.
 
-    ``median`` is that over songs of its value minus the first set's; NaN where no song has both.
-    ``wins`` and ``losses`` count the songs in which it is better and worse.
+    ``median`` is the median over songs of its value minus that of the first set; NaN if no song has
+    both. ``wins`` and ``losses`` count the songs in which it is better and worse.
     """
 
     median: float
@@ -49,8 +49,9 @@ class Difference:
 class MetricRow:
     """One metric of one stem in all sets.
 
-    ``values`` by set: over songs, as in ``StemSummary``. ``best`` are the sets with the best value;
-    none where all have the same or no answer. ``differences`` are those of all sets but the first.
+    ``values`` are those over songs by set, as in ``StemSummary``. ``best`` are the sets with the
+    best value, empty if all are equal or NaN. ``differences`` are those of all sets except the
+    first.
     """
 
     stem: str
@@ -82,9 +83,9 @@ def compare_sets(songs: Sequence[ComparedSong], metric: str) -> list[MetricRow]:
 
 
 def average_row(rows: Sequence[MetricRow], metric: str) -> MetricRow:
-    """Return the mean over stems of the ``rows`` of a ``metric``; wins and losses are sums.
+    """Return the mean over stems of the ``rows`` of a ``metric``; wins and losses are summed.
 
-    A mean over stems of which one has no answer is NaN.
+    The mean is NaN if a stem has no value.
     """
     values = {name: sum(row.values[name] for row in rows) / len(rows) for name in rows[0].values}
     differences = {}
@@ -101,14 +102,14 @@ def average_row(rows: Sequence[MetricRow], metric: str) -> MetricRow:
 
 
 def letter(number: int) -> str:
-    """Return the letter of the set ``number``, counted from 0: A, B, …, Z, AA."""
+    """Return the letter of the set ``number``, from 0: A, B, …, Z, AA."""
     return (letter(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
 
 
 def to_set_csv(songs: Sequence[ComparedSong]) -> str:
-    """Return a table as ``to_csv`` does, one line for each stem of each song in each set.
+    """Return a table as ``to_csv`` does, with one line per stem, set and song.
 
-    The name of the set is its third column.
+    The third column is the name of the set.
     """
     rows = (
         (harmless(song.name), stem, harmless(name), *rest)
@@ -122,7 +123,7 @@ def to_set_csv(songs: Sequence[ComparedSong]) -> str:
 def _values_of(
     song: Mapping[str, Mapping[str, StemSummary]], stem: str, metric: str
 ) -> dict[str, float]:
-    """Return the values of ``metric`` by set; empty where the song lacks the stem."""
+    """Return the values of ``metric`` by set; empty if the song does not have the stem."""
     return {name: stems[stem].values[metric] for name, stems in song.items() if stem in stems}
 
 
@@ -142,8 +143,8 @@ def _row(
 
 
 def _difference(pairs: Sequence[tuple[float, float]], metric: str) -> Difference:
-    """Return how the first of each of ``pairs``, one for each song, differs from the second."""
-    # Equal infinities differ by nothing, not by NaN.
+    """Return how the first values of ``pairs`` (one per song) differ from the second."""
+    # Equal infinities differ by 0, not by NaN.
     differences = np.array([0.0 if own == other else own - other for own, other in pairs])
     better = -differences if metric in LOWER_IS_BETTER else differences
     return Difference(

@@ -1,4 +1,4 @@
-"""Fill the template of a page: a single HTML file that needs no network."""
+"""Fill the template of a page: a single HTML file that works offline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stemsplit.version import __version__
 
 
 def fill(template: str, **content: Any) -> str:
-    """Return the page made of ``template`` and ``content``, with our style and script in it."""
+    """Render ``template`` with ``content``, with the style sheet and the script inline."""
     import jinja2
     from markupsafe import Markup
 
@@ -32,7 +32,7 @@ def fill(template: str, **content: Any) -> str:
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(_asset),
     )
-    # Only this function makes Markup; everything that comes from files is escaped.
+    # Only this function creates Markup; all text from files is escaped.
     environment.filters |= {"figure": figure, "clock": clock, "svg": _numbered(Markup)}
     return environment.get_template(template).render(
         style=Markup(style),
@@ -49,7 +49,7 @@ def fill(template: str, **content: Any) -> str:
 
 
 def _numbered(mark: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a filter that marks an SVG as safe and makes the ids in it unique to it."""
+    """Return a filter that marks an SVG as safe and makes its ids unique in the page."""
     numbers = itertools.count(1)
     names = re.compile(r"(id=\"|url\(#|href=\"#)")
 
