@@ -46,7 +46,7 @@ ESTIMATES = 0.9 * REFERENCES + 0.2 * REFERENCES[::-1]
 
 def in_memory(estimates: Any = ESTIMATES, references: Any = REFERENCES, **options: Any) -> Any:
     """Score the pair of stems as they lie in memory, ``(S, C, T)``."""
-    options = {"sample_rate": RATE, "layout": "SCT", "names": NAMES} | options
+    options = {"sample_rate": RATE, "names": NAMES} | options
     return score(estimates, references=references, **options)
 
 

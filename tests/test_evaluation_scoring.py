@@ -25,7 +25,7 @@ def test_the_figures_are_those_of_the_metrics() -> None:
         assert stem.global_sdr == pytest.approx(global_sdr(REFERENCES[k], ESTIMATES[k]), abs=1e-9)
         # What is missing is a tenth of the one and a fifth of the other.
         assert stem.global_sdr == pytest.approx(-10 * math.log10(0.01 + 0.04), abs=0.2)
-        wanted = bss_eval_v4(REFERENCES, ESTIMATES, RATE, layout="SCT").sdr[k]
+        wanted = bss_eval_v4(REFERENCES, ESTIMATES, RATE).sdr[k]
         assert stem.sdr == pytest.approx(wanted, abs=1e-9)
     assert found.null_residual == pytest.approx(-20, abs=0.1)  # the sum is 1.1 of the mixture
     assert (found.sample_rate, found.frames) == (RATE, 2 * RATE)
@@ -48,7 +48,7 @@ def write_pair(folder: Path, references: np.ndarray, estimates: np.ndarray) -> l
 
 def test_scores_that_rounding_decides_are_marked(tmp_path: Path) -> None:
     references, estimates = limited_pair(4 * RATE)
-    wanted = bss_eval_v4(references, estimates, RATE, layout="SCT")
+    wanted = bss_eval_v4(references, estimates, RATE)
     assert "sir" in wanted.unreproducible
     true, guess = write_pair(tmp_path, references, estimates)
     for found in (in_memory(estimates, references), score(guess, references=true)):
@@ -73,7 +73,7 @@ def test_progress_counts_the_samples_of_all_passes(
 
 
 def test_without_references_there_are_measures() -> None:
-    found = score(ESTIMATES, sample_rate=RATE, layout="SCT", names=NAMES)
+    found = score(ESTIMATES, sample_rate=RATE, names=NAMES)
     assert found.scores == () and found.null_residual is None
     assert [stem.name for stem in found.measures] == list(NAMES)
 
