@@ -12,7 +12,17 @@ from scored_stems import ESTIMATES, NAMES, RATE, REFERENCES, figures, in_memory,
 
 from stemsplit.data.layouts import SongStems
 from stemsplit.errors import InputError
-from stemsplit.evaluation import bss_eval_v4, global_sdr, score
+from stemsplit.evaluation import (
+    aura_mrstft,
+    aura_stft,
+    bleedless,
+    bss_eval_v4,
+    fullness,
+    global_sdr,
+    k_sdr,
+    l1_freq,
+    score,
+)
 from stemsplit.evaluation.scoring import BLOCK, score_sounds
 from stemsplit.evaluation.sounds import find_sounds
 from stemsplit.evaluation.steps import Steps
@@ -25,6 +35,12 @@ def test_the_figures_are_those_of_the_metrics() -> None:
         assert stem.global_sdr == pytest.approx(global_sdr(REFERENCES[k], ESTIMATES[k]), abs=1e-9)
         # What is missing is a tenth of the one and a fifth of the other.
         assert stem.global_sdr == pytest.approx(-10 * math.log10(0.01 + 0.04), abs=0.2)
+        for metric in (k_sdr, l1_freq, aura_stft):
+            wanted = metric(REFERENCES[k], ESTIMATES[k])
+            assert getattr(stem, metric.__name__) == pytest.approx(wanted, rel=1e-5)
+        for metric in (aura_mrstft, bleedless, fullness):  # those of the mel scale need the rate
+            wanted = metric(REFERENCES[k], ESTIMATES[k], RATE)
+            assert getattr(stem, metric.__name__) == pytest.approx(wanted, rel=1e-4)
         wanted = bss_eval_v4(REFERENCES, ESTIMATES, RATE).sdr[k]
         assert stem.sdr == pytest.approx(wanted, abs=1e-9)
     assert found.null_residual == pytest.approx(-20, abs=0.1)  # the sum is 1.1 of the mixture
