@@ -7,8 +7,14 @@ from typing import Any
 import numpy as np
 
 from stemsplit.evaluation import (
+    aura_mrstft,
+    aura_stft,
+    bleedless,
+    fullness,
     global_sdr,
+    k_sdr,
     l1,
+    l1_freq,
     log_wmse,
     mrstft,
     score,
@@ -19,7 +25,12 @@ from stemsplit.evaluation import (
 from stemsplit.evaluation.scores import SongScores
 
 #: All metrics that take tensors and arrays of any batch.
-METRICS = (global_sdr, si_sdr, si_sir, si_sar, log_wmse, l1, mrstft)
+METRICS = (
+    *(global_sdr, si_sdr, si_sir, si_sar, log_wmse, l1, mrstft),
+    *(l1_freq, aura_stft, aura_mrstft),
+)
+#: Those besides: limited, or computed in single precision.
+ROUNDED_METRICS = (k_sdr, bleedless, fullness)
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -35,7 +46,7 @@ ESTIMATES = 0.9 * REFERENCES + 0.2 * REFERENCES[::-1]
 
 def in_memory(estimates: Any = ESTIMATES, references: Any = REFERENCES, **options: Any) -> Any:
     """Score the pair of stems as they lie in memory, ``(S, C, T)``."""
-    options = {"sample_rate": RATE, "layout": "SCT", "names": NAMES} | options
+    options = {"sample_rate": RATE, "names": NAMES} | options
     return score(estimates, references=references, **options)
 
 

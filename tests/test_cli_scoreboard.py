@@ -50,6 +50,23 @@ def test_the_table_of_a_song_has_all_figures_in_80_columns() -> None:
     assert shown.isascii()
 
 
+def test_leaderboards_have_a_table_and_all_stems_a_row() -> None:
+    figures = {"k_sdr": 78.76, "bleedless": 31.25, "fullness": 9.0, "l1_freq": 55.5}
+    vocals = stem_scores("vocals", **figures, aura_stft=12.5, aura_mrstft=100.0)
+    bass = stem_scores("bass", (3.0,), k_sdr=0.0)
+    lines = show_song(song_scores(vocals, bass)).splitlines()
+    assert max(map(len, lines)) <= 80
+    found = [words(line)[1:] for line in lines if line.startswith(("vocals ", "bass ", "all "))]
+    assert found[2][:4] == words("2.75 3.75 4.75 5.75")
+    assert found[3:] == [
+        words("78.76 31.25 9.00 55.50 12.50 100.00"),
+        words("0.00 - - - - -"),
+        words("39.38 31.25 9.00 55.50 12.50 100.00"),
+    ]
+    alone = show_song(song_scores(stem_scores("vocals")))
+    assert "\nall" not in alone and "bleed" not in alone  # written by an earlier version
+
+
 def test_names_are_text_on_the_terminal() -> None:
     song = song_scores(stem_scores("[red]x[/]\x1b[31m"), song="[bold]\x1b]0;title\x07")
     shown = show_song(song, colour=False)

@@ -24,7 +24,7 @@ def stems() -> np.ndarray:
 
 
 def score(references: np.ndarray, estimates: np.ndarray, **options: float):
-    return bss_eval_v4(references, estimates, RATE, layout="SCT", **options)
+    return bss_eval_v4(references, estimates, RATE, **options)
 
 
 def test_a_scaled_copy_is_filtered_and_nothing_else(stems: np.ndarray) -> None:
@@ -88,7 +88,7 @@ def test_a_stem_that_is_silent_throughout_is_nan(stems: np.ndarray) -> None:
     references = stems.copy()
     references[0] = 0
     assert np.isnan(score(references, stems).sar).all()
-    whole = bss_eval_v3(references, stems, layout="SCT")
+    whole = bss_eval_v3(references, stems)
     assert np.isnan(whole.sdr).tolist() == [[True], [False]]
 
 
@@ -128,9 +128,7 @@ def test_scores_that_rounding_decides_are_marked(stems: np.ndarray) -> None:
     assert scores.sdr[:, 1] == pytest.approx([20 - 10 * np.log10(1 / 0.6)] * 2, abs=0.3)
     quantised = np.round(limited * 3_000) / 32_768  # as a CD has it: noise in every band
     assert not score(quantised, 0.9 * quantised).unreproducible
-    both = bss_eval_v4(
-        np.stack([quantised, limited]), np.stack([quantised, estimates]), RATE, layout="SCT"
-    )
+    both = bss_eval_v4(np.stack([quantised, limited]), np.stack([quantised, estimates]), RATE)
     assert both.unreproducible == scores.unreproducible
     np.testing.assert_array_equal(both.sar[1], scores.sar)
 
@@ -148,18 +146,28 @@ def test_a_frame_of_nothing_but_errors_hides_no_rounding() -> None:
     assert not evaluation._shift.isnan().any()
 
 
-def test_batches_layouts_and_tensors_are_the_same(stems: np.ndarray) -> None:
+def test_batches_and_tensors_are_the_same(stems: np.ndarray) -> None:
     estimates = 0.8 * stems + 0.1 * noise(*stems.shape, seed=2)
     alone = score(stems, estimates)
     batch = bss_eval_v4(
-        torch.from_numpy(np.stack([stems, stems[::-1]])).mT,
-        torch.from_numpy(np.stack([estimates, estimates[::-1]])).mT,
+        torch.from_numpy(np.stack([stems, stems[::-1]])),
+        torch.from_numpy(np.stack([estimates, estimates[::-1]])),
         RATE,
     )
     for field in FIELDS:
         assert getattr(batch, field).shape == (2, 2, 2)
         np.testing.assert_allclose(getattr(batch, field)[0], getattr(alone, field), atol=1e-9)
         np.testing.assert_allclose(getattr(batch, field)[1, ::-1], getattr(alone, field), atol=1e-6)
+
+
+@pytest.mark.parametrize("evaluate", [bss_eval_v3, bss_eval_v4])
+def test_the_deprecated_keyword_is_understood(stems: np.ndarray, evaluate) -> None:
+    turned = stems.swapaxes(1, 2)
+    for layout, waves in (("STC", turned), ("SCT", stems)):
+        with pytest.warns(DeprecationWarning, match="removed in stemsplit 0.2") as warned:
+            found = evaluate(waves, 0.5 * waves, layout=layout)
+        assert warned[0].filename == __file__
+        np.testing.assert_array_equal(found.sdr, evaluate(stems, 0.5 * stems).sdr)
 
 
 @settings(max_examples=8, deadline=None)
@@ -174,7 +182,7 @@ def test_blocks_give_what_the_whole_gives(
 ) -> None:
     references = torch.from_numpy(noise(2, 1, frames))
     estimates = references + 0.1 * torch.from_numpy(noise(2, 1, frames, seed=1))
-    whole = bss_eval_v4(references, estimates, RATE, window=window, hop=hop, layout="SCT")
+    whole = bss_eval_v4(references, estimates, RATE, window=window, hop=hop)
     streamed = BssEval(2, 1, RATE, window=window, hop=hop)
     for take in (streamed.correlate, streamed.score):
         for pieces in zip(references.split(block, -1), estimates.split(block, -1), strict=True):
@@ -199,10 +207,10 @@ def test_the_whole_song_as_one_frame(stems: np.ndarray) -> None:
     """The sums of version 3 are those of version 4 with one window over everything."""
     estimates = 0.8 * stems + 0.1 * stems[::-1] + 0.1 * noise(*stems.shape, seed=2)
     one = score(stems, estimates, window=60.0)
-    images = bss_eval_v3(stems, estimates, layout="SCT")
+    images = bss_eval_v3(stems, estimates)
     for field in FIELDS:
         np.testing.assert_allclose(getattr(images, field), getattr(one, field), atol=1e-6)
-    sources = bss_eval_v3(stems, 0.5 * stems, mode="sources", layout="SCT")
+    sources = bss_eval_v3(stems, 0.5 * stems, mode="sources")
     assert sources.sdr.min() > 100  # a filter is forgiven
     assert np.isnan(sources.isr).all()
 
@@ -224,6 +232,8 @@ def test_what_cannot_be_scored(references: np.ndarray, estimates: np.ndarray, me
 
 
 def test_bad_options_are_refused(stems: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="samples before channels: swap its last two axes"):
+        score(stems.swapaxes(1, 2), stems.swapaxes(1, 2))
     with pytest.raises(ValueError, match="layout 'TCS'"):
         bss_eval_v4(stems, stems, layout="TCS")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="mode 'both'"):
@@ -267,7 +277,7 @@ def test_museval_gives_the_same(song: str, oracles: Path) -> None:
     theirs = museval_package.load_museval(oracles).bss_eval(
         references, estimates, window=44_100, hop=44_100, compute_permutation=False
     )
-    ours = bss_eval_v4(references, estimates)
+    ours = bss_eval_v4(references.swapaxes(1, 2), estimates.swapaxes(1, 2))
     assert not ours.unreproducible
     for field, values in zip(FIELDS, theirs[:4], strict=True):
         np.testing.assert_allclose(getattr(ours, field), values, atol=1e-3, err_msg=field)
@@ -285,7 +295,7 @@ def test_museval_gives_the_same_of_a_stem_next_to_silent(stems: np.ndarray, orac
     theirs = museval_package.load_museval(oracles).bss_eval(
         references, estimates, window=RATE, hop=RATE, compute_permutation=False
     )
-    ours = bss_eval_v4(references, estimates, RATE)
+    ours = bss_eval_v4(references.swapaxes(1, 2), estimates.swapaxes(1, 2), RATE)
     for field, values in zip(FIELDS, theirs[:4], strict=True):
         np.testing.assert_allclose(getattr(ours, field), values, atol=1e-2, err_msg=field)
 
@@ -298,11 +308,11 @@ def test_mir_eval_gives_the_same(oracles: Path, monkeypatch: pytest.MonkeyPatch)
 
     references = noise(2, 1, 20_000)
     estimates = 0.8 * references + 0.1 * references[::-1] + 0.1 * noise(2, 1, 20_000, seed=1)
-    ours = bss_eval_v3(references, estimates, mode="sources", layout="SCT")
+    ours = bss_eval_v3(references, estimates, mode="sources")
     theirs = separation.bss_eval_sources(references[:, 0], estimates[:, 0], False)
     for field, values in zip(("sdr", "sir", "sar"), theirs[:3], strict=True):
         np.testing.assert_allclose(getattr(ours, field)[:, 0], values, atol=1e-6)
-    ours = bss_eval_v3(references, estimates, layout="SCT")
+    ours = bss_eval_v3(references, estimates)
     theirs = separation.bss_eval_images(references.swapaxes(1, 2), estimates.swapaxes(1, 2), False)
     for field, values in zip(FIELDS, theirs[:4], strict=True):
         np.testing.assert_allclose(getattr(ours, field)[:, 0], values, atol=1e-6)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scored_stems
 import torch
 from scored_stems import ESTIMATES, NAMES, RATE, REFERENCES, figures, in_memory
 
@@ -16,8 +17,6 @@ from stemsplit.evaluation import score, score_batch
 
 def test_all_ways_to_give_arrays_are_one() -> None:
     wanted = figures(in_memory())
-    turned = [waves.swapaxes(1, 2) for waves in (ESTIMATES, REFERENCES)]
-    assert figures(score(turned[0], references=turned[1], sample_rate=RATE, names=NAMES)) == wanted
     tensors = [torch.from_numpy(waves).requires_grad_() for waves in (ESTIMATES, REFERENCES)]
     assert figures(in_memory(*tensors)) == wanted
     mappings = [dict(zip(NAMES, waves, strict=True)) for waves in (ESTIMATES, REFERENCES)]
@@ -25,19 +24,30 @@ def test_all_ways_to_give_arrays_are_one() -> None:
     assert list(figures(in_memory(names=None))) == ["source 1", "source 2"]
 
 
-@pytest.mark.parametrize("layout", ["STC", "SCT"])
-def test_a_batch_is_song_by_song(layout: Any) -> None:
+def test_a_batch_is_song_by_song() -> None:
     estimates, references = np.stack([ESTIMATES, REFERENCES]), np.stack([REFERENCES] * 2)
     mixture = references.sum(1)
-    options = {"sample_rate": RATE, "layout": layout, "names": NAMES}
-    if layout == "STC":
-        estimates, references, mixture = (
-            each.swapaxes(-1, -2) for each in (estimates, references, mixture)
-        )
+    options = {"sample_rate": RATE, "names": NAMES}
     first, second = score_batch(estimates, references=references, mixture=mixture, **options)
     assert figures(first) == figures(in_memory())
     assert second.scores[0].si_sdr == math.inf
     assert second.null_residual == -math.inf or second.null_residual < -140
+
+
+def test_the_deprecated_keyword_is_understood() -> None:
+    mixture = REFERENCES.sum(0)
+    wanted = in_memory(mixture=mixture)
+    turned = [waves.swapaxes(-1, -2) for waves in (ESTIMATES, REFERENCES, mixture)]
+    with pytest.warns(DeprecationWarning, match=r"arrays are \(S, C, T\)") as warned:
+        found = in_memory(*turned[:2], mixture=turned[2], layout="STC")
+    assert warned[0].filename == scored_stems.__file__  # where score is called
+    assert figures(found) == figures(wanted) and found.null_residual == wanted.null_residual
+    batch = [waves[None] for waves in turned]
+    with pytest.warns(DeprecationWarning) as warned:
+        [found] = score_batch(
+            batch[0], references=batch[1], sample_rate=RATE, names=NAMES, layout="STC"
+        )
+    assert warned[0].filename == __file__ and figures(found) == figures(wanted)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +57,11 @@ def test_a_batch_is_song_by_song(layout: Any) -> None:
         ({"references": REFERENCES[..., :-1]}, "differ in shape"),
         ({"references": {"vocals": REFERENCES[0]}}, "both be files, or both be arrays"),
         ({"references": "true"}, "both be files, or both be arrays"),
-        ({"estimates": ESTIMATES[0]}, "the dimensions are not those of the layout"),
+        ({"estimates": ESTIMATES[0]}, r"estimates of a song must be \(S, C, T\), not \(2, 16000\)"),
+        (
+            {"estimates": ESTIMATES.swapaxes(1, 2), "references": REFERENCES.swapaxes(1, 2)},
+            "samples before channels: swap its last two axes",
+        ),
         ({"names": ["vocals"]}, "1 names do not fit 2 sources"),
         ({"names": ["vocals", "vocals"]}, "1 names do not fit 2 sources"),
         ({"layout": "TSC"}, "neither 'STC' nor 'SCT'"),

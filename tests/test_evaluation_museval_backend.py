@@ -36,7 +36,13 @@ ESTIMATES = 0.9 * REFERENCES + 0.1 * noise(2, 5 * RATE + 700, 2, seed=1)
 def by_museval(
     estimates: np.ndarray = ESTIMATES, references: np.ndarray = REFERENCES, **options: Any
 ) -> Any:
-    return score(estimates, references=references, sample_rate=RATE, bss_eval="museval", **options)
+    options = {"sample_rate": RATE, "bss_eval": "museval"} | options
+    return score(turn(estimates), references=turn(references), **options)
+
+
+def turn(stems: np.ndarray) -> np.ndarray:
+    """Return stems of museval, ``(S, T, C)``, in our order of axes, ``(S, C, T)``."""
+    return stems.swapaxes(1, 2)
 
 
 # --- Finding it ----------------------------------------------------------------------------------
@@ -110,7 +116,7 @@ def test_it_gets_the_whole_song_and_the_frames_in_samples(calls: list[dict[str, 
     assert (call["window"], call["hop"], call["compute_permutation"]) == (2_000, 1_000, False)
     assert (found.window, found.hop, found.scores[0].sdr.shape) == (0.5, 0.25, (19,))
     batch = {"sample_rate": RATE, "bss_eval": "museval"}
-    [again] = score_batch(ESTIMATES[None], references=REFERENCES[None], **batch)
+    [again] = score_batch(turn(ESTIMATES)[None], references=turn(REFERENCES)[None], **batch)
     assert again.scores[1].sar.tolist() == [4.0] * 5
 
 
@@ -148,7 +154,7 @@ def test_a_stem_that_is_silent_throughout_has_no_answer(calls: list[dict[str, An
 
 
 def test_without_references_it_is_not_asked(calls: list[dict[str, Any]]) -> None:
-    found = score(ESTIMATES, sample_rate=RATE, bss_eval="museval")
+    found = score(turn(ESTIMATES), sample_rate=RATE, bss_eval="museval")
     assert (calls, found.scores, found.bss_eval) == ([], (), "own")
 
 

@@ -90,6 +90,16 @@ def test_limits_are_tens_that_hold_what_is_found() -> None:
     assert charts.frame_limits([stem_scores("a", (-300.0, 300.0))]) == (-30.0, 60.0)
 
 
+def test_boxes_are_of_the_values_that_are_numbers() -> None:
+    values = [1.0, 2.0, 3.0, 4.0, 5.0, 90.0, NAN, math.inf]
+    svg = charts.draw_boxes({"vocals": values, "silence": [NAN]})
+    assert svg == charts.draw_boxes({"vocals": values[:-2], "silence": []})
+    assert "vocals" in svg and "silence" in svg
+    assert not re.findall(r"(?:stroke|fill): ?#[0-9a-f]{6}", svg)
+    # The outlier is a point, within the limits of the chart.
+    assert svg != charts.draw_boxes({"vocals": values[:5], "silence": []})
+
+
 def test_names_of_stems_are_text_in_charts_too() -> None:
     svg = charts.draw_field({"<b>$x_1$\n\udcff": (1.0, [2.0]), "日本": (NAN, [])})
     assert "&lt;b&gt;$x_1$" in svg and "日本" in svg

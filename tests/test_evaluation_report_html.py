@@ -32,6 +32,19 @@ def test_the_page_asks_for_nothing() -> None:
     assert "<title>a &amp; b – stemsplit</title>" in page
 
 
+def test_many_songs_have_a_box_plot_for_each_metric() -> None:
+    songs = [
+        song_scores(stem_scores("vocals", (k,)), stem_scores("bass", (NAN,)), song=f"song {k}")
+        for k in range(1, 6)
+    ]
+    page = html.render(songs)
+    shown = re.findall(r'aria-label="([^"]*) over songs, a box for each stem: ([^"]*)"', page)
+    # Those of leaderboards are missing in what earlier versions have written.
+    assert len(shown) == 11
+    assert shown[0] == ("SDR", "vocals 3.00, bass –")
+    assert "box for each stem" not in html.render(songs[:1])
+
+
 def test_of_many_songs_the_worst_are_shown_and_share_the_time() -> None:
     songs = [
         song_scores(stem_scores("vocals", global_sdr=value), song=str(value))

@@ -19,7 +19,7 @@ from stemsplit.audio.ffmpeg import find_ffmpeg
 from stemsplit.data.stems import StemFiles
 from stemsplit.evaluation.report.records import from_json, to_json, to_museval
 from stemsplit.evaluation.report.tables import summarise
-from stemsplit.evaluation.scores import SongScores
+from stemsplit.evaluation.scores import LEADERBOARD, SongScores
 
 INF = math.inf
 
@@ -73,6 +73,12 @@ def test_records_of_earlier_versions_are_read() -> None:
     record = to_json(full_song()) | {"replicated": True}
     del record["bss_eval"]
     assert to_json(from_json(record)) == record | {"replicated": False, "bss_eval": "own"}
+    for key in LEADERBOARD:
+        del record["scores"][0][key]
+    assert math.isnan(from_json(record).scores[0].bleedless)
+    del record["scores"][0]["mrstft"]
+    with pytest.raises(ValueError, match="mrstft"):
+        from_json(record)
 
 
 @given(values=st.lists(st.floats(allow_nan=True, width=32), max_size=8))

@@ -13,6 +13,7 @@ from stemsplit.evaluation.report.tables import (
     COLUMNS,
     average,
     decibel,
+    pool,
     summarise,
     to_csv,
     to_markdown,
@@ -39,6 +40,19 @@ def test_many_songs_come_to_medians_of_medians_and_means() -> None:
     assert summarise([]) == []
 
 
+def test_all_stems_and_songs_together_are_not_the_mean_of_the_stems() -> None:
+    songs = [
+        song_scores(stem_scores("vocals", (1,), bleedless=10.0), stem_scores("bass", (9,))),
+        song_scores(stem_scores("vocals", (2,), bleedless=20.0), stem_scores("bass", (3,))),
+        song_scores(stem_scores("vocals", (4, 4, 7), bleedless=60.0)),
+    ]
+    together = pool(songs)
+    assert (together.name, together.values["sdr"]) == ("all", 3.0)  # of 1, 9, 2, 3, 4
+    assert average(summarise(songs), "sdr") == 4.0  # of 2 and 6
+    assert together.values["bleedless"] == 30.0
+    assert pool(songs[:1]).values["sir"] == 7.0  # of 3 and 11
+
+
 def test_infinities_have_a_mean_unless_they_are_both() -> None:
     def mean(*values: float) -> float:
         songs = [song_scores(stem_scores("vocals", si_sdr=value)) for value in values]
@@ -59,6 +73,7 @@ def test_csv_is_read_back_by_csv() -> None:
     assert len(rows) == 4 and tuple(rows[0]) == COLUMNS
     assert rows[0]["song"] == 'a "song", twice\\nover'
     assert [rows[0][name] for name in ("sdr", "si_sdr", "log_wmse")] == ["2.5", "-inf", ""]
+    assert COLUMNS[-1] == "aura_mrstft" and rows[0]["bleedless"] == ""
     assert (rows[0]["frames"], rows[0]["silent_frames"], rows[0]["delay"]) == ("4", "1", "")
     assert [rows[1][name] for name in ("stem", "sdr", "delay", "inverted")] == [
         "drums", "", "-3", "1",
@@ -68,9 +83,9 @@ def test_csv_is_read_back_by_csv() -> None:
 def test_markdown_is_one_row_to_paste() -> None:
     song = song_scores(stem_scores("vocals"), stem_scores("drums", (NAN,), global_sdr=-0.25))
     lines = to_markdown([song], "my|model").splitlines()
-    assert [line.count(" | ") for line in lines[:2]] == [7, 7]
+    assert [line.count(" | ") for line in lines[:2]] == [8, 8]
     assert lines[0].startswith("| model | songs | vocals SDR | drums SDR | average SDR |")
-    assert lines[2] == "| my\\|model | 1 | 2.50 | - | - | 9.25 | -0.25 | 4.50 |"
+    assert lines[2] == "| my\\|model | 1 | 2.50 | - | - | 9.25 | -0.25 | 4.50 | 2.50 |"
 
 
 @pytest.mark.parametrize(

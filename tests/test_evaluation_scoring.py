@@ -12,7 +12,17 @@ from scored_stems import ESTIMATES, NAMES, RATE, REFERENCES, figures, in_memory,
 
 from stemsplit.data.layouts import SongStems
 from stemsplit.errors import InputError
-from stemsplit.evaluation import bss_eval_v4, global_sdr, score
+from stemsplit.evaluation import (
+    aura_mrstft,
+    aura_stft,
+    bleedless,
+    bss_eval_v4,
+    fullness,
+    global_sdr,
+    k_sdr,
+    l1_freq,
+    score,
+)
 from stemsplit.evaluation.scoring import BLOCK, score_sounds
 from stemsplit.evaluation.sounds import find_sounds
 from stemsplit.evaluation.steps import Steps
@@ -25,7 +35,13 @@ def test_the_figures_are_those_of_the_metrics() -> None:
         assert stem.global_sdr == pytest.approx(global_sdr(REFERENCES[k], ESTIMATES[k]), abs=1e-9)
         # What is missing is a tenth of the one and a fifth of the other.
         assert stem.global_sdr == pytest.approx(-10 * math.log10(0.01 + 0.04), abs=0.2)
-        wanted = bss_eval_v4(REFERENCES, ESTIMATES, RATE, layout="SCT").sdr[k]
+        for metric in (k_sdr, l1_freq, aura_stft):
+            wanted = metric(REFERENCES[k], ESTIMATES[k])
+            assert getattr(stem, metric.__name__) == pytest.approx(wanted, rel=1e-5)
+        for metric in (aura_mrstft, bleedless, fullness):  # those of the mel scale need the rate
+            wanted = metric(REFERENCES[k], ESTIMATES[k], RATE)
+            assert getattr(stem, metric.__name__) == pytest.approx(wanted, rel=1e-4)
+        wanted = bss_eval_v4(REFERENCES, ESTIMATES, RATE).sdr[k]
         assert stem.sdr == pytest.approx(wanted, abs=1e-9)
     assert found.null_residual == pytest.approx(-20, abs=0.1)  # the sum is 1.1 of the mixture
     assert (found.sample_rate, found.frames) == (RATE, 2 * RATE)
@@ -48,7 +64,7 @@ def write_pair(folder: Path, references: np.ndarray, estimates: np.ndarray) -> l
 
 def test_scores_that_rounding_decides_are_marked(tmp_path: Path) -> None:
     references, estimates = limited_pair(4 * RATE)
-    wanted = bss_eval_v4(references, estimates, RATE, layout="SCT")
+    wanted = bss_eval_v4(references, estimates, RATE)
     assert "sir" in wanted.unreproducible
     true, guess = write_pair(tmp_path, references, estimates)
     for found in (in_memory(estimates, references), score(guess, references=true)):
@@ -73,7 +89,7 @@ def test_progress_counts_the_samples_of_all_passes(
 
 
 def test_without_references_there_are_measures() -> None:
-    found = score(ESTIMATES, sample_rate=RATE, layout="SCT", names=NAMES)
+    found = score(ESTIMATES, sample_rate=RATE, names=NAMES)
     assert found.scores == () and found.null_residual is None
     assert [stem.name for stem in found.measures] == list(NAMES)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scored_stems import METRICS, noise
+from scored_stems import METRICS, ROUNDED_METRICS, noise
 
 
 @pytest.mark.parametrize("score", METRICS)
@@ -23,7 +23,20 @@ def test_batches_tensors_and_gradients(score) -> None:
     assert rise == pytest.approx(1e-6 * float(gradient.norm()), rel=0.05)
 
 
-@pytest.mark.parametrize("score", METRICS)
+@pytest.mark.parametrize("score", ROUNDED_METRICS)
+def test_batches_and_tensors_of_rounded_metrics(score) -> None:
+    references = noise(3, 2, 2, 9_000)
+    estimates = references + 2 * noise(3, 2, 2, 9_000, seed=1)
+    expected = [score(*pair) for pair in zip(references, estimates, strict=True)]
+    np.testing.assert_allclose(score(references, estimates), expected, rtol=1e-6)
+    tensor = torch.from_numpy(estimates).requires_grad_()
+    result = score(torch.from_numpy(references), tensor)
+    np.testing.assert_allclose(result.detach().numpy(), expected, rtol=1e-6)
+    (gradient,) = torch.autograd.grad(result.sum(), tensor)
+    assert gradient.isfinite().all() and gradient.any()
+
+
+@pytest.mark.parametrize("score", (*METRICS, *ROUNDED_METRICS))
 def test_signals_that_cannot_be_scored(score) -> None:
     wave = np.ones((2, 2, 50))
     for other, message in (

@@ -20,6 +20,7 @@ from stemsplit.evaluation.report.records import to_json, to_museval
 from stemsplit.evaluation.report.tables import (
     average,
     decibel,
+    pool,
     song_values,
     summarise,
     to_csv,
@@ -121,6 +122,7 @@ def _summary(songs: Sequence[SongScores]) -> dict[str, Any]:
             {"name": stem.name, "songs": stem.songs, **figures(stem.values)} for stem in stems
         ],
         "average": figures({metric: average(stems, metric) for metric in ("sdr", "global_sdr")}),
+        "all": figures(pool(songs).values),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
 from typing import TYPE_CHECKING
 
 from stemsplit.errors import printable
@@ -28,6 +29,14 @@ SCORES = {
     "si_sar": "\nSI-SAR",
     "log_wmse": "log-\nWMSE",
 }
+LEADERBOARD = {
+    "k_sdr": "\nk-SDR",
+    "bleedless": "bleed-\nless",
+    "fullness": "full-\nness",
+    "l1_freq": "\nL1-freq",
+    "aura_stft": "aura\nSTFT",
+    "aura_mrstft": "aura\nMR-STFT",
+}
 MEASURES = {
     "loudness": "\nLUFS",
     "peak": "\npeak",
@@ -38,6 +47,8 @@ MEASURES = {
 }
 NEAREST = "\nwith"  # title of the column with names in it
 LEGEND = "dB; SDR, ISR, SIR, SAR: BSS Eval v4, median over frames of {window:g} s; - : no answer"
+ALL_LEGEND = "all: all stems together, by the median of SDR, ISR, SIR, SAR, the mean of others"
+LEADERBOARD_LEGEND = "as leaderboards print them: 0 to 100, higher is better"
 MEASURES_LEGEND = "without references; peaks in dBFS and dBTP, others in dB; overlap: 0 to 1"
 
 
@@ -47,12 +58,11 @@ def show_song(song: SongScores, *, colour: bool = False) -> str:
     Scores where there are references, measures where there are any, then remarks.
     """
     from stemsplit.evaluation.report.findings import describe_song
-    from stemsplit.evaluation.report.tables import song_values
+    from stemsplit.evaluation.report.tables import pool, song_values
 
     parts: list[Table | str] = [printable(song.song)]
     if song.scores:
-        legend = LEGEND.format(window=song.window)
-        parts += [_score_table(song_values(song)), legend]
+        parts += _score_tables(song_values(song), pool([song]), song.window)
     if song.measures:
         parts += ["", _measures_table(song), MEASURES_LEGEND]
     if remarks := [f"* {printable(remark)}" for remark in describe_song(song)]:
@@ -62,13 +72,13 @@ def show_song(song: SongScores, *, colour: bool = False) -> str:
 
 def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
     """Return what ``songs`` come to as text: a table, a line a stem, of at most `WIDTH` columns."""
-    from stemsplit.evaluation.report.tables import summarise
+    from stemsplit.evaluation.report.tables import pool, summarise
 
     if not songs:
         return "0 songs"
     summaries = summarise(songs)
-    legend = LEGEND.format(window=songs[0].window)
-    parts: list[Table | str] = [f"{len(songs)} songs", _score_table(summaries), legend]
+    tables = _score_tables(summaries, pool(songs), songs[0].window)
+    parts: list[Table | str] = [f"{len(songs)} songs", *tables]
     parts.append("over songs: median of SDR, ISR, SIR, SAR; mean of the others")
     for stem in summaries:
         missing = {metric: count for metric, count in stem.unanswered.items() if count}
@@ -78,12 +88,25 @@ def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
     return _render(parts, colour)
 
 
-def _score_table(summaries: Iterable[StemSummary]) -> Table:
+def _score_tables(
+    summaries: Sequence[StemSummary], together: StemSummary, window: float
+) -> list[Table | str]:
+    """Return the tables of scores with their legends; the last row is of all stems together."""
+    rows = [*summaries, together] if len(summaries) > 1 else summaries
+    parts: list[Table | str] = [_score_table(rows, SCORES), LEGEND.format(window=window)]
+    if not all(isnan(together.values[metric]) for metric in LEADERBOARD):
+        parts += ["", _score_table(rows, LEADERBOARD), LEADERBOARD_LEGEND]
+    if len(summaries) > 1:
+        parts.append(ALL_LEGEND)
+    return parts
+
+
+def _score_table(summaries: Iterable[StemSummary], titles: Mapping[str, str]) -> Table:
     from stemsplit.evaluation.report.tables import decibel
 
-    table = _new_table(SCORES.values())
+    table = _new_table(titles.values())
     for stem in summaries:
-        figures = [decibel(stem.values[metric]) for metric in SCORES]
+        figures = [decibel(stem.values[metric]) for metric in titles]
         table.add_row(_shorten(stem.name), *figures)
     return table
 

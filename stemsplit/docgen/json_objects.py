@@ -243,8 +243,9 @@ EVALUATE: Objects = {
             "A list of objects, one for each stem that has a reference: `name`; `median` and "
             "`frames` with `sdr`, `isr`, `sir` and `sar`; `global_sdr`, `si_sdr`, `si_sir`, "
             "`si_sar` and `log_wmse` in dB; `l1`, the mean absolute difference; `mrstft`, the "
-            "distance of spectra; `delay`, in samples that the estimate comes later; "
-            "`inverted`, whether its polarity is inverted.",
+            "distance of spectra; `k_sdr`, `bleedless`, `fullness`, `l1_freq`, `aura_stft` and "
+            "`aura_mrstft`, from 0 to 100 as leaderboards print them; `delay`, in samples that the "
+            "estimate comes later; `inverted`, whether its polarity is inverted.",
         ),
         "measures": (
             "list",
@@ -297,6 +298,11 @@ EVALUATE: Objects = {
             "A list of objects, one for each stem: `name`, `songs` and the figures.",
         ),
         "average": ("object", "The mean over the stems of `sdr` and `global_sdr`."),
+        "all": (
+            "object",
+            "Each metric over the stems of all songs together, as the tables of SiSEC have it: the "
+            "median of `sdr`, `isr`, `sir` and `sar`, the mean of the others.",
+        ),
     },
     "Of several sets of stems, a last object has `schema` and:": {
         "sets": ("list", "The names of the sets."),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stemsplit.evaluation.metrics import (
         Projections,
         global_sdr,
+        k_sdr,
         l1,
         projections,
         si_sar,
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
         si_sir,
     )
     from stemsplit.evaluation.scoring import score, score_batch
-    from stemsplit.evaluation.stft_distance import mrstft
+    from stemsplit.evaluation.spectral_scores import bleedless, fullness, l1_freq
+    from stemsplit.evaluation.stft_distance import aura_mrstft, aura_stft, mrstft
     from stemsplit.evaluation.streaming import Scalars, ScalarScores
     from stemsplit.evaluation.weighted_error import log_wmse
 
@@ -30,10 +32,16 @@ __all__ = [
     "Projections",
     "ScalarScores",
     "Scalars",
+    "aura_mrstft",
+    "aura_stft",
+    "bleedless",
     "bss_eval_v3",
     "bss_eval_v4",
+    "fullness",
     "global_sdr",
+    "k_sdr",
     "l1",
+    "l1_freq",
     "log_wmse",
     "mrstft",
     "projections",
@@ -47,9 +55,13 @@ __all__ = [
 _MODULES = {
     "bss_eval": ("BssEval", "BssEvalScores", "bss_eval_v3", "bss_eval_v4"),
     "weighted_error": ("log_wmse",),
-    "metrics": ("Projections", "global_sdr", "l1", "projections", "si_sar", "si_sdr", "si_sir"),
+    "metrics": (
+        *("Projections", "global_sdr", "k_sdr", "l1", "projections"),
+        *("si_sar", "si_sdr", "si_sir"),
+    ),
     "scoring": ("score", "score_batch"),
-    "stft_distance": ("mrstft",),
+    "spectral_scores": ("bleedless", "fullness", "l1_freq"),
+    "stft_distance": ("aura_mrstft", "aura_stft", "mrstft"),
     "streaming": ("ScalarScores", "Scalars"),
 }
 

@@ -248,20 +248,23 @@ def bss_eval_v4(
     *,
     window: float = 1.0,
     hop: float = 1.0,
-    layout: Layout = "STC",
+    layout: Layout | None = None,
 ) -> BssEvalScores:
     """Return SDR, ISR, SIR and SAR of each source and frame, ``(S, N)`` or ``(B, S, N)``, dB.
 
-    References and estimates are arrays or tensors ``(S, T, C)``, or ``(S, C, T)`` with the layout
-    ``"SCT"``, or either with a batch before; estimate j is compared with reference j. ``window``
-    and ``hop`` are in seconds. The definition is that of `museval` 0.4.1: filters are fitted to the
-    whole song and applied to each frame as if silence came before it; a rest shorter than a window
-    is left out, a song shorter than a window is one frame. Where any reference or estimate is
-    silent in a frame (its channels add up to 0 at each sample, so a channel and its inverse are
-    silent too) all sources of the frame are NaN. Ratios to nothing are ``inf``, or above 130 dB,
-    where rounding decides them. It may decide others as well: see ``BssEvalScores``.
+    References and estimates are arrays or tensors ``(S, C, T)`` or ``(B, S, C, T)``; estimate j is
+    compared with reference j. ``window`` and ``hop`` are in seconds. ``layout`` is deprecated:
+    "STC" says that the last two axes are swapped.
 
-    Raises ``ValueError`` where the two differ in shape, have no samples, or contain NaN.
+    The definition is that of `museval` 0.4.1: filters are fitted to the whole song and applied to
+    each frame as if silence came before it; a rest shorter than a window is left out, a song
+    shorter than a window is one frame. Where any reference or estimate is silent in a frame (its
+    channels add up to 0 at each sample, so a channel and its inverse are silent too) all sources of
+    the frame are NaN. Ratios to nothing are ``inf``, or above 130 dB, where rounding decides them.
+    It may decide others as well: see ``BssEvalScores``.
+
+    Raises ``ValueError`` where the two differ in shape, have samples before channels, have no
+    samples, or contain NaN.
     """
     truth, guess = arrange(references, estimates, layout)
     sources, channels, _ = truth.shape[-3:]
@@ -281,7 +284,7 @@ def bss_eval_v3(
     estimates: Signals,
     *,
     mode: Literal["images", "sources"] = "images",
-    layout: Layout = "STC",
+    layout: Layout | None = None,
 ) -> BssEvalScores:
     """Return SDR, ISR, SIR and SAR of each source over the whole song, ``(S, 1)``, dB.
 

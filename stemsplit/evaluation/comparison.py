@@ -15,7 +15,8 @@ from stemsplit.evaluation.bss_eval import BssEval, BssEvalScores
 from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 from stemsplit.evaluation.delay import DelayMeter
 from stemsplit.evaluation.museval_backend import MusevalScores
-from stemsplit.evaluation.scores import BSS_EVAL, WHOLE_STEM, StemScores
+from stemsplit.evaluation.scores import BSS_EVAL, SPECTRAL_BALANCE, WHOLE_STEM, StemScores
+from stemsplit.evaluation.spectral_scores import BleedlessFullness
 from stemsplit.evaluation.streaming import ScalarScores
 
 
@@ -48,6 +49,7 @@ class Comparison:
             lengths = {"window": self._bss_eval.window, "hop": self._bss_eval.hop}
             self._museval = MusevalScores(len(names), tracks.channels, tracks.frames, **lengths)
         self._scalars = ScalarScores(tracks.sample_rate)
+        self._balance = BleedlessFullness(tracks.sample_rate)
         self._delays = DelayMeter(tracks.sample_rate)
 
     def add(self, references: Block, estimates: Block, mixture: Block | None) -> None:
@@ -55,11 +57,14 @@ class Comparison:
         self._delays.add(references, estimates)
         truth, guess = _double(references), _double(estimates)
         self._scalars.add(truth, guess, mixture)
+        self._balance.find_peaks(truth, guess)
         self._bss_eval.correlate(truth, guess)
 
     def add_frames(self, references: Block, estimates: Block) -> None:
         """Take the next block of the second pass."""
-        self._bss_eval.score(_double(references), _double(estimates))
+        truth, guess = _double(references), _double(estimates)
+        self._balance.compare(truth, guess)
+        self._bss_eval.score(truth, guess)
         if self._museval is not None:
             self._museval.add(references, estimates)
 
@@ -67,10 +72,14 @@ class Comparison:
         """Return the scores of each stem, and the metrics that rounding decides."""
         frames = self._score_frames()
         scalars = self._scalars.result()
+        balance = dict(zip(SPECTRAL_BALANCE, self._balance.result(), strict=True))
         scores = []
         for k, (delay, inverted) in enumerate(self._delays.result()):
             figures: dict[str, Any] = {key: getattr(frames, key)[k] for key in BSS_EVAL}
-            figures |= {key: float(getattr(scalars, key)[k]) for key in WHOLE_STEM}
+            figures |= {key: float(value[k]) for key, value in balance.items()}
+            figures |= {
+                key: float(getattr(scalars, key)[k]) for key in WHOLE_STEM if key not in balance
+            }
             name = self._names[k]
             scores.append(StemScores(name=name, delay=delay, inverted=inverted, **figures))
         return tuple(scores), frames.unreproducible

@@ -10,7 +10,7 @@ import numpy as np
 
 from stemsplit.audio.blocks import Block
 from stemsplit.errors import UsageError
-from stemsplit.evaluation.shapes import Layout
+from stemsplit.evaluation.shapes import Layout, check_order, swaps_axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class TracksInMemory:
                     f"arrays must have one shape (C, T): {name} is {array.shape}, "
                     f"{first_name} is {first.shape}"
                 )
+            try:
+                check_order(name, array.shape)
+            except ValueError as exc:
+                raise UsageError(str(exc)) from exc
             if not np.isfinite(array).all():
                 raise UsageError(f"{name} contains NaN or infinity")
         return cls(np.stack(list(arrays.values())), scored, rate)
@@ -71,16 +75,24 @@ class NamedSong:
 
 
 def name_stems(
-    estimates: Any, references: Any, mixture: Any, layout: Layout, names: Sequence[str] | None
+    estimates: Any,
+    references: Any,
+    mixture: Any,
+    layout: Layout | None,
+    names: Sequence[str] | None,
 ) -> list[NamedSong]:
-    """Return the songs of ``(B, S, T, C)``, or ``(B, S, C, T)``, with their stems by name.
+    """Return the songs of ``(B, S, C, T)``, with their stems by name; mixtures are ``(B, C, T)``.
 
-    The mixtures are ``(B, T, C)`` or ``(B, C, T)``. Without ``names`` the stems are numbered, from
-    ``source 1`` on. Raises ``UsageError`` for shapes that do not fit together.
+    Without ``names`` the stems are numbered, from ``source 1`` on. Raises ``UsageError`` for shapes
+    that do not fit together.
     """
-    guess = _songs("estimates", estimates, layout, 4)
-    truth = None if references is None else _songs("references", references, layout, 4)
-    mixes = None if mixture is None else _songs("mixture", mixture, layout, 3)
+    try:
+        swapped = swaps_axes(layout)
+    except ValueError as exc:
+        raise UsageError(str(exc)) from exc
+    guess = _songs("estimates", estimates, 4, swapped)
+    truth = None if references is None else _songs("references", references, 4, swapped)
+    mixes = None if mixture is None else _songs("mixture", mixture, 3, swapped)
     if truth is not None and truth.shape != guess.shape:
         raise UsageError(
             f"references {np.shape(references)} and estimates {np.shape(estimates)} differ in shape"
@@ -100,14 +112,13 @@ def name_stems(
     ]
 
 
-def _songs(what: str, signals: Any, layout: Layout, dimensions: int) -> Block:
-    """Return ``signals`` with channels before samples."""
-    if layout not in ("STC", "SCT"):
-        raise UsageError(f"layout {layout!r} is neither 'STC' nor 'SCT'")
+def _songs(what: str, signals: Any, dimensions: int, swapped: bool) -> Block:
+    """Return ``signals`` ``(…, C, T)``; they are ``(…, T, C)`` where their axes are ``swapped``."""
     songs = as_array(signals)
     if songs.ndim != dimensions:
-        raise UsageError(f"{what}: the dimensions are not those of the layout {layout!r}")
-    return songs if layout == "SCT" else songs.swapaxes(-1, -2)
+        axes = "(S, C, T)" if dimensions == 4 else "(C, T)"
+        raise UsageError(f"{what} of a song must be {axes}, not {songs.shape[1:]}")
+    return songs.swapaxes(-1, -2) if swapped else songs
 
 
 def as_array(track: Any) -> Block:

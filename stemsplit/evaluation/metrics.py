@@ -20,6 +20,10 @@ from stemsplit.evaluation.shapes import Signals, check_pair, check_sources, matc
 
 #: Added to both energies, as the challenges of 2021 and 2023 do (see ``global_sdr``).
 EPSILON = 1e-7
+#: Added to both energies by the community's trainer (see ``k_sdr``).
+TRAINER_EPSILON = 1e-8
+#: dB, the SDR to which ``k_sdr`` is limited, up and down.
+LIMIT = 10.0
 #: Relative size of a difference of float64 sums that should be 0.
 ROUNDING = 1e-14
 
@@ -119,6 +123,19 @@ def global_sdr(reference: Signals, estimate: Signals) -> Number:
     return match_type(global_sdr_of(sums).squeeze(-1), reference, estimate)
 
 
+def k_sdr(reference: Signals, estimate: Signals) -> Number:
+    """Return the k-SDR ``(…)`` of signals ``(…, C, T)``: 0 to 100, higher is better.
+
+    ``100 ln(1 + x + K) / ln(1 + 2K)``, where ``x`` is the SDR of the whole song, as ``global_sdr``
+    but with ε = 1e-8, limited to ±K, K = 10 dB: a song that fails and one that is nearly perfect
+    have a bounded part in a mean over songs. −10 dB is 0, 0 dB 78.8, and 10 dB or more 100.
+    Source: ``k_sdr`` in ``utils/metrics.py`` of R. Solovyev's Music-Source-Separation-Training, as
+    its package `msst` 0.1.0 has it. Raises ``ValueError`` as ``global_sdr`` does.
+    """
+    sums = _sums_of_one(reference, estimate)
+    return match_type(k_sdr_of(sums).squeeze(-1), reference, estimate)
+
+
 def si_sdr(reference: Signals, estimate: Signals) -> Number:
     """Return the scale-invariant SDR of ``estimate`` to ``reference``, both ``(…, C, T)``, in dB.
 
@@ -193,6 +210,12 @@ def projections(references: Signals, estimates: Signals) -> Projections:
 def global_sdr_of(sums: Sums) -> Tensor:
     """Return ``global_sdr`` ``(…, S)`` from ``sums``."""
     return 10 * torch.log10((sums.truth + EPSILON) / (sums.error + EPSILON))
+
+
+def k_sdr_of(sums: Sums) -> Tensor:
+    """Return ``k_sdr`` ``(…, S)`` from ``sums``."""
+    sdr = 10 * torch.log10((sums.truth + TRAINER_EPSILON) / (sums.error + TRAINER_EPSILON))
+    return 100 * torch.log1p(sdr.clamp(-LIMIT, LIMIT) + LIMIT) / math.log1p(2 * LIMIT)
 
 
 def l1_of(sums: Sums) -> Tensor:

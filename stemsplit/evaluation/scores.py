@@ -17,7 +17,11 @@ Frames = NDArray[np.float64]
 
 #: The fields of `StemScores` with a value for each frame, and those with one for the whole stem.
 BSS_EVAL = ("sdr", "isr", "sir", "sar")
-WHOLE_STEM = ("global_sdr", "si_sdr", "si_sir", "si_sar", "log_wmse", "l1", "mrstft")
+#: The scores of ``LEADERBOARD`` are those from 0 to 100 that leaderboards print; of these two need
+#: the song twice.
+SPECTRAL_BALANCE = ("bleedless", "fullness")
+LEADERBOARD = ("k_sdr", *SPECTRAL_BALANCE, "l1_freq", "aura_stft", "aura_mrstft")
+WHOLE_STEM = ("global_sdr", "si_sdr", "si_sir", "si_sar", "log_wmse", "l1", "mrstft", *LEADERBOARD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +30,9 @@ class StemScores:
 
     ``sdr``, ``isr``, ``sir`` and ``sar`` are those of BSS Eval v4, one value a frame ``(N,)``, dB,
     NaN for a frame in which a source is silent. All other figures are of the whole stem, in dB but
-    for ``l1`` (mean absolute difference, full scale 1), ``mrstft`` (multi-resolution STFT distance)
-    and ``log_wmse``. NaN is "no answer".
+    for ``l1`` (mean absolute difference, full scale 1), ``mrstft`` (multi-resolution STFT
+    distance), ``log_wmse``, and those of ``LEADERBOARD`` (0 to 100), which scores that an earlier
+    version has written lack. NaN is "no answer".
     """
 
     name: str
@@ -42,6 +47,12 @@ class StemScores:
     log_wmse: float
     l1: float
     mrstft: float
+    k_sdr: float = math.nan
+    bleedless: float = math.nan
+    fullness: float = math.nan
+    l1_freq: float = math.nan
+    aura_stft: float = math.nan
+    aura_mrstft: float = math.nan
     delay: int | None  # samples by which the estimate is late; None: unknown
     inverted: bool  # the estimate is closer to the reference with its polarity inverted
 

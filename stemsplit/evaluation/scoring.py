@@ -62,7 +62,7 @@ def score(
     sample_rate: int = 44_100,
     window: float = 1.0,
     hop: float = 1.0,
-    layout: Layout = "STC",
+    layout: Layout | None = None,
     names: Sequence[str] | None = None,
     mapping: Mapping[str, str] | None = None,
     bss_eval: Implementation = "own",
@@ -73,14 +73,15 @@ def score(
 
     - folders or files, as in ``stemsplit evaluate``: with ``mapping`` from stems to names of
       reference files, and ``mixture`` a file; memory is bounded; or
-    - arrays or tensors ``(S, T, C)`` (or ``(S, C, T)`` with the layout ``"SCT"``) of the stems
-      ``names``, with a ``mixture`` ``(T, C)`` (``(C, T)``); or
+    - arrays or tensors ``(S, C, T)`` of the stems ``names``, with a ``mixture`` ``(C, T)``; or
     - mappings from stems to arrays or tensors ``(C, T)``, with a ``mixture`` ``(C, T)``.
 
     Arrays have ``sample_rate`` Hz, full scale ±1.0. ``window`` and ``hop`` of BSS Eval are in
     seconds; with ``bss_eval="museval"`` that package computes it, with the whole song in memory.
-    Raises ``UsageError`` for arrays that do not fit together, ``InputError`` for files that cannot
-    be read or do not match, and ``ResourceError`` where `museval` is not installed.
+    ``layout`` is deprecated: "STC" says that arrays are ``(S, T, C)`` and ``(T, C)``. Raises
+    ``UsageError`` for arrays that do not fit together or have samples before channels,
+    ``InputError`` for files that cannot be read or do not match, and ``ResourceError`` where
+    `museval` is not installed.
     """
     options = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
     kinds = {_kind(given) for given in (estimates, references) if given is not None}
@@ -110,15 +111,14 @@ def score_batch(
     sample_rate: int = 44_100,
     window: float = 1.0,
     hop: float = 1.0,
-    layout: Layout = "STC",
+    layout: Layout | None = None,
     names: Sequence[str] | None = None,
     bss_eval: Implementation = "own",
 ) -> list[SongScores]:
-    """Return the result of ``score`` for each song of arrays or tensors ``(B, S, T, C)``.
+    """Return the result of ``score`` for each song of arrays or tensors ``(B, S, C, T)``.
 
-    With the layout ``"SCT"`` they are ``(B, S, C, T)``; ``mixture`` is ``(B, T, C)`` or ``(B, C,
-    T)``. Raises ``UsageError`` for arrays that do not fit together, and ``ResourceError`` where
-    `museval` is not installed.
+    ``mixture`` is ``(B, C, T)``; ``layout`` is deprecated, as there. Raises ``UsageError`` for
+    arrays that do not fit together, and ``ResourceError`` where `museval` is not installed.
     """
     options = BssEvalOptions(window=window, hop=hop, implementation=bss_eval)
     songs = name_stems(estimates, references, mixture, layout, names)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -15,14 +16,17 @@ Signals: TypeAlias = NDArray[np.floating] | Tensor
 #: Samples of a channel to process at a time: freed memory is reused up to this size.
 BLOCK = 1 << 14
 
+#: The order of axes that a deprecated keyword names.
 Layout = Literal["STC", "SCT"]
+#: Of audio, at most: a longer axis has samples.
+MOST_CHANNELS = 32
 
 
 def check_pair(references: Signals, estimates: Signals) -> tuple[Tensor, Tensor]:
     """Return both ``(…, C, T)`` as float64 tensors that keep their gradients.
 
     Raises ``ValueError`` where the two differ in shape (other lengths, mono and stereo), have fewer
-    than two dimensions, no samples, or a sample that is NaN or infinite.
+    than two dimensions, samples before channels, no samples, or a sample that is NaN or infinite.
     """
     truth, guess = _as_double(references), _as_double(estimates)
     if truth.shape != guess.shape:
@@ -33,6 +37,7 @@ def check_pair(references: Signals, estimates: Signals) -> tuple[Tensor, Tensor]
         raise ValueError(f"audio of shape {tuple(truth.shape)}: expected channels and samples")
     if 0 in truth.shape:
         raise ValueError(f"audio of shape {tuple(truth.shape)} has no samples")
+    check_order("audio", truth.shape)
     for name, signals in (("reference", truth), ("estimate", guess)):
         if not math.isfinite(signals.detach().sum()):  # a single bad sample makes the sum NaN
             raise ValueError(
@@ -49,12 +54,39 @@ def check_sources(references: Signals, estimates: Signals) -> tuple[Tensor, Tens
     return truth, guess
 
 
-def arrange(references: Signals, estimates: Signals, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Return both as ``(…, S, C, T)``, checked, from either ``layout``."""
+def check_order(what: str, shape: Sequence[int]) -> None:
+    """Raise ``ValueError`` where ``shape`` is that of samples before channels, ``(…, T, C)``."""
+    if shape[-1] <= MOST_CHANNELS < shape[-2]:
+        raise ValueError(
+            f"{what} of shape {tuple(shape)} seems to have samples before channels: "
+            "swap its last two axes, expected (…, C, T)"
+        )
+
+
+def arrange(
+    references: Signals, estimates: Signals, layout: Layout | None
+) -> tuple[Tensor, Tensor]:
+    """Return both as ``(…, S, C, T)``, checked; see ``swaps_axes`` for ``layout``."""
+    if swaps_axes(layout):
+        references, estimates = references.swapaxes(-1, -2), estimates.swapaxes(-1, -2)
+    return check_sources(references, estimates)
+
+
+def swaps_axes(layout: Layout | None) -> bool:
+    """Return whether a caller two levels up gives samples before channels, as "STC" says.
+
+    Warns of the keyword, which version 0.2 removes. Raises ``ValueError`` for another layout.
+    """
+    if layout is None:
+        return False
     if layout not in ("STC", "SCT"):
         raise ValueError(f"layout {layout!r} is neither 'STC' nor 'SCT'")
-    truth, guess = check_sources(references, estimates)
-    return (truth, guess) if layout == "SCT" else (truth.mT, guess.mT)
+    warnings.warn(
+        "the keyword layout will be removed in stemsplit 0.2: arrays are (S, C, T), in this order",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+    return layout == "STC"
 
 
 def _as_double(signals: Signals) -> Tensor:

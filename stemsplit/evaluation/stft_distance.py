@@ -1,17 +1,37 @@
-"""The multi-resolution STFT distance of blocks of any length."""
+"""Distances of magnitude spectra at several resolutions, of blocks of any length."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from stemsplit.evaluation.a_weighting import AWeighting
+from stemsplit.evaluation.mel import MelFilters
 from stemsplit.evaluation.metrics import Number
 from stemsplit.evaluation.shapes import Signals, blocks, check_pair, match_type
+from stemsplit.evaluation.stft_frames import CentredFrames
 
-#: Transform, hop and window in samples: R. Yamamoto, E. Song and J.-M. Kim, "Parallel WaveGAN",
-#: ICASSP 2020, table 1, in the order of its reference program.
-RESOLUTIONS = ((1_024, 120, 600), (2_048, 240, 1_200), (512, 50, 240))
 FLOOR = 1e-8  # of a bin's power, before root and logarithm
+
+
+class Resolution(NamedTuple):
+    """Samples of a transform, from one to the next, and of its Hann window."""
+
+    transform: int
+    hop: int
+    window: int
+
+
+#: R. Yamamoto, E. Song and J.-M. Kim, "Parallel WaveGAN", ICASSP 2020, table 1, in the order of its
+#: reference program.
+YAMAMOTO = (Resolution(1_024, 120, 600), Resolution(2_048, 240, 1_200), Resolution(512, 50, 240))
+#: Those of the community's trainer: one, and three of ``MEL_BANDS``.
+TRAINER = (Resolution(1_024, 256, 1_024),)
+TRAINER_MEL = tuple(Resolution(size, size // 4, size) for size in (1_024, 2_048, 4_096))
+MEL_BANDS = 128
 
 
 def mrstft(reference: Signals, estimate: Signals) -> Number:
@@ -23,11 +43,28 @@ def mrstft(reference: Signals, estimate: Signals) -> Number:
     1e-8 counts as 1e-8, so that distances to silence are finite. Raises ``ValueError`` as
     ``global_sdr`` does.
     """
-    truth, guess = check_pair(reference, estimate)
-    distance = StftDistance()
-    for block in blocks(truth, guess):
-        distance.add(*block)
-    return match_type(distance.result(), reference, estimate)
+    return _measure(StftDistance(), reference, estimate)
+
+
+def aura_stft(reference: Signals, estimate: Signals) -> Number:
+    """Return the aura STFT score ``(…)`` of signals ``(…, C, T)``: 0 to 100, higher is better.
+
+    ``100 / (1 + 10 d)``, where ``d`` is the distance of ``mrstft`` at one resolution (1024 samples,
+    every 256), but relative to ``‖|Ŝ|‖``: the trainer and the leaderboard that print this score
+    (R. Solovyev, Music-Source-Separation-Training, ``utils/metrics.py``; the quality checker of
+    MVSep) give `auraloss` the estimate as its target. Raises ``ValueError`` as ``global_sdr`` does.
+    """
+    return _measure(AuraStft(), reference, estimate)
+
+
+def aura_mrstft(reference: Signals, estimate: Signals, sample_rate: int = 44_100) -> Number:
+    """Return the aura MR-STFT score ``(…)`` of ``(…, C, T)``: 0 to 100, higher is better.
+
+    As ``aura_stft``, of A-weighted signals in 128 bands of the mel scale, and ``d`` is the mean of
+    three resolutions (1024, 2048 and 4096 samples, every quarter). Raises ``ValueError`` as
+    ``global_sdr`` does.
+    """
+    return _measure(AuraMrStft(sample_rate), reference, estimate)
 
 
 class StftDistance:
@@ -36,8 +73,11 @@ class StftDistance:
     Blocks of float32 take a quarter of the time of float64; the results differ by less than 1e-5.
     """
 
-    def __init__(self) -> None:
-        self._resolutions = [_Resolution(*resolution) for resolution in RESOLUTIONS]
+    def __init__(
+        self, resolutions: Sequence[Resolution] = YAMAMOTO, mel_rate: int | None = None
+    ) -> None:
+        """With ``mel_rate``, the sample rate, magnitudes are those of ``MEL_BANDS``."""
+        self._resolutions = [_Spectra(resolution, mel_rate) for resolution in resolutions]
 
     def add(self, reference: Tensor, estimate: Tensor) -> None:
         """Take the next block."""
@@ -47,64 +87,108 @@ class StftDistance:
 
     def result(self) -> Tensor:
         """Return the distance ``(…)`` of all blocks; nothing can be added later."""
-        return torch.stack([resolution.result() for resolution in self._resolutions]).mean(0)
+        return self.relative_to(0)
+
+    def relative_to(self, signal: int) -> Tensor:
+        """Return ``result``, of norms relative to that of the reference (0) or the estimate (1)."""
+        return torch.stack([each.distance(signal) for each in self._resolutions]).mean(0)
 
 
-class _Resolution:
-    """The sums at one resolution; frames are centred on multiples of the hop, ends reflected."""
+class AuraStft:
+    """``aura_stft`` of blocks ``(…, C, T)`` in bounded memory."""
 
-    def __init__(self, transform: int, hop: int, window: int) -> None:
-        self.transform, self.hop = transform, hop
+    def __init__(self) -> None:
+        self._distance = StftDistance(TRAINER)
+
+    def add(self, reference: Tensor, estimate: Tensor) -> None:
+        """Take the next block."""
+        self._distance.add(reference, estimate)
+
+    def result(self) -> Tensor:
+        """Return the score ``(…)`` of all blocks; nothing can be added later."""
+        return to_score(self._distance.relative_to(1))
+
+
+class AuraMrStft:
+    """``aura_mrstft`` of blocks ``(…, C, T)`` in bounded memory."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._weighting = AWeighting(sample_rate)
+        self._distance = StftDistance(TRAINER_MEL, sample_rate)
+
+    def add(self, reference: Tensor, estimate: Tensor) -> None:
+        """Take the next block."""
+        self._distance.add(*self._weighting.add(torch.stack([reference, estimate])))
+
+    def result(self) -> Tensor:
+        """Return the score ``(…)`` of all blocks; nothing can be added later."""
+        self._distance.add(*self._weighting.end())
+        return to_score(self._distance.relative_to(1))
+
+
+def to_score(distance: Tensor) -> Tensor:
+    """Return ``distance`` as the community's trainer scores it: 0 is 100, infinity is 0."""
+    return 100 / (1 + 10 * distance)
+
+
+def _measure(
+    distance: StftDistance | AuraStft | AuraMrStft, reference: Signals, estimate: Signals
+) -> Number:
+    truth, guess = check_pair(reference, estimate)
+    for block in blocks(truth, guess):
+        distance.add(*block)
+    return match_type(distance.result(), reference, estimate)
+
+
+class _Spectra:
+    """Sums over the magnitudes of references and estimates at one resolution."""
+
+    def __init__(self, resolution: Resolution, mel_rate: int | None) -> None:
+        self._transform, hop, window = resolution
+        self._frames = CentredFrames(self._transform, hop)
         # The position of a window in its frame does not change magnitudes: the samples inside the
         # window are enough.
-        margin = (transform - window) // 2
+        margin = (self._transform - window) // 2
         self._inside = slice(margin, margin + window)
         self._window = torch.hann_window(window, dtype=torch.float64)
-        self._pending: Tensor | None = None
-        self._started = False
-        self._sums: Tensor | float = 0.0  # (3, …, C): of |S|², (|S| − |Ŝ|)², 2 |log|S| − log|Ŝ||
+        self._mel = None if mel_rate is None else MelFilters(mel_rate, self._transform, MEL_BANDS)
+        self._bands = self._transform // 2 + 1 if self._mel is None else self._mel.bands
+        # (4, …, C): of |S|², |Ŝ|², (|S| − |Ŝ|)², 2 |log|S| − log|Ŝ||
+        self._sums: Tensor | float = 0.0
         self._values = 0  # of a channel
 
     def add(self, signals: Tensor) -> None:
         """Take a block ``(2, …, C, T)``."""
-        pending = signals if self._pending is None else torch.cat([self._pending, signals], -1)
-        half = self.transform // 2
-        if not self._started and pending.shape[-1] > half:
-            pending = torch.cat([pending[..., 1 : half + 1].flip(-1), pending], -1)
-            self._started = True
-        self._pending = self._consume(pending) if self._started else pending
+        self._consume(self._frames.add(signals))
 
-    def result(self) -> Tensor:
-        assert self._pending is not None, "nothing was added"
-        half = self.transform // 2
-        if not self._started:  # too short to be reflected: silence follows
-            self.add(self._pending.new_zeros(*self._pending.shape[:-1], half + 1))
-        end = self._pending[..., -half - 1 : -1].flip(-1)
-        self._consume(torch.cat([self._pending, end], -1))
+    def distance(self, signal: int) -> Tensor:
+        """Return the distance ``(…)``, relative to the norm of ``signal``: 0 or 1."""
+        self._consume(self._frames.end())
         sums = torch.as_tensor(self._sums)
-        energy, difference, logarithms = sums.sum(-1)
-        distance: Tensor = (difference / energy).sqrt() + logarithms / (
+        *energies, difference, logarithms = sums.sum(-1)
+        distance: Tensor = (difference / energies[signal]).sqrt() + logarithms / (
             2 * self._values * sums.shape[-1]
         )
         return distance
 
-    def _consume(self, signals: Tensor) -> Tensor:
-        """Add the complete frames of ``signals``; return the samples that later ones need."""
-        frames = (signals.shape[-1] - self.transform) // self.hop + 1
-        if frames < 1:
-            return signals
+    def _consume(self, frames: Tensor) -> None:
+        """Add ``frames`` ``(2, …, C, N, L)``."""
+        if not frames.shape[-2]:
+            return
         # Channel by channel, so that intermediate results fit into the cache of the processor.
-        pairs = signals.flatten(1, -2).unbind(1)
+        pairs = frames.flatten(1, -3).unbind(1)
         sums = torch.stack([self._compare(pair) for pair in pairs], -1)
-        self._sums = self._sums + sums.view(len(sums), *signals.shape[1:-1])
-        self._values += frames * (self.transform // 2 + 1)
-        return signals[..., frames * self.hop :]
+        self._sums = self._sums + sums.view(len(sums), *frames.shape[1:-2])
+        self._values += frames.shape[-2] * self._bands
 
     def _compare(self, pair: Tensor) -> Tensor:
-        """Return the sums ``(3,)`` of the frames in a ``pair`` ``(2, T)``, float64."""
-        frames = pair.unfold(-1, self.transform, self.hop)[..., self._inside]
-        spectrum = torch.fft.rfft(frames * self._window.to(pair), self.transform)
-        truth, guess = (spectrum.real.square() + spectrum.imag.square()).clamp(min=FLOOR)
+        """Return the sums ``(4,)`` of a ``pair`` of frames ``(2, N, L)``, float64."""
+        inside = pair[..., self._inside] * self._window.to(pair)
+        spectrum = torch.fft.rfft(inside, self._transform)
+        power = (spectrum.real.square() + spectrum.imag.square()).clamp(min=FLOOR)
+        if self._mel is not None:
+            power = self._mel(power.sqrt()).square()
+        truth, guess = power
         difference = (truth.sqrt() - guess.sqrt()).square()
         logarithms = (truth / guess).log().abs()
-        return torch.stack([part.sum() for part in (truth, difference, logarithms)]).double()
+        return torch.stack([part.sum() for part in (truth, guess, difference, logarithms)]).double()

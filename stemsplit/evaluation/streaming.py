@@ -13,13 +13,15 @@ from stemsplit.evaluation.metrics import (
     Parts,
     Sums,
     global_sdr_of,
+    k_sdr_of,
     l1_of,
     si_sar_of,
     si_sdr_of,
     si_sir_of,
 )
 from stemsplit.evaluation.shapes import Signals, check_pair, check_sources
-from stemsplit.evaluation.stft_distance import StftDistance
+from stemsplit.evaluation.spectral_scores import L1Freq
+from stemsplit.evaluation.stft_distance import AuraMrStft, AuraStft, StftDistance
 from stemsplit.evaluation.weighted_error import LogWmse
 
 
@@ -34,6 +36,10 @@ class Scalars:
     log_wmse: NDArray[np.float64]
     l1: NDArray[np.float64]
     mrstft: NDArray[np.float64]
+    k_sdr: NDArray[np.float64]
+    l1_freq: NDArray[np.float64]
+    aura_stft: NDArray[np.float64]
+    aura_mrstft: NDArray[np.float64]
 
 
 class ScalarScores:
@@ -42,7 +48,12 @@ class ScalarScores:
     def __init__(self, sample_rate: int = 44_100) -> None:
         self._sums: Sums | None = None
         self._log_wmse = LogWmse(sample_rate)
-        self._mrstft = StftDistance()
+        self._spectral: dict[str, StftDistance | L1Freq | AuraStft | AuraMrStft] = {
+            "mrstft": StftDistance(),
+            "l1_freq": L1Freq(),
+            "aura_stft": AuraStft(),
+            "aura_mrstft": AuraMrStft(sample_rate),
+        }
 
     def add(self, references: Signals, estimates: Signals, mixture: Signals | None = None) -> None:
         """Take the next block of stems ``(S, C, T)`` and their ``mixture`` ``(C, T)``.
@@ -55,7 +66,9 @@ class ScalarScores:
         sums = Sums.of(truth, guess)
         self._sums = sums if self._sums is None else self._sums + sums
         self._log_wmse.add(truth, guess, mix)
-        self._mrstft.add(truth.float(), guess.float())
+        single = truth.float(), guess.float()
+        for score in self._spectral.values():
+            score.add(*single)
 
     def result(self) -> Scalars:
         """Return the scores of all blocks; ``ValueError`` before the first."""
@@ -70,5 +83,6 @@ class ScalarScores:
                 si_sar=si_sar_of(parts).numpy(),
                 log_wmse=self._log_wmse.result().numpy(),
                 l1=l1_of(self._sums).numpy(),
-                mrstft=self._mrstft.result().numpy(),
+                k_sdr=k_sdr_of(self._sums).numpy(),
+                **{name: score.result().numpy() for name, score in self._spectral.items()},
             )

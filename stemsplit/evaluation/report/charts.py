@@ -121,18 +121,32 @@ def draw_curves(
 
 def draw_field(rows: Mapping[str, tuple[float, Sequence[float]]]) -> str:
     """Return an SVG of our score of each stem among published ones, dB."""
-    from matplotlib.ticker import MaxNLocator
-
     figure, axes = _new_chart((FIELD_WIDTH, 34 + 30 * len(rows)), 96)
     for place, (own, others) in enumerate(rows.values()):
         axes.axhline(place, color=BAND, linewidth=1)
         axes.plot(others, [place] * len(others), "|", color=FAINT, markersize=12)
         axes.plot([own], [place], "o", color=INK, markersize=8)
-    axes.set(ylim=(len(rows) - 0.5, -0.5))
-    names = [name if len(name) < 14 else f"{name[:12]}…" for name in map(printable, rows)]
-    axes.set_yticks(range(len(rows)), names, parse_math=False)
-    axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
+    _name_rows(axes, list(rows))
+    return _tidy(figure)
+
+
+def draw_boxes(stems: Mapping[str, Sequence[float]]) -> str:
+    """Return an SVG with a box plot of the values of each stem; NaN and ±∞ are left out."""
+    from matplotlib.cbook import boxplot_stats
+
+    figure, axes = _new_chart((FIELD_WIDTH, 34 + 30 * len(stems)), 96)
+    for place, values in enumerate(stems.values()):
+        finite = [value for value in values if math.isfinite(value)]
+        if not finite:
+            continue
+        (box,) = boxplot_stats(finite)
+        axes.hlines(place, box["whislo"], box["whishi"], color=INK, linewidth=1)
+        axes.barh(
+            place, box["q3"] - box["q1"], 0.55, box["q1"], color=SHADE, edgecolor=INK, linewidth=1
+        )
+        axes.vlines(box["med"], place - 0.27, place + 0.27, color=INK, linewidth=2.5)
+        axes.plot(box["fliers"], [place] * len(box["fliers"]), "o", color=FAINT, markersize=4)
+    _name_rows(axes, list(stems))
     return _tidy(figure)
 
 
@@ -240,6 +254,17 @@ def _new_chart(size: tuple[int, int], left: int) -> tuple[Figure, Axes]:
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, length=0, labelsize=11, pad=6)
     return figure, axes
+
+
+def _name_rows(axes: Axes, stems: Sequence[str]) -> None:
+    """Label the rows of a chart, one for each of ``stems``, and mark its values."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set(ylim=(len(stems) - 0.5, -0.5))
+    names = [name if len(name) < 14 else f"{name[:12]}…" for name in map(printable, stems)]
+    axes.set_yticks(range(len(stems)), names, parse_math=False)
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
 
 
 def time_ticks(seconds: float, most: int) -> list[int]:

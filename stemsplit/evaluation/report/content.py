@@ -32,10 +32,11 @@ from stemsplit.evaluation.report.tables import (
     StemSummary,
     average,
     decibel,
+    pool,
     song_values,
     summarise,
 )
-from stemsplit.evaluation.scores import SongScores, StemMeasures, StemScores
+from stemsplit.evaluation.scores import BSS_EVAL, SongScores, StemMeasures, StemScores
 
 #: Settings that only identify runs, or that the page shows elsewhere.
 HIDDEN_SETTINGS = ("files", "window", "hop", "bss_eval")
@@ -60,7 +61,7 @@ def clock(seconds: float) -> str:
 
 def show_overview(songs: Sequence[SongScores]) -> dict[str, Any]:
     """Return the table of scores over all ``songs``."""
-    return _score_table(summarise(songs), _unreproducible(songs))
+    return _score_table(summarise(songs), pool(songs), _unreproducible(songs))
 
 
 def show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
         "song": song,
         "remarks": [printable(remark) for remark in describe_song(song, figure)],
         "length": song.frames / song.sample_rate,
-        "table": _score_table(values, _unreproducible([song])) if values else None,
+        "table": _score_table(values, pool([song]), _unreproducible([song])) if values else None,
         "lede": [(printable(stem.name), stem.values["global_sdr"]) for stem in values],
         "stems": [
             _show_stem(name, number, song, first, length)
@@ -205,9 +206,12 @@ def _unreproducible(songs: Sequence[SongScores]) -> set[str]:
 
 
 def _score_table(
-    summaries: Sequence[StemSummary], unreproducible: Collection[str]
+    summaries: Sequence[StemSummary], together: StemSummary, unreproducible: Collection[str]
 ) -> dict[str, Any]:
-    """Return rows of figures by metric, with a column for each stem and one for their average."""
+    """Return rows of figures by metric, with columns for each stem, their average, and all.
+
+    The last column is of BSS Eval alone: all other figures are the same as their average.
+    """
     return {
         "unreproducible": unreproducible,
         "stems": [printable(stem.name) for stem in summaries],
@@ -219,6 +223,7 @@ def _score_table(
                         metric,
                         [stem.values[metric.key] for stem in summaries],
                         average(summaries, metric.key),
+                        together.values[metric.key] if metric.key in BSS_EVAL else None,
                     )
                     for metric in METRICS
                     if metric.group == group

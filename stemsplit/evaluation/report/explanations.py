@@ -21,6 +21,7 @@ GROUPS = {
     "frames": "BSS Eval v4: median over frames",
     "whole": "The whole stem at once",
     "distance": "Distances: lower is better",
+    "leaderboard": "Scores of leaderboards: 0 to 100, higher is better",
 }
 
 METRICS = (
@@ -73,6 +74,33 @@ METRICS = (
     Explained(
         "mrstft", "STFT", "", "distance",
         "Difference of the spectra with windows of several lengths (multi-resolution).", 3,
+    ),
+    Explained(
+        "k_sdr", "k-SDR", "", "leaderboard",
+        "The global SDR limited to ±10 dB, on a logarithmic scale: no song decides the mean alone.",
+    ),
+    Explained(
+        "bleedless", "Bleedless", "", "leaderboard",
+        "By how little the spectrum of the estimate exceeds that of the true stem, in dB, in the "
+        "places where it does. Low: other stems are audible.",
+    ),
+    Explained(
+        "fullness", "Fullness", "", "leaderboard",
+        "How little the spectrum of the estimate lacks, in dB, in the places where it lacks "
+        "something. Low: the stem sounds thin or muffled.",
+    ),
+    Explained(
+        "l1_freq", "L1-freq", "", "leaderboard",
+        "Mean absolute difference of the spectra. Quiet songs have higher scores.",
+    ),
+    Explained(
+        "aura_stft", "Aura STFT", "", "leaderboard",
+        "A distance of spectra like STFT above, at one resolution.",
+    ),
+    Explained(
+        "aura_mrstft", "Aura MR-STFT", "", "leaderboard",
+        "The same at three resolutions, in bands of the mel scale and weighted by the sensitivity "
+        "of hearing.",
     ),
 )  # fmt: skip
 

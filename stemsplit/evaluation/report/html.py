@@ -16,6 +16,7 @@ from stemsplit.evaluation.report.content import (
 )
 from stemsplit.evaluation.report.explanations import MEASURES
 from stemsplit.evaluation.report.published import METRICS as PUBLISHED_METRICS
+from stemsplit.evaluation.report.spread import show_spread
 from stemsplit.evaluation.report.tables import summarise
 from stemsplit.evaluation.report.template import fill
 from stemsplit.evaluation.scores import SongScores
@@ -54,10 +55,12 @@ def render(songs: Sequence[SongScores]) -> str:
             for song in songs
         ],
         overview=show_overview(songs) if len(songs) > 1 else None,
+        spread=show_spread(songs) if len(songs) > 1 else [],
         field=[p for metric in PUBLISHED_METRICS if (p := show_published(metric, summaries))],
         measures=MEASURES,
         most=SHOWN_SONGS,
         most_pairs=SHOWN_PAIRS,
+        several_stems=len(summaries) > 1,
         scored=any(song.scores for song in songs),
         measured=any(song.measures for song in songs),
     )

@@ -17,6 +17,7 @@ from stemsplit.data.stems import StemFiles
 from stemsplit.evaluation.report.stem_sets import ComparedSong, compare_sets
 from stemsplit.evaluation.scores import (
     BSS_EVAL,
+    LEADERBOARD,
     WHOLE_STEM,
     Frames,
     SongScores,
@@ -166,7 +167,9 @@ def _scores_record(stem: StemScores) -> dict[str, Any]:
 
 
 def _read_scores(record: Mapping[str, Any]) -> StemScores:
-    figures: dict[str, Any] = {metric: _read_figure(record[metric]) for metric in WHOLE_STEM}
+    # Earlier versions did not have the scores of leaderboards.
+    known = [metric for metric in WHOLE_STEM if metric not in LEADERBOARD or metric in record]
+    figures: dict[str, Any] = {metric: _read_figure(record[metric]) for metric in known}
     figures |= {metric: _read_frames(record["frames"][metric]) for metric in BSS_EVAL}
     return StemScores(
         name=record["name"], delay=record["delay"], inverted=record["inverted"], **figures

@@ -11,14 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from stemsplit.errors import printable
-from stemsplit.evaluation.scores import BSS_EVAL, WHOLE_STEM, Frames, SongScores, median
+from stemsplit.evaluation.scores import (
+    BSS_EVAL,
+    LEADERBOARD,
+    WHOLE_STEM,
+    Frames,
+    SongScores,
+    median,
+)
 
 #: How formulas begin, in spreadsheets of East Asia as well.
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-#: Columns of the CSV, one line for each stem of each song.
+#: Columns of the CSV, one line for each stem of each song; later versions append theirs.
 COLUMNS = (
-    "song", "stem", *BSS_EVAL, *WHOLE_STEM,
-    "frames", "silent_frames", "delay", "inverted", "unreproducible",
+    "song", "stem", *BSS_EVAL, *(metric for metric in WHOLE_STEM if metric not in LEADERBOARD),
+    "frames", "silent_frames", "delay", "inverted", "unreproducible", *LEADERBOARD,
 )  # fmt: skip
 
 
@@ -74,6 +81,16 @@ def average(summaries: Iterable[StemSummary], metric: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
+def pool(songs: Sequence[SongScores]) -> StemSummary:
+    """Return a summary of all stems of all ``songs`` together, named "all".
+
+    It is the column "All" of the tables of SiSEC (F.-R. Stöter, A. Liutkus and N. Ito, "The 2018
+    signal separation evaluation campaign", LVA/ICA 2018), and not the mean of the other columns:
+    for BSS Eval the median over the values of all stems and songs.
+    """
+    return _combine("all", [stem for song in songs for stem in song_values(song)])
+
+
 def to_csv(songs: Sequence[SongScores]) -> str:
     """Return a table with ``COLUMNS``: a header, then one line for each stem of each song.
 
@@ -96,11 +113,16 @@ def join_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def csv_rows(song: SongScores) -> Iterator[tuple[object, ...]]:
     """Yield the values of ``COLUMNS`` for each stem of ``song``, as ``to_csv`` writes them."""
     for stem, summary in zip(song.scores, song_values(song), strict=True):
-        figures = ["" if math.isnan(v) else repr(v) for v in summary.values.values()]
-        delay = "" if stem.delay is None else stem.delay
-        names = harmless(song.song), harmless(stem.name)
-        facts = (delay, int(stem.inverted), " ".join(song.unreproducible))
-        yield (*names, *figures, summary.frames, summary.silent_frames, *facts)
+        cells: dict[str, object] = {
+            metric: "" if math.isnan(value) else repr(value)
+            for metric, value in summary.values.items()
+        }
+        cells |= {"song": harmless(song.song), "stem": harmless(stem.name)}
+        cells |= {"frames": summary.frames, "silent_frames": summary.silent_frames}
+        cells["delay"] = "" if stem.delay is None else stem.delay
+        cells["inverted"] = int(stem.inverted)
+        cells["unreproducible"] = " ".join(song.unreproducible)
+        yield tuple(cells[column] for column in COLUMNS)
 
 
 def harmless(name: str) -> str:
@@ -113,7 +135,7 @@ def to_markdown(songs: Sequence[SongScores], label: str) -> str:
     """Return a Markdown table with one row, ``label``, to paste into a table of models.
 
     SDR of BSS Eval (median of medians, dB) of each stem and their average, then global SDR (mean,
-    dB) likewise. A "-" is "no answer".
+    dB) likewise, and at last the SDR of ``pool``. A "-" is "no answer".
     """
     summaries = summarise(songs)
     names = [*(stem.name for stem in summaries), "average"]
@@ -123,6 +145,8 @@ def to_markdown(songs: Sequence[SongScores], label: str) -> str:
     for metric in ("sdr", "global_sdr"):
         row += [decibel(stem.values[metric]) for stem in summaries]
         row.append(decibel(average(summaries, metric)))
+    head.append("all SDR")
+    row.append(decibel(pool(songs).values["sdr"]))
     rule = ["---", *("---:" for _ in head[1:])]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, row))
 

@@ -1,0 +1,60 @@
+"""Filters of the mel scale, which add the bins of a spectrum up to bands."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+#: The scale of M. Slaney ("Auditory Toolbox", 1998): linear below 1 kHz, logarithmic above it.
+HERTZ_PER_MEL = 200 / 3
+BREAK = 1_000.0  # Hz
+STEP = np.log(6.4) / 27  # of the natural logarithm per mel, above the break
+#: Bands to compute together: their bins are a small part of the spectrum.
+GROUP = 16
+
+
+class MelFilters:
+    """Triangles that overlap by half from 0 Hz to half the sample rate, each of area 1.
+
+    They are those of librosa's ``filters.mel``, but that bands without any bin, which short
+    transforms at high sample rates have, are left out.
+    """
+
+    def __init__(self, sample_rate: int, transform: int, bands: int) -> None:
+        weights = _triangles(sample_rate, transform, bands)
+        weights = weights[weights.any(axis=1)]
+        self.bands = len(weights)
+        self._groups: list[tuple[slice, Tensor]] = []
+        for start in range(0, self.bands, GROUP):
+            group = weights[start : start + GROUP]
+            used = np.flatnonzero(group.any(axis=0))
+            bins = slice(int(used[0]), int(used[-1]) + 1)
+            self._groups.append((bins, torch.from_numpy(group[:, bins].T.copy())))
+
+    def __call__(self, spectrum: Tensor) -> Tensor:
+        """Return the bands ``(…, M)`` of magnitudes ``(…, F)``."""
+        groups = [spectrum[..., bins] @ weights.to(spectrum) for bins, weights in self._groups]
+        return torch.cat(groups, -1)
+
+
+def _triangles(sample_rate: int, transform: int, bands: int) -> NDArray[np.float64]:
+    """Return the weights ``(M, F)`` of the bins of a ``transform``."""
+    bins = np.arange(transform // 2 + 1) * (sample_rate / transform)
+    corners = _to_hertz(np.linspace(0, _to_mel(sample_rate / 2), bands + 2))
+    low, centre, high = (corners[k : bands + k, None] for k in range(3))
+    rise, fall = (bins - low) / (centre - low), (high - bins) / (high - centre)
+    triangles: NDArray[np.float64] = np.maximum(0, np.minimum(rise, fall)) * 2 / (high - low)
+    return triangles
+
+
+def _to_mel(hertz: float) -> float:
+    if hertz < BREAK:
+        return hertz / HERTZ_PER_MEL
+    return float(BREAK / HERTZ_PER_MEL + np.log(hertz / BREAK) / STEP)
+
+
+def _to_hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    above = mel - BREAK / HERTZ_PER_MEL
+    return np.where(above < 0, mel * HERTZ_PER_MEL, BREAK * np.exp(STEP * np.maximum(above, 0)))
