@@ -125,7 +125,7 @@ def test_each_source_tells_why_it_failed(register: Register, server: Loopback) -
     with pytest.raises(CheckpointError) as caught:
         pull(model)
     assert str(caught.value).startswith(
-        f"no source gave the weights of mine ({host}: HTTP 404 Not Found; "
+        f"the weights of mine could not be fetched ({host}: HTTP 404 Not Found; "
         f"{host}: mine-1 has SHA-256 "
     )
     assert caught.value.exit_code == 4
@@ -199,7 +199,7 @@ def test_offline_asks_nobody(register: Register, server: Loopback) -> None:
     with pytest.raises(CheckpointError, match="the weights of mine are not in the cache") as caught:
         pull(model, offline=True)
     assert caught.value.exit_code == 4
-    assert caught.value.hint == "run once with a network: stemsplit models pull mine"
+    assert caught.value.hint == "run once while online: stemsplit models pull mine"
     assert server.requests == []
     pull(model)
     assert pull(model, offline=True) == []

@@ -145,7 +145,7 @@ sources = [
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"klass": "os.system"}, "made for os.system, which is not a network of Demucs"),
+        ({"klass": "os.system"}, "made for os.system, which is not a Demucs network"),
         ({"klass": "fractions.Fraction"}, "not a checkpoint of Demucs"),
         ({"args": "[[]]"}, "not a checkpoint of Demucs"),
         ({"args": "{"}, "does not hold the class and the arguments of a network of Demucs"),

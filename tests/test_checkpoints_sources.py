@@ -108,7 +108,7 @@ def test_a_server_that_always_breaks_is_given_up(server: Loopback, tmp_path: Pat
 
 def test_a_later_run_goes_on(server: Loopback, tmp_path: Path) -> None:
     wanted = source(server.serve("/w.th", BODY, stall_after=120_000))
-    assert failure(wanted, tmp_path) == "stalled: nothing came for 0.8 s"
+    assert failure(wanted, tmp_path) == "stalled: no data for 0.8 s"
     server.serve("/w.th", BODY)
     server.requests.clear()
     paths, events = run(wanted, tmp_path)
@@ -229,7 +229,7 @@ def test_the_length_of_a_piece_that_drips_is_not_waited_for(
     """One read of the body then is many of the connection, each within its time."""
     start = time.monotonic()
     reason = failure(source(server.serve("/w.th", BODY, chunked=True, drip=0.1)), tmp_path)
-    assert reason == "stalled: no data came for 1.6 s"
+    assert reason == "stalled: no data for 1.6 s"
     assert time.monotonic() - start < 10
 
 
