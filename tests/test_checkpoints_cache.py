@@ -312,7 +312,7 @@ def test_hints_about_a_member_name_the_ensemble(register: Register, server: Loop
     pair = registry.resolve("pair")
     with pytest.raises(CheckpointError) as caught:
         loading.load("pair", stems=["vocals"])
-    assert caught.value.hint == "stemsplit models pull pair"
+    assert caught.value.hint == "run: stemsplit models pull pair"
     server.serve("/pair.b-0", b"something else")
     with pytest.raises(CheckpointError, match=r"gave the weights of pair\.b") as caught:
         pull(pair, stems=["vocals"])
@@ -465,7 +465,7 @@ def test_a_cache_that_cannot_be_written(
             folder.chmod(0o755)
         shutil.rmtree(root)
     assert caught.value.exit_code == 5
-    assert caught.value.hint == "set STEMSPLIT_CACHE_DIR to a folder of your own"
+    assert caught.value.hint == "set STEMSPLIT_CACHE_DIR to a folder that you can write to"
     assert server.requests == []
 
 

@@ -191,8 +191,8 @@ def test_other_networks_of_demucs_are_refused(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         ({"klass": dict}, "refused: loading it would run "),
-        ({"args": (["drums"],)}, "not a checkpoint of Demucs"),
-        ({"state": None}, "not a checkpoint of Demucs"),
+        ({"args": (["drums"],)}, "not a Demucs checkpoint"),
+        ({"state": None}, "not a Demucs checkpoint"),
         ({"state": {"__quantized": True}}, "its weights are quantised"),
         ({"state": {}}, "encoder.0.conv.weight is missing"),
     ],

@@ -146,10 +146,10 @@ sources = [
     ("changes", "reason"),
     [
         ({"klass": "os.system"}, "made for os.system, which is not a Demucs network"),
-        ({"klass": "fractions.Fraction"}, "not a checkpoint of Demucs"),
-        ({"args": "[[]]"}, "not a checkpoint of Demucs"),
+        ({"klass": "fractions.Fraction"}, "not a Demucs checkpoint"),
+        ({"args": "[[]]"}, "not a Demucs checkpoint"),
         ({"args": "{"}, "does not hold the class and the arguments of a network of Demucs"),
-        ({"kwargs": "[]"}, "not a checkpoint of Demucs"),
+        ({"kwargs": "[]"}, "not a Demucs checkpoint"),
         ({"kwargs": '{"cac": false}'}, "cac is False, not True"),
         ({"kwargs": '{"segment": {"_type": "fraction"}}'}, "does not hold the class"),
         ({"structure": "{}"}, "quantised by the package diffq, which is not supported"),

@@ -19,7 +19,7 @@ POINTER = b"""version https://git-lfs.github.com/spec/v1
 oid sha256:8726e21a993978c7ba086d3872e7608d7d5bfca646ca4aca459ffda844faa8b4
 size 84141911
 """
-REASON = "a Git LFS pointer: the file itself, of 84.1 MB, was not fetched"
+REASON = "a Git LFS pointer: the actual file (84.1 MB) was not fetched"
 
 
 @pytest.mark.parametrize("name", ["955717e8.th", "x.safetensors", "net.ckpt", "net.onnx", "plain"])
