@@ -437,7 +437,7 @@ def test_cross_attention_is_put_together_query_first() -> None:
                 "onnx::MatMul_1": (f"{LAYER}/linear1/MatMul", torch.ones(2, 2)),
                 "onnx::MatMul_2": (f"{LAYER}/linear1/MatMul", torch.ones(2, 2)),
             },
-            f"{KEY}.linear1.weight is there twice",
+            f"{KEY}.linear1.weight occurs twice",
         ),
         (
             {"onnx::Expand_1": ("/Expand", torch.full((1, 4, 8, 1), 1 / 3))},

@@ -114,9 +114,9 @@ def change(**tensors: Tensor | None) -> Callable[[dict[str, Tensor]], Any]:
         ),
         (change(a__rotary_embed__freqs=torch.ones(4)), "a.rotary_embed.freqs: other frequencies"),
         (change(a__rotary_embed__freqs=torch.ones(2, 2)), "other frequencies"),
-        (lambda state: {"epoch": 3}, "holds no weights of a network"),
-        (lambda state: {"state_dict": {}}, "holds no weights of a network"),
-        (lambda state: [*state.values()], "holds no weights of a network"),
+        (lambda state: {"epoch": 3}, "does not contain the weights of a network"),
+        (lambda state: {"state_dict": {}}, "does not contain the weights of a network"),
+        (lambda state: [*state.values()], "does not contain the weights of a network"),
         (lambda state: state | {"path": Path("x")}, "refused: loading it would run pathlib"),
     ],
 )

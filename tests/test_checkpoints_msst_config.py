@@ -274,7 +274,7 @@ def test_the_bands_of_mel_band_roformer_are_those_of_one_rate(rate: str, tmp_pat
 
 
 def test_an_unknown_architecture(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no architecture 'bandit'") as caught:
+    with pytest.raises(UsageError, match="unknown architecture 'bandit'") as caught:
         read(SCNET, "bandit", tmp_path)
     assert caught.value.hint is not None and "mel_band_roformer" in caught.value.hint
 
