@@ -61,5 +61,5 @@ def test_other_text_is_no_pointer(tmp_path: Path, content: bytes) -> None:
 def test_a_file_that_is_fetched(server: Loopback, tmp_path: Path, facts: dict[str, Any]) -> None:
     address = server.serve("/a.th", POINTER)
     source = Source(format="safetensors", files=(RemoteFile(address=address, **facts),))
-    assert failure(source, tmp_path) == "a.th is a Git LFS pointer there, not the file itself"
+    assert failure(source, tmp_path) == "a.th is a Git LFS pointer, not the actual file"
     assert left_in(tmp_path) == []

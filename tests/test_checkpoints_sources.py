@@ -238,7 +238,7 @@ def test_a_body_without_an_end_is_cut_where_no_size_is_known(
 ) -> None:
     monkeypatch.setattr(transfer_limits, "LARGEST_FILE", 100_000)
     wanted = source(server.serve("/w.th", BODY, declared=False))
-    assert re.fullmatch(r"does not end: \d+ bytes .+", failure(wanted, tmp_path))
+    assert re.fullmatch(r"too large: \d+ bytes .+", failure(wanted, tmp_path))
     monkeypatch.setattr(sources, "LARGEST_FILE", 100_000)
     wanted = source(server.serve("/w.th", BODY))
     assert failure(wanted, tmp_path) == "w.th has 300000 bytes, more than any checkpoint"

@@ -205,7 +205,7 @@ def test_what_no_variable_shows_is_asked_for(four_stems: Arrays, tmp_path: Path)
         "mask_extension": "average",
     }
     assert read(path, Settings(known)).config == known
-    with pytest.raises(CheckpointError, match="gives 4 stems, not 3"):
+    with pytest.raises(CheckpointError, match="produces 4 stems, not 3"):
         read(path, Settings(known | {"sources": list("abc")}))
 
 
@@ -242,5 +242,5 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
             read(path, PUBLISHED)
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("nothing.txt"), io.BytesIO())
-    with pytest.raises(CheckpointError, match="it contains no checkpoint"):
+    with pytest.raises(CheckpointError, match="it does not contain a checkpoint"):
         read(path, PUBLISHED)

@@ -184,7 +184,7 @@ def speech(tmp_path: Path) -> SpeechConvTasNet:
 def test_what_no_tensor_shows_is_asked_for(tmp_path: Path, speech: SpeechConvTasNet) -> None:
     expected = [
         "stemsplit: error: net.pt: its tensors do not show sources, sample_rate, mask, blocks",
-        "hint: say how it was trained: stemsplit models convert net.pt --set sources=SOURCES "
+        "hint: specify how it was trained: stemsplit models convert net.pt --set sources=SOURCES "
         "--set sample_rate=SAMPLE_RATE --set mask=MASK --set blocks=BLOCKS",
     ]
     for command in (("models", "convert", "net.pt"), ("-n", "net.pt", "song.wav")):
