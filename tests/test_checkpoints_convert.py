@@ -163,8 +163,8 @@ def test_an_argument_left_out_has_the_published_default(tmp_path: Path) -> None:
         ({"t_cross_first": True}, "t_cross_first is True, not False"),
         ({"freq_emb": 0.1}, "freq_emb is 0.1, not 0.2"),
         ({"hybrid_old": True}, "unknown argument hybrid_old"),
-        ({"segment": "long"}, "made for a network that is not supported"),
-        ({"sources": 4}, "made for a network that is not supported"),
+        ({"segment": "long"}, "made for an unsupported network"),
+        ({"sources": 4}, "made for an unsupported network"),
         ({"t_layers": 3}, r"does not fit htdemucs:HTDemucs: crosstransformer.* is missing"),
     ],
 )

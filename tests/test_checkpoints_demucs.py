@@ -139,7 +139,7 @@ def test_the_first_name_of_hybrid_demucs_is_known(tmp_path: Path) -> None:
         ({"hybrid": False}, "hybrid is False, not True"),
         ({"context_enc": 1}, "context_enc is 1, not 0"),
         ({"tuba": 1}, "unknown argument tuba"),
-        ({"sources": 4}, "made for a network that is not supported"),
+        ({"sources": 4}, "made for an unsupported network"),
     ],
 )
 def test_a_hybrid_network_that_ours_cannot_be_is_refused(

@@ -254,7 +254,7 @@ def test_a_file_that_is_named_for_a_variant_is_refused(
     """Files of such networks have the same keys, so that nothing in them tells."""
     path = tmp_path / file
     path.write_text(text)
-    with pytest.raises(UsageError, match=f"is for {variant}.* by its name, another") as caught:
+    with pytest.raises(UsageError, match=f"is for {variant}.* according to its name") as caught:
         msst_config.read(path, name)
     assert caught.value.hint == f"if it is for {name}, rename it"
     path = path.rename(tmp_path / "config_musdb18_mastht.yaml")  # a part of a word means nothing

