@@ -53,7 +53,7 @@ def test_names() -> None:
 @pytest.mark.parametrize("name", ["mdx_q", "mdx_extra_q"])
 def test_who_looks_for_a_model_that_was_left_out_is_told_why(name: str) -> None:
     whole = name.removesuffix("_q")
-    with pytest.raises(UsageError, match=f"no model '{name}': .* diffq, .*; {whole} is the same"):
+    with pytest.raises(UsageError, match=f"no model '{name}': .* diffq, .*; use .* {whole}"):
         registry.resolve(name)
     assert registry.resolve(whole).members
 

@@ -211,7 +211,7 @@ def test_what_no_tensor_shows_is_asked_for(tmp_path: Path, speech: SpeechConvTas
         (["mask=relu"], 4, "its tensors do not show sources, sample_rate, blocks"),
         (["blocks=six", "sources=a,b", "sample_rate=8000", "mask=relu"], 2, "blocks must be a who"),
         (["blocks=6", "sources=a,b", "sample_rate=8000", "mask=relu", "tuba=1"], 2, "no setting"),
-        (["blocks=5", "sources=a,b", "sample_rate=8000", "mask=relu"], 4, "24 blocks, not a multiple"),
+        (["blocks=5", "sources=a,b", "sample_rate=8000", "mask=relu"], 4, "24 blocks, not a mult"),
     ],
 )
 def test_settings_that_are_wrong(
