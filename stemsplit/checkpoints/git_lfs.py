@@ -19,7 +19,7 @@ _POINTER = re.compile(rb"version https://[^\n]*/spec/v1\n(?:.*\n)*?size (\d+)\n"
 
 
 def size_behind(start: bytes) -> int | None:
-    """Return the size of the file that a pointer ``start`` refers to; None if it is no pointer."""
+    """Return the size of the file that the pointer ``start`` refers to; None if not a pointer."""
     match = _POINTER.match(start[:LARGEST_POINTER])
     return None if match is None else int(match[1])
 

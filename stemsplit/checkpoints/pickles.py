@@ -25,7 +25,7 @@ def read_pickle(path: Path, allowed: Mapping[str, Any]) -> Any:
     """Return the object that torch pickled into the file at ``path``, with tensors on the CPU.
 
     Besides tensors and plain containers, the pickle may use only the full names in ``allowed``,
-    which maps them to their placeholders; there are no exceptions. Raises ``CheckpointError``,
+    which maps them to their placeholders. Nothing bypasses that list. Raises ``CheckpointError``,
     naming what is not allowed.
     """
     import torch
