@@ -42,7 +42,7 @@ def test_models_that_do_not_go_together_are_told_before_anything_is_done(
     for dry in ((), ("--dry-run",)):
         refused = run(*wrong, *dry, cwd=tmp_path)
         assert (refused.code, refused.stdout) == (2, "")
-        assert "work at different rates: 44100 Hz, 8000 Hz" in refused.stderr
+        assert "have different sample rates: 44100 Hz, 8000 Hz" in refused.stderr
     # Where the stems that are asked for come from one of them, there is nothing to be told.
     assert run(*wrong, "--dry-run", "--stems", "bass", cwd=tmp_path).code == 0
 

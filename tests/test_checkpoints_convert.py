@@ -163,8 +163,8 @@ def test_an_argument_left_out_has_the_published_default(tmp_path: Path) -> None:
         ({"t_cross_first": True}, "t_cross_first is True, not False"),
         ({"freq_emb": 0.1}, "freq_emb is 0.1, not 0.2"),
         ({"hybrid_old": True}, "unknown argument hybrid_old"),
-        ({"segment": "long"}, "made for a network that is not supported"),
-        ({"sources": 4}, "made for a network that is not supported"),
+        ({"segment": "long"}, "made for an unsupported network"),
+        ({"sources": 4}, "made for an unsupported network"),
         ({"t_layers": 3}, r"does not fit htdemucs:HTDemucs: crosstransformer.* is missing"),
     ],
 )
@@ -191,8 +191,8 @@ def test_other_networks_of_demucs_are_refused(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         ({"klass": dict}, "refused: loading it would run "),
-        ({"args": (["drums"],)}, "not a checkpoint of Demucs"),
-        ({"state": None}, "not a checkpoint of Demucs"),
+        ({"args": (["drums"],)}, "not a Demucs checkpoint"),
+        ({"state": None}, "not a Demucs checkpoint"),
         ({"state": {"__quantized": True}}, "its weights are quantised"),
         ({"state": {}}, "encoder.0.conv.weight is missing"),
     ],
@@ -437,7 +437,7 @@ def test_cross_attention_is_put_together_query_first() -> None:
                 "onnx::MatMul_1": (f"{LAYER}/linear1/MatMul", torch.ones(2, 2)),
                 "onnx::MatMul_2": (f"{LAYER}/linear1/MatMul", torch.ones(2, 2)),
             },
-            f"{KEY}.linear1.weight is there twice",
+            f"{KEY}.linear1.weight occurs twice",
         ),
         (
             {"onnx::Expand_1": ("/Expand", torch.full((1, 4, 8, 1), 1 / 3))},

@@ -139,7 +139,7 @@ def test_the_first_name_of_hybrid_demucs_is_known(tmp_path: Path) -> None:
         ({"hybrid": False}, "hybrid is False, not True"),
         ({"context_enc": 1}, "context_enc is 1, not 0"),
         ({"tuba": 1}, "unknown argument tuba"),
-        ({"sources": 4}, "made for a network that is not supported"),
+        ({"sources": 4}, "made for an unsupported network"),
     ],
 )
 def test_a_hybrid_network_that_ours_cannot_be_is_refused(
@@ -229,7 +229,7 @@ def test_the_source_in_a_file_of_v1_is_no_concern(
     [
         ({"upsample": True}, "upsample is True, not False"),
         ({"context": 1}, "context is 1, not 3"),
-        ({"sources": 3}, "gives 3 stems, not 4"),
+        ({"sources": 3}, "produces 3 stems, not 4"),
     ],
 )
 def test_a_network_of_v1_that_ours_cannot_be_is_refused(
@@ -280,7 +280,7 @@ def test_what_no_tensor_of_v2_shows_is_asked_for(tmp_path: Path) -> None:
     [
         ({"stride": 2}, "stride is 2, which is not supported: only 4 is"),
         ({"normalize": True}, "normalize is True, which is not supported: only False is"),
-        ({"sources": ["a", "b"]}, "gives 4 stems, not 2"),
+        ({"sources": ["a", "b"]}, "produces 4 stems, not 2"),
         ({"depth": 4}, "depth is 3 according to the file, not 4"),
         ({"skip": "concatenate"}, "skip is 'add' according to the file, not 'concatenate'"),
     ],
@@ -359,7 +359,7 @@ def test_what_no_tensor_of_torchaudio_shows_is_asked_for(tmp_path: Path) -> None
         known = {other: value for other, value in TORCHAUDIO.items() if other != name}
         with pytest.raises(CheckpointError, match=f"its tensors do not show {name}$"):
             convert("torchaudio.hdemucs", [path], config=known)
-    with pytest.raises(CheckpointError, match="gives 2 stems, not 4"):
+    with pytest.raises(CheckpointError, match="produces 2 stems, not 4"):
         convert("torchaudio.hdemucs", [path], config=TORCHAUDIO)
     known = TORCHAUDIO | {"sources": ["a", "b"]}
     mix = noise(2, 9_001)

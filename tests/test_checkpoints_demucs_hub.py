@@ -145,13 +145,13 @@ sources = [
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"klass": "os.system"}, "made for os.system, which is not a network of Demucs"),
-        ({"klass": "fractions.Fraction"}, "not a checkpoint of Demucs"),
-        ({"args": "[[]]"}, "not a checkpoint of Demucs"),
-        ({"args": "{"}, "does not hold the class and the arguments of a network of Demucs"),
-        ({"kwargs": "[]"}, "not a checkpoint of Demucs"),
+        ({"klass": "os.system"}, "made for os.system, which is not a Demucs network"),
+        ({"klass": "fractions.Fraction"}, "not a Demucs checkpoint"),
+        ({"args": "[[]]"}, "not a Demucs checkpoint"),
+        ({"args": "{"}, "does not contain the class and arguments of a Demucs network"),
+        ({"kwargs": "[]"}, "not a Demucs checkpoint"),
         ({"kwargs": '{"cac": false}'}, "cac is False, not True"),
-        ({"kwargs": '{"segment": {"_type": "fraction"}}'}, "does not hold the class"),
+        ({"kwargs": '{"segment": {"_type": "fraction"}}'}, "does not contain the class"),
         ({"structure": "{}"}, "quantised by the package diffq, which is not supported"),
     ],
 )
@@ -166,5 +166,5 @@ def test_what_is_no_such_network_is_refused(
 
 def test_half_a_file_is_refused(hub: Path) -> None:
     hub.write_bytes(hub.read_bytes()[:-1000])
-    with pytest.raises(CheckpointError, match=r"damaged: \d+ bytes"):
+    with pytest.raises(CheckpointError, match=r"damaged: has \d+ bytes"):
         loading.load(str(hub))

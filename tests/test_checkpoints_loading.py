@@ -59,7 +59,7 @@ def test_a_tiny_model_is_the_same_every_time_and_another_for_another_seed() -> N
 def test_a_model_that_is_not_here() -> None:
     with pytest.raises(CheckpointError, match="weights of htdemucs are not in the cache") as caught:
         loading.load("htdemucs")
-    assert caught.value.hint == "stemsplit models pull htdemucs"
+    assert caught.value.hint == "run: stemsplit models pull htdemucs"
     with pytest.raises(CheckpointError, match="--offline forbids"):
         list(loading.prepare("htdemucs", offline=True))
     with pytest.raises(CheckpointError, match=r"weights of htdemucs_ft\.bass are not"):

@@ -112,11 +112,11 @@ def change(**tensors: Tensor | None) -> Callable[[dict[str, Tensor]], Any]:
             change(layers__0__1__norm__gamma=torch.ones(8)),
             r"is float32 \(8,\), not float32 \(16,\)",
         ),
-        (change(a__rotary_embed__freqs=torch.ones(4)), "a.rotary_embed.freqs: other frequencies"),
-        (change(a__rotary_embed__freqs=torch.ones(2, 2)), "other frequencies"),
-        (lambda state: {"epoch": 3}, "holds no weights of a network"),
-        (lambda state: {"state_dict": {}}, "holds no weights of a network"),
-        (lambda state: [*state.values()], "holds no weights of a network"),
+        (change(a__rotary_embed__freqs=torch.ones(4)), "a.rotary_embed.freqs: frequencies differ"),
+        (change(a__rotary_embed__freqs=torch.ones(2, 2)), "frequencies differ"),
+        (lambda state: {"epoch": 3}, "does not contain the weights of a network"),
+        (lambda state: {"state_dict": {}}, "does not contain the weights of a network"),
+        (lambda state: [*state.values()], "does not contain the weights of a network"),
         (lambda state: state | {"path": Path("x")}, "refused: loading it would run pathlib"),
     ],
 )
@@ -133,7 +133,7 @@ def test_other_files_are_refused(
 def test_the_network_must_be_told(network: Roformer, tmp_path: Path) -> None:
     path = tmp_path / "m.ckpt"
     torch.save(published(network), path)
-    with pytest.raises(UsageError, match="does not say for which network") as told:
+    with pytest.raises(UsageError, match="does not name its network") as told:
         convert("msst", [path])
     with pytest.raises(CheckpointError, match="not a checkpoint of a known format") as sniffed:
         sniff(path)

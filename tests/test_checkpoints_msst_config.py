@@ -254,7 +254,7 @@ def test_a_file_that_is_named_for_a_variant_is_refused(
     """Files of such networks have the same keys, so that nothing in them tells."""
     path = tmp_path / file
     path.write_text(text)
-    with pytest.raises(UsageError, match=f"is for {variant}.* by its name, another") as caught:
+    with pytest.raises(UsageError, match=f"is for {variant}.* according to its name") as caught:
         msst_config.read(path, name)
     assert caught.value.hint == f"if it is for {name}, rename it"
     path = path.rename(tmp_path / "config_musdb18_mastht.yaml")  # a part of a word means nothing
@@ -274,7 +274,7 @@ def test_the_bands_of_mel_band_roformer_are_those_of_one_rate(rate: str, tmp_pat
 
 
 def test_an_unknown_architecture(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no architecture 'bandit'") as caught:
+    with pytest.raises(UsageError, match="unknown architecture 'bandit'") as caught:
         read(SCNET, "bandit", tmp_path)
     assert caught.value.hint is not None and "mel_band_roformer" in caught.value.hint
 

@@ -124,13 +124,13 @@ def test_the_commands_take_it(tmp_path: Path, mixture: Samples) -> None:
     [
         (lambda folder: (folder / "separator.json").unlink(), "is a folder, not a checkpoint"),
         (lambda folder: [p.unlink() for p in folder.glob("*.pth")], "is a folder, not a checkp"),
-        (lambda folder: (folder / "separator.json").write_text("{}"), "does not hold nfft, nhop"),
-        (lambda folder: (folder / "separator.json").write_text("["), "does not hold nfft, nhop"),
-        (lambda folder: write_separator(folder, nfft=0), "does not hold nfft, nhop"),
-        (lambda folder: write_separator(folder, nhop=float("inf")), "does not hold nfft, nhop"),
+        (lambda folder: (folder / "separator.json").write_text("{}"), "contain valid nfft"),
+        (lambda folder: (folder / "separator.json").write_text("["), "contain valid nfft"),
+        (lambda folder: write_separator(folder, nfft=0), "contain valid nfft"),
+        (lambda folder: write_separator(folder, nhop=float("inf")), "contain valid nfft"),
         (lambda folder: write_separator(folder, nfft=10**9), "n_fft must be at most"),
         (lambda folder: (folder / "drums.pth").write_bytes(b"PK"), "torch can read, or damaged"),
-        (lambda folder: torch.save([1], folder / "drums.pth"), "holds no weights of an Open-Un"),
+        (lambda folder: torch.save([1], folder / "drums.pth"), "contain the weights of an"),
         (lambda folder: torch.save(targets(1)[0] | {"x": torch.ones(1)}, folder / "vocals.pth"),
          "targets.1.x is not part of it"),
         (lambda folder: torch.save({"x": torch.ones(1)}, folder / "drums.pth"), "damaged: KeyE"),
@@ -152,7 +152,7 @@ def test_a_pointer_in_the_folder_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "umx", ["vocals", "drums"])
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 35637796\n"
     (folder / "drums.pth").write_text(pointer)
-    with pytest.raises(CheckpointError, match=r"Git LFS pointer.* 35\.6 MB") as caught:
+    with pytest.raises(CheckpointError, match=r"Git LFS pointer.*35\.6 MB") as caught:
         convert("open_unmix.folder", [folder])
     assert caught.value.path == str(folder / "drums.pth")
 

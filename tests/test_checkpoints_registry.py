@@ -53,7 +53,7 @@ def test_names() -> None:
 @pytest.mark.parametrize("name", ["mdx_q", "mdx_extra_q"])
 def test_who_looks_for_a_model_that_was_left_out_is_told_why(name: str) -> None:
     whole = name.removesuffix("_q")
-    with pytest.raises(UsageError, match=f"no model '{name}': .* diffq, .*; {whole} is the same"):
+    with pytest.raises(UsageError, match=f"no model '{name}': .* diffq, .*; use .* {whole}"):
         registry.resolve(name)
     assert registry.resolve(whole).members
 
@@ -195,8 +195,8 @@ def test_every_licence_has_a_source(model: Model) -> None:
         ("conv_tasnet", "for scientific purposes only", "no"),
         ("mel_band_roformer.kim", "MIT", "yes"),
         ("mel_band_roformer.deux", "CC BY-NC 4.0", "no"),
-        ("mel_band_roformer.guitar", "non-commercial use, by its author's word", "no"),
-        ("mel_band_roformer.karaoke_becruily", "non-commercial use, by its author's word", "no"),
+        ("mel_band_roformer.guitar", "non-commercial use, according to its author", "no"),
+        ("mel_band_roformer.karaoke_becruily", "non-commercial use, according to its author", "no"),
         ("mel_band_roformer.dereverb", "GPL-3.0", "yes"),
         ("mel_band_roformer.dereverb_echo", "CC BY-NC-SA 4.0", "no"),
         ("mel_band_roformer.denoise_aggressive", "none stated", "unclear"),
@@ -355,41 +355,41 @@ def test_an_own_registry_adds_and_replaces(own_registry: OwnRegistry) -> None:
         (NETWORK + 'license_source = "x"\n', "models.mine: unknown key license_source"),
         (
             NETWORK + 'scores = [{ metric = "m", dataset = "d", source = "s" }]\n',
-            "models.mine.scores[0]: needs one of values and mean",
+            "models.mine.scores[0]: needs either values or mean",
         ),
         (
             NETWORK + 'scores = [{ metric = "m", dataset = "d", source = "s", mean = 1 }]\n',
             "models.mine.scores[0]: mean must be a number, not 1",
         ),
-        (NETWORK.replace('"vocals", "rest"', '"a", "a"'), "stems names the same twice"),
+        (NETWORK.replace('"vocals", "rest"', '"a", "a"'), "stems contains duplicates"),
         (NETWORK.replace('"vocals", "rest"', ""), "stems is empty"),
         (NETWORK.replace('"vocals", "rest"', "1"), "stems must be a list of names"),
         (NETWORK.replace("htdemucs:", "os.path:"), "architecture must read module:Class"),
-        (NETWORK.replace("[models.mine]", '[models."../up"]'), "a name has letters"),
-        (NETWORK.replace("[models.mine]", '[models."mine.th"]'), "a name has letters"),
+        (NETWORK.replace("[models.mine]", '[models."../up"]'), "a name may have letters"),
+        (NETWORK.replace("[models.mine]", '[models."mine.th"]'), "a name may have letters"),
         (NETWORK + SOURCE.replace("safetensors", "zip"), "sources[0]: format must be one of"),
         (NETWORK + SOURCE.replace("00", "0F"), "files[0]: sha256 must be 64"),
         (NETWORK + SOURCE.replace("sha256", "sha256_prefix"), "files[0]: sha256_prefix must be 8"),
         (
             NETWORK + SOURCE.replace("sha256", 'sha256_prefix = "01234567", sha256'),
-            "sha256_prefix must be 8 to 63 hex digits, and replaces a missing sha256",
+            "sha256_prefix must be 8 to 63 hex digits, and replaces sha256",
         ),
         (
             NETWORK + "without_weights = true" + SOURCE,
             "needs one of sources, seed and without_weights = true",
         ),
         (NETWORK + "without_weights = 1", "without_weights must be true or false, not 1"),
-        (NETWORK + "overlap = 1.0" + SOURCE, "overlap must be a share from 0 to 0.99, not 1.0"),
+        (NETWORK + "overlap = 1.0" + SOURCE, "overlap must be a fraction from 0 to 0.99, not 1.0"),
         (NETWORK + 'window = "hann"' + SOURCE, "window must be one of triangle, fade, not 'hann'"),
         (
             NETWORK.replace('architecture = "htdemucs:HTDemucs"', "seed = 1"),
             "needs an architecture",
         ),
         ("[groups]\nA = 1\n" + NETWORK + SOURCE, "groups: A must be a list, not 1"),
-        (NETWORK + SOURCE.replace("https:", "http:"), "plain http is for this machine only"),
+        (NETWORK + SOURCE.replace("https:", "http:"), "plain http is allowed only on this machine"),
         (
             NETWORK + SOURCE.replace("https://", "http://127.0.0.1."),
-            "plain http is for this machine only",
+            "plain http is allowed only on this machine",
         ),
         (NETWORK + SOURCE.replace("https:", "ftp:"), "address must be an https: or file: URL"),
         (NETWORK + SOURCE.replace("https://example.org", "npm:-x@1!"), "address must be"),
@@ -518,15 +518,15 @@ def test_the_configuration_says_some_facts_for_the_model(own_registry: OwnRegist
         ("overlap = 0.5", "overlpa = 0.5", "defaults.models.family: unknown key overlpa"),
         ("overlap = 0.5", 'like = "family"', "defaults.models.family: unknown key like"),
         ("overlap = 0.5", 'name = "x"', "defaults.models.family: unknown key name"),
-        ("overlap = 0.5", "overlap = 2", "defaults.models.family: overlap must be a share"),
+        ("overlap = 0.5", "overlap = 2", "defaults.models.family: overlap must be a fraction"),
         ("segment = 1000", "segment = 0", "defaults.models.family: segment must be above 0, not 0"),
         ('licence = "MIT"', "licence = 1", "defaults.models.family: licence must be text, not 1"),
         ('licence = "MIT"\n', "", "models.plain: licence is missing"),
-        ("{name}: ask", "{nmae}: ask", "family: licence_note: only {name} is filled in"),
+        ("{name}: ask", "{nmae}: ask", "family: licence_note: {name} is the only placeholder"),
         ("example.org/a.th", 'example.org/a.th", sha256 = "1', "family.sources[0].files[0]: sha"),
         ('metric = "uSDR"', 'metrik = "uSDR"', "defaults.scores.contest: unknown key metrik"),
         ('metric = "uSDR"\n', "", "models.other.scores[0]: metric is missing"),
-        ("values = { a", "values = { c", "models.other: scores[0]: values must be dB by stem, and"),
+        ("values = { a", "values = { c", "models.other: scores[0]: values must be dB by stem, not"),
         ("[defaults.models.family]", "[defaults.model.family]", "defaults: unknown key model"),
     ],
 )
@@ -586,9 +586,9 @@ training_data = "none"
         ("tiny.htdemucs_b", "absent", "its member 'absent' is not a network"),
         ("tiny.htdemucs_b", "tiny.htdemucs_ft", "is not a network of the registry"),
         ("segment = 44100", "segment = 44101", "'tiny.htdemucs' has a different segment"),
-        ("1.0, 1.0, 1.0", "1.0, 1.0, 0.0", "no member gives vocals"),
+        ("1.0, 1.0, 1.0", "1.0, 1.0, 0.0", "no member produces vocals"),
         ("1.0, 1.0, 1.0", "1.0, 1.0", "weights must have a row per member"),
-        ("1.0, 1.0, 1.0", "1.0, 1.0, -1.0", "weights must be rows of numbers"),
+        ("1.0, 1.0, 1.0", "1.0, 1.0, -1.0", "weights must be rows of non-neg"),
         ('"other", "vocals"', '"other", "organ"', "'tiny.htdemucs_b' has no organ"),
     ],
 )

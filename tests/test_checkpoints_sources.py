@@ -128,7 +128,7 @@ def test_a_server_that_always_breaks_is_given_up(server: Loopback, tmp_path: Pat
 
 def test_a_later_run_goes_on(server: Loopback, tmp_path: Path) -> None:
     wanted = source(server.serve("/w.th", BODY, stall_after=120_000))
-    assert failure(wanted, tmp_path) == "stalled: nothing came for 0.8 s"
+    assert failure(wanted, tmp_path) == "stalled: no data for 0.8 s"
     server.serve("/w.th", BODY)
     server.requests.clear()
     paths, events = run(wanted, tmp_path)
@@ -249,7 +249,7 @@ def test_the_length_of_a_piece_that_drips_is_not_waited_for(
     """One read of the body then is many of the connection, each within its time."""
     start = time.monotonic()
     reason = failure(source(server.serve("/w.th", BODY, chunked=True, drip=0.1)), tmp_path)
-    assert reason == "stalled: no data came for 1.6 s"
+    assert reason == "stalled: no data for 1.6 s"
     assert time.monotonic() - start < 10
 
 
@@ -258,7 +258,7 @@ def test_a_body_without_an_end_is_cut_where_no_size_is_known(
 ) -> None:
     monkeypatch.setattr(transfer_limits, "LARGEST_FILE", 100_000)
     wanted = source(server.serve("/w.th", BODY, declared=False))
-    assert re.fullmatch(r"does not end: \d+ bytes .+", failure(wanted, tmp_path))
+    assert re.fullmatch(r"too large: \d+ bytes .+", failure(wanted, tmp_path))
     monkeypatch.setattr(sources, "LARGEST_FILE", 100_000)
     wanted = source(server.serve("/w.th", BODY))
     assert failure(wanted, tmp_path) == "w.th has 300000 bytes, more than any checkpoint"

@@ -146,9 +146,9 @@ def test_a_bundle_comes_back() -> None:
 @pytest.mark.parametrize("size", [0, 20, 47, 300])
 def test_a_bundle_that_is_cut_is_refused(size: int) -> None:
     index, data = bundle({"a": np.ones(3, "f4")})
-    with pytest.raises(ValueError, match="not a table of TensorFlow"):
+    with pytest.raises(ValueError, match="not a TensorFlow table"):
         read_floats(index[: min(size, len(index) - 1)], data)
-    with pytest.raises(ValueError, match="a lacks bytes"):
+    with pytest.raises(ValueError, match="a does not match the size of the data"):
         read_floats(index, data[:11])
 
 
@@ -205,7 +205,7 @@ def test_what_no_variable_shows_is_asked_for(four_stems: Arrays, tmp_path: Path)
         "mask_extension": "average",
     }
     assert read(path, Settings(known)).config == known
-    with pytest.raises(CheckpointError, match="gives 4 stems, not 3"):
+    with pytest.raises(CheckpointError, match="produces 4 stems, not 3"):
         read(path, Settings(known | {"sources": list("abc")}))
 
 
@@ -220,7 +220,7 @@ def test_what_an_optimiser_has_kept_is_left_out(four_stems: Arrays, tmp_path: Pa
     [
         ("batch_normalization_9/beta", None, "batch_normalization_9/beta is missing"),
         (None, "conv2d_transpose_99/bias", "conv2d_transpose_99/bias is not part of it"),
-        ("conv2d_20/kernel", None, "holds 27 convolutions"),
+        ("conv2d_20/kernel", None, "has 27 convolutions"),
     ],
 )
 def test_other_networks_are_refused(
@@ -238,9 +238,9 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for text in (whole[:100], whole[: len(whole) // 2], whole[:3] + b"?" * 50):
         path.write_bytes(text)
-        with pytest.raises(CheckpointError, match="not an archive of Spleeter's, or damaged"):
+        with pytest.raises(CheckpointError, match="not a Spleeter archive, or damaged"):
             read(path, PUBLISHED)
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("nothing.txt"), io.BytesIO())
-    with pytest.raises(CheckpointError, match="it contains no checkpoint"):
+    with pytest.raises(CheckpointError, match="it does not contain a checkpoint"):
         read(path, PUBLISHED)

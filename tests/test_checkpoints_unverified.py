@@ -134,7 +134,7 @@ def test_a_mirror_that_takes_permission_is_pointed_to(
     assert cache.is_verifiable(model)
     with pytest.raises(CheckpointError, match=r"404 Not Found; .*: cannot be verified\)") as caught:
         pull(model)
-    assert "--allow-unverified trusts the address" in str(caught.value.hint)
+    assert "--allow-unverified also uses the address" in str(caught.value.hint)
     assert [path for path, _ in server.requests] == ["/official"]
     [told] = warnings(pull(model, unverified=True))
     assert told.startswith("mine came from a mirror")

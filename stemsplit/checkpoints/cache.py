@@ -1,16 +1,16 @@
-"""Where weights are kept: one folder per model, which is whole or not there.
+"""The cache of weights: one folder per model, either complete or absent.
 
 ::
 
-    $STEMSPLIT_CACHE_DIR, or the user's cache folder of the system
-      models/NAME/      weights.safetensors, and origin.json: where they came from, digests, and the
-                        architecture and configuration that the registry named at that time
-      files/SHA256/     the same for a foreign file that was given by its path
-      partial/…         what is being fetched and converted
+    $STEMSPLIT_CACHE_DIR, or the system's cache folder for the user
+      models/NAME/      weights.safetensors, and origin.json: source and digests of the weights,
+                        and the architecture and configuration that the registry listed then
+      files/SHA256/     the same for a foreign file that was passed by its path
+      partial/…         downloads and conversions in progress
       locks/…
 
-A folder is filled below ``partial`` and appears by one rename. The process that fills one holds its
-lock, so what lies below ``partial`` without a lock was left by a run that was killed.
+A folder is filled below ``partial`` and moved into place by one rename. The process that fills it
+holds its lock, so anything unlocked below ``partial`` was left behind by a killed run.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from stemsplit.checkpoints.registry import list_models, members_for, resolve
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Noted, Warned
 
-#: Rises when a reader makes something else of the same foreign file, which is then read anew.
+#: Increases when a reader converts the same foreign file differently; the file is then read again.
 READERS = 2
-#: A fetched file, its package, and the converted weights lie side by side at worst.
+#: In the worst case, a fetched file, its package and the converted weights exist side by side.
 SPACE_FACTOR = 2.5
 
 
 def folder_of(model: Model) -> Path:
-    """Return the folder of ``model``, which need not exist."""
+    """Return the folder of ``model``, which may not exist yet."""
     return cache_dir() / "models" / model.name
 
 
 def find(model: Model) -> Path | None:
-    """Return the weights of ``model``, one network, if they are in the cache.
+    """Return the path of the weights of ``model``, a single network, or None if not in the cache.
 
-    They count only if they have the size they were written with, came from files that the registry
-    names now, and are for the network that it names now. Nothing is hashed; that is what `verify`
-    is for.
+    The weights count only if they have the size they were written with, and if the registry still
+    lists the files they came from and the network they are for. Does not hash the file; `verify`
+    does.
     """
     folder = folder_of(model)
     origin = read_origin(folder)
@@ -66,12 +66,12 @@ def find(model: Model) -> Path | None:
 
 
 def _network(model: Model) -> dict[str, Any]:
-    """Return what the registry says of the network of ``model``, as ``origin.json`` has it."""
+    """Return the registry's description of the network, in the form that ``origin.json`` stores."""
     return {"architecture": model.architecture, "config": dict(model.config)}
 
 
 def _came_from(origin: Mapping[str, Any], source: Source) -> bool:
-    """Return whether the files in ``origin`` are those of ``source``: by digest, or by address."""
+    """Return whether ``origin`` lists the files of ``source``, compared by digest or address."""
     return len(origin["files"]) == len(source.files) and all(
         found["sha256"] == file.sha256
         if file.sha256 is not None
@@ -82,8 +82,10 @@ def _came_from(origin: Mapping[str, Any], source: Source) -> bool:
 
 
 def is_verifiable(model: Model) -> bool:
-    """Return whether the weights of ``model`` can be verified: those in the cache, if they are
-    there, and otherwise what one of the sources gives."""
+    """Return whether the weights of ``model`` can be verified.
+
+    This concerns the cached weights if there are any, and otherwise any of the sources.
+    """
     return all(_is_verifiable(network) for network in networks(model) if network.sources)
 
 
@@ -95,12 +97,15 @@ def _is_verifiable(network: Model) -> bool:
 
 
 def missing(model: Model, stems: Sequence[str] | None = None) -> list[Model]:
-    """Return the networks that have to be fetched before ``model`` can give ``stems`` (or all)."""
+    """Return the networks to fetch before ``model`` can produce ``stems`` (None: all stems)."""
     return [each for each in networks(model, stems) if each.sources and find(each) is None]
 
 
 def networks(model: Model, stems: Sequence[str] | None = None) -> list[Model]:
-    """Return ``model`` itself, or the members of an ensemble that count for ``stems`` (or all)."""
+    """Return ``model`` itself, or the members of an ensemble that contribute to ``stems``.
+
+    With ``stems`` None, that is all members.
+    """
     if not model.members:
         return [model]
     return [resolve(model.members[index]) for index in members_for(model, stems)]
@@ -113,11 +118,11 @@ def pull(
     offline: bool = False,
     allow_unverified: bool = False,
 ) -> Iterator[Fetching | Noted | Warned]:
-    """Fetch what `missing` names; yield progress, the licence, and which source did not serve.
+    """Fetch the networks that `missing` returns; yield progress, the licence, and failed sources.
 
-    Files whose SHA-256 is not known are fetched only if ``allow_unverified``. Raises
-    ``CheckpointError`` when no source gives the weights, or ``offline`` forbids to try, and
-    ``ResourceError`` when the cache cannot hold them.
+    Files without a known SHA-256 are fetched only with ``allow_unverified``. Raises
+    ``CheckpointError`` if no source provides the weights or ``offline`` forbids the download, and
+    ``ResourceError`` if the cache cannot hold them.
     """
     absent = []
     for each in missing(model, stems):
@@ -126,18 +131,18 @@ def pull(
     if absent and offline:
         names = ", ".join(each.name for each in absent)
         raise CheckpointError(
-            f"the weights of {names} are not in the cache, and --offline forbids to fetch them",
-            hint=f"run once with a network: {_pull_command(model)}",
+            f"the weights of {names} are not in the cache, and --offline forbids downloading them",
+            hint=f"run once while online: {_pull_command(model)}",
         )
     unverifiable = [each.name for each in absent if not is_verifiable(each)]
     if unverifiable and not allow_unverified:
         raise CheckpointError(
             f"the weights of {', '.join(unverifiable)} cannot be verified: "
-            f"their whole SHA-256 is not known",
+            f"their full SHA-256 is unknown",
             hint=f"to trust the address: stemsplit models pull {model.name} --allow-unverified",
         )
     if absent:
-        # Terms that only ask for attribution are shown too, but not as a warning.
+        # Terms that only require attribution are shown too, but not as a warning.
         yield Noted(model.terms) if model.commercial == "yes" else Warned(model.terms)
         if model.licence_note:
             yield Warned(model.licence_note)
@@ -176,10 +181,10 @@ def _pull_networks(
 def _pull_network(
     model: Model, wanted: Model, allow_unverified: bool
 ) -> Iterator[Fetching | Warned]:
-    """Fetch ``model``, one network, for ``wanted``: itself, or the ensemble that it belongs to."""
+    """Fetch ``model``, a single network, for ``wanted``: itself, or the ensemble it belongs to."""
     with filling("models", model.name) as target:
         yield from target.wait(model.name)
-        if find(model) is not None:  # another process did it meanwhile
+        if find(model) is not None:  # another process has fetched it in the meantime
             return
         target.sweep()
         _check_space(model, target.partial)
@@ -204,18 +209,18 @@ def _pull_network(
                 yield Warned(f"{model.name} is unverified: {sources.label_of(source)} was trusted")
             return
     hint = (
-        f"where there is a network, run: {_pull_command(wanted)}; then copy "
-        f"{_folders_of(wanted)} here, or name a checkpoint file with -n FILE"
+        f"on a machine with internet access, run: {_pull_command(wanted)}; then copy "
+        f"{_folders_of(wanted)} here, or pass a checkpoint file with -n FILE"
     )
     if not allow_unverified and not all(source.verifiable for source in model.sources):
-        hint += "; --allow-unverified trusts the address that cannot be verified"
+        hint += "; --allow-unverified also uses the address that cannot be verified"
     raise CheckpointError(
-        f"no source gave the weights of {model.name} ({'; '.join(failures)})", hint=hint
+        f"the weights of {model.name} could not be fetched ({'; '.join(failures)})", hint=hint
     )
 
 
 def _folders_of(model: Model) -> str:
-    """Return the folders of all networks of ``model`` as a shell takes them."""
+    """Return the folders of all networks of ``model`` as a shell pattern."""
     names = [each.name for each in networks(model)]
     return str(
         folder_of(model).with_name(names[0] if len(names) == 1 else f"{{{','.join(names)}}}")
@@ -223,9 +228,10 @@ def _folders_of(model: Model) -> str:
 
 
 def _take_from_twin(model: Model) -> bool:
-    """Make the weights of ``model`` out of those of another model from the same files, if any.
+    """Create the weights of ``model`` from those of another cached model from the same files.
 
-    Two entries may differ in settings that no weights depend on. Returns whether it was so.
+    Two entries may differ only in settings that the weights do not depend on. Returns whether there
+    was such a model.
     """
     for twin in list_models():
         shared = [source for source in model.sources if source in twin.sources]
@@ -249,7 +255,7 @@ def _pull_command(model: Model) -> str:
 
 
 def _origin(source: Source, files: list[Path]) -> dict[str, Any]:
-    """Return ``source`` as ``origin.json`` has it: with the digests that ``files`` have."""
+    """Return ``source`` as ``origin.json`` stores it, with the digests of ``files``."""
     origin = asdict(source)
     for entry, path in zip(origin["files"], files, strict=True):
         entry["sha256"] = entry["sha256"] or digest_of(path)
@@ -259,15 +265,16 @@ def _origin(source: Source, files: list[Path]) -> dict[str, Any]:
 def _keep(
     target: Filling, model: Model, format: str, files: list[Path], origin: dict[str, Any]
 ) -> None:
-    """Put the weights in ``files`` in their place, and beside them what they were converted for."""
+    """Convert ``files`` and store the weights of ``model``, with their origin and network."""
     weights = read_listed(model, format, files)
     target.keep(weights, origin | {"network": _network(model)})
 
 
 def adopt(path: Path, *, format: str) -> Path:
-    """Return the weights of the foreign file at ``path``, which is converted when it is new.
+    """Return the path of the converted weights of the foreign file at ``path``.
 
-    Raises ``CheckpointError`` for a file that cannot be converted.
+    Converts the file if that has not been done before. Raises ``CheckpointError`` for a file that
+    cannot be converted.
     """
     digest = known_digest_of(path)
     folder = cache_dir() / "files" / digest
@@ -284,25 +291,25 @@ def adopt(path: Path, *, format: str) -> Path:
 
 
 def _is_adopted(folder: Path) -> bool:
-    """Return whether ``folder`` has what the readers of today make of a foreign file."""
+    """Return whether ``folder`` holds a foreign file as the current readers convert it."""
     return (read_origin(folder) or {}).get("readers") == READERS
 
 
 def verify(model: Model) -> None:
-    """Raise ``CheckpointError`` unless the weights are there, with the bytes that were written."""
+    """Raise ``CheckpointError`` if the weights are missing, or differ from what was written."""
     for each in networks(model):
         if each.sources and weights_digest(each) != digest_of(folder_of(each) / WEIGHTS):
             raise CheckpointError(
-                "damaged: not the bytes that were written",
+                "damaged: its SHA-256 has changed since it was written",
                 path=folder_of(each) / WEIGHTS,
-                hint=f"stemsplit models rm {each.name}, then {_pull_command(each)}",
+                hint=f"run: stemsplit models rm {each.name}, then {_pull_command(each)}",
             )
 
 
 def weights_digest(model: Model) -> str:
-    """Return the SHA-256 that the weights of ``model``, one network, had when they were written.
+    """Return the SHA-256 of the weights of ``model``, a single network, when they were written.
 
-    Raises ``CheckpointError`` where they are not in the cache.
+    Raises ``CheckpointError`` if they are not in the cache.
     """
     weights = find(model)
     origin = None if weights is None else read_origin(weights.parent)
@@ -312,15 +319,15 @@ def weights_digest(model: Model) -> str:
 
 
 def not_cached(model: Model) -> CheckpointError:
-    """Return the error for weights that should be here and are not."""
+    """Return the error for weights that are missing from the cache."""
     return CheckpointError(
         f"the weights of {model.name} are not in the cache",
-        hint=_pull_command(model),
+        hint=f"run: {_pull_command(model)}",
     )
 
 
 def remove(model: Model) -> list[Path]:
-    """Remove the weights of ``model`` and of its members; return the folders that are gone."""
+    """Remove the weights of ``model`` and of its members; return the removed folders."""
     removed = []
     for each in networks(model):
         folder = folder_of(each)
@@ -338,7 +345,7 @@ def remove(model: Model) -> list[Path]:
 
 
 def _check_space(model: Model, folder: Path) -> None:
-    """Raise ``ResourceError`` if the disk cannot hold what is coming, as far as that is known."""
+    """Raise ``ResourceError`` if the disk cannot hold the download, as far as its size is known."""
     sizes = [sum(file.size or 0 for file in source.files) for source in model.sources]
     needed = int(max(sizes) * SPACE_FACTOR)
     free = shutil.disk_usage(folder).free

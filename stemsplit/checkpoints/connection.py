@@ -1,4 +1,4 @@
-"""A connection to a server, for the body of one file. Nothing is waited for without a limit."""
+"""An HTTP connection for the body of one file. Every wait has a time limit."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from stemsplit.stall_timeout import StallTimeout
 from stemsplit.version import __version__
 
 CHUNK = 1 << 20  # bytes
-#: Seconds to wait until a server answers at all, and for the next bytes of a body.
+#: Seconds to wait for a server's first answer, and for the next bytes of a body.
 ANSWER_SECONDS = 6.0
 BODY_SECONDS = 15.0
 
 
 class Broken(Exception):
-    """The connection ended early; what came so far is kept."""
+    """The connection ended early; the data received so far is kept."""
 
 
 def open_body(address: str, offset: int) -> http.client.HTTPResponse:
-    """Return the answer to a GET of ``address`` from ``offset`` on.
+    """Return the response to a GET of ``address`` that starts at byte ``offset``.
 
-    The name look-up and the connection to each of a host's addresses have time-outs of their own or
-    none, so the whole is waited for on another thread: a network that swallows packets costs
-    `ANSWER_SECONDS`, however many addresses a host has. Raises ``CheckpointError``.
+    The name lookup, and connecting to each of a host's addresses, have timeouts of their own or
+    none. So all of it runs on another thread: a network that drops packets costs `ANSWER_SECONDS`,
+    however many addresses a host has. Raises ``CheckpointError``.
     """
     headers = {"User-Agent": f"stemsplit/{__version__}", "Accept-Encoding": "identity"}
     if offset:
@@ -54,7 +54,7 @@ def open_body(address: str, offset: int) -> http.client.HTTPResponse:
         answer = answers.get(timeout=ANSWER_SECONDS)
     except queue.Empty:
         abandoned.set()
-        with contextlib.suppress(queue.Empty):  # it came between the two lines above
+        with contextlib.suppress(queue.Empty):  # it arrived between the two lines above
             late = answers.get_nowait()
             if isinstance(late, http.client.HTTPResponse):
                 late.close()
@@ -72,16 +72,16 @@ def open_body(address: str, offset: int) -> http.client.HTTPResponse:
 
 
 def continues(response: http.client.HTTPResponse, offset: int) -> bool:
-    """Return whether the body goes on at ``offset``: a server may ignore what it was asked for."""
+    """Return whether the body starts at ``offset``: a server may ignore the requested range."""
     return response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
 
 
 def pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield the body as it comes. Raises `Broken` when the connection breaks or nothing comes."""
+    """Yield the body as it arrives. Raises `Broken` if the connection breaks or stalls."""
 
     def hang_up() -> None:
-        # The time-out of a socket is for each of its bytes, and one read may wait for many: the
-        # length of a piece is a line of its own.
+        # A socket's timeout applies to each receive, and one read may need many of them, because
+        # the length of an HTTP chunk is a line that may arrive byte by byte.
         kind = socket.AF_INET, socket.SOCK_STREAM
         with contextlib.suppress(OSError), socket.fromfd(response.fileno(), *kind) as connection:
             connection.shutdown(socket.SHUT_RDWR)
@@ -92,9 +92,9 @@ def pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
                 with timeout.waiting():
                     chunk = response.read1(CHUNK)
                 if timeout.expired:
-                    raise Broken(f"stalled: no data came for {timeout.seconds:g} s")
+                    raise Broken(f"stalled: no data for {timeout.seconds:g} s")
             except TimeoutError as exc:
-                raise Broken(f"stalled: nothing came for {BODY_SECONDS:g} s") from exc
+                raise Broken(f"stalled: no data for {BODY_SECONDS:g} s") from exc
             except (OSError, http.client.HTTPException, ValueError) as exc:
                 raise Broken(f"the connection broke: {_reason(exc)}") from exc
             if not chunk:
@@ -103,7 +103,7 @@ def pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def _reason(exc: BaseException) -> str:
-    """Return why a connection failed, without the wrapping."""
+    """Return why a connection failed, from the innermost exception."""
     inner = getattr(exc, "reason", exc)
     if isinstance(inner, TimeoutError):
         return "no answer in time"

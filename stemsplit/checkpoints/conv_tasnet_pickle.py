@@ -1,8 +1,8 @@
-"""The official files of Conv-TasNet: that of Demucs v2 for music, that of torchaudio for speech.
+"""The official files of Conv-TasNet: Demucs v2's for music, torchaudio's for speech.
 
-Both (``tasnet-beb46fac.th``, ``conv_tasnet_base_libri2mix.pt``) are pickled dicts of tensors and
-nothing else; the tensors are called as in our own networks, and the sizes follow from their shapes.
-What their activations, dilations and norms are is in no tensor.
+Both (``tasnet-beb46fac.th``, ``conv_tasnet_base_libri2mix.pt``) are plain pickled dicts of tensors.
+The tensors have the same names as in our own networks, and the sizes follow from their shapes. No
+tensor shows the activations, dilations or norms.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from stemsplit.errors import CheckpointError
 from stemsplit.models.conv_tasnet import SpeechConvTasNetConfig
 
 MUSIC, SPEECH = "conv_tasnet:ConvTasNet", "conv_tasnet:SpeechConvTasNet"
-#: What the tensors leave open. The names of gLN and cLN, and of causal networks, are the same.
+#: Settings that the tensors do not show. gLN, cLN and causal networks use the same tensor names.
 OPEN_MUSIC = ("sources", "sample_rate", "mask", "norm_type", "causal")
-#: The count of all blocks is known, but not after how many of them the dilations start anew.
+#: The total number of blocks is known, but not after how many of them the dilations restart.
 OPEN_SPEECH = ("sources", "sample_rate", "mask", "blocks")
 
 
 def read_music(path: Path, settings: Settings) -> Weights:
-    """Return the weights in a file of Demucs v2's Conv-TasNet; ``settings`` are `OPEN_MUSIC`.
+    """Return the weights in a file of Demucs v2's Conv-TasNet; ``settings`` hold `OPEN_MUSIC`.
 
-    Raises ``CheckpointError`` where it is something else, or a setting is not known.
+    Raises ``CheckpointError`` for any other file, and if a setting is unknown.
     """
     reason = "not the weights of a Conv-TasNet of Demucs v2"
     state = read_state(path, reason)
@@ -61,9 +61,9 @@ def read_music(path: Path, settings: Settings) -> Weights:
 
 
 def read_speech(path: Path, settings: Settings) -> Weights:
-    """Return the weights in a file of torchaudio's Conv-TasNet; ``settings`` are `OPEN_SPEECH`.
+    """Return the weights in a file of torchaudio's Conv-TasNet; ``settings`` hold `OPEN_SPEECH`.
 
-    Raises ``CheckpointError`` where it is something else, or a setting is not known.
+    Raises ``CheckpointError`` for any other file, and if a setting is unknown.
     """
     reason = "not the weights of torchaudio's Conv-TasNet"
     state = read_state(path, reason)
@@ -81,7 +81,7 @@ def read_speech(path: Path, settings: Settings) -> Weights:
     count = _count(state, f"{blocks}.")
     in_repeat = known.setdefault("blocks", SpeechConvTasNetConfig().blocks)
     if in_repeat < 1 or count % in_repeat:
-        raise CheckpointError(f"has {count} blocks, not repeats of {in_repeat}", path=path)
+        raise CheckpointError(f"has {count} blocks, not a multiple of {in_repeat}", path=path)
     return Weights(
         architecture=SPEECH,
         config={

@@ -1,7 +1,7 @@
-"""Other programs' files of weights, read once and kept as our own.
+"""Conversion of other programs' weight files to our own format.
 
-A format is a name and a function that turns files into ``Weights``. Whatever comes in is checked
-against the network it claims to be for before it goes out.
+A format consists of a name and a function that turns files into ``Weights``. All weights are
+checked against the network they claim to be for before they are returned.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stemsplit.small_files import open_regular
 if TYPE_CHECKING:
     from stemsplit.checkpoints.weights import Weights
 
-#: What reads a format (``module:function``, imported when needed), and how many files it takes.
+#: The reader of each format (``module:function``, imported when needed) and its number of files.
 FORMATS: dict[str, tuple[str, int]] = {
     "safetensors": ("stemsplit.checkpoints.weights:read", 1),
     "demucs.th": ("stemsplit.checkpoints.demucs_pickle:read", 1),
@@ -44,11 +44,11 @@ FORMATS: dict[str, tuple[str, int]] = {
     "open_unmix.speech": ("stemsplit.checkpoints.open_unmix:read", 2),
     "open_unmix.folder": ("stemsplit.checkpoints.open_unmix_folder:read", 1),
 }
-#: Formats of what lies on this machine only: a folder has no address to fetch it from.
+#: Formats that exist on this machine only: a folder has no address to fetch it from.
 LOCAL = frozenset({"open_unmix.folder"})
 #: Formats of bare tensors: their readers need to know the network.
 BARE = frozenset({"msst", "open_unmix", "open_unmix.speech"})
-#: Formats that may leave settings open: their readers take the `Settings` that are known.
+#: Formats that may lack settings: their readers take the known `Settings`.
 OPEN = frozenset(
     {
         *("demucs.th", "demucs.safetensors", "demucs.v2", "torchaudio.hdemucs"),
@@ -56,7 +56,7 @@ OPEN = frozenset(
         "open_unmix.folder",
     }
 )
-#: What the pickles of each format contain: names of classes or tensors.
+#: Names of classes or tensors that identify the pickles of each format.
 PICKLES: dict[str, tuple[bytes, ...]] = {
     "demucs.th": (b"demucs.",),
     "demucs.v2": (b"encoder.0.0.weight", b"decoder.0.2.weight", b"lstm.lstm.weight_ih_l0"),
@@ -64,9 +64,9 @@ PICKLES: dict[str, tuple[bytes, ...]] = {
     "demucs.v2.tasnet": (b"encoder.conv1d_U.weight", b"decoder.basis_signals.weight"),
     "torchaudio.conv_tasnet": (b"mask_generator.input_norm.weight", b"decoder.weight"),
 }
-#: How a file of gzip begins.
+#: The first bytes of a gzip file.
 GZIP = b"\x1f\x8b\x08"
-#: Enough of a file to see what it is, in bytes.
+#: How much of a file is read to detect its format, in bytes.
 SNIFFED = 1 << 20
 
 
@@ -78,17 +78,17 @@ def convert(
     config: Mapping[str, Any] | None = None,
     listed: bool = False,
 ) -> Weights:
-    """Return the weights in ``files``, which are of ``format``, one of :data:`FORMATS`.
+    """Return the weights in ``files``, which have ``format``, one of :data:`FORMATS`.
 
-    They fit their network, whose whole configuration they carry; ``origin`` ends in the SHA-256 of
-    each file. Formats in :data:`BARE` need the ``architecture`` (``module:Class``) and its
-    ``config``. All others name the network themselves; for these, ``config`` has the settings that
-    a file leaves open. With ``listed``, that is what the registry says of these files, and all else
-    is as published.
+    The weights fit their network and carry its full configuration; ``origin`` ends with the SHA-256
+    of each file. Formats in :data:`BARE` need the ``architecture`` (``module:Class``) and its
+    ``config``. All others name the network themselves; for these, ``config`` holds the settings
+    that the file lacks. With ``listed``, ``config`` comes from the registry, and all other settings
+    have their published values.
 
     Raises ``UsageError`` for an unknown format, a wrong number of files, a missing architecture, or
     a setting that the network does not have, and ``CheckpointError`` for files that cannot be read,
-    are not what they should be, or leave a setting open that is not given.
+    have other content, or lack a setting that ``config`` does not provide.
     """
     from stemsplit.checkpoints.settings import Settings
     from stemsplit.checkpoints.weights import assemble
@@ -102,7 +102,7 @@ def convert(
     network: dict[str, Any] = {"settings": settings} if format in OPEN else {}
     if format in BARE:
         if not architecture:
-            reason = f"a file of format {format} does not say for which network it is"
+            reason = f"a file of format {format} does not name its network"
             raise UsageError(reason, hint=BARE_HINT)
         network = {"architecture": architecture, "config": config or {}}
     module_name, _, function_name = reader.partition(":")
@@ -115,14 +115,14 @@ def convert(
         merged = settings.merge(weights.architecture, weights.config, files[0])
         weights = dataclasses.replace(weights, config=merged)
     config = assemble(weights, files[0]).config
-    # Through JSON, so that it is the same before it is stored and after.
+    # Convert through JSON, so that it is the same before and after it is stored.
     return dataclasses.replace(weights, config=json.loads(json.dumps(config)), origin=origin)
 
 
 def _read(
     read: Callable[..., Weights], files: Sequence[Path], network: Mapping[str, Any], format: str
 ) -> Weights:
-    """Return what ``read`` reads. Raises ``CheckpointError`` for whatever it stumbles over."""
+    """Return the weights that ``read`` finds in ``files``; turn its errors into CheckpointError."""
     try:
         for path in files:
             if os.path.isfile(path):
@@ -134,15 +134,15 @@ def _read(
     except DAMAGED as exc:
         if isinstance(exc, StemsplitError):
             raise
-        # Any value in a foreign file may be of any kind.
+        # A value in a foreign file may have any type.
         reason = f"not a checkpoint of format {format}, or damaged: {exc!r:.200}"
         raise CheckpointError(reason, path=files[0]) from exc
 
 
 def reconfigure(weights: Weights, config: Mapping[str, Any], path: Path) -> Weights:
-    """Return ``weights`` with the fields of ``config`` in place of what their file said of them.
+    """Return ``weights`` with the fields of ``config`` instead of those from their file.
 
-    They still have to fit the network. Raises ``CheckpointError``, naming ``path``, if not.
+    Raises ``CheckpointError``, naming ``path``, if they no longer fit the network.
     """
     from stemsplit.checkpoints.weights import assemble
 
@@ -152,13 +152,13 @@ def reconfigure(weights: Weights, config: Mapping[str, Any], path: Path) -> Weig
 
 
 def sniff(path: str | os.PathLike[str]) -> str:
-    """Return the format of the file or folder at ``path``, in :data:`FORMATS`, by what is in it.
+    """Detect the format, a key of :data:`FORMATS`, of the file or folder at ``path``.
 
-    Raises ``CheckpointError`` for what cannot be read, is of no known format, or is the pointer of
-    Git LFS to a file that was not fetched.
+    Raises ``CheckpointError`` if it cannot be read, has an unknown format, or is a Git LFS pointer
+    to a file that was not fetched.
     """
     path = Path(path)
-    if os.path.isdir(path):  # unlike that of Path, also for a name that is too long
+    if os.path.isdir(path):  # unlike Path.is_dir, it copes with names that are too long
         if not find_targets(path):
             raise not_a_checkpoint(path)
         return "open_unmix.folder"
@@ -190,7 +190,7 @@ def sniff(path: str | os.PathLike[str]) -> str:
 
 
 def _pickle_in(path: Path) -> bytes:
-    """Return the beginning of the pickle in a zip archive of torch's, unread; or nothing."""
+    """Return the first bytes of the pickle in a torch zip archive, or none; do not unpickle."""
     with open_zip(path) as archive:
         for name in archive.namelist():
             if name.endswith("data.pkl"):

@@ -1,8 +1,8 @@
-"""What the arguments of the published Demucs classes mean for the networks of this program.
+"""Translation of the published Demucs classes' arguments to our networks' configurations.
 
-The official files hold the arguments their network was built with (demucs 4.1.0; those of the first
-generation, demucs 1 and 2.0.3). Each class's arguments fall into three groups, and any other is
-refused.
+The official files hold the arguments their network was built with (demucs 4.1.0; for the first
+generation, demucs 1 and 2.0.3). The arguments of each class fall into three groups; any other
+argument is refused.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from stemsplit.models import demucs, demucs_layers, hdemucs, htdemucs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constructor:
-    """A published class: what it is called here, and what to do with its arguments."""
+    """A published class: its name in this program, and how to translate its arguments."""
 
     architecture: str  # module:Class
-    version: str  # of Demucs, for people
-    #: What our configuration has too: its name there, and the published default.
+    version: str  # of Demucs, for display
+    #: Arguments that our configuration has too: our name, and the published default.
     fields: Mapping[str, tuple[str, Any]]
-    #: What our network does in one way only.
+    #: Arguments for which our network supports a single value.
     implemented: Mapping[str, Any]
-    #: What only training reads, or what another argument above switches off.
+    #: Arguments that only training reads, or that an argument above switches off.
     without_effect: frozenset[str]
 
     def translate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return our configuration for the published constructor's ``arguments``.
 
-        Raises ``ValueError`` for an argument, or a value of one, that our network cannot honour.
+        Raises ``ValueError`` for an argument or a value that our network does not support.
         """
         for name, value in arguments.items():
             if name in self.fields or name in self.without_effect:
@@ -45,7 +45,7 @@ class Constructor:
 
 
 def _same(**defaults: Any) -> dict[str, tuple[str, Any]]:
-    """Return fields that are called the same here, with their published defaults."""
+    """Return fields with the same name in our configuration, with their published defaults."""
     return {name: (name, default) for name, default in defaults.items()}
 
 
@@ -98,7 +98,7 @@ HTDEMUCS = Constructor(
         "t_cross_first": False,
         "use_train_segment": True,
     },
-    # Where norms start follows from the names of the tensors.
+    # The tensor names show where norms start.
     without_effect=frozenset(
         {
             *("wiener_iters", "end_iters", "wiener_residual", "multi_freqs_depth", "time_stride"),
@@ -111,7 +111,7 @@ HTDEMUCS = Constructor(
     ),
 )
 
-#: What HDemucs and the Demucs of v3 have in common.
+#: Fields that HDemucs and Demucs v3 have in common.
 _RESIDUAL_BRANCHES = _same(
     norm_starts=4,
     norm_groups=4,
@@ -193,7 +193,7 @@ DEMUCS = Constructor(
     version="v1 or v2",
     fields={
         "samplerate": ("sample_rate", 44_100),
-        "segment_length": ("segment", 1_764_000),  # in samples; v1 has none
+        "segment_length": ("segment", 1_764_000),  # in samples; v1 does not have it
         **_same(
             sources=4,
             audio_channels=2,
@@ -201,7 +201,7 @@ DEMUCS = Constructor(
             depth=6,
             glu=True,
             lstm_layers=2,
-            resample=None,  # v2 does by default; v1 cannot
+            resample=None,  # on by default in v2; not available in v1
         ),
     },
     implemented={

@@ -1,7 +1,7 @@
-"""The files of Demucs on the Hugging Face hub (``955717e8.safetensors``), of demucs 4.1 and later.
+"""The Demucs files on the Hugging Face hub (``955717e8.safetensors``), for demucs 4.1 and later.
 
-They hold what the pickles of `demucs_pickle` do: the metadata of the header say ``klass`` (the full
-name of the class), ``args`` and ``kwargs`` (of its constructor, as JSON), and the tensors are the
+They hold the same as the pickles of `demucs_pickle`: the header's metadata contain ``klass`` (the
+full name of the class), ``args`` and ``kwargs`` (of its constructor, as JSON); the tensors are the
 state.
 """
 
@@ -18,15 +18,15 @@ from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.small_files import parse_json
 
-#: A key of the metadata that only the packed numbers of quantised weights need.
+#: A metadata key that exists only for the packed numbers of quantised weights.
 QUANTISED = "structure"
 
 
 def read(path: Path, settings: Settings) -> Weights:
     """Return the weights in the file at ``path``; ``settings`` as in `demucs_pickle.read`.
 
-    Raises ``CheckpointError`` for a class that is none of Demucs', for weights that are quantised,
-    and for an argument that our network cannot honour, by its name.
+    Raises ``CheckpointError`` for a class that is not part of Demucs, for quantised weights, and
+    for an argument that our network does not support, naming it.
     """
     metadata = read_metadata(path)
     if QUANTISED in metadata:
@@ -36,16 +36,16 @@ def read(path: Path, settings: Settings) -> Weights:
         arguments = tuple(parse_json(metadata["args"]))
         keywords = _decode(parse_json(metadata["kwargs"]))
     except (ArithmeticError, LookupError, TypeError, ValueError) as exc:
-        reason = "its header does not hold the class and the arguments of a network of Demucs"
+        reason = "its header does not contain the class and arguments of a Demucs network"
         raise CheckpointError(reason, path=path) from exc
     if name not in ALLOWED:
-        raise CheckpointError(f"made for {name:.100}, which is not a network of Demucs", path=path)
+        raise CheckpointError(f"made for {name:.100}, which is not a Demucs network", path=path)
     package = {"klass": ALLOWED[name], "args": arguments, "kwargs": keywords}
     return read_package({**package, "state": read_tensors(path)}, path, settings)
 
 
 def _decode(value: Any) -> Any:
-    """Return ``value`` with the fractions in it, such as a segment of 39/5 s, as fractions."""
+    """Return ``value`` with its encoded fractions (a segment of 39/5 s) as Fraction objects."""
     if isinstance(value, list):
         return [_decode(item) for item in value]
     if not isinstance(value, dict):

@@ -1,9 +1,9 @@
-"""The official files of Demucs (``955717e8-8726e21a.th``): pickles of a class and its weights.
+"""The official Demucs files (``955717e8-8726e21a.th``): pickles of a class and its weights.
 
 From v2 on, such a file is a dict of ``klass`` (the class object), ``args`` and ``kwargs`` (of its
-constructor), ``state`` (tensors, in half precision from v3 on) and, unread here, ``training_args``
-and ``metrics``. In v1 it is a tuple of the first four. The weights of v2, and those of torchaudio's
-Hybrid Demucs, were published as tensors alone: see ``demucs_tensors.py``.
+constructor), ``state`` (tensors, in half precision from v3 on), and ``training_args`` and
+``metrics``, which are not read here. In v1 it is a tuple of the first four. The weights of v2 and
+of torchaudio's Hybrid Demucs were published as bare tensors: see ``demucs_tensors.py``.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from stemsplit.models.demucs import DemucsConfig
 
 
 class PublishedHTDemucs:
-    """Stands for the class object in the file; it does nothing."""
+    """Placeholder for the class object of HTDemucs in the file."""
 
 
 class PublishedHDemucs:
-    """The same for Hybrid Demucs."""
+    """Placeholder for the class object of Hybrid Demucs."""
 
 
 class PublishedDemucsV3:
-    """The same for the waveform network of v3."""
+    """Placeholder for the class object of v3's waveform network."""
 
 
 class PublishedDemucs:
-    """The same for the network of v1 and v2."""
+    """Placeholder for the class object of the network of v1 and v2."""
 
 
 class Unread:
-    """Stands for numbers among the metrics, which nothing reads; it keeps none of its arguments."""
+    """Placeholder for numbers in the metrics, which are not read; ignores its arguments."""
 
     def __init__(self, *arguments: object) -> None:
         pass
@@ -61,11 +61,11 @@ class Unread:
         pass
 
 
-#: All that the official files name beside tensors and containers.
+#: All names that the official files refer to besides tensors and containers.
 ALLOWED: dict[str, Any] = {
     "demucs.htdemucs.HTDemucs": PublishedHTDemucs,
     "demucs.hdemucs.HDemucs": PublishedHDemucs,
-    "demucs.wdemucs.WDemucs": PublishedHDemucs,  # what it was called at first
+    "demucs.wdemucs.WDemucs": PublishedHDemucs,  # its original name
     "demucs.demucs.Demucs": PublishedDemucsV3,
     "demucs.model.Demucs": PublishedDemucs,
     "fractions.Fraction": Fraction,
@@ -79,20 +79,20 @@ CONSTRUCTORS: dict[object, Constructor] = {
     PublishedDemucsV3: DEMUCS_V3,
     PublishedDemucs: DEMUCS,
 }
-#: The class is within so many operations of a pickle.
+#: The class appears within this many opcodes at the start of a pickle.
 OPENING = 50
-#: What v1 was run on at a time, which its files do not hold.
+#: The segment length v1 was run with, in seconds; its files do not contain it.
 V1_SECONDS = 10
-#: What the files of v1 leave open: they hold the number of stems only, and no sample rate.
+#: Settings that v1 files lack: they hold only the number of stems, and no sample rate.
 OPEN_V1 = ("sources", "sample_rate")
 
 
 def read(path: Path, settings: Settings) -> Weights:
-    """Return the weights in an official file; ``settings`` are `OPEN_V1`, if it is one of v1.
+    """Return the weights in an official file; for a v1 file, ``settings`` hold `OPEN_V1`.
 
-    Raises ``CheckpointError`` for a pickle that names more than :data:`ALLOWED`, for weights that
-    are quantised, for an argument that our network cannot honour, by its name, and for a setting
-    that is not known.
+    Raises ``CheckpointError`` for a pickle that names more than :data:`ALLOWED`, for quantised
+    weights, for an argument that our network does not support (naming it), and for an unknown
+    setting.
     """
     with path.open("rb") as file:
         old = file.read(len(OLD_PICKLE)) == OLD_PICKLE
@@ -101,7 +101,7 @@ def read(path: Path, settings: Settings) -> Weights:
 
 
 def read_package(package: Any, path: Path, settings: Settings) -> Weights:
-    """Return the weights in what a file at ``path`` held: a class, its arguments and its tensors.
+    """Return the weights in ``package``, the content of ``path``: class, arguments and tensors.
 
     Raises ``CheckpointError`` as `read` does.
     """
@@ -115,7 +115,7 @@ def read_package(package: Any, path: Path, settings: Settings) -> Weights:
         and isinstance(package.get("kwargs"), dict)
         and isinstance(package.get("state"), dict)
     ):
-        raise CheckpointError("not a checkpoint of Demucs", path=path)
+        raise CheckpointError("not a Demucs checkpoint", path=path)
     constructor = CONSTRUCTORS[package["klass"]]
     state = package["state"]
     if not all(isinstance(tensor, Tensor) for tensor in state.values()):
@@ -127,7 +127,7 @@ def read_package(package: Any, path: Path, settings: Settings) -> Weights:
     try:
         config = _configure(constructor, package["kwargs"], version)
     except (ArithmeticError, LookupError, TypeError, ValueError) as exc:
-        reason = f"made for a network that is not supported: {exc}"
+        reason = f"made for an unsupported network: {exc}"
         raise CheckpointError(reason, path=path) from exc
     if version == "v1":
         config |= _configure_v1(config.pop("sources"), path, settings)
@@ -140,21 +140,21 @@ def read_package(package: Any, path: Path, settings: Settings) -> Weights:
 
 
 def quantised(path: Path) -> CheckpointError:
-    """Return the error for weights that only another package can read."""
+    """Return the error for weights that need another package to be read."""
     reason = "its weights are quantised by the package diffq, which is not supported"
     return CheckpointError(reason, path=path)
 
 
 def _read_old(path: Path) -> Any:
-    """Return what a file of before torch 1.6 holds, as :func:`read_pickle` does.
+    """Return the content of a file from before torch 1.6, as :func:`read_pickle` does.
 
-    There, a class is wrapped in a tuple that also holds its source code, and that tuple is marked
-    as something to be looked up, which torch's safe reader refuses. So the file is read from a copy
-    without the mark, one byte less; the tuple then stands where the class was.
+    Such a file wraps a class in a tuple with its source code, and marks that tuple as a persistent
+    ID, which torch's safe reader refuses. So read a copy without the mark, which is one byte
+    shorter; it yields the tuple in place of the class.
     """
     with path.open("rb") as file:
         try:
-            for _ in range(3):  # a magic number, a version, and what machine it was
+            for _ in range(3):  # a magic number, a version, and facts about the machine
                 for _ in pickletools.genops(file):
                     pass
             mark = _find_mark(file)
@@ -179,7 +179,7 @@ def _read_old(path: Path) -> Any:
 
 
 def _find_mark(file: BinaryIO) -> int | None:
-    """Return where a class is marked near the beginning of the pickle in ``file``, or None."""
+    """Return the position of the mark of a class near the start of the pickle, or None."""
     wrapped = False
     for operation, argument, position in islice(pickletools.genops(file), OPENING):
         wrapped = wrapped or argument == "module"
@@ -189,7 +189,7 @@ def _find_mark(file: BinaryIO) -> int | None:
 
 
 def _unwrap(part: Any) -> Any:
-    """Return the class in ``part``, where that is the tuple of a class and its source."""
+    """Return the class if ``part`` is a tuple of a class and its source, else ``part``."""
     wrapped = isinstance(part, tuple) and len(part) == 4 and part[0] == "module"
     return part[1] if wrapped else part
 
@@ -199,7 +199,7 @@ def _configure(
 ) -> dict[str, Any]:
     """Return our configuration for the published constructor's ``arguments``.
 
-    Raises ``ValueError`` for an argument, or a value of one, that our network cannot honour.
+    Raises ``ValueError`` for an argument or a value that our network does not support.
     """
     config = constructor.translate(arguments)
     if version != "v1":
@@ -211,7 +211,7 @@ def _configure(
         return config
     config["segment"] = int(config["segment"] * config["sample_rate"])
     if constructor is HDEMUCS:
-        # Below 0 is without a filter too; and nothing is filtered behind complex numbers.
+        # A negative number also means no filter, and complex-as-channels output is not filtered.
         config["wiener_iters"] = 0 if config["cac"] else max(0, config["wiener_iters"])
         config["channels_time"] = config["channels_time"] or 0
         config["multi_freqs"] = list(config["multi_freqs"] or ())
@@ -219,7 +219,7 @@ def _configure(
 
 
 def _configure_v1(count: int, path: Path, settings: Settings) -> dict[str, Any]:
-    """Return what a file of v1 with ``count`` stems does not hold."""
+    """Return the settings that a v1 file with ``count`` stems lacks."""
     known = settings.require(path, DEMUCS.architecture, OPEN_V1)
     check_stems(known.get("sources"), count, path)
     sample_rate = known.setdefault("sample_rate", DemucsConfig().sample_rate)

@@ -1,6 +1,6 @@
-"""Files of Demucs that are tensors alone: those of v2, and of torchaudio's Hybrid Demucs.
+"""Demucs files of bare tensors: those of v2, and of torchaudio's Hybrid Demucs.
 
-The sizes of the network follow from the shapes of the tensors, and its layers from their names.
+The sizes of the network follow from the shapes of the tensors, its layers from their names.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from stemsplit.models.demucs import DemucsConfig
 from stemsplit.models.demucs_layers import EPSILON
 from stemsplit.models.hdemucs import HDemucsConfig
 
-#: What the tensors leave open. Resampling and standardising have no weights.
+#: Settings that the tensors do not show. Resampling and standardising have no weights.
 OPEN_V2 = ("sources", "sample_rate", "resample", "stride", "normalize")
-#: The same for torchaudio's, of which the three sizes of the network are for different rates.
+#: The same for torchaudio's network, whose three sizes are for different sample rates.
 OPEN_TORCHAUDIO = ("sources", "sample_rate", "norm_groups", "stride", "freq_emb", "emb_scale")
-#: Seconds that v2 is run on at a time, and torchaudio's network in its tutorial.
+#: Segment length (s) of v2, and of torchaudio's network in its tutorial.
 V2_SECONDS, TORCHAUDIO_SECONDS = 40, 10
 
 
 def read_v2(path: Path, settings: Settings) -> Weights:
-    """Return the weights in a file that v2 published; ``settings`` are `OPEN_V2`.
+    """Return the weights in a published v2 file; ``settings`` hold `OPEN_V2`.
 
-    Raises ``CheckpointError`` where it is something else, or a setting is not known.
+    Raises ``CheckpointError`` for any other file, and if a setting is unknown.
     """
     state = read_state(path, "not a dict of weights")
     try:
@@ -39,7 +39,7 @@ def read_v2(path: Path, settings: Settings) -> Weights:
         depth = _count(state, "encoder")
         outputs = state[f"decoder.{depth - 1}.2.weight"].shape[1]
     except (LookupError, ValueError) as exc:
-        raise CheckpointError("not the weights of a Demucs of v2", path=path) from exc
+        raise CheckpointError("not the weights of Demucs v2", path=path) from exc
     known = settings.require(path, DEMUCS.architecture, OPEN_V2)
     check_stems(known.get("sources"), outputs // audio_channels, path)
     sample_rate = known.setdefault("sample_rate", DemucsConfig().sample_rate)
@@ -60,18 +60,18 @@ def read_v2(path: Path, settings: Settings) -> Weights:
 
 
 def without_scale(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Return the weights of v2 for a network that takes its input as it is.
+    """Return v2's weights for a network that does not scale its input.
 
-    v2 divides its input by 1 + 1e-5, where it would otherwise standardise it; so its first
-    convolution does.
+    Without standardisation, v2 divides its input by 1 + 1e-5. Divide the weights of the first
+    convolution instead.
     """
     name = "encoder.0.0.weight"
     if name not in state:
-        raise CheckpointError(f"not a Demucs of v2: {name} is missing", path=path)
+        raise CheckpointError(f"not Demucs v2: {name} is missing", path=path)
     return {**state, name: state[name] / (1 + EPSILON)}
 
 
-#: What torchaudio calls the branches, and the one tensor it keeps although nothing reads it.
+#: torchaudio's names of the branches, and the only tensors it stores but never uses.
 BRANCHES = {
     "freq_encoder": "encoder",
     "freq_decoder": "decoder",
@@ -82,9 +82,9 @@ _UNREAD = re.compile(r"time_encoder\.(\d+)\.norm1\.(weight|bias)")
 
 
 def read_torchaudio(path: Path, settings: Settings) -> Weights:
-    """Return the weights in a file of torchaudio's HDemucs; ``settings`` are `OPEN_TORCHAUDIO`.
+    """Return the weights in a file of torchaudio's HDemucs; ``settings`` hold `OPEN_TORCHAUDIO`.
 
-    Raises ``CheckpointError`` where it is something else, or a setting is not known.
+    Raises ``CheckpointError`` for any other file, and if a setting is unknown.
     """
     published = read_state(path, "not a dict of weights")
     try:
@@ -110,7 +110,7 @@ def read_torchaudio(path: Path, settings: Settings) -> Weights:
             "audio_channels": parts // 2,
             "channels": channels,
             "depth": depth,
-            "nfft": 8 * rows,  # half of the bins are left out, and three of four rows are merged
+            "nfft": 8 * rows,  # nfft / 2 bins, which the first layer reduces to a quarter
             "segment": TORCHAUDIO_SECONDS * sample_rate,
         },
         state=state,

@@ -1,4 +1,4 @@
-"""What the registry says of a model. `registry_file.py` reads it. Standard library only."""
+"""The entries of the registry, which `registry_file.py` reads. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from stemsplit.types import Window
 
-#: Endings of checkpoint files: a name that ends so means a file, whether it is there or not.
+#: Extensions of checkpoint files: a name with one of them means a file, existing or not.
 SUFFIXES = (".safetensors", ".th", ".pth", ".pt", ".ckpt", ".onnx", ".gz")
 FORMATS = (
     "safetensors",
@@ -27,10 +27,10 @@ FORMATS = (
     "open_unmix.speech",
 )
 
-#: Whether weights may be used commercially, by what their author says of them.
+#: Whether weights may be used commercially, according to their author.
 Commercial: TypeAlias = Literal["yes", "no", "unclear"]
 
-#: A file of a package of a registry; exactly one version, so that the same bytes come every time.
+#: A file in a package of a registry, with an exact version, so that the bytes are always the same.
 PACKAGE_ADDRESS = re.compile(
     r"(pypi:(?P<pypi>[A-Za-z0-9][\w.-]*==[\w.+!-]+)|npm:(?P<npm>(@[\w.-]+/)?[A-Za-z0-9][\w.-]*@[\w.+-]+))"
     r"!/(?P<member>.+)"
@@ -39,14 +39,14 @@ PACKAGE_ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
-    """A file somewhere else. ``size`` (bytes) is None where it is not published.
+    """A remote file. ``size`` (bytes) is None if it is not published.
 
-    A file in a package is fetched with the whole of that, which has ``package_size`` bytes.
+    A file in a package is fetched with the whole package, which has ``package_size`` bytes.
 
-    ``sha256`` is None where it is not published; then the content cannot be verified, and is
-    fetched only where that is allowed. ``sha256_prefix`` holds the digits that are known all the
-    same, as those at the end of a file's name. It is checked and finds accidents; but a file with
-    eight given digits is made in minutes, so that fetching it needs the permission as well.
+    ``sha256`` is None if it is not published; the content then cannot be verified, and is fetched
+    only with permission. ``sha256_prefix`` holds the digits that are known nevertheless, such as
+    those at the end of a file's name. Checking it detects accidental damage, but not forgery: a
+    file with eight given digits can be made in minutes, so it needs the same permission.
     """
 
     address: str
@@ -58,7 +58,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Files that together are one checkpoint, in one of `FORMATS`."""
+    """Files that together form one checkpoint, in one of `FORMATS`."""
 
     format: str
     files: tuple[RemoteFile, ...]
@@ -79,13 +79,13 @@ class Source:
 
     @property
     def verifiable(self) -> bool:
-        """Whether the whole content is known beforehand, by its SHA-256."""
+        """Whether the full SHA-256 of every file is known in advance."""
         return all(file.sha256 is not None for file in self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Published scores and their ``source``: ``values`` in dB by stem, or only their ``mean``."""
+    """Published scores and their ``source``: ``values`` in dB per stem, or only their ``mean``."""
 
     metric: str
     dataset: str
@@ -98,11 +98,11 @@ class Scores:
 class Model:
     """A model by name: one network, or an ensemble of ``members``.
 
-    A network has an ``architecture`` (``module:Class``) with its ``config``, and ``sources`` of its
-    weights, or a ``seed`` to draw them from, or is ``without_weights``. An ensemble has ``members``
-    (names) and ``weights``: one row per member, one column per stem. ``overlap`` (share of a
-    segment) and ``window`` are those of the architecture where they are None, and of an ensemble
-    those of its members, which must agree.
+    A network has an ``architecture`` (``module:Class``) with its ``config``. It has ``sources`` of
+    its weights, or a ``seed`` to draw them from, or is ``without_weights``. An ensemble has
+    ``members`` (names) and ``weights``: one row per member, one column per stem. If ``overlap``
+    (fraction of a segment) or ``window`` is None, that of the architecture applies, or that of the
+    members of an ensemble, which must agree.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Model:
     segment: int  # frames
     licence: str  # of the weights
     training_data: str
-    licence_source: str | None = None  # where that is stated, or where it is not
+    licence_source: str | None = None  # where it is stated, or would be expected to be
     commercial: Commercial = "unclear"
     licence_note: str | None = None  # shown with the licence before the first download
     paper: str | None = None
@@ -130,7 +130,7 @@ class Model:
 
     @property
     def terms(self) -> str:
-        """The licence of the weights in a line, for people."""
+        """The licence of the weights, as one line for display."""
         source = f" ({self.licence_source})" if self.licence_source else ""
         return (
             f"{self.name}: licence of the weights: {self.licence}{source}; "

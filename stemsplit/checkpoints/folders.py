@@ -1,4 +1,4 @@
-"""Folders of the cache: each is whole or not there, and filled by one process at a time."""
+"""Folders of the cache: each is complete or absent, and filled by one process at a time."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 ORIGIN = "origin.json"
 DISK_HINT = "free some space, or set STEMSPLIT_CACHE_DIR to a folder on another disk"
-#: Endings of the files that make a folder a checkpoint.
+#: Extensions of the files that belong to a folder that is a checkpoint.
 PARTS = frozenset({".json", ".pth"})
-#: What a killed run left is kept for so long, in seconds, because a download can be taken up again.
+#: How long the files of a killed run are kept, in seconds, because a download can be resumed.
 LEFTOVER_SECONDS = 7 * 24 * 3600
 _POLL_SECONDS = 0.2
 
 
 def cache_dir() -> Path:
-    """Return the cache folder, which need not exist."""
+    """Return the cache folder, which may not exist yet."""
     chosen = os.environ.get("STEMSPLIT_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser()
@@ -42,7 +42,7 @@ def cache_dir() -> Path:
 
 
 def read_origin(folder: Path) -> dict[str, Any] | None:
-    """Return what ``origin.json`` says, if the weights beside it have the size that it says."""
+    """Return the content of ``origin.json``, or None unless the weights have the size it states."""
     try:
         origin: dict[str, Any] = parse_json(read_small(folder / ORIGIN))
         weights, files = origin["weights"], origin["files"]
@@ -54,16 +54,16 @@ def read_origin(folder: Path) -> dict[str, Any] | None:
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hex; raises ``CheckpointError`` if it cannot be read."""
+    """Return the SHA-256 of a file in hex. Raises ``CheckpointError`` if it cannot be read."""
     with _reading_explained(path), open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def known_digest_of(path: Path) -> str:
-    """Return what `digest_of` does, but read a file again only where its state is another one.
+    """Return the same as `digest_of`, but read a file again only if its size or times changed.
 
-    That does not notice what a disk does to a file: it is for telling files apart, not to verify.
-    The digest of a folder is that of the names and digests of its `PARTS`.
+    This does not detect damage by a failing disk: use it to tell files apart, not to verify them.
+    The digest of a folder is computed from the names and digests of its `PARTS`.
     """
     with _reading_explained(path):
         facts = path.stat()
@@ -90,7 +90,7 @@ def _reading_explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing_explained(place: Path | None = None) -> Iterator[None]:
-    """Raise ``ResourceError`` where the cache, or ``place`` in it, cannot be written."""
+    """Raise ``ResourceError`` if the cache, or ``place`` in it, cannot be written."""
     try:
         yield
     except OSError as exc:
@@ -100,22 +100,22 @@ def writing_explained(place: Path | None = None) -> Iterator[None]:
         raise ResourceError(
             f"the cache cannot be written: {exc.strerror}",
             path=path,
-            hint="set STEMSPLIT_CACHE_DIR to a folder of your own",
+            hint="set STEMSPLIT_CACHE_DIR to a folder that you can write to",
         ) from exc
 
 
 class _Lock:
-    """A lock between processes. It is free again when its process ends, however that ends."""
+    """A lock between processes. It is released when its process ends, even if killed."""
 
     def __init__(self, name: str) -> None:
         from filelock import FileLock
 
         self._path = cache_dir() / "locks" / f"{name}.lock"
-        # A generator may be closed by another thread than the one that started it.
+        # A generator may be closed by a different thread than the one that started it.
         self._lock = FileLock(self._path, thread_local=False)
 
-    def take(self) -> bool:
-        """Return whether the lock is ours now."""
+    def acquire(self) -> bool:
+        """Try to acquire the lock, and return whether that succeeded."""
         from filelock import Timeout
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,13 +126,13 @@ class _Lock:
         return True
 
     def release(self) -> None:
-        """Let others take it."""
+        """Release the lock."""
         self._lock.release()
 
 
 @contextmanager
 def filling(kind: str, name: str) -> Iterator[Filling]:
-    """Give a folder of the cache to fill; unlock it afterwards, and leave nothing empty behind."""
+    """Provide a folder of the cache to fill; afterwards unlock it and remove it if empty."""
     folder = Filling(kind, name)
     try:
         yield folder
@@ -141,7 +141,7 @@ def filling(kind: str, name: str) -> Iterator[Filling]:
 
 
 class Filling:
-    """A folder ``kind/name`` of the cache to fill; no other process does, once `wait` has ended."""
+    """A folder ``kind/name`` of the cache to fill, exclusively once `wait` has ended."""
 
     def __init__(self, kind: str, name: str) -> None:
         self.target = cache_dir() / kind / name
@@ -149,28 +149,29 @@ class Filling:
         self._lock = _Lock(self.partial.name)
 
     def wait(self, name: str) -> Iterator[Fetching]:
-        """Take the lock; as long as another process holds it, yield that ``name`` comes from it."""
+        """Acquire the lock; yield events for ``name`` while another process holds it."""
         with writing_explained():
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            while not self._lock.take():
+            while not self._lock.acquire():
                 yield Fetching(name, "another process (waiting for it)", None, None)
                 time.sleep(_POLL_SECONDS)
             self.partial.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
-        """Remove what killed runs left: here all but files to go on with, elsewhere what is old."""
+        """Remove the leftovers of killed runs: all but resumable files here, old ones elsewhere."""
         for path in self.partial.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
         for folder in self.partial.parent.iterdir():
             youngest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
             lock = _Lock(folder.name)
-            if folder != self.partial and time.time() - youngest > LEFTOVER_SECONDS and lock.take():
+            is_old = time.time() - youngest > LEFTOVER_SECONDS
+            if folder != self.partial and is_old and lock.acquire():
                 shutil.rmtree(folder, ignore_errors=True)
                 lock.release()
 
     def keep(self, weights: Weights, origin: dict[str, Any]) -> None:
-        """Write ``weights`` with their ``origin``, and put the folder in its place."""
+        """Write ``weights`` with their ``origin``, and move the folder into place."""
         from stemsplit.checkpoints.weights import save
 
         new = self.partial / "new"
@@ -188,14 +189,14 @@ class Filling:
         shutil.rmtree(self.partial, ignore_errors=True)
 
     def discard_old(self) -> None:
-        """Take away what is in the place, in one step as well."""
+        """Remove the existing folder, also in one step."""
         if self.target.exists():
             old = self.partial / "old"
             os.rename(self.target, old)
             shutil.rmtree(old)
 
     def close(self) -> None:
-        """Let others in."""
-        with suppress(OSError):  # not empty: what is there can be gone on with
+        """Release the lock, and remove the partial folder if it is empty."""
+        with suppress(OSError):  # not empty: the download can be resumed
             self.partial.rmdir()
         self._lock.release()

@@ -1,4 +1,4 @@
-"""Files of other programs, as the registry lists them or as a user has them."""
+"""Other programs' files, whether listed in the registry or provided by the user."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def read_listed(model: Model, format: str, files: Sequence[Path]) -> Weights:
-    """Return the weights of ``model`` in ``files``, with the configuration of the registry.
+    """Return the weights of ``model`` in ``files``, with the configuration from the registry.
 
-    Raises ``CheckpointError`` for files that hold something else.
+    Raises ``CheckpointError`` for files with other content.
     """
     from stemsplit.checkpoints.convert import BARE, convert, reconfigure
 
@@ -28,19 +28,19 @@ def read_listed(model: Model, format: str, files: Sequence[Path]) -> Weights:
     stems = tuple(weights.config.get("sources", ()))
     if weights.architecture != model.architecture or stems != model.stems:
         raise CheckpointError(
-            f"holds a {weights.architecture} of {', '.join(stems)}, "
-            f"not a {model.architecture} of {', '.join(model.stems)}"
+            f"contains {weights.architecture} with the stems {', '.join(stems)}, "
+            f"not {model.architecture} with {', '.join(model.stems)}"
         )
     segment = {"segment": model.segment} if "segment" in weights.config else {}
     return reconfigure(weights, segment | dict(model.config), files[0])
 
 
 def read_foreign(path: Path, format: str, settings: Mapping[str, Any] | None = None) -> Weights:
-    """Return the weights in the file at ``path``, which is of ``format``.
+    """Return the weights in the file at ``path``, which has ``format``.
 
-    A file that the registry lists, which its SHA-256 shows, is read as that model. What another one
-    leaves open must be in ``settings``, by the names of its network's configuration. Raises as
-    `convert` does.
+    A file that the registry lists, recognised by its SHA-256, is read as that model. For any other
+    file, ``settings`` must provide what the file lacks, by the names of its network's
+    configuration. Raises as `convert` does.
     """
     from stemsplit.checkpoints.convert import convert
 
@@ -51,7 +51,7 @@ def read_foreign(path: Path, format: str, settings: Mapping[str, Any] | None = N
 
 
 def find_listed(path: Path, format: str) -> Model | None:
-    """Return the first model of the registry that the file at ``path`` alone is a source of."""
+    """Return the first model of the registry whose source is the single file at ``path``."""
     digest = known_digest_of(path)
     for model in list_models():
         for source in model.sources:

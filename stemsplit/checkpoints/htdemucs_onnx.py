@@ -1,8 +1,8 @@
-"""The weights of HTDemucs, read back out of a graph that torch exported to ONNX.
+"""The weights of HTDemucs, recovered from a graph that torch exported to ONNX.
 
-The exporter keeps the name of a parameter that it writes as it is. One that it folds into a
-constant (transposed, reshaped or cut) becomes anonymous (``onnx::MatMul_5291``); then the node that
-reads it shows which it was, because nodes are named by the path of their module.
+The exporter keeps the name of a parameter that it writes unchanged. A parameter that it folds into
+a constant (transposed, reshaped or sliced) becomes anonymous (``onnx::MatMul_5291``). The node that
+reads the constant then identifies the parameter, because nodes are named by their module's path.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from stemsplit.models.demucs_layers import FREQUENCY_EMBEDDING_SCALE
 
 
 def _unscale(constant: Tensor) -> Tensor:
-    """Return the embedding ``(F, C)`` in ``constant`` ``(1, C, F, 1)``, its scale taken out."""
+    """Return the embedding ``(F, C)`` in ``constant`` ``(1, C, F, 1)``, with its scale removed."""
     embedding = (constant[0, :, :, 0].t() / FREQUENCY_EMBEDDING_SCALE).half().float()
     if not torch.equal(embedding.t() * FREQUENCY_EMBEDDING_SCALE, constant[0, :, :, 0]):
         raise ValueError("the frequency embedding is not a multiple of its scale")
     return embedding
 
 
-#: Which parameter a node reads: a pattern of its path, the name, where among the parts that are put
-#: together to the parameter it belongs, and what undoes the exporter's folding.
+#: Which parameter a node reads: a pattern of the node's path, the parameter's name, the constant's
+#: position among the parts that form the parameter, and the function that undoes the folding.
 READERS: tuple[tuple[str, str, int, Callable[[Tensor], Tensor]], ...] = (
     (r"(.+\.linear[12])\.MatMul", r"\1.weight", 0, Tensor.t),
     (r"(.+\.self_attn)\.MatMul", r"\1.in_proj_weight", 0, Tensor.t),
-    # Query, then key and value.
+    # The query comes first, then key and value.
     (r"(.+\.cross_attn)\.MatMul", r"\1.in_proj_weight", 0, Tensor.t),
     (r"(.+\.cross_attn)\.MatMul_1", r"\1.in_proj_weight", 1, Tensor.t),
     (r"(.+\.cross_attn)\.Add", r"\1.in_proj_bias", 0, Tensor.flatten),
@@ -50,10 +50,10 @@ READERS: tuple[tuple[str, str, int, Callable[[Tensor], Tensor]], ...] = (
 def read(path: Path, settings: Settings) -> Weights:
     """Return the weights of the published HTDemucs in an ONNX file.
 
-    Every constant of the graph is accounted for, but not what the graph computes with them, so that
-    only the files that the registry lists are read. Raises ``CheckpointError`` for any other file,
-    for one that is not ONNX, and for a graph with a constant that HTDemucs lacks, or that differs
-    from the published ones in not being exact in half precision.
+    Every constant of the graph is checked, but not the computation itself, so only the files that
+    the registry lists are accepted. Raises ``CheckpointError`` for any other file, for one that is
+    not ONNX, and for a graph with a constant that HTDemucs lacks, or that is not exact in half
+    precision as the published ones are.
     """
     graph = _load_graph(path)
     try:
@@ -67,32 +67,32 @@ def read(path: Path, settings: Settings) -> Weights:
         raise CheckpointError(
             "not the published ONNX export of HTDemucs, the only one whose settings are known",
             path=path,
-            hint="stemsplit models convert reads the checkpoint that it was exported from",
+            hint="use the checkpoint that it was exported from: stemsplit models convert reads it",
         )
     return Weights(
         architecture="htdemucs:HTDemucs",
-        config={},  # the published one; the shapes are checked against it
+        config={},  # the published configuration, which the shapes are checked against
         state=state,
         origin="ONNX export of HTDemucs",
     )
 
 
 def _load_graph(path: Path) -> Any:
-    """Return the graph of the ONNX file at ``path``; files beside it are not opened."""
+    """Return the graph of the ONNX file at ``path``, without opening any external data files."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        # By its name alone, a file could be text of several kinds.
+        # Without ``format``, onnx would choose a text format by the file's extension.
         return onnx.load_model(path, format="protobuf", load_external_data=False).graph
     except DecodeError as exc:
         raise CheckpointError("not an ONNX file, or damaged", path=path) from exc
 
 
 def collect_parameters(graph: Any) -> dict[str, Tensor]:
-    """Return the parameters in ``graph`` (an ``onnx.GraphProto``) by the names they had in torch.
+    """Return the parameters in ``graph`` (an ``onnx.GraphProto``) by their names in torch.
 
-    Raises ``ValueError`` for a constant that no rule accounts for, or two in one place.
+    Raises ``ValueError`` for a constant that no rule matches, or two for the same place.
     """
     readers: dict[str, list[str]] = defaultdict(list)
     for node in graph.node:
@@ -106,7 +106,7 @@ def collect_parameters(graph: Any) -> dict[str, Tensor]:
             name, position, undo = _identify(name, readers[name])
             tensor = undo(tensor)
         if position in parts[name]:
-            raise ValueError(f"{name} is there twice")
+            raise ValueError(f"{name} occurs twice")
         parts[name][position] = tensor
     return {name: _join(name, found) for name, found in parts.items()}
 
@@ -121,7 +121,10 @@ def _tensor(constant: Any) -> Tensor:
 
 
 def _identify(constant: str, readers: Iterable[str]) -> tuple[str, int, Callable[[Tensor], Tensor]]:
-    """Return the name of the parameter that ``constant`` was, which part, and how to unfold it."""
+    """Return the parameter that ``constant`` belongs to, its position there, and how to unfold it.
+
+    The first item is the parameter's name.
+    """
     paths = [module_path(node) for node in readers]
     for pattern, name, position, undo in READERS:
         for path in paths:
@@ -131,9 +134,9 @@ def _identify(constant: str, readers: Iterable[str]) -> tuple[str, int, Callable
 
 
 def module_path(node: str) -> str:
-    """Return the path in the network of ``node``, as its parameters are named.
+    """Return the path of ``node`` in the network, in the form that parameter names have.
 
-    An exporter repeats the name of a list before its item: ``/dconv/layers.0/layers.0.1/Mul`` is
+    The exporter repeats the name of a list before its item: ``/dconv/layers.0/layers.0.1/Mul`` is
     ``dconv.layers.0.1.Mul``.
     """
     parts: list[str] = []
@@ -145,7 +148,7 @@ def module_path(node: str) -> str:
 
 
 def _join(name: str, parts: dict[int, Tensor]) -> Tensor:
-    """Return ``parts`` one after the other along the first axis."""
+    """Return ``parts`` concatenated in order along the first axis."""
     if sorted(parts) != list(range(len(parts))):
         raise ValueError(f"a part of {name} is missing")
     return torch.cat([parts[position] for position in sorted(parts)]).contiguous()

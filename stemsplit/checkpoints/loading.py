@@ -1,4 +1,4 @@
-"""From a name to a network: out of the cache, from a file, or built from its seed."""
+"""Loading networks by name: from the cache, from a file, or built from their seed."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel
 
 
-#: How often the stems of a network have changed since libraries were first split by it. It is part
-#: of the fingerprint, so that stems of an older version count as made in another way.
+#: How often the stems that a network produces have changed between versions of this program. Part
+#: of the fingerprint, so that stems of an older version do not count as up to date.
 REVISIONS: Mapping[str, int] = {
-    # Songs are reflected at their ends, as by the program that trained these.
+    # Songs are padded by reflection at their ends, as in the program that trained these networks.
     "bs_roformer:BSRoformer": 1,
     "mel_band_roformer:MelBandRoformer": 1,
     "mdx23c:MDX23C": 1,
     "scnet:SCNet": 1,
-    # The end of a song is separated as by demucs, and DemucsV3 gets the audio around a segment.
+    # The end of a song is processed as in demucs, and DemucsV3 gets the audio around a segment.
     "demucs:DemucsV3": 1,
     "hdemucs:HDemucs": 1,
 }
 
 
 def members(name: str) -> tuple[str, ...]:
-    """Return the models or checkpoint files that ``name`` names, with commas between them.
+    """Return the models or checkpoint files in ``name``, a comma-separated list.
 
-    Models have the names of the registry then.
+    Models are returned by their names in the registry.
     """
-    # A list may end like a checkpoint file, or begin like a path.
+    # A list may end like the name of a checkpoint file, or begin like a path.
     if "," not in name or os.path.isfile(name):
         return (registry.canonical(name),)
     parts = (part.strip() for part in name.split(","))
@@ -46,9 +46,10 @@ def members(name: str) -> tuple[str, ...]:
 
 
 def shares(name: str, stems: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
-    """Return what each of the `members` of ``name`` gives of ``stems`` (all: None), if anything.
+    """Return which of ``stems`` (None: all) each of the `members` of ``name`` produces.
 
-    Raises ``UsageError`` for an unknown name, and for a stem that none of them has.
+    Members that produce none of them are left out. Raises ``UsageError`` for an unknown name, and
+    for a stem that no member has.
     """
     given = {each: _stems_of_one(each) for each in members(name)}
     if stems is None:
@@ -60,15 +61,15 @@ def shares(name: str, stems: Sequence[str] | None = None) -> dict[str, tuple[str
 
 
 def require_one_rate(name: str, stems: Sequence[str]) -> None:
-    """Raise ``UsageError`` where `members` that give ``stems`` work at different rates.
+    """Raise ``UsageError`` if the `members` that produce ``stems`` have different sample rates.
 
-    What the registry does not know, that of checkpoint files, shows when these are loaded.
+    Checkpoint files are skipped: their sample rates are only known once they are loaded.
     """
     named = [each for each in shares(name, stems) if registry.local_file(each) is None]
     rates = [registry.resolve(each).sample_rate for each in named]
     if len(set(rates)) > 1:
         listed = ", ".join(f"{rate} Hz" for rate in rates)
-        raise UsageError(f"the models of an ensemble work at different rates: {listed}")
+        raise UsageError(f"the models of an ensemble have different sample rates: {listed}")
 
 
 def prepare(
@@ -78,11 +79,11 @@ def prepare(
     offline: bool = False,
     allow_unverified: bool = False,
 ) -> Iterator[Fetching | Noted | Warned]:
-    """Fetch what is missing to `load` the `members` of ``name`` for ``stems``.
+    """Fetch the weights that are missing to `load` the `members` of ``name`` for ``stems``.
 
-    Yields progress. Weights whose SHA-256 is not known are fetched only if ``allow_unverified``.
-    Raises ``UsageError`` for an unknown name or stem, ``CheckpointError`` when the weights cannot
-    be had, ``ResourceError`` when they cannot be kept.
+    Yields progress. Weights without a known SHA-256 are fetched only with ``allow_unverified``.
+    Raises ``UsageError`` for an unknown name or stem, ``CheckpointError`` if the weights cannot be
+    fetched, and ``ResourceError`` if they cannot be stored.
     """
     for each, own in shares(name, stems).items():
         if registry.local_file(each) is None:
@@ -107,18 +108,18 @@ def bytes_to_fetch(name: str, *, stems: Sequence[str] | None = None) -> int | No
 
 
 def label(name: str) -> str:
-    """Return what to call the `members` of ``name`` in the name of a file."""
+    """Return a label for the `members` of ``name``, for use in file names."""
     paths = {each: registry.local_file(each) for each in members(name)}
     return "+".join(each if path is None else _label_of(path) for each, path in paths.items())
 
 
 def _label_of(path: Path) -> str:
-    # A folder has no ending, whatever its dots.
+    # A folder has no extension, even with dots in its name.
     return path.resolve().name if os.path.isdir(path) else path.stem
 
 
 def stems_of(name: str) -> tuple[str, ...]:
-    """Return the stems, in order, that the `members` of ``name`` give.
+    """Return the stems, in order, that the `members` of ``name`` produce.
 
     Raises as `_stems_of_one` does.
     """
@@ -126,10 +127,10 @@ def stems_of(name: str) -> tuple[str, ...]:
 
 
 def _stems_of_one(name: str) -> tuple[str, ...]:
-    """Return the stems, in order, that the model or checkpoint file ``name`` gives.
+    """Return the stems, in order, that the model or checkpoint file ``name`` produces.
 
-    A foreign file is converted for that when it is new. Raises ``UsageError`` for an unknown name
-    and ``CheckpointError`` for a file that is not a checkpoint.
+    Converts a foreign file that has not been converted before. Raises ``UsageError`` for an unknown
+    name and ``CheckpointError`` for a file that is not a checkpoint.
     """
     path = registry.local_file(name)
     if path is None:
@@ -143,18 +144,19 @@ def _stems_of_one(name: str) -> tuple[str, ...]:
         and all(isinstance(name, str) and name for name in names)
         and len(set(names)) == len(names)
     ):
-        raise CheckpointError("its header names no sources, or one of them twice", path=path)
+        raise CheckpointError("its header lists no sources, or one of them twice", path=path)
     if any(len(os.fsencode(name)) > LONGEST_NAME for name in names):
-        reason = f"its header names a source in more than {LONGEST_NAME} bytes"
+        reason = f"its header has a source whose name is longer than {LONGEST_NAME} bytes"
         raise CheckpointError(reason, path=path)
     return tuple(names)
 
 
 def fingerprint(name: str, *, stems: Sequence[str] | None = None) -> str:
-    """Return the SHA-256, in hex, of all that decides what the `members` give for ``stems``.
+    """Return a SHA-256, in hex, of everything that determines the `members`' output for ``stems``.
 
-    That is the network, its configuration and its weights, which must be here; their bytes are not
-    read again, but for a checkpoint file, once. Raises as `load` does.
+    That is the networks, their configurations and their weights, which must be in the cache. The
+    bytes of cached weights are not read again; those of a checkpoint file are read once. Raises as
+    `load` does.
     """
     parts = [_fingerprint_of_one(each, own) for each, own in shares(name, stems).items()]
     return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -190,10 +192,10 @@ def _fingerprint_of_file(path: Path) -> str:
 def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:
     """Return the network ``name`` (a model, or a checkpoint file), ready to separate, on the CPU.
 
-    Of an ensemble, only the members that count for ``stems`` are loaded, and ``sources`` of what
-    comes back names the stems that these can give. Nothing is fetched: that is `prepare`'s part.
-    Raises ``UsageError`` for an unknown name or stem and ``CheckpointError`` for weights that are
-    missing or do not fit.
+    Of an ensemble, only the members that contribute to ``stems`` are loaded, and ``sources`` of the
+    returned network lists the stems that these can produce. Nothing is fetched: call `prepare`
+    first. Raises ``UsageError`` for an unknown name or stem and ``CheckpointError`` for weights
+    that are missing or do not fit.
     """
     path = registry.local_file(name)
     if path is not None:
@@ -206,10 +208,11 @@ def load(name: str, *, stems: Sequence[str] | None = None) -> SeparationModel:
 
 
 def conventions(model: Model) -> tuple[float, Window]:
-    """Return the overlap (share of a segment) and the window that ``model`` has once it is loaded.
+    """Return the overlap (fraction of a segment) and window that ``model`` has once it is loaded.
 
-    What the registry leaves open is up to the weights, if they are here and say so, and then to the
-    architecture, which is imported for that. Raises ``CheckpointError`` for damaged weights.
+    They come from the registry, else from the header of the cached weights (overlap only), else
+    from the architecture, which is imported for this. Raises ``CheckpointError`` for damaged
+    weights.
     """
     from stemsplit.checkpoints.weights import read_header
     from stemsplit.models import architecture
@@ -242,7 +245,10 @@ def _run_as(model: Model, network: SeparationModel) -> SeparationModel:
 
 
 def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel:
-    """Return the ensemble of those members that count for ``stems``, with the stems they cover."""
+    """Return the ensemble of the members that contribute to ``stems``, with the stems they cover.
+
+    It has a stem only if all members that contribute to it are loaded.
+    """
     from stemsplit.models.weighted_mean import WeightedMean, WeightedMeanConfig
 
     if cache.missing(model, stems):
@@ -268,7 +274,7 @@ def _load_ensemble(model: Model, stems: Sequence[str] | None) -> SeparationModel
 
 
 def _own_format(path: Path) -> Path:
-    """Return the checkpoint at ``path``, or what it was converted to."""
+    """Return ``path`` if it is in our own format, else the path of its converted weights."""
     from stemsplit.checkpoints.convert import sniff
 
     format = sniff(path)
@@ -282,12 +288,12 @@ def _load_weights(path: Path) -> SeparationModel:
 
 
 def _build_from_seed(model: Model, seed: int) -> SeparationModel:
-    """Return a network with random weights, the same ones every time."""
+    """Return a network with random weights, which are the same every time."""
     import torch
 
     from stemsplit.models import build
 
-    # Only the CPU's generator is used, and it goes on afterwards as if nothing had been drawn.
+    # Only the CPU's generator is used, and its state is restored afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = build(model.architecture, model.config)

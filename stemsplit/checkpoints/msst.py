@@ -1,8 +1,8 @@
-"""Files of Music-Source-Separation-Training, in which the community publishes its networks.
+"""Music-Source-Separation-Training files, in which the community publishes its networks.
 
-Such a file (``.ckpt``, ``.pth``, ``.pt``) is a pickled dict of tensors, sometimes inside another
-dict, or the same tensors as safetensors. It does not say which network it is for: a YAML file
-beside it does. Tensors are called as in our own networks of these architectures.
+Such a file (``.ckpt``, ``.pth``, ``.pt``) is a pickled dict of tensors, sometimes nested in another
+dict, or the same tensors as safetensors. The network is described not in this file but in a YAML
+file beside it. The tensors have the same names as in our own networks of these architectures.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 from stemsplit.models.roformer import rotary_frequencies
 
-#: What the dict of tensors is called in files that hold more than that.
+#: Keys of the dict of tensors in files that hold more than that.
 WRAPPERS = ("state_dict", "state", "model_state_dict")
-#: What precedes every name when a network was saved as a part of what trained it.
+#: Prefixes of all names if a network was saved as part of a training wrapper.
 PREFIXES = ("model.", "module.")
 #: Rotary frequencies are not weights, but are stored with each attention, sometimes in fp16.
 ROTARY = "rotary_embed.freqs"
@@ -33,7 +33,7 @@ def read(path: Path, architecture: str, config: Mapping[str, Any]) -> Weights:
     """Return the weights in ``path``, a file of ``architecture`` with ``config``.
 
     Raises ``CheckpointError`` for a pickle that names more than tensors and plain containers, for
-    one that holds no dict of tensors, and for rotary frequencies that are not our network's.
+    one without a dict of tensors, and for rotary frequencies that differ from our network's.
     """
     package = read_tensors(path) if is_safetensors(path) else read_pickle(path, {})
     state = _find_state(package, path)
@@ -50,7 +50,7 @@ def read(path: Path, architecture: str, config: Mapping[str, Any]) -> Weights:
 
 
 def _find_state(package: Any, path: Path) -> dict[str, Tensor]:
-    """Return the dict of tensors that ``package`` is, or holds."""
+    """Return ``package`` if it is a dict of tensors, or the one that it contains."""
     if isinstance(package, dict):
         for state in (package, *(package.get(name) for name in WRAPPERS)):
             if (
@@ -60,7 +60,7 @@ def _find_state(package: Any, path: Path) -> dict[str, Tensor]:
                 and all(isinstance(tensor, Tensor) for tensor in state.values())
             ):
                 return state
-    raise CheckpointError("holds no weights of a network", path=path)
+    raise CheckpointError("does not contain the weights of a network", path=path)
 
 
 def _is_rotary(name: str, tensor: Tensor, path: Path) -> bool:
@@ -72,5 +72,5 @@ def _is_rotary(name: str, tensor: Tensor, path: Path) -> bool:
     if found.shape != expected.shape or not torch.allclose(
         found, expected, rtol=ROTARY_TOLERANCE, atol=0
     ):
-        raise CheckpointError(f"{name}: other frequencies than the network has", path=path)
+        raise CheckpointError(f"{name}: frequencies differ from the network's", path=path)
     return True

@@ -1,9 +1,9 @@
-"""The YAML files in which the community says what network a checkpoint is for.
+"""The YAML files in which the community describes the network of a checkpoint.
 
-The layout is that of Music-Source-Separation-Training (MSST): ``audio`` and ``inference`` say what
-the network is run on, ``model`` what it is made of, ``training`` which stems it gives. A key that
-changes the numbers and has no counterpart here is refused by name, and so is any that is unknown;
-what has no effect on them is listed.
+The layout is that of Music-Source-Separation-Training (MSST): ``audio`` and ``inference`` describe
+what the network is run on, ``model`` its layers, ``training`` its stems. A key that affects the
+output and has no counterpart here is refused by name, as is any unknown key; the keys without
+effect are listed below.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from stemsplit.errors import UsageError
 
 #: Whole sections that only training reads.
 TRAINING_ONLY = ("augmentations", "augmentation", "loss_multistft", "optimizer", "scheduler")
-#: Of ``audio``: the network's own section repeats them, or only training reads them.
+#: Keys of ``audio`` that the network's own section repeats, or that only training reads.
 AUDIO_WITHOUT_EFFECT = ("dim_f", "dim_t", "hop_length", "n_fft", "min_mean_abs")
-#: Of ``inference``: how many segments at a time, and what other programs make of it.
+#: Keys of ``inference`` for the batch size, and for settings of other programs.
 INFERENCE_WITHOUT_EFFECT = ("batch_size", "dim_t", "extension")
-#: Where MSST has constants in place of keys.
+#: Values that MSST hard-codes if the keys are missing.
 SAMPLE_RATE, CHANNELS = 44_100, 2
-#: What the names of files say of networks that MSST keeps apart, although their files have the same
-#: keys as one of ours. The key is the name of ours.
+#: By our name of a network, words in file names that mark a variant of it. MSST treats variants as
+#: separate networks, although their files have the same keys.
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "mdx23c": ("stht",),  # on a Hartley transform
     "scnet": ("masked", "tran", "unofficial"),
@@ -38,23 +38,23 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """What a YAML file says."""
+    """The network that a YAML file describes."""
 
     architecture: str  # "module:Class"
     config: dict[str, Any]  # fields of the architecture's configuration
-    overlap: float | None  # share of a segment, as the community runs this network
+    overlap: float | None  # fraction of a segment, as the community runs this network
 
 
 def read(path: Path, name: str) -> NetworkConfig:
-    """Return what the file at ``path`` says of a network that MSST calls ``name``.
+    """Return the configuration in the file at ``path`` for the network that MSST calls ``name``.
 
     Raises ``UsageError`` for an unknown name, a file that cannot be read or is not such YAML, a key
-    that is missing, unknown or has an impossible value, settings that our network lacks, and a file
-    whose own name says that it is for a variant of the network.
+    that is missing, unknown or has an invalid value, settings that our network does not support,
+    and a file whose name marks it as one for a variant of the network.
     """
     if name not in NETWORKS:
         known = ", ".join(NETWORKS)
-        raise UsageError(f"no architecture {name!r} to convert", hint=f"known are: {known}")
+        raise UsageError(f"unknown architecture {name!r}", hint=f"choose one of: {known}")
     document = Section(path, "", read_yaml(path))
     _refuse_variant(path, name)
     document.skip(*TRAINING_ONLY)
@@ -62,22 +62,22 @@ def read(path: Path, name: str) -> NetworkConfig:
 
 
 def _refuse_variant(path: Path, name: str) -> None:
-    """Raise ``UsageError`` where the name of the file says that it is not for the network ``name``.
+    """Raise ``UsageError`` if the file's name marks it as one for a variant of ``name``.
 
-    The keys of the file cannot tell: MSST itself is given the name of the network beside them.
+    The keys of the file do not show that: MSST takes the name of the network separately.
     """
     words = re.split(r"[^a-z0-9]+", path.stem.lower())
     for variant in VARIANTS.get(name, ()):
         if variant in words:
             raise UsageError(
-                f"is for {name}_{variant} by its name, another network, which is not supported",
+                f"is for {name}_{variant} according to its name, which is not supported",
                 path=path,
                 hint=f"if it is for {name}, rename it",
             )
 
 
 class Section(Table):
-    """A part of the file; what is null in YAML counts as left out."""
+    """A section of the file; keys that are null in YAML count as missing."""
 
     def __init__(self, path: Path, place: str, values: object) -> None:
         if isinstance(values, dict):
@@ -88,39 +88,39 @@ class Section(Table):
         return UsageError(f"{self.place}: {reason}" if self.place else reason, path=self.path)
 
     def section(self, key: str) -> Section:
-        """Return the section ``key``."""
+        """Return the subsection ``key``."""
         return Section(self.path, key, self.take(key, dict))
 
     def take_switch(self, key: str, default: bool) -> bool:
-        """Return whether ``key`` is true."""
+        """Return the value of ``key``, true or false; ``default`` if it is missing."""
         return self.take_flag(key) if key in self else default
 
     def expect(self, key: str, value: object, *, default: object = ...) -> None:
-        """Raise unless ``key``, or its ``default``, is the only ``value`` that exists here."""
+        """Raise unless ``key``, or else its ``default``, equals the only supported ``value``."""
         found = self._rest.pop(key, value if default is ... else default)
         if found != value:
             raise self.wrong(
-                f"{key} is {found!r:.200}, which is not supported: it has to be {value!r}"
+                f"{key} is {found!r:.200}, which is not supported: it must be {value!r}"
             )
 
     def skip(self, *keys: str) -> None:
-        """Leave ``keys`` unread."""
+        """Ignore ``keys``."""
         for key in keys:
             self._rest.pop(key, None)
 
     def take_rest(self) -> dict[str, Any]:
-        """Return all values that nothing asked for."""
+        """Return all values that have not been read."""
         rest, self._rest = self._rest, {}
         return rest
 
 
-# --- What all networks have ----------------------------------------------------------------------
+# --- Common to all networks ----------------------------------------------------------------------
 
 
 def _take_common(document: Section, audio: Section) -> tuple[dict[str, Any], float | None]:
     """Return the fields that all configurations have, and the overlap.
 
-    Nothing else is left in ``document`` then, nor in ``audio``, its section of that name.
+    Refuses any other keys in ``document`` and in ``audio``, its section of that name.
     """
     training, inference = document.section("training"), document.section("inference")
     document.refuse_rest()
@@ -141,7 +141,7 @@ def _take_common(document: Section, audio: Section) -> tuple[dict[str, Any], flo
 
 
 def _take_sources(training: Section) -> list[str]:
-    """Return the stems: the target, where there is one, because then the network gives no other."""
+    """Return the stems: only the target if one is set, because the network then has no others."""
     target = training.take("target_instrument", str, None)
     return [target] if target else _take_instruments(training)
 
@@ -179,7 +179,7 @@ def _read_mel_band_roformer(document: Section) -> NetworkConfig:
     bands = model.take_count("num_bands", 60)
     # The published class derives the bands from a rate of its own.
     sample_rate = model.take_count("sample_rate", SAMPLE_RATE)
-    # This one counts the hidden layers, the other all of them.
+    # Mel-Band RoFormer counts only hidden layers here, BS-RoFormer all layers.
     fields, overlap = _take_roformer(
         document, model, mask_layers=1 + model.take_count("mask_estimator_depth", 1)
     )
@@ -281,16 +281,16 @@ def _read_mdx23c(document: Section) -> NetworkConfig:
 
 
 def _read_htdemucs(document: Section) -> NetworkConfig:
-    """Return what the file says of an HTDemucs, whose arguments are those of Demucs' own class."""
+    """Return the configuration of an HTDemucs, which has the arguments of Demucs' own class."""
     from stemsplit.checkpoints.demucs_arguments import HTDEMUCS
 
     document.expect("model", "htdemucs", default="none")
-    document.skip("audio")  # everything in it is in ``training`` too
+    document.skip("audio")  # ``training`` repeats all of it
     arguments, training = document.section("htdemucs"), document.section("training")
     overlap = _take_overlap(document.section("inference"))
     document.refuse_rest()
     arguments.expect("num_subbands", 1)
-    arguments.skip("use_train_segment")  # every segment is a whole one
+    arguments.skip("use_train_segment")  # all segments have full length here
     sample_rate = training.take_count("samplerate")
     try:
         fields = HTDEMUCS.translate(
@@ -307,7 +307,7 @@ def _read_htdemucs(document: Section) -> NetworkConfig:
     return NetworkConfig(HTDEMUCS.architecture, fields, overlap)
 
 
-#: By the names that MSST has for them.
+#: The readers, by MSST's names of the networks.
 NETWORKS: Mapping[str, Callable[[Section], NetworkConfig]] = {
     "bs_roformer": _read_bs_roformer,
     "mel_band_roformer": _read_mel_band_roformer,

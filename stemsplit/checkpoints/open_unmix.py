@@ -1,6 +1,6 @@
 """Open-Unmix's published files (``.pth``): one dict of tensors for each target.
 
-A file does not say which target it is for, nor of which network. Its tensors are called as in
+A file does not name its target or its network. Its tensors have the same names as in
 :class:`~stemsplit.models.open_unmix.Target`.
 """
 
@@ -16,15 +16,15 @@ from stemsplit.checkpoints.pickles import read_pickle
 from stemsplit.checkpoints.weights import Weights
 from stemsplit.errors import CheckpointError
 
-#: Until version 1.0, a target held its STFT as well: the window twice, and the rate in Hz.
+#: Before version 1.0, a target also held its STFT: the window twice, and the sample rate in Hz.
 TRANSFORM = frozenset({"stft.window", "transform.0.window", "sample_rate"})
 
 
 def read(*paths: Path, architecture: str, config: Mapping[str, Any]) -> Weights:
-    """Return the weights in ``paths``, a file for each target in the order of the sources.
+    """Return the weights in ``paths``, one file for each target, in the order of the sources.
 
     Raises ``CheckpointError`` for a pickle that names more than tensors and plain containers, and
-    for one that holds no dict of tensors.
+    for one that is not a dict of tensors.
     """
     state = {}
     for number, path in enumerate(paths):
@@ -43,4 +43,4 @@ def read_target(path: Path) -> dict[str, Tensor]:
     state = read_pickle(path, {})
     if isinstance(state, dict) and state and all(isinstance(t, Tensor) for t in state.values()):
         return {name: tensor for name, tensor in state.items() if name not in TRANSFORM}
-    raise CheckpointError("holds no weights of an Open-Unmix target", path=path)
+    raise CheckpointError("does not contain the weights of an Open-Unmix target", path=path)

@@ -1,10 +1,10 @@
-"""Folders that Open-Unmix's training writes: a file of weights for each target, and what they need.
+"""Folders written by Open-Unmix's training: a weight file for each target, and their settings.
 
 ::
 
     FOLDER/separator.json   nfft, nhop, sample_rate, nb_channels
-    FOLDER/vocals.pth       the weights of a target; published ones are called vocals-bccbd9aa.pth
-    FOLDER/vocals.json      how its training went, which is not read
+    FOLDER/vocals.pth       the weights of a target; vocals-bccbd9aa.pth if published
+    FOLDER/vocals.json      its training log, which is not read
 
 Finding the targets needs no torch.
 """
@@ -30,20 +30,21 @@ if TYPE_CHECKING:
 
 ARCHITECTURE = "open_unmix:OpenUnmix"
 SEPARATOR = "separator.json"
-#: What Open-Unmix calls what the targets leave of the mixture.
+#: Open-Unmix's name for the mixture minus the targets.
 RESIDUAL = "residual"
-#: The start of the SHA-256 at the end of a published name.
+#: The first digits of the SHA-256 at the end of a published name.
 _DIGITS = re.compile(r"[-_][0-9a-f]{8}$")
 
 
 def find_targets(folder: Path) -> dict[str, Path]:
-    """Return the weights in ``folder`` by target: drums, bass, other, vocals, then by alphabet.
+    """Return the weight files in ``folder`` by target.
 
-    Nothing for a folder that is not Open-Unmix's.
+    Drums, bass, other and vocals come first, then any others in alphabetical order. Returns an
+    empty dict for a folder that is not from Open-Unmix.
     """
     if not (folder / SEPARATOR).is_file():
         return {}
-    # A name without digits comes last and so wins.
+    # A name without digits comes last and so takes precedence.
     paths = sorted(folder.glob("*.pth"), key=lambda path: (len(path.name), path.name), reverse=True)
     found = {_DIGITS.sub("", path.stem): path for path in paths if path.is_file()}
     names = [*(stem for stem in ORDER if stem in found), *sorted(found.keys() - set(ORDER))]
@@ -53,7 +54,7 @@ def find_targets(folder: Path) -> dict[str, Path]:
 def read(folder: Path, settings: Settings) -> Weights:
     """Return the weights in ``folder``; ``settings`` may hold ``residual`` and ``iterations``.
 
-    Raises ``CheckpointError`` for a folder that is not Open-Unmix's, or damaged, and as
+    Raises ``CheckpointError`` for a folder that is not from Open-Unmix or is damaged, and as
     `open_unmix.read_target` does.
     """
     from stemsplit.checkpoints.open_unmix import read_target
@@ -77,52 +78,52 @@ def read(folder: Path, settings: Settings) -> Weights:
 
 
 def not_a_checkpoint(folder: Path) -> CheckpointError:
-    """Return the error for a folder in which Open-Unmix would find nothing."""
+    """Return the error for a folder in which Open-Unmix would find no weights."""
     return CheckpointError(
         "is a folder, not a checkpoint",
         path=folder,
-        hint=f"only a folder of Open-Unmix counts as one, with {SEPARATOR} and TARGET.pth in it",
+        hint=f"only Open-Unmix folders, which contain {SEPARATOR} and TARGET.pth, are supported",
     )
 
 
 def _read_separator(folder: Path) -> dict[str, Any]:
-    """Return the settings of the transform that all targets share."""
+    """Return the settings of the STFT that all targets share."""
     from stemsplit.models.wiener import EXCERPT
 
     try:
-        said = parse_json(read_small(folder / SEPARATOR))
-        n_fft, hop = int(said["nfft"]), int(said["nhop"])
-        sample_rate, channels = int(said["sample_rate"]), int(said["nb_channels"])
+        values = parse_json(read_small(folder / SEPARATOR))
+        n_fft, hop = int(values["nfft"]), int(values["nhop"])
+        sample_rate, channels = int(values["sample_rate"]), int(values["nb_channels"])
         if min(n_fft, hop, sample_rate, channels) < 1:
             raise ValueError("not above 0")
     except (ArithmeticError, LookupError, TypeError, ValueError) as exc:
-        reason = "does not hold nfft, nhop, sample_rate and nb_channels"
+        reason = "does not contain valid nfft, nhop, sample_rate and nb_channels"
         raise CheckpointError(reason, path=folder / SEPARATOR) from exc
     return {
         "sample_rate": sample_rate,
         "channels": channels,
         "n_fft": n_fft,
         "hop": hop,
-        "segment": 8 * EXCERPT * hop,  # as many excerpts of the filter as in the published models
+        "segment": 8 * EXCERPT * hop,  # the published models also filter 8 excerpts per segment
     }
 
 
 def _sizes(state: Mapping[str, Tensor], separator: Mapping[str, int]) -> dict[str, Any]:
-    """Return the sizes of the first target, by the shapes of its tensors; the others share them."""
+    """Return the sizes that all targets share, from the shapes of the first target's tensors."""
     layers = re.compile(r"targets\.0\.lstm\.weight_ih_l\d+")
     bins = len(state["targets.0.input_mean"])
     return {
         "hidden": state["targets.0.fc1.weight"].shape[0],
         "layers": sum(layers.fullmatch(name) is not None for name in state),
-        # The least whole number of Hz that reaches so many bins.
+        # The smallest whole number of Hz that yields this many bins.
         "bandwidth": math.ceil((bins - 1) * separator["sample_rate"] / separator["n_fft"]),
     }
 
 
 def _filter(targets: list[str], settings: Settings) -> dict[str, Any]:
-    """Return the stems and how they are filtered: as Open-Unmix does where nothing is asked for."""
+    """Return the stems and the settings of their filter, which default to those of Open-Unmix."""
     residual = settings.values.get("residual", False)
-    # A single source cannot be filtered; then the phase is that of the mixture.
+    # A single source cannot be filtered; it keeps the phase of the mixture.
     iterations = settings.values.get("iterations", 1 if residual or len(targets) > 1 else 0)
     sources = [*targets, RESIDUAL] if residual else targets
     return {"sources": sources, "residual": residual, "iterations": iterations}

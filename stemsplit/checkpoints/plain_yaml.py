@@ -8,27 +8,27 @@ from typing import Any
 from stemsplit.errors import UsageError
 from stemsplit.small_files import read_small, refuse_deep
 
-#: Bytes of such a file; published ones have a few thousand. A second is needed for 100 kB.
+#: The largest file that is read, in bytes. Published ones have a few thousand; 100 kB take 1 s.
 LARGEST = 200_000
 
 
 def read_yaml(path: Path) -> object:
-    """Return the values in the YAML file at ``path``; nothing in it can call anything.
+    """Return the values in the YAML file at ``path``; the file cannot run any code.
 
-    Raises ``UsageError`` for a file that cannot be read, or is not such YAML.
+    Raises ``UsageError`` for a file that cannot be read, or is not plain YAML.
     """
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """Plain values, and the tuples that MSST writes as a tag of Python's.
+        """Loads plain values, and the tuples that MSST writes with a Python tag.
 
-        Aliases are refused: a few lines of them stand for billions of values.
+        Refuses aliases: a few lines of them can expand to billions of values.
         """
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
                 event = self.peek_event()
-                problem = f"an alias (*{event.anchor:.50}); write out what it stands for"
+                problem = f"an alias (*{event.anchor:.50}); replace it with its value"
                 raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
             return super().compose_node(parent, index)
 

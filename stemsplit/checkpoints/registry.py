@@ -1,10 +1,10 @@
-"""Which models exist: ``registry.toml`` and, after it, the tables of ``$STEMSPLIT_REGISTRY``.
+"""The registry of models: ``registry.toml``, extended by the tables of ``$STEMSPLIT_REGISTRY``.
 
 ``STEMSPLIT_REGISTRY=/path/extra.toml`` names a file with more ``[models.NAME]`` tables: private
-checkpoints, or other sources for a model that is known already (the later table replaces the
-earlier). It is read as ``registry.toml`` is and may have ``[defaults]``, for its own models only: a
-licence or training data must not come from a file that its author does not see. Standard library
-only, and nothing is imported for it that costs time.
+checkpoints, or other sources for an existing model (the later table replaces the earlier one). It
+has the layout of ``registry.toml`` and may have ``[defaults]``, which apply to its own models only:
+a licence or training data must not come from a file that its author does not see. Uses the standard
+library only, and no slow imports.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.small_files import parse_toml, read_small
 
-#: Groups that follow from what a model is; `[groups]` of the registry has the others.
+#: Groups that follow from the kind of model; `[groups]` in the registry defines the others.
 WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Others"
 _LIST_HINT = "stemsplit models list shows all models"
-#: A file of Demucs: its signature, which is a name of the model there, and digits of its SHA-256.
+#: A Demucs file: its signature, which Demucs accepts as a model name, and digits of its SHA-256.
 _SIGNED = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}\.th")
 
 
 def list_models() -> list[Model]:
     """Return all models, in the order of the registry.
 
-    Raises ``UsageError`` when the file that ``$STEMSPLIT_REGISTRY`` names is missing or wrong.
+    Raises ``UsageError`` if the file that ``$STEMSPLIT_REGISTRY`` names is missing or invalid.
     """
     return list(_registry().models.values())
 
 
 def list_groups() -> dict[str, list[Model]]:
-    """Return all models by the group they belong to, both in the order of the registry."""
+    """Return all models by group, both in the order of the registry."""
     names = [*_registry().groups, WITHOUT_WEIGHTS, SMALL, UNSORTED]
     groups: dict[str, list[Model]] = {name: [] for name in names}
     for model in list_models():
@@ -49,7 +49,7 @@ def list_groups() -> dict[str, list[Model]]:
 
 
 def group_of(model: Model) -> str:
-    """Return the group of ``model``: that of its architecture; of an ensemble, of its members."""
+    """Return the group of ``model``, by its architecture; for an ensemble, that of its members."""
     if model.members:
         return group_of(resolve(model.members[0]))
     if not model.sources:
@@ -60,10 +60,10 @@ def group_of(model: Model) -> str:
 
 
 def canonical(name: str) -> str:
-    """Return what the registry calls the model ``name``, which another program may call so.
+    """Return the registry's name of the model that another program calls ``name``.
 
-    ``spleeter:2stems``, ``htdemucs_ft.yaml``, ``umxl``, ``HTDemucs`` and the name of a file that a
-    model is fetched as are such names. Files that are here, and unknown names, stay as they are.
+    Such names are ``spleeter:2stems``, ``htdemucs_ft.yaml``, ``umxl``, ``HTDemucs`` and the name of
+    the file that a model is fetched as. Existing files and unknown names are returned unchanged.
     """
     if name in _registry().models or os.path.isfile(name):
         return name
@@ -71,7 +71,7 @@ def canonical(name: str) -> str:
 
 
 def resolve(name: str) -> Model:
-    """Return the model called ``name``, by any of its names.
+    """Return the model that has ``name`` among its names.
 
     Raises ``UsageError`` for an unknown name.
     """
@@ -87,18 +87,18 @@ def resolve(name: str) -> Model:
 
 
 def local_file(name: str) -> Path | None:
-    """Return the checkpoint file that ``name`` means, or None where it is a name of the registry.
+    """Return the checkpoint file that ``name`` refers to, or None if it is not a file.
 
-    A name of the registry wins; then come files, other names of models, folders of Open-Unmix, and
-    anything with a separator or the ending of a checkpoint. Raises ``CheckpointError`` for a file
-    that is missing, and for another folder.
+    Names in the registry take precedence; then come files, other names of models, Open-Unmix
+    folders, and anything with a path separator or the extension of a checkpoint. Raises
+    ``CheckpointError`` for a file that does not exist, and for any other folder.
     """
     if canonical(name) in _registry().models:
         return None
     path = Path(name)
     separators = {os.sep, os.altsep or os.sep}
     is_folder = os.path.isdir(path)
-    if os.path.isfile(path):  # unlike that of Path, also for a name that is too long
+    if os.path.isfile(path):  # unlike Path.is_file, it copes with names that are too long
         return path
     if is_folder and find_targets(path):
         return path
@@ -110,12 +110,12 @@ def local_file(name: str) -> Path | None:
 
 
 def check_stems(model: Model, stems: Sequence[str]) -> None:
-    """Raise ``UsageError`` unless ``model`` gives each of ``stems``."""
+    """Raise ``UsageError`` unless ``model`` produces each of ``stems``."""
     require_stems(model.name, model.stems, stems)
 
 
 def require_stems(name: str, available: Sequence[str], stems: Sequence[str]) -> None:
-    """Raise ``UsageError`` unless each of ``stems`` is among those the model ``name`` gives."""
+    """Raise ``UsageError`` unless ``available``, the stems of ``name``, include all ``stems``."""
     for stem in stems:
         if stem not in available:
             raise UsageError(
@@ -124,7 +124,7 @@ def require_stems(name: str, available: Sequence[str], stems: Sequence[str]) -> 
 
 
 def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:
-    """Return which members of an ensemble (by index) count for ``stems``; None means all stems."""
+    """Return the indices of an ensemble's members that contribute to ``stems`` (None: all)."""
     columns = [index for index, stem in enumerate(model.stems) if stems is None or stem in stems]
     return [
         index
@@ -136,9 +136,9 @@ def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:
 @dataclass(frozen=True, slots=True)
 class _Registry:
     models: dict[str, Model]
-    groups: dict[str, tuple[str, ...]]  # modules of architectures by the name of their group
-    left_out: dict[str, str]  # names that people may look for, and why they are missing
-    aliases: dict[str, str]  # names of models in other programs
+    groups: dict[str, tuple[str, ...]]  # modules of architectures by group
+    left_out: dict[str, str]  # names that users may look for, and why they are missing
+    aliases: dict[str, str]  # our names of models by their names in other programs
 
 
 def _registry() -> _Registry:
@@ -188,9 +188,9 @@ def _read(path: Path) -> _Registry:
 
 @functools.cache
 def _other_names(extra: str | None) -> dict[str, str]:
-    """Return the models by the `_plain` form of all their names, and those that were left out.
+    """Return our names of models, and of those left out, by the `_plain` form of all their names.
 
-    A name of several models is left out.
+    An ambiguous name is skipped.
     """
     registry = _read_all(extra)
     found: dict[str, str] = {}
@@ -205,7 +205,7 @@ def _other_names(extra: str | None) -> dict[str, str]:
 
 
 def _file_names(model: Model) -> Iterator[str]:
-    """Yield the names of the files that ``model`` is fetched as, each of which is all of it."""
+    """Yield the names of the single files that contain all of ``model``."""
     for source in model.sources:
         if len(source.files) == 1:
             file = source.files[0].address.rpartition("/")[2]
@@ -215,12 +215,12 @@ def _file_names(model: Model) -> Iterator[str]:
 
 
 def _plain(name: str) -> str:
-    """Return ``name`` in the form in which names of models are compared."""
+    """Return ``name`` in the normalised form used to compare names of models."""
     return re.sub(r"[-:. ]", "_", name.lower().removesuffix(".yaml"))
 
 
 def _check_members(model: Model, models: Mapping[str, Model]) -> None:
-    """Raise ``UsageError`` unless the members are there and their ``weights`` make sense."""
+    """Raise ``UsageError`` unless the members exist and their ``weights`` are valid."""
 
     def wrong(reason: str) -> UsageError:
         return UsageError(f"registry: models.{model.name}: {reason}")
@@ -235,11 +235,11 @@ def _check_members(model: Model, models: Mapping[str, Model]) -> None:
     if [len(row) for row in model.weights] != [len(model.stems)] * len(model.members):
         raise wrong("weights must have a row per member and a column per stem")
     for column, stem in enumerate(model.stems):
-        givers = [
+        contributors = [
             name for name, row in zip(model.members, model.weights, strict=True) if row[column]
         ]
-        if not givers:
-            raise wrong(f"no member gives {stem}")
-        for name in givers:
+        if not contributors:
+            raise wrong(f"no member produces {stem}")
+        for name in contributors:
             if stem not in models[name].stems:
                 raise wrong(f"its member {name!r} has no {stem}")

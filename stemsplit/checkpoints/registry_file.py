@@ -1,14 +1,14 @@
-"""How the models of a registry file are read: its ``[models]`` and ``[defaults]``.
+"""Reading the models of a registry file: its ``[models]`` and ``[defaults]``.
 
-Every key is checked: what is wrong, missing or unknown is refused with its place. A table may be
-``like = "NAME"``, and then has all keys of a table of defaults that it lacks: a model those of
-``[defaults.models.NAME]``, one of its scores those of ``[defaults.scores.NAME]``. Two keys are more
-than copied: ``config`` is merged key by key, and ``{name}`` in an inherited ``licence_note`` is the
-name of the model. Defaults are those of the same file, have no ``like`` of their own, and are
-refused where nothing uses them.
+Every key is checked: an invalid, missing or unknown one is refused, and the error names its place.
+With ``like = "NAME"``, a table inherits the keys that it lacks from a table of defaults: a model
+from ``[defaults.models.NAME]``, scores from ``[defaults.scores.NAME]``. Two keys are not simply
+copied: ``config`` is merged key by key, and ``{name}`` in an inherited ``licence_note`` is replaced
+by the name of the model. Defaults come from the same file, have no ``like`` of their own, and are
+refused if they are unused.
 
-What ``config`` says of ``sources``, ``sample_rate`` and ``segment`` need not be repeated beside it.
-Standard library only.
+``sources``, ``sample_rate`` and ``segment`` in ``config`` need not be repeated beside it. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from stemsplit.checkpoints.entries import (
 from stemsplit.checkpoints.toml_table import Table
 from stemsplit.types import Window
 
-#: How any other address may begin. `sources.py` says what each means.
+#: How any other address may begin. `sources.py` explains them.
 _ADDRESSES = ("https://", "http://", "file:///")
 LONGEST_NAME = 100  # it becomes the name of a folder
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -43,10 +43,10 @@ _LOOPBACK = re.compile(r"http://(localhost|127(\.\d+){3}|\[::1\])[:/]")
 
 
 def read_models(path: Path, models: Mapping[str, object], defaults: object) -> dict[str, Model]:
-    """Return the ``models`` of the registry file at ``path``, by name; ``defaults`` are its own.
+    """Return the ``models`` of the registry file at ``path``, by name.
 
-    Both are tables of that file. Raises ``UsageError`` for what is missing, unknown or makes no
-    sense, and for defaults that nothing uses.
+    ``models`` and ``defaults`` are tables of that file. Raises ``UsageError`` for keys that are
+    missing, unknown or invalid, and for unused defaults.
     """
     reader = _Reader(path, defaults)
     found = {name: reader.read_model(name, content) for name, content in models.items()}
@@ -55,7 +55,7 @@ def read_models(path: Path, models: Mapping[str, object], defaults: object) -> d
 
 
 class _Reader:
-    """Reads the models of one file, with what these take over from its ``[defaults]``."""
+    """Reads the models of one file, which inherit from its ``[defaults]``."""
 
     def __init__(self, path: Path, defaults: object) -> None:
         self._path = path
@@ -63,7 +63,7 @@ class _Reader:
         self._defaults: dict[str, dict[str, Any]] = {}  # by place, as "defaults.models.NAME"
         self._unused: dict[str, Table] = {}
         root = Table(path, "defaults", defaults)
-        # Scores come first, because the scores of models may be like them.
+        # Scores come first, because models may use them.
         self._add_defaults("scores", root.take("scores", dict, {}), _SCORES_KEYS)
         self._add_defaults("models", root.take("models", dict, {}), self._model_keys)
         root.refuse_rest()
@@ -75,7 +75,7 @@ class _Reader:
             table = Table(self._path, f"defaults.{kind}.{name}", content)
             values = _read(table, keys)
             if "{" in values.get("licence_note", "").replace("{name}", ""):
-                raise table.wrong("licence_note: only {name} is filled in")
+                raise table.wrong("licence_note: {name} is the only placeholder")
             self._defaults[table.place] = values
             self._unused[table.place] = table
 
@@ -83,9 +83,11 @@ class _Reader:
         """Return the model of the table ``content``, ``[models.NAME]``."""
         table = Table(self._path, f"models.{name}", content)
         if len(name) > LONGEST_NAME:
-            raise table.wrong(f"a name has at most {LONGEST_NAME} letters")
+            raise table.wrong(f"a name may have at most {LONGEST_NAME} characters")
         if not _NAME.fullmatch(name) or Path(name).suffix in SUFFIXES:
-            raise table.wrong("a name has letters, digits, '_', '-' and '.', and no file ending")
+            raise table.wrong(
+                "a name may have letters, digits, '_', '-' and '.', but no file extension"
+            )
         inherited = self._take_like(table, "models")
         if "licence_note" in inherited:
             inherited["licence_note"] = inherited["licence_note"].replace("{name}", name)
@@ -99,12 +101,12 @@ class _Reader:
         return model
 
     def refuse_unused(self) -> None:
-        """Raise ``UsageError`` for defaults that no table is ``like``."""
+        """Raise ``UsageError`` for defaults that no table inherits from."""
         for table in self._unused.values():
-            raise table.wrong("is unused: no table is like it")
+            raise table.wrong('is unused: no table has it as "like"')
 
     def _take_like(self, table: Table, kind: str) -> dict[str, Any]:
-        """Return the defaults that ``table`` is ``like``; they are the caller's to change."""
+        """Return a copy of the defaults that ``table`` inherits from, or an empty dict."""
         name = table.take("like", str, None)
         if name is None:
             return {}
@@ -120,19 +122,19 @@ class _Reader:
     def _read_scores(self, table: Table) -> Scores:
         values = self._take_like(table, "scores") | _read(table, _SCORES_KEYS)
         if ("values" in values) == ("mean" in values):
-            raise table.wrong("needs one of values and mean")
+            raise table.wrong("needs either values or mean")
         return _build(table, Scores, values)
 
 
 def _read(table: Table, readers: Mapping[str, _Read]) -> dict[str, Any]:
-    """Return the values of the keys that ``table`` has; those without a reader are refused."""
+    """Return the values of the keys in ``table``; refuse keys without a reader."""
     values = {key: read(table, key) for key, read in readers.items() if key in table}
     table.refuse_rest()
     return values
 
 
 def _build(table: Table, kind: type[_Entry], values: Mapping[str, Any]) -> _Entry:
-    """Return a ``kind`` of ``values``; raises ``UsageError`` where ``table`` lacks one of them."""
+    """Return a ``kind`` built from ``values``. Raises ``UsageError`` if one is missing."""
     for each in fields(kind):
         required = each.default is MISSING and each.default_factory is MISSING
         if required and each.name not in values:
@@ -141,7 +143,7 @@ def _build(table: Table, kind: type[_Entry], values: Mapping[str, Any]) -> _Entr
 
 
 def _facts_of(config: Table, stated: Container[str]) -> dict[str, Any]:
-    """Return what ``config`` says of the model itself, but for what is ``stated`` beside it."""
+    """Return the model's keys that ``config`` determines, except those ``stated`` beside it."""
     return {
         fact: read(config, key)
         for key, (fact, read) in _FACTS.items()
@@ -155,17 +157,17 @@ def _check_stems(table: Table, model: Model) -> None:
     for number, scores in enumerate(model.scores):
         for stem in scores.values:
             if stem not in model.stems:
-                raise table.wrong(f"scores[{number}]: values must be dB by stem, and has {stem!r}")
+                raise table.wrong(f"scores[{number}]: values must be dB by stem, not by {stem!r}")
 
 
 def _check_kind(table: Table, model: Model) -> None:
-    """Raise ``UsageError`` for keys of both kinds of models, networks and ensembles, or neither."""
+    """Raise ``UsageError`` unless the keys are those of a network, or those of an ensemble."""
     if model.members:
         for key in ("architecture", "config", "sources"):
             if getattr(model, key):
                 raise table.wrong(f"an ensemble has no {key}")
         if model.seed is not None or model.without_weights:
-            raise table.wrong("an ensemble has no seed, and is not without_weights")
+            raise table.wrong("an ensemble has neither seed nor without_weights")
         return
     if model.weights:
         raise table.wrong("has weights, but no members")
@@ -184,14 +186,14 @@ def _take_weights(table: Table, key: str) -> tuple[tuple[float, ...], ...]:
             isinstance(weight, float | int) and not isinstance(weight, bool) and weight >= 0
             for weight in row
         ):
-            raise table.wrong(f"weights must be rows of numbers, 0 or above, not {row!r}")
+            raise table.wrong(f"weights must be rows of non-negative numbers, not {row!r}")
     return tuple(tuple(map(float, row)) for row in rows)
 
 
 def _take_overlap(table: Table, key: str) -> float:
     overlap: float | int = table.take(key, float | int)
     if not 0 <= overlap <= 0.99:
-        raise table.wrong(f"overlap must be a share from 0 to 0.99, not {overlap!r}")
+        raise table.wrong(f"overlap must be a fraction from 0 to 0.99, not {overlap!r}")
     return overlap
 
 
@@ -250,13 +252,13 @@ def _read_file(table: Table) -> RemoteFile:
             f"npm:NAME@VERSION!/path, not {file.address!r}"
         )
     if file.address.startswith("http://") and not _LOOPBACK.match(file.address):
-        raise table.wrong(f"plain http is for this machine only, not for {file.address!r}")
+        raise table.wrong(f"plain http is allowed only on this machine, not for {file.address!r}")
     if file.sha256 is not None and not _SHA256.fullmatch(file.sha256):
         raise table.wrong(f"sha256 must be 64 lower-case hex digits, not {file.sha256!r}")
     if file.sha256_prefix is not None and (
         file.sha256 is not None or not _SHA256_PREFIX.fullmatch(file.sha256_prefix)
     ):
-        raise table.wrong("sha256_prefix must be 8 to 63 hex digits, and replaces a missing sha256")
+        raise table.wrong("sha256_prefix must be 8 to 63 hex digits, and replaces sha256")
     return file
 
 
@@ -266,7 +268,7 @@ _Read: TypeAlias = Callable[[Table, str], Any]
 
 
 def _typed(kind: type) -> _Read:
-    """Return what reads a value that is any of its ``kind``."""
+    """Return a reader that accepts any value of type ``kind``."""
     return lambda table, key: table.take(key, kind)
 
 
@@ -299,7 +301,7 @@ _MODEL_KEYS: Mapping[str, _Read] = {
     "members": Table.take_texts,
     "weights": _take_weights,
 }
-#: Fields of any configuration, and the key of a model that says the same.
+#: Fields of any configuration, with the model's key for the same fact.
 _FACTS: Mapping[str, tuple[str, _Read]] = {
     "sources": ("stems", Table.take_texts),
     "sample_rate": ("sample_rate", Table.take_count),

@@ -1,6 +1,6 @@
-"""Files of the safetensors layout, of any program: a header in JSON, and tensors behind it.
+"""Safetensors files of any program: a header in JSON, followed by the tensors.
 
-Reading the header needs no torch.
+Reading the header does not need torch.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from stemsplit.small_files import open_regular, parse_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: The limit for the JSON in front of the data, in bytes; that of HTDemucs has 60 000. Parsed, it
-#: may take thirty times as much memory.
+#: The limit for the JSON before the data, in bytes; HTDemucs has 60 000. Once parsed, it may take
+#: thirty times as much memory.
 LARGEST_HEADER = 8 * 2**20
-#: What code raises that reads or uses unexpected values.
+#: Exceptions raised by code that reads or uses unexpected values.
 DAMAGED = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, RuntimeError),
     *(TypeError, ValueError),
@@ -28,7 +28,7 @@ FETCH_AGAIN = "fetch or convert the model again"
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether the file at ``path`` begins as safetensors: a length, and JSON behind it."""
+    """Return whether the file at ``path`` begins like safetensors: with a length and JSON."""
     with open_regular(path) as file:
         start, size = file.read(9), os.fstat(file.fileno()).st_size
     length = int.from_bytes(start[:8], "little")
@@ -36,7 +36,7 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return what the header of the file at ``path`` says beside its tensors.
+    """Return the metadata in the header of the file at ``path``.
 
     Raises ``CheckpointError`` for a file that is missing, not safetensors, or truncated.
     """
@@ -49,10 +49,10 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         raise CheckpointError(f"cannot be read: {exc.strerror or exc}", path=path) from exc
     except (AttributeError, LookupError, TypeError, ValueError) as exc:
         raise CheckpointError(
-            "not a safetensors file, or cut short in its header", path=path, hint=FETCH_AGAIN
+            "not a safetensors file, or truncated in its header", path=path, hint=FETCH_AGAIN
         ) from exc
     if size != header.end:
-        reason = f"damaged: {size} bytes, but its header speaks of {header.end}"
+        reason = f"damaged: has {size} bytes, but {header.end} according to its header"
         raise CheckpointError(reason, path=path, hint=FETCH_AGAIN)
     return header.metadata
 
@@ -64,7 +64,7 @@ class _Header:
 
 
 def _read_header(file: BinaryIO) -> _Header:
-    """Return what precedes the data: 8 bytes of length, little-endian, then JSON."""
+    """Read the header, which precedes the data: 8 bytes of length, little-endian, then JSON."""
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= LARGEST_HEADER:
         raise ValueError(length)

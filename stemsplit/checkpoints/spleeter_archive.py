@@ -1,7 +1,7 @@
-"""Spleeter's official archives, ``2stems.tar.gz`` and so on: a TensorFlow checkpoint each.
+"""Spleeter's official archives (``2stems.tar.gz`` and so on), each with a TensorFlow checkpoint.
 
-Variables are named by their kind and counted through the networks of all stems: seven convolutions
-(six down, the last of all), six transposed ones and twelve norms (six on either side) for a stem.
+Variables are named by their kind and numbered across the networks of all stems. Each stem has seven
+convolutions (six down, and the final one), six transposed ones and twelve norms (six on each side).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from stemsplit.models.spleeter import SpleeterConfig
 
 ARCHITECTURE = "spleeter:Spleeter"
 LEVELS = len(SpleeterConfig().widths)
-#: What an archive leaves open, because Spleeter has it in a file of settings beside it.
+#: Settings that an archive lacks, because Spleeter keeps them in a separate file.
 OPEN = (
     *("sources", "sample_rate", "window", "hop", "bins", "block"),
     *("activation", "softmax", "mask_extension"),
 )
-#: What an archive may inflate to, in bytes: that of 5 stems has 200 MB.
+#: The largest size that an archive may inflate to, in bytes; that of 5 stems has 200 MB.
 LARGEST = 2**29
 CONVOLUTION = {"kernel": "weight", "bias": "bias"}
 NORM = {
@@ -44,22 +44,24 @@ _NETWORK = re.compile(r"(conv2d|conv2d_transpose|batch_normalization)(_\d+)?/[a-
 
 
 def read(path: Path, settings: Settings) -> Weights:
-    """Return the weights of the archive at ``path``; ``settings`` are `OPEN`.
+    """Return the weights in the archive at ``path``; ``settings`` hold `OPEN`.
 
-    Raises ``CheckpointError`` for an archive that is damaged, or holds no such networks, and for a
-    setting that is not known.
+    Raises ``CheckpointError`` for an archive that is damaged or does not contain these networks,
+    and for an unknown setting.
     """
     try:
         variables = read_floats(*_members(path))
     except (tarfile.TarError, EOFError, ValueError, zlib.error) as exc:
-        reason = f"not an archive of Spleeter's, or damaged: {exc}"
+        reason = f"not a Spleeter archive, or damaged: {exc}"
         raise CheckpointError(reason, path=path) from exc
-    # What an optimiser has kept of each variable lies deeper: conv2d/kernel/Adam.
+    # An optimiser's state has longer names, such as conv2d/kernel/Adam.
     networks = {name: value for name, value in variables.items() if _NETWORK.fullmatch(name)}
     count = sum(bool(re.fullmatch(r"conv2d(_\d+)?/kernel", name)) for name in networks)
     stems, rest = divmod(count, LEVELS + 1)
     if rest or not stems:
-        raise CheckpointError(f"holds {count} convolutions, not those of Spleeter", path=path)
+        raise CheckpointError(
+            f"has {count} convolutions, which is not a multiple of {LEVELS + 1}", path=path
+        )
     names = {name: ours for stem in range(stems) for name, ours in variable_names(stem).items()}
     for name in sorted(set(names) ^ set(networks)):
         reason = "is missing" if name in names else "is not part of it"
@@ -79,9 +81,9 @@ def read(path: Path, settings: Settings) -> Weights:
 
 
 def variable_names(stem: int) -> dict[str, str]:
-    """Return what each variable of the network number ``stem`` is called in our Spleeter.
+    """Return the name in our Spleeter of each variable of the network number ``stem``.
 
-    The norm of the deepest level has an empty name: the published network throws its result away.
+    The norm of the deepest level has an empty name: the published network discards its result.
     """
     layers: dict[str, tuple[str, dict[str, str]]] = {}
     for level in range(LEVELS):
@@ -104,16 +106,17 @@ def _count(kind: str, number: int) -> str:
 
 
 def _tensor(values: NDArray[np.float32]) -> Tensor:
-    """Return ``values`` in the order of torch: kernels are (height, width, …) in TensorFlow.
+    """Return ``values`` in torch's axis order.
 
-    Of a convolution in, out follow; of a transposed one out, in: the reverse of torch's for both.
+    TensorFlow's kernels are (height, width, in, out) for convolutions, and (height, width, out, in)
+    for transposed ones; torch has the last two in reverse order for both, before height and width.
     """
     tensor = torch.from_numpy(np.array(values))
     return tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor
 
 
 class _Bounded(io.BufferedIOBase):
-    """The content of a gzip file, up to `LARGEST` bytes: a small one may inflate to any size."""
+    """The content of a gzip file, limited to `LARGEST` bytes: a small file may inflate to more."""
 
     def __init__(self, path: Path) -> None:
         self._file = gzip.GzipFile(path)
@@ -138,11 +141,11 @@ def _members(path: Path) -> tuple[bytes, bytes]:
         for entry in archive:
             name = Path(entry.name).name
             kind = "index" if name.endswith(".index") else "data"
-            # Not a link, which may lead nowhere.
+            # Ignore links, whose target may be missing.
             wanted = name.endswith((".index", "-00001")) and entry.isreg()
             stream = archive.extractfile(entry) if wanted else None
             if stream is not None:
                 found[kind] = stream.read()
     if len(found) != 2:
-        raise ValueError("it contains no checkpoint")
+        raise ValueError("it does not contain a checkpoint")
     return found["index"], found["data"]

@@ -1,7 +1,7 @@
-"""Variables out of a TensorFlow checkpoint ("tensor bundle"), without TensorFlow.
+"""Reading the variables of a TensorFlow checkpoint ("tensor bundle"), without TensorFlow.
 
-A checkpoint is ``NAME.index``, a sorted table in the format of LevelDB from names of variables to
-what is known of each, and ``NAME.data-…``, the bytes of all variables one after another. Source:
+A checkpoint consists of ``NAME.index``, a sorted table in LevelDB's format that maps names of
+variables to their entries, and ``NAME.data-…``, the concatenated bytes of all variables. Source:
 ``tensor_bundle.proto`` and ``table_format.txt`` of TensorFlow. Numbers are little-endian.
 """
 
@@ -15,21 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = 0xDB4775248B80FB57
-FOOTER = 48  # bytes: two handles, filled up with zeros, and the magic number
+FOOTER = 48  # bytes: two handles, padded with zeros, and the magic number
 LARGEST_INDEX = 2**20  # bytes; that of 5 stems has 370 entries
 LONGEST_KEY = 1000  # bytes
 MOST_DIMENSIONS = 8
-MOST_GROUPS = 10  # of 7 bits, which make 64
+MOST_GROUPS = 10  # groups of 7 bits, enough for 64 bits
 FLOAT = 1  # DT_FLOAT of types.proto
-#: Fields of BundleEntryProto; those of a shape and its dimensions are 2 and 1.
+#: Field numbers of BundleEntryProto. A shape's dimensions are field 2, a dimension's size field 1.
 DTYPE, SHAPE, OFFSET, SIZE = 1, 2, 4, 5
 
 
 def read_floats(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]:
-    """Return the variables of type float32, by name, in a bundle with one file of ``data``.
+    """Return the float32 variables, by name, in a bundle with a single file of ``data``.
 
-    Variables of other types (counters of steps) are left out. Raises ``ValueError`` for what is not
-    such a bundle, is compressed, or refers to missing bytes.
+    Variables of other types (step counters) are skipped. Raises ``ValueError`` for a bundle that is
+    invalid, compressed, or refers to missing bytes.
     """
     try:
         return dict(_variables(index, data))
@@ -41,8 +41,8 @@ def _variables(index: bytes, data: bytes) -> Iterator[tuple[str, NDArray[np.floa
     if len(index) > LARGEST_INDEX:
         raise ValueError("the index is too large")
     if len(index) < FOOTER or struct.unpack("<Q", index[-8:])[0] != MAGIC:
-        raise ValueError("the index is not a table of TensorFlow")
-    _, position = _handle(index, len(index) - FOOTER)  # of a block that says nothing here
+        raise ValueError("the index is not a TensorFlow table")
+    _, position = _handle(index, len(index) - FOOTER)  # of the meta-index, which is not needed
     root, _ = _handle(index, position)
     for _, place in _entries(_block(index, root)):
         handle, _ = _handle(place, 0)
@@ -61,20 +61,20 @@ def _array(name: str, entry: dict[int, int | bytes], data: bytes) -> NDArray[np.
     shape = [int(dimension.get(1, 0)) for dimension in dimensions]
     start, size = int(entry.get(OFFSET, 0)), int(entry.get(SIZE, 0))
     if size != 4 * math.prod(shape) or start + size > len(data):
-        raise ValueError(f"{name} lacks bytes that the index refers to")
+        raise ValueError(f"{name} does not match the size of the data")
     return np.frombuffer(data, "<f4", math.prod(shape), start).reshape(shape)
 
 
 def _block(index: bytes, handle: tuple[int, int]) -> bytes:
-    """Return the content of the block at ``handle``: offset and size."""
+    """Return the content of the block at ``handle`` (offset and size)."""
     offset, size = handle
-    if index[offset + size] != 0:  # the byte after a block
+    if index[offset + size] != 0:  # the compression type follows the block
         raise ValueError("the index is compressed")
     return index[offset : offset + size]
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values; a key leaves out what it shares with the start of the one before."""
+    """Yield keys and values; a stored key omits the prefix that it shares with the previous one."""
     restarts = struct.unpack("<I", block[-4:])[0]
     end = len(block) - 4 * (restarts + 1)
     position, key = 0, b""
@@ -91,7 +91,7 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the fields of a protocol buffer: the number of each, and an integer or bytes."""
+    """Yield the fields of a protocol buffer: each field's number, and an integer or bytes."""
     position = 0
     while position < len(message):
         tag, position = _varint(message, position)
@@ -109,14 +109,14 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _handle(text: bytes, position: int) -> tuple[tuple[int, int], int]:
-    """Return an offset and a size, and where reading goes on."""
+    """Return an offset and a size, and the position after them."""
     offset, position = _varint(text, position)
     size, position = _varint(text, position)
     return (offset, size), position
 
 
 def _varint(text: bytes, position: int) -> tuple[int, int]:
-    """Return a number that is written in groups of 7 bits, and where reading goes on."""
+    """Return a number that is stored in groups of 7 bits, and the position after it."""
     value = 0
     for group in range(MOST_GROUPS):
         byte = text[position]

