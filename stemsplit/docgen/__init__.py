@@ -1,8 +1,8 @@
-"""Man pages, completions, the README's table of models and a type stub, made from the program.
+"""Generate man pages, completions, the README's table of models and a type stub.
 
-``python -m stemsplit.docgen write`` makes ``man/``, ``completions/``, the table and the stub anew;
-``… check`` exits with 1 and names the files that are not what ``write`` would make. ``… costs``
-writes what the networks of the registry cost, which takes a minute or two.
+``python -m stemsplit.docgen write`` regenerates ``man/``, ``completions/``, the table and the stub;
+``… check`` names the files that ``write`` would change, and exits with 1 if there are any. ``…
+costs`` writes the costs of the networks in the registry, which takes a minute or two.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def render(root: Path) -> dict[Path, str]:
-    """Return the content of every generated file, by its path below ``root``.
+    """Return the content of every generated file, by its path relative to ``root``.
 
-    The README is generated in part: what is there stays but for the table. Without one, none comes.
+    Only the table of the README is generated; the rest is kept. A missing README is not created.
     """
     commands = read_commands()
     readme = root / "README.md"
@@ -44,7 +44,7 @@ def render(root: Path) -> dict[Path, str]:
 
 
 def find_stale(root: Path) -> list[Path]:
-    """Return the files below ``root`` that differ from what they should be, or should not be."""
+    """Return the files in ``root`` that are missing, out of date, or no longer generated."""
     wanted = render(root)
     there = [
         path.relative_to(root)
@@ -63,7 +63,7 @@ def find_stale(root: Path) -> list[Path]:
 
 
 def write(root: Path) -> list[Path]:
-    """Make all files below ``root`` what they should be; return those that changed."""
+    """Bring all files in ``root`` up to date; return those that changed."""
     wanted = render(root)
     stale = find_stale(root)
     for path in stale:
@@ -77,7 +77,7 @@ def write(root: Path) -> list[Path]:
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Write or check; return the exit code."""
-    # What a person has added to the registry belongs in no file of the repository.
+    # Models that a user adds to the registry must not get into files of the repository.
     os.environ.pop("STEMSPLIT_REGISTRY", None)
     match list(arguments):
         case ["write"]:

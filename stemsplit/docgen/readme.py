@@ -1,4 +1,4 @@
-"""The table of models in the README, between its two ``<!-- models -->`` marks."""
+"""Generate the table of models in the README, between its two ``<!-- models -->`` marks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ MARK = "<!-- models -->\n"
 
 
 def render_readme(text: str) -> str:
-    """Return ``text`` with the table of models between its marks, or as it is without marks."""
+    """Return ``text`` with the table of models between its marks; unchanged without marks."""
     before, mark, rest = text.partition(MARK)
     _, second, after = rest.partition(MARK)
     return before + mark + _table() + second + after if second else text
 
 
 def _table() -> str:
-    """Return the models by group, but neither the members of ensembles nor those for testing."""
+    """Return the table: models by group, without members of ensembles and models for testing."""
     lines = [
         "| model | stems | published SDR in dB | MB | licence of the weights | commercial use |",
         "|---|---|---|---|---|---|",
@@ -43,7 +43,7 @@ def _row(model: Model) -> str:
 
 
 def _score(model: Model) -> str:
-    """Return the mean of the first published scores in dB, and their metric; empty without any."""
+    """Return the mean of the first published scores in dB with their metric, or an empty text."""
     if not model.scores:
         return ""
     scores = model.scores[0]
