@@ -94,14 +94,14 @@ def test_a_missing_frame_is_a_defect_and_nothing_appears(tmp_path, format):
 
 def test_what_exists_is_refused_at_the_start(tmp_path):
     (tmp_path / "bass.wav").write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"bass\.wav: exists already") as e:
+    with pytest.raises(OutputError, match=r"bass\.wav: already exists") as e:
         write(tmp_path, four(100))
     assert e.value.exit_code == ExitCode.FILE
     assert "--force" in (e.value.hint or "")
     assert names(tmp_path) == ["bass.wav"]
     (tmp_path / "bass.wav").unlink()
     (tmp_path / "bass.wav").symlink_to("nowhere")  # a link that leads nowhere exists as well
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         write(tmp_path, four(100))
 
 

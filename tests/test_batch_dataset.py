@@ -341,4 +341,4 @@ def test_a_report_in_the_way_is_noticed_before_anything_is_fetched(
     (tmp_path / "scores.csv").touch()
     result = evaluate(tmp_path, "--offline", "--csv", "scores.csv", model="htdemucs")
     assert result.code == 3
-    assert "scores.csv: exists already" in result.stderr
+    assert "scores.csv: already exists" in result.stderr

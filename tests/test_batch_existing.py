@@ -126,7 +126,7 @@ def test_an_edited_stem_is_kept(library: Path, keeps_time: bool) -> None:
     result = again(library)
     assert (result.code, first(result)) == (0, ("skipped", "edited"))
     assert (
-        "warning: separated/0/vocals.wav: exists already, and was changed since it was written; "
+        "warning: separated/0/vocals.wav: already exists, and was changed since it was written; "
         "it is kept"
     ) in result.stderr
     if keeps_time:  # as tag editors do
@@ -164,7 +164,7 @@ def test_a_foreign_file_is_kept(library: Path) -> None:
     (folder / "vocals.flac").write_bytes(b"precious")
     result = again(library, "--format", "flac")
     assert first(result) == ("failed", "foreign")
-    assert "separated/0/vocals.flac: exists already, and is not a stem of this song" in (
+    assert "separated/0/vocals.flac: already exists, and is not a stem of this song" in (
         result.stderr
     )
     assert again(library, "--format", "flac", "--stems", "bass,drums,other").code == 0
@@ -319,7 +319,7 @@ def test_a_saved_project_is_kept_and_blocks_nothing(library: Path) -> None:
     change_song(library / "0.wav")
     result = again(library, "--daw", "reaper")
     assert (result.code, first(result)) == (0, ("done", "song_changed"))
-    assert "warning: separated/0/0.rpp: exists already; it is kept" in result.stderr
+    assert "warning: separated/0/0.rpp: already exists; it is kept" in result.stderr
     assert project.read_text() == "a night's work"
     assert again(library, "--daw", "reaper", "--depth", "24", "--update").code == 0
     assert project.read_text() == "a night's work"

@@ -194,7 +194,7 @@ def test_a_page_about_the_stems(true: Path, song: Path, tmp_path: Path) -> None:
     assert "<html" in page and "vocals" in page
     refused = run(*words, "-o", "again", cwd=tmp_path)
     assert (refused.code, refused.stdout) == (3, "")
-    assert "pages/song.html: exists already" in refused.stderr
+    assert "pages/song.html: already exists" in refused.stderr
     assert not (tmp_path / "again").exists()
 
 

@@ -149,11 +149,11 @@ def test_what_has_no_equal_is_answered(words: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("--mp3 --flac", "--mp3 and --flac exclude each other"),
-        ("--mp3 --format wav", "--mp3 and --format wav exclude each other"),
-        ("--format=wav --mp3", "--format wav and --mp3 exclude each other"),
-        ("--int24 --float32", "--int24 and --float32 exclude each other"),
-        ("--no-cuda -d cuda", "--no-cuda and -d cuda exclude each other"),
+        ("--mp3 --flac", "--mp3 and --flac are mutually exclusive"),
+        ("--mp3 --format wav", "--mp3 and --format wav are mutually exclusive"),
+        ("--format=wav --mp3", "--format wav and --mp3 are mutually exclusive"),
+        ("--int24 --float32", "--int24 and --float32 are mutually exclusive"),
+        ("--no-cuda -d cuda", "--no-cuda and -d cuda are mutually exclusive"),
         ("--mp3-bitrate", "Option '--mp3-bitrate' requires an argument."),
         ("--mp3 --int24", "mp3"),
     ],
@@ -259,7 +259,7 @@ def test_watch_takes_them_too(tmp_path: Path) -> None:
     result = run("watch", "nosuch", "--mp3", "--flac", cwd=tmp_path)
     assert (result.code, result.stderr) == (
         2,
-        "stemsplit: error: --mp3 and --flac exclude each other\n",
+        "stemsplit: error: --mp3 and --flac are mutually exclusive\n",
     )
 
 

@@ -283,7 +283,7 @@ def test_the_table_names_the_song_whatever_is_in_its_way(song: Path, tmp_path: P
     result = run(song, "other.wav", "--stems", "vocals", cwd=tmp_path)
     assert result.code == 6
     assert result.stderr.splitlines()[-1] == (
-        "  failed   other.wav: separated/other/vocals.wav: exists already, and is not a stem of "
+        "  failed   other.wav: separated/other/vocals.wav: already exists, and is not a stem of "
         "this song"
     )
 
@@ -304,7 +304,7 @@ def test_what_was_not_tried_is_told_the_song_that_failed(song: Path, tmp_path: P
     words = ("--stems", "vocals", "--fail-fast", "--json", "-q")
     result = run("other.wav", song, *words, cwd=tmp_path)
     assert [record["error"] for record in result.records] == [
-        "separated/other/vocals.wav: exists already, and is not a stem of this song",
+        "separated/other/vocals.wav: already exists, and is not a stem of this song",
         f"{song}: not tried, because other.wav failed",
     ]
 

@@ -238,7 +238,7 @@ def test_what_exists_is_not_replaced(folder: Path) -> None:
     target.write_bytes(b"precious")
     result = run("models", "convert", "net.ckpt", *SCNET, cwd=folder)
     assert result.code == 3
-    assert "net.safetensors: exists already" in result.stderr
+    assert "net.safetensors: already exists" in result.stderr
     assert target.read_bytes() == b"precious"
     assert run("models", "convert", "net.ckpt", *SCNET, "--force", cwd=folder).code == 0
     assert weights.read_header(target).architecture == "scnet:SCNet"

@@ -287,7 +287,7 @@ def test_songs_match_by_name_and_every_report_is_written(true: Path, tmp_path: P
 
     refused = run("evaluate", "est", "ref", *options, cwd=tmp_path)
     assert refused.code == 3
-    assert "out/scores.csv: exists already" in refused.stderr
+    assert "out/scores.csv: already exists" in refused.stderr
     assert run("evaluate", "est", "ref", *options, "--force", cwd=tmp_path).code == 0
 
 
@@ -372,8 +372,8 @@ def test_what_nobody_has_foreseen_loses_no_scores(
         (["true", "true", "--map", "bass"], 2, "--map 'bass': not STEM=NAME"),
         (["true", "true", "--map", "bass=no*"], 3, "no file matches 'no*'"),
         (["true", "--map", "bass=x"], 2, "--map names references, and there are none"),
-        (["true", "--dataset", "true"], 2, "exclude each other"),
-        (["true", "--markdown", "--json"], 2, "exclude each other"),
+        (["true", "--dataset", "true"], 2, "are mutually exclusive"),
+        (["true", "--markdown", "--json"], 2, "are mutually exclusive"),
         (["many", "--mixture", "true/bass.wav"], 2, "--mixture is of one song"),
         (["true", "--window", "0"], 2, "--window"),
         (["--dataset", "empty", "-n", TINY], 3, "empty: this folder holds no stems"),

@@ -134,7 +134,7 @@ def test_records_and_csv_have_each_song_stem_and_set(here: Path) -> None:
     stored = json.loads((here / "m/b/two.json").read_text())
     assert [target["name"] for target in stored["targets"]] == ["vocals", "bass"]
     refused = run(*MANY, "--museval", "m", cwd=here)
-    assert refused.code == 3 and "m/a/one.json: exists already" in refused.stderr
+    assert refused.code == 3 and "m/a/one.json: already exists" in refused.stderr
 
 
 def test_markdown_has_a_row_for_each_set(here: Path) -> None:

@@ -216,7 +216,7 @@ def test_a_project_in_the_way_is_not_replaced(song, tmp_path):
     (folder / "song.rpp").write_text("mine")
     result = run(song, "-n", TINY, "--daw", "reaper", cwd=tmp_path)
     assert result.code == 0
-    assert "warning: separated/song/song.rpp: exists already; it is kept" in result.stderr
+    assert "warning: separated/song/song.rpp: already exists; it is kept" in result.stderr
     assert files_below(folder) == sorted([*(f"{stem}.wav" for stem in STEMS), "song.rpp"])
     assert (folder / "song.rpp").read_text() == "mine"
     assert run(song, "-n", TINY, "--daw", "reaper", "--force", cwd=tmp_path).code == 0

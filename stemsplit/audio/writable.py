@@ -33,7 +33,7 @@ def refuse_existing(path: Path, *, force: bool = False, hint: str = WAYS_OUT) ->
     if stat.S_ISDIR(mode):
         raise OutputError("is a folder", path=path)
     if not force:
-        raise OutputError("exists already", path=path, hint=hint)
+        raise OutputError("already exists", path=path, hint=hint)
     _refuse_folder_of(path)
 
 

@@ -28,8 +28,8 @@ _WAYS_ON_WITH_ANOTHER_MODEL = (
     "replaces those of the other one, --force too"
 )
 _WHY: dict[State, str] = {
-    "edited": "exists already, and was changed since it was written",
-    "foreign": "exists already, and is not a stem of this song",
+    "edited": "already exists, and was changed since it was written",
+    "foreign": "already exists, and is not a stem of this song",
 }
 
 
@@ -133,7 +133,7 @@ def _projects(
     due: list[str] = [n for n, state in states.items() if state in (*_DUE, "made_otherwise")]
     told: tuple[State, ...] = ("foreign", "other_song", *(("edited",) if stems_are_due else ()))
     kept = [path for name, path in plan.projects.items() if states[name] in told]
-    return due, [f"{path}: exists already; it is kept" for path in kept]
+    return due, [f"{path}: already exists; it is kept" for path in kept]
 
 
 def _reason(

@@ -156,7 +156,7 @@ class _Line:
         for said in self._said.values():
             if any(each.foreign for each in said) and len({each.value for each in said}) > 1:
                 names = " and ".join(dict.fromkeys(each.shown for each in said))
-                raise UsageError(f"{names} exclude each other")
+                raise UsageError(f"{names} are mutually exclusive")
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,7 +239,7 @@ def _refuse_contradictions(
     """Raise ``UsageError`` where arguments mean nothing together; ``asked`` names options."""
     if bool(estimates) == (dataset is not None):
         raise UsageError(
-            "STEMS and --dataset exclude each other" if dataset else "nothing to evaluate",
+            "STEMS and --dataset are mutually exclusive" if dataset else "nothing to evaluate",
             hint="name a folder of stems, or a data set with --dataset FOLDER",
         )
     if dataset is not None and references is not None:
@@ -249,7 +249,7 @@ def _refuse_contradictions(
     if dataset is None and references is None and asked["--map"]:
         raise UsageError("--map names references, and there are none")
     if asked["--markdown"] and asked["--json"]:
-        raise UsageError("--markdown and --json exclude each other")
+        raise UsageError("--markdown and --json are mutually exclusive")
 
 
 def parse_mapping(texts: Iterable[str]) -> dict[str, str]:

@@ -74,7 +74,7 @@ def convert(
             raise OutputError(reason, path=target, hint="--out names another file")
         if not force:
             hint = "--force replaces it, --out names another file"
-            raise OutputError("exists already", path=target, hint=hint)
+            raise OutputError("already exists", path=target, hint=hint)
     converted = _convert(file, architecture, config, _parse_settings(settings or ()))
     try:
         weights.save(converted, target)

@@ -119,5 +119,5 @@ def choose_existing(**asked: bool) -> Existing:
     choices: tuple[Existing, ...] = ("force", "update", "skip", "resume")
     chosen = [name for name in choices if asked.get(name)]
     if len(chosen) > 1:
-        raise UsageError("--force, --update, --skip-existing and --resume exclude each other")
+        raise UsageError("--force, --update, --skip-existing and --resume are mutually exclusive")
     return chosen[0] if chosen else "resume"
