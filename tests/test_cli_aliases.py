@@ -201,7 +201,7 @@ def test_a_command_line_of_demucs(song: Path, tmp_path: Path) -> None:
     assert result.code == 0
     assert files_below(tmp_path / "out") == ["song/no_vocals.flac", "song/vocals.flac"]
     assert soundfile.info(tmp_path / "out/song/vocals.flac").subtype == "PCM_24"
-    assert "-j is how many songs to decode ahead" in result.stderr
+    assert "-j sets how many songs to decode ahead" in result.stderr
 
 
 def test_jobs_for_several_songs_needs_no_remark(song: Path, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_file_called_separate_is_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_that_is_no_command_is_answered(word: str, tmp_path: Path) -> None:
     result = run(word, "more", cwd=tmp_path)
-    error = f"stemsplit: error: no command and no file {word!r}\nhint: {WORDS[word]}\n"
+    error = f"stemsplit: error: no command or file named {word!r}\nhint: {WORDS[word]}\n"
     assert (result.code, result.stderr) == (2, error)
     (tmp_path / word).write_text("no audio")
     assert f"{word}: " in run(word, "-n", TINY, cwd=tmp_path).stderr
