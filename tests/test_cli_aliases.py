@@ -125,7 +125,7 @@ REFUSED = {
     "-j 0": "--jobs",
     "-d 30": "--duration 30",
     "-f {foldername}/{filename}/{instrument}.{codec}": "--filename '{track}/{stem}.{ext}'",
-    "--mwf": "leave it out",
+    "--mwf": "omit it",
     "-l": "stemsplit models list",
     "-ql": "stemsplit models list",
     "--list_models": "stemsplit models list",
@@ -245,7 +245,7 @@ def test_a_path_with_the_name_of_a_command_is_split_by_its_folder(
         assert "to split the path of that name: stemsplit ./models" in result.stderr
     result = run(song, "models", "-n", TINY, cwd=tmp_path)
     assert result.code == 2
-    assert "is ./models" in result.stderr
+    assert "of that name: ./models" in result.stderr
     result = run("./models", "-n", TINY, "--dry-run", cwd=tmp_path)
     assert result.code == 0
     assert "separated/song/vocals.wav" in result.lines
