@@ -219,13 +219,13 @@ def test_one_set_with_references_is_scored_as_without_the_option(here: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["a", "b", "true"], 2, "name it with --references PATH"),
+        (["a", "b", "true"], 2, "specify it with --references PATH"),
         (["a", "a", "--references", "true"], 2, "a is given 2 times"),
         (["--references", "true"], 2, "nothing to evaluate"),
         (["--dataset", "true", "--references", "true"], 2, "omit --references"),
         (["a", "nowhere", "--references", "true"], 3, "nowhere: no such file or folder"),
         (["a", "b", "--references", "empty"], 3, "empty: this folder holds no stems"),
-        (["a", "strange", "--references", "true"], 3, "holds none of the stems kazoo"),
+        (["a", "strange", "--references", "true"], 3, "has none of the stems kazoo"),
         (["sets/a", "sets/b", "--references", "songs", "--mixture", "m"], 2, "of one song"),
         (["only/a", "only/b", "--references", "songs"], 3, "no song is in all sets of stems"),
     ],
