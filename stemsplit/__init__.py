@@ -1,7 +1,7 @@
-"""stemsplit: split a song into its stems.
+"""stemsplit: split songs into stems.
 
-``separate``, ``Separator`` and ``split_files`` are the Python interface; they are imported on first
-use, so that ``import stemsplit`` is cheap and the command starts at once.
+``separate``, ``Separator`` and ``split_files`` are the Python interface. They are imported on first
+use, to keep ``import stemsplit`` cheap and the start of the command fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an option is declared: the field of a dataclass, with its help, its type and its limits."""
+"""Declare an option as a field of a dataclass, with its help, type and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from stemsplit.errors import UsageError
 
-#: The sections of help and man pages, in their order.
+#: The sections of help and man pages, in order.
 SECTIONS = (
     "Input",
     "Output",
@@ -27,11 +27,11 @@ SECTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What the field of an option says of it besides its type and default.
+    """The metadata of an option, besides the type and default of its field.
 
-    ``section`` is one of `SECTIONS`. ``name`` is its long name on the command line, where that
-    differs from the field's; a switch that is on by default is named for turning it off
-    (``--no-dither``). ``minimum`` and ``maximum`` are limits of the value, and count everywhere.
+    ``section`` is one of `SECTIONS`. ``name`` is the long name on the command line, if it differs
+    from that of the field; a flag that is on by default is named for turning it off
+    (``--no-dither``). ``minimum`` and ``maximum`` limit the value, also in Python.
     """
 
     help: str
@@ -39,30 +39,30 @@ class Declaration:
     name: str | None = None
     short: str | None = None
     metavar: str | None = None
-    variable: str | None = None  # of the environment
+    variable: str | None = None  # environment variable
     minimum: float | None = None
     maximum: float | None = None
 
 
 def option(default: Any, help: str, **facts: Any) -> Any:
-    """Return the field of an option; ``facts`` are those of `Declaration`."""
+    """Return the field of an option; ``facts`` are other fields of `Declaration`."""
     return field(default=default, metadata={"option": Declaration(help=help, **facts)})
 
 
 def declaration(declared: dataclasses.Field[Any]) -> Declaration | None:
-    """Return what the field of an option says of it; None for a field that is not an option."""
+    """Return the declaration in the field of an option; None for a field that is not an option."""
     found: Declaration | None = declared.metadata.get("option")
     return found
 
 
 @cache
 def hints_of(cls: Any) -> dict[str, Any]:
-    """Return the types of the fields of ``cls``, a dataclass of options, by name."""
+    """Return the types of the fields of ``cls``, a dataclass of options, by field name."""
     return get_type_hints(cls)
 
 
 def check(options: Any) -> None:
-    """Raise ``UsageError`` where a value of ``options`` is of another type or out of range."""
+    """Raise ``UsageError`` if a value in ``options`` has the wrong type or is out of range."""
     cls: Any = type(options)
     hints = hints_of(cls)
     for declared in dataclasses.fields(options):
@@ -80,12 +80,12 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
     parts = [part for part in parts_of(hint) if part is not type(None)]
     if isinstance(value, str) and get_origin(parts[0]) is Literal:
         choices = ", ".join(get_args(parts[0]))
-        raise UsageError(f"unknown {name} {value!r}", hint=f"it is one of: {choices}")
-    raise UsageError(f"{name} is {' or '.join(map(_kind, parts))}, not {value!r}")
+        raise UsageError(f"unknown {name} {value!r}", hint=f"choose one of: {choices}")
+    raise UsageError(f"{name} must be {' or '.join(map(_kind, parts))}, not {value!r}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether ``value`` is of the type ``hint``; what names in sequences are comes later."""
+    """Return whether ``value`` has the type ``hint``; names in sequences are checked elsewhere."""
     parts = parts_of(hint)
     if len(parts) > 1:
         return any(_fits(value, part) for part in parts)
@@ -93,17 +93,17 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, str) and value in get_args(hint)
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
-    if hint in (int, float):  # a truth value counts as a number only to Python
+    if hint in (int, float):  # bool is a subclass of int, but not a number here
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
     return isinstance(value, hint)
 
 
 def parts_of(hint: Any) -> tuple[Any, ...]:
-    """Return the types that ``hint`` is the union of."""
+    """Return the members of the union ``hint``, or ``hint`` itself."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-#: Types as errors name them.
+#: The names of types in errors.
 _KINDS = {
     int: "a whole number",
     float: "a number",

@@ -1,7 +1,7 @@
 """Every option of a split, declared once: its type, default, limits and help.
 
-These dataclasses are the one source of the command's options, of the keyword arguments in Python,
-of the settings in ``config.toml``, the man pages and the manifests. Standard library only.
+These dataclasses are the single source of the options on the command line, the keyword arguments in
+Python, the settings in ``config.toml``, the man pages and the manifests. Standard library only.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from stemsplit.types import BatchSize, Clip, Codec, Daw, Depth, Existing, Format
 DEFAULT_MODEL = "htdemucs"
 DEFAULT_FOLDER = Path("separated")
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
-#: The largest machines have fewer cores; many more threads than cores cannot even be started.
+#: More than the cores of the largest machines; far more threads would fail to start.
 MOST_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """How networks are run; None means what the model, or the device, is usually run with.
+    """How networks are run; None means the default of the model or the device.
 
     Raises ``UsageError`` for values out of range.
     """
@@ -42,13 +42,13 @@ class EngineOptions:
     )
     precision: Precision = option(
         "auto",
-        "Arithmetic of the network; auto is fp16 on CUDA and fp32 elsewhere.",
+        "Precision of the network; auto: fp16 on CUDA, fp32 elsewhere.",
         variable="STEMSPLIT_PRECISION",
         section="Device and speed",
     )
     overlap: float | None = option(
         None,
-        "Share of a segment that overlaps the next (0.25 for most models).",
+        "Fraction of a segment that overlaps the next one (0.25 for most models).",
         metavar="SHARE",
         minimum=0,
         maximum=0.99,
@@ -75,16 +75,15 @@ class EngineOptions:
     )
     batch: BatchSize = option(
         None,
-        "Segments in one run of the network, of one song or of several short ones (4 on CUDA); "
-        "auto: as many as fit.",
+        "Segments to process at a time, from one or several songs (4 on CUDA); auto: as many as "
+        "fit into memory.",
         metavar="N|auto",
         minimum=1,
         section="Device and speed",
     )
     threads: int | None = option(
         None,
-        "Threads of the CPU that the network uses on each device; by default OMP_NUM_THREADS, or "
-        "one for each core.",
+        "CPU threads of the network for each device; by default OMP_NUM_THREADS, or one per core.",
         metavar="N",
         variable="STEMSPLIT_THREADS",
         minimum=1,
@@ -98,14 +97,14 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingOptions:
-    """How stems are stored; None means the format's own default.
+    """How stems are encoded; None means the default of the format.
 
-    Raises ``UsageError`` for values that are not among the choices.
+    Raises ``UsageError`` for unsupported values.
     """
 
     format: Format = option(
         "wav",
-        "Format of the stems; raw (samples alone) only with --out -.",
+        "Format of the stems; raw (samples without a header) only with --out -.",
         variable="STEMSPLIT_FORMAT",
         section="Output",
     )
@@ -118,21 +117,21 @@ class EncodingOptions:
     )
     depth: Depth | None = option(
         None,
-        "Bits of a sample; 32f (floating point) is the default of wav, 24 of the others.",
+        "Bits per sample; the default is 32f (floating point) for wav, 24 for other formats.",
         variable="STEMSPLIT_DEPTH",
         section="Output",
     )
     bitrate: int | None = option(
         None,
-        "Bit rate, as 320 or 320k: 320 for mp3, 256 for m4a, 192 for opus by default.",
+        "Bit rate, such as 320 or 320k; by default 320 for mp3, 256 for m4a, 192 for opus.",
         metavar="KBIT/S",
         variable="STEMSPLIT_BITRATE",
         section="Output",
     )
     quality: int | None = option(
         None,
-        "Quality instead of a bit rate: mp3 0 (best) to 9, or V0 to V9, as LAME says; ogg -1 to 10 "
-        "(best), or q-1 to q10, 8 by default.",
+        "Quality instead of a bit rate: 0 (best) to 9, or V0 to V9 as in LAME, for mp3; -1 to 10 "
+        "(best), or q-1 to q10, for ogg (8 by default).",
         metavar="N",
         variable="STEMSPLIT_QUALITY",
         section="Output",
@@ -142,8 +141,9 @@ class EncodingOptions:
     )
     clip: Clip | None = option(
         None,
-        "Above full scale: none keeps it (default of 32f and lossy formats), clamp cuts it off "
-        "(default of 16 and 24 bits), linked turns all stems of the song down together.",
+        "Samples above full scale: none keeps them (default for 32f and lossy formats), clamp "
+        "clips them (default for 16 and 24 bits), linked reduces the level of all stems of the "
+        "song equally.",
         variable="STEMSPLIT_CLIP",
         section="Output",
     )
@@ -157,33 +157,47 @@ class EncodingOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excerpt:
-    """A part of a song, in seconds; ``preview`` is a length around the song's middle.
+    """A part of a song, in seconds; ``preview`` is the length of a part around its middle.
 
-    Raises ``UsageError`` for parts that exclude each other or are empty.
+    Raises ``UsageError`` for conflicting options and empty parts.
     """
 
     start: float | None = option(
-        None, "Where to begin: 90, 90.5 or 1:30.", metavar="TIME", minimum=0, section="Input"
+        None,
+        "Start of the part to split: 90, 90.5 or 1:30.",
+        metavar="TIME",
+        minimum=0,
+        section="Input",
     )
-    end: float | None = option(None, "Where to end.", metavar="TIME", minimum=0, section="Input")
+    end: float | None = option(
+        None, "End of the part to split.", metavar="TIME", minimum=0, section="Input"
+    )
     duration: float | None = option(
-        None, "How much to split, instead of --end.", metavar="TIME", minimum=0, section="Input"
+        None,
+        "Length of the part to split, instead of --end.",
+        metavar="TIME",
+        minimum=0,
+        section="Input",
     )
     preview: float | None = option(
-        None, "Split this much of the song's middle.", metavar="TIME", minimum=0, section="Input"
+        None,
+        "Split a part of this length from the middle of the song.",
+        metavar="TIME",
+        minimum=0,
+        section="Input",
     )
 
     def __post_init__(self) -> None:
         check(self)
         if self.end is not None and self.duration is not None:
-            raise UsageError("--end and --duration exclude each other")
+            raise UsageError("--end and --duration are mutually exclusive")
         if self.preview is not None and (self.start, self.end, self.duration) != (None,) * 3:
             raise UsageError(
-                "--preview chooses the part itself: it excludes --start, --end and --duration"
+                "--preview selects the part: it cannot be used with --start, --end or --duration"
             )
         empty = self.end is not None and self.end <= (self.start or 0)
         if empty or 0 in (self.duration, self.preview):
-            raise UsageError("the part of the song that is asked for is empty")
+            raise UsageError("the selected part of the song is empty")
 
 
 WHOLE = Excerpt()
@@ -191,16 +205,16 @@ WHOLE = Excerpt()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
-    """Everything that can be said about a split, except the songs.
+    """All options of a split, except the songs.
 
-    ``existing`` says what happens to stems that exist (`types.Existing`).
+    ``existing`` determines what happens to existing stems (`types.Existing`).
 
-    Raises ``UsageError`` for values that contradict each other.
+    Raises ``UsageError`` for conflicting values.
     """
 
     out: Path = option(
         DEFAULT_FOLDER,
-        "Output folder, or file for one stem; - writes it to standard output.",
+        "Output folder, or file for one stem; - writes one stem to standard output.",
         short="-o",
         metavar="FOLDER",
         variable="STEMSPLIT_OUT",
@@ -208,14 +222,14 @@ class SplitOptions:
     )
     filename: str = option(
         DEFAULT_TEMPLATE,
-        "Names below the folder, of {track}, {trackext}, {stem}, {ext} and {model}.",
+        "File names in the folder, from {track}, {trackext}, {stem}, {ext} and {model}.",
         metavar="TEMPLATE",
         variable="STEMSPLIT_FILENAME",
         section="Output",
     )
     model: str = option(
         DEFAULT_MODEL,
-        "Model: a name of `stemsplit models list`, or a checkpoint file.",
+        "Model: a name from `stemsplit models list`, or a checkpoint file.",
         short="-n",
         metavar="NAME",
         variable="STEMSPLIT_MODEL",
@@ -223,19 +237,19 @@ class SplitOptions:
     )
     stems: tuple[str, ...] | None = option(
         None,
-        "Write only these stems; none: only --mix. Repeatable.",
+        "Write only these stems; `none` writes only mixes. Repeatable.",
         metavar="STEM,…",
         section="Stems and mixes",
     )
     two_stems: str | None = option(
         None,
-        "Write this stem and the rest: the mix without it.",
+        "Write this stem, and the mix without it.",
         metavar="STEM",
         section="Stems and mixes",
     )
     mixes: tuple[str, ...] = option(
         (),
-        "Write a mix too: karaoke=mix-0.9*vocals, or instrumental=drums+bass+other.",
+        "Also write a mix: karaoke=mix-0.9*vocals, or instrumental=drums+bass+other.",
         name="mix",
         metavar="NAME=SUM",
         section="Stems and mixes",
@@ -250,7 +264,7 @@ class SplitOptions:
     encoding: EncodingOptions = EncodingOptions()
     daw: tuple[Daw, ...] = option(
         (),
-        "Write a project with a track for each stem: reaper (.rpp), dawproject (for Bitwig, Studio "
+        "Write a project with a track for each stem: reaper (.rpp), dawproject (Bitwig, Studio "
         "One, Cubase).",
         metavar="PROGRAM,…",
         variable="STEMSPLIT_DAW",
@@ -270,13 +284,13 @@ class SplitOptions:
         section="Device and speed",
     )
     accept_truncated: bool = option(
-        False, "Split what is left of a truncated file.", section="Input"
+        False, "Split the readable part of a truncated file.", section="Input"
     )
     excerpt: Excerpt = WHOLE
     engine: EngineOptions = EngineOptions()
     offline: bool = option(
         False,
-        "Use no network: only checkpoints already here.",
+        "Do not use the network; use only downloaded checkpoints.",
         variable="STEMSPLIT_OFFLINE",
         section="Model and quality",
     )
@@ -293,11 +307,11 @@ class SplitOptions:
     def __post_init__(self) -> None:
         check(self)
         if self.stems is not None and self.two_stems is not None:
-            raise UsageError("--stems and --two-stems exclude each other")
+            raise UsageError("--stems and --two-stems are mutually exclusive")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """Return the options of these names, those of the dataclasses inside among them.
+        """Return the options with these names, including those of nested dataclasses.
 
         Sequences become tuples, and paths ``Path``. Raises ``TypeError`` for an unknown name.
         """
@@ -325,12 +339,12 @@ def _as_declared(value: Any, hint: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         return tuple(value) if any(get_origin(part) is tuple for part in parts_of(hint)) else value
     if isinstance(value, Integral) and not isinstance(value, bool):
-        return int(value)  # one of NumPy, too
+        return int(value)  # also for NumPy integers
     return Path(value) if hint is Path and isinstance(value, str | PathLike) else value
 
 
 def repeat(name: str) -> Any:
-    """Return the field of the option ``name`` of a split, for a command that has it too."""
+    """Return the field of the split option ``name``, for another command that has it too."""
     found = field_of(SplitOptions, name)
     if found is None:
         raise LookupError(f"no option {name!r}")
@@ -338,7 +352,7 @@ def repeat(name: str) -> Any:
 
 
 def field_of(cls: Any, name: str) -> dataclasses.Field[Any] | None:
-    """Return the field ``name`` of ``cls``, or of the dataclasses inside; None if none has it."""
+    """Return the field ``name`` of ``cls`` or its nested dataclasses, or None."""
     for each in dataclasses.fields(cls):
         hint = hints_of(cls)[each.name]
         if dataclasses.is_dataclass(hint):
@@ -350,7 +364,7 @@ def field_of(cls: Any, name: str) -> dataclasses.Field[Any] | None:
 
 
 def names_of(cls: Any) -> list[str]:
-    """Return the names of all options in ``cls`` and in the dataclasses inside."""
+    """Return the names of all options in ``cls`` and its nested dataclasses."""
     names: list[str] = []
     for name, hint in hints_of(cls).items():
         names += names_of(hint) if dataclasses.is_dataclass(hint) else [name]
@@ -358,9 +372,9 @@ def names_of(cls: Any) -> list[str]:
 
 
 def parse_batch(text: str) -> BatchSize:
-    """Return the number that ``text`` is, or "auto"; raises ``UsageError`` for anything else."""
+    """Return ``text`` as a number or "auto"; raises ``UsageError`` for anything else."""
     if text == "auto":
         return "auto"
     if text.isdecimal() and int(text) >= 1:
         return int(text)
-    raise UsageError(f"--batch is a number of segments or auto, not {text!r}")
+    raise UsageError(f"--batch must be a number of segments or auto, not {text!r}")

@@ -181,7 +181,7 @@ def test_paths_may_be_bytes(library: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"stems": ["bass"], "two_stems": "bass"}, "exclude each other"),
+        ({"stems": ["bass"], "two_stems": "bass"}, "are mutually exclusive"),
         ({"stems": "bass"}, "stems is a sequence of names"),
         ({"format": "doc"}, "unknown format 'doc'"),
         ({"existing": "maybe"}, "unknown existing 'maybe'"),

@@ -178,7 +178,7 @@ def test_the_commands(
     [record] = run("models", "show", "mine", "--json", cwd=tmp_path).records
     assert (record["here"], record["verifiable"]) == (True, False)
     verified = run("models", "verify", "mine", cwd=tmp_path)
-    assert verified.lines == ["mine: ok, as fetched, but unverified"]
+    assert verified.lines == ["mine: ok, same as downloaded, but unverified"]
     run("models", "rm", "mine", cwd=tmp_path)
     assert run("models", "pull", "mine", "--allow-unverified", cwd=tmp_path).code == 0
 

@@ -125,7 +125,7 @@ REFUSED = {
     "-j 0": "--jobs",
     "-d 30": "--duration 30",
     "-f {foldername}/{filename}/{instrument}.{codec}": "--filename '{track}/{stem}.{ext}'",
-    "--mwf": "leave it out",
+    "--mwf": "omit it",
     "-l": "stemsplit models list",
     "-ql": "stemsplit models list",
     "--list_models": "stemsplit models list",
@@ -149,11 +149,11 @@ def test_what_has_no_equal_is_answered(words: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("--mp3 --flac", "--mp3 and --flac exclude each other"),
-        ("--mp3 --format wav", "--mp3 and --format wav exclude each other"),
-        ("--format=wav --mp3", "--format wav and --mp3 exclude each other"),
-        ("--int24 --float32", "--int24 and --float32 exclude each other"),
-        ("--no-cuda -d cuda", "--no-cuda and -d cuda exclude each other"),
+        ("--mp3 --flac", "--mp3 and --flac are mutually exclusive"),
+        ("--mp3 --format wav", "--mp3 and --format wav are mutually exclusive"),
+        ("--format=wav --mp3", "--format wav and --mp3 are mutually exclusive"),
+        ("--int24 --float32", "--int24 and --float32 are mutually exclusive"),
+        ("--no-cuda -d cuda", "--no-cuda and -d cuda are mutually exclusive"),
         ("--mp3-bitrate", "Option '--mp3-bitrate' requires an argument."),
         ("--mp3 --int24", "mp3"),
     ],
@@ -201,7 +201,7 @@ def test_a_command_line_of_demucs(song: Path, tmp_path: Path) -> None:
     assert result.code == 0
     assert files_below(tmp_path / "out") == ["song/no_vocals.flac", "song/vocals.flac"]
     assert soundfile.info(tmp_path / "out/song/vocals.flac").subtype == "PCM_24"
-    assert "-j is how many songs to decode ahead" in result.stderr
+    assert "-j sets how many songs to decode ahead" in result.stderr
 
 
 def test_jobs_for_several_songs_needs_no_remark(song: Path, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_file_called_separate_is_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_that_is_no_command_is_answered(word: str, tmp_path: Path) -> None:
     result = run(word, "more", cwd=tmp_path)
-    error = f"stemsplit: error: no command and no file {word!r}\nhint: {WORDS[word]}\n"
+    error = f"stemsplit: error: no command or file named {word!r}\nhint: {WORDS[word]}\n"
     assert (result.code, result.stderr) == (2, error)
     (tmp_path / word).write_text("no audio")
     assert f"{word}: " in run(word, "-n", TINY, cwd=tmp_path).stderr
@@ -245,7 +245,7 @@ def test_a_path_with_the_name_of_a_command_is_split_by_its_folder(
         assert "to split the path of that name: stemsplit ./models" in result.stderr
     result = run(song, "models", "-n", TINY, cwd=tmp_path)
     assert result.code == 2
-    assert "is ./models" in result.stderr
+    assert "of that name: ./models" in result.stderr
     result = run("./models", "-n", TINY, "--dry-run", cwd=tmp_path)
     assert result.code == 0
     assert "separated/song/vocals.wav" in result.lines
@@ -259,7 +259,7 @@ def test_watch_takes_them_too(tmp_path: Path) -> None:
     result = run("watch", "nosuch", "--mp3", "--flac", cwd=tmp_path)
     assert (result.code, result.stderr) == (
         2,
-        "stemsplit: error: --mp3 and --flac exclude each other\n",
+        "stemsplit: error: --mp3 and --flac are mutually exclusive\n",
     )
 
 

@@ -107,7 +107,7 @@ def test_lists_are_written_as_toml_has_them_or_as_on_the_command_line(
     config.write_text('format = ["wav"]\n')
     failed = run(song, cwd=tmp_path)
     assert failed.code == 2
-    assert failed.stderr == f"stemsplit: error: {config}: format takes one value, no list\n"
+    assert failed.stderr == f"stemsplit: error: {config}: format takes a single value, not a list\n"
 
 
 def test_settings_are_used(config: Path, song: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_what_commands_share_is_settled_once_and_a_table_goes_before_it(
         ('depth = "17"', "'17' is not one of '16', '24', '32f'", ""),
         ("overlap = 3", "less than or equal to 0.99", ""),
         ("split = 3", "unknown setting: split", ""),
-        ("x = [", "is no TOML", ""),
+        ("x = [", "invalid TOML", ""),
     ],
 )
 def test_a_wrong_setting_is_told_with_the_file(
@@ -170,7 +170,7 @@ def test_a_file_that_is_named_must_be_there(
     failed = run("song.wav", cwd=tmp_path)
     assert failed.code == 2
     assert failed.stderr == "stemsplit: error: gone.toml: no such file\nhint: " + (
-        "STEMSPLIT_CONFIG names it\n"
+        "set by STEMSPLIT_CONFIG\n"
     )
     monkeypatch.setenv("STEMSPLIT_CONFIG", str(tmp_path))
     assert "cannot be read: Is a directory" in run("song.wav", cwd=tmp_path).stderr
@@ -196,7 +196,7 @@ def test_the_usual_file_is_in_the_configuration_folder_of_the_user_and_never_her
     ("command", "reason"),
     [
         ("nosuch", "unknown command: nosuch"),
-        ("models", "models has no options of its own"),
+        ("models", "models has no options itself"),
         ("models.nosuch", "unknown command: models.nosuch"),
     ],
 )

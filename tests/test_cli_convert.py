@@ -105,7 +105,7 @@ def test_bare_safetensors(folder: Path, network: SCNet, tmp_path: Path, dtype: t
     assert "--architecture NAME --config FILE.yaml" in told.stderr
     result = run("models", "convert", "bare.safetensors", *SCNET, cwd=folder)
     assert result.code == 3
-    assert "is the input" in result.stderr and "--out names another file" in result.stderr
+    assert "is the input" in result.stderr and "use --out to write to another file" in result.stderr
     ours = tmp_path / "ours.safetensors"
     result = run("models", "convert", "bare.safetensors", *SCNET, "-o", ours, cwd=folder)
     assert result.code == 0, result.stderr
@@ -227,7 +227,7 @@ def test_settings_that_are_wrong(
 def test_a_yaml_file_has_all_settings(folder: Path) -> None:
     result = run("models", "convert", "net.ckpt", *SCNET, "--set", "n_fft=512", cwd=folder)
     assert result.code == 2
-    assert "--set and --config do not go together" in result.stderr
+    assert "--set cannot be used with --config" in result.stderr
 
 
 # -------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_a_place_that_takes_nothing(folder: Path) -> None:
     assert result.code == 5
     assert result.stderr.splitlines() == [
         "stemsplit: error: out.safetensors: the disk is full (No space left on device)",
-        "hint: make room, or name another place with --out",
+        "hint: free some space, or use --out to write elsewhere",
     ]
     assert sorted(folder.iterdir()) == before
     result = run("models", "convert", "net.ckpt", *SCNET, "-o", "no/out.safetensors", cwd=folder)
@@ -312,8 +312,8 @@ def test_a_configuration_that_gives_no_network(folder: Path) -> None:
     ("arguments", "reason"),
     [
         (("--architecture", "bandit", "--config", "net.yaml"), "'bandit' is not one of"),
-        (("--architecture", "scnet"), "--architecture and --config go together"),
-        (("--config", "net.yaml"), "--architecture and --config go together"),
+        (("--architecture", "scnet"), "--architecture and --config must be used together"),
+        (("--config", "net.yaml"), "--architecture and --config must be used together"),
         (("--architecture", "scnet", "--config", "none.yaml"), "none.yaml: cannot be read"),
         (("--architecture", "mdx23c", "--config", "net.yaml"), "audio: n_fft is missing"),
     ],

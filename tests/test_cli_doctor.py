@@ -59,7 +59,7 @@ def test_what_does_not_work_is_told_and_the_rest_all_the_same(
     marked = [line.split()[1] for line in done.lines if line.startswith("!")]
     assert marked == ["ffmpeg", "settings"]
     assert "does not name a program: no-such-ffmpeg" in done.stdout
-    assert "wrong.toml: is no TOML" in done.stdout
+    assert "wrong.toml: invalid TOML" in done.stdout
     assert "hint: set it to the path of ffmpeg" in done.stdout
     assert findings(tmp_path)["proxy"]["status"] == "ok"
 
@@ -147,7 +147,7 @@ def test_a_cache_that_cannot_be_is_missing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("STEMSPLIT_CACHE_DIR", str(tmp_path / "file/cache"))
     found = findings(tmp_path)["cache disk"]
     assert found["status"] == "missing"
-    assert found["detail"].endswith(f"cannot be made, {tmp_path / 'file'} is no folder")
+    assert found["detail"].endswith(f"cannot be created, {tmp_path / 'file'} is not a folder")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_wrong_variable_is_told_and_what_an_unknown_one_holds_is_not(
     assert done.code == 5
     assert "! settings     STEMSPLIT_JOBS: Invalid value for '--jobs'" in done.stdout
     assert "STEMSPLIT_JOBS=many" in done.stdout
-    assert "- environment  no variables of stemsplit: STEMSPLIT_TOKEN" in done.stdout
+    assert "- environment  unknown variables: STEMSPLIT_TOKEN" in done.stdout
     assert "secret" not in done.stdout
 
 

@@ -180,7 +180,7 @@ def test_a_report_in_the_way_is_told_with_what_helps_here(true: Path, tmp_path: 
     (tmp_path / "page.html").write_text("mine")
     result = run("evaluate", "true", "true", "--html", "page.html", cwd=tmp_path)
     assert result.code == 3
-    assert "hint: --force replaces it\n" in result.stderr
+    assert "hint: use --force to replace it\n" in result.stderr
     assert (tmp_path / "page.html").read_text() == "mine"
 
 
@@ -369,11 +369,11 @@ def test_what_nobody_has_foreseen_loses_no_scores(
         (["silent", "true"], 3, "silent/vocals.wav: has no audio: 0 frames"),
         (["text", "true"], 3, "text/vocals.wav: not an audio file"),
         (["nan", "true"], 3, "nan/vocals.wav: contains NaN or infinite values"),
-        (["true", "true", "--map", "bass"], 2, "--map 'bass': not STEM=NAME"),
+        (["true", "true", "--map", "bass"], 2, "--map takes STEM=NAME, not 'bass'"),
         (["true", "true", "--map", "bass=no*"], 3, "no file matches 'no*'"),
-        (["true", "--map", "bass=x"], 2, "--map names references, and there are none"),
-        (["true", "--dataset", "true"], 2, "exclude each other"),
-        (["true", "--markdown", "--json"], 2, "exclude each other"),
+        (["true", "--map", "bass=x"], 2, "--map needs references, and none are given"),
+        (["true", "--dataset", "true"], 2, "are mutually exclusive"),
+        (["true", "--markdown", "--json"], 2, "are mutually exclusive"),
         (["many", "--mixture", "true/bass.wav"], 2, "--mixture is for a single song"),
         (["true", "--window", "0"], 2, "--window"),
         (["--dataset", "empty", "-n", TINY], 3, "empty: this folder holds no stems"),

@@ -219,10 +219,10 @@ def test_one_set_with_references_is_scored_as_without_the_option(here: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["a", "b", "true"], 2, "name it with --references PATH"),
+        (["a", "b", "true"], 2, "specify it with --references PATH"),
         (["a", "a", "--references", "true"], 2, "a is given 2 times"),
         (["--references", "true"], 2, "nothing to evaluate"),
-        (["--dataset", "true", "--references", "true"], 2, "leave --references out"),
+        (["--dataset", "true", "--references", "true"], 2, "omit --references"),
         (["a", "nowhere", "--references", "true"], 3, "nowhere: no such file or folder"),
         (["a", "b", "--references", "empty"], 3, "empty: this folder holds no stems"),
         (["a", "strange", "--references", "true"], 3, "has none of the stems kazoo"),

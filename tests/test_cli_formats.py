@@ -30,7 +30,7 @@ def test_what_a_format_cannot_do_is_wrong_usage(tmp_path):
     for words, reason in (
         (("--bitrate", "256"), "wav has no bit rate: it is lossless"),
         (("--format", "flac", "--quality", "5"), "flac has no quality"),
-        (("--format", "mp3", "--bitrate", "256", "--quality", "0"), "exclude each other"),
+        (("--format", "mp3", "--bitrate", "256", "--quality", "0"), "are mutually exclusive"),
         (("--format", "m4a", "--depth", "24"), "m4a has no bit depth"),
         (("--format", "mp3", "--bitrate", "320000"), "invalid bit rate '320000'"),
         (("--format", "mp3", "--bitrate", "300k"), "mp3 has no bit rate of 300 kbit/s"),

@@ -101,8 +101,8 @@ def test_models_for_testing_and_members_are_hidden() -> None:
     for name in ("tiny.htdemucs", "htdemucs_ft.drums", "mdx.0d19c1c6"):
         assert f" {name}" not in shown.stdout
         assert f" {name}" in everything.stdout
-    assert "--all shows members" in shown.stderr
-    assert "--all shows" not in everything.stderr
+    assert "--all also shows members" in shown.stderr
+    assert "--all also shows" not in everything.stderr
 
 
 def test_json_alone_writes_all_models_as_it_always_did() -> None:
@@ -179,7 +179,7 @@ def test_the_smallest_and_the_fastest_are_first() -> None:
 def test_no_causal_model_is_an_answer_in_words() -> None:
     result = run("models", "list", "--causal", cwd=Path())
     assert (result.code, result.stdout) == (0, "")
-    assert "each looks more than 0.1 s ahead" in result.stderr
+    assert "all look ahead more than 0.1 s" in result.stderr
 
 
 @pytest.mark.parametrize(

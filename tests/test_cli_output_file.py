@@ -55,15 +55,18 @@ def test_settings_for_another_format_do_not_matter(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("song.wav -o v.mp3", "names a file, but there are 4 stems"),
-        ("song.wav -o v.mp3 --two-stems vocals", "names a file, but there are 2 stems"),
-        ("song.wav other.wav -o v.mp3 --stems bass", "names a file, which takes one song"),
-        (". -o v.mp3 --stems bass", "names a file, which takes one song"),
-        ("*.wav -o v.mp3 --stems bass", "names a file, which takes one song"),
-        ("--files-from list -o v.mp3 --stems bass", "names a file, which takes one song"),
-        ("song.wav -o v.mp3 --stems bass --flac", "names a file, which excludes --format flac"),
-        ("song.wav -o v.mp3 --stems bass --filename x", "names a file, which excludes --filename"),
-        ("watch . -o v.mp3 --stems bass", "names a file, which takes one song"),
+        ("song.wav -o v.mp3", "is a file for one stem, but there are 4 stems"),
+        ("song.wav -o v.mp3 --two-stems vocals", "is a file for one stem, but there are 2 stems"),
+        ("song.wav other.wav -o v.mp3 --stems bass", "is a file for one stem of one song"),
+        (". -o v.mp3 --stems bass", "is a file for one stem of one song"),
+        ("*.wav -o v.mp3 --stems bass", "is a file for one stem of one song"),
+        ("--files-from list -o v.mp3 --stems bass", "is a file for one stem of one song"),
+        ("song.wav -o v.mp3 --stems bass --flac", "is a file of another format than --format flac"),
+        (
+            "song.wav -o v.mp3 --stems bass --filename x",
+            "is a file: it cannot be used with --filename",
+        ),
+        ("watch . -o v.mp3 --stems bass", "is a file for one stem of one song"),
     ],
 )
 def test_anything_else_is_an_error(words: str, reason: str, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_the_summary_says_what_is_missing() -> None:
     assert shown.startswith("2 songs\n")
     vocals = next(line for line in shown.splitlines() if line.startswith("vocals"))
     assert vocals.split()[1:6] == ["4.00", "5.00", "6.00", "7.00", "1.50"]
-    assert "no answer in 2 songs: sdr of 1, isr of 1, sir of 1, sar of 1" in " ".join(
+    assert "undefined in 2 songs: sdr of 1, isr of 1, sir of 1, sar of 1" in " ".join(
         shown.split()
     ).replace("* ", "")
     assert show_summary([]) == "0 songs"

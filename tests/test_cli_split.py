@@ -228,7 +228,7 @@ def test_quiet_says_nothing_and_progress_is_lines_elsewhere(song: Path, tmp_path
         (["song.wav", "-n", "tiny.htdemcs"], 2, "did you mean tiny.htdemucs?"),
         (["song.wav", "--stems", "vocal"], 2, "no stem 'vocal'"),
         (["song.wav", "--two-stems", "kazoo"], 2, "no stem 'kazoo'"),
-        (["song.wav", "--two-stems", "vocals", "--stems", "bass"], 2, "exclude each other"),
+        (["song.wav", "--two-stems", "vocals", "--stems", "bass"], 2, "are mutually exclusive"),
         (["song.wav", "-d", "tpu"], 2, "unknown device 'tpu'"),
         (["song.wav", "-d", "cuda:x"], 2, "unknown device 'cuda:x'"),
         (["song.wav", "-d", "cuda:99"], 5, "no device 'cuda:99' on this machine"),
@@ -239,7 +239,7 @@ def test_quiet_says_nothing_and_progress_is_lines_elsewhere(song: Path, tmp_path
         (["song.wav", "--filename", "{track}.wav"], 2, "all stems would go to one file"),
         (["song.wav", "--overlap", "1.5"], 2, "--overlap"),
         (["song.wav", "--frobnicate"], 2, "--frobnicate"),
-        (["song.wav", "--force", "--skip-existing"], 2, "exclude each other"),
+        (["song.wav", "--force", "--skip-existing"], 2, "are mutually exclusive"),
         (["song.wav", "-n", "./nosuch.safetensors"], 4, "no such checkpoint file"),
         (["nosuch.wav"], 3, "nosuch.wav: no such file"),
     ],
@@ -353,7 +353,7 @@ def test_a_batch_is_a_number_or_auto(song: Path, tmp_path: Path, batch: str) -> 
     failed = run("-n", TINY, f"--batch={batch}", song, cwd=tmp_path)
     assert (failed.code, failed.stderr) == (
         2,
-        f"stemsplit: error: --batch is a number of segments or auto, not {batch!r}\n",
+        f"stemsplit: error: --batch must be a number of segments or auto, not {batch!r}\n",
     )
     done = run("-n", TINY, "--stems", "bass", "--batch", "auto", "-v", song, cwd=tmp_path)
     assert done.code == 0

@@ -80,15 +80,18 @@ def test_a_mix_goes_to_stdout_too(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("song.wav", "-o", "-"), "one stem goes to standard output, not 4"),
-        (("song.wav", "song.wav", "--stems", "vocals", "-o", "-"), "one song goes to"),
+        (("song.wav", "-o", "-"), "only one stem can go to standard output, not 4"),
+        (("song.wav", "song.wav", "--stems", "vocals", "-o", "-"), "only one song can go to"),
         (("song.wav", "--two-stems", "vocals", "-o", "-"), "not 2 (vocals, no_vocals)"),
-        (("song.wav", "--stems", "vocals", "-o", "-", "--json"), "it excludes --json"),
-        (("song.wav", "--stems", "vocals", "-o", "-", "--resume"), "it excludes --resume"),
+        (("song.wav", "--stems", "vocals", "-o", "-", "--json"), "it cannot be used with --json"),
+        (
+            ("song.wav", "--stems", "vocals", "-o", "-", "--resume"),
+            "it cannot be used with --resume",
+        ),
         (("song.wav", "--format", "raw"), "raw samples have no header"),
-        (("song.wav", "--input-name", "a"), "names a song from standard input"),
-        (("-", "--files-from", "-"), "one song or a list of songs, not both"),
-        (("-", "--input-name", "a.m3u"), "the name of a playlist"),
+        (("song.wav", "--input-name", "a"), "needs a song from standard input"),
+        (("-", "--files-from", "-"), "a song or a list of songs, not both"),
+        (("-", "--input-name", "a.m3u"), "a name for a playlist"),
     ],
 )
 def test_what_cannot_be_is_told_at_once(words: tuple[str, ...], reason: str, folder: Path) -> None:

@@ -232,10 +232,10 @@ def test_every_exit_code_is_in_the_page(name: str) -> None:
 def test_exit_codes_mean_what_the_command_makes_of_them() -> None:
     assert list(EXIT_STATUS) == list(ExitCode)
     assert exit_status("split")[0] == "Every input is done, or was done before."
-    assert exit_status("watch")[0] == "A signal ended it."
-    assert exit_status("models")[0] == "What was asked for is done."
-    assert exit_status("demo")[0] == "The song is split and scored."
-    assert exit_status("doctor")[5].startswith("Something that is needed is not there")
+    assert exit_status("watch")[0] == "Stopped by a signal."
+    assert exit_status("models")[0] == "Success."
+    assert exit_status("demo")[0] == "The song was split and scored."
+    assert exit_status("doctor")[5] == "A requirement is missing or does not work."
     assert exit_status("config")[5] == "Standard output cannot be written, as on a full disk."
 
 

@@ -51,7 +51,7 @@ def test_programs_and_their_formats():
     assert caught.value.hint == "did you mean reaper?"
     with pytest.raises(UsageError) as caught:
         require_known(["cubase"])
-    assert caught.value.hint == "it is one of: reaper, dawproject"
+    assert caught.value.hint == "choose one of: reaper, dawproject"
     check_daws(tuple(PROGRAMS), "flac")
     check_daws((), "m4a")
     with pytest.raises(UsageError, match="dawproject projects cannot use mp3 stems") as caught:

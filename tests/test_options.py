@@ -79,7 +79,7 @@ def test_an_option_is_declared_in_one_place() -> None:
         ({"batch": 0}, "batch must be at least 1, not 0"),
         ({"threads": 0}, "threads must be at least 1, not 0"),
         ({"threads": 1025}, "threads must be at most 1024, not 1025"),
-        ({"threads": True}, "threads is a whole number, not True"),
+        ({"threads": True}, "threads must be a whole number, not True"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
         ({"segment": float("inf")}, "segment must be finite, not inf"),
         ({"seed": -1}, "seed must be at least 0, not -1"),
@@ -93,24 +93,24 @@ def test_values_out_of_range(options: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shifts": 1.5}, "shifts is a whole number, not 1.5"),
-        ({"shifts": "2"}, "shifts is a whole number, not '2'"),
-        ({"shifts": True}, "shifts is a whole number, not True"),
-        ({"overlap": "0.5"}, "overlap is a number, not '0.5'"),
-        ({"batch": 2.5}, "batch is a whole number or one of auto, not 2.5"),
-        ({"batch": "many"}, "batch is a whole number or one of auto, not 'many'"),
-        ({"device": None}, "device is text, not None"),
-        ({"device": ["cpu"]}, "device is text, not ['cpu']"),
-        ({"precision": None}, "precision is one of auto, fp32, fp16, bf16, not None"),
-        ({"depth": 16}, "depth is one of 16, 24, 32f, not 16"),
-        ({"clip": 1}, "clip is one of none, clamp, linked, not 1"),
-        ({"tags": "no"}, "tags is True or False, not 'no'"),
-        ({"jobs": "3"}, "jobs is a whole number, not '3'"),
+        ({"shifts": 1.5}, "shifts must be a whole number, not 1.5"),
+        ({"shifts": "2"}, "shifts must be a whole number, not '2'"),
+        ({"shifts": True}, "shifts must be a whole number, not True"),
+        ({"overlap": "0.5"}, "overlap must be a number, not '0.5'"),
+        ({"batch": 2.5}, "batch must be a whole number or one of auto, not 2.5"),
+        ({"batch": "many"}, "batch must be a whole number or one of auto, not 'many'"),
+        ({"device": None}, "device must be text, not None"),
+        ({"device": ["cpu"]}, "device must be text, not ['cpu']"),
+        ({"precision": None}, "precision must be one of auto, fp32, fp16, bf16, not None"),
+        ({"depth": 16}, "depth must be one of 16, 24, 32f, not 16"),
+        ({"clip": 1}, "clip must be one of none, clamp, linked, not 1"),
+        ({"tags": "no"}, "tags must be True or False, not 'no'"),
+        ({"jobs": "3"}, "jobs must be a whole number, not '3'"),
         ({"existing": "rename"}, "unknown existing 'rename'"),
-        ({"out": 1}, "out is a path, not 1"),
-        ({"stems": "vocals"}, "stems is a sequence of names, not 'vocals'"),
-        ({"stems": [1]}, "stems is a sequence of names, not (1,)"),
-        ({"start": "0:01"}, "start is a number, not '0:01'"),
+        ({"out": 1}, "out must be a path, not 1"),
+        ({"stems": "vocals"}, "stems must be a sequence of names, not 'vocals'"),
+        ({"stems": [1]}, "stems must be a sequence of names, not (1,)"),
+        ({"start": "0:01"}, "start must be a number, not '0:01'"),
         ({"start": -1}, "start must be at least 0, not -1"),
         ({"duration": -1}, "duration must be at least 0, not -1"),
         ({"preview": -0.5}, "preview must be at least 0, not -0.5"),
@@ -146,7 +146,9 @@ def test_options_that_a_command_repeats_have_their_types(group: type) -> None:
 def test_choices_are_named() -> None:
     with pytest.raises(UsageError, match="unknown format 'wma'") as caught:
         EncodingOptions(format="wma")  # type: ignore[arg-type]
-    assert caught.value.hint == "it is one of: wav, flac, aiff, alac, mp3, m4a, opus, ogg, stem.mp4"
+    assert (
+        caught.value.hint == "choose one of: wav, flac, aiff, alac, mp3, m4a, opus, ogg, stem.mp4"
+    )
 
 
 def test_a_limit_holds_on_the_command_line_and_in_python(song: Path, tmp_path: Path) -> None:
@@ -182,5 +184,5 @@ def test_batches(text: str, value: object) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "many"])
 def test_what_is_no_batch(text: str) -> None:
-    with pytest.raises(UsageError, match="--batch is a number of segments or auto"):
+    with pytest.raises(UsageError, match="--batch must be a number of segments or auto"):
         parse_batch(text)

@@ -193,7 +193,7 @@ def _check_quality(options: EncodingOptions, rules: Rules) -> None:
         reason = f"{options.format} has no quality {options.quality}"
         raise UsageError(reason, hint=f"supported: {_listed(rules.qualities)}")
     if options.bitrate is not None:
-        raise UsageError("--bitrate and --quality exclude each other")
+        raise UsageError("--bitrate and --quality are mutually exclusive")
 
 
 def _formats_with(wanted: Callable[[Rules], bool], word: str = "or") -> str:

@@ -1,4 +1,4 @@
-"""What a person types and sees. Nothing here imports torch, numpy or rich before it is needed."""
+"""The command line. Nothing here imports torch, numpy or rich before it is needed."""
 
 from stemsplit.cli.app import main
 

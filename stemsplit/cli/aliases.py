@@ -1,7 +1,7 @@
-"""What people type from other programs, put into the words of this one before it is parsed.
+"""Translate options of other programs into those of stemsplit, before parsing.
 
-So it is as if they had typed those: settings, variables and errors go by them. `FOREIGN` is the
-table. What this program takes itself is never changed.
+The result is the same as typing the translation: settings, variables and errors use its names.
+`FOREIGN` is the table. Options of stemsplit itself are never changed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from stemsplit.cli.foreign_options import FOREIGN, SEPARATE, WORDS, ForeignOptio
 from stemsplit.cli.help import HelpPage
 from stemsplit.errors import UsageError
 
-#: Where a context keeps which programs the options of its command line are from.
+#: The key in the ``meta`` of a context for the programs whose options were translated.
 _PROGRAMS = "stemsplit.programs"
 
 
 class TranslatingCommand(HelpPage):
-    """A command that takes options of other programs, too."""
+    """A command that also accepts options of other programs."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse ``args`` as what they mean here. Raises ``UsageError`` for what has no equal."""
+        """Translate and parse ``args``. Raises ``UsageError`` for options without an equivalent."""
         if self.name == DEFAULT_COMMAND:
             args = _without_separate(args)
         line = _Line(self.get_params(ctx))
@@ -40,7 +40,7 @@ class TranslatingCommand(HelpPage):
 
 
 def programs_of(context: typer.Context) -> frozenset[str]:
-    """Return the programs that options on the command line of ``context`` are from."""
+    """Return the other programs whose options are on the command line of ``context``."""
     found: frozenset[str] = context.meta.get(_PROGRAMS, frozenset())
     return found
 
@@ -49,8 +49,8 @@ def programs_of(context: typer.Context) -> frozenset[str]:
 class _Line:
     """A command line being translated, for a command with ``parameters``.
 
-    ``words`` are what it means here, ``files`` those that are no options and no values of one,
-    ``programs`` those whose options it has.
+    ``words`` are the translation, ``files`` the words that are neither options nor their values,
+    ``programs`` the programs whose options were translated.
     """
 
     parameters: Iterable[Any]
@@ -69,7 +69,7 @@ class _Line:
         }
 
     def read(self, arguments: Iterable[str]) -> None:
-        """Translate ``arguments``. Raises ``UsageError`` for what has no equal here."""
+        """Translate ``arguments``. Raises ``UsageError`` for options without an equivalent."""
         rest = deque(arguments)
         while rest:
             word = rest.popleft()
@@ -87,7 +87,7 @@ class _Line:
         self._refuse_contradictions()
 
     def _short_options(self, word: str, rest: deque[str]) -> None:
-        """Translate what follows one dash: flags, and one option whose value may be attached."""
+        """Translate a word with one dash: flags, then perhaps an option with its value attached."""
         for place, letter in enumerate(word[1:], 2):
             if self._takes_value(f"-{letter}"):
                 self._option(f"-{letter}", word[place:] or None, rest)
@@ -100,7 +100,7 @@ class _Line:
         return any(row.placeholder for _, row in _rows(name))
 
     def _option(self, name: str, value: str | None, rest: deque[str]) -> None:
-        """Translate one option with its ``value``, which may be next in ``rest``."""
+        """Translate an option with its ``value``, which may be the first word in ``rest``."""
         attached, rows = value is not None, _rows(name)
         if value is None and rest and any(row.placeholder for _, row in rows):
             value = rest[0]
@@ -125,7 +125,7 @@ class _Line:
             self._translate(row, each, shown)
 
     def _keep(self, name: str, value: str | None) -> None:
-        """Take an option as it is."""
+        """Copy an option unchanged."""
         if value is None:
             self.words.append(name)
         elif name.startswith("--"):
@@ -135,7 +135,7 @@ class _Line:
         self._note(name, value, name if value is None else f"{name} {value}", foreign=False)
 
     def _translate(self, row: ForeignOption, value: str | None, shown: str) -> None:
-        """Take what ``row`` has here for ``value``."""
+        """Append the translation of ``row`` for ``value``."""
         assert row.here is not None
         name, _, word = row.here.partition(" ")
         if name == "{}":
@@ -152,16 +152,16 @@ class _Line:
             self._said.setdefault(own.name, []).append(_Said(shown, value.lower(), foreign))
 
     def _refuse_contradictions(self) -> None:
-        """Raise ``UsageError`` where an option of another program says one thing, another more."""
+        """Raise ``UsageError`` if an option of another program contradicts another option."""
         for said in self._said.values():
             if any(each.foreign for each in said) and len({each.value for each in said}) > 1:
                 names = " and ".join(dict.fromkeys(each.shown for each in said))
-                raise UsageError(f"{names} exclude each other")
+                raise UsageError(f"{names} are mutually exclusive")
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """A value of an option, as it was ``shown`` on the command line."""
+    """A value of an option; ``shown`` is the option as typed."""
 
     shown: str
     value: str
@@ -169,9 +169,9 @@ class _Said:
 
 
 def _rows(name: str) -> list[tuple[str, ForeignOption]]:
-    """Return the rows of the option ``name``, with the program each is from.
+    """Return the rows of the option ``name``, each with its program.
 
-    That a program writes ``_`` between words makes no difference.
+    ``_`` and ``-`` between words are equivalent.
     """
     wanted = name.replace("_", "-")
     return [
@@ -185,7 +185,7 @@ def _rows(name: str) -> list[tuple[str, ForeignOption]]:
 def _values(
     row: ForeignOption, value: str | None, rest: deque[str], attached: bool
 ) -> Iterator[str | None]:
-    """Yield the values of an option from ``rest``, but for a first one that is ``attached``."""
+    """Yield the values of an option: the ``attached`` one, if any, and those in ``rest``."""
     if not row.placeholder:
         yield None
         return
@@ -198,23 +198,23 @@ def _unfit(name: str, value: str | None, rows: Sequence[tuple[str, ForeignOption
     if value is None:
         return UsageError(f"Option {name!r} requires an argument.")
     hint = "; ".join(f"{name} {row.placeholder} ({program})" for program, row in rows)
-    return UsageError(f"Invalid value for '{name}': {value!r}", hint=f"it takes {hint}")
+    return UsageError(f"Invalid value for '{name}': {value!r}", hint=f"use {hint}")
 
 
 def _without_separate(arguments: Sequence[str]) -> list[str]:
-    """Return ``arguments`` without Spleeter's name of this command, unless it is that of a file."""
+    """Return ``arguments`` without Spleeter's command ``separate``, unless a file has that name."""
     if arguments[:1] == [SEPARATE] and not os.path.lexists(SEPARATE):
         return list(arguments[1:])
     return list(arguments)
 
 
 def _check_files(files: Sequence[str]) -> None:
-    """Raise ``UsageError`` where one of ``files`` is a command, or a word of another program."""
+    """Raise ``UsageError`` if one of ``files`` is a command, of stemsplit or another program."""
     if files and files[0] in WORDS and not os.path.lexists(files[0]):
-        raise UsageError(f"no command and no file {files[0]!r}", hint=WORDS[files[0]])
+        raise UsageError(f"no command or file named {files[0]!r}", hint=WORDS[files[0]])
     for file in files:
         if file in COMMANDS:
             raise UsageError(
-                f"{file!r} is the name of a command, which comes first: stemsplit {file} ...",
-                hint=f"a file or folder of that name is ./{file}",
+                f"{file!r} is a command, which must come first: stemsplit {file} ...",
+                hint=f"for a file or folder of that name: ./{file}",
             )

@@ -1,4 +1,4 @@
-"""The entry point: which command is meant, and the one place that turns errors into exit codes."""
+"""The entry point: choose the command, and turn errors into exit codes, here only."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from stemsplit.types import ProgressStyle
 
 
 def choose_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the command that ``arguments`` mean, and the arguments that are left for it.
+    """Return the command that ``arguments`` select, and the remaining arguments.
 
     ``stemsplit song.mp3`` is ``stemsplit split song.mp3``; a file with the name of a command is
-    written ``./models``.
+    given as ``./models``.
     """
     if arguments and arguments[0] in COMMANDS:
         return arguments[0], list(arguments[1:])
@@ -35,7 +35,7 @@ def choose_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program on ``arguments`` (those of the process if None) and return its exit code."""
     _open_missing_streams()
-    if isinstance(sys.stdout, TextIOWrapper):  # for what Typer writes; `Console.data` does it too
+    if isinstance(sys.stdout, TextIOWrapper):  # for the output of Typer; `Console.data` does it too
         sys.stdout.reconfigure(errors=ESCAPED)
     if arguments is None:
         arguments = sys.argv[1:]
@@ -43,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _silence_libraries()
     name, rest = choose_command(arguments)
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        # What nohup or a parent chose to ignore stays ignored.
+        # Signals that nohup or a parent process ignores stay ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end_by_exception)
     console = Console(sys.stdout, sys.stderr, style=_style(rest))
     try:
         status = _command(name, rest)()
-        if status == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this
+        if status == ExitCode.INTERRUPTED:  # how Typer reports Ctrl-C
             raise KeyboardInterrupt
         return status or ExitCode.DONE
     except KeyboardInterrupt:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if stop.code == ExitCode.TERMINATED:
             console.error(StemsplitError("terminated"))
             return ExitCode.TERMINATED
-        return ExitCode.DONE  # how Typer ends when the reader of the help has gone
+        return ExitCode.DONE  # Typer exits if the reader of the help has closed the pipe
     except Exception as exc:
         error = usage_error(exc, program_of(name)) or describe(exc)
         if name in arguments[:1]:
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str, arguments: list[str]) -> Callable[[], int]:
-    """Return what runs the command ``name`` on ``arguments``."""
+    """Return a function that runs the command ``name`` on ``arguments``."""
     import typer
 
     app, program = load_command(name), program_of(name)
@@ -96,7 +96,7 @@ def _show_help(app: Any, program: str) -> int:
 
 def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the defaults of ``command``, called ``name``, from the configuration file."""
-    # What helps to repair the file must not need it.
+    # Commands that help to repair the file must work without it.
     if name in ("config", "doctor") or {"--help", "-h", "--version"} & set(arguments):
         return {}
     from stemsplit.cli.settings import defaults_for, read_settings, without_outranked
@@ -113,7 +113,7 @@ def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, An
 
 
 def _style(arguments: Sequence[str]) -> ProgressStyle:
-    """Return how errors are shown: as objects to a program that asks for those, even wrongly."""
+    """Return the style of errors: objects if ``arguments`` request them, even if invalid."""
     asked = ("--progress", "ndjson") in pairwise(arguments) or "--progress=ndjson" in arguments
     if asked or os.environ.get("STEMSPLIT_PROGRESS") == "ndjson":
         return "ndjson"
@@ -121,9 +121,9 @@ def _style(arguments: Sequence[str]) -> ProgressStyle:
 
 
 def _silence_libraries() -> None:
-    """Hide what libraries say to their users, who are programmers, from other people.
+    """Hide warnings and logs of libraries, which are meant for programmers.
 
-    Whoever sets PYTHONWARNINGS or TORCH_CPP_LOG_LEVEL wants to see it.
+    PYTHONWARNINGS and TORCH_CPP_LOG_LEVEL turn them on.
     """
     import logging
     import warnings
@@ -135,7 +135,7 @@ def _silence_libraries() -> None:
 
 
 def _open_missing_streams() -> None:
-    """Give the process streams to write to where the caller closed them (``>&-``)."""
+    """Open the null device for standard streams that the caller closed (``>&-``)."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if sys.stderr is None:
@@ -143,7 +143,7 @@ def _open_missing_streams() -> None:
 
 
 def _flush(stdout: TextIO, stderr: TextIO) -> None:
-    """Flush; what can no longer be written must not make the interpreter complain at its end."""
+    """Flush both streams; discard what cannot be written, so that Python exits cleanly."""
     for stream in (stdout, stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""The commands: a row for each, and a file."""
+"""The table of commands, each of which has a module."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """A command: its ``purpose`` in a few words, and whether it does anything without arguments."""
+    """A command: its ``purpose`` in a few words, and whether it needs arguments."""
 
     purpose: str
     needs_arguments: bool = True  # without any it shows its help
 
 
-#: The file of a command in this folder has the command's name and defines its ``app``. The order is
-#: that of lists and pages.
+#: The module of a command has its name and defines its ``app``. Lists and man pages use this order.
 COMMANDS = {
     "split": CommandRow("split songs into stems"),
-    "watch": CommandRow("split what appears in a folder"),
-    "models": CommandRow("models and their weights"),
-    "demo": CommandRow("a song of its own, split and scored", needs_arguments=False),
-    "evaluate": CommandRow("how good stems are"),
-    "config": CommandRow("settings in effect, and where each comes from"),
-    "doctor": CommandRow("for bug reports", needs_arguments=False),
+    "watch": CommandRow("split songs as they appear in a folder"),
+    "models": CommandRow("list models, manage their weights"),
+    "demo": CommandRow("make a test song, split and score it", needs_arguments=False),
+    "evaluate": CommandRow("score stems against the true ones"),
+    "config": CommandRow("show the settings in effect, and where each comes from"),
+    "doctor": CommandRow("check this machine, for bug reports", needs_arguments=False),
 }
-#: What a first word means that is not a command: a file to split.
+#: The command that runs if the first word is not a command.
 DEFAULT_COMMAND = "split"
 
 

@@ -1,4 +1,4 @@
-"""``stemsplit config``: what is settled, and where."""
+"""``stemsplit config``: the settings in effect, and where they come from."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from stemsplit.cli.settings import (
 )
 from stemsplit.errors import ExitCode, UsageError
 
-app = options.new_app(help="The configuration file, and what holds in the end.")
+app = options.new_app(help="Show the configuration file and the settings in effect.")
 
 
 @app.command()
 def show(
     command: Annotated[
-        str, typer.Argument(metavar="[COMMAND]", help="The command whose options are shown.")
+        str, typer.Argument(metavar="[COMMAND]", help="The command whose options to show.")
     ] = "split",
     debug: options.Debug = False,
 ) -> int:
     """Show the value of every option and where it comes from, as TOML for a configuration file.
 
-    The command line goes before the environment, the environment before the configuration file,
-    and that before the defaults.
+    The command line overrides environment variables, which override the configuration file, which
+    overrides the defaults.
     """
     loaded = {name: typer.main.get_command(load_command(name)) for name in COMMANDS}
     first, *below = command.split(".")
     if first not in loaded:
-        raise UsageError(f"unknown command: {first}", hint=f"one of: {', '.join(loaded)}")
+        raise UsageError(f"unknown command: {first}", hint=f"choose one of: {', '.join(loaded)}")
     chosen: Any = loaded[first]
     defaults = defaults_for(read_settings(), first, chosen, loaded[DEFAULT_COMMAND])
     for word in below:
@@ -46,10 +46,10 @@ def show(
         chosen, defaults = chosen.commands[word], defaults[word]
     if commands := getattr(chosen, "commands", {}):
         names = ", ".join(f"{command}.{name}" for name in commands)
-        raise UsageError(f"{command} has no options of its own", hint=f"one of: {names}")
+        raise UsageError(f"{command} has no options itself", hint=f"choose one of: {names}")
     defaults = without_outranked(defaults, chosen, [])
     console = Console(sys.stdout, sys.stderr)
-    # Without its arguments a command cannot run, but its options can be read.
+    # Options can be read even if required arguments are missing.
     context = chosen.make_context(command, [], resilient_parsing=True, default_map=defaults)
     for line in list_settings(context):
         console.data(line)
@@ -58,6 +58,6 @@ def show(
 
 @app.command()
 def path(debug: options.Debug = False) -> int:
-    """Print the path of the configuration file, whether it is there or not."""
+    """Print the path of the configuration file, even if it does not exist."""
     Console(sys.stdout, sys.stderr).data(str(config_path()))
     return ExitCode.DONE

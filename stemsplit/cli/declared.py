@@ -1,4 +1,4 @@
-"""From options as they are declared to options of the command line."""
+"""Turn declared options into options of the command line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from stemsplit.declarations import Declaration, declaration, hints_of
 from stemsplit.options import parse_batch
 from stemsplit.types import Format, StreamFormat
 
-#: How the values of a group are read from the words on the command line, where those are not what
-#: the declaration says. Each function is given all words of its group, by the name of the option.
+#: Parsers for options whose words on the command line differ from their declared type. Each takes
+#: all words of its group, by option name.
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "batch": lambda words: parse_batch(words["batch"]),
     "bitrate": lambda words: parse_bitrate(words["bitrate"]),
@@ -31,7 +31,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
         for name in ("start", "end", "duration", "preview")
     },
 }
-#: Their types on the command line; all others of them are text.
+#: The types of these options on the command line; the others are text.
 _TYPES: Mapping[str, Any] = {
     "mixes": list[str] | None,
     "stems": list[str] | None,
@@ -41,23 +41,23 @@ _TYPES: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Without:
-    """Says of a group, in its annotation, that the command lacks the option ``name`` of it."""
+    """Annotates a group: the command does not have its option ``name``."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class After:
-    """Says of an option, in its annotation, that it comes after the option ``name`` of a group."""
+    """Annotates an option: it comes after the option ``name`` of a group."""
 
     name: str
 
 
 def with_groups(command: Callable[..., int]) -> Callable[..., int]:
-    """Return ``command`` as Typer takes it: a parameter that is a dataclass becomes its fields.
+    """Return ``command`` for Typer, with each parameter that is a dataclass replaced by its fields.
 
-    These are options then, in the place of the parameter, and so are the fields of the dataclasses
-    inside; the command is given the object. A field that declares an option becomes that option.
+    The fields, including those of nested dataclasses, become options; ``command`` receives the
+    dataclass. A field that declares an option becomes that option.
     """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: group for name, hint in hints.items() if is_dataclass(group := _plain(hint))}
@@ -83,19 +83,19 @@ def with_groups(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _place_of(option: inspect.Parameter, before: list[inspect.Parameter]) -> int:
-    """Return where among the parameters ``before`` it the ``option`` belongs."""
+    """Return the index at which ``option`` belongs among the parameters ``before``."""
     names = [each.name for each in before]
     after = [each.name for each in get_args(option.annotation) if isinstance(each, After)]
     return names.index(after[0]) + 1 if after and after[0] in names else len(names)
 
 
 def _plain(hint: Any) -> Any:
-    """Return ``hint`` without what `Annotated` adds."""
+    """Return ``hint`` without `Annotated`."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _collect(group: Any, values: Mapping[str, Any]) -> Any:
-    """Return the dataclass ``group`` made of ``values``, which are words of the command line."""
+    """Return the dataclass ``group`` built from ``values``, words of the command line."""
     made = {}
     for field in fields(group):
         hint = hints_of(group)[field.name]
@@ -136,10 +136,10 @@ def _parameters(group: Any) -> Iterator[inspect.Parameter]:
 def option_parameter(
     field: dataclasses.Field[Any], hint: Any, found: Declaration
 ) -> inspect.Parameter:
-    """Return the option that ``field`` declares as a parameter for Typer."""
+    """Return the option that ``field`` declares, as a parameter for Typer."""
     off = _is_off_switch(field, hint)
     name = f"--{found.name or field.name.replace('_', '-')}"
-    is_read = field.name in _READERS  # as words, for which Typer knows no limits
+    is_read = field.name in _READERS  # parsed from text, for which Typer has no limits
     option = typer.Option(
         *([name, found.short] if found.short else [name]),
         help=found.help,
@@ -164,15 +164,15 @@ def option_parameter(
 
 
 def _is_off_switch(field: dataclasses.Field[Any], hint: Any) -> bool:
-    """Return whether an option is on by default, so that a person can only turn it off."""
+    """Return whether an option is on by default, so that the command line turns it off."""
     return hint is bool and field.default is True
 
 
 def stored_format(word: StreamFormat) -> Format:
-    """Return the format that a stem is stored in: raw samples are those of a WAV."""
+    """Return the format in which a stem is stored: raw samples are those of a WAV."""
     return "wav" if word == "raw" else word
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list that is separated by commas."""
+    """Return the names in a list separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,4 +1,4 @@
-"""``stemsplit doctor``: what there is on this machine, in a form for a bug report."""
+"""``stemsplit doctor``: check this machine, as a report for bug reports."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from stemsplit.version import __version__
 app = options.new_app()
 
 SCHEMA = 1  # of the record that --json writes
-#: The encoders of ffmpeg that formats need, each with the first format that needs it.
+#: The ffmpeg encoders that formats need, each with the first such format.
 ENCODERS: dict[str, str] = {}
 for _name, _row in FORMATS.items():
     if _row.rules.ffmpeg_encoder:
         ENCODERS.setdefault(_row.rules.ffmpeg_encoder, _name)
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-#: Below this a song of ten minutes has no room for its stems.
+#: With less, the stems of a ten-minute song may not fit.
 LITTLE_SPACE = 2e9  # bytes
 LIBRARIES = ("numpy", "soundfile", "safetensors", "typer", "rich", "ffmpeg-python")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. What is "missing" is needed; a "note" is good to know."""
+    """The result of a check: "missing" means an unmet requirement, "note" is worth knowing."""
 
     name: str
     status: Literal["ok", "note", "missing"] = "ok"
@@ -56,9 +56,9 @@ def doctor(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
-    """Look at everything that splitting needs and say what is there: paste it into a bug report.
+    """Check everything that splitting needs, and print a report to paste into a bug report.
 
-    Nothing is fetched or changed. The exit status is 5 if something that is needed does not work.
+    Nothing is downloaded or changed. The exit status is 5 if a requirement is not met.
     """
     console = Console(sys.stdout, sys.stderr, json=json)
     findings = []
@@ -66,14 +66,14 @@ def doctor(
         for finding in _explained(check):
             findings.append(finding)
             if not json:
-                _tell(console, finding)
+                _show(console, finding)
     if json:
         console.record({"schema": SCHEMA, "findings": [dataclasses.asdict(f) for f in findings]})
     missing = any(finding.status == "missing" for finding in findings)
     return ExitCode.ENVIRONMENT if missing else ExitCode.DONE
 
 
-def _tell(console: Console, finding: Finding) -> None:
+def _show(console: Console, finding: Finding) -> None:
     mark = {"ok": " ", "note": "-", "missing": "!"}[finding.status]
     console.data(f"{mark} {finding.name:<12} {finding.detail}")
     if finding.hint:
@@ -81,7 +81,7 @@ def _tell(console: Console, finding: Finding) -> None:
 
 
 def _explained(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Yield what ``check`` finds; that it fails is a finding too."""
+    """Yield the findings of ``check``; if it fails, the error is a finding."""
     try:
         yield from check()
     except (StemsplitError, ImportError, OSError) as error:
@@ -104,9 +104,9 @@ def _check_program() -> Iterator[Finding]:
 def _check_libraries() -> Iterator[Finding]:
     found = {name: version for name in LIBRARIES if (version := _version(name))}
     versions = ", ".join(f"{name} {version}" for name, version in found.items())
-    if lacking := [name for name in LIBRARIES if name not in found]:
-        detail = f"missing: {', '.join(lacking)}"
-        hint = "install stemsplit anew: pip install --force-reinstall stemsplit"
+    if missing := [name for name in LIBRARIES if name not in found]:
+        detail = f"missing: {', '.join(missing)}"
+        hint = "reinstall stemsplit: pip install --force-reinstall stemsplit"
         yield Finding(name="libraries", status="missing", detail=detail, hint=hint)
     else:
         yield Finding(name="libraries", detail=versions)
@@ -133,10 +133,10 @@ def _check_torch() -> Iterator[Finding]:
 
 
 def _threads(by_default: int) -> str:
-    """Return how many threads of the CPU a split would use, and what decides that."""
+    """Return how many CPU threads a split would use, and where the number comes from."""
     try:
         asked = _split_context()
-    except StemsplitError:  # a finding of its own
+    except StemsplitError:  # reported by _check_settings
         asked = None
     if asked is None or asked.params["threads"] is None:
         chosen = "OMP_NUM_THREADS" if os.environ.get("OMP_NUM_THREADS") else "torch's choice"
@@ -160,19 +160,19 @@ def _check_cuda() -> Iterator[Finding]:
     if (card := unusable_card()) is not None:
         yield Finding(name="cuda", status="note", detail=card.problem, hint=card.remedy)
     elif not torch.cuda.is_available():
-        reason = "no GPU, or no driver for it" if built_for else "this torch is built without it"
+        reason = "no GPU or no driver" if built_for else "torch was built without CUDA"
         yield Finding(name="cuda", status="note", detail=f"not usable: {reason}")
 
 
 def _check_torchaudio() -> Iterator[Finding]:
     try:
-        # This too fails where torch does not work.
+        # This also fails if torch does not work.
         from stemsplit.separation.tensor_resample import import_torchaudio
 
         import_torchaudio()
     except (ImportError, OSError) as exc:
         reason = str(exc).partition("\n")[0]
-        detail = f"not usable, ffmpeg resamples in its place: {reason}"
+        detail = f"not usable, so ffmpeg resamples instead: {reason}"
         yield Finding(name="torchaudio", status="note", detail=detail)
     else:
         yield Finding(name="torchaudio", detail=importlib.metadata.version("torchaudio"))
@@ -185,7 +185,7 @@ def _check_ffmpeg() -> Iterator[Finding]:
 
     program = find_ffmpeg()
     said = version_of(program)
-    # One before the oldest has been refused by then.
+    # `find_ffmpeg` refuses versions before the oldest.
     known = (major_version(said) or NEWEST + 1) <= NEWEST
     yield Finding(
         name="ffmpeg",
@@ -201,7 +201,9 @@ def _check_ffmpeg() -> Iterator[Finding]:
     if has_soxr():
         yield Finding(name="resampler", detail="soxr")
     else:
-        yield Finding(name="resampler", status="note", detail="swr: this ffmpeg has no soxr")
+        yield Finding(
+            name="resampler", status="note", detail="swr: this ffmpeg was built without soxr"
+        )
 
 
 def _check_soundfile() -> Iterator[Finding]:
@@ -226,7 +228,7 @@ def _check_cache() -> Iterator[Finding]:
     detail = f"{cache_dir()}, {len(here)} models, {size / 1e6:.0f} MB{models}"
     yield Finding(name="cache", detail=detail)
     for finding in _space("cache disk", cache_dir()):
-        # Where nothing can be kept, weights that are there can be used all the same.
+        # Weights that are already downloaded can be used even if there is no space for more.
         yield replace(finding, status="note") if here and finding.status != "ok" else finding
 
 
@@ -236,20 +238,20 @@ def _check_folders() -> Iterator[Finding]:
             (finding,) = _space(name, Path(folder()))
         except OSError as exc:
             finding = Finding(name=name, status="missing", detail=printable(exc))
-        # Stems can go elsewhere.
+        # Stems can be written elsewhere.
         yield finding if finding.status == "ok" else replace(finding, status="note")
 
 
 def _space(name: str, folder: Path) -> Iterator[Finding]:
-    """Yield how much room there is where ``folder`` is or would be, and whether it takes files."""
+    """Yield the free space where ``folder`` is or would be, and whether it is writable."""
     there = next(each for each in (folder, *folder.parents) if each.exists())
     free = shutil.disk_usage(there).free
     detail = f"{folder}, {free / 1e9:.1f} GB free"
     if not there.is_dir():
-        detail = f"{folder}: cannot be made, {there} is no folder"
+        detail = f"{folder}: cannot be created, {there} is not a folder"
         yield Finding(name=name, status="missing", detail=detail)
     elif not os.access(there, os.W_OK):
-        yield Finding(name=name, status="missing", detail=f"{detail}, may not be written to")
+        yield Finding(name=name, status="missing", detail=f"{detail}, not writable")
     elif free < LITTLE_SPACE:
         yield Finding(name=name, status="note", detail=detail, hint="free some space")
     else:
@@ -266,14 +268,14 @@ def _check_settings() -> Iterator[Finding]:
     for each in members(model):
         if local_file(each) is None:
             resolve(each)
-    told = ", ".join(settings) or ("empty" if path.exists() else "not there")
-    yield Finding(name="settings", detail=f"{path}: {told}")
+    names = ", ".join(settings) or ("empty" if path.exists() else "does not exist")
+    yield Finding(name="settings", detail=f"{path}: {names}")
 
 
 def _split_context() -> Any:
-    """Return Click's context of a split without arguments: what file and variables ask for.
+    """Return Click's context of a split without arguments: the settings of file and variables.
 
-    Raises ``UsageError`` for what splitting, or another command, would refuse.
+    Raises ``UsageError`` for settings that splitting, or another command, would refuse.
     """
     settings = read_settings()
     commands = {name: typer.main.get_command(load_command(name)) for name in COMMANDS}
@@ -293,13 +295,13 @@ def _check_environment() -> Iterator[Finding]:
     values = ", ".join(f"{name}={os.environ[name]}" for name in set_here if name in known)
     yield Finding(name="environment", detail=values or "no STEMSPLIT_* variables")
     if unknown := [name for name in set_here if name not in known]:
-        # What they hold is not shown: nobody knows what it is.
-        detail = f"no variables of stemsplit: {', '.join(unknown)}"
+        # Their values are not shown, as they may be secret.
+        detail = f"unknown variables: {', '.join(unknown)}"
         yield Finding(name="environment", status="note", detail=detail)
 
 
 def _variables() -> set[str]:
-    """Return the variables that mean something to the program."""
+    """Return the environment variables that stemsplit reads."""
     found: set[str] = set(ENVIRONMENT)
     commands: list[Any] = [typer.main.get_command(load_command(n)) for n in COMMANDS]
     for command in commands:
@@ -315,7 +317,7 @@ def _check_proxy() -> Iterator[Finding]:
 
 
 def _without_password(address: str) -> str:
-    """Return ``address``, which need not be a whole one, in a form that may be shown to others."""
+    """Return ``address``, which may be incomplete, without user, password and query."""
     match = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", address)
     scheme = match[0] if match else ""
     _user, at, host = address.removeprefix(scheme).rpartition("@")

@@ -1,27 +1,27 @@
-"""The variables that the program reads, besides those of options."""
+"""The environment variables that stemsplit reads, besides those of options."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-#: What each means, for the man page.
+#: Descriptions for the man page.
 ENVIRONMENT: Mapping[str, str] = {
-    "STEMSPLIT_CACHE_DIR": "The folder where weights are kept.",
+    "STEMSPLIT_CACHE_DIR": "The folder for downloaded weights.",
     "STEMSPLIT_REGISTRY": (
-        "A TOML file with more models: its `[models.NAME]` tables look like those of the registry "
-        "that is installed, and replace those of the same name."
+        "A TOML file with more models. Its `[models.NAME]` tables have the format of the installed "
+        "registry, and override tables of the same name."
     ),
-    "STEMSPLIT_CONFIG": "A configuration file to read in place of the usual one.",
+    "STEMSPLIT_CONFIG": "A configuration file to read instead of the default one.",
     "STEMSPLIT_FFMPEG": "The ffmpeg program to use.",
     "STEMSPLIT_FFMPEG_TIMEOUT": (
-        "After how many seconds in which it gives nothing ffmpeg is ended, and the song fails; 60 "
-        "by default. A file in the cloud or on tape may need more."
+        "The number of seconds without output after which ffmpeg is stopped and the song fails; 60 "
+        "by default. Files in cloud or tape storage may need more."
     ),
     "http_proxy, https_proxy, all_proxy, no_proxy": (
-        "The proxy that weights are fetched through, and the hosts for which there is none."
+        "The proxy for downloading weights, and the hosts to reach without it."
     ),
-    "TMPDIR": "The folder for temporary files: a song from standard input.",
-    "XDG_CONFIG_HOME, XDG_CACHE_HOME": "On Linux, the folders in place of ~/.config and ~/.cache.",
-    "NO_COLOR": "If it is not empty, the progress bar has no colours.",
-    "TERM": "If it is `dumb`, there are lines instead of a progress bar.",
+    "TMPDIR": "The folder for temporary files, such as a song from standard input.",
+    "XDG_CONFIG_HOME, XDG_CACHE_HOME": "On Linux, used instead of ~/.config and ~/.cache.",
+    "NO_COLOR": "If it is set and not empty, the progress bar has no colours.",
+    "TERM": "If set to `dumb`, progress is shown as lines instead of a bar.",
 }

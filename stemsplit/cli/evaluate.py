@@ -1,4 +1,4 @@
-"""``stemsplit evaluate``: how good are these stems, or those of a model on a whole data set?"""
+"""``stemsplit evaluate``: score stems, or a model on a whole data set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 app = options.new_app()
 
-#: Where `--dataset` keeps what it found.
+#: The default folder for results of `--dataset`.
 RESULTS = Path("evaluation")
 
 
@@ -36,8 +36,8 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             metavar="STEMS",
-            help="The stems to score, then the true stems: each a folder, a .stem.mp4 file, or a "
-            "folder of songs. Without true stems there are only measures.",
+            help="The stems to score, then the true stems: folders, .stem.mp4 files, or folders of "
+            "songs. Without true stems, stems are only measured.",
         ),
     ] = None,
     references: Annotated[
@@ -45,26 +45,31 @@ def evaluate(
         typer.Option(
             "--references",
             metavar="PATH",
-            help="The true stems; then all STEMS are sets to score, which are compared.",
+            help="The true stems; all STEMS are then sets to score and compare.",
         ),
     ] = None,
     mixture: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The song; by default one that is with the stems."),
+        typer.Option(
+            metavar="FILE", help="The song; by default, the one in the folder of the stems."
+        ),
     ] = None,
     mapped: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
             metavar="STEM=NAME",
-            help="The reference of STEM is the file NAME, which may have * and ?. Repeatable.",
+            help="Use the file NAME, which may contain * and ?, as reference of STEM. Repeatable.",
         ),
     ] = None,
     window: Annotated[
-        float, typer.Option(metavar="S", min=0.1, help="Length of a frame of BSS Eval.")
+        float, typer.Option(metavar="S", min=0.1, help="Length of a frame of BSS Eval, in seconds.")
     ] = 1.0,
     hop: Annotated[
-        float, typer.Option(metavar="S", min=0.01, help="From one frame to the next.")
+        float,
+        typer.Option(
+            metavar="S", min=0.01, help="Distance from one frame to the next, in seconds."
+        ),
     ] = 1.0,
     bss_eval: Annotated[
         Literal["own", "museval"],
@@ -72,9 +77,7 @@ def evaluate(
     ] = "own",
     dataset: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Separate and score every song of this folder of songs."
-        ),
+        typer.Option(metavar="FOLDER", help="Separate and score every song in this folder."),
     ] = None,
     choice: options.ModelChoice,
     ensemble: options.Ensemble = None,
@@ -84,40 +87,42 @@ def evaluate(
             "--out",
             "-o",
             metavar="FOLDER",
-            help="With --dataset: a JSON file for each song goes below it, by model.",
+            help="With --dataset: folder for the JSON files of the songs, by model.",
         ),
     ] = RESULTS,
     keep_stems: Annotated[
-        bool, typer.Option("--keep-stems", help="With --dataset: keep the stems there as well.")
+        bool, typer.Option("--keep-stems", help="With --dataset: also keep the stems there.")
     ] = False,
     engine: EngineOptions,
     fetching: options.FetchOptions,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write a line for each stem of each song."),
+        typer.Option("--csv", metavar="FILE", help="Write a CSV line for each stem of each song."),
     ] = None,
     museval: Annotated[
         Path | None,
-        typer.Option("--museval", metavar="FOLDER", help="Write a file for museval for each song."),
+        typer.Option(
+            "--museval",
+            metavar="FOLDER",
+            help="Write a JSON file in museval's format for each song.",
+        ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write a page to look at and to hear."),
+        typer.Option("--html", metavar="FILE", help="Write an HTML page with scores and players."),
     ] = None,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Show a row of a Markdown table, not a table.")
+        bool, typer.Option("--markdown", help="Print a row of a Markdown table instead of a table.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", "-f", help="Replace reports that exist.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing reports.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = 0,
     verbose: options.Verbose = 0,
     debug: options.Debug = False,
 ) -> int:
-    """Score stems against the true ones, or show what can be measured without them.
+    """Score stems against the true ones, or measure them without.
 
-    The table goes to stdout, progress and remarks to stderr.
+    The table goes to stdout, progress and notes to stderr.
     """
     console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, debug=debug)
     mapping = parse_mapping(mapped or [])
@@ -129,7 +134,7 @@ def evaluate(
         "--json": json,
     }
     _refuse_contradictions(estimates, references, dataset, asked)
-    # Imported here: --help does without numpy.
+    # Imported here: --help does not need numpy.
     from stemsplit.checkpoints import loading
     from stemsplit.cli.score_reports import Reports
     from stemsplit.evaluation.bss_eval_options import BssEvalOptions
@@ -171,9 +176,9 @@ def score_places(
     about: Mapping[str, Any],
     shapes: Mapping[str, Any],
 ) -> ExitCode:
-    """Score the stems at ``estimates``, or compare them where there are several; return the code.
+    """Score the stems at ``estimates``, or compare several sets; return the exit code.
 
-    ``about`` are fields of ``StemFolders`` and ``StemSets``, ``shapes`` those of their reports.
+    ``about`` are fields of ``StemFolders`` and ``StemSets``, ``shapes`` fields of their reports.
     """
     from stemsplit.separation.device import keep_freed_memory
 
@@ -195,16 +200,16 @@ def score_places(
 
 
 def sort_out(places: Sequence[Path], references: Path | None) -> tuple[list[Path], Path | None]:
-    """Return which of ``places`` have stems to score, and where the true stems are.
+    """Return which of ``places`` contain stems to score, and which path contains the true stems.
 
-    Without ``references`` the second of two places has them. Raises ``UsageError`` for more.
+    Without ``references``, it is the second of two places. Raises ``UsageError`` for more places.
     """
     if references is not None or len(places) < 2:
         return list(places), references
     if len(places) > 2:
         raise UsageError(
-            f"cannot tell which of {len(places)} paths has the true stems",
-            hint="name it with --references PATH; the others are then compared",
+            f"cannot tell which of the {len(places)} paths contains the true stems",
+            hint="specify it with --references PATH; the other paths are then compared",
         )
     return [places[0]], places[1]
 
@@ -212,7 +217,7 @@ def sort_out(places: Sequence[Path], references: Path | None) -> tuple[list[Path
 def show_scores(
     events: Generator[Event | Scored], reports: Reports | SetReports, label: str
 ) -> ExitCode:
-    """Show ``events`` and scores, write the ``reports``, and return the exit code of the whole."""
+    """Show ``events`` and scores, write the ``reports``, and return the exit code."""
     from stemsplit.batch.results import Scored, exit_code
     from stemsplit.cli.render import Renderer
 
@@ -236,29 +241,31 @@ def _refuse_contradictions(
     dataset: Path | None,
     asked: Mapping[str, bool],
 ) -> None:
-    """Raise ``UsageError`` where arguments mean nothing together; ``asked`` names options."""
+    """Raise ``UsageError`` for conflicting arguments; ``asked`` says which options are given."""
     if bool(estimates) == (dataset is not None):
         raise UsageError(
-            "STEMS and --dataset exclude each other" if dataset else "nothing to evaluate",
-            hint="name a folder of stems, or a data set with --dataset FOLDER",
+            "STEMS and --dataset are mutually exclusive" if dataset else "nothing to evaluate",
+            hint="give a folder of stems, or a data set with --dataset FOLDER",
         )
     if dataset is not None and references is not None:
-        raise UsageError("--dataset has the true stems of its songs: leave --references out")
+        raise UsageError("--dataset contains the true stems of its songs: omit --references")
     if dataset is not None and asked["--mixture"]:
-        raise UsageError("--mixture is of one song, not of a --dataset")
+        raise UsageError("--mixture is for a single song, not for a --dataset")
     if dataset is None and references is None and asked["--map"]:
-        raise UsageError("--map names references, and there are none")
+        raise UsageError("--map needs references, and none are given")
     if asked["--markdown"] and asked["--json"]:
-        raise UsageError("--markdown and --json exclude each other")
+        raise UsageError("--markdown and --json are mutually exclusive")
 
 
 def parse_mapping(texts: Iterable[str]) -> dict[str, str]:
-    """Return the names of files by stem, of ``texts`` that read ``STEM=NAME``."""
+    """Return the names of files by stem, from ``texts`` of the form ``STEM=NAME``."""
     mapping: dict[str, str] = {}
     for text in texts:
         stem, sign, name = text.partition("=")
         if not (stem and sign and name):
-            raise UsageError(f"--map {text!r}: not STEM=NAME", hint="as in --map bass=bassline.wav")
+            raise UsageError(
+                f"--map takes STEM=NAME, not {text!r}", hint="such as --map bass=bassline.wav"
+            )
         if mapping.setdefault(stem, name) != name:
-            raise UsageError(f"--map names two files for {stem}")
+            raise UsageError(f"--map gives two files for {stem}")
     return mapping

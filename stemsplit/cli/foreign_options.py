@@ -1,9 +1,9 @@
-"""What people type from other programs: a row for each option, with what it is here.
+"""The table of options of other programs, with their equivalents in stemsplit.
 
-A row is `same` where the meaning is the same, and `hint` where it is not. The first column has the
-names of the option, and then its value: a placeholder in capitals (``KBIT/S``; ``STEM…`` where
-several values follow), or the values that the row is for (``clamp``, ``none|clamp``). The rows of
-an option are tried in order. An option that this program has too keeps its meaning where none fits.
+A row is `same` if an option has an equivalent, and `hint` otherwise. The first column contains the
+names of the option, followed by its value: a placeholder in capitals (``KBIT/S``; ``STEM…`` for
+several values), or the values that the row is for (``clamp``, ``none|clamp``). The rows of an
+option are tried in order. If none matches, an option that stemsplit also has keeps its meaning.
 
 Read from: demucs 4.1.0, spleeter 2.4.2, audio-separator 0.47.1, openunmix 1.3.0.
 """
@@ -21,10 +21,10 @@ def _as_is(value: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignOption:
-    """An option of another program: ``here`` are the words for it, ``{}`` its value; or a ``hint``,
-    which may name the value likewise.
+    """An option of another program: ``here`` is its equivalent, ``{}`` its value.
 
-    ``values`` are all that the row is for, if it is not for every value that ``only`` matches.
+    Without an equivalent, ``hint`` says what to use instead, with ``{}`` likewise. If ``values`` is
+    not empty, the row is only for these, otherwise for all values that ``only`` matches.
     """
 
     names: tuple[str, ...]
@@ -41,7 +41,7 @@ class ForeignOption:
         return self.placeholder.endswith("…")
 
     def fits(self, value: str | None) -> bool:
-        """Return whether the row is for ``value``; None stands for a value that is missing."""
+        """Return whether the row is for ``value``; None means that the value is missing."""
         if value is None:
             return not (self.values or self.only != ".*")
         if self.values:
@@ -60,21 +60,21 @@ def _row(option: str, **facts: object) -> ForeignOption:
 def same(
     option: str, here: str, *, only: str = ".*", read: Callable[[str], str] = _as_is
 ) -> ForeignOption:
-    """Return the row of an ``option`` that means what the words ``here`` mean."""
+    """Return the row for an ``option`` that is equivalent to the words ``here``."""
     return _row(option, here=here, only=only, read=read)
 
 
 def hint(option: str, words: str, *, only: str = ".*") -> ForeignOption:
-    """Return the row of an ``option`` that has no equal here; ``words`` say what helps."""
+    """Return the row for an ``option`` without an equivalent; ``words`` say what to use instead."""
     return _row(option, hint=words, only=only)
 
 
-#: Variables of Spleeter's templates.
+#: Variables of Spleeter's templates, and their equivalents.
 _VARIABLES = {"filename": "track", "instrument": "stem", "codec": "ext"}
 
 
 def _template(text: str) -> str:
-    """Return a template of Spleeter as one of ours."""
+    """Translate a template of Spleeter."""
     for theirs, ours in _VARIABLES.items():
         text = text.replace(f"{{{theirs}}}", f"{{{ours}}}")
     return text
@@ -86,51 +86,53 @@ def _undotted(ending: str) -> str:
 
 _NUMBER = r"\d+(\.\d*)?"
 _SIGNATURE = r"[0-9a-f]{8}"  # of weights of Demucs
-_MEMORY = "leave it out: memory is bounded for songs of any length"
-_SPEED = "leave it out: --precision and --batch set what the network runs with"
-_VR = "its VR networks are not supported; `stemsplit models list` shows what is"
-_LEVEL = "levels stay as they are, so that stems sum to the mix; --clip linked prevents clipping"
+_MEMORY = "omit it: memory use is bounded for songs of any length"
+_SPEED = "omit it: use --precision and --batch to tune speed"
+_VR = "its VR networks are not supported; `stemsplit models list` shows those that are"
+_LEVEL = "levels are not changed, so that stems sum to the mix; --clip linked prevents clipping"
 _LIST = "stemsplit models list"
-_MEAN = "--ensemble A,B takes the mean of models; `stemsplit models list` has weighted ones"
-_FILTER = "leave it out: a model filters as it was published"
+_MEAN = "--ensemble A,B averages models; `stemsplit models list` shows weighted ensembles"
+_FILTER = "omit it: a model is run as it was published"
 
 FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
     "demucs": (
         same("--name NAME", "--model {}"),
         same("-s --sig SIGNATURE", "--model {}", only=_SIGNATURE),
         hint("--sig SIGNATURE", "--model takes a name, a signature or a checkpoint file"),
-        hint("--repo FOLDER", "--model {}/FILE takes a checkpoint file"),
+        hint("--repo FOLDER", "use --model {}/FILE, a checkpoint file"),
         hint("--list-models", _LIST),
         same("--shifts 0", "--shifts 1"),
         hint("--no-split", "songs are always split into segments: --segment SECONDS"),
         same("--other-method minus", ""),
         hint(
             "--other-method add",
-            "--stems vocals --mix no_vocals=drums+bass+other; here --two-stems is demucs' minus",
+            "--stems vocals --mix no_vocals=drums+bass+other; --two-stems here works like minus",
         ),
-        hint("--other-method none", "--stems vocals in place of --two-stems vocals"),
+        hint("--other-method none", "--stems vocals instead of --two-stems vocals"),
         same("--mp3", "--format mp3"),
         same("--mp3-bitrate KBIT/S", "--bitrate {}"),
-        hint("--mp3-preset N", "leave it out: --bitrate or --quality sets the quality of mp3"),
+        hint("--mp3-preset N", "omit it: --bitrate or --quality sets the quality of mp3"),
         same("--flac", "--format flac"),
         same("--int24", "--depth 24"),
         same("--float32", "--depth 32f"),
         same("--clip-mode none|clamp", "--clip {}"),
-        hint("--clip-mode rescale", "--clip linked turns all stems of a song down together"),
-        hint("-j --jobs 0", "leave it out: --jobs is how many songs to decode ahead, at least 1"),
+        hint(
+            "--clip-mode rescale", "--clip linked reduces the level of all stems of a song equally"
+        ),
+        hint("-j --jobs 0", "omit it: --jobs is how many songs to decode ahead, at least 1"),
     ),
     "Spleeter": (
         same("-i --inputs FILE", "{}"),
         same("-p --params_filename MODEL", "--model {}"),
         same("--output_path FOLDER", "--out {}"),
         same("-c --codec wav|mp3|ogg|m4a|flac", "--format {}"),
-        hint("-c --codec wma", "--format mp3, or another format of stemsplit --help"),
+        hint("-c --codec wma", "--format mp3, or another format listed by stemsplit --help"),
         same("-b KBIT/S", "--bitrate {}"),
         same("-s --offset SECONDS", "--start {}", only=_NUMBER),
         hint("-d SECONDS", "--duration {}; -d is the device here", only=_NUMBER),
         hint(
             "-f --filename_format TEMPLATE",
-            "--filename '{track}/{stem}.{ext}'; folders are kept without {foldername}",
+            "--filename '{track}/{stem}.{ext}'; the folder tree is kept without {foldername}",
             only=r".*\{foldername\}.*",
         ),
         same(
@@ -141,7 +143,7 @@ FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
         ),
         hint("--filename_format TEMPLATE", "--filename '{track}/{stem}.{ext}'"),
         hint("--mwf", _FILTER),
-        hint("-a --adapter NAME", "leave it out: ffmpeg reads what is given"),
+        hint("-a --adapter NAME", "omit it: ffmpeg reads all files"),
     ),
     "audio-separator": (
         same("-m --model_filename NAME", "--model {}"),
@@ -149,7 +151,10 @@ FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
         same("--output_bitrate KBIT/S", "--bitrate {}"),
         same("--output_dir FOLDER", "--out {}"),
         same("--single_stem STEM", "--stems {}"),
-        hint("--model_file_dir FOLDER", "the variable STEMSPLIT_CACHE_DIR names this folder"),
+        hint(
+            "--model_file_dir FOLDER",
+            "set the environment variable STEMSPLIT_CACHE_DIR to this folder",
+        ),
         hint("--download_model_only", "stemsplit models pull NAME"),
         hint("-l --list_models", _LIST),
         hint("--list_filter TEXT", _LIST),
@@ -157,17 +162,17 @@ FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
         hint("--list_format FORMAT", "stemsplit models list --json"),
         hint("-e --env_info", "stemsplit doctor"),
         hint("-d FILE", "--debug; -d is the device here", only=r".*\.\w+"),
-        hint("--log_level LEVEL", "-v says more, -q less, --debug shows tracebacks"),
+        hint("--log_level LEVEL", "-v shows more, -q less; --debug shows tracebacks"),
         hint("--normalization LEVEL", _LEVEL),
         hint("--amplification LEVEL", _LEVEL),
-        hint("--invert_spect", "--two-stems STEM takes the stem from the mix"),
+        hint("--invert_spect", "--two-stems STEM subtracts the stem from the mix"),
         hint("--sample_rate HZ", "stems have the sample rate of the song; ffmpeg -ar changes it"),
-        hint("--use_soundfile", "leave it out: nothing depends on it here"),
+        hint("--use_soundfile", "omit it: it makes no difference here"),
         hint("--use_autocast --use_native_fp16", "--precision fp16, the default on CUDA"),
         hint("--use_torch_compile", _SPEED),
         hint("--use_directml", "--device cuda, mps or cpu"),
         hint("--chunk_duration SECONDS", _MEMORY),
-        hint("--extra_models NAME…", "--ensemble NAME,{} in place of --model NAME"),
+        hint("--extra_models NAME…", "--ensemble NAME,{} instead of --model NAME"),
         hint("--ensemble_algorithm NAME", _MEAN),
         hint("--ensemble_weights N…", _MEAN),
         hint("--ensemble_preset NAME", _MEAN),
@@ -185,8 +190,8 @@ FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
         hint("--mdxc_override_model_segment_size", "--segment SECONDS"),
         hint("--mdx_overlap --mdxc_overlap N", "--overlap SHARE: 8 windows are 0.875"),
         hint("--mdx_hop_length N", _FILTER),
-        hint("--mdx_enable_denoise", "--shifts 2 takes the mean of two passes"),
-        hint("--mdxc_pitch_shift N", "the pitch stays: no option shifts it"),
+        hint("--mdx_enable_denoise", "--shifts 2 averages two passes"),
+        hint("--mdxc_pitch_shift N", "the pitch cannot be shifted"),
         hint("--vr_batch_size --vr_window_size --vr_aggression N", _VR),
         hint("--vr_post_process_threshold N", _VR),
         hint("--vr_enable_tta --vr_high_end_process --vr_enable_post_process", _VR),
@@ -196,15 +201,17 @@ FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
         same("--outdir FOLDER", "--out {}"),
         same("--ext ENDING", "--format {}", read=_undotted),
         same("--no-cuda", "--device cpu"),
-        hint("--residual NAME", "--mix {}=mix-vocals-drums, with all stems that are written"),
+        hint(
+            "--residual NAME", "--mix {}=mix-vocals-drums, subtracting all stems that are written"
+        ),
         hint("--aggregate JSON", "--mix accompaniment=drums+bass+other"),
         hint("--niter --wiener-win-len N", _FILTER),
         hint("--filterbank NAME", _FILTER),
-        hint("--audio-backend NAME", "leave it out: ffmpeg reads what is given"),
+        hint("--audio-backend NAME", "omit it: ffmpeg reads all files"),
     ),
 }
 
-#: First words that are neither a command nor a file, and what to type.
+#: First words that are neither a command nor a file, and what to type instead.
 WORDS: Mapping[str, str] = {
     "help": "stemsplit --help",
     "version": "stemsplit --version",
@@ -215,7 +222,7 @@ WORDS: Mapping[str, str] = {
     "download": "stemsplit models pull NAME",
     "pull": "stemsplit models pull NAME",
     "convert": "stemsplit models convert FILE",
-    "train": "stemsplit splits with trained networks; it does not train them",
+    "train": "stemsplit uses trained networks, and does not train them",
 }
 #: Spleeter's name for the command that splits.
 SEPARATE = "separate"

@@ -1,4 +1,4 @@
-"""Help in sections, and a short one for the options that most people need."""
+"""Help in sections, and a short help with the most common options."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typer.core import TyperCommand
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
 from stemsplit.declarations import SECTIONS
 
-#: Where options go that name no section.
+#: The section of options that name none.
 REST = "Other options"
 
 
 class HelpPage(TyperCommand):
-    """A command whose ``--help`` has sections, with ``examples`` on top, and whose ``-h`` is short.
+    """A command whose ``--help`` has sections, after ``examples``, and whose ``-h`` is short.
 
-    ``brief`` is what ``-h`` shows: the meaning of the options that most people need, by their
-    names in Python. Derived classes set both.
+    ``brief`` contains the options that ``-h`` shows: short descriptions, by their names in Python.
+    Subclasses set both.
     """
 
     examples: ClassVar[Sequence[str]] = ()
@@ -44,7 +44,7 @@ class HelpPage(TyperCommand):
                     formatter.write_dl(records)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of the other commands, where this is the default one."""
+        """Write the list of the other commands, if this is the default one."""
         if self.name == DEFAULT_COMMAND:
             with formatter.section("Commands (stemsplit NAME --help)"):
                 rows = COMMANDS.items()
@@ -88,8 +88,8 @@ ShortHelp = Annotated[
         "-h",
         is_eager=True,
         callback=_show_short_help,
-        help="Show the options that most people need, and exit.",
+        help="Show the most common options and exit.",
     ),
 ]
-#: What the commands with a short help pass to Typer.
+#: The context settings of commands with a short help.
 LONG_HELP = {"help_option_names": ["--help"]}

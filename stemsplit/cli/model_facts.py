@@ -1,4 +1,4 @@
-"""``stemsplit models show``: what is known of a model, in words and as JSON."""
+"""``stemsplit models show``: the facts about a model, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Json = False) -> int:
-    """Show all that is known of one model."""
+    """Show all facts about a model."""
     from stemsplit.checkpoints.loading import conventions
     from stemsplit.checkpoints.registry import resolve
 
@@ -48,7 +48,7 @@ def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Js
 
 
 def _origin(model: Model) -> list[tuple[str, str]]:
-    """Return what ``model`` is, whose it is, how good it is, and where its weights come from."""
+    """Return the kind, licence, scores and sources of ``model``."""
     from stemsplit.checkpoints.registry import group_of
 
     return [
@@ -71,7 +71,7 @@ def _origin(model: Model) -> list[tuple[str, str]]:
 
 
 def _costs(model: Model) -> list[tuple[str, str]]:
-    """Return how far ``model`` looks and how much it computes, as far as that is known."""
+    """Return the receptive field and the operations of ``model``, if they are known."""
     from stemsplit.checkpoints.costs import cost_of
 
     cost = cost_of(model)
@@ -96,7 +96,7 @@ def _giga(count: int) -> str:
 
 
 def _where(model: Model) -> str:
-    """Say whether ``model`` can be used without a network, and whether it is known to be itself."""
+    """Return whether ``model`` can be used offline, and whether its weights can be verified."""
     from stemsplit.checkpoints import cache
 
     if not any(network.sources for network in cache.networks(model)):
@@ -106,7 +106,7 @@ def _where(model: Model) -> str:
 
 
 def megabytes(model: Model) -> str:
-    """Return how much is to be fetched for ``model``, in MB; empty if nothing, or if not known."""
+    """Return the download size of ``model`` in MB; empty if there is none or it is unknown."""
     from stemsplit.checkpoints.choosing import size_of
 
     size = size_of(model)
@@ -114,14 +114,14 @@ def megabytes(model: Model) -> str:
 
 
 def values_of(scores: Scores) -> str:
-    """Return what was measured: dB by stem, or the mean."""
+    """Return the published values: dB by stem, or the mean."""
     if scores.mean is not None:
         return f"mean {scores.mean:g} dB"
     return ", ".join(f"{stem} {value:g} dB" for stem, value in scores.values.items())
 
 
 def source_of(scores: Scores) -> str:
-    """Return what ``scores`` are, of which songs, and who says so."""
+    """Return the metric, the data set and the source of ``scores``."""
     return f"{scores.metric}, {scores.dataset}; {scores.source}"
 
 

@@ -1,4 +1,4 @@
-"""``stemsplit models list``: a table that helps to choose."""
+"""``stemsplit models list``: a table for choosing a model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from stemsplit.checkpoints.entries import Model
 
 STEMS_WIDTH = 12
-#: Stems that are the mix without the other one.
+#: Names of a stem that is the mix minus the other one.
 REST = ("accompaniment", "instrumental", "rest")
-#: In this order; other metrics come after.
+#: The order of the columns; other metrics follow.
 METRICS = ("uSDR", "cSDR", "SDR")
 
 
@@ -32,12 +32,12 @@ def list_(
     *,
     stem: Annotated[
         str | None,
-        typer.Option("--stem", metavar="STEM,…", help="Only models that give these stems."),
+        typer.Option("--stem", metavar="STEM,…", help="Only models with these stems."),
     ] = None,
     licence: Annotated[
         str | None,
         typer.Option(
-            metavar="TEXT", help="Only weights with these words in their licence, as mit."
+            metavar="TEXT", help="Only weights whose licence contains these words, such as mit."
         ),
     ] = None,
     commercial: Annotated[
@@ -47,16 +47,15 @@ def list_(
         ),
     ] = False,
     architecture: Annotated[
-        str | None, typer.Option(metavar="NETWORK", help="Only this kind of network, as scnet.")
+        str | None,
+        typer.Option(metavar="NETWORK", help="Only this kind of network, such as scnet."),
     ] = None,
     downloaded: Annotated[
         bool, typer.Option("--downloaded", help="Only weights that are on this machine.")
     ] = False,
     causal: Annotated[
         bool,
-        typer.Option(
-            "--causal", help="Only models that look ahead by no more than a frame, 0.1 s."
-        ),
+        typer.Option("--causal", help="Only models that look ahead by at most a frame, 0.1 s."),
     ] = False,
     sort: Annotated[
         Literal["sdr", "size", "speed"] | None,
@@ -67,15 +66,15 @@ def list_(
     all_: Annotated[
         bool,
         typer.Option(
-            "--all", help="Show members of ensembles and models for testing (tiny.*) too."
+            "--all", help="Also show members of ensembles and models for testing (tiny.*)."
         ),
     ] = False,
     json: options.Json = False,
 ) -> int:
     """List models: stems, published scores, work, size, and whether commercial use is allowed.
 
-    `models list --stem vocals --commercial --sort sdr` shows the best models for vocals that may be
-    sold.
+    `models list --stem vocals --commercial --sort sdr` shows the best models for vocals whose
+    licence allows commercial use.
     """
     from stemsplit.checkpoints import choosing
 
@@ -88,7 +87,7 @@ def list_(
         architecture=choosing.known_architecture(architecture) if architecture else None,
         downloaded=downloaded,
         causal=causal,
-        # Programs have always been given all models where nothing is chosen.
+        # For compatibility, --json without other options lists all models.
         hidden=all_ or (json and not asked),
     )
     sections = choosing.choose(wish, sort)
@@ -104,12 +103,12 @@ def list_(
 
 
 def _nothing(wish: Wish) -> str:
-    """Return why the list is empty, in words."""
+    """Return a message that explains why the list is empty."""
     if wish.causal:
-        return "no such model: each looks more than 0.1 s ahead, most of them a whole segment"
+        return "no matching model: all look ahead more than 0.1 s, most of them a whole segment"
     if wish.downloaded:
-        return "no such model is on this machine; stemsplit models pull NAME downloads one"
-    return "no such model; stemsplit models list shows all"
+        return "no matching model is downloaded; stemsplit models pull NAME downloads one"
+    return "no matching model; stemsplit models list shows all"
 
 
 def _show_table(console: Console, sections: Sections, wish: Wish) -> None:
@@ -151,14 +150,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Lines of a name and ``columns``, of 80 letters at most, or of the width of the terminal."""
+    """Rows of a name and ``columns``, at most as wide as the terminal, or 80 characters."""
 
     console: Console
     columns: Sequence[Column]
     longest_name: int
 
     def write(self, name: str, cells: Iterable[str], mark: str = " ") -> None:
-        """Write a line, or two where the ``name`` needs one of its own."""
+        """Write a row, on two lines if the ``name`` does not fit into its column."""
         aligned = zip(self.columns, cells, strict=True)
         rest = " ".join(column.aligned(cell) for column, cell in aligned).rstrip()
         width = self._name_width()
@@ -168,7 +167,7 @@ class Table:
         self.console.data(f"{mark} {name:<{width}} {rest}")
 
     def with_room_for(self, column: Column) -> Table:
-        """Return the table with another ``column``, if the terminal is that wide."""
+        """Return the table with another ``column`` if the terminal is wide enough."""
         wider = Table(self.console, [*self.columns, column], self.longest_name)
         return wider if wider._room() >= self.longest_name else self
 
@@ -176,12 +175,12 @@ class Table:
         return max(1, min(self.longest_name, self._room()))
 
     def _room(self) -> int:
-        # A mark and a space are before the name.
+        # A mark and a space precede the name.
         return shutil.get_terminal_size().columns - 2 - sum(c.width + 1 for c in self.columns)
 
 
 def _columns(models: Sequence[Model], stems: Sequence[str]) -> Iterator[Column]:
-    """Yield the columns for ``models``, of which those of scores are about ``stems``, if any."""
+    """Yield the columns for ``models``; scores are for ``stems``, or for all if it is empty."""
     from stemsplit.checkpoints.choosing import commercial_of
 
     yield Column("STEMS", {m.name: _stems(m) for m in models}, STEMS_WIDTH, right=False)
@@ -192,7 +191,7 @@ def _columns(models: Sequence[Model], stems: Sequence[str]) -> Iterator[Column]:
 
 
 def _score_columns(models: Sequence[Model], stems: Sequence[str]) -> Iterator[Column]:
-    """Yield a column for each metric that any of ``models`` has a score of."""
+    """Yield a column for each metric with a score of any of ``models``."""
     from stemsplit.checkpoints.choosing import BENCHMARKS, scores_of
 
     cells: dict[str, dict[str, str]] = {metric: {} for metric in METRICS}
@@ -216,7 +215,7 @@ def _stems(model: Model) -> str:
 
 
 def _work(model: Model) -> str:
-    """Return the operations per second of audio of ``model``, in those of the default model."""
+    """Return the operations per second of audio of ``model``, relative to the default model."""
     from stemsplit.checkpoints.costs import cost_of
     from stemsplit.checkpoints.registry import resolve
 
@@ -236,13 +235,13 @@ def _is_here(model: Model) -> bool:
 
 
 def _legend(columns: Sequence[Column], wish: Wish) -> Iterator[str]:
-    """Yield what the columns mean, as far as they are shown."""
+    """Yield the legend of the columns that are shown."""
     titles = {column.title.strip() for column in columns}
     what = f"of {' and '.join(wish.stems)}" if wish.stems else "the mean over the stems of a model"
     known = {
         "uSDR": "uSDR: on MVSep Multisong",
         "cSDR": "cSDR: on MUSDB18",
-        "SDR": "SDR: each on songs of its own",
+        "SDR": "SDR: each on different songs",
     }
     measured = [text for metric, text in known.items() if metric in titles]
     yield ""
@@ -250,8 +249,8 @@ def _legend(columns: Sequence[Column], wish: Wish) -> Iterator[str]:
         yield f"Scores in dB, {what}; compare within a column only."
         yield f"{'; '.join(measured)}."
         if any("~" in cell for column in columns for cell in column.cells.values()):
-            yield "~: without some of the stems, or on other songs; `models show NAME` says more."
-    yield f"WORK: operations per second of audio, {DEFAULT_MODEL} = 1. MB: to download; *: is here."
+            yield "~: without some of the stems, or on other songs; see `models show NAME`."
+    yield f"WORK: operations per second of audio, {DEFAULT_MODEL} = 1. MB: size; *: downloaded."
     yield "SELL: whether the licence of the weights allows commercial use."
     if not wish.hidden:
-        yield "--all shows members of ensembles and models for testing (tiny.*) too."
+        yield "--all also shows members of ensembles and models for testing (tiny.*)."

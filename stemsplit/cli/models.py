@@ -1,4 +1,4 @@
-"""``stemsplit models``: which models there are, and their weights on this machine."""
+"""``stemsplit models``: list the models, and manage their weights on this machine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from stemsplit.errors import ExitCode
 if TYPE_CHECKING:
     from stemsplit.checkpoints.entries import Model
 
-# The registry and the cache are imported in the commands: --help has no need of them.
-app = options.new_app(help="The models, and their weights on this machine.")
+# The registry and the cache are imported in the commands: --help does not need them.
+app = options.new_app(help="List the models, and manage their weights on this machine.")
 app.command("list")(list_)
 app.command("show")(show_)
 
@@ -36,7 +36,7 @@ def pull(
     quiet: options.Quiet = 0,
     debug: options.Debug = False,
 ) -> int:
-    """Fetch the weights of models, so that they are here when there is no network."""
+    """Download the weights of models, so that they can be used offline."""
     from stemsplit.checkpoints import cache
     from stemsplit.checkpoints.registry import resolve
 
@@ -55,11 +55,11 @@ def pull(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]", help="Names of models; all that are here by default."),
+        typer.Argument(metavar="[NAME]", help="Names of models; all downloaded ones by default."),
     ] = None,
     debug: options.Debug = False,
 ) -> int:
-    """Check that the weights on this machine are what was fetched, bit for bit."""
+    """Check that the weights on this machine match the download, bit for bit."""
     from stemsplit.checkpoints import cache
     from stemsplit.checkpoints.registry import list_models, resolve
 
@@ -68,7 +68,9 @@ def verify(
     for model in models or [model for model in list_models() if cache.find(model)]:
         cache.verify(model)
         verifiable = cache.is_verifiable(model)
-        console.data(f"{model.name}: ok{'' if verifiable else ', as fetched, but unverified'}")
+        console.data(
+            f"{model.name}: ok{'' if verifiable else ', same as downloaded, but unverified'}"
+        )
     return ExitCode.DONE
 
 
@@ -81,17 +83,20 @@ def rm(names: ModelNames, debug: options.Debug = False) -> int:
     console = Console(sys.stdout, sys.stderr)
     for model in [resolve(name) for name in names]:
         removed = cache.remove(model)
-        console.note(f"{model.name}: {'removed' if removed else 'was not here'}")
+        console.note(f"{model.name}: {'removed' if removed else 'was not downloaded'}")
     return ExitCode.DONE
 
 
 @app.command()
 def path(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The cache folder without a name.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Name of a model; without it, the cache folder is shown."
+        ),
     ] = None,
 ) -> int:
-    """Show where the weights of a model are, or where all weights are kept."""
+    """Show the paths of the weights of a model, or the folder of all weights."""
     from stemsplit.checkpoints.folders import cache_dir
     from stemsplit.checkpoints.registry import resolve
 
@@ -107,7 +112,7 @@ app.command()(convert)
 
 
 def _show_paths(console: Console, model: Model) -> None:
-    """Write where the weights of ``model`` are, one file a line; raise if they are not here."""
+    """Write the paths of the weights of ``model``, one per line; raise if they are missing."""
     from stemsplit.checkpoints import cache
 
     for network in cache.networks(model):

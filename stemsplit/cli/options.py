@@ -1,4 +1,4 @@
-"""Options that several commands share, besides those of a split."""
+"""Options that several commands share, besides the options of a split."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from stemsplit.version import __version__
 
 
 def new_app(**settings: Any) -> typer.Typer:
-    """Return a Typer app with the settings that every command has.
+    """Return a Typer app with the settings of every command.
 
-    Plain help (rich would double its cost), ``-h``, no pretty tracebacks, no completion options
-    (the scripts under ``completions/`` are static).
+    Plain help (rich would double its run time), ``-h``, no pretty tracebacks, no completion options
+    (the scripts in ``completions/`` are static).
     """
     return typer.Typer(
         add_completion=False,
@@ -44,7 +44,7 @@ Version = Annotated[
 Force = Annotated[
     bool,
     typer.Option(
-        "--force", "-f", rich_help_panel="Folders and resuming", help="Replace whatever exists."
+        "--force", "-f", rich_help_panel="Folders and resuming", help="Replace all existing files."
     ),
     After("daw"),
 ]
@@ -63,7 +63,7 @@ ProgressOption = Annotated[
         "--progress",
         envvar="STEMSPLIT_PROGRESS",
         rich_help_panel="Reporting",
-        help="A bar (auto: on a terminal), lines, or JSON objects for programs, on stderr.",
+        help="Progress on stderr: a bar (auto: on a terminal), lines, or JSON objects (ndjson).",
     ),
 ]
 Quiet = Annotated[
@@ -74,7 +74,7 @@ Quiet = Annotated[
         count=True,
         show_default=False,
         rich_help_panel="Reporting",
-        help="No progress and remarks; -qq: no warnings either.",
+        help="Hide progress and notes; -qq hides warnings too.",
     ),
 ]
 Verbose = Annotated[
@@ -85,24 +85,24 @@ Verbose = Annotated[
         count=True,
         show_default=False,
         rich_help_panel="Reporting",
-        help="Say what is done and how long it takes.",
+        help="Show each step and how long it takes.",
     ),
 ]
 Debug = Annotated[
     bool,
-    typer.Option("--debug", rich_help_panel="Reporting", help="Show the traceback of an error."),
+    typer.Option("--debug", rich_help_panel="Reporting", help="Show tracebacks of errors."),
 ]
 Json = Annotated[
     bool,
     typer.Option(
-        "--json", rich_help_panel="Reporting", help="Write JSON to stdout, one object a line."
+        "--json", rich_help_panel="Reporting", help="Write JSON to stdout, one object per line."
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions:
-    """How weights may be fetched."""
+    """How weights may be downloaded."""
 
     offline: bool = repeat("offline")
     allow_unverified: bool = repeat("allow_unverified")
@@ -110,7 +110,7 @@ class FetchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """Which model is run."""
+    """The model to run."""
 
     model: str = repeat("model")
 
@@ -121,20 +121,20 @@ Ensemble = Annotated[
         "--ensemble",
         metavar="NAME,…",
         rich_help_panel="Model and quality",
-        help="The mean of these models, in place of --model.",
+        help="Average these models, instead of using --model.",
     ),
     After("model"),
 ]
 
 
 def choose_model(model: str, ensemble: str | None) -> str:
-    """Return what is to be run, by the names of the registry.
+    """Return the model or models to run, by their names in the registry.
 
-    Raises ``UsageError`` for an ensemble of nothing.
+    Raises ``UsageError`` for an empty ensemble.
     """
     if ensemble is not None and not ensemble.strip(" ,"):
         raise UsageError("--ensemble names no model")
-    # Imported here: --help does without the registry.
+    # Imported here: --help does not need the registry.
     from stemsplit.checkpoints.loading import members
 
     return ",".join(members(model if ensemble is None else ensemble))

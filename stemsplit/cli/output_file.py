@@ -1,4 +1,4 @@
-"""``--out vocals.mp3``: the one stem of one song goes to a file of this name."""
+"""``--out vocals.mp3``: write one stem of one song to a file of this name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from stemsplit.types import Format
 
 
 def format_named_by(out: Path, format: Format, *, asked: bool) -> Format | None:
-    """Return the format that the name of the file ``out`` asks for; None for a folder.
+    """Return the format that the extension of the file ``out`` selects; None for a folder.
 
-    What exists as a folder is one, whatever its name. ``format`` is the option, which decides where
-    formats share an ending. Raises ``UsageError`` if it was ``asked`` for and is another.
+    An existing folder is one, whatever its name. ``format`` is the option, which decides if formats
+    share an extension. Raises ``UsageError`` if it was ``asked`` for and differs.
     """
     from stemsplit.audio.format_table import FORMATS
 
@@ -28,33 +28,35 @@ def format_named_by(out: Path, format: Format, *, asked: bool) -> Format | None:
     if format in fitting:
         return format
     if asked:
-        raise UsageError(f"--out {out} names a file, which excludes --format {format}")
-    return "m4a" if "m4a" in fitting else fitting[0]  # alac has the same ending
+        raise UsageError(f"--out {out} is a file of another format than --format {format}")
+    return "m4a" if "m4a" in fitting else fitting[0]  # alac has the same extension
 
 
 def to_file(split: SplitOptions, asked: Container[str], files: Sequence[str]) -> SplitOptions:
-    """Return ``split`` with its one stem of the song ``files`` in the file that ``out`` names.
+    """Return ``split`` changed to write one stem of the song ``files`` to the file ``out``.
 
-    Raises ``UsageError`` for several stems or songs, and where a template was ``asked`` for too.
+    Raises ``UsageError`` for several stems or songs, and if a template was ``asked`` for.
     """
     from stemsplit.batch.plan import select
 
     out = split.out
     if "filename" in asked:
-        raise UsageError(f"--out {out} names a file, which excludes --filename")
+        raise UsageError(f"--out {out} is a file: it cannot be used with --filename")
     stems = select(split).wanted
     if len(stems) != 1:
-        hint = f"--stems vocals writes one; for all: --out {out.with_suffix('')}, a folder"
-        raise UsageError(f"--out {out} names a file, but there are {len(stems)} stems", hint=hint)
+        hint = f"--stems vocals writes one stem; for all: --out {out.with_suffix('')}, a folder"
+        raise UsageError(
+            f"--out {out} is a file for one stem, but there are {len(stems)} stems", hint=hint
+        )
     if not is_one_song(files):
         hint = f"for several songs: --out {out.with_suffix('')}, a folder"
-        raise UsageError(f"--out {out} names a file, which takes one song", hint=hint)
+        raise UsageError(f"--out {out} is a file for one stem of one song", hint=hint)
     template = out.name.replace("{", "{{").replace("}", "}}")
     return dataclasses.replace(split, out=out.parent, filename=template)
 
 
 def is_one_song(files: Sequence[str]) -> bool:
-    """Return whether ``files`` are one song: not a folder, a playlist or a pattern."""
+    """Return whether ``files`` are a single song: no folder, playlist or pattern."""
     if len(files) != 1 or os.path.isdir(files[0]) or is_playlist(Path(files[0])):
         return False
     return os.path.lexists(files[0]) or not any(char in files[0] for char in "*?[")

@@ -1,4 +1,4 @@
-"""Showing scores in the ways that were asked for: tables, JSON, CSV, museval's files, a page."""
+"""Report scores as tables, JSON, CSV, files for museval, or an HTML page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCHEMA = 1  # of the records that --json writes besides those of songs
 
 @dataclass(slots=True, kw_only=True)
 class Reports:
-    """Where scores go, and in which shapes. Without any, a table goes to stdout."""
+    """The reports to write. Without any, a table goes to stdout."""
 
     console: Console
     csv: Path | None = None
@@ -45,18 +45,18 @@ class Reports:
     _songs: list[SongScores] = field(default_factory=list, init=False)
 
     def refuse_existing(self, songs: Sequence[str]) -> None:
-        """Raise ``OutputError`` where a report of ``songs`` is in the way of what will be written.
+        """Raise ``OutputError`` if a report of ``songs`` already exists.
 
-        Called before any work, which may take hours.
+        Called before scoring, which may take hours.
         """
         self._alone = len(songs) == 1
         files = [self.csv, self.html, *(self._museval_file(song) for song in songs)]
         for path in files:
             if path is not None:
-                refuse_existing(path, force=self.force, hint="--force replaces it")
+                refuse_existing(path, force=self.force, hint="use --force to replace it")
 
     def show(self, scored: Scored) -> None:
-        """Show the scores of a song, or its error, at once; of a single song a table comes."""
+        """Show the scores of a song, or its error, at once; a single song gets a table later."""
         console, song = self.console, scored.scores
         if scored.error is not None:
             console.error(scored.error)
@@ -75,7 +75,7 @@ class Reports:
             console.note(f"{song.song}: {remark}")
 
     def finish(self, label: str) -> None:
-        """Write the reports of all songs; ``label`` says in a few words what was scored."""
+        """Write the reports of all songs; ``label`` is a short name for what was scored."""
         songs = self._songs
         if not songs:
             return
@@ -110,7 +110,7 @@ def _in_a_line(song: SongScores) -> str:
 
 
 def _summary(songs: Sequence[SongScores]) -> dict[str, Any]:
-    """Return what ``songs`` come to as an object for --json; "no answer" is null."""
+    """Return a summary of ``songs`` as an object for --json; undefined values are null."""
     stems = summarise(songs)
 
     def figures(values: Mapping[str, float]) -> dict[str, float | None]:
@@ -127,7 +127,7 @@ def _summary(songs: Sequence[SongScores]) -> dict[str, Any]:
 
 
 def failure(song: str, error: StemsplitError) -> dict[str, Any]:
-    """Return the object for --json of a ``song`` that has no scores."""
+    """Return the object for --json of a ``song`` that failed."""
     return {
         "schema": SCHEMA,
         "song": song,

@@ -1,4 +1,4 @@
-"""Scores as tables for a terminal of 80 columns, with what there is to remark below them."""
+"""Scores as tables for a terminal of 80 columns, followed by remarks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 LONGEST_NAME = 14
-#: Titles of columns, two lines, by metric.
+#: Column titles of two lines, by metric.
 SCORES = {
     "sdr": "\nSDR",
     "isr": "\nISR",
@@ -45,17 +45,17 @@ MEASURES = {
     "above_16_khz": ">16\nkHz",
     "joins": "\njoins",
 }
-NEAREST = "\nwith"  # title of the column with names in it
-LEGEND = "dB; SDR, ISR, SIR, SAR: BSS Eval v4, median over frames of {window:g} s; - : no answer"
-ALL_LEGEND = "all: all stems together, by the median of SDR, ISR, SIR, SAR, the mean of others"
+NEAREST = "\nwith"  # title of the column of names
+LEGEND = "dB; SDR, ISR, SIR, SAR: BSS Eval v4, median over frames of {window:g} s; - : undefined"
+ALL_LEGEND = "all: all stems together; median of SDR, ISR, SIR, SAR, mean of the others"
 LEADERBOARD_LEGEND = "as leaderboards print them: 0 to 100, higher is better"
 MEASURES_LEGEND = "without references; peaks in dBFS and dBTP, others in dB; overlap: 0 to 1"
 
 
 def show_song(song: SongScores, *, colour: bool = False) -> str:
-    """Return the tables of one song as text, lines of at most `WIDTH` columns.
+    """Return the tables of one song as text, at most `WIDTH` columns wide.
 
-    Scores where there are references, measures where there are any, then remarks.
+    Scores if there are references, measures if there are any, then remarks.
     """
     from stemsplit.evaluation.report.findings import describe_song
     from stemsplit.evaluation.report.tables import pool, song_values
@@ -71,7 +71,7 @@ def show_song(song: SongScores, *, colour: bool = False) -> str:
 
 
 def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
-    """Return what ``songs`` come to as text: a table, a line a stem, of at most `WIDTH` columns."""
+    """Return a summary of ``songs``: a table with a line per stem, at most `WIDTH` columns."""
     from stemsplit.evaluation.report.tables import pool, summarise
 
     if not songs:
@@ -83,8 +83,8 @@ def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
     for stem in summaries:
         missing = {metric: count for metric, count in stem.unanswered.items() if count}
         if missing:
-            said = ", ".join(f"{metric} of {count}" for metric, count in missing.items())
-            parts.append(f"* {printable(stem.name)}: no answer in {stem.songs} songs: {said}")
+            counts = ", ".join(f"{metric} of {count}" for metric, count in missing.items())
+            parts.append(f"* {printable(stem.name)}: undefined in {stem.songs} songs: {counts}")
     return _render(parts, colour)
 
 
@@ -130,7 +130,7 @@ def _new_table(titles: Iterable[str]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("\nstem", overflow="ellipsis", max_width=LONGEST_NAME)
     for title in titles:
-        # Where there is not room for all, names give way: no figure and no title is cut.
+        # If space is short, names are cut, never figures or titles.
         names = title == NEAREST
         table.add_column(title, justify="right", no_wrap=not names, overflow="ellipsis")
     return table

@@ -1,4 +1,4 @@
-"""Showing the scores of several sets of stems in the ways that were asked for."""
+"""Report the scores of several sets of stems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stemsplit.evaluation.report.tables import to_markdown
 
 @dataclass(slots=True, kw_only=True)
 class SetReports:
-    """Where the scores of several sets go, and in which shapes; as ``Reports`` for one set."""
+    """The reports to write for several sets, like ``Reports`` for one set."""
 
     console: Console
     csv: Path | None = None
@@ -34,11 +34,11 @@ class SetReports:
     _songs: list[ComparedSong] = field(default_factory=list, init=False)
 
     def refuse_existing(self, songs: Sequence[str]) -> None:
-        """Raise ``OutputError`` where a report is in the way; ``songs`` have their sets' names."""
+        """Raise ``OutputError`` if a report exists; ``songs`` include the names of their sets."""
         museval = [] if self.museval is None else [self.museval / f"{song}.json" for song in songs]
         for path in (self.csv, self.html, *museval):
             if path is not None:
-                refuse_existing(path, force=self.force, hint="--force replaces it")
+                refuse_existing(path, force=self.force, hint="use --force to replace it")
 
     def show(self, scored: Scored) -> None:
         """Show the scores of a song in all sets, or its error, at once."""
@@ -57,7 +57,7 @@ class SetReports:
             console.note(f"{song.name}: {remark}")
 
     def finish(self, label: str) -> None:
-        """Write the reports of all songs; sets have names of their own, beside ``label``."""
+        """Write the reports of all songs; sets have names, so ``label`` is not used."""
         songs = self._songs
         if not songs:
             return

@@ -1,4 +1,4 @@
-"""Several sets of stems side by side, as tables for a terminal."""
+"""Tables for a terminal that compare several sets of stems."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from stemsplit.evaluation.report.stem_sets import ComparedSong, Difference, MetricRow
 
 LONGEST_STEM = 14
-#: Up to so many sets, their differences from the first one fit beside the values.
+#: The most sets whose differences from the first one fit next to the values.
 MOST_WITH_DIFFERENCES = 3
-#: Room for the name of a set, for few and for many of them.
+#: The width of the name of a set, for few and for many sets.
 LONG_NAME, SHORT_NAME = 14, 9
 BEST = "*"
 
@@ -25,7 +25,7 @@ BEST = "*"
 def show_sets(songs: Sequence[ComparedSong], *, colour: bool = False) -> str:
     """Return the scores of all sets for ``songs`` as text: a table for each metric.
 
-    Lines have at most `WIDTH` columns for up to six sets. The best value of a row has a `BEST`.
+    Lines have at most `WIDTH` columns for up to six sets. `BEST` marks the best value of a row.
     """
     from rich.console import Console
 
@@ -111,9 +111,9 @@ def _difference_cells(difference: Difference) -> tuple[str, str]:
 def _legend(songs: Sequence[ComparedSong], names: Sequence[str]) -> Iterator[str]:
     first = songs[0].sets[names[0]]
     yield LEGEND.format(window=first.window)
-    yield f"{BEST} best of its row"
+    yield f"{BEST} best in its row"
     if len(names) > MOST_WITH_DIFFERENCES:
-        yield "differences from A: --csv, --json and --html have them"
+        yield "differences from A: see --csv, --json and --html"
     elif len(songs) > 1:
         yield "over songs: median of SDR, ISR, SIR, SAR and of differences; mean of the others"
         yield "wins: songs in which a set is better than A, and in which A is better"

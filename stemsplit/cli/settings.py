@@ -1,8 +1,8 @@
-"""What a person has settled once: ``config.toml`` in the user's configuration folder.
+"""Read settings from ``config.toml`` in the user's configuration folder.
 
-A setting is the long name of an option without its dashes. Those at the top are for ``stemsplit
-FILE…`` and, where another command has an option with the same environment variable, for that one
-too; a table ``[NAME]`` is for the command of that name and goes before them.
+A setting is the long name of an option without its dashes. Those at the top apply to ``stemsplit
+FILE…`` and to options of other commands with the same environment variable; a table ``[NAME]``
+applies to the command of that name, and overrides them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from stemsplit.errors import UsageError
 from stemsplit.small_files import parse_toml, read_small
 
 VARIABLE = "STEMSPLIT_CONFIG"
-#: What is asked of the program once, not settled.
+#: Options that cannot be settings.
 NOT_SETTINGS = ("version", "help", "print-config")
-#: How the placeholder of an option ends that takes several values with commas between them.
+#: The end of the placeholder of an option that takes several values separated by commas.
 LIST = ",…"
-#: Options of which only one can hold: what the nearer place says takes the others' place.
+#: Mutually exclusive options: the one from the source with the highest priority wins.
 RIVALS = (
     {"stems", "two_stems"},
     {"model", "ensemble"},
@@ -36,7 +36,7 @@ RIVALS = (
 
 
 def config_path() -> Path:
-    """Return where the configuration file is, or would be."""
+    """Return the path of the configuration file, even if it does not exist."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     import platformdirs
@@ -45,17 +45,17 @@ def config_path() -> Path:
 
 
 def read_settings() -> dict[str, Any]:
-    """Return the tables of the configuration file; of a file that is not there, nothing.
+    """Return the tables of the configuration file, empty if the file does not exist.
 
-    Raises ``UsageError`` for a file that cannot be read or is no TOML, and for one that
-    STEMSPLIT_CONFIG names and that does not exist.
+    Raises ``UsageError`` for a file that cannot be read or is not valid TOML, and if the file that
+    STEMSPLIT_CONFIG names does not exist.
     """
     path = config_path()
     try:
         content = read_small(path)
     except FileNotFoundError as exc:
         if os.environ.get(VARIABLE):
-            raise UsageError("no such file", path=path, hint=f"{VARIABLE} names it") from exc
+            raise UsageError("no such file", path=path, hint=f"set by {VARIABLE}") from exc
         return {}
     except OSError as exc:
         raise UsageError(f"cannot be read: {exc.strerror}", path=path) from exc
@@ -64,14 +64,14 @@ def read_settings() -> dict[str, Any]:
     try:
         return parse_toml(content)
     except ValueError as exc:
-        raise UsageError(f"is no TOML: {exc}", path=path) from exc
+        raise UsageError(f"invalid TOML: {exc}", path=path) from exc
 
 
 def defaults_for(settings: Mapping[str, Any], name: str, command: Any, main: Any) -> dict[str, Any]:
     """Return the ``settings`` for ``command``, called ``name``, as Click's map of defaults.
 
-    ``main`` is the command that the settings at the top are for. Raises ``UsageError`` for settings
-    that no option has.
+    ``main`` is the command to which settings at the top apply. Raises ``UsageError`` for unknown
+    settings.
     """
     _refuse_unknown_tables(settings)
     at_top = {key: value for key, value in settings.items() if not isinstance(value, dict)}
@@ -91,10 +91,10 @@ def defaults_for(settings: Mapping[str, Any], name: str, command: Any, main: Any
 def without_outranked(
     defaults: dict[str, Any], command: Any, arguments: Sequence[str]
 ) -> dict[str, Any]:
-    """Return ``defaults`` without what ``arguments`` or variables settle by a rival option."""
+    """Return ``defaults`` without those that ``arguments`` or variables override by a rival."""
     if getattr(command, "commands", {}):
         return defaults
-    # Wrong arguments are told when they are parsed in earnest.
+    # Invalid arguments are reported later, when they are parsed strictly.
     context = command.make_context("", list(arguments), resilient_parsing=True)
     sources = {name: context.get_parameter_source(name) for name in context.params}
     nearer = {
@@ -106,7 +106,7 @@ def without_outranked(
 
 
 def _yielding(settings: Mapping[str, Any], nearer: Collection[str]) -> dict[str, Any]:
-    """Return those of ``settings`` that have no rival among ``nearer``."""
+    """Return the ``settings`` that have no rival in ``nearer``."""
     outranked = {
         name for rivals in RIVALS for name in rivals if not (rivals - {name}).isdisjoint(nearer)
     }
@@ -143,7 +143,7 @@ def _own(table: object, command: Any, place: str) -> dict[str, Any]:
 
 
 def _options(command: Any) -> dict[str, Any]:
-    """Return the options of ``command`` that can be settled, by their long names."""
+    """Return the options of ``command`` that can be settings, by their long names."""
     found = {}
     for parameter in command.params:
         for name in parameter.opts:
@@ -161,13 +161,13 @@ def _by_parameter(table: Mapping[str, Any], options: Mapping[str, Any]) -> dict[
 
 
 def _as_typed(value: Any, option: Any, key: str) -> Any:
-    """Return ``value`` as ``option`` takes it: a list of names with commas between them, say."""
+    """Return ``value`` in the form that ``option`` takes, such as a list joined by commas."""
     if option.multiple:
         return value if isinstance(value, list) else [value]
     if not isinstance(value, list):
         return value
     if not (option.metavar or "").endswith(LIST):
-        raise UsageError(f"{key} takes one value, no list", path=config_path())
+        raise UsageError(f"{key} takes a single value, not a list", path=config_path())
     return ",".join(str(each) for each in value)
 
 
@@ -194,7 +194,7 @@ def _unknown(shown: str, key: str, known: Mapping[str, Any]) -> UsageError:
 
 
 def list_settings(context: Any) -> Iterator[str]:
-    """Yield the values of the options in ``context`` as lines of TOML with their origins."""
+    """Yield the options in ``context`` as lines of TOML, with the origin of each value."""
     width = 0
     lines = []
     for name, option in _options(context.command).items():
@@ -222,7 +222,7 @@ def _origin(context: Any, option: Any) -> str:
 def _toml(value: Any) -> str:
     import json
 
-    # A string, a number and a truth value are written in TOML as in JSON.
+    # Strings, numbers and booleans are the same in TOML and JSON.
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value if isinstance(value, bool | int | float) else str(value))

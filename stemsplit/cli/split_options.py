@@ -1,4 +1,4 @@
-"""From the words on the command line to the options of a split, and what is shown of it."""
+"""Turn the command line into the options of a split and of its reporting."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from stemsplit.types import Existing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporting:
-    """What is shown, and how much of it."""
+    """What to show, and how much of it."""
 
     print_config: Annotated[
         bool,
         typer.Option(
             "--print-config",
             rich_help_panel="Reporting",
-            help="Show the value and the origin of every option, and exit.",
+            help="Show the value and origin of every option and exit.",
         ),
     ] = False
     json: options.Json = False
@@ -39,7 +39,7 @@ class Reporting:
     debug: options.Debug = False
 
     def console(self) -> Console:
-        """Return the console that shows as much as was asked for."""
+        """Return a console with these settings."""
         return Console(
             sys.stdout,
             sys.stderr,
@@ -52,7 +52,7 @@ class Reporting:
 
 
 def is_streamed(split: SplitOptions) -> bool:
-    """Return whether the one stem goes to standard output."""
+    """Return whether the stem goes to standard output."""
     return str(split.out) == STANDARD
 
 
@@ -64,17 +64,19 @@ def resolve(
     existing: Existing = "resume",
     files: Sequence[str] = (),
 ) -> SplitOptions:
-    """Return ``split`` as it holds for its format; ``context`` knows what is on the command line.
+    """Return ``split`` adapted to its format; ``context`` knows which options were typed.
 
-    What a configuration file says for all songs must not stand in the way of another format today.
-    A folder for the stems that is called like audio is the file of the one stem of the one song
-    ``files``. Raises ``UsageError`` for contradictions.
+    Settings in the configuration file that do not fit a format on the command line are dropped. If
+    the output folder is named like an audio file, it becomes the file for the one stem of the one
+    song in ``files``. Raises ``UsageError`` for contradictions.
     """
     if context.params["format"] == "raw" and not is_streamed(split):
-        hint = "--out - writes to standard output; --format wav has a header"
-        raise UsageError("raw samples have no header: they go to a pipe only", hint=hint)
+        hint = "use --out - to write to standard output, or --format wav, which has a header"
+        raise UsageError(
+            "raw samples have no header: they can only be written to standard output", hint=hint
+        )
     asked = asked_options(context)
-    # Imported here: --help does without the registry.
+    # Imported here: --help does not need the registry.
     from stemsplit.audio.formats import fitting
     from stemsplit.handoff.programs import fitting_daws, require_known
     from stemsplit.separation.device import parse_devices
@@ -82,7 +84,7 @@ def resolve(
     parse_devices(split.engine.device)
     require_known(split.daw)
     if "daw" in asked and is_streamed(split):
-        raise UsageError("--out - writes a stem to standard output: it excludes --daw")
+        raise UsageError("--out - writes a stem to standard output: it cannot be used with --daw")
     split = dataclasses.replace(split, model=options.choose_model(split.model, ensemble))
     named = format_named_by(split.out, split.encoding.format, asked="format" in asked)
     encoding = fitting(
@@ -104,20 +106,20 @@ def asked_options(context: typer.Context) -> set[str]:
 
 
 def remark_on_jobs(console: Console, context: typer.Context, files: Sequence[str]) -> None:
-    """Say what ``--jobs`` is, where it is likely that demucs' was meant: workers for one song."""
+    """Explain ``--jobs`` if demucs' option, the workers for one song, was probably meant."""
     if "jobs" not in asked_options(context):
         return
     if "demucs" in programs_of(context) or is_one_song(files):
         console.note(
-            "-j is how many songs to decode ahead of the current one; demucs' -j, which gives one "
-            "song more processes, is not needed: the network uses all cores"
+            "-j sets how many songs to decode ahead of the current one; unlike in demucs, it does "
+            "not speed up a single song: the network already uses all cores"
         )
 
 
 def choose_existing(**asked: bool) -> Existing:
-    """Return what to do with stems that exist: what was asked for, or the default."""
+    """Return what to do with existing stems: the option that was given, or the default."""
     choices: tuple[Existing, ...] = ("force", "update", "skip", "resume")
     chosen = [name for name in choices if asked.get(name)]
     if len(chosen) > 1:
-        raise UsageError("--force, --update, --skip-existing and --resume exclude each other")
+        raise UsageError("--force, --update, --skip-existing and --resume are mutually exclusive")
     return chosen[0] if chosen else "resume"

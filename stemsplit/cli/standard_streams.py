@@ -1,4 +1,4 @@
-"""A song from standard input, and a stem to standard output."""
+"""Read a song from standard input, and write a stem to standard output."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from stemsplit.cli.console import Console
     from stemsplit.options import SplitOptions
 
-#: Stands for standard input as a FILE, and for standard output as the folder.
+#: Means standard input as a FILE, and standard output as the output folder.
 STANDARD = "-"
 #: The name of a song from standard input, unless another one is given.
 NAMELESS = "stdin"
-#: What else a system calls standard input.
+#: Other names of standard input.
 _STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
-_PIECE = 2**20  # bytes that are copied at a time
+_PIECE = 2**20  # bytes to copy at a time
 
 
 class StandardInput:
-    """Standard input as a list of names, which is read when its turn comes."""
+    """Standard input as a list of names, read when it is needed."""
 
     def read(self) -> bytes:
         """Return all of it. Raises ``InputError`` if the caller has closed it."""
@@ -43,12 +43,12 @@ def standard_input() -> BinaryIO:
 
 
 def as_streams(files: Sequence[str]) -> list[str]:
-    """Return ``files`` with ``-`` for other names of standard input."""
+    """Return ``files`` with other names of standard input replaced by ``-``."""
     return [STANDARD if file in _STANDARD_INPUT else file for file in files]
 
 
 def _is_pipe(file: str) -> bool:
-    """Return whether ``file`` is a pipe of the shell, as ``<(command)`` is."""
+    """Return whether ``file`` is a pipe of the shell, such as ``<(command)``."""
     if not INHERITED.fullmatch(file):
         return False
     with contextlib.suppress(OSError, ValueError):
@@ -57,31 +57,31 @@ def _is_pipe(file: str) -> bool:
 
 
 def check_input(files: Sequence[str], lists: Sequence[str], name: str | None) -> None:
-    """Raise ``UsageError`` where a song is to come from a stream, and cannot."""
+    """Raise ``UsageError`` if a song cannot be read from a stream as requested."""
     if sum(file == STANDARD or _is_pipe(file) for file in files) > 1:
         raise UsageError("only one song can come from standard input or a pipe")
     if any(map(_is_pipe, files)):
         return
     if STANDARD not in files:
         if name is not None:
-            raise UsageError("--input-name names a song from standard input, and there is none")
+            raise UsageError("--input-name needs a song from standard input (-)")
         return
     if STANDARD in lists:
-        raise UsageError("standard input is one song or a list of songs, not both")
+        raise UsageError("standard input can be a song or a list of songs, not both")
     if is_playlist(Path(name or NAMELESS)):
-        raise UsageError(f"{name} is the name of a playlist, not of a song")
+        raise UsageError(f"--input-name {name}: this is a name for a playlist, not for a song")
     if sys.stdin is not None and sys.stdin.isatty():
         hint = "cat song.mp3 | stemsplit -, or stemsplit FILE"
-        raise UsageError("a song from standard input, which is a terminal", hint=hint)
+        raise UsageError("cannot read a song from standard input, which is a terminal", hint=hint)
 
 
 @contextlib.contextmanager
 def spooled(files: Sequence[str], name: str | None, console: Console) -> Iterator[list[str]]:
-    """Yield ``files`` with a temporary file in place of a stream, which ``console`` shows.
+    """Yield ``files`` with a temporary file instead of a stream; ``console`` shows the stream.
 
-    That is standard input, or a pipe of the shell. A song is read more than once, which a pipe does
-    not allow. Raises ``InputError`` where it cannot be read, and ``ResourceError`` where the disk
-    has no room for it.
+    The stream is standard input or a pipe of the shell, which cannot be read more than once, as a
+    song is. Raises ``InputError`` if it cannot be read, and ``ResourceError`` if the disk has no
+    space for it.
     """
     stream = next((file for file in files if file == STANDARD or _is_pipe(file)), None)
     if stream is None:
@@ -97,8 +97,10 @@ def spooled(files: Sequence[str], name: str | None, console: Console) -> Iterato
             with song.open("wb") as file, _opened(stream) as source:
                 shutil.copyfileobj(source, file, _PIECE)
         except OSError as exc:
-            reason = f"what comes from {stream} cannot be kept: {exc.strerror}"
-            raise ResourceError(reason, path=folder.parent, hint="TMPDIR names a folder") from exc
+            reason = f"cannot store the song from {stream}: {exc.strerror}"
+            raise ResourceError(
+                reason, path=folder.parent, hint="set TMPDIR to another folder"
+            ) from exc
         yield [str(song) if file == stream else file for file in files]
 
 
@@ -109,25 +111,27 @@ def _opened(stream: str) -> contextlib.AbstractContextManager[BinaryIO]:
 
 
 def check_output(console: Console, **excluded: object) -> None:
-    """Raise ``UsageError`` where a stem cannot go to standard output.
+    """Raise ``UsageError`` if a stem cannot be written to standard output.
 
-    ``excluded`` are options that make no sense then, with their values.
+    ``excluded`` are options that cannot be combined with it, with their values.
     """
     for option, value in excluded.items():
         if value:
             name = f"--{option.replace('_', '-')}"
-            raise UsageError(f"--out - writes a stem to standard output: it excludes {name}")
+            raise UsageError(
+                f"--out - writes a stem to standard output: it cannot be used with {name}"
+            )
     if console.stdout.isatty():
-        hint = "redirect it (> vocals.wav), or pipe it on (| ffplay -)"
-        raise UsageError("a stem to standard output, which is a terminal", hint=hint)
+        hint = "redirect it (> vocals.wav), or pipe it (| ffplay -)"
+        raise UsageError("cannot write a stem to standard output, which is a terminal", hint=hint)
 
 
 def write_to_stdout(
     console: Console, split: SplitOptions, files: Sequence[str], *, bare: bool
 ) -> ExitCode:
-    """Write the one stem of the one song ``files`` to standard output, ``bare`` without a header.
+    """Write one stem of the song ``files`` to standard output; ``bare`` omits the header.
 
-    That its reader stops early is no failure. Raises as `split_to_stream` does, and ``UsageError``
+    A reader that stops early is not a failure. Raises as `split_to_stream` does, and ``UsageError``
     for more than one song or stem.
     """
     from stemsplit.batch.plan import select
@@ -136,7 +140,7 @@ def write_to_stdout(
     from stemsplit.outputs.stream import ReaderGone
 
     _only_one("stem", select(split).wanted, "--stems vocals")
-    song = Path(_only_one("song", files, "give each a call of its own"))
+    song = Path(_only_one("song", files, "run the command once for each song"))
     console.stdout.flush()
     to = console.stdout.buffer
     try:
@@ -152,6 +156,6 @@ def write_to_stdout(
 
 def _only_one(what: str, names: Sequence[str], hint: str) -> str:
     if len(names) != 1:
-        reason = f"one {what} goes to standard output, not {len(names)} ({', '.join(names)})"
+        reason = f"only one {what} can go to standard output, not {len(names)} ({', '.join(names)})"
         raise UsageError(reason, hint=hint)
     return names[0]

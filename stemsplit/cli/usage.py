@@ -1,4 +1,4 @@
-"""Errors of usage: Typer's as ours, with a hint at the help of the command that was typed."""
+"""Convert usage errors of Typer into `UsageError`, with a hint at the help of the command."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from stemsplit.cli.commands import DEFAULT_COMMAND
 from stemsplit.cli.settings import config_path
 from stemsplit.errors import ExitCode, StemsplitError, UsageError
 
-#: What Typer adds to the names of an option, whether its variable was used or not.
+#: Typer appends this to the names of an option, even if the variable was not used.
 _VARIABLE = re.compile(r" \(env var: '\w+'\)")
 
 
 def program_of(command: str) -> str:
-    """Return what a person types to run ``command``."""
+    """Return the words that run ``command``."""
     return "stemsplit" if command == DEFAULT_COMMAND else f"stemsplit {command}"
 
 
 def usage_error(exc: Exception, program: str) -> UsageError | None:
-    """Return an error of Typer's as one of ours; None if ``exc`` is not Typer's.
+    """Return an error of Typer as a `UsageError`; None if ``exc`` is not from Typer.
 
-    Where the value comes from the configuration file or a variable, the error names that.
+    If the value is from the configuration file or a variable, the error names it.
     """
     import typer
 
     if not isinstance(exc, typer.TyperException):
         return None
     error: Any = exc
-    # The words "Value error" are those of the library that checks choices.
+    # "Value error" is added by the library that checks choices.
     reason = _VARIABLE.sub("", error.format_message().replace("Value error, ", ""))
     context: Any = getattr(error, "ctx", None)
     parameter: Any = getattr(error, "param", None)
@@ -45,9 +45,9 @@ def usage_error(exc: Exception, program: str) -> UsageError | None:
 
 
 def naming_path(error: StemsplitError, command: str) -> StemsplitError:
-    """Return ``error`` with a hint at the path that has the name of the ``command``, if it exists.
+    """Return ``error`` with a hint at the path with the name of ``command``, if it exists.
 
-    That may be what was meant.
+    The path may have been meant.
     """
     if error.exit_code != ExitCode.USAGE or not os.path.lexists(command):
         return error

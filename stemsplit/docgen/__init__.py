@@ -1,8 +1,8 @@
-"""Man pages, completions and a type stub, generated from the program.
+"""Generate man pages, completions and a type stub.
 
-``python -m stemsplit.docgen write`` generates ``man/``, ``completions/`` and the stub;
-``… check`` exits with 1 and names the files that are not what ``write`` would make. ``… costs``
-writes what the networks of the registry cost, which takes a minute or two.
+``python -m stemsplit.docgen write`` regenerates ``man/``, ``completions/`` and the stub; ``… check``
+names the files that ``write`` would change, and exits with 1 if there are any. ``… costs`` writes
+the costs of the networks in the registry, which takes a minute or two.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def render() -> dict[Path, str]:
-    """Return the content of every generated file, by its path below the repository's root."""
+    """Return the content of every generated file, by its path relative to the repository."""
     commands = read_commands()
     pages = render_pages(commands) | render_section_5(commands)
     files = {Path("man", f"man{name[-1]}", name): text for name, text in pages.items()}
@@ -37,7 +37,7 @@ def render() -> dict[Path, str]:
 
 
 def find_stale(root: Path) -> list[Path]:
-    """Return the files below ``root`` that differ from what they should be, or should not be."""
+    """Return the files in ``root`` that are missing, out of date, or no longer generated."""
     wanted = render()
     there = [
         path.relative_to(root)
@@ -56,7 +56,7 @@ def find_stale(root: Path) -> list[Path]:
 
 
 def write(root: Path) -> list[Path]:
-    """Make all files below ``root`` what they should be; return those that changed."""
+    """Bring all files in ``root`` up to date; return those that changed."""
     wanted = render()
     stale = find_stale(root)
     for path in stale:
@@ -70,7 +70,7 @@ def write(root: Path) -> list[Path]:
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Write or check; return the exit code."""
-    # What a person has added to the registry belongs in no file of the repository.
+    # Models that a user adds to the registry must not get into files of the repository.
     os.environ.pop("STEMSPLIT_REGISTRY", None)
     match list(arguments):
         case ["write"]:

@@ -1,8 +1,8 @@
-"""What networks cost, and how far they look: ``stemsplit/checkpoints/costs.toml``.
+"""The costs and receptive fields of networks: ``stemsplit/checkpoints/costs.toml``.
 
 ``python -m stemsplit.docgen costs`` builds every network of the registry, with its configuration
-and without weights, on torch's device "meta", where tensors have shapes and no values. So what a
-network computes is counted from the shapes of a whole segment, in about a second.
+and without weights, on torch's device "meta", where tensors have shapes but no values. Operations
+are counted from the shapes of a whole segment, which takes about a second for each network.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _HEAD = """\
 # second of audio, overlap included; and how many frames it looks back and ahead, where that is
 # less than its segment. `costs.py` says more.
 """
-#: Of operations per second: more would pretend that FFTs and what is done per sample count nothing.
+#: Significant digits; more would be misleading, as FFTs and element-wise operations are ignored.
 DIGITS = 3
-#: Iterates until nothing changes any more, so that only a song shows how much it computes.
+#: Iterates until convergence, so its operations depend on the song.
 _UNCOUNTED = ("ica:ICA",)
 
 
 def render_costs() -> str:
-    """Return the file of the costs of all networks of the registry."""
+    """Return the content of the file with the costs of all networks in the registry."""
     lines = [_HEAD]
     for model in list_models():
         if model.architecture:
@@ -48,9 +48,9 @@ def render_costs() -> str:
 
 
 def measure(model: Model) -> dict[str, int]:
-    """Return what the file says of ``model``, one network, by key."""
+    """Return the facts in the file about ``model``, a single network, by key."""
     facts = {}
-    # Autocast, which these networks turn off for some of their parts, does not know the device.
+    # Autocast, which these networks turn off for some layers, does not support the device.
     without = mock.patch("torch.autocast", lambda *_, **__: contextlib.nullcontext())
     with torch.device("meta"), torch.no_grad(), without:
         network = build(model.architecture, model.config).eval()
@@ -69,7 +69,7 @@ def _rounded(value: float) -> int:
 
 
 def _multiply_adds(network: SeparationModel) -> int:
-    """Return the multiply-adds of one segment: of convolutions, matrix products and LSTMs."""
+    """Return the multiply-adds for one segment, in convolutions, matrix products and LSTMs."""
     margin = network.context or 0
     mix = torch.empty(1, network.channels, network.segment + 2 * margin)
     counter = _Counter()
@@ -79,7 +79,7 @@ def _multiply_adds(network: SeparationModel) -> int:
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the multiply-adds of all that is computed within it."""
+    """Counts the multiply-adds of all operations inside the context."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -92,18 +92,18 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is torch.ops.aten.equal.default:  # the inverse STFT asks whether a sum is zero
+        if func is torch.ops.aten.equal.default:  # the inverse STFT checks whether a sum is zero
             return False
         result = func(*args, **(kwargs or {}))
         if formula := flop_registry.get(func._overloadpacket):
-            # torch counts multiplications and additions apart.
+            # torch counts multiplications and additions separately.
             self.total += formula(*args, **(kwargs or {}), out_val=result) // 2
         return result
 
 
 @contextlib.contextmanager
 def _lstms_counted(network: nn.Module, counter: _Counter) -> Iterator[None]:
-    """Let the LSTMs of ``network`` count at once, which would go on frame by frame otherwise."""
+    """Count the LSTMs of ``network`` in one step each, not frame by frame."""
     with contextlib.ExitStack() as stack:
         for module in network.modules():
             if isinstance(module, nn.LSTM):
@@ -113,7 +113,7 @@ def _lstms_counted(network: nn.Module, counter: _Counter) -> Iterator[None]:
 
 
 def _counting(lstm: nn.LSTM, counter: _Counter) -> Callable[[Tensor], tuple[Tensor, None]]:
-    """Return what takes the place of ``lstm``: its four gates are products with its weights."""
+    """Return a replacement for ``lstm``: its four gates are products with its weights."""
     weights = sum(p.numel() for name, p in lstm.named_parameters() if name.startswith("weight"))
     outputs = lstm.hidden_size * (2 if lstm.bidirectional else 1)
 

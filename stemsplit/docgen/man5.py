@@ -1,4 +1,4 @@
-"""The pages of section 5: the configuration file, and the JSON that the commands write."""
+"""Render the man pages of section 5: the configuration file and the JSON output."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ from stemsplit.docgen.pages import FILES, PAGES, ManPage
 from stemsplit.docgen.tree import PROGRAM, SHORT_HELP, CommandEntry, OptionEntry, walk
 
 _CONFIG_DESCRIPTION = (
-    "The configuration file holds what a person would otherwise say each time. It is a TOML file: "
-    'a setting is the long name of an option without its dashes, as in `format = "flac"`. A flag '
-    "is `true` or `false`, and an option that counts is a number. What takes names with commas "
-    "between them takes a list of names as well, and what can be given several times is a list "
-    "(a single one may stand without it).",
-    "Settings at the top are for `stemsplit FILE` and, where another command has an option with "
-    "the same environment variable, for that one too. A table such as `[demo]` or `[models.pull]` "
-    "is for that command alone, and goes before those at the top.",
-    "What is on the command line goes before the environment, the environment before this file, "
-    "and this file before the defaults: those of the model, then those of the program. "
-    "`stemsplit config show` shows what holds and where each value comes from. A setting that no "
-    "option has is an error.",
-    "A setting gives way to an option that excludes it: `stems` to `--two-stems`, `model` to "
-    "`--ensemble`, `skip-existing` to `--force`, `preview` to `--start`, and the other way round. "
-    "A flag that is `true` here cannot be taken back on the command line; with "
-    "`STEMSPLIT_CONFIG=/dev/null` nothing of this file holds.",
+    "The configuration file sets options permanently. It is a TOML file: a setting is the long "
+    'name of an option without its dashes, as in `format = "flac"`. A flag is `true` or `false`, '
+    "and an option that can be repeated for more effect (`-v`) is a number. Options that take "
+    "names separated by commas also take a list of names. Options that can be given several times "
+    "take a list, or a single value.",
+    "Settings at the top of the file apply to `stemsplit FILE` and to options of other commands "
+    "that have the same environment variable. A table such as `[demo]` or `[models.pull]` applies "
+    "only to that command, and overrides the settings at the top.",
+    "Options on the command line override environment variables, which override this file, which "
+    "overrides the defaults: those of the model, then those of stemsplit. `stemsplit config show` "
+    "shows the values in effect and where each comes from. Unknown settings are errors.",
+    "A setting is ignored if an option that it conflicts with is given: `stems` with "
+    "`--two-stems`, `model` with `--ensemble`, `skip-existing` with `--force`, `preview` with "
+    "`--start`, and vice versa. A flag that is `true` here cannot be turned off on the command "
+    "line; `STEMSPLIT_CONFIG=/dev/null` ignores the whole file.",
 )
 _QUOTE = '"'
 _CONFIG_EXAMPLE = (
@@ -49,17 +48,17 @@ _CONFIG_EXAMPLE = (
     'model = "htdemucs"',
 )
 _JSON_DESCRIPTION = (
-    "With `--json` a command writes objects to standard output, one a line (NDJSON), in UTF-8. "
-    "Each has a key `schema`, the version of its description. Within a version keys may be added, "
-    "but none is removed and none changes its meaning: a program should pass over keys that it "
-    "does not know, and refuse a version that it does not know.",
-    "Paths are as they were given, or made from what was given. Bytes in them that are no UTF-8 "
-    "stand as lone surrogates, as in Python.",
+    "With `--json`, a command writes objects to standard output, one per line (NDJSON), in UTF-8. "
+    "Each has a key `schema`, the version of its format. Within a version, keys may be added, but "
+    "none is removed or changes its meaning: programs should ignore keys that they do not know, "
+    "and refuse versions that they do not know.",
+    "Paths are written as they were given, or are derived from those. Bytes that are not valid "
+    "UTF-8 become lone surrogates, as in Python.",
 )
 
 
 def render_section_5(commands: Iterable[CommandEntry]) -> dict[str, str]:
-    """Return the pages of section 5 by file name."""
+    """Return the man pages of section 5 by file name."""
     commands = list(commands)
     pages = {"config": _config(commands), "json": _json(commands)}
     return {f"{PROGRAM}-{name}.5": "\n".join(lines) + "\n" for name, lines in pages.items()}
@@ -81,9 +80,11 @@ def _config(commands: list[CommandEntry]) -> Iterator[str]:
         names = ", ".join(bold(option.long[2:]) for option in _settings(command))
         yield from entry(bold(f"[{'.'.join(command.words)}]"), f"{names}." if names else "None.")
     yield ".SH EXAMPLES"
-    yield from example("With better weights, in another format, but a quick demo:", _CONFIG_EXAMPLE)
+    yield from example("Better weights and another format, but a quick demo:", _CONFIG_EXAMPLE)
     yield ".SH ENVIRONMENT"
-    yield from entry(bold("STEMSPLIT_CONFIG"), prose("A file to read in place of this one."))
+    yield from entry(
+        bold("STEMSPLIT_CONFIG"), prose("A configuration file to read instead of this one.")
+    )
     yield ".SH FILES"
     path = next(path for path in FILES if path.endswith("config.toml"))
     yield from entry(italic(path), prose(FILES[path]))
@@ -106,14 +107,14 @@ def _head(option: OptionEntry) -> str:
         # A line may break after any of them.
         return f"{name} = " + "|\\:".join(bold(f'"{word}"') for word in option.value.words)
     placeholder = italic(option.value.metavar)
-    if option.value.minimum is None:  # no number
+    if option.value.minimum is None:  # not a number
         placeholder = f"{bold(_QUOTE)}{placeholder}{bold(_QUOTE)}"
     return f"{name} = " + (f"[{placeholder}, ...]" if option.repeats else placeholder)
 
 
 def _json(commands: list[CommandEntry]) -> Iterator[str]:
     yield from preamble(f"{PROGRAM}-json", 5)
-    yield from (".SH NAME", f"{escape(PROGRAM)}\\-json \\- the JSON that {PROGRAM} writes")
+    yield from (".SH NAME", f"{escape(PROGRAM)}\\-json \\- the JSON output of {PROGRAM}")
     yield ".SH DESCRIPTION"
     yield from paragraphs(_JSON_DESCRIPTION)
     for command in commands:

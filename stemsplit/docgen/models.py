@@ -1,4 +1,4 @@
-"""The models of the registry in the page of ``stemsplit models``."""
+"""The models of the registry, for the man page of ``stemsplit models``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stemsplit.cli.model_facts import megabytes, values_of
 
 
 def list_entries() -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield each group with its models: their names, and what is known of each.
+    """Yield each group with the names and descriptions of its models.
 
-    Members of ensembles and models for testing are left out, as by ``models list``. The last group
-    has the sources of scores, by the numbers that stand beside scores.
+    Members of ensembles and models for testing are omitted, as in ``models list``. The last group
+    lists the sources of the scores, by the numbers that follow scores.
     """
     sources: dict[str, int] = {}
     for group, models in list_groups().items():
@@ -25,7 +25,7 @@ def list_entries() -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def _describe(model: Model, sources: dict[str, int]) -> str:
-    """Return what is known of ``model``; the ``sources`` of its scores get numbers."""
+    """Return a description of ``model``; ``sources`` numbers the sources of its scores."""
     sentences = [f"{model.description}.", f"Stems: {', '.join(model.stems)}."]
     sentences += [f"{_score(scores, sources)}." for scores in model.scores]
     if size := megabytes(model):

@@ -1,4 +1,4 @@
-"""What the man pages say besides the options: written by hand, one ``ManPage`` a command."""
+"""The hand-written prose of the man pages: one ``ManPage`` for each command."""
 
 from __future__ import annotations
 
@@ -15,151 +15,162 @@ from stemsplit.errors import ExitCode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManPage:
-    """The parts of a page that no option tells. What stands in backticks will be bold."""
+    """The hand-written parts of a page. Text in backticks becomes bold."""
 
     description: tuple[str, ...] = ()
     examples: Mapping[str, str] = field(default_factory=dict)  # what it does -> what to type
     output: tuple[str, ...] = ()
     records: Objects = field(default_factory=dict)  # that --json writes
     events: Objects = field(default_factory=dict)  # that --progress ndjson writes
-    #: What a status means here, where it is not what it means elsewhere; None: it does not occur.
+    #: Exit statuses that mean something else here than elsewhere; None: this command never
+    #: returns it.
     exit_status: Mapping[ExitCode, str | None] = field(default_factory=dict)
 
 
-#: The formats that can be written to a stream from their beginning to their end.
+#: The formats that can be streamed as they are written.
 _IN_ORDER = alternatives(
     [f"`{name}`" for name in (*filter(is_written_in_order, FORMATS), "raw")], "and"
 )
 
-#: Before the tables of the options of other programs.
+#: Introduces the tables of the options of other programs.
 COMING_FROM_OTHERS = (
-    "Options of demucs, Spleeter, audio-separator and Open-Unmix that mean the same here work: "
-    "`stemsplit --two-stems vocals --mp3 --mp3-bitrate 320 song.wav`. They exclude options that "
-    "say something else, as `--mp3` does `--flac` and `--format wav`. For others the error says "
-    "what to write. Defaults are those of stemsplit: 32-bit WAV, and no folder for the model.",
-    "`stemsplit separate` is `stemsplit`, unless there is a file of that name. Models have their "
-    "names of other programs too: `spleeter:2stems`, `umxl`, `htdemucs_ft.yaml`, the signatures "
-    "of demucs, and the names of checkpoint files. `-j` is not that of demucs: it says how many "
-    "songs are decoded ahead; the network uses all cores without it.",
+    "Options of demucs, Spleeter, audio-separator and Open-Unmix that mean the same here are "
+    "accepted: `stemsplit --two-stems vocals --mp3 --mp3-bitrate 320 song.wav`. They cannot be "
+    "combined with options that contradict them, such as `--mp3` with `--flac` or `--format wav`. "
+    "For other options of these programs, the error shows what to use instead. The defaults are "
+    "those of stemsplit: 32-bit WAV, and no folder named after the model.",
+    "`stemsplit separate` is the same as `stemsplit`, unless a file called separate exists. Models "
+    "can also be given by the names that other programs use: `spleeter:2stems`, `umxl`, "
+    "`htdemucs_ft.yaml`, the signatures of demucs, and the names of checkpoint files. `-j` differs "
+    "from that of demucs: it sets how many songs are decoded ahead. The network uses all cores "
+    "without it.",
 )
 
 _SPLIT = ManPage(
     description=(
-        "Stems have the sample rate and the channels of the song. They appear together when the "
-        "song is done, or not at all.",
+        "Stems have the sample rate and the channels of the song. All stems of a song appear "
+        "together when the song is done, or not at all.",
         "The same song, model, settings, device, number of threads (`--threads`) and `--batch` "
-        "give the same bytes. Stems stay up to date if only the last three change.",
-        "If torch cannot use an NVIDIA card of this machine, a warning gives the command that "
-        "mends it; `--device cpu` says that the card is not wanted, and there is no warning.",
-        "The clock of a song is that of its file. In a film zero is its earliest stream; sound "
-        "alone starts at its first sample. Gaps in time stamps become silence and are reported "
-        "with their total, as is damage that checksums show. Neither changes the exit status. A "
-        "truncated file is refused, unless `--accept-truncated` is given.",
-        "A file may be anything that ffmpeg decodes, a video too. A folder stands for the audio "
-        "files below it, whatever they are called, but hidden ones and what earlier runs wrote; "
-        "its tree is kept: `stemsplit music -o stems` makes of music/live/song.mp3 "
-        "stems/live/song/vocals.wav and so on. Songs of one name that are named one by one are "
-        "told apart by their folders. Patterns (`'music/**/*.mp3'`) and playlists (.m3u, .m3u8) "
-        "stand for what they name. A song that fails is reported, and the others are split all "
-        "the same.",
-        "Names in a list of `--files-from` stand as they are, from the current folder; if the list "
-        "has NUL bytes, these are between them, as `find -print0` writes it.",
+        "produce the same bytes. Changing only the last three does not make existing stems out of "
+        "date.",
+        "If torch cannot use the NVIDIA card of this machine, a warning shows the command that "
+        "fixes it. `--device cpu` turns the warning off.",
+        "Times count from the start of the file. In a video, zero is the start of its earliest "
+        "stream; an audio file starts at its first sample. Gaps in the time stamps become silence, "
+        "and their total is reported, as is damage that checksums reveal. Neither changes the exit "
+        "status. A truncated file is refused, unless `--accept-truncated` is given.",
+        "A file can be anything that ffmpeg decodes, including a video. A folder means all audio "
+        "files in it and its subfolders, whatever their extensions, except hidden files and the "
+        "output of earlier runs. Its tree is kept: `stemsplit music -o stems` splits "
+        "music/live/song.mp3 into stems/live/song/vocals.wav and so on. Songs of the same name "
+        "that are listed individually are distinguished by their folders. Patterns "
+        "(`'music/**/*.mp3'`) and playlists (.m3u, .m3u8) are expanded. If a song fails, the "
+        "failure is reported and the other songs are still split.",
+        "Names in a list for `--files-from` are taken literally, relative to the current folder. "
+        "If the list contains NUL bytes, they separate the names, as in the output of `find "
+        "-print0`.",
         "`--commercial` refuses a model whose licence is not known to allow commercial use, and "
-        "names those for the same stems that do; an ensemble counts as its strictest member. A "
-        "checkpoint file counts as the model that has its SHA-256. The licence of any other file "
-        "is not known, unless a table of STEMSPLIT_REGISTRY states it. As a setting, `commercial = "
-        "true`, it holds for all songs. `demo`, `evaluate` and `models pull` do not look at it.",
-        "The first time a model is used its weights are fetched, verified and kept; "
-        "`stemsplit models pull` does it beforehand.",
+        "suggests models for the same stems whose licence does. An ensemble is as restricted as "
+        "its strictest member. A checkpoint file has the licence of the model with the same "
+        "SHA-256; the licence of any other file is unknown, unless a table of STEMSPLIT_REGISTRY "
+        "states it. Set `commercial = true` in the configuration file to apply this to every run. "
+        "`demo`, `evaluate` and `models pull` ignore it.",
+        "The weights of a model are downloaded, verified and stored the first time it is used; "
+        "`stemsplit models pull` downloads them beforehand.",
         "Stems that are up to date are skipped, missing ones are written, and those of a song that "
-        "has changed since are replaced. What was made otherwise (by another model, with other "
-        "settings, of another part of the song) is left, and the song fails: `--update` redoes it. "
-        "A stem that somebody edited, and a file that stemsplit did not write, is replaced by "
-        "`--force` alone; if all else is up to date it is only a warning. `--skip-existing` keeps "
-        "all files that exist, and writes the others. `--json` gives what applies as `reason`.",
-        "Stems of a part of a song have its times in their names, as in "
-        "`song [0m45s-1m15s]/vocals.wav`, unless `--filename` is given.",
-        "A file that has the name of a command is written with its folder: `stemsplit ./models`.",
-        "`--stems vocals --out vocals.mp3` names the file of one stem of one song; its ending "
-        "chooses the format.",
+        "has changed are replaced. If the existing stems were made in another way (with another "
+        "model, other settings, or from another part of the song), they are kept and the song "
+        "fails; `--update` redoes them. Stems that were edited, and files that stemsplit did not "
+        "write, are replaced only with `--force`; if everything else is up to date, they only "
+        "cause a warning. `--skip-existing` keeps all existing files, and writes the missing ones. "
+        "`--json` reports which case applies as `reason`.",
+        "Stems of a part of a song have its times in the name of their folder, as in `song "
+        "[0m45s-1m15s]/vocals.wav`, unless `--filename` is given.",
+        "To split a file that has the same name as a command, add its folder: `stemsplit "
+        "./models`.",
+        "`--stems vocals --out vocals.mp3` writes one stem of one song to this file; its extension "
+        "selects the format.",
         "`--two-stems vocals` writes `vocals` and `no_vocals`; `--stems instrumental` writes only "
-        "the song without vocals. In `--mix NAME=SUM` the name is that of the file; the sum is of "
-        "stems of the model and of `mix`, the song, with `+` and "
-        "`-` between them and, if need be, a gain before each: `0.5*drums`. Spaces do not matter. "
-        "`--mix` can be given several times, as `--files-from` can; of other options the last one "
-        "holds.",
-        "With `--sum-to-mix` the stems sum to the song: below -140 dBFS in 24 bits, -160 dBFS in "
-        "32f. In 16 bits one stem (with `spread` the last) takes what rounding takes from the "
-        "others, so that they sum to a song of 16 bits exactly, and to another one to its own last "
-        "bit; not with `--clip linked`. Lossy formats do not sum.",
-        "Times are seconds, minutes and seconds, or hours, minutes and seconds: 90.5, 1:30.5, "
-        "1:02:03. An end after that of the song is that of the song.",
+        "the song without vocals. In `--mix NAME=SUM`, NAME is the name of the file. SUM adds and "
+        "subtracts (`+`, `-`) stems of the model and `mix`, the song; each can have a gain: "
+        "`0.5*drums`. Spaces are ignored. `--mix` and `--files-from` can be given several times; "
+        "for most other options, the last value wins.",
+        "With `--sum-to-mix`, the stems sum to the song, with an error below -140 dBFS in 24 bits "
+        "and -160 dBFS in 32f. In 16 bits, one stem (with `spread`, the last) compensates for the "
+        "rounding of the others, so that the stems sum exactly to a 16-bit song, and to any other "
+        "song within one step of 16 bits; this does not apply to `--clip linked`. Stems in lossy "
+        "formats do not sum to the song.",
+        "Times are given as seconds, minutes and seconds, or hours, minutes and seconds: 90.5, "
+        "1:30.5, 1:02:03. An end after the end of the song means the end of the song.",
     ),
     examples={
         "Split a song; the stems go to separated/song/:": "stemsplit song.mp3",
-        "Split all songs below a folder, and go on where an earlier run ended:": (
+        "Split all songs in a folder, and continue where an earlier run stopped:": (
             "stemsplit --skip-existing --out stems album/"
         ),
-        "Vocals and the song without them, as mp3:": (
+        "Write the vocals, and the song without them, as mp3:": (
             "stemsplit --two-stems vocals --format mp3 song.flac"
         ),
-        "Only drums and bass, as 24-bit WAV:": "stemsplit --stems drums,bass --depth 24 song.wav",
-        "All stems, and the song with the vocals turned down:": (
+        "Write only drums and bass, as 24-bit WAV:": (
+            "stemsplit --stems drums,bass --depth 24 song.wav"
+        ),
+        "Write all stems, and the song with quieter vocals:": (
             "stemsplit --mix karaoke=mix-0.9*vocals song.mp3"
         ),
-        "Stems that sum to the song exactly:": "stemsplit --sum-to-mix other song.mp3",
-        "The mean of two models, each of which hears the song twice:": (
+        "Make the stems sum to the song:": "stemsplit --sum-to-mix other song.mp3",
+        "Average two models, each over two time-shifted passes:": (
             "stemsplit --ensemble htdemucs,hdemucs_mmi --shifts 2 song.mp3"
         ),
-        "With the fine-tuned models, four times as slow, on the second GPU:": (
+        "Use the fine-tuned models, which are four times as slow, on the second GPU:": (
             "stemsplit -n htdemucs_ft --device cuda:1 song.mp3"
         ),
-        "All stems in one folder, named after song and stem:": (
+        "Put all stems into one folder, named after song and stem:": (
             "stemsplit --filename '{track} ({stem}).{ext}' song.mp3"
         ),
-        "Hear first what thirty seconds of it are like:": "stemsplit --preview 30 song.mp3",
-        "Only from the second chorus on:": "stemsplit --start 2:12.5 song.mp3",
-        "Compare the stems with the true ones, and write a page to look at:": (
+        "Try thirty seconds of a song first:": "stemsplit --preview 30 song.mp3",
+        "Split a song from its second chorus on:": "stemsplit --start 2:12.5 song.mp3",
+        "Score the stems against the true ones, and write an HTML report:": (
             "stemsplit song.wav --reference true/song --report song.html"
         ),
-        "A song from a pipe, and its vocals into another:": (
+        "Read a song from a pipe, and write its vocals to another:": (
             "cat song.mp3 | stemsplit - --stems vocals -o - | ffplay -"
         ),
-        "All that find finds, whatever the names, only what is not done yet:": (
+        "Split all files that find lists, whatever their names; skip finished ones:": (
             "find . -name '*.flac' -print0 | xargs -0 stemsplit -q -o stems"
         ),
-        "See what a run over a folder would do:": "stemsplit --dry-run music -o stems",
-        "As a rule of a Makefile, for all songs beside it:": (
+        "Show what a run over a folder would do:": "stemsplit --dry-run music -o stems",
+        "Use it in a Makefile, for all songs in the same folder:": (
             "stems/%/vocals.wav: %.mp3 ; stemsplit -q --force --stems vocals -o stems $<\n"
             "all: $(patsubst %.mp3,stems/%/vocals.wav,$(wildcard *.mp3))"
         ),
-        "Every night at three, from cron; mail comes only if something went wrong:": (
+        "Run every night at three from cron, which sends mail only if something fails:": (
             "0 3 * * * /usr/local/bin/stemsplit -q /srv/music -o /srv/stems >/dev/null"
         ),
-        "Hand the paths of the stems to another program:": (
+        "Pass the paths of the stems to another program:": (
             "stemsplit -q --json song.mp3 | jq -r '.stems[].path'"
         ),
     },
     output=(
-        "Standard output carries the paths of the stems that were written, one a line; of a song "
-        "that is skipped it carries none. Progress, remarks, warnings and errors go to standard "
-        "error, and so does the table of scores. With `--quiet` only warnings and errors are left "
-        "there, with `-qq` only errors, whatever `--progress` says.",
-        "With `--out -` standard output carries the one stem instead, of one song: the bytes of "
-        f"the file that it would be, and no path. {_IN_ORDER} go out while they are "
-        "made (but not with `--clip linked`), other formats when they are done. `raw` is "
-        "interleaved little-endian samples of `--depth` (32f by default) at the rate of the song. "
-        "If nobody reads on, the exit status is 0. A song that `-` reads is kept in a temporary "
-        "file (below TMPDIR) while it is split; records and messages call it `-`.",
-        "`--dry-run` prints the paths that would be written. It fetches and writes nothing; its "
-        "exit status is that of the run, but for what only shows on the way: damage further on in "
-        "a song, a device, memory, space or a permission that is lacking, a setting that the "
-        "network does not take. It does not look at `--reference` and `--report`.",
-        "What concerns all songs, a wrong option or a model that cannot be had, ends the run "
-        "before the first: it is told on standard error and by the exit status, and there are no "
-        "objects.",
+        "The paths of the stems that were written go to standard output, one per line; a skipped "
+        "song prints none. Progress, notes, warnings, errors and the table of scores go to "
+        "standard error. `--quiet` leaves only warnings and errors there, `-qq` only errors, "
+        "whatever `--progress` is set to.",
+        "With `--out -`, the one stem of one song goes to standard output instead: the bytes that "
+        f"the file would have, and no path. {_IN_ORDER} are streamed as they are written (but not "
+        "with `--clip linked`); other formats are sent when they are complete. `raw` is "
+        "interleaved little-endian samples of `--depth` (32f by default) at the sample rate of the "
+        "song. If the reader closes the pipe, the exit status is 0. While it is split, a song from "
+        "standard input is stored in a temporary file (in TMPDIR); records and messages call it "
+        "`-`.",
+        "`--dry-run` prints the paths that would be written. It downloads and writes nothing. Its "
+        "exit status is that of the run, except for problems that only appear during the run: "
+        "damage later in a song; a missing device, memory, disk space or permission; a setting "
+        "that the network does not support. It ignores `--reference` and `--report`.",
+        "A problem that affects all songs, such as an invalid option or an unavailable model, ends "
+        "the run before the first song. It is reported on standard error and by the exit status, "
+        "and no objects are written.",
         "Options, exit statuses and the objects of `--json` and `--progress ndjson` are stable "
-        "from this version on; stemsplit-json(5) says what may be added to the objects.",
+        "from this version on; stemsplit-json(5) describes what may be added to the objects.",
     ),
     records=records.SPLIT,
     events=records.EVENTS,
@@ -167,129 +178,134 @@ _SPLIT = ManPage(
 
 _WATCH = ManPage(
     description=(
-        "For the folder that a DAW exports to, or that songs are dropped into. The options of "
-        "stemsplit(1) that say what is made of a song are options here too.",
-        "A file is complete when its size and its time of change have stayed the same for the time "
-        "that `--settle` gives, and when it can be decoded to the length that it announces. Where "
-        "that cannot be told (a WAV whose header still holds a placeholder, an mp3 that announces "
-        "no length) it is ten times that time. Hidden files, and names that programs give to "
-        "what they are not done with (`.part`, `.crdownload`, `.tmp`), are passed over.",
-        "Manifests tell what is done: after a stop, the same command does only what is missing. "
-        "A song that fails is told once, and tried again when its file changes. Another look costs "
-        "next to nothing. The folder may vanish and come back, as that of a drive does.",
-        "A signal is the only end of a watch that nothing prevents, so that SIGINT, SIGTERM and "
-        "SIGHUP give the exit status 0, whatever became of single songs; a song that was in work "
-        "is done by the next watch. A lack of disk or memory ends it with 5.",
+        "Use it for the folder that a DAW exports to, or a folder to drop songs into. It has the "
+        "options of stemsplit(1) that determine how a song is split.",
+        "A file is complete when its size and modification time have not changed for the time "
+        "given by `--settle`, and it decodes to the length that its header states. If the length "
+        "is unknown (a WAV whose header still contains a placeholder, an mp3 that states no "
+        "length), it must be unchanged for ten times as long. Hidden files, and files that "
+        "programs have not finished (`.part`, `.crdownload`, `.tmp`), are ignored.",
+        "Manifests record which songs are done: after a stop, the same command does only what is "
+        "missing. A song that fails is reported once, and tried again when its file changes. "
+        "Checking the folder costs very little. The folder may disappear and return, as on a "
+        "removable drive.",
+        "A watch normally ends only with a signal, so SIGINT, SIGTERM and SIGHUP result in exit "
+        "status 0, even if some songs failed. A song that was being split is redone by the next "
+        "watch. If disk space or memory runs out, the exit status is 5.",
     ),
     examples={
-        "Split what is exported to a folder, until Ctrl-C:": "stemsplit watch exports -o stems",
-        "Only what comes from now on, as flac, told as objects:": (
+        "Split songs as they are exported to a folder, until Ctrl-C:": (
+            "stemsplit watch exports -o stems"
+        ),
+        "Split only songs that arrive from now on, as flac, and report them as JSON:": (
             "stemsplit watch ~/Downloads --new-only --format flac -q --json"
         ),
-        "In the unit of a service (systemd), as one line of it:": (
+        "Run it as a service; this is the line in the systemd unit:": (
             "ExecStart=/usr/bin/stemsplit watch /srv/in -o /srv/stems --progress none"
         ),
     },
     output=(
-        "The paths of the stems, one a line, or with `--json` the objects that stemsplit(1) "
-        "describes, as each song is done. Songs that an earlier run has done are `skipped`, each "
-        "once.",
+        "As each song is done, the paths of its stems are printed, one per line, or with `--json` "
+        "the object that stemsplit(1) describes. Songs that an earlier run has done are reported "
+        "once, as `skipped`.",
     ),
     exit_status={
-        ExitCode.DONE: "A signal ended it.",
-        ExitCode.FILE: "FOLDER is no folder.",
+        ExitCode.DONE: "Stopped by a signal.",
+        ExitCode.FILE: "FOLDER is not a folder.",
         ExitCode.PARTLY: None,
-        ExitCode.INTERRUPTED: "Interrupted (SIGINT) before it began.",
-        ExitCode.TERMINATED: "Terminated (SIGTERM) before it began.",
+        ExitCode.INTERRUPTED: "Interrupted (SIGINT) before the watch started.",
+        ExitCode.TERMINATED: "Terminated (SIGTERM) before the watch started.",
     },
 )
 
 _MODELS = ManPage(
     description=(
-        "Wherever a model is asked for, a name of the list will do, and so will the path of a "
-        "checkpoint file, or of a folder that Open-Unmix's training wrote.",
-        "Weights are compared with the SHA-256 in the registry. Of some, nobody has published it: "
-        "they are `unverified`, and fetched only with `--allow-unverified`, which trusts the "
-        "address. `verify` compares them with what was fetched.",
-        "In `list` scores are the mean over the stems of a model, or over those of `--stem`. They "
-        "compare only where metric and songs are the same. `--sort sdr` therefore ranks models "
-        "within one metric on one set of songs; those of the next set follow below a heading of "
-        "their own, and models without a published score come last.",
-        "`--sort speed` goes by operations: multiply-adds per second of audio, overlap included, "
+        "Wherever a model is expected, give a name from the list, the path of a checkpoint file, "
+        "or the path of a folder written by the training of Open-Unmix.",
+        "Weights are checked against the SHA-256 in the registry. Weights without a published "
+        "SHA-256 are `unverified`, and are downloaded only with `--allow-unverified`, which trusts "
+        "the address. `verify` compares them with what was downloaded.",
+        "In `list`, a score is the mean over the stems of a model, or over those of `--stem`. "
+        "Scores are comparable only if metric and songs are the same. `--sort sdr` therefore ranks "
+        "models within one metric on one set of songs; those measured on the next set follow under "
+        "a separate heading, and models without a published score come last.",
+        "`--sort speed` sorts by operations: multiply-adds per second of audio, overlap included, "
         "in convolutions, matrix products and recurrent layers. They are counted, not measured: a "
-        "network with LSTMs is slower than its figure. They are unknown for `hpss` and `ica`, and "
-        "for models of a registry of one's own.",
-        "`--causal` lists models that look ahead by no more than 0.1 s, a frame of a usual "
-        "spectrogram. Most networks see their whole segment at once, the future included, so that "
-        "the list may well be empty.",
+        "network with LSTMs is slower than its count suggests. They are unknown for `hpss` and "
+        "`ica`, and for the models of STEMSPLIT_REGISTRY.",
+        "`--causal` lists models that look ahead by at most 0.1 s, about a frame of a typical "
+        "spectrogram. Most networks process a whole segment at once, including what comes later, "
+        "so the list may be empty.",
         "With `--commercial`, `list` shows models whose licence is known to allow commercial use, "
-        "by what their authors say; an ensemble counts as its strictest member. The option of the "
-        "same name of stemsplit(1) refuses all others. This is not legal advice.",
+        "according to their authors; an ensemble is as restricted as its strictest member. The "
+        "option of the same name in stemsplit(1) refuses all others. This is not legal advice.",
     ),
     examples={
-        "See which models there are, and which are here:": "stemsplit models list",
-        "Find the best model for vocals that are to be sold:": (
+        "List all models, and which are downloaded:": "stemsplit models list",
+        "Find the best model for vocals in a commercial release:": (
             "stemsplit models list --stem vocals --commercial --sort sdr"
         ),
-        "Find the fastest one that gives a guitar:": (
+        "Find the fastest model that separates guitar:": (
             "stemsplit models list --stem guitar --sort speed"
         ),
-        "See the stems, the licence and the published scores of one:": (
+        "Show the stems, the licence and the published scores of a model:": (
             "stemsplit models show htdemucs"
         ),
-        "Fetch the weights before going where there is no network:": (
-            "stemsplit models pull htdemucs htdemucs_ft"
-        ),
-        "Check all weights that are here:": "stemsplit models verify",
-        "Find the folder to copy to another machine:": "stemsplit models path",
+        "Download weights before going offline:": "stemsplit models pull htdemucs htdemucs_ft",
+        "Check all downloaded weights:": "stemsplit models verify",
+        "Show the folder to copy to another machine:": "stemsplit models path",
     },
     output=(
-        "Lists, facts and paths go to standard output, progress, errors, and what the columns of a "
-        "list mean to standard error.",
-        "Lines of `list` have 80 letters at most, or as many as the terminal. A list that nothing "
-        "is in leaves standard output empty, and the exit status is 0.",
-        "`list --json` alone writes all models, as with `--all`; with another option it writes "
-        "those that the table shows, in the same order.",
+        "Lists, facts and paths go to standard output. Progress, errors and the explanation of the "
+        "columns of a list go to standard error.",
+        "Lines of `list` are at most 80 columns wide, or as wide as the terminal. If no model "
+        "matches, standard output is empty and the exit status is 0.",
+        "`list --json` alone writes all models, as with `--all`. With another option it writes the "
+        "models that the table would show, in the same order.",
     ),
     records=records.MODELS,
     exit_status={
-        ExitCode.DONE: "What was asked for is done.",
+        ExitCode.DONE: "Success.",
         ExitCode.PARTLY: None,
     },
 )
 
 _DEMO = ManPage(
     examples={
-        "See whether everything works here:": "stemsplit demo",
-        "Another song, split by another model:": (
+        "Check that everything works on this machine:": "stemsplit demo",
+        "Make another song, and split it with another model:": (
             "stemsplit demo --seed 7 -n htdemucs_ft --out demo7"
         ),
-        "Without a network and without weights (the stems are noise):": (
+        "Run without a network connection and without weights (the stems are noise):": (
             "stemsplit demo -n tiny.htdemucs --seconds 4"
         ),
     },
-    output=("The paths of the stems, one a line, and a table of the scores, on standard output.",),
+    output=(
+        "The paths of the stems, one per line, and a table of the scores go to standard output.",
+    ),
     records=records.DEMO,
     exit_status={
-        ExitCode.DONE: "The song is split and scored.",
+        ExitCode.DONE: "The song was split and scored.",
         ExitCode.PARTLY: None,
     },
 )
 
 _CONFIG = ManPage(
     description=(
-        "What a person always wants can be settled in a file, which stemsplit-config(5) describes. "
-        "A file in the current folder is never read.",
+        "Options that you always use can be set in a configuration file, which stemsplit-config(5) "
+        "describes. stemsplit never reads a configuration file from the current folder.",
     ),
     examples={
-        "See what holds, and why:": "stemsplit config show",
-        "See it for another command:": "stemsplit config show models.pull",
-        "See what is no default:": "stemsplit config show | grep -v -e 'default$' -e 'not set$'",
-        "Edit it:": '"$EDITOR" "$(stemsplit config path)"',
+        "Show the value of every option, and where it comes from:": "stemsplit config show",
+        "Show those of another command:": "stemsplit config show models.pull",
+        "Show only values that are not defaults:": (
+            "stemsplit config show | grep -v -e 'default$' -e 'not set$'"
+        ),
+        "Edit the file:": '"$EDITOR" "$(stemsplit config path)"',
     },
     output=("Settings and paths go to standard output.",),
     exit_status={
-        ExitCode.DONE: "It is shown.",
+        ExitCode.DONE: "Success.",
         ExitCode.FILE: None,
         ExitCode.CHECKPOINT: None,
         ExitCode.ENVIRONMENT: "Standard output cannot be written, as on a full disk.",
@@ -299,95 +315,94 @@ _CONFIG = ManPage(
 
 _DOCTOR = ManPage(
     description=(
-        "It looks at Python, torch, its threads, CUDA and MPS, torchaudio, ffmpeg and its "
-        "encoders, the cache, the space on the disks, the settings and the proxy. Who or what is "
-        "named in the addresses of proxies beside the host is left out, and so is what variables "
-        "hold that the program does not know.",
-        "ffmpeg 5 to 9 are known to work. A newer one is tried; an older one is refused.",
+        "It checks Python, torch and its threads, CUDA and MPS, torchaudio, ffmpeg and its "
+        "encoders, the cache, disk space, the settings and the proxy. User names and passwords in "
+        "the addresses of proxies are left out, and so are the values of unknown variables.",
+        "ffmpeg 5 to 9 are known to work. Newer versions are tried; older ones are refused.",
     ),
     examples={
-        "Make a file for a bug report:": "stemsplit doctor | tee report.txt",
-        "See only what is missing:": "stemsplit doctor | grep '^!'",
+        "Save a report to attach to a bug report:": "stemsplit doctor | tee report.txt",
+        "Show only what is missing:": "stemsplit doctor | grep '^!'",
     },
     output=(
-        "A line for each thing that was looked at, on standard output. What is needed and does not "
-        "work begins with `!`, what is good to know with `-`.",
+        "One line for each check goes to standard output. A line that begins with `!` reports a "
+        "requirement that is missing or does not work, a line that begins with `-` something worth "
+        "knowing.",
     ),
     records=records.DOCTOR,
     exit_status={
-        ExitCode.DONE: "All that is needed is there.",
+        ExitCode.DONE: "All requirements are met.",
         ExitCode.FILE: None,
         ExitCode.CHECKPOINT: None,
-        ExitCode.ENVIRONMENT: "Something that is needed is not there, or does not work.",
+        ExitCode.ENVIRONMENT: "A requirement is missing or does not work.",
         ExitCode.PARTLY: None,
     },
 )
 
 _EVALUATE = ManPage(
     description=(
-        "A stem is compared with the reference of the same name. A folder holds one file for each "
-        "stem (`vocals.wav`, `Song - Drums.flac`), a file that ends with `.stem.mp4` has them as "
-        "its streams. Folders of songs on both sides are matched by the names of the songs.",
+        "A stem is compared with the reference of the same name. A folder contains one file for "
+        "each stem (`vocals.wav`, `Song - Drums.flac`); a file that ends with `.stem.mp4` contains "
+        "them as its streams. If both are folders of songs, songs are matched by name.",
         "`no_vocals`, `accompaniment` and `instrumental` are compared with the sum of all "
-        "references but the vocals; `other` with the sum of all that is no other stem. What was "
-        "summed, resampled, cut or left out is said.",
+        "references except the vocals; `other` with the sum of all references that match none of "
+        "the other stems. Whatever is summed, resampled, cut or left out is reported.",
         "Delay and inverted polarity are reported, not corrected: they lower the scores.",
-        "With `--references` all paths are sets of stems, such as the results of two models, and "
-        "they are compared: songs and stems that all sets have are scored against the same "
-        "references, the others are listed. A set is called by its model, if its manifests name "
-        "one, or else by its folder. For each metric and stem the best value is marked; beside it "
-        "are the difference of each set from the first one (median over songs) and in how many "
-        "songs it is better and worse. `--csv` has a line for each stem of each song in each set; "
-        "the page of `--html` switches between the sets, the references and the song while it "
-        "plays, at the same position and at their own levels.",
-        "Without references there are loudness, peaks, bandwidth, joins, and what the stems have "
-        "in common; with a mixture also the null residual: what is left of it when all stems are "
-        "taken away.",
-        "With `--dataset` each song with a mixture and true stems is separated and scored. Where "
-        "there is no mixture, the sum of the stems is separated. A JSON file for each song stays "
-        "below `--out`; another run does only those songs whose file is missing or was made with "
-        "another model, other options, versions or files. Stems are not kept, unless with "
-        "`--keep-stems`.",
+        "With `--references`, all paths are sets of stems, such as the results of two models, and "
+        "are compared: songs and stems that all sets have are scored against the same references, "
+        "the others are listed. A set is named after its model, if its manifests name one, or "
+        "after its folder. For each metric and stem, the best value is marked, next to the "
+        "difference of each set from the first one (median over songs) and the numbers of songs "
+        "in which it is better and worse. `--csv` has a line for each stem of each song in each "
+        "set. The page of `--html` switches between the sets, the references and the song during "
+        "playback, at the same position and without changing levels.",
+        "Without references, loudness, peaks, bandwidth, joins and the similarity of the stems are "
+        "measured; with a mixture also the null residual, which is the mixture minus all stems.",
+        "With `--dataset`, each song with a mixture and true stems is separated and scored. If a "
+        "song has no mixture, the sum of its stems is separated. A JSON file for each song is "
+        "stored in `--out`; another run does only those songs whose file is missing or was made "
+        "with another model, other options, versions or files. Stems are not kept, unless "
+        "`--keep-stems` is given.",
     ),
     examples={
         "Compare stems with the true ones:": "stemsplit evaluate separated/song true/song",
-        "A folder of songs, as CSV and for museval's own statistics:": (
+        "Score a folder of songs, as CSV and as files for museval's statistics:": (
             "stemsplit evaluate separated musdb18hq/test --csv scores.csv --museval json/test"
         ),
-        "Look and listen, in a page that needs no network:": (
+        "Write a page with scores and players, which works offline:": (
             "stemsplit evaluate separated/song true/song --html report.html"
         ),
-        "What can be told without references:": (
+        "Measure stems without references:": (
             "stemsplit evaluate separated/song --mixture song.mp3"
         ),
-        "Compare the stems of two models, and listen to one after the other:": (
+        "Compare the stems of two models, and switch between them while listening:": (
             "stemsplit evaluate htdemucs/song umxl/song --references true/song --html compare.html"
         ),
-        "With museval's own values:": (
+        "Compute the scores with museval:": (
             "stemsplit evaluate separated/song true/song --bss-eval museval"
         ),
-        "References whose names say nothing:": (
+        "Map references whose names do not match the stems:": (
             "stemsplit evaluate separated/song session --map bass=bassline.wav --map 'drums=kit*'"
         ),
-        "Separate and score a whole data set; the same line goes on after an interruption:": (
+        "Separate and score a whole data set; repeat the command to resume:": (
             "stemsplit evaluate --dataset musdb18hq/test -n htdemucs"
         ),
-        "The row of a model for a table:": (
+        "Print the results of a model as a row of a Markdown table:": (
             "stemsplit evaluate --dataset musdb18hq/test -n htdemucs_ft --markdown"
         ),
     },
     output=(
-        "A table of the song, or of what the songs come to: of SDR, ISR, SIR and SAR the median "
-        "over songs of the median over frames, of all others the mean over songs. Progress, "
-        "remarks, warnings and errors go to standard error.",
+        "A table of the song, or a summary of all songs: the median over songs of the median over "
+        "frames for SDR, ISR, SIR and SAR, the mean over songs for all others. Progress, notes, "
+        "warnings and errors go to standard error.",
         "SDR, ISR, SIR and SAR are those of BSS Eval v4 as defined by museval. `global SDR` is "
         "that of the Music Demixing Challenges, also called uSDR or SDR over the whole song. All "
-        "are in dB; higher is better. Where references have empty bands, as those of lossy files "
-        "decoded to floats, rounding decides ISR, SIR and SAR of single frames; such scores are "
-        "marked.",
+        "are in dB; higher is better. If references have empty bands, such as those of lossy files "
+        "decoded to floating point, rounding determines ISR, SIR and SAR of some frames; such "
+        "scores are marked.",
         "`--bss-eval museval` computes SDR, ISR, SIR and SAR with the package museval, if it is "
-        "installed (`pip install museval`). It is slower and needs the whole song in memory, some "
-        "6 GB for five minutes of four stereo stems. All other figures are stemsplit's own.",
+        "installed (`pip install museval`). It is slower and needs the whole song in memory, about "
+        "6 GB for five minutes of four stereo stems. All other scores are computed by stemsplit.",
     ),
     records=records.EVALUATE,
 )
@@ -404,32 +419,33 @@ PAGES: Mapping[str, ManPage] = {
 
 FILES: Mapping[str, str] = {
     "~/.config/stemsplit/config.toml": (
-        "The configuration, described in stemsplit-config(5), on Linux. `stemsplit config path` "
-        "shows where it is on any system."
+        "The configuration file on Linux, described in stemsplit-config(5). `stemsplit config "
+        "path` prints its path on any system."
     ),
     "~/.cache/stemsplit": (
-        "The weights that were fetched, on Linux. It is ~/Library/Caches/stemsplit on macOS; "
-        "`stemsplit models path` shows it on any system. It can be removed at any time, and can be "
-        "copied to a machine without a network."
+        "The downloaded weights on Linux; on macOS they are in ~/Library/Caches/stemsplit. "
+        "`stemsplit models path` prints the folder on any system. It can be deleted at any time, "
+        "and copied to a machine without a network connection."
     ),
     ".stemsplit.json": (
-        "The manifest beside the stems of a song: what they were made of and how, with their sizes "
-        "and SHA-256 digests. Without it the stems are as good, but are not known to be done."
+        "The manifest, in the folder of the stems of a song. It records what they were made from "
+        "and how, with their sizes and SHA-256 digests. If it is deleted, the stems still work, "
+        "but stemsplit no longer knows that they are done."
     ),
-    "separated": "The folder below which stems go by default, in the current folder.",
-    "evaluation": "The folder below which `evaluate --dataset` keeps what it found, likewise.",
+    "separated": "The default output folder, in the current folder.",
+    "evaluation": "The default folder for the results of `evaluate --dataset`, likewise.",
 }
 
 EXIT_STATUS: Mapping[ExitCode, str] = {
     ExitCode.DONE: "Every input is done, or was done before.",
-    ExitCode.DEFECT: "A defect of stemsplit; `--debug` shows where.",
-    ExitCode.USAGE: "Wrong usage, wrong configuration, or an unknown name.",
-    ExitCode.FILE: "An input cannot be read, or an output cannot be written or is there already.",
+    ExitCode.DEFECT: "A bug in stemsplit; `--debug` shows where.",
+    ExitCode.USAGE: "Invalid usage, invalid configuration, or an unknown name.",
+    ExitCode.FILE: "An input cannot be read, or an output cannot be written or already exists.",
     ExitCode.CHECKPOINT: (
-        "A checkpoint is missing, cannot be fetched, is damaged, or does not fit the model."
+        "A checkpoint is missing, cannot be downloaded, is damaged, or does not fit the model."
     ),
     ExitCode.ENVIRONMENT: (
-        "The machine lacks something: ffmpeg (5 to 9), the device, memory, or space on the disk."
+        "Something is missing on this machine: ffmpeg (5 to 9), the device, memory, or disk space."
     ),
     ExitCode.PARTLY: "Some inputs are done, some failed.",
     ExitCode.INTERRUPTED: "Interrupted (SIGINT). No unfinished stem is left behind.",

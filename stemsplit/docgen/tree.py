@@ -1,7 +1,7 @@
 """The command tree as plain data, for the man pages and the completion scripts.
 
-Read from the Typer apps by public names only; what Typer does not show (choices, limits, paths) is
-read from the type hints of the function behind a command, which are Python's own.
+It is read from the Typer apps, using public names only. Choices, limits and paths, which Typer does
+not expose, are read from the type hints of the function of a command.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from stemsplit.types import Daw
 
 PROGRAM = "stemsplit"
 
-#: What a value is, as far as a shell can help: a choice, a device, a name of the registry, a model
-#: (such a name or a checkpoint file), one stem, a file, a folder, or something that only a person
-#: knows. Names, stems and DAWs in the plural have commas between them.
+#: The kind of a value, as far as a shell can complete it: a choice, a device, a name in the
+#: registry, a model (such a name or a checkpoint file), a stem, a file, a folder, or free text.
+#: Plural kinds are separated by commas.
 Kind: TypeAlias = Literal[
     "choice",
     "device",
@@ -37,10 +37,10 @@ Kind: TypeAlias = Literal[
     "folder",
     "free",
 ]
-#: The kinds that have commas between their words.
+#: The kinds that are lists separated by commas.
 LISTS: tuple[Kind, ...] = ("names", "stems", "daws")
 
-#: What the placeholder of a value says of it.
+#: The kind of a value by its placeholder.
 _KIND_OF_METAVAR: dict[str, Kind] = {
     "DEVICE": "device",
     "DEVICE,…": "device",
@@ -56,11 +56,11 @@ _KIND_OF_METAVAR: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """What can follow an option or stand as an argument."""
+    """The value of an option or an argument."""
 
     metavar: str
     kind: Kind
-    words: tuple[str, ...] = ()  # all that it can be, as far as that is known
+    words: tuple[str, ...] = ()  # the known values
     minimum: float | None = None
     maximum: float | None = None
 
@@ -84,7 +84,7 @@ class OptionEntry:
 
     @property
     def summary(self) -> str:
-        """The help for a place that has no typography."""
+        """The help as plain text, without its full stop."""
         return self.help.replace("`", "").rstrip(".")
 
 
@@ -100,7 +100,7 @@ class ArgumentEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandEntry:
-    """A command: ``words`` say where it stands in the tree, ``("models", "list")``."""
+    """A command; ``words`` are its path in the tree, such as ``("models", "list")``."""
 
     words: tuple[str, ...]
     paragraphs: tuple[str, ...]
@@ -115,32 +115,32 @@ class CommandEntry:
 
     @property
     def invocation(self) -> str:
-        """What a person types: the default command goes without its name."""
+        """The command as it is typed: the default command without its name."""
         words = () if self.is_default else self.words
         return " ".join((PROGRAM, *words))
 
     @property
     def summary(self) -> str:
-        """The first sentence, for a place that has no typography."""
+        """The first sentence as plain text, without its full stop."""
         return self.paragraphs[0].partition(". ")[0].rstrip(".").replace("`", "")
 
     @property
     def path(self) -> str:
-        """The words with spaces between them."""
+        """The words, separated by spaces."""
         return " ".join(self.words)
 
     @property
     def has_sections(self) -> bool:
-        """Whether its help has sections, and a short form."""
+        """Whether its help has sections and a short form."""
         return SHORT_HELP in {option.names for option in self.options}
 
     @property
     def is_default(self) -> bool:
-        """Whether it is also what the program does without the name of a command."""
+        """Whether it is the command that runs if none is named."""
         return self.words == (DEFAULT_COMMAND,)
 
     def walk(self) -> Iterator[CommandEntry]:
-        """Yield the command and all below it."""
+        """Yield the command and its subcommands, recursively."""
         yield self
         for command in self.commands:
             yield from command.walk()
@@ -152,7 +152,7 @@ HELP = OptionEntry(names=("-h", "--help"), help="Show a summary of the options a
 
 
 def read_commands() -> tuple[CommandEntry, ...]:
-    """Return all commands of the program, in the order in which the program has them."""
+    """Return all commands of the program, in the order of `COMMANDS`."""
     return tuple(
         _read_command((name,), typer.main.get_command(load_command(name))) for name in COMMANDS
     )
@@ -163,7 +163,7 @@ def read_commands() -> tuple[CommandEntry, ...]:
 
 def _read_command(words: tuple[str, ...], command: Any) -> CommandEntry:
     below = getattr(command, "commands", {})
-    # A group has no function of its own, and no options beside --help.
+    # A group has no function, and no options except --help.
     hints = {} if below else get_type_hints(inspect.unwrap(command.callback), include_extras=True)
     options: list[OptionEntry] = []
     arguments: list[ArgumentEntry] = []
@@ -207,7 +207,7 @@ def _read_argument(parameter: Any, hint: Any) -> ArgumentEntry:
 
 
 def _read_value(parameter: Any, hint: Any) -> Value:
-    # An optional argument says so in its placeholder: [NAME].
+    # The placeholder of an optional argument is in brackets: [NAME].
     metavar = (parameter.metavar or "").strip("[]")
     choices = _choices(hint)
     kind: Kind = "file" if _mentions(hint, Path) else "free"
@@ -225,7 +225,7 @@ def _read_value(parameter: Any, hint: Any) -> Value:
 
 
 def known_words(kind: Kind) -> tuple[str, ...]:
-    """Return the words that mean something as a value of ``kind``, as far as they are known."""
+    """Return the known values of ``kind``."""
     match kind:
         case "device":
             return DEVICES
@@ -239,7 +239,7 @@ def known_words(kind: Kind) -> tuple[str, ...]:
 
 
 def _choices(hint: Any) -> tuple[str, ...]:
-    """Return the strings of the ``Literal`` in ``hint``, none if there is no such type."""
+    """Return the strings of the ``Literal`` in ``hint``; none without one."""
     if get_origin(hint) is Literal:
         return get_args(hint)
     return next(filter(None, map(_choices, get_args(hint))), ())
@@ -250,7 +250,7 @@ def _mentions(hint: Any, wanted: type) -> bool:
 
 
 def _limits(hint: Any) -> tuple[float | None, float | None]:
-    """Return the least and the greatest value that the option's declaration allows."""
+    """Return the minimum and the maximum of the option in ``hint``."""
     declarations = [part for part in get_args(hint) if hasattr(part, "min")]
     return (declarations[0].min, declarations[0].max) if declarations else (None, None)
 
@@ -270,5 +270,5 @@ def _paragraphs(text: str | None) -> tuple[str, ...]:
 
 
 def walk(commands: Iterable[CommandEntry]) -> list[CommandEntry]:
-    """Return ``commands`` and all below them."""
+    """Return ``commands`` and their subcommands, recursively."""
     return [each for command in commands for each in command.walk()]

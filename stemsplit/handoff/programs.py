@@ -40,7 +40,7 @@ def require_known(daws: Sequence[str]) -> None:
     for name in daws:
         if name not in PROGRAMS:
             near = get_close_matches(name, PROGRAMS, n=1)
-            known = f"it is one of: {', '.join(get_args(Daw))}"
+            known = f"choose one of: {', '.join(get_args(Daw))}"
             raise UsageError(
                 f"unknown DAW {name!r}", hint=f"did you mean {near[0]}?" if near else known
             )
