@@ -288,11 +288,20 @@ def test_prose_has_bold_code_and_a_line_for_each_sentence() -> None:
 def test_a_page_has_its_sections_in_order_and_is_plain_ascii(name: str) -> None:
     text = (ROOT / "man/man1" / name).read_bytes().decode("ascii")
     sections = re.findall(r"^\.SH (.+)$", text, re.MULTILINE)
-    usual = "NAME,SYNOPSIS,DESCRIPTION,COMMANDS,OPTIONS,MODELS,EXAMPLES,OUTPUT,ENVIRONMENT,FILES"
-    order = [*usual.split(","), "EXIT STATUS", "COMING FROM OTHER PROGRAMS", "SEE ALSO"]
+    usual = "NAME,SYNOPSIS,DESCRIPTION,COMMANDS,OPTIONS,MODELS,FORMATS"
+    order = [
+        *usual.split(","),
+        "EXAMPLES",
+        "OUTPUT",
+        "ENVIRONMENT",
+        "FILES",
+        "EXIT STATUS",
+        "COMING FROM OTHER PROGRAMS",
+        "SEE ALSO",
+    ]
     assert sections == [section for section in order if section in sections]
     assert set(order) - set(sections) <= {
-        *("COMMANDS", "MODELS", "FILES", "COMING FROM OTHER PROGRAMS"),
+        *("COMMANDS", "MODELS", "FORMATS", "FILES", "COMING FROM OTHER PROGRAMS"),
     }
     assert f'"stemsplit {__version__}"' in text.splitlines()[1]
     # Lines that begin with a dot or an apostrophe are requests: only those meant to be.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from stemsplit.cli.environment import ENVIRONMENT
 from stemsplit.cli.foreign_options import FOREIGN, ForeignOption
 from stemsplit.declarations import SECTIONS
+from stemsplit.docgen.format_notes import FORMAT_NOTES, FORMAT_PARAGRAPHS
 from stemsplit.docgen.json_objects import Fields
 from stemsplit.docgen.models import list_entries
 from stemsplit.docgen.pages import COMING_FROM_OTHERS, EXIT_STATUS, FILES, PAGES, ManPage
@@ -113,6 +114,11 @@ def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator
     yield from _details(command)
     if command.name == "models":
         yield from _models()
+    if command.is_default:
+        yield ".SH FORMATS"
+        for name, text in FORMAT_NOTES.items():
+            yield from entry(bold(name), prose(text))
+        yield from paragraphs(FORMAT_PARAGRAPHS)
     yield from _reference(command, page)
     if command.is_default:
         yield ".SH COMING FROM OTHER PROGRAMS"
