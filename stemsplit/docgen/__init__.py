@@ -1,8 +1,8 @@
 """Generate man pages, completions and a type stub.
 
-``python -m stemsplit.docgen write`` regenerates ``man/``, ``completions/`` and the stub; ``… check``
-names the files that ``write`` would change, and exits with 1 if there are any. ``… costs`` writes
-the costs of the networks in the registry, which takes a minute or two.
+``python -m stemsplit.docgen write`` regenerates ``man/``, ``completions/`` and the stub.
+``… check`` names the files that ``write`` would change, and exits with 1 if there are any. ``…
+costs`` writes the costs of the networks in the registry, which takes a minute or two.
 """
 
 from __future__ import annotations
