@@ -63,8 +63,8 @@ def demo(
     """Render a short song, split it, and score the stems against the true ones.
 
     It needs no files and shows whether everything works on this machine. A score is the
-    signal-to-distortion ratio (SDR) in dB over the whole song: higher is better. The second column
-    is the score of the unsplit song as that stem.
+    signal-to-distortion ratio (SDR) in dB over the whole song: higher is better. The last column is
+    the score of the unsplit song as that stem.
     """
     from stemsplit.batch.discover import Song
     from stemsplit.batch.results import Result
