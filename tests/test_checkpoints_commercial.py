@@ -47,7 +47,7 @@ def test_the_hint_is_about_the_stems_that_are_wanted() -> None:
     assert "best first: mel_band_roformer.kim, scnet.large" in str(
         refusal("htdemucs", ("vocals",)).hint
     )
-    hint = "no model that gives guitar is known to allow it"
+    hint = "no model with guitar is known to allow it"
     assert refusal("htdemucs_6s", ("guitar",)).hint == hint
 
 
@@ -71,7 +71,7 @@ def test_a_file_counts_as_the_model_whose_digest_it_has(
     file = tmp_path / "own.safetensors"
     file.write_bytes(checkpoint)
     error = refusal(str(file))
-    assert "own.safetensors: the licence of this checkpoint is not known" in str(error)
+    assert "own.safetensors: the licence of this checkpoint is unknown" in str(error)
     assert 'STEMSPLIT_REGISTRY with commercial = "yes"' in str(error.hint)
     digest = hashlib.sha256(checkpoint).hexdigest()
     facts = [f'address = "{file.as_uri()}", sha256 = "{digest}"']

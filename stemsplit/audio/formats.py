@@ -71,7 +71,7 @@ def encoded_frames(options: EncodingOptions, frames: int, sample_rate: int) -> i
 def largest_size(options: EncodingOptions, seconds: float, sample_rate: int, channels: int) -> int:
     """Return the most bytes that so many ``seconds`` of one stem take, headers and tags aside.
 
-    Lossless compression saves what nobody knows before; a quality may need the highest bit rate.
+    Savings by lossless compression are unknown in advance; a quality may need the highest bit rate.
     """
     if depth := depth_of(options):
         bits = int(depth.removesuffix("f"))

@@ -134,7 +134,7 @@ def has_soxr() -> bool:
 def _has_soxr(_program: str) -> bool:
     """Return whether soxr can resample one frame of silence.
 
-    The list of the filter's options is no evidence: it includes resamplers left out of the build.
+    The list of the filter's options proves nothing: it includes resamplers left out of the build.
     """
     source = raw_input(sample_rate=8000, channels=1)
     graph = source.filter("aresample", 16000, **SOXR).output("pipe:1", format="f32le")

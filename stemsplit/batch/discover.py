@@ -1,4 +1,4 @@
-"""Discovery: from files, folders, patterns, playlists and lists to songs."""
+"""Find songs: in files, folders, patterns, playlists and lists."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NUMBER = re.compile(r"(\d+)")
 class Song:
     """A file to split.
 
-    ``below`` is the folder, relative to the output folder, that its stems go to: where the song is
-    below the folder that was named. A file that was only ``found`` there may turn out not to be
-    audio. ``make`` creates the file when its turn comes, ``is_done`` says that nothing is to be
-    done any more, because of another process for instance.
+    ``below`` is the folder for its stems, relative to the output folder: it mirrors where the song
+    is below the folder that was given. A file that was only ``found`` there may turn out not to be
+    audio. ``make`` creates the file in its turn, and ``is_done`` returns whether the song needs no
+    more work, for instance because another process has split it.
     """
 
     path: Path
@@ -43,12 +43,12 @@ class Song:
 def discover(
     arguments: Iterable[str], outputs: Path, lists: Iterable[str | NameSource] = ()
 ) -> Iterator[Song | InputError]:
-    """Yield the songs that ``arguments`` and the ``lists`` of names stand for, each once.
+    """Yield the songs that ``arguments`` and the ``lists`` of names refer to, each once.
 
     An argument is a file, a folder (all audio below it), a playlist or a pattern. Stems of earlier
-    runs are skipped: whatever is below ``outputs``, or listed in a manifest. What cannot be read
-    gives an ``InputError``, to be reported in its turn. Whether a file that was named exists and is
-    audio is not checked here.
+    runs are skipped: everything below ``outputs``, or listed in a manifest. Yields an
+    ``InputError`` for anything unreadable, to be reported in its turn. Does not check whether a
+    file given by name exists and is audio.
     """
     seen: set[Path] = set()
     for song in _all(arguments, outputs, lists):
@@ -86,7 +86,7 @@ def _all(
 
 
 def _explained(name: str, songs: Iterator[Song | InputError]) -> Iterator[Song | InputError]:
-    """Yield ``songs``; an error with ``name`` itself ends them with an ``InputError``."""
+    """Yield ``songs``, and finally an ``InputError`` if ``name`` itself causes an error."""
     try:
         yield from songs
     except InputError as error:
@@ -96,8 +96,8 @@ def _explained(name: str, songs: Iterator[Song | InputError]) -> Iterator[Song |
 
 
 def _expand(name: str, outputs: Path, *, patterns: bool = False) -> Iterator[Song | InputError]:
-    """Yield the song ``name``, or the songs of the folder, playlist or pattern that it is."""
-    if not name:  # an unset variable in quotes, which Path takes for the current folder
+    """Yield the song ``name``, or the songs of the folder, playlist or pattern ``name``."""
+    if not name:  # an unset variable in quotes; for Path, it is the current folder
         raise InputError("no such file: the name is empty")
     path = local_path(name)
     if path.is_dir():
@@ -115,7 +115,7 @@ def _expand(name: str, outputs: Path, *, patterns: bool = False) -> Iterator[Son
 
 
 def _folder_within(path: Path, base: Path) -> Path:
-    """Return the folder of ``path`` relative to ``base``; an empty path where it is not below."""
+    """Return the folder of ``path`` relative to ``base``; an empty path if it is not below."""
     relative = Path(os.path.relpath(path.parent, base))
     return Path() if ".." in relative.parts else relative
 
@@ -130,7 +130,7 @@ def _required(songs: Iterator[Song | InputError], folder: Path) -> Iterator[Song
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Return what sorts ``name`` as people count: 2 before 10."""
+    """Return a key that sorts ``name`` by its numbers: 2 before 10."""
     parts: list[str | int] = list(_NUMBER.split(name))
     parts[1::2] = map(int, parts[1::2])
     return parts, name
@@ -151,9 +151,9 @@ def _below(folder: Path, base: Path, outputs: Path) -> Iterator[Song | InputErro
 
 
 def _walk(folder: Path, outputs: Path) -> Iterator[Path | InputError]:
-    """Yield ``folder`` and those below it that may hold songs, each once, links to folders last.
+    """Yield ``folder`` and its subfolders that may hold songs, each once, links to folders last.
 
-    A folder that cannot be read gives an ``InputError``.
+    Yields an ``InputError`` for an unreadable folder.
     """
     seen = {identity_of(outputs)} - {identity_of(folder)}
     waiting, links = [folder], list[Path]()
@@ -176,16 +176,16 @@ def _walk(folder: Path, outputs: Path) -> Iterator[Path | InputError]:
 
 
 def identity_of(folder: Path) -> tuple[int, int] | None:
-    """Return what identifies a folder, whatever path leads to it; None if it does not exist."""
+    """Return the identity of a folder, whatever path leads to it; None if it does not exist."""
     try:
         status = folder.stat()
-    except OSError:  # gone meanwhile, or behind a folder that may not be entered
+    except OSError:  # deleted meanwhile, or inside a folder without access
         return None
     return status.st_dev, status.st_ino
 
 
 def _is_song(path: Path) -> bool:
-    """Return whether a file that was found is to be split, or reported if it cannot be."""
+    """Return whether to split a file that was found, or to report it if that is impossible."""
     name = path.name
     if name.startswith(".") or name.lower().endswith(STEM_SUFFIXES):
         return False
@@ -197,8 +197,8 @@ def _is_song(path: Path) -> bool:
 def _matching(pattern: Path, outputs: Path) -> Iterator[Song | InputError]:
     """Yield the songs that ``pattern`` matches, and those below folders that it matches.
 
-    As in a shell, except that ``**`` is any number of folders. The tree below the last folder
-    without a wildcard is mirrored.
+    As in a shell, and ``**`` matches any number of folders. The tree below the last folder without
+    a wildcard is mirrored.
     """
     parts = pattern.parts
     literal = next(i for i, part in enumerate(parts) if any(char in part for char in "*?["))
@@ -212,7 +212,7 @@ def _matching(pattern: Path, outputs: Path) -> Iterator[Song | InputError]:
         matched = matched or bool(songs)
         yield from songs
     if not matched:
-        raise InputError("no such file, and no audio file that this pattern matches", path=pattern)
+        raise InputError("no such file, and no audio file matches this pattern", path=pattern)
 
 
 def _glob(base: Path, parts: Sequence[str], outputs: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""What a run would do, and need: nothing is fetched, locked or written."""
+"""Predict what a run would do and need, without fetching, locking or writing anything."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from stemsplit.errors import CheckpointError, StemsplitError, describe
 from stemsplit.outputs.provenance import Provenance
 from stemsplit.types import Estimated, Event, NotAudio, Warned
 
-#: How stems are made of weights that are not on this machine: as no manifest says.
+#: The provenance for weights that are not on this machine: it matches no manifest.
 _UNKNOWN = Provenance(model="", digest="", parts={}, settings={})
 
 
 def predict(
     songs: Iterable[Song | Result], plan: RunPlan, engines: EngineCache
 ) -> Generator[Event | Result]:
-    """Yield what would become of each of ``songs``, except for what only shows on the way.
+    """Yield the expected result of each of ``songs``; failures while splitting are not predicted.
 
-    At the end comes what those to be split add up to. Raises ``CheckpointError`` where weights are
-    missing and must not be fetched, and ``ResourceError`` for a device that is not here.
+    The totals of the songs to split come last. Raises ``CheckpointError`` if weights are missing
+    and must not be fetched, and ``ResourceError`` if the device does not exist.
     """
     if plan.options.offline:
         yield from engines.fetch()
-    # The locks are not entered: nothing is locked, and nothing of dead runs removed.
+    # The locks are not entered, so nothing is locked, and leftovers of dead runs are not removed.
     preparation = Preparation(plan, SongLocks(plan.options.out))
     try:
         preparation.look_up_provenances()
@@ -54,7 +54,7 @@ def predict(
 
 
 class _Totals:
-    """What the songs of a ``plan`` that would be split add up to."""
+    """The totals of the songs of a ``plan`` that would be split."""
 
     def __init__(self, plan: RunPlan) -> None:
         self.songs = 0
@@ -81,7 +81,7 @@ class _Totals:
             self._disk += stem * len(self._plan.selection.wanted)
 
     def estimate(self) -> Estimated:
-        """Return the totals, with what is to be fetched, and the room for the stems."""
+        """Return the totals, with the size of the download and the free disk space."""
         options, selection = self._plan.options, self._plan.selection
         out = options.out.absolute()
         place = next(folder for folder in (out, *out.parents) if folder.exists())

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class EngineCache:
-    """Fetches and loads the model that ``options`` name, for what is selected of it, once.
+    """Fetches and loads the model of ``options``, once, with only the selected stems.
 
-    ``tunes_process`` lets it change how this whole process allocates memory.
+    With ``tunes_process``, it may change how this whole process allocates memory.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class EngineCache:
         return self._engine
 
     def fetch(self) -> Iterator[Event]:
-        """Fetch what is missing of the weights, and yield how far that is.
+        """Fetch missing weights, and yield progress.
 
-        Raises ``CheckpointError`` and ``ResourceError``, first of all for a missing device.
+        Raises ``CheckpointError`` and ``ResourceError``; a missing device is reported first.
         """
         yield from self.require_device()
         yield from loading.prepare(
@@ -61,9 +61,9 @@ class EngineCache:
         )
 
     def require_device(self) -> Iterator[Event]:
-        """Raise ``MissingDevice`` for a device that is not on this machine.
+        """Raise ``MissingDevice`` for a device that this machine lacks.
 
-        Where only torch knows that, which takes seconds to import, loading begins with this.
+        If only torch can find that out, yields ``Loading`` first, since its import takes seconds.
         """
         device = self._options.engine.device
         if self._engine is None and needs_check(device):
@@ -71,7 +71,7 @@ class EngineCache:
             require_devices(device)
 
     def load(self) -> Iterator[Event]:
-        """Fetch and load the model, unless that is done, and yield events.
+        """Fetch and load the model, unless it is loaded, and yield events.
 
         Raises ``CheckpointError`` and ``ResourceError``.
         """
@@ -99,17 +99,17 @@ class EngineCache:
         )
 
     def add_speed(self, audio: float, seconds: float) -> None:
-        """Note that ``audio`` seconds of sound were separated in ``seconds``."""
+        """Record that ``audio`` seconds of sound were separated in ``seconds``."""
         if self._speed is not None:
             self._speed.add(audio, seconds)
 
     def save_speed(self) -> None:
-        """Keep the speed of this run as an estimate for later ones."""
+        """Save the speed of this run as an estimate for later ones."""
         if self._speed is not None:
             self._speed.save()
 
     def _speed_record(self, execution: Execution) -> SpeedRecord:
-        """Return the record for everything that decides how fast songs are separated."""
+        """Return the record for everything that affects the speed of separation."""
         import torch
 
         settings, cuda = self._options.engine, execution.device.type == "cuda"

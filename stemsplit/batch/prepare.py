@@ -1,6 +1,6 @@
-"""Preparing a song: what there is to do, and whether it can be done, before the network runs.
+"""Prepare a song before the network runs: decide what to do, and check that it can be done.
 
-All of it may run in threads, ahead of the song that is being separated.
+All of this may run in threads, while another song is being separated.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A song that is not split, and why: mostly since its stems are up to date."""
+    """A song that is not split, and why: usually because its stems are up to date."""
 
     reason: Reason = "up_to_date"
     warnings: Sequence[str] = ()
@@ -66,7 +66,7 @@ class WouldSplit:
 
 @dataclass(frozen=True, slots=True)
 class NeedsWeights:
-    """A song about which only the digest of the model's weights decides; its file was probed."""
+    """A probed song that cannot be decided without the digest of the model's weights."""
 
     info: StreamInfo | None
 
@@ -76,9 +76,9 @@ Prepared: TypeAlias = Ready | Skipped | NotAudio | Locked | NeedsWeights
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What is decided about a song, by the manifest that is ``known``, if it is one of this song.
+    """The decision about a song, based on the ``known`` manifest, if that is for this song.
 
-    ``expected`` is the status of the outputs when they were examined; None if any may be replaced.
+    ``expected`` is the status of the outputs when they were examined; None if all may be replaced.
     """
 
     decision: Decision
@@ -87,20 +87,20 @@ class _Pending:
 
     @property
     def interrupted(self) -> Manifest | None:
-        """The manifest of a run that was stopped while it moved the stems to their places."""
+        """The manifest of a run that was stopped while moving the stems to their places."""
         return None if self.known is None or self.known.complete else self.known
 
     @property
     def skipped(self) -> Skipped:
-        """The song, if nothing is due."""
+        """The result if nothing is due."""
         return Skipped(self.decision.reason, self.decision.warnings)
 
 
 class Preparation:
     """Prepares the songs of a run.
 
-    ``provenances`` is how each output is made, by name, as soon as it can be looked up; before
-    that, songs that depend on it come back as `NeedsWeights`.
+    ``provenances`` has the provenance of each output by name, once it can be looked up; until then,
+    songs that depend on it are returned as `NeedsWeights`.
     """
 
     def __init__(self, plan: RunPlan, locks: SongLocks) -> None:
@@ -111,7 +111,7 @@ class Preparation:
         self._sources: dict[Path, InputFile] = {}
 
     def look_up_provenances(self) -> None:
-        """Look up how each output is made. Raises ``CheckpointError`` where weights are missing."""
+        """Look up the provenance of each output. Raises ``CheckpointError`` for missing weights."""
         self.provenances = provenances_of(self._options, self._plan.selection)
 
     def prepare(
@@ -121,9 +121,9 @@ class Preparation:
         stop: Flag | None = None,
         info: StreamInfo | None = None,
     ) -> Prepared:
-        """Return what is to be done with ``song``; for a model at ``sample_rate`` it is scanned.
+        """Return what to do with ``song``; scan it if the ``sample_rate`` of the model is given.
 
-        ``info`` is what its file holds, if known. Raises ``InputError`` and ``OutputError``;
+        ``info`` describes its audio, if known. Raises ``InputError`` and ``OutputError``;
         ``CancelledError`` when ``stop`` is set.
         """
         plan = self._plan.songs[song.path]
@@ -169,9 +169,9 @@ class Preparation:
         return True
 
     def predict(self, song: Song) -> WouldSplit | Skipped | NotAudio:
-        """Return what `prepare` would, and change nothing.
+        """Return what `prepare` would, without changing anything.
 
-        Raises as that does, except for what only shows when the song is read to its end.
+        Raises the same errors, except for those found only by reading the song to its end.
         """
         pending = self._pending(song, self._plan.songs[song.path])
         decision = pending.decision
@@ -188,7 +188,7 @@ class Preparation:
         return self.provenances
 
     def _look_into(self, song: Song) -> StreamInfo | NotAudio:
-        """Return what the file of ``song`` holds. Raises ``InputError``."""
+        """Return a description of the audio of ``song``. Raises ``InputError``."""
         try:
             return cut(probe(song.path), self._options.excerpt)
         except NoAudioError as error:
@@ -210,7 +210,7 @@ class Preparation:
     ) -> Ready | Skipped:
         """Return ``song`` ready to split.
 
-        If another process has finished it meanwhile, it is skipped, and the lock is released.
+        If another process has finished it in the meantime, skip it and release the lock.
         """
         pending = None if song.is_done() else self._pending(song, plan)
         if pending is None or not pending.decision.due:
@@ -283,7 +283,7 @@ class Preparation:
         return Examined(found, wanted)
 
     def _place(self, song: Song, plan: SongPlan) -> str | None:
-        """Return what stands for the place of ``song`` in its manifest, if it lasts."""
+        """Return the place of ``song`` as recorded in its manifest, unless it is temporary."""
         lasts = self._plan.lasts(song.path)
         return manifest.place_of(song.path, plan.manifest.parent) if lasts else None
 
@@ -297,4 +297,4 @@ class Preparation:
 
 
 class _WeightsMissing(Exception):
-    """Only the digest of the weights decides, and they are not on this machine yet."""
+    """The decision needs the digest of the weights, which are not on this machine yet."""

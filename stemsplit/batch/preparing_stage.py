@@ -1,4 +1,4 @@
-"""The first stage of the scheduler: songs are prepared in threads, ahead of their turn."""
+"""The first stage of the scheduler: it prepares songs in threads, ahead of their turn."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from stemsplit.errors import (
 )
 from stemsplit.types import Event, NotAudio, WaitingForOthers
 
-#: What preparing a song came to; the result of some songs is known before.
+#: The outcome of preparing a song, or its `Result` if that is already known.
 Found: TypeAlias = Ready | Skipped | NotAudio | Locked | StemsplitError | Result
 #: How long to wait (s) before asking again whether another process has finished a song.
 _POLL_SECONDS = 0.2
-#: How long (s) queued songs wait for one more to share a batch with, which may take long to read.
+#: How long (s) queued songs wait for another song to share a batch with.
 _PATIENCE_SECONDS = 1.0
 
 
@@ -42,10 +42,10 @@ class _Preparing:
 
 
 class PreparingStage:
-    """Prepares ``songs`` in their order; those that other processes have locked come last.
+    """Prepares ``songs`` in order; those that other processes have locked come last.
 
-    Until the model is loaded, they are prepared one by one in the thread of the caller, and the
-    model is loaded as soon as one needs it.
+    Until the model is loaded, songs are prepared one by one in the caller's thread, and the model
+    is loaded as soon as a song needs it.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class PreparingStage:
         return not (self._preparing or self._locked)
 
     def skip_rest(self) -> None:
-        """Let the songs that are not prepared yet fail: they come after the end of the run."""
+        """Let the songs that are not prepared yet fail, because the run has ended."""
         self._skips = True
 
     def close(self) -> None:
@@ -86,8 +86,8 @@ class PreparingStage:
     def next(self, *, may_wait: bool) -> Generator[Event, None, tuple[Song | Result, Found] | None]:
         """Return the next song and what was found; None if it is not ready, within a second.
 
-        Only if it ``may_wait`` it waits for songs that other processes have locked, which may wait
-        for songs of ours.
+        It waits for songs that other processes have locked only if it ``may_wait``: those processes
+        may be waiting for ours.
         """
         yield from self._prepare_ahead()
         while self._preparing:
@@ -103,7 +103,7 @@ class PreparingStage:
         return (yield from self._retry_locked()) if self._locked and may_wait else None
 
     def _retry_locked(self) -> Generator[Event, None, tuple[Song, Found] | None]:
-        """Return the first song that was locked; wait a moment, and return None, if it still is."""
+        """Return the first locked song; if it still is locked, wait a moment and return None."""
         if not self._waits_for_others:
             self._waits_for_others = True
             yield WaitingForOthers(tuple(song.path for song in self._locked))
@@ -114,7 +114,7 @@ class PreparingStage:
         return self._locked.popleft(), found
 
     def _prepare_ahead(self) -> Generator[Event]:
-        """Keep one song more than threads in preparation; without a model, one."""
+        """Keep one more song in preparation than there are threads; without a model, just one."""
         while len(self._preparing) <= self._jobs:
             if self._preparing and not self._is_loaded:
                 return
@@ -163,7 +163,7 @@ class PreparingStage:
         return found
 
     def _load_for(self, ready: Ready) -> Generator[Event]:
-        """Load the model; if that fails, the song is free for other processes."""
+        """Load the model; if that fails, release the song for other processes."""
         try:
             yield from self._engines.load()
         except BaseException:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stemsplit.batch.workers import WorkerPool
 
 
-_NOTHING = "nothing that was found is audio"
+_NOTHING = "no audio files found"
 
 
 class Scorer(Protocol):
@@ -41,18 +41,18 @@ class Scorer(Protocol):
     def score(
         self, result: Result, stems: Mapping[str, Path]
     ) -> Generator[Scoring, None, SongScores]:
-        """Return the scores of a song whose ``stems`` are in their places; yield progress."""
+        """Return the scores of a song whose ``stems`` are written; yield progress."""
 
     def finish(self) -> None:
-        """Write what is written of all songs."""
+        """Write reports that cover all songs."""
 
 
 class Run:
-    """Splits songs with one set of ``options``, on all devices that these name.
+    """Splits songs with one set of ``options``, on all devices that they name.
 
-    The stems of each song are scored by a ``scorer``, if there is one. ``engines`` is a model that
-    is loaded already. ``tunes_process`` lets it change how this whole process allocates memory.
-    It ``surveys`` the lengths of songs beforehand, if somebody is shown how long all of them take.
+    A ``scorer`` scores the stems of each song. ``engines`` may be a model that is already loaded.
+    With ``tunes_process``, the run may change how this whole process allocates memory. With
+    ``surveys``, it reads the lengths of all songs first, so that the total time can be shown.
 
     Raises ``UsageError`` for options that contradict each other or the model.
     """
@@ -84,9 +84,9 @@ class Run:
         *,
         dry: bool = False,
     ) -> Generator[Event | Result]:
-        """Split what ``inputs``, and ``lists`` of more of them, stand for, as `split` does.
+        """Split the songs of ``inputs``, and of ``lists`` of further inputs, as `split` does.
 
-        A ``dry`` run only says what it would do.
+        A ``dry`` run only reports what it would do.
         """
         songs = list(discover(inputs, self.options.out, lists))
         return self._predict(songs) if dry else self.split(songs)
@@ -97,18 +97,18 @@ class Run:
         *,
         among: Sequence[Song | InputError] | None = None,
     ) -> Generator[Event | Result]:
-        """Split ``songs``; yield what happens, and the result of each.
+        """Split ``songs``; yield events, and the result of each.
 
-        Their stems are named so that they differ from those of all songs ``among`` which these are.
-        A song that fails stops nothing, but after a lack of disk or memory the rest is skipped.
-        Raises ``UsageError``, ``CheckpointError`` and ``MissingDevice`` where no song can be split
-        at all, and ``InputError`` if none of them is audio, and they are all.
+        If they are only some of the songs ``among``, stem names are unique among all of those. A
+        song that fails does not stop the others, but after running out of disk or memory the rest
+        is skipped. Raises ``UsageError``, ``CheckpointError`` and ``MissingDevice`` if no song can
+        be split at all, and, without ``among``, ``InputError`` if none of them is audio.
         """
         plan = self._plan(songs if among is None else among)
         yield _planned(songs)
         yield from self._prepare_scorer(plan)
         scheduler = self._scheduler(plan)
-        end: Result | None = None  # after which nothing is tried
+        end: Result | None = None  # the failure that ended the run
         results = 0
         warned: dict[Path, list[str]] = {}
         with self._survey(songs, plan) as survey, closing(scheduler.run(_entries(songs))) as events:
@@ -132,7 +132,7 @@ class Run:
             self._scorer.finish()
 
     def _predict(self, songs: Sequence[Song | InputError]) -> Generator[Event | Result]:
-        """Yield what `split` would make of ``songs``."""
+        """Yield what `split` would do with ``songs``."""
         plan = self._plan(songs)
         yield _planned(songs)
         results = 0
@@ -143,7 +143,7 @@ class Run:
             raise InputError(_NOTHING)
 
     def load(self) -> Iterator[Event]:
-        """Fetch and load the model now, so that what can fail fails before the first song.
+        """Fetch and load the model now, so that errors occur before the first song.
 
         On several devices, the workers load it.
         """
@@ -161,19 +161,19 @@ class Run:
     def _survey(
         self, songs: Sequence[Song | InputError], plan: RunPlan
     ) -> AbstractContextManager[Survey | None]:
-        """Return what finds the lengths of several ``songs``, if these are wanted."""
+        """Return a survey of the lengths of several ``songs``, if wanted."""
         if not self._surveys or len(songs) < 2:
             return nullcontext()
         return Survey([song for song in songs if isinstance(song, Song)], plan)
 
     def _scheduler(self, plan: RunPlan) -> Scheduler | WorkerPool:
-        """Return what splits the songs: here on one device, else in a process for each."""
+        """Return a scheduler for one device, or a pool with one process per device."""
         if len(self.devices) > 1 and len(plan.songs) > 1:
             # Imported here: most runs have one device.
             from stemsplit.batch.workers import WorkerPool
 
             return WorkerPool(self.devices, plan)
-        # In the middle of a song, scoring would keep the network waiting.
+        # Scoring in the middle of a song would keep the network waiting.
         between_songs = self._scorer is not None
         return Scheduler(plan, self.engines, between_songs=between_songs)
 
@@ -185,7 +185,7 @@ class Run:
     def _score(
         self, scorer: Scorer, result: Result, plan: RunPlan
     ) -> Generator[Event, None, Result]:
-        """Return ``result`` with the scores of its stems, or with the error of scoring."""
+        """Return ``result`` with the scores of its stems, or with the error from scoring."""
         try:
             scores = yield from scorer.score(result, plan.songs[result.input].stems)
         except Exception as exc:
@@ -198,7 +198,7 @@ def _planned(songs: Sequence[Song | InputError]) -> Planned:
 
 
 def _with_warnings(each: Event | Result, warned: dict[Path, list[str]]) -> Event | Result:
-    """Return ``each``, a result with what was ``warned`` of before about its song."""
+    """Return ``each``; to a result, add the warnings about its song collected in ``warned``."""
     if isinstance(each, Warned) and each.song is not None:
         said = each.message.removeprefix(f"{each.song}: ")
         warned.setdefault(each.song, []).append(said)
@@ -208,5 +208,5 @@ def _with_warnings(each: Event | Result, warned: dict[Path, list[str]]) -> Event
 
 
 def _entries(songs: Sequence[Song | InputError]) -> list[Song | Result]:
-    """Return ``songs`` with the result of what could not be found or read in its place."""
+    """Return ``songs`` with failed results in place of errors."""
     return [Result.failed(s.path, s) if isinstance(s, InputError) else s for s in songs]

@@ -1,4 +1,4 @@
-"""The scheduler: songs are prepared, separated and written side by side, on one device."""
+"""The scheduler: it prepares, separates and writes songs in parallel, on one device."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_WAITING_RESULTS = 8
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
-    """A song that waits for the network."""
+    """A song waiting for the network."""
 
     ready: Ready
     run: SongRun
@@ -40,7 +40,7 @@ class _Queued:
 
 @dataclass(frozen=True, slots=True)
 class _InWriting:
-    """A song that is separated, and being written."""
+    """A separated song that is being written."""
 
     ready: Ready
     writer: BackgroundWriter
@@ -48,12 +48,12 @@ class _InWriting:
 
 
 class Scheduler:
-    """Splits the songs of a ``plan``; the next are prepared and the last is written meanwhile.
+    """Splits the songs of a ``plan``, preparing the next ones and writing the last one meanwhile.
 
     A song is first prepared (in threads), then queued for the network, separated, and written (in a
-    thread). Results keep the order of the songs, except that songs that another run has locked come
-    last. Songs too short for a batch of their own share one. With ``between_songs``, results are
-    reported only between two songs.
+    thread). Results keep the order of the songs, but songs locked by another run come last. Songs
+    too short to fill a batch share one. With ``between_songs``, results are reported only between
+    two songs.
     """
 
     def __init__(self, plan: RunPlan, engines: EngineCache, *, between_songs: bool = False) -> None:
@@ -61,16 +61,16 @@ class Scheduler:
         self._engines = engines
         self._locks = SongLocks(plan.options.out)
         self._between_songs = between_songs
-        self._ended = False  # by a failure after which nothing is tried
+        self._ended = False  # by a failure that ends the run
         self._queued: deque[_Queued | Result] = deque()
         self._writing: deque[_InWriting | Result] = deque()
 
     def run(self, songs: Iterable[Song | Result]) -> Generator[Event | Result]:
-        """Split ``songs``; yield what happens, and the result of each.
+        """Split ``songs``; yield events, and the result of each.
 
-        Results among ``songs`` are passed on. Whatever happens to a song, even by a defect of ours,
-        the others are split; only after a lack of disk or memory the rest is skipped. Raises
-        ``UsageError``, ``CheckpointError`` and ``MissingDevice`` where no song can be split.
+        Results among ``songs`` are passed on. If a song fails, even through a bug, the others are
+        still split; only after running out of disk or memory is the rest skipped. Raises
+        ``UsageError``, ``CheckpointError`` and ``MissingDevice`` if no song can be split.
         """
         with self._locks:
             preparing = PreparingStage(songs, self._plan, self._engines, self._locks)
@@ -93,11 +93,11 @@ class Scheduler:
                 self._end()
 
     def skip_rest(self) -> None:
-        """Try no further song: they would lack what this one lacked."""
+        """Skip all further songs: they would fail for the same reason."""
         self._ended = True
 
     def _end(self) -> None:
-        """Give up the songs that wait for the network; those that are separated are written."""
+        """Drop the songs waiting for the network; separated ones are still written."""
         self._engines.save_speed()
         for queued in self._queued:
             if isinstance(queued, _Queued):
@@ -109,7 +109,7 @@ class Scheduler:
     # --- The queue of the network ---------------------------------------------------------------
 
     def _enqueue(self, song: Song | Result, found: Found) -> Generator[Event]:
-        """Queue a song that is ready for the network, or the result of any other."""
+        """Queue a song that is ready for the network, or the result of any other song."""
         path = song.input if isinstance(song, Result) else song.path
         match found:
             case Ready():
@@ -142,7 +142,7 @@ class Scheduler:
 
     @cached_property
     def _segments(self) -> SegmentQueue:
-        """Where songs wait that may share batches."""
+        """The queue of songs that may share batches."""
         from stemsplit.separation.queue import SegmentQueue
 
         return SegmentQueue()
@@ -159,7 +159,7 @@ class Scheduler:
     # --- Separating -----------------------------------------------------------------------------
 
     def _run_head(self) -> Generator[Event | Result]:
-        """Separate the first song of the queue, and hand it on to be written; pass on a result."""
+        """Separate the first song in the queue and pass it to its writer; pass on a result."""
         head = self._queued.popleft()
         start = time.monotonic()
         after: _InWriting | Result
@@ -193,21 +193,21 @@ class Scheduler:
             self._engines.add_speed(event.total / event.sample_rate, event.elapsed)
 
     def _failed(self, ready: Ready, exc: Exception) -> Result:
-        """Return the result of a song that failed, which others may try now."""
+        """Return the result of a failed song, and release it for other processes."""
         path = ready.job.info.path
         self._locks.release(ready.token)
         error = describe(exc, path)
         if error.exit_code != ExitCode.DEFECT:
-            # Its frames hold blocks of audio.
+            # Its frames keep blocks of audio in memory.
             error.__traceback__ = error.__context__ = error.__cause__ = None
         return Result.failed(path, error)
 
     # --- Writing --------------------------------------------------------------------------------
 
     def _report(self, *, most_in_writing: int) -> Generator[Event | Result]:
-        """Yield the results that are known, in their order.
+        """Yield the known results, in the order of the songs.
 
-        Wait for songs to be written until no more than ``most_in_writing`` are left.
+        Wait until no more than ``most_in_writing`` songs are still being written.
         """
         while self._writing:
             head = self._writing[0]

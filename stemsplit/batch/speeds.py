@@ -1,4 +1,4 @@
-"""How fast models were on this machine, kept from run to run: for telling how long a song takes."""
+"""Record how fast models ran on this machine, to estimate how long later songs will take."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stemsplit.checkpoints.folders import cache_dir
 from stemsplit.small_files import parse_json, read_small
 
 NAME = "speeds.json"
-#: Seconds of audio below which a speed says more about the start of a run than about the model.
+#: Seconds of audio below which the speed depends more on start-up than on the model.
 SHORTEST = 10.0
-#: Ways of running models that are kept; the oldest go first.
+#: The number of ways to run models that are kept; the oldest are dropped.
 MOST = 200
 
 
 class SpeedRecord:
-    """The speed of one way to run a model, described by the words of ``key``."""
+    """The speed of one way to run a model, identified by ``key``."""
 
     def __init__(self, *key: object) -> None:
         self._key = json.dumps(key)
@@ -27,18 +27,18 @@ class SpeedRecord:
 
     @property
     def known(self) -> float | None:
-        """The speed of an earlier run, as a multiple of real time, if there was one."""
+        """The speed of an earlier run as a multiple of real time, if there was one."""
         return _read().get(self._key)
 
     def add(self, audio: float, seconds: float) -> None:
-        """Note that so many seconds of ``audio`` took so many ``seconds``."""
+        """Record that ``audio`` seconds of sound took ``seconds``."""
         self._audio += audio
         self._seconds += seconds
 
     def save(self) -> None:
-        """Keep the speed of this run for later ones, if it separated enough.
+        """Save the speed of this run for later ones, if it separated enough audio.
 
-        What cannot be written is not kept: it is only an estimate.
+        Write errors are ignored, since it is only an estimate.
         """
         if self._audio < SHORTEST or self._seconds <= 0:
             return
@@ -58,7 +58,7 @@ def _path() -> Path:
 
 
 def _read() -> dict[str, float]:
-    """Return the speeds by key; none where the file is missing or damaged."""
+    """Return the speeds by key; empty if the file is missing or damaged."""
     try:
         kept = parse_json(read_small(_path()))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The Python interface to a run: many files, with all that the command offers."""
+"""The Python interface to a run: many files, with all features of the command."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def split_files(
     dry_run: bool = False,
     **options: Any,
 ) -> Generator[Result]:
-    """Split files, as the command does, and iterate over the result of each song.
+    """Split files as the command does, and iterate over the results of the songs.
 
     ``inputs`` are files, folders, patterns and playlists. The options of a split (`SplitOptions`)
     are keyword arguments: manifests, locks and several devices work as they do for the command.
-    ``existing`` is what happens to stems that exist: "resume", "update", "skip" or "force"
-    (`types.Existing`). ``model`` may be several names with commas between them:
-    an ensemble. A song that fails gives a result with an ``error``, and the others are split.
+    ``existing`` selects what happens to existing stems: "resume", "update", "skip" or "force"
+    (`types.Existing`). ``model`` may be several comma-separated names: an ensemble. The result of a
+    song that fails has an ``error``, and the other songs are still split.
 
-    ``on_event`` is called with what happens on the way: `types.Progressed` has the fraction, the
-    speed and the time left. Closing the iterator, or leaving its loop, cancels the run; so does
-    an exception from ``on_event``, which is where another thread can stop it. Songs that are
-    separated are still written, and songs that were not reached can be split by others. With
-    ``dry_run`` nothing is written.
+    ``on_event`` is called with the events of the run: `types.Progressed` has the fraction, the
+    speed and the time left. Closing the iterator, or leaving its loop, cancels the run. So does an
+    exception from ``on_event``, which lets another thread stop it. Separated songs are still
+    written, and the remaining songs are left for other processes. With ``dry_run``, nothing is
+    written.
 
-    Raises ``UsageError`` for options that contradict each other; iterating raises
-    ``CheckpointError`` where no song can be split, ``ResourceError`` where a device does
-    not work, and ``InputError`` where nothing is audio.
+    Raises ``UsageError`` for contradictory options. Iterating raises ``CheckpointError`` if no song
+    can be split, ``ResourceError`` if a device does not work, and ``InputError`` if none of the
+    files is audio.
     """
     run = Run(SplitOptions.of(options))
     names = [inputs] if isinstance(inputs, str | bytes | os.PathLike) else list(inputs)
@@ -52,7 +52,7 @@ def split_files(
 def results_of(
     events: Generator[Event | Result], on_event: Callable[[Event], object] | None = None
 ) -> Generator[Result]:
-    """Yield the results among ``events``, and call ``on_event`` with all others."""
+    """Yield the results among ``events``, and call ``on_event`` with the others."""
     with closing(events):
         for event in events:
             if isinstance(event, Result):

@@ -1,4 +1,4 @@
-"""The lengths of the songs of a run, read beside it: for telling how long all of them take."""
+"""Read the lengths of all songs during a run, to estimate the total time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from stemsplit.types import StreamInfo, Surveyed
 class Survey:
     """Reads the headers of ``songs`` in a thread, as a context manager.
 
-    A song whose stems all exist is left out, unless all are written anew: whether they are up to
-    date is only known in its turn, and mostly they are. So is a song that cannot be read.
+    Songs whose stems all exist are left out, unless all stems are replaced: whether they are up to
+    date is only known later, and usually they are. Unreadable songs are left out, too.
     """
 
     def __init__(self, songs: Iterable[Song], plan: RunPlan) -> None:
@@ -69,7 +69,7 @@ class Survey:
 
 
 def length_of(info: StreamInfo) -> float | None:
-    """Return the seconds of ``info``, of the part that is decoded, as its header tells."""
+    """Return the seconds of the part of ``info`` that is decoded, according to its header."""
     end = info.duration
     if info.end_frame is not None:
         last = info.end_frame / info.sample_rate

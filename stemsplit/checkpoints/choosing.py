@@ -1,7 +1,7 @@
-"""Which models are for a purpose, and which of them is best, smallest or fastest.
+"""Filter models by purpose, and rank them by score, size or speed.
 
-Published scores compare where metric and songs are the same: a `Benchmark`. Models are therefore
-ranked within one benchmark, and those of the next come after. Standard library only.
+Published scores are comparable only if metric and songs are the same: a `Benchmark`. Models are
+therefore ranked within one benchmark, followed by those of the next. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stemsplit.checkpoints.registry import list_groups, list_models, resolve
 from stemsplit.errors import UsageError
 
 Order: TypeAlias = Literal["sdr", "size", "speed"]
-#: Headings, and the models below each in their order.
+#: Headings, and the models below each, in order.
 Sections: TypeAlias = dict[str, list[Model]]
 
 NO_SCORE = "No published score"
@@ -29,7 +29,7 @@ _STRICTNESS: tuple[Commercial, ...] = ("no", "unclear", "yes")
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A metric, and the songs it was taken on. MUSDB18 and MUSDB18-HQ are the same songs."""
+    """A metric, and the songs it was measured on. MUSDB18 and MUSDB18-HQ are the same songs."""
 
     metric: str
     dataset: str
@@ -43,7 +43,7 @@ class Benchmark:
         return f"{self.metric} on {self.dataset}"
 
 
-#: Those that many models have, first the one that most of today's have; any others come after.
+#: Benchmarks with scores of many models, the most common today first; all others rank below.
 BENCHMARKS = (
     Benchmark("uSDR", "MVSep Multisong"),
     Benchmark("uSDR", "MUSDB18 test"),
@@ -53,7 +53,7 @@ BENCHMARKS = (
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The mean of published scores in dB; not ``complete`` where some of the stems have none."""
+    """The mean of published scores in dB; not ``complete`` if some of the stems have none."""
 
     benchmark: Benchmark
     value: float
@@ -61,7 +61,7 @@ class Score:
 
     @property
     def rank(self) -> tuple[int, str, float]:
-        """Sorts by benchmark, and within one the best score first."""
+        """A key that sorts by benchmark, then by score, best first."""
         known = self.benchmark in BENCHMARKS
         place = BENCHMARKS.index(self.benchmark) if known else len(BENCHMARKS)
         return place, str(self.benchmark), -self.value
@@ -69,7 +69,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a model must have: each of ``stems``, words in its ``licence``, and so on."""
+    """Requirements for a model: each of ``stems``, words in its ``licence``, and so on."""
 
     stems: tuple[str, ...] = ()
     licence: str | None = None
@@ -77,10 +77,10 @@ class Wish:
     architecture: str | None = None
     downloaded: bool = False
     causal: bool = False
-    hidden: bool = False  # models that lists leave out, too
+    hidden: bool = False  # include models that lists leave out
 
     def grants(self, model: Model) -> bool:
-        """Return whether ``model`` is what is wished for."""
+        """Return whether ``model`` meets all requirements."""
         return (
             (self.hidden or not is_hidden(model))
             and set(self.stems) <= set(model.stems)
@@ -93,7 +93,7 @@ class Wish:
 
 
 def _has_words(text: str, words: str) -> bool:
-    """Return whether ``words`` are in ``text``, in any case, but not as a part of a longer word."""
+    """Return whether ``text`` contains ``words`` as whole words, ignoring case."""
     return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
 
 
@@ -110,21 +110,21 @@ def is_hidden(model: Model) -> bool:
 
 
 def architectures_of(model: Model) -> set[str]:
-    """Return the networks that ``model`` is made of, by the names of their modules."""
+    """Return the architectures of ``model`` and its members, by the names of their modules."""
     networks = [resolve(name) for name in model.members] or [model]
     return {network.architecture.partition(":")[0] for network in networks}
 
 
 def commercial_of(model: Model) -> Commercial:
-    """Return whether ``model`` may be used commercially: an ensemble as its strictest member."""
+    """Return whether ``model`` allows commercial use; an ensemble is as strict as any member."""
     named = [model, *map(resolve, model.members)]
     return min((each.commercial for each in named), key=_STRICTNESS.index)
 
 
 def size_of(model: Model) -> int | None:
-    """Return the bytes to fetch for ``model``; None where they are not known.
+    """Return the download size of ``model`` in bytes; None if it is unknown.
 
-    They are those of the first source of each network whose files all have a known size.
+    For each network, the first source whose files all have a known size counts.
     """
     total = 0
     for network in cache.networks(model):
@@ -140,9 +140,9 @@ def size_of(model: Model) -> int | None:
 
 
 def scores_of(model: Model, stems: Sequence[str] = ()) -> list[Score]:
-    """Return the published scores of ``model``, best known benchmark first.
+    """Return the published scores of ``model``, in the order of `Score.rank`.
 
-    They are means over its stems, or over ``stems`` if there are any.
+    They are means over its stems, or over ``stems`` if given.
     """
     wanted = tuple(stems) or model.stems
     found = [_score(scores, wanted, model) for scores in model.scores]
@@ -161,10 +161,11 @@ def _score(scores: Scores, wanted: Sequence[str], model: Model) -> Score | None:
 
 
 def choose(wish: Wish, order: Order | None = None) -> Sections:
-    """Return the models that are wished for, in their groups or in the ``order`` asked for.
+    """Return the models that match ``wish``, in their groups or in the given ``order``.
 
-    By "sdr" the headings are benchmarks, and each model is below the first that it has scores of.
-    Otherwise the smallest, or those of the fewest operations, are first; unknown ones are last.
+    For "sdr", the headings are benchmarks, and each model is listed below the first one that it has
+    a score for. For "size" and "speed", the models with the smallest download or the fewest
+    operations come first, and those whose value is unknown come last.
     """
     groups = {name: list(filter(wish.grants, models)) for name, models in list_groups().items()}
     chosen = [model for models in groups.values() for model in models]
@@ -208,12 +209,12 @@ def _by_score(models: Iterable[Model], stems: Sequence[str]) -> Sections:
 
 
 def known_stem(name: str) -> str:
-    """Return the stem called ``name``, in any case; raises ``UsageError`` if no model gives it."""
+    """Return the stem called ``name``, ignoring case; raises ``UsageError`` for an unknown one."""
     return _known("stem", name, {stem for model in list_models() for stem in model.stems})
 
 
 def known_architecture(name: str) -> str:
-    """Return the architecture called ``name``; raises ``UsageError`` if no model has it."""
+    """Return the architecture called ``name``; raises ``UsageError`` for an unknown one."""
     found = {each for model in list_models() for each in architectures_of(model)}
     return _known("architecture", name, found)
 
@@ -223,6 +224,6 @@ def _known(kind: str, name: str, names: Iterable[str]) -> str:
     if name.lower() in by_lower:
         return by_lower[name.lower()]
     near = get_close_matches(name.lower(), by_lower, n=1)
-    known = f"there are: {', '.join(sorted(by_lower.values()))}"
+    known = f"known: {', '.join(sorted(by_lower.values()))}"
     hint = f"did you mean {by_lower[near[0]]}? {known}" if near else known
     raise UsageError(f"no model has the {kind} {name!r}", hint=hint)

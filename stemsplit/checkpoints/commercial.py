@@ -1,4 +1,4 @@
-"""Commercial use: only of weights whose licence is known to allow it."""
+"""Check that the licence of weights is known to allow commercial use."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MOST = 5
 def require_commercial(name: str, stems: Sequence[str]) -> None:
     """Raise ``UsageError`` unless all `loading.members` of ``name`` may be used commercially.
 
-    The error names models that may, for ``stems``. A checkpoint file counts as the model of the
-    registry that its SHA-256 shows it to be; the licence of any other file is not known.
+    The error names models for ``stems`` that may. A checkpoint file is identified as a model of the
+    registry by its SHA-256; the licence of any other file is unknown.
     """
     for each in loading.members(name):
         path = registry.local_file(each)
@@ -28,7 +28,7 @@ def require_commercial(name: str, stems: Sequence[str]) -> None:
                 'a table of STEMSPLIT_REGISTRY with commercial = "yes" states the licence of a '
                 f"file; {_allowed(stems)}"
             )
-            raise UsageError("the licence of this checkpoint is not known", path=path, hint=hint)
+            raise UsageError("the licence of this checkpoint is unknown", path=path, hint=hint)
         commercial = commercial_of(model)
         if commercial != "yes":
             fails = "does not allow" if commercial == "no" else "is not known to allow"
@@ -49,11 +49,11 @@ def _listed(path: Path) -> Model | None:
 
 
 def _allowed(stems: Sequence[str]) -> str:
-    """Return which models may be used commercially for ``stems``, best first, in words."""
+    """Return a hint with the models for ``stems`` that allow commercial use, best first."""
     sections = choose(Wish(stems=tuple(stems), commercial=True), "sdr")
     names = [model.name for models in sections.values() for model in models]
     if not names:
-        return f"no model that gives {', '.join(stems)} is known to allow it"
+        return f"no model with {', '.join(stems)} is known to allow it"
     more = ", …" if len(names) > _MOST else ""
     command = f"stemsplit models list --stem {','.join(stems)} --commercial --sort sdr"
-    return f"models that do, best first: {', '.join(names[:_MOST])}{more} ({command})"
+    return f"models that allow it, best first: {', '.join(names[:_MOST])}{more} ({command})"

@@ -1,12 +1,12 @@
-"""What it takes to run a model, and how far it looks: ``costs.toml``.
+"""The computational cost and the receptive field of each model: ``costs.toml``.
 
-Operations are multiply-adds per second of audio, those of overlapping segments included, in
-convolutions, matrix products and LSTMs: what nearly all of the time goes into. They say how much a
-network computes, not how fast a machine does it; LSTMs are slower than their figure, as their
-frames wait for each other.
+Operations are multiply-adds per second of audio, including those of overlapping segments, in
+convolutions, matrix products and LSTMs, which take nearly all of the time. They measure how much a
+network computes, not how fast a machine runs it; LSTMs are slower than their figure suggests, since
+they process frames one after another.
 
-``python -m stemsplit.docgen costs`` makes the file from the networks themselves, and tests compare
-them. Standard library only.
+``python -m stemsplit.docgen costs`` generates the file from the networks themselves, and tests
+compare the two. Standard library only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CAUSAL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of a model; ``operations`` is None where nothing but a song would show them."""
+    """The cost of a model; ``operations`` is None if they depend on the song."""
 
     operations: int | None  # multiply-adds per second of audio
     back: int  # frames before a sample that it may depend on
@@ -39,9 +39,9 @@ class Cost:
 
 
 def cost_of(model: Model) -> Cost | None:
-    """Return the cost of ``model``; None where the file lacks it, as for models of one's own.
+    """Return the cost of ``model``; None if the file lacks it, as for custom models.
 
-    An ensemble takes what its members take together, and looks as far as the farthest of them.
+    The cost of an ensemble is the sum over its members, and its receptive field is the largest.
     """
     if model.members:
         members = [cost_of(resolve(name)) for name in model.members]

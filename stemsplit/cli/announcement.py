@@ -1,4 +1,4 @@
-"""What is said before long work: with which model, where, and how much there is to do."""
+"""The messages before long work: model, device, and amount of work."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from stemsplit.types import Estimated, Loaded, Planned, Progressed
 
 MEGABYTE = 1e6
 GIGABYTE = 1e9
-#: Share of a download from which on its speed says how long it takes: it begins slowly.
+#: Share of a download after which its speed predicts the time left: it starts slowly.
 TELLING = 0.01
 
 
 class Announcement:
-    """One line on a terminal when the first song of a run begins to be separated.
+    """One line on a terminal when separation of the first song of a run begins.
 
-    It has the time that all takes where the speed is known from an earlier run. Elsewhere the bar
-    has it as soon as a part of the song is separated.
+    It includes the total time if the speed is known from an earlier run. Otherwise the bar shows it
+    as soon as the first segment is separated.
     """
 
     def __init__(self, console: Console) -> None:
@@ -30,11 +30,11 @@ class Announcement:
         self._is_due = True
 
     def begin(self, planned: Planned) -> None:
-        """Announce these songs as soon as the first of them begins."""
+        """Announce these songs as soon as the first of them starts."""
         self._songs, self._is_due = planned.songs, True
 
     def show(self, event: Progressed, forecast: Forecast) -> None:
-        """Say what begins with ``event``, unless that is said already."""
+        """Announce the work that starts with ``event``, unless already announced."""
         if not self._is_due or self.loaded is None or not self._console.for_people:
             return
         self._is_due = False
@@ -52,7 +52,7 @@ class Announcement:
 
 
 def describe_estimate(totals: Estimated) -> str:
-    """Return what a dry run adds up to, in a line."""
+    """Return the totals of a dry run, on one line."""
     songs = "1 song" if totals.songs == 1 else f"{totals.songs} songs"
     unknown = totals.of_unknown_length
     beside = f" and {unknown} of unknown length" if unknown else ""
@@ -61,14 +61,14 @@ def describe_estimate(totals: Estimated) -> str:
         f"up to {size(totals.disk)} of stems, {size(totals.free)} free",
     ]
     if totals.download is None:
-        parts.append(f"{totals.model} is to be downloaded")
+        parts.append(f"{totals.model} must be downloaded")
     elif totals.download:
         parts.append(f"{totals.model}: {size(totals.download)} to download")
     return "; ".join(parts)
 
 
 def describe_transfer(done: int, total: int | None, rate: float | None) -> Iterator[str]:
-    """Yield the time left of a download of ``done`` bytes, how much is here, and its speed."""
+    """Yield the time left of a download of ``done`` bytes, how much is done, and its speed."""
     if rate and total and total * TELLING <= done < total:
         yield f"{clock((total - done) / rate)} left"
     if total:
@@ -80,7 +80,7 @@ def describe_transfer(done: int, total: int | None, rate: float | None) -> Itera
 
 
 def size(count: int) -> str:
-    """Return ``count`` bytes in the unit that people use for so many."""
+    """Return ``count`` bytes as text, in GB or MB."""
     if count >= GIGABYTE:
         return f"{count / GIGABYTE:.1f} GB"
     megabytes = count / MEGABYTE

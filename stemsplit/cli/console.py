@@ -1,4 +1,4 @@
-"""What a person sees. Data goes to stdout; everything else goes to stderr, by this class alone."""
+"""Everything shown to the user: data on stdout, everything else on stderr, by this class alone."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EVENT_SCHEMA = 1  # of the objects that --progress ndjson writes
 
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what stands for a character that the encoding of a stream lacks, and what is next.
+    """Return a replacement for a character that a stream cannot encode, and where to resume.
 
-    File names may hold bytes that are not text; they go out as they came in. A letter that the
-    encoding lacks becomes an escape, as in Python (``\\xe9``): a name that cannot be shown does
-    not make a song fail.
+    File names may contain bytes that are not text; they are written unchanged. Characters missing
+    from the encoding are escaped as in Python (``\\xe9``): a song does not fail because its name
+    cannot be shown.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -42,11 +42,11 @@ codecs.register_error(ESCAPED, _escape)
 
 @dataclass
 class Console:
-    """Two streams and how much is said on the second.
+    """Two streams, and how much is written to the second.
 
-    ``quiet`` 1 hides progress and remarks, 2 hides warnings too; errors are always shown.
-    ``verbose`` 1 says what is done and how long it took. ``debug`` shows where an error that nobody
-    has foreseen comes from. ``style`` "ndjson" makes every line on stderr an object, for programs.
+    ``quiet`` 1 hides progress and notes, 2 also hides warnings; errors are always shown.
+    ``verbose`` 1 shows each step and how long it took. ``debug`` shows tracebacks of unexpected
+    errors. ``style`` "ndjson" makes every line on stderr a JSON object, for programs.
     """
 
     stdout: TextIO
@@ -56,15 +56,15 @@ class Console:
     json: bool = False
     style: ProgressStyle = "auto"
     debug: bool = False
-    #: What is said in place of a path: that of a temporary file means nothing to anybody.
+    #: Names to show instead of paths: the path of a temporary file means nothing to the user.
     names: dict[str, str] = field(default_factory=dict)
     _bar: Bar | None = field(default=None, init=False)
 
     def data(self, text: str) -> None:
-        """Write one line of data, at once: what reads it may be waiting.
+        """Write one line of data immediately: its reader may be waiting.
 
-        If nobody reads any more the work goes on: its files are what it was done for. Raises
-        ``ResourceError`` when the line cannot be written for another reason.
+        A closed pipe is ignored, since the files are still wanted. Raises ``ResourceError`` if the
+        line cannot be written for another reason.
         """
         line = (text + "\n").encode(self.stdout.encoding or "utf-8", ESCAPED)
         with self._bar.paused() if self._bar is not None else contextlib.nullcontext():
@@ -88,7 +88,7 @@ class Console:
         self.data(json.dumps(self._renamed(values)))
 
     def error(self, error: StemsplitError, song: Path | None = None) -> None:
-        """Say what went wrong, if with one ``song``, and in another line what to do about it."""
+        """Report an error, perhaps with one ``song``, and its hint on a second line."""
         if self.debug and error.trace:
             self._say(error.trace.rstrip())
         if self.style == "ndjson":
@@ -100,22 +100,22 @@ class Console:
             self._say(f"hint: {printable(error.hint)}")
 
     def warn(self, message: str, song: Path | None = None) -> None:
-        """Say something that a person should know, if about one ``song``, in one line."""
+        """Write a warning, perhaps about one ``song``, on one line."""
         if self.quiet < 2:
             self._remark("warning", message, "stemsplit: warning: ", **_of(song))
 
     def note(self, message: str) -> None:
-        """Say how things go, in one line."""
+        """Write a note on progress, on one line."""
         if self.quiet < 1:
             self._remark("note", message)
 
     def detail(self, message: str) -> None:
-        """Say something for those who asked for more."""
+        """Write a detail that only --verbose shows."""
         if self.verbose and not self.quiet:
             self._remark("detail", message)
 
     def event(self, event: str, **facts: Any) -> None:
-        """Write an object that tells of an ``event``, as one line."""
+        """Write ``event`` and its ``facts`` as a JSON object on one line."""
         self._say(json.dumps({"schema": EVENT_SCHEMA, "event": event, **self._renamed(facts)}))
 
     def _remark(self, kind: str, message: str, prefix: str = "", **facts: Any) -> None:
@@ -125,7 +125,7 @@ class Console:
             self._say(f"{prefix}{self._renamed(printable(message))}")
 
     def _renamed(self, value: Any) -> Any:
-        """Return ``value``, of which JSON can be made, with ``names`` in place of paths."""
+        """Return the JSON-compatible ``value`` with ``names`` in place of paths."""
         if isinstance(value, str):
             for path, name in self.names.items():
                 value = value.replace(path, name)
@@ -136,11 +136,11 @@ class Console:
         return value
 
     def progress(self, label: str) -> Meter:
-        """Return a meter to be updated: a bar on a terminal, lines elsewhere, nothing if quiet.
+        """Return a meter to update: a bar on a terminal, lines elsewhere, nothing if quiet.
 
-        Where ``style`` asks for objects nothing either: what they tell is said by ``event``.
+        It also shows nothing with ``style`` "ndjson", where ``event`` reports the progress.
         """
-        # Imported here: most commands show none.
+        # Imported here: most commands show no progress.
         from stemsplit.cli.meters import Bar, Lines, Meter
 
         if self.quiet or self.style in ("none", "ndjson"):
@@ -153,7 +153,7 @@ class Console:
 
     @property
     def draws_bars(self) -> bool:
-        """Whether progress is a bar, which redraws itself."""
+        """Whether progress is shown as a bar that redraws itself."""
         return not self.quiet and (
             self.style == "bar" or (self.style == "auto" and self.on_terminal)
         )
@@ -165,12 +165,12 @@ class Console:
 
     @property
     def for_people(self) -> bool:
-        """Whether remarks on stderr are read on a terminal, and no program reads this run."""
+        """Whether a person reads stderr on a terminal, and no program reads the output."""
         return self.on_terminal and not self.json and self.style != "ndjson"
 
     @property
     def coloured(self) -> bool:
-        """Whether what goes to stdout may have colours."""
+        """Whether stdout may be coloured."""
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         return self.stdout.isatty() and not plain
 
@@ -180,14 +180,14 @@ class Console:
         if self._bar is not None and self._bar.drawn:
             self._bar.say(line)
         else:
-            # A log that is full or that nobody reads must not stop the work.
+            # A full disk or a closed pipe must not stop the work.
             with contextlib.suppress(OSError):
                 self.stderr.write(line + "\n")
                 self.stderr.flush()
 
 
 def _of(song: Path | None) -> dict[str, str]:
-    """Return the key of an event that says which song it is about, if it is about one."""
+    """Return the key of an event that names its song, if it is about one."""
     return {} if song is None else {"input": str(song)}
 
 

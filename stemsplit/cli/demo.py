@@ -1,4 +1,4 @@
-"""``stemsplit demo``: a song of its own, split and scored."""
+"""``stemsplit demo``: render a song, split it and score the stems."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def demo(
     *,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Where the song and its stems go."),
+        typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the song and its stems."),
     ] = Path("demo"),
     network: DemoOptions,
     seconds: Annotated[
         float, typer.Option(metavar="S", min=2, max=120, help="Length of the song.")
     ] = 12.0,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another song.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Random seed of the song.")] = 0,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier demo.")] = False,
     json: options.Json = False,
     progress: options.ProgressOption = "auto",
@@ -62,9 +62,9 @@ def demo(
 ) -> int:
     """Render a short song, split it, and score the stems against the true ones.
 
-    It needs no file and shows whether everything works here. A score is the signal-to-distortion
-    ratio (SDR) in dB over the whole song: higher is better; beside it stands what the unsplit song
-    would score as that stem.
+    It needs no files and shows whether everything works on this machine. A score is the
+    signal-to-distortion ratio (SDR) in dB over the whole song: higher is better. The last column is
+    the score of the unsplit song as that stem.
     """
     from stemsplit.batch.discover import Song
     from stemsplit.batch.results import Result
@@ -114,7 +114,7 @@ def _render(
 ) -> tuple[Mapping[str, NDArray[np.float32]], NDArray[np.float32]]:
     """Write a song and its true stems below ``out``; return stems and mixture ``(C, T)``.
 
-    An earlier demo's song is replaced: it can be rendered again at any time.
+    The song of an earlier demo is replaced: it can be rendered again at any time.
     """
     from stemsplit.data.synthetic import render
 
@@ -126,7 +126,7 @@ def _render(
 
 
 def _write(folder: Path, sounds: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write ``sounds`` ``(C, T)`` by name as float32 WAV files in ``folder``, over older ones."""
+    """Write ``sounds`` ``(C, T)`` by name as float32 WAV files to ``folder``, over older ones."""
     from stemsplit.audio.encode import StemWriter
 
     channels, frames = next(iter(sounds.values())).shape
@@ -143,7 +143,7 @@ def _write(folder: Path, sounds: Mapping[str, NDArray[np.float32]]) -> None:
 
 
 def _figure(decibel: float) -> float | None:
-    """Return ``decibel`` as JSON has it: it knows no infinity, which silence gives."""
+    """Return ``decibel`` for JSON; None for the infinity of silence, which JSON lacks."""
     return round(decibel, 3) if math.isfinite(decibel) else None
 
 

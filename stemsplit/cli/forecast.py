@@ -1,4 +1,4 @@
-"""How long something still takes, from what is done and how fast that was."""
+"""Estimate the time left, from the work done and its speed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from stemsplit.types import Progressed
 
-#: Seconds of a download that its speed is taken from.
+#: The speed of a download is averaged over this many seconds.
 WINDOW = 10.0
 
 
 class Forecast:
-    """The time left for all songs of a run, by their lengths in seconds of audio.
+    """The time left for all songs of a run, from their lengths in seconds of audio.
 
-    The speed is that of the whole run by the clock, with whatever lies between two songs; before
-    anything is done it is the one of earlier runs, if that is known.
+    The speed is that of the whole run in wall-clock time, including gaps between songs. Before any
+    progress, it is the speed of earlier runs, if known.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,16 +29,16 @@ class Forecast:
         self._start: float | None = None
 
     def begin(self) -> None:
-        """Begin with other songs."""
+        """Start over with other songs."""
         self.lengths, self._start = None, None
         self._done, self._ended = {}, set()
 
     def survey(self, lengths: Mapping[Path, float | None]) -> None:
-        """Note the ``lengths`` of the songs that are to be separated."""
+        """Record the ``lengths`` of the songs to separate."""
         self.lengths = dict(lengths)
 
     def add(self, event: Progressed) -> None:
-        """Note how far a song is, and its length, which only now is exact."""
+        """Record the progress of a song, and its length, which is exact only now."""
         if self._start is None:
             self._start = self._clock()
         self._done[event.song] = event.done / event.sample_rate
@@ -46,25 +46,25 @@ class Forecast:
             self.lengths[event.song] = event.total / event.sample_rate
 
     def end(self, song: Path) -> None:
-        """Note that nothing of ``song`` is left to do, whether it is done or has failed."""
+        """Record that ``song`` has been separated or has failed."""
         self._ended.add(song)
 
     @property
     def total(self) -> float | None:
-        """The seconds of audio of all songs; None where one is unknown."""
+        """The seconds of audio of all songs; None if a length is unknown."""
         lengths = (self.lengths or {}).values()
         known = [length for length in lengths if length is not None]
         return sum(known) if known and len(known) == len(lengths) else None
 
     @property
     def seconds_left(self) -> float | None:
-        """The seconds until all songs are separated; None where that is not known."""
+        """The seconds until all songs are separated; None if unknown."""
         return self._seconds_for(self.lengths or ())
 
     def seconds_left_with(self, event: Progressed) -> float | None:
-        """Return the seconds until all songs are separated, of which ``event`` concerns one.
+        """Return the seconds until all songs are separated, including the one of ``event``.
 
-        None where that is not known, and where no other song is left.
+        None if that is unknown, or if no other song is left.
         """
         others = self._seconds_for(song for song in self.lengths or () if song != event.song)
         return event.seconds_left + others if event.seconds_left and others else None
@@ -88,16 +88,16 @@ class Forecast:
 
 
 class TransferRate:
-    """The speed of a download, of its last seconds."""
+    """The speed of a download over its last seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._marks: deque[tuple[float, int]] = deque()
 
     def add(self, done: int) -> None:
-        """Note that ``done`` bytes are here by now."""
+        """Record that ``done`` bytes have arrived."""
         now = self._clock()
-        if self._marks and done < self._marks[-1][1]:  # another source begins anew
+        if self._marks and done < self._marks[-1][1]:  # another source starts over
             self._marks.clear()
         self._marks.append((now, done))
         while now - self._marks[0][0] > WINDOW and len(self._marks) > 2:
@@ -105,6 +105,6 @@ class TransferRate:
 
     @property
     def bytes_per_second(self) -> float | None:
-        """Bytes in a second; None before there is anything to go by."""
+        """Bytes per second; None until two measurements differ."""
         (first, before), (last, done) = self._marks[0], self._marks[-1]
         return (done - before) / (last - first) if last > first and done > before else None

@@ -1,4 +1,4 @@
-"""How far something is: as a bar on a terminal, as lines elsewhere."""
+"""Progress meters: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-#: Cells of a line: of the bar at least and at most, and of a name that gets shorter.
+#: Widths in cells: of the bar at least and at most, and of a shortened name at least.
 NARROWEST_BAR = 8
 WIDEST_BAR = 40
 SHORTEST_LABEL = 12
-#: How often a bar is drawn in a second.
+#: How often a bar is drawn per second.
 REFRESHES = 8
 
 
 class Meter:
-    """Shows how far something is: this one shows nothing. Use as a context manager."""
+    """Shows progress; the base class shows nothing. Use as a context manager."""
 
     def __enter__(self) -> Meter:
         return self
@@ -30,19 +30,19 @@ class Meter:
     def update(
         self, done: float, total: float | None, text: str = "", details: Sequence[str] = ()
     ) -> None:
-        """Show ``done`` of ``total``, None while that is unknown.
+        """Show ``done`` of ``total``, which is None while unknown.
 
-        Lines have a ``text`` beside it, a bar the ``details``, of which the last go first where
-        there is no room.
+        Lines also show ``text``. A bar shows ``details``, and drops the last ones first if the
+        terminal is too narrow.
         """
 
     def stop(self) -> None:
-        """Take the meter off the screen."""
+        """Remove the meter from the screen."""
 
 
 @dataclass
 class Lines(Meter):
-    """A line at every tenth, for logs and pipes, written by ``note``."""
+    """A line for every 10 %, for logs and pipes, written by ``note``."""
 
     note: Callable[[str], None]
     label: str
@@ -60,7 +60,7 @@ class Lines(Meter):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the cells of a line are shared out: cells of the label and of the bar, and the text."""
+    """The layout of a line: the cells of the label and of the bar, and the text."""
 
     label: int
     bar: int
@@ -68,10 +68,10 @@ class Layout:
 
 
 def arrange(label: int, texts: Sequence[str], width: int) -> Layout:
-    """Return the layout of a line of ``width`` cells, for a label of so many cells.
+    """Return the layout of a line of ``width`` cells, for a label of ``label`` cells.
 
-    First the label gets shorter, then the longest of the ``texts`` for which there is room is
-    taken, and at last the bar goes. The shortest text stays whole.
+    If space is short, the label is shortened first, then the longest of ``texts`` that fits is
+    used, and finally the bar is left out. The shortest text is never cut.
     """
     label = max(label, 1)
     wanted = min(label, SHORTEST_LABEL) + 1 + NARROWEST_BAR + 1
@@ -87,7 +87,7 @@ class Bar(Meter):
     """A bar that redraws itself, and moves to and fro while the total is unknown."""
 
     def __init__(self, stream: TextIO, label: str) -> None:
-        # Imported here: a quarter of a second that only a terminal needs.
+        # Imported here: it takes a quarter of a second, and only terminals need it.
         from rich.console import Console as RichConsole
         from rich.live import Live
 
@@ -117,7 +117,7 @@ class Bar(Meter):
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Take the bar off the screen while something else is written to the terminal."""
+        """Remove the bar from the screen while something else is written to the terminal."""
         drawn = self.drawn
         if drawn:
             self._live.stop()
@@ -154,7 +154,7 @@ class Bar(Meter):
         return line
 
     def _texts(self, percent: str) -> list[str]:
-        """Return what may stand behind the bar, from the longest to the shortest."""
+        """Return the possible texts after the bar, from the longest to the shortest."""
         counts = range(len(self._details), min(1, len(self._details)) - 1, -1)
         return [
             self._escaped(" ".join(filter(None, (percent, ", ".join(self._details[:count])))))

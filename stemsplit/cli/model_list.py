@@ -1,4 +1,4 @@
-"""``stemsplit models list``: a table for choosing a model."""
+"""``stemsplit models list``: a table to choose a model from."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _show_table(console: Console, sections: Sections, wish: Wish) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its title, and what it has of each model, by name."""
+    """A column: its title, and its cells by the names of the models."""
 
     title: str
     cells: dict[str, str]
@@ -140,11 +140,11 @@ class Column:
 
     @property
     def width(self) -> int:
-        """The letters of its longest cell, or more."""
+        """The width of its longest cell, but at least ``least_width``."""
         return max(self.least_width, len(self.title), *map(len, self.cells.values()))
 
     def aligned(self, cell: str) -> str:
-        """Return ``cell``, filled up to the width of the column."""
+        """Return ``cell``, padded to the width of the column."""
         return cell.rjust(self.width) if self.right else cell.ljust(self.width)
 
 

@@ -1,4 +1,4 @@
-"""Showing what happens in a run: the one place that knows how each event looks."""
+"""Show the events of a run: the only place that decides how each event looks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Renderer:
         self._screen.clear()
 
     def end(self, song: Path) -> None:
-        """Take what shows the progress of ``song`` off the screen: its result is known."""
+        """Remove the progress of ``song`` from the screen: its result is known."""
         self._screen.end(song)
 
     def show(self, event: Event) -> None:
@@ -75,7 +75,7 @@ class Renderer:
 
 
 class _Objects:
-    """Events as objects on stderr, one a line."""
+    """Events as JSON objects on stderr, one per line."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -119,14 +119,14 @@ def _texts(paths: Mapping[Any, Path]) -> dict[str, str]:
 
 
 class _Screen:
-    """The meter of the moment: consecutive events of one kind share it."""
+    """The current meter: consecutive events of one kind share it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._labels: Mapping[Path, str] = {}
         self._meter = Meter()
         self._shown: str | None = None
-        self._counts = False  # songs of several devices are counted, not followed one by one
+        self._counts = False  # songs on several devices are counted, not shown one by one
         self._forecast = Forecast()
         self._rate = TransferRate()
         self._announcement = Announcement(console)
@@ -166,14 +166,14 @@ class _Screen:
                 self._show_count(event)
 
     def end(self, song: Path) -> None:
-        """Take the meter off the screen unless it shows another song, or all of them."""
+        """Remove the meter from the screen unless it shows another song, or all of them."""
         self._forecast.end(song)
         others = {label for path, label in self._labels.items() if path != song}
         if not self._counts and self._shown not in others:
             self.clear()
 
     def clear(self) -> None:
-        """Take the meter off the screen; the next event gets a new one."""
+        """Remove the meter from the screen; the next event gets a new one."""
         self._meter.stop()
         self._shown = None
 
@@ -187,7 +187,7 @@ class _Screen:
         return self._meter
 
     def _show_moving(self, label: str) -> None:
-        """Show on a terminal that something goes on, which is no news elsewhere."""
+        """Show a moving bar on a terminal, and nothing elsewhere."""
         if self._console.draws_bars and not self._counts:
             self._turn_to(label).update(0, None)
 
@@ -223,7 +223,7 @@ class _Screen:
             self._console.detail(f"{label}: {length} in {event.elapsed:.1f} s")
 
     def _details(self, event: Progressed) -> list[str]:
-        """Return what a bar says of a song: the time left, that of all songs, and the speed."""
+        """Return the details beside a bar: time left for this song and for all, and the speed."""
         left = event.seconds_left
         if left is None:
             of_all = self._forecast.seconds_left
@@ -235,7 +235,7 @@ class _Screen:
         return for_all if left is None else [f"{clock(left)} left", *for_all, _speed(event)]
 
     def _show_scoring(self, label: str, done: int, total: int) -> None:
-        """Show it on a terminal; elsewhere that it begins, for it is soon done."""
+        """Show progress on a terminal; elsewhere only the start, since scoring is fast."""
         label = f"scoring {label}"
         if self._console.on_terminal:
             self._turn_to(label).update(done, total or None)

@@ -82,7 +82,7 @@ def split(
         typer.Option(
             metavar="LIST",
             rich_help_panel="Input",
-            help="File with names of songs or folders, one a line; - is standard input.",
+            help="File with names of songs or folders, one per line; - is standard input.",
             show_default=False,
         ),
     ] = None,
@@ -113,7 +113,7 @@ def split(
         typer.Option(
             "--resume",
             rich_help_panel="Folders and resuming",
-            help="Write what is missing, or made of the song before it changed; the default.",
+            help="Write stems that are missing, or made before the song changed; the default.",
         ),
         After("skip_existing"),
     ] = False,
@@ -122,7 +122,7 @@ def split(
         typer.Option(
             metavar="FOLDER",
             rich_help_panel="Reporting",
-            help="Score the stems against the true ones here: of the song, or of songs by name.",
+            help="Score against the true stems in this folder: of the song, or of songs by name.",
         ),
     ] = None,
     report: Annotated[
@@ -130,7 +130,7 @@ def split(
         typer.Option(
             metavar="FILE",
             rich_help_panel="Reporting",
-            help="Write a page (HTML) about the stems, with players.",
+            help="Write an HTML report about the stems, with players.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -138,16 +138,16 @@ def split(
         typer.Option(
             "--dry-run",
             rich_help_panel="Folders and resuming",
-            help="Show what would be done, and do nothing.",
+            help="Show what would be done, without doing it.",
         ),
     ] = False,
     reporting: Reporting,
     version: options.Version = False,
     short_help: ShortHelp = False,
 ) -> int:
-    """Split songs into stems, as long as the song and lined up with it to the sample.
+    """Split songs into stems of the same length, aligned with the song to the sample.
 
-    The paths of the stems go to stdout, one a line, all else to stderr.
+    The paths of the stems go to stdout, one per line, everything else to stderr.
     """
     console = reporting.console()
     if reporting.print_config:
@@ -155,7 +155,7 @@ def split(
             console.data(line)
         return ExitCode.DONE
     if not files and not files_from:
-        raise UsageError("no FILE, and no --files-from either")
+        raise UsageError("neither FILE nor --files-from was given")
     files = as_streams(files or ())
     check_input(files, files_from or (), input_name)
     existing = choose_existing(force=force, update=update, skip=skip_existing, resume=resume)

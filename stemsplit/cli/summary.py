@@ -1,4 +1,4 @@
-"""Showing the results of a run: each as it comes, and all of them at the end."""
+"""Show the results of a run: each as it arrives, and all of them at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stemsplit.errors import ExitCode, ResourceError, printable
 from stemsplit.types import Existing, Reason
 
 SCHEMA = 1  # of the records that --json writes
-#: How the table calls each status.
+#: The word for each status in the table.
 _WORDS: dict[Status, str] = {
     "would_split": "to split",
     "done": "done",
@@ -21,12 +21,12 @@ _WORDS: dict[Status, str] = {
     "failed": "failed",
 }
 
-#: Why a song was split again, or skipped, where that is worth a word.
+#: Why a song was split again, or skipped, if that is worth mentioning.
 _REASONS: dict[Reason, str] = {
     "song_changed": "the song changed",
-    "made_otherwise": "it was made otherwise",
-    "edited": "its stems are up to date but for those kept",
-    "exists": "its stems exist",
+    "made_otherwise": "its stems were made with other options",
+    "edited": "its stems are up to date, except for edited ones, which are kept",
+    "exists": "its stems already exist",
 }
 
 
@@ -40,7 +40,7 @@ class Summary:
         self._results: list[Result] = []
 
     def show(self, result: Result) -> None:
-        """Show ``result``: paths or an object on stdout, all else on stderr."""
+        """Show ``result``: paths or an object on stdout, everything else on stderr."""
         self._results.append(result)
         console = self._console
         if result.error is not None:
@@ -67,23 +67,23 @@ class Summary:
             raise self._unwritable
 
     def counts(self) -> str:
-        """Return how many songs were split, skipped, and failed, as a line."""
+        """Return a line with the numbers of songs that were split, skipped, and failed."""
         return next(table(self._results))
 
     def show_interruption(self, entries: int, existing: Existing) -> None:
-        """Say how far a run of several ``entries`` came, and how to go on."""
+        """Show how much of a run of several ``entries`` is done, and how to continue."""
         if entries < 2:
             return
         self._console.note(f"{self.counts()}, {entries - len(self._results)} left")
-        # With it, the same command would begin anew.
+        # With --force, the same command would start over.
         without = " without --force" if existing == "force" else ""
-        self._console.note(f"run the same command{without} to go on")
+        self._console.note(f"run the same command{without} to continue")
 
     def finish(self, report: Path | None = None) -> ExitCode:
         """Show the table of several results, and return the exit code of the run.
 
-        On a terminal, a single song that is done gets a line too, and so does the ``report`` that
-        was written. Raises ``ResourceError`` if standard output could not be written.
+        On a terminal, a single finished song and the ``report``, if written, also get a line.
+        Raises ``ResourceError`` if standard output could not be written.
         """
         if len(self._results) > 1:
             for line in table(self._results, whole=self._console.verbose > 0):
@@ -128,7 +128,7 @@ def to_record(result: Result, model: str) -> dict[str, Any]:
 
 
 def table(results: Sequence[Result], *, whole: bool = False) -> Iterator[str]:
-    """Yield the lines that say how a run ended: counts, and each failure with its reason.
+    """Yield the lines that sum up a run: counts, and each failure with its reason.
 
     The ``whole`` table has a line for every input.
     """
@@ -143,7 +143,7 @@ def table(results: Sequence[Result], *, whole: bool = False) -> Iterator[str]:
 
 
 def _what_happened(result: Result) -> str:
-    """Return what is worth a word besides the paths of the stems."""
+    """Return what is worth mentioning besides the paths of the stems."""
     why = "" if result.reason is None else _REASONS.get(result.reason, "")
     match result.status:
         case "skipped":
@@ -156,7 +156,7 @@ def _what_happened(result: Result) -> str:
 
 
 def _describe_end(result: Result) -> str:
-    """Return where the stems of a song that is done are, and how long that took."""
+    """Return where the stems of a finished song are, and how long it took."""
     if result.status != "done" or not (result.frames and result.sample_rate and result.seconds):
         return ""
     folder = os.path.commonpath([path.parent for path in result.stems.values()])
@@ -167,10 +167,10 @@ def _describe_end(result: Result) -> str:
 
 
 def _describe(result: Result) -> str:
-    """Return the input of ``result``, and its error, which may be that of another file."""
+    """Return the input of ``result``, with its error, which may be about another file."""
     song, error = printable(result.input), result.error
     if error is None:
         return song
-    # As a path, an address has one slash where it has two.
+    # Path turns the two slashes of an address into one.
     own = error.path is None or Path(error.path) == result.input
     return str(error) if own else f"{song}: {error}"

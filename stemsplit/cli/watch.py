@@ -1,4 +1,4 @@
-"""``stemsplit watch FOLDER``: split what appears in a folder, until stopped."""
+"""``stemsplit watch FOLDER``: split songs as they appear in a folder, until stopped."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class WatchHelp(TranslatingCommand):
         "two_stems": "Write this stem and the rest",
         "model": "See `stemsplit models list` (htdemucs)",
         "device": "auto, cuda, mps or cpu",
-        "settle": "How long a file must not have changed",
-        "new_only": "Skip songs that exist already",
+        "settle": "Wait until a file has not changed for this long",
+        "new_only": "Skip songs that already exist",
         "update": "Redo stems that were made with other options",
         "json": "Write an object for each song to stdout",
     }
@@ -48,7 +48,7 @@ def watch(
     *,
     folder: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="The folder to watch, and those below it."),
+        typer.Argument(metavar="FOLDER", help="The folder to watch, with its subfolders."),
     ],
     settle: Annotated[
         float,
@@ -56,7 +56,7 @@ def watch(
             min=0.1,
             metavar="SECONDS",
             rich_help_panel="Input",
-            help="How long a file must not have changed; if it looks unfinished, ten times that.",
+            help="Wait until a file has not changed for this long; ten times this if unfinished.",
         ),
     ] = 2.0,
     interval: Annotated[
@@ -65,12 +65,12 @@ def watch(
             min=0.05,
             metavar="SECONDS",
             rich_help_panel="Input",
-            help="How long to wait between two looks.",
+            help="Time between two scans of the folder.",
         ),
     ] = 1.0,
     new_only: Annotated[
         bool,
-        typer.Option("--new-only", rich_help_panel="Input", help="Skip songs that exist already."),
+        typer.Option("--new-only", rich_help_panel="Input", help="Skip songs that already exist."),
     ] = False,
     settings: Annotated[SplitOptions, Without("fail_fast"), Without("jobs")],
     force: options.Force = False,
@@ -79,10 +79,10 @@ def watch(
     reporting: Reporting,
     short_help: ShortHelp = False,
 ) -> int:
-    """Split the songs in a folder, and those that come into it, until stopped.
+    """Split the songs in a folder, and new ones as they appear, until stopped.
 
-    A song is split when its file is complete, and again when it changes. What an earlier run did is
-    not done again. Ctrl-C and SIGTERM end it, with exit status 0.
+    A song is split as soon as its file is complete, and again when it changes. Songs that an
+    earlier run has split are skipped. Ctrl-C or SIGTERM stops it, with exit status 0.
     """
     console = reporting.console()
     if reporting.print_config:

@@ -1,4 +1,4 @@
-"""A-weighting as a short filter of linear phase, block by block."""
+"""A-weighting with a short linear-phase filter, block by block."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ POINTS = 512
 
 
 class AWeighting:
-    """Filters blocks ``(…, T)`` of any length; silence precedes and follows the signal."""
+    """Filters blocks ``(…, T)`` of any length, with silence before and after the signal."""
 
     def __init__(self, sample_rate: int) -> None:
         self._taps = torch.from_numpy(design_filter(sample_rate))
         self._context: Tensor | None = None
 
     def add(self, block: Tensor) -> Tensor:
-        """Return the next filtered samples: as many as in ``block``, but for half the taps."""
+        """Return the next filtered samples, delayed by half the taps."""
         if self._context is None:
             self._context = block.new_zeros(*block.shape[:-1], TAPS // 2)
         joined = torch.cat([self._context, block], -1)
@@ -60,7 +60,7 @@ def _least_squares(bands: NDArray[np.float64], wanted: NDArray[np.float64]) -> N
     """Return the taps whose response is closest to ``wanted`` within ``bands``, both ``(N, 2)``.
 
     The response is a sum of cosines; between the two edges of a band ``wanted`` is a straight line.
-    What lies between two bands does not count.
+    Frequencies between two bands are ignored.
     """
     half = TAPS // 2
     order = np.arange(2 * half + 1)[:, None, None]

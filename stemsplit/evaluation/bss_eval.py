@@ -35,7 +35,7 @@ CLEAN = 100.0
 
 @dataclass(frozen=True, slots=True)
 class BssEvalScores:
-    """Ratios in dB, each ``(S, N)`` for N frames, or ``(B, S, N)``; NaN is "no answer".
+    """Ratios in dB, each ``(S, N)`` for N frames, or ``(B, S, N)``; NaN means undefined.
 
     ``unreproducible`` names the metrics that rounding decides in some frame, by more than 0.01 dB,
     as far as one song shows it. The cause are references with empty bands, which lack even the

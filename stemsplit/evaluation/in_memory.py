@@ -35,7 +35,7 @@ class TracksInMemory:
             tracks["mixture"] = mixture
         arrays = {name: as_array(track) for name, track in tracks.items()}
         if not arrays:
-            raise UsageError("there are no estimates")
+            raise UsageError("no estimates were given")
         first_name, first = next(iter(arrays.items()))
         for name, array in arrays.items():
             if array.ndim != 2 or array.shape != first.shape or not array.size:
@@ -60,7 +60,7 @@ class TracksInMemory:
         return int(self.tracks.shape[2])
 
     def blocks(self, block_frames: int) -> Generator[Block]:
-        """Yield blocks ``(S, C, n)``; ``n`` is ``block_frames`` but in the last block."""
+        """Yield blocks ``(S, C, n)``; ``n`` is ``block_frames`` except in the last block."""
         for start in range(0, self.frames, block_frames):
             yield self.tracks[..., start : start + block_frames]
 

@@ -1,4 +1,4 @@
-"""Filters of the mel scale, which add the bins of a spectrum up to bands."""
+"""Mel filters, which sum the bins of a spectrum into bands."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 HERTZ_PER_MEL = 200 / 3
 BREAK = 1_000.0  # Hz
 STEP = np.log(6.4) / 27  # of the natural logarithm per mel, above the break
-#: Bands to compute together: their bins are a small part of the spectrum.
+#: Number of bands to compute together: they use only a small part of the spectrum.
 GROUP = 16
 
 
 class MelFilters:
-    """Triangles that overlap by half from 0 Hz to half the sample rate, each of area 1.
+    """Half-overlapping triangles from 0 Hz to half the sample rate, each with area 1.
 
-    They are those of librosa's ``filters.mel``, but that bands without any bin, which short
-    transforms at high sample rates have, are left out.
+    They are those of librosa's ``filters.mel``, except that bands without any bin, which occur with
+    short transforms at high sample rates, are left out.
     """
 
     def __init__(self, sample_rate: int, transform: int, bands: int) -> None:

@@ -1,4 +1,4 @@
-"""The results of an evaluation as plain data, which all reports are written from."""
+"""The results of an evaluation as plain data, from which all reports are written."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from stemsplit.data.stems import StemFiles
 
-#: One value a frame of BSS Eval, ``(N,)``.
+#: One value per frame of BSS Eval, ``(N,)``.
 Frames = NDArray[np.float64]
 
 #: The fields of `StemScores` with a value for each frame, and those with one for the whole stem.
 BSS_EVAL = ("sdr", "isr", "sir", "sar")
-#: The scores of ``LEADERBOARD`` are those from 0 to 100 that leaderboards print; of these two need
-#: the song twice.
+#: ``LEADERBOARD`` are the scores from 0 to 100 that leaderboards print; computing these two of them
+#: takes two passes over the song.
 SPECTRAL_BALANCE = ("bleedless", "fullness")
 LEADERBOARD = ("k_sdr", *SPECTRAL_BALANCE, "l1_freq", "aura_stft", "aura_mrstft")
 WHOLE_STEM = ("global_sdr", "si_sdr", "si_sir", "si_sar", "log_wmse", "l1", "mrstft", *LEADERBOARD)
@@ -28,11 +28,11 @@ WHOLE_STEM = ("global_sdr", "si_sdr", "si_sir", "si_sar", "log_wmse", "l1", "mrs
 class StemScores:
     """How close one stem is to its reference.
 
-    ``sdr``, ``isr``, ``sir`` and ``sar`` are those of BSS Eval v4, one value a frame ``(N,)``, dB,
-    NaN for a frame in which a source is silent. All other figures are of the whole stem, in dB but
-    for ``l1`` (mean absolute difference, full scale 1), ``mrstft`` (multi-resolution STFT
-    distance), ``log_wmse``, and those of ``LEADERBOARD`` (0 to 100), which scores that an earlier
-    version has written lack. NaN is "no answer".
+    ``sdr``, ``isr``, ``sir`` and ``sar`` are those of BSS Eval v4, one value per frame ``(N,)``, in
+    dB, NaN for a frame in which a source is silent. All other figures are for the whole stem, in dB
+    except for ``l1`` (mean absolute difference, full scale 1), ``mrstft`` (multi-resolution STFT
+    distance), ``log_wmse``, and those of ``LEADERBOARD`` (0 to 100), which are missing from scores
+    written by an earlier version. NaN means undefined.
     """
 
     name: str
@@ -59,11 +59,11 @@ class StemScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemMeasures:
-    """What one stem shows by itself, without a reference.
+    """Measures of one stem by itself, without a reference.
 
-    ``-inf`` dB is silence, NaN is "no answer": a silent stem has no correlation and no overlap.
-    Stems of any song overlap to some degree, so that ``overlap`` and ``correlation`` compare
-    separations of one song, not songs.
+    ``-inf`` dB is silence, NaN means undefined: a silent stem has no correlation and no overlap.
+    The stems of any song overlap to some degree, so use ``overlap`` and ``correlation`` to compare
+    separations of one song, not different songs.
     """
 
     name: str
@@ -90,9 +90,9 @@ class SongScores:
     scores: tuple[StemScores, ...]  # empty without references
     measures: tuple[StemMeasures, ...]
     null_residual: float | None  # mix − sum of stems relative to the mix, dB; None without a mix
-    unreproducible: tuple[str, ...] = ()  # metrics of BSS Eval that rounding decides in some frame
+    unreproducible: tuple[str, ...] = ()  # BSS Eval metrics that depend on rounding in some frame
     bss_eval: str = "own"  # what computed it: this package, or museval and its version
-    remarks: tuple[str, ...] = ()  # what was aligned, resampled, summed or left out
+    remarks: tuple[str, ...] = ()  # about tracks aligned, resampled, summed or left out
     estimates: Mapping[str, StemFiles] = field(default_factory=dict)
     references: Mapping[str, StemFiles] = field(default_factory=dict)
     mixture: StemFiles | None = None
@@ -100,6 +100,6 @@ class SongScores:
 
 
 def median(frames: Frames) -> float:
-    """Return the median of ``frames`` ``(N,)`` that are not NaN; NaN if none is left."""
+    """Return the median of the values in ``frames`` ``(N,)`` that are not NaN; NaN if all are."""
     answered = frames[~np.isnan(frames)]
     return float(np.median(answered)) if answered.size else math.nan

@@ -1,4 +1,4 @@
-"""Compute all scores and measures of the stems of a song, from files or arrays."""
+"""Compute all scores and measures of a song's stems, from files or arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stemsplit.evaluation.shapes import Layout
 from stemsplit.evaluation.sounds import Sounds, find_sounds
 from stemsplit.evaluation.steps import ScoringProgress, drain
 
-BLOCK = 16_384  # samples to process at a time: all that is computed from them takes few megabytes
+BLOCK = 16_384  # samples to process at a time: intermediate results take a few megabytes
 
 
 def score_sounds(
@@ -78,7 +78,7 @@ def score(
 
     Arrays have ``sample_rate`` Hz, full scale ±1.0. ``window`` and ``hop`` of BSS Eval are in
     seconds; with ``bss_eval="museval"`` that package computes it, with the whole song in memory.
-    ``layout`` is deprecated: "STC" says that arrays are ``(S, T, C)`` and ``(T, C)``. Raises
+    ``layout`` is deprecated: "STC" means that arrays are ``(S, T, C)`` and ``(T, C)``. Raises
     ``UsageError`` for arrays that do not fit together or have samples before channels,
     ``InputError`` for files that cannot be read or do not match, and ``ResourceError`` where
     `museval` is not installed.
@@ -145,9 +145,9 @@ def _score_tracks(
 ) -> Generator[ScoringProgress, None, SongScores]:
     """Yield the progress, and return the scores and measures of ``tracks``.
 
-    These are the references of the stems ``scored``, the stems ``names`` and perhaps the mixture.
-    The first pass measures everything, a second one only the frames of BSS Eval; what `museval`
-    does at the end counts as a third one.
+    ``tracks`` are the references of the stems ``scored``, the stems ``names`` and perhaps the
+    mixture. The first pass measures everything except the frames of BSS Eval, which need a second
+    one; the work of `museval` at the end counts as a third one.
     """
     compared = [len(scored) + names.index(name) for name in scored]
     stems = slice(len(scored), len(scored) + len(names))
@@ -187,13 +187,13 @@ def _score_tracks(
 
 
 def _blocks(tracks: Tracks) -> Generator[Block]:
-    """Yield the blocks of ``tracks``, and close what reads them."""
+    """Yield the blocks of ``tracks``, and close their readers."""
     with closing(tracks.blocks(BLOCK)) as blocks:
         yield from blocks
 
 
 def _are_whole_song(names: Sequence[str]) -> bool:
-    """Return whether stems of these ``names`` sum to the song: none contains another."""
+    """Return whether stems with these ``names`` sum to the song: none contains another."""
     plain = {normalise(name) for name in names}
     excluded = {stem for name in plain if (stem := excluded_stem(name)) is not None}
     return not excluded or (len(plain) == 2 and excluded < plain)

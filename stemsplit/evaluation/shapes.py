@@ -18,15 +18,15 @@ BLOCK = 1 << 14
 
 #: The order of axes that a deprecated keyword names.
 Layout = Literal["STC", "SCT"]
-#: Of audio, at most: a longer axis has samples.
+#: The most channels of audio: a longer axis is the one of samples.
 MOST_CHANNELS = 32
 
 
 def check_pair(references: Signals, estimates: Signals) -> tuple[Tensor, Tensor]:
     """Return both ``(…, C, T)`` as float64 tensors that keep their gradients.
 
-    Raises ``ValueError`` where the two differ in shape (other lengths, mono and stereo), have fewer
-    than two dimensions, samples before channels, no samples, or a sample that is NaN or infinite.
+    Raises ``ValueError`` if the two differ in shape (different lengths, or mono and stereo), have
+    fewer than two dimensions, samples before channels, no samples, or a NaN or infinite sample.
     """
     truth, guess = _as_double(references), _as_double(estimates)
     if truth.shape != guess.shape:
@@ -47,7 +47,7 @@ def check_pair(references: Signals, estimates: Signals) -> tuple[Tensor, Tensor]
 
 
 def check_sources(references: Signals, estimates: Signals) -> tuple[Tensor, Tensor]:
-    """Return both ``(…, S, C, T)`` as ``check_pair`` does; ``ValueError`` without sources too."""
+    """Return both ``(…, S, C, T)`` as ``check_pair``; ``ValueError`` also without sources."""
     truth, guess = check_pair(references, estimates)
     if truth.dim() < 3:
         raise ValueError(f"audio of shape {tuple(truth.shape)}: expected sources as well")
@@ -55,7 +55,7 @@ def check_sources(references: Signals, estimates: Signals) -> tuple[Tensor, Tens
 
 
 def check_order(what: str, shape: Sequence[int]) -> None:
-    """Raise ``ValueError`` where ``shape`` is that of samples before channels, ``(…, T, C)``."""
+    """Raise ``ValueError`` if ``shape`` has samples before channels, ``(…, T, C)``."""
     if shape[-1] <= MOST_CHANNELS < shape[-2]:
         raise ValueError(
             f"{what} of shape {tuple(shape)} seems to have samples before channels: "
@@ -73,9 +73,10 @@ def arrange(
 
 
 def swaps_axes(layout: Layout | None) -> bool:
-    """Return whether a caller two levels up gives samples before channels, as "STC" says.
+    """Return whether arrays have samples before channels: with the ``layout`` "STC".
 
-    Warns of the keyword, which version 0.2 removes. Raises ``ValueError`` for another layout.
+    Warns the caller two levels up that version 0.2 removes the keyword. Raises ``ValueError`` for
+    an unknown layout.
     """
     if layout is None:
         return False
@@ -102,7 +103,7 @@ def blocks(*signals: Tensor, size: int = BLOCK) -> Iterator[tuple[Tensor, ...]]:
 
 
 def match_type(value: Tensor, *inputs: Signals) -> float | NDArray[np.float64] | Tensor:
-    """Return ``value`` as a tensor where one of ``inputs`` is, else as a number or an array."""
+    """Return ``value`` as a tensor if one of ``inputs`` is one, else as a number or an array."""
     if any(isinstance(signals, Tensor) for signals in inputs):
         return value
     return float(value) if value.dim() == 0 else np.asarray(value.numpy())

@@ -1,8 +1,8 @@
-"""Scores from 0 to 100 of which errors of a spectrum are too much, and which too little.
+"""Scores from 0 to 100 for spectral errors, some of them only for excess or missing energy.
 
-They are those of the trainer of the community (R. Solovyev, Music-Source-Separation-Training,
-``utils/metrics.py``) and of the leaderboard of MVSep, which compute them at 44.1 kHz. Here bands of
-the mel scale follow the sample rate.
+They are those of the community's trainer (R. Solovyev, Music-Source-Separation-Training,
+``utils/metrics.py``) and of the MVSep leaderboard, which compute them at 44.1 kHz. Here the mel
+bands follow the sample rate.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from stemsplit.evaluation.stft_frames import CentredFrames
 L1_TRANSFORM, L1_HOP = 2_048, 1_024
 #: Transform, hop and bands of bleedless and fullness.
 TRANSFORM, HOP, MEL_BANDS = 4_096, 1_024, 512
-QUIETEST = 1e-10  # magnitude of a band, at least
-RANGE = 80.0  # dB below the loudest band of the song, at least
+QUIETEST = 1e-10  # the least magnitude of a band
+RANGE = 80.0  # dB below the loudest band of the song: quieter bands count as this
 
 
 def l1_freq(reference: Signals, estimate: Signals) -> Number:
@@ -44,10 +44,11 @@ def bleedless(reference: Signals, estimate: Signals, sample_rate: int = 44_100) 
     """Return the bleedless score ``(…)`` of signals ``(…, C, T)``: 0 to 100, higher is better.
 
     ``100 / (1 + m)``, where ``m`` is the mean excess, in dB, of the estimate over the reference in
-    the bands and frames where it is the louder one: 512 bands of the mel scale, frames of 4096
-    samples, every 1024. Levels more than 80 dB below the loudest count as 80 dB below it, for each
-    of the two by itself. 100 without any excess. Rounding decides whether equal levels differ, so
-    that levels have single precision, as there. Raises ``ValueError`` as ``global_sdr`` does.
+    the bands and frames where the estimate is louder: 512 mel bands, frames of 4096 samples, every
+    1024. Levels more than 80 dB below the loudest count as 80 dB below it, separately for reference
+    and estimate. The score is 100 without any excess. Since rounding decides whether equal levels
+    differ, levels are computed in single precision, as by the trainer. Raises ``ValueError`` as
+    ``global_sdr`` does.
     """
     return match_type(_compare(reference, estimate, sample_rate)[0], reference, estimate)
 
@@ -55,7 +56,7 @@ def bleedless(reference: Signals, estimate: Signals, sample_rate: int = 44_100) 
 def fullness(reference: Signals, estimate: Signals, sample_rate: int = 44_100) -> Number:
     """Return the fullness score ``(…)`` of signals ``(…, C, T)``: 0 to 100, higher is better.
 
-    As ``bleedless``, of what the estimate lacks where it is the quieter one.
+    As ``bleedless``, for what the estimate lacks where it is quieter.
     """
     return match_type(_compare(reference, estimate, sample_rate)[1], reference, estimate)
 
@@ -97,8 +98,8 @@ class L1Freq:
 class BleedlessFullness:
     """``bleedless`` and ``fullness`` of blocks ``(…, C, T)``, read twice, in bounded memory.
 
-    ``find_peaks`` takes the whole song, to which levels are relative; then ``compare`` takes it
-    again.
+    ``find_peaks`` takes the whole song first, since levels are relative to its peaks; ``compare``
+    then takes it again.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -130,7 +131,7 @@ class BleedlessFullness:
         return 100 / (1 + excess), 100 / (1 + lack)
 
     def _each(self, frames: Tensor, take: Callable[[Tensor], None]) -> None:
-        """Give the levels ``(2, …, N, M)`` of each channel of ``frames`` to ``take``."""
+        """Call ``take`` with the levels ``(2, …, N, M)`` of each channel of ``frames``."""
         if not frames.shape[-2]:
             return
         # Channel by channel, so that intermediate results fit into the cache of the processor.

@@ -1,4 +1,4 @@
-"""Distances of magnitude spectra at several resolutions, of blocks of any length."""
+"""Distances between magnitude spectra at several resolutions, for blocks of any length."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stemsplit.evaluation.metrics import Number
 from stemsplit.evaluation.shapes import Signals, blocks, check_pair, match_type
 from stemsplit.evaluation.stft_frames import CentredFrames
 
-FLOOR = 1e-8  # of a bin's power, before root and logarithm
+FLOOR = 1e-8  # the least power of a bin, before square root and logarithm
 
 
 class Resolution(NamedTuple):
-    """Samples of a transform, from one to the next, and of its Hann window."""
+    """The length of a transform, its hop, and the length of its Hann window, in samples."""
 
     transform: int
     hop: int
@@ -28,7 +28,7 @@ class Resolution(NamedTuple):
 #: R. Yamamoto, E. Song and J.-M. Kim, "Parallel WaveGAN", ICASSP 2020, table 1, in the order of its
 #: reference program.
 YAMAMOTO = (Resolution(1_024, 120, 600), Resolution(2_048, 240, 1_200), Resolution(512, 50, 240))
-#: Those of the community's trainer: one, and three of ``MEL_BANDS``.
+#: Resolutions of the community's trainer: one, and three with ``MEL_BANDS``.
 TRAINER = (Resolution(1_024, 256, 1_024),)
 TRAINER_MEL = tuple(Resolution(size, size // 4, size) for size in (1_024, 2_048, 4_096))
 MEL_BANDS = 128
@@ -52,7 +52,7 @@ def aura_stft(reference: Signals, estimate: Signals) -> Number:
     ``100 / (1 + 10 d)``, where ``d`` is the distance of ``mrstft`` at one resolution (1024 samples,
     every 256), but relative to ``‖|Ŝ|‖``: the trainer and the leaderboard that print this score
     (R. Solovyev, Music-Source-Separation-Training, ``utils/metrics.py``; the quality checker of
-    MVSep) give `auraloss` the estimate as its target. Raises ``ValueError`` as ``global_sdr`` does.
+    MVSep) pass the estimate as the target of `auraloss`. Raises ``ValueError`` as ``global_sdr``.
     """
     return _measure(AuraStft(), reference, estimate)
 
@@ -60,8 +60,8 @@ def aura_stft(reference: Signals, estimate: Signals) -> Number:
 def aura_mrstft(reference: Signals, estimate: Signals, sample_rate: int = 44_100) -> Number:
     """Return the aura MR-STFT score ``(…)`` of ``(…, C, T)``: 0 to 100, higher is better.
 
-    As ``aura_stft``, of A-weighted signals in 128 bands of the mel scale, and ``d`` is the mean of
-    three resolutions (1024, 2048 and 4096 samples, every quarter). Raises ``ValueError`` as
+    As ``aura_stft``, for A-weighted signals in 128 mel bands; ``d`` is the mean over three
+    resolutions (1024, 2048 and 4096 samples, with a hop of a quarter). Raises ``ValueError`` as
     ``global_sdr`` does.
     """
     return _measure(AuraMrStft(sample_rate), reference, estimate)
@@ -76,7 +76,7 @@ class StftDistance:
     def __init__(
         self, resolutions: Sequence[Resolution] = YAMAMOTO, mel_rate: int | None = None
     ) -> None:
-        """With ``mel_rate``, the sample rate, magnitudes are those of ``MEL_BANDS``."""
+        """With ``mel_rate``, the sample rate, compare magnitudes in ``MEL_BANDS`` bands."""
         self._resolutions = [_Spectra(resolution, mel_rate) for resolution in resolutions]
 
     def add(self, reference: Tensor, estimate: Tensor) -> None:
@@ -90,7 +90,7 @@ class StftDistance:
         return self.relative_to(0)
 
     def relative_to(self, signal: int) -> Tensor:
-        """Return ``result``, of norms relative to that of the reference (0) or the estimate (1)."""
+        """Return ``result``, but relative to the norm of the reference (0) or the estimate (1)."""
         return torch.stack([each.distance(signal) for each in self._resolutions]).mean(0)
 
 
@@ -127,7 +127,7 @@ class AuraMrStft:
 
 
 def to_score(distance: Tensor) -> Tensor:
-    """Return ``distance`` as the community's trainer scores it: 0 is 100, infinity is 0."""
+    """Return ``distance`` as the community's trainer scores it: 0 becomes 100, infinity 0."""
     return 100 / (1 + 10 * distance)
 
 

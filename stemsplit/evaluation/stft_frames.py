@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class CentredFrames:
-    """Frames of ``length`` samples, centred on multiples of ``hop``, as ``torch.stft`` has them.
+    """Frames of ``length`` samples, centred on multiples of ``hop``, as in ``torch.stft``.
 
-    Half a frame precedes the signal and follows it: its own samples mirrored, or with ``reflect``
-    False silence. A signal too short to be mirrored is followed by silence first.
+    The signal is padded by half a frame at both ends: with its own samples mirrored, or with
+    silence if not ``reflect``. Silence is first appended to a signal too short to be mirrored.
     """
 
     def __init__(self, length: int, hop: int, *, reflect: bool = True) -> None:
@@ -45,7 +45,7 @@ class CentredFrames:
         return self._cut(torch.cat([self._pending, self._border(self._last[..., :-1])], -1))
 
     def _border(self, inside: Tensor) -> Tensor:
-        """Return what lies beyond an end of the signal; ``inside`` are the samples next to it."""
+        """Return the padding for an end of the signal; ``inside`` are the samples next to it."""
         if self._reflect:
             return inside.flip(-1)
         return inside.new_zeros(*inside.shape[:-1], self.length // 2)

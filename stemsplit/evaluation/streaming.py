@@ -1,4 +1,4 @@
-"""All metrics in one number a stem at once, over blocks of any length."""
+"""Compute all metrics with one value per stem together, over blocks of any length."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from stemsplit.evaluation.weighted_error import LogWmse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalars:
-    """One number a stem, each ``(S,)``, as the functions of the same names return it."""
+    """One value per stem, each ``(S,)``, as returned by the functions of the same names."""
 
     global_sdr: NDArray[np.float64]
     si_sdr: NDArray[np.float64]
@@ -58,7 +58,7 @@ class ScalarScores:
     def add(self, references: Signals, estimates: Signals, mixture: Signals | None = None) -> None:
         """Take the next block of stems ``(S, C, T)`` and their ``mixture`` ``(C, T)``.
 
-        Without a mixture the sum of the references replaces it. Raises ``ValueError`` as
+        Without a mixture, the sum of the references is used. Raises ``ValueError`` as
         ``global_sdr`` does.
         """
         truth, guess = (signals.detach() for signals in check_sources(references, estimates))
@@ -73,7 +73,7 @@ class ScalarScores:
     def result(self) -> Scalars:
         """Return the scores of all blocks; ``ValueError`` before the first."""
         if self._sums is None:
-            raise ValueError("there is no audio to score")
+            raise ValueError("no audio to score")
         parts = Parts.of(self._sums)
         with torch.no_grad():
             return Scalars(

@@ -156,7 +156,7 @@ class TemporalBlock(nn.Module):
 class TemporalConvNet(nn.Module):
     """Computes masks from the weights of the basis: cLN, bottleneck, blocks, 1x1 convolution.
 
-    Only the last block's output leaves it: there is no skip path.
+    Its output is that of the last block; skip connections are not used.
     """
 
     def __init__(self, config: ConvTasNetConfig) -> None:
@@ -270,7 +270,7 @@ class SpeechBlock(nn.Module):
     def __init__(self, config: SpeechConvTasNetConfig, dilation: int, *, last: bool) -> None:
         super().__init__()
         hidden, padding = config.hidden, (config.kernel - 1) // 2 * dilation
-        # The input of a causal filter lies before it; what it gives beyond the end is cut off.
+        # The input of a causal filter precedes it; its output beyond the end is cut off.
         padding *= 2 if config.causal else 1
         norm = CumulativeNorm if config.causal else GroupNorm
         self.conv_layers = nn.Sequential(

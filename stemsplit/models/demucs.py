@@ -85,7 +85,7 @@ class DemucsConfig(CheckedConfig):
 
 
 class Demucs(SeparationModel):
-    """Encoder, LSTM, decoder; no norm anywhere. Any T; a longer one gives the LSTM more context."""
+    """Encoder, LSTM, decoder; no norm anywhere. Any T; longer inputs give the LSTM more context."""
 
     Config = DemucsConfig
     standardised = True

@@ -51,7 +51,7 @@ class TasNetConfig(CheckedConfig):
 class TasNet(SeparationModel):
     """Gated encoder, layer norm, LSTM with identity skips, softmax over the sources, decoder.
 
-    Mono, any T; a longer one gives the LSTM more context.
+    Mono, any T; longer inputs give the LSTM more context.
     """
 
     Config = TasNetConfig

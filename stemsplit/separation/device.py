@@ -124,7 +124,7 @@ def memory_explained(device: torch.device) -> Iterator[None]:
 def keep_freed_memory() -> None:
     """Make the C library keep freed memory instead of returning it to the kernel.
 
-    glibc maps memory anew for every large tensor, and the page faults take a sixth of HTDemucs'
+    glibc maps new memory for every large tensor, and the page faults take a sixth of HTDemucs'
     time on a CPU, more with other networks. This affects the whole process, so only the command
     line calls it, before torch allocates. Does nothing without glibc.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Placeholder colours, and the colours of the page that ``_tidy`` replaces them by.
+#: Placeholder colours, and the colours of the page with which ``_tidy`` replaces them.
 INK, FAINT, BAND, SHADE, STEM = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f"
 STYLE = {
     INK: "var(--ink)",
@@ -35,7 +35,7 @@ STYLE = {
 #: Width and height of a chart in CSS pixels, for wide and for narrow pages.
 WIDE, NARROW = (860, 150), (330, 140)
 FIELD_WIDTH = 350
-#: Ticks on the time axis of a wide chart, at most, and possible distances between two, s.
+#: The most ticks on the time axis of a wide chart, and the possible distances between two, s.
 TICKS = 10
 CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600)
 #: Curves of BSS Eval: metric, dashes, width.
@@ -51,7 +51,7 @@ RANGE = 80.0
 LOWEST, HIGHEST = 40.0, 20_000.0
 PIXELS = (800, 192)
 SHADES = 64
-QUIETEST = -55.0  # dB, the least level of the brightest colour: hides the rounding of silence
+QUIETEST = -55.0  # dB, the least level of the brightest colour: hides rounding noise in silence
 COLOURS = "magma"
 
 
@@ -74,7 +74,7 @@ def draw_frames(
     """Return two SVGs, wide and narrow: BSS Eval of ``stem`` over the time of the song.
 
     ``limits`` (dB) are those of the vertical axis, ``part`` is the time to shade, in seconds.
-    Frames without an answer are gaps.
+    Undefined frames are gaps.
     """
     curves = [
         Curve(getattr(stem, metric), FAINT if dashes else STEM, dashes, width)

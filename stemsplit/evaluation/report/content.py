@@ -1,4 +1,4 @@
-"""Prepare the content of the report page: what its template shows of songs and stems."""
+"""Prepare the content about songs and stems for the template of the report page."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def show_song(song: SongScores, seconds: float | None) -> dict[str, Any]:
 def _show_stem(
     name: str, number: int, song: SongScores, first: float, length: float
 ) -> dict[str, Any]:
-    """Return the content about one stem of ``song`` but for its charts and sounds."""
+    """Return the content about one stem of ``song``, except its charts and sounds."""
     scores = next((stem for stem in song.scores if stem.name == name), None)
     summary = next((stem for stem in song_values(song) if stem.name == name), None)
     return {
@@ -138,8 +138,8 @@ def _draw_charts(song: SongScores, clip: AudioClip | None) -> dict[str, tuple[st
 def _read(stem: StemScores, song: SongScores, first: float, length: float) -> dict[str, Any]:
     """Return the faults of ``stem`` in words, and the time of its lowest SDR.
 
-    That time is within the part that can be played, ``length`` s from ``first`` on: its errors are
-    loud, while the lowest SDR of a song is often that of a stem that is nearly silent.
+    That time is within the part that can be played, ``length`` s from ``first``: errors there are
+    loud, while the lowest SDR of the whole song is often in a nearly silent part of the stem.
     """
     begin, end = math.ceil(first / song.hop), math.ceil((first + length) / song.hop)
     lowest = find_lowest(stem, begin, end) if length else find_lowest(stem)
@@ -162,7 +162,7 @@ def _place(files: StemFiles | None) -> str:
 
 
 def show_published(metric: Metric, summaries: Sequence[StemSummary]) -> dict[str, Any] | None:
-    """Return published scores in ``metric`` of our stems, with a row of ours; None for none."""
+    """Return published scores of our stems in ``metric`` with a row of ours, or None."""
     own = {
         stem.name: stem.values[OWN[metric]]
         for stem in summaries
@@ -201,7 +201,7 @@ def _published_row(
 
 
 def _unreproducible(songs: Sequence[SongScores]) -> set[str]:
-    """Return the metrics that rounding decides in one of ``songs``."""
+    """Return the metrics that depend on rounding in one of ``songs``."""
     return {metric for song in songs for metric in song.unreproducible}
 
 
@@ -210,7 +210,7 @@ def _score_table(
 ) -> dict[str, Any]:
     """Return rows of figures by metric, with columns for each stem, their average, and all.
 
-    The last column is of BSS Eval alone: all other figures are the same as their average.
+    Only BSS Eval has the last column: for all other figures, it would equal the average.
     """
     return {
         "unreproducible": unreproducible,

@@ -1,4 +1,4 @@
-"""Write the report page: a single HTML file that shows and plays songs, without any network."""
+"""Write the report page: a single HTML file that shows and plays songs offline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECONDS = 30.0
 #: Seconds of audio in a page, over all songs, stems and versions: 7.7 MB at 128 kbit/s, which are
 #: 10 MB as text. Larger pages open slowly.
 MOST_AUDIO = 480.0
-#: Of many songs, only this many are shown over time and can be played: those with the worst scores.
+#: At most this many songs are shown over time and can be played: those with the worst scores.
 SHOWN_SONGS = 3
 #: Pairs of stems to show at once: all those of four stems, and the most similar ones of more.
 SHOWN_PAIRS = 8
@@ -69,8 +69,8 @@ def render(songs: Sequence[SongScores]) -> str:
 def choose_shown(songs: Sequence[SongScores]) -> tuple[list[SongScores], float]:
     """Return the songs to show over time, and how many seconds of each can be played.
 
-    Of many songs these are the ones with the lowest mean global SDR, and they share ``SECONDS``.
-    Many stems make the seconds fewer, to limit the size of the page.
+    Of many songs, those with the lowest mean global SDR are chosen, and share ``SECONDS``. With
+    many stems, the time is shortened to limit the size of the page.
     """
     shown = sorted(songs, key=_mean_global_sdr)[:SHOWN_SONGS]
     signals = sum(

@@ -1,6 +1,6 @@
 """Convert scores to JSON: our own records, which can be read back, and those of museval.
 
-JSON has no NaN and no infinity. In our records NaN, "no answer", is ``null``, and ±∞ are the
+JSON has neither NaN nor infinity. In our records NaN (undefined) is ``null``, and ±∞ are the
 strings ``"inf"`` and ``"-inf"``; all other figures are numbers.
 """
 

@@ -43,7 +43,7 @@ def _draw(
 
 
 def _describe(metric: Explained, summaries: Sequence[StemSummary]) -> str:
-    """Return what the chart of ``metric`` shows, for those who cannot see it."""
+    """Return a description of the chart of ``metric``, for readers who cannot see it."""
     stems = (
         f"{printable(stem.name)} {figure(stem.values[metric.key], metric.decimals)}"
         for stem in summaries

@@ -20,7 +20,7 @@ from stemsplit.evaluation.scores import (
     median,
 )
 
-#: How formulas begin, in spreadsheets of East Asia as well.
+#: How formulas begin, including the full-width characters of East Asian spreadsheets.
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 #: Columns of the CSV, one line for each stem of each song; later versions append theirs.
 COLUMNS = (
@@ -76,7 +76,7 @@ def song_values(song: SongScores) -> list[StemSummary]:
 
 
 def average(summaries: Iterable[StemSummary], metric: str) -> float:
-    """Return the mean of ``metric`` over stems; NaN if a stem has no answer."""
+    """Return the mean of ``metric`` over stems; NaN if it is undefined for a stem."""
     values = [stem.values[metric] for stem in summaries]
     return sum(values) / len(values) if values else math.nan
 
@@ -84,9 +84,9 @@ def average(summaries: Iterable[StemSummary], metric: str) -> float:
 def pool(songs: Sequence[SongScores]) -> StemSummary:
     """Return a summary of all stems of all ``songs`` together, named "all".
 
-    It is the column "All" of the tables of SiSEC (F.-R. Stöter, A. Liutkus and N. Ito, "The 2018
-    signal separation evaluation campaign", LVA/ICA 2018), and not the mean of the other columns:
-    for BSS Eval the median over the values of all stems and songs.
+    This is the column "All" in the tables of SiSEC (F.-R. Stöter, A. Liutkus and N. Ito, "The 2018
+    signal separation evaluation campaign", LVA/ICA 2018). It is not the mean of the other columns:
+    for BSS Eval, it is the median over the values of all stems and songs.
     """
     return _combine("all", [stem for song in songs for stem in song_values(song)])
 
@@ -94,9 +94,9 @@ def pool(songs: Sequence[SongScores]) -> StemSummary:
 def to_csv(songs: Sequence[SongScores]) -> str:
     """Return a table with ``COLUMNS``: a header, then one line for each stem of each song.
 
-    Line breaks in names are escaped, and a name that a spreadsheet would compute (``=1+1``) has an
-    apostrophe before it, which makes it text. BSS Eval is the median over frames. NaN is an empty
-    field, ±∞ are ``inf`` and ``-inf``; metrics that rounding decides are separated by spaces.
+    Line breaks in names are escaped, and a name that looks like a formula (``=1+1``) is prefixed
+    with an apostrophe, which makes it text. BSS Eval is the median over frames. NaN is an empty
+    field, ±∞ are ``inf`` and ``-inf``; metrics that depend on rounding are separated by spaces.
     """
     return join_csv(COLUMNS, (row for song in songs for row in csv_rows(song)))
 
@@ -126,7 +126,7 @@ def csv_rows(song: SongScores) -> Iterator[tuple[object, ...]]:
 
 
 def harmless(name: str) -> str:
-    """Return ``name`` so that no spreadsheet takes it for a formula."""
+    """Return ``name``, escaped so that no spreadsheet interprets it as a formula."""
     text = printable(name)
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
@@ -134,8 +134,8 @@ def harmless(name: str) -> str:
 def to_markdown(songs: Sequence[SongScores], label: str) -> str:
     """Return a Markdown table with one row, ``label``, to paste into a table of models.
 
-    SDR of BSS Eval (median of medians, dB) of each stem and their average, then global SDR (mean,
-    dB) likewise, and at last the SDR of ``pool``. A "-" is "no answer".
+    The columns are the SDR of BSS Eval (median of medians, dB) of each stem and the average, the
+    same for global SDR (mean, dB), and finally the SDR of ``pool``. Undefined values are "-".
     """
     summaries = summarise(songs)
     names = [*(stem.name for stem in summaries), "average"]
