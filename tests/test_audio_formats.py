@@ -19,7 +19,10 @@ from stemsplit.options import EncodingOptions
         ({"format": "alac", "quality": 5}, "alac has no quality"),
         ({"format": "opus", "quality": 5}, "opus has no quality"),
         ({"format": "mp3", "quality": 10}, "mp3 has no quality 10"),
-        ({"format": "mp3", "quality": 2, "bitrate": 320}, "--bitrate and --quality exclude"),
+        (
+            {"format": "mp3", "quality": 2, "bitrate": 320},
+            "--bitrate and --quality are mutually exclusive",
+        ),
         ({"format": "m4a", "bitrate": 16}, "m4a has no bit rate of 16 kbit/s"),
         ({"format": "opus", "bitrate": 512}, "opus has no bit rate of 512 kbit/s"),
         ({"format": "ogg", "depth": "16"}, "ogg has no bit depth"),

@@ -182,7 +182,7 @@ def test_paths_may_be_bytes(library: Path, tmp_path: Path) -> None:
     ("options", "reason"),
     [
         ({"stems": ["bass"], "two_stems": "bass"}, "are mutually exclusive"),
-        ({"stems": "bass"}, "stems is a sequence of names"),
+        ({"stems": "bass"}, "stems must be a sequence of names"),
         ({"format": "doc"}, "unknown format 'doc'"),
         ({"existing": "maybe"}, "unknown existing 'maybe'"),
         ({"shifts": 0}, "shifts must be at least 1, not 0"),

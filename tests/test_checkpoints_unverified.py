@@ -167,8 +167,8 @@ def test_the_commands(
         assert "stemsplit models pull mine --allow-unverified" in refused.stderr
     listed = run("models", "list", cwd=tmp_path).stdout
     assert "  mine " in listed
-    assert "no, unverified" in listed
     shown = run("models", "show", "mine", cwd=tmp_path).stdout
+    assert "no, unverified" in shown
     assert f"{server.root}/w (unverified)" in shown
     assert server.requests == []
     split = run("-n", "mine", song, "--allow-unverified", "--stems", "bass", cwd=tmp_path)

@@ -24,7 +24,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),
     "null": (type(None),),
 }
-DONE, DAW, SCORED, FAILED = "song that is done", "--daw", "--report", "song that failed"
+DONE, DAW, SCORED, FAILED = "song is done", "--daw", "--report", "song failed"
 
 
 def keys(objects: Objects, *introductions: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ def hold(record: Mapping[str, Any], fields: Mapping[str, str], version: int = 1)
 
 
 def hold_song(record: Mapping[str, Any], *also: str) -> None:
-    hold(record, keys(records.SPLIT, "one object a line for each input", *also))
+    hold(record, keys(records.SPLIT, "one object per line is written for each input", *also))
 
 
 def hold_events(text: str) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def hold_events(text: str) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
     for event in events:
         name = event["event"]
-        own = "Of `note`" if name in ("note", "detail", "warning") else f"Of `{name}`, also"
+        own = "For `note`" if name in ("note", "detail", "warning") else f"For `{name}`, also"
         also = [] if "projects" not in event else ["`finished` with `--daw`"]
         if name in ("warning", "error") and "input" in event:
             also.append("about one song")
@@ -114,9 +114,9 @@ def test_what_was_not_tried_has_the_exit_code_of_what_ended_the_run(
 def test_records_of_scores(song: Path, tmp_path: Path) -> None:
     result = run("--json", "-q", "-n", TINY, "--report", "page.html", song, cwd=tmp_path)
     hold_song(result.records[0], DONE, SCORED)
-    evaluated = keys(records.EVALUATE, "one object a line for each song")
+    evaluated = keys(records.EVALUATE, "one object per line is written for each song")
     _, said = next(iter(records.EVALUATE.values()))["schema"]
-    assert said.startswith(f"The version of this description: {SCHEMA};")
+    assert said.startswith(f"The version of this format: {SCHEMA};")
     hold(result.records[0]["scores"], evaluated, SCHEMA)
     stems = tmp_path / "separated"
     one = run("evaluate", "--json", "-q", stems / song.stem, stems / song.stem, cwd=tmp_path)

@@ -11,7 +11,9 @@ Finding the targets needs no torch.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,6 +63,8 @@ def read(folder: Path, settings: Settings) -> Weights:
     from stemsplit.checkpoints.weights import Weights
 
     targets = find_targets(folder)
+    if not targets and not folder.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     if not targets:
         raise not_a_checkpoint(folder)
     state: dict[str, Tensor] = {}

@@ -63,9 +63,10 @@ def canonical(name: str) -> str:
     """Return the registry's name of the model that another program calls ``name``.
 
     Such names are ``spleeter:2stems``, ``htdemucs_ft.yaml``, ``umxl``, ``HTDemucs`` and the name of
-    the file that a model is fetched as. Existing files and unknown names are returned unchanged.
+    the file that a model is fetched as. Existing files, folders of Open-Unmix and unknown
+    names are returned unchanged.
     """
-    if name in _registry().models or os.path.isfile(name):
+    if name in _registry().models or os.path.isfile(name) or find_targets(Path(name)):
         return name
     return _other_names(os.environ.get("STEMSPLIT_REGISTRY")).get(_plain(name), name)
 
