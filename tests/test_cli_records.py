@@ -131,12 +131,12 @@ def test_records_of_scores(song: Path, tmp_path: Path) -> None:
     common = {"schema": "integer", "song": "string"}
     hold(good, evaluated, SCHEMA)
     hold(failed, common | keys(records.EVALUATE, "song that failed"))
-    hold(last, {"schema": "integer"} | keys(records.EVALUATE, "Of several songs that were scored"))
+    hold(last, {"schema": "integer"} | keys(records.EVALUATE, "If several songs were scored"))
     twice = ("twice/1", "twice/2", "--references", "twice/1")
     *sets, compared = run("evaluate", "--json", "-q", *twice, cwd=tmp_path).records
     for record in sets:
-        hold(record, evaluated | keys(records.EVALUATE, "each song has an object"), SCHEMA)
-    own = keys(records.EVALUATE, "Of several sets of stems, a last object")
+        hold(record, evaluated | keys(records.EVALUATE, "each song has one such object"), SCHEMA)
+    own = keys(records.EVALUATE, "With several sets of stems, a last object")
     hold(compared, {"schema": "integer"} | own)
 
 
