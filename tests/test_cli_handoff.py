@@ -282,5 +282,5 @@ def test_the_python_interface_writes_projects(song, tmp_path):
     assert list(written) == [*STEMS, "dawproject"]
     assert written["dawproject"] == tmp_path / "out" / "song" / "song.dawproject"
     assert ZipFile(written["dawproject"]).testzip() is None
-    with pytest.raises(UsageError, match="daw is a sequence of names"):
+    with pytest.raises(UsageError, match="daw must be a sequence of names"):
         separator.separate_file(song, tmp_path / "out", daw="reaper")
