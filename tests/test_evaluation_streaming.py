@@ -48,5 +48,5 @@ def test_the_stft_distance_in_single_precision() -> None:
 
 
 def test_without_audio_there_is_no_result() -> None:
-    with pytest.raises(ValueError, match="there is no audio"):
+    with pytest.raises(ValueError, match="no audio to score"):
         ScalarScores().result()

@@ -161,7 +161,7 @@ def test_what_changes_a_stem_changes_its_provenance(change: dict[str, Any]) -> N
 
 def test_every_option_that_decides_bytes_is_recorded() -> None:
     settings = manifest_settings(SplitOptions())
-    assert set(settings["engine"]) == set(EngineOptions.__slots__) - {"device", "batch"}
+    assert set(settings["engine"]) == set(EngineOptions.__slots__) - {"device", "batch", "threads"}
     assert set(settings["encoding"]) == set(EncodingOptions.__slots__)
     assert settings["encoding"]["depth"] == "32f"  # what the format stores by default
 
