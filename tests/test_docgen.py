@@ -19,6 +19,7 @@ import typer
 from typer.testing import CliRunner
 
 from stemsplit import docgen
+from stemsplit.audio.format_table import FORMATS
 from stemsplit.checkpoints.choosing import is_hidden
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.registry import list_models, resolve
@@ -26,6 +27,7 @@ from stemsplit.cli.app import choose_command
 from stemsplit.cli.commands import COMMANDS, load_command
 from stemsplit.cli.settings import NOT_SETTINGS
 from stemsplit.docgen import tree as docgen_tree
+from stemsplit.docgen.format_notes import FORMAT_NOTES
 from stemsplit.docgen.man import escape, prose
 from stemsplit.docgen.pages import EXIT_STATUS, PAGES
 from stemsplit.errors import ExitCode
@@ -124,6 +126,10 @@ def test_the_page_of_models_has_them_all() -> None:
     assert "Licence: MIT; commercial use: yes." in text
     [number] = re.findall(r"uSDR on MVSep Multisong: vocals 10.98 dB (\[\d+\])\.", text)
     assert "pretrained_models.md" in entries[number]
+
+
+def test_the_page_has_every_format() -> None:
+    assert set(FORMAT_NOTES) == set(FORMATS)
 
 
 # --- Nothing is left out -------------------------------------------------------------------------
