@@ -533,6 +533,7 @@ def test_the_mirror_holds_the_whole_published_network(published: Weights) -> Non
         "depth": 4,
         "nfft": 4096,
         "bottom_channels": 512,
+        "dconv_mode": 3,
         "t_layers": 5,
         "t_heads": 8,
     }
