@@ -152,3 +152,10 @@ def test_the_licence_of_the_default_weights_is_stated() -> None:
     model = next(m for m in stemsplit.list_models() if m.name == "htdemucs")
     assert "scientific purposes" in model.licence
     assert "only for scientific purposes" in README.replace("\n", " ")
+
+
+def test_it_is_short_and_its_pictures_and_pages_exist() -> None:
+    assert len(README.splitlines()) <= 220
+    paths = re.findall(r"\]\((\.github/[\w./]+)\)", README)
+    assert len(paths) >= 5
+    assert all((Path(__file__).parent.parent / path).is_file() for path in paths)
