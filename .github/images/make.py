@@ -32,7 +32,7 @@ COLUMNS, ROWS = 80, 40
 SECONDS = 90
 SHOWN_AT = 60  # percent
 #: Hides all of a report but the beginning and the stems with their players.
-STYLE = "<style>section:has(table.figures), section[aria-labelledby=meaning] {display: none}</style>"
+HIDDEN = "section:has(table.figures), section[aria-labelledby=meaning]"
 LETTER, LINE, MARGIN = 8.4, 19, 16  # pixels
 COLOURS = {
     **{"default": "#d8dee9", "black": "#4c566a", "red": "#e06c75", "green": "#98c379"},
@@ -145,7 +145,9 @@ def picture_report(work: Path) -> None:
     page = work / "report.html"
     words = ["evaluate", "separated/song", "true", "--html", page.name, "-q"]
     subprocess.run([sys.executable, "-m", "stemsplit", *words], cwd=work, check=True)
-    page.write_text(page.read_text().replace("</head>", f"{STYLE}</head>"))
+    page.write_text(
+        page.read_text().replace("</head>", f"<style>{HIDDEN} {{display: none}}</style></head>")
+    )
     browser = shutil.which("chromium") or shutil.which("google-chrome") or "chromium-browser"
     options = ("--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,960")
     target = f"--screenshot={FOLDER / 'report.png'}"
