@@ -44,7 +44,7 @@ def find_targets(folder: Path) -> dict[str, Path]:
     Drums, bass, other and vocals come first, then any others in alphabetical order. Returns an
     empty dict for a folder that is not from Open-Unmix.
     """
-    if not (folder / SEPARATOR).is_file():
+    if not os.path.isfile(folder / SEPARATOR):  # unlike Path.is_file, also for a name too long
         return {}
     # A name without digits comes last and so takes precedence.
     paths = sorted(folder.glob("*.pth"), key=lambda path: (len(path.name), path.name), reverse=True)
