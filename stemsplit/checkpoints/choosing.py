@@ -16,6 +16,7 @@ from stemsplit.checkpoints import cache
 from stemsplit.checkpoints.costs import cost_of, is_causal
 from stemsplit.checkpoints.entries import Commercial, Model, Scores
 from stemsplit.checkpoints.registry import list_groups, list_models, resolve
+from stemsplit.checkpoints.sources import total_of
 from stemsplit.errors import UsageError
 
 Order: TypeAlias = Literal["sdr", "size", "speed"]
@@ -126,17 +127,12 @@ def size_of(model: Model) -> int | None:
 
     For each network, the first source whose files all have a known size counts.
     """
-    total = 0
-    for network in cache.networks(model):
-        sizes = [
-            sum(file.size or 0 for file in source.files)
-            for source in network.sources
-            if all(file.size for file in source.files)
-        ]
-        if network.sources and not sizes:
-            return None
-        total += sizes[0] if sizes else 0
-    return total
+    return total_of(_size_of(network) for network in cache.networks(model) if network.sources)
+
+
+def _size_of(network: Model) -> int | None:
+    totals = (total_of(file.size for file in source.files) for source in network.sources)
+    return next((total for total in totals if total is not None), None)
 
 
 def scores_of(model: Model, stems: Sequence[str] = ()) -> list[Score]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints import cache, registry, sources
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.folders import known_digest_of
 from stemsplit.errors import CheckpointError, UsageError
@@ -97,14 +97,11 @@ def prepare(
 
 def bytes_to_fetch(name: str, *, stems: Sequence[str] | None = None) -> int | None:
     """Return the bytes that `prepare` would transfer; None where that is not published."""
-    total = 0
-    for each, own in shares(name, stems).items():
-        if registry.local_file(each) is None:
-            missing = cache.bytes_to_fetch(registry.resolve(each), own)
-            if missing is None:
-                return None
-            total += missing
-    return total
+    return sources.total_of(
+        cache.bytes_to_fetch(registry.resolve(each), own)
+        for each, own in shares(name, stems).items()
+        if registry.local_file(each) is None
+    )
 
 
 def label(name: str) -> str:

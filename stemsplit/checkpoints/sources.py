@@ -91,7 +91,7 @@ def total_of(sizes: Iterable[int | None]) -> int | None:
 def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> DownloadSteps:
     """Fill ``part`` from wherever its file is; yield bytes transferred and in total.
 
-    To unpack a package is soon done, and moves no bar.
+    Unpacking a package takes little time and yields no progress.
     """
     address = part.file.address
     in_package = parse_address(address)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 #: Exceptions for a zip archive that is damaged, encrypted, or compressed in an unknown way.
@@ -11,33 +14,29 @@ BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, RuntimeError, 
 #: The largest table of contents that is read, in bytes: enough for some 30,000 tensors.
 LARGEST_DIRECTORY = 4 * 2**20
 
-#: The end record of an archive, which may be followed by a comment of up to 64 KiB, and its 64-bit
-#: form.
-_END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
-_LONGEST_TAIL = 2**16 + 22 + 20 + 56
 
-
-def open_zip(path: Path) -> zipfile.ZipFile:
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open the zip archive at ``path``; raise one of `BAD_ZIP` for a damaged or hostile one.
 
     ``zipfile`` turns the whole table of contents into objects, which takes gigabytes if an archive
     claims to have millions of members.
     """
-    size = _directory_size(path)
-    if size > LARGEST_DIRECTORY:
-        raise zipfile.BadZipFile(f"its table of contents has {size} bytes")
-    return zipfile.ZipFile(path)
+    with _LimitedReader(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+        file.is_open = True
+        yield archive
 
 
-def _directory_size(path: Path) -> int:
-    """Return the size of the table of contents (bytes) in the end record; 0 without a record."""
-    with path.open("rb") as file:
-        length = file.seek(0, 2)
-        file.seek(max(0, length - _LONGEST_TAIL))
-        tail = file.read()
-    sizes = [0]
-    for mark, at, width in ((_END, 12, 4), (_END_64, 40, 8)):
-        if (begin := tail.rfind(mark)) >= 0:
-            sizes.append(int.from_bytes(tail[begin + at : begin + at + width], "little"))
-    # In the short form, all bits are set if the long form applies.
-    return max(size for size in sizes if size != 2**32 - 1)
+class _LimitedReader(io.BufferedReader):
+    """A file from which ``zipfile``, while opening it, cannot read a large table of contents.
+
+    ``zipfile`` reads the table at once, with the size in the end record. A second search for that
+    record would not be safe: a hostile file could make it find a different one.
+    """
+
+    is_open = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self.is_open and size is not None and size > LARGEST_DIRECTORY:
+            raise zipfile.BadZipFile(f"its table of contents has {size} bytes")
+        return super().read(size)

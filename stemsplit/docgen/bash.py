@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stemsplit.docgen.tree import CommandEntry, Value, walk
+from stemsplit.docgen.tree import LISTS, CommandEntry, Value, walk
 
 # If the function returns nothing, `-o default` lets readline complete a file name: unlike compgen,
 # it handles quotes, spaces and ~. bash 3.2 has no compopt, so it offers files wherever nothing else
@@ -152,10 +152,10 @@ def _action(value: Value) -> str:
             return "_stemsplit_folders"
         case "free":
             return ":"
-        case "names" | "stems" | "daws":
-            return _words(value.words, "_stemsplit_list")
         case "model":
             return _words(value.words, "_stemsplit_words_or_files")
+        case kind if kind in LISTS:
+            return _words(value.words, "_stemsplit_list")
     return _words(value.words)
 
 

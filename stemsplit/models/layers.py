@@ -400,9 +400,9 @@ def rescale_convolutions(module: nn.Module, reference: float, *, outputs: bool =
                     scale = weight.new_empty(())
                 else:
                     scale = (weight.std() / reference).sqrt()
-                    weight /= scale
-                    if layer.bias is not None:
-                        layer.bias /= scale
+                weight.div_(scale)
+                if layer.bias is not None:
+                    layer.bias.div_(scale)
                 if outputs:
                     layer.register_buffer("output_scale", scale)
                     layer.register_forward_hook(_scale_output)
