@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from command import TINY
+from registered import OwnRegistry, table
 
 from stemsplit.checkpoints.costs import cost_of
 from stemsplit.checkpoints.entries import Model
@@ -63,3 +65,12 @@ def test_a_model_of_ones_own_has_no_known_cost(tmp_path: Path) -> None:
         architecture="htdemucs:HTDemucs",
     )
     assert cost_of(own) is None
+
+
+def test_an_ensemble_with_an_unknown_member_has_no_known_cost(own_registry: OwnRegistry) -> None:
+    member = table("mine", ['address = "https://example.org/w"'])
+    ensemble = table("both", []).replace("architecture", "#").replace("config", "#")
+    ensemble += f'members = ["{TINY}", "mine"]\nweights = {[[1.0] * 4] * 2}\n'
+    own_registry.write(member + ensemble)
+    assert cost_of(resolve(TINY)) is not None
+    assert cost_of(resolve("both")) is None
