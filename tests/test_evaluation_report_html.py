@@ -102,5 +102,5 @@ def test_the_wheel_holds_what_a_page_is_made_of(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("page.html", "parts.html", "page.css", "page.js", "published.toml"):
+    for name in ("page.html", "sets.html", "parts.html", "page.css", "page.js", "published.toml"):
         assert f"stemsplit/evaluation/report/{name}" in names
