@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
-from song_scores import NAN, song_scores, stem_scores
+from audio_files import noise
+from song_scores import NAN, song_scores, stem_scores, stored_song
 
 from stemsplit.evaluation.report import html
 from stemsplit.evaluation.report.findings import describe_sets
@@ -45,3 +50,17 @@ def test_remarks_on_all_sets_are_made_once() -> None:
 def test_a_page_needs_a_song() -> None:
     with pytest.raises(ValueError, match="a report needs a song"):
         render_sets([])
+
+
+def test_the_tables_have_signed_differences_and_the_best_values(tmp_path: Path) -> None:
+    sets = {}
+    for name, level in (("a", 9.25), ("b", 10.5), ("c", 9.0)):
+        (tmp_path / name).mkdir()
+        stored = stored_song(tmp_path / name, {"vocals": noise(8_000)}, {"vocals": noise(8_000)})
+        sets[name] = replace(stored, scores=(stem_scores("vocals", global_sdr=level),))
+    page = render_sets([ComparedSong(name="song", sets=sets)])
+    table = page[page.index("<caption><b>Global SDR</b>") :]
+    cells = re.findall(r"<td[^>]*>([^<]*)", table[: table.index("</table>")])
+    assert cells == ["9.25", "10.50", "9.00", "+1.25", "−0.25"]
+    best = re.findall(r'<td class="best">([^<]*)', table[: table.index("</table>")])
+    assert best == ["10.50"]
