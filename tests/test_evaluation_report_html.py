@@ -59,8 +59,11 @@ def test_of_many_songs_the_worst_are_shown_and_share_the_time() -> None:
 
 def test_many_stems_have_less_time_each() -> None:
     many = {str(n): StemFiles(paths=()) for n in range(20)}
-    song = song_scores(estimates=many, references=many)
+    mixture = StemFiles(paths=())
+    song = song_scores(estimates=many, references=many, mixture=mixture)
     assert html.choose_shown([song])[1] == html.MOST_AUDIO / 60
+    unscored = song_scores(estimates=many, mixture=mixture)  # only then is the mixture played
+    assert html.choose_shown([unscored])[1] == html.MOST_AUDIO / 21
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -102,5 +105,5 @@ def test_the_wheel_holds_what_a_page_is_made_of(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("page.html", "parts.html", "page.css", "page.js", "published.toml"):
+    for name in ("page.html", "sets.html", "parts.html", "page.css", "page.js", "published.toml"):
         assert f"stemsplit/evaluation/report/{name}" in names

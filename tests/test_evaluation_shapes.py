@@ -7,6 +7,8 @@ import pytest
 import torch
 from scored_stems import METRICS, ROUNDED_METRICS, noise
 
+from stemsplit.evaluation.shapes import MOST_CHANNELS, check_order
+
 
 @pytest.mark.parametrize("score", METRICS)
 def test_batches_tensors_and_gradients(score) -> None:
@@ -34,6 +36,13 @@ def test_batches_and_tensors_of_rounded_metrics(score) -> None:
     np.testing.assert_allclose(result.detach().numpy(), expected, rtol=1e-6)
     (gradient,) = torch.autograd.grad(result.sum(), tensor)
     assert gradient.isfinite().all() and gradient.any()
+
+
+def test_a_long_axis_of_channels_is_taken_for_that_of_samples() -> None:
+    check_order("audio", (MOST_CHANNELS, 1))
+    check_order("audio", (MOST_CHANNELS + 1, MOST_CHANNELS + 1))
+    with pytest.raises(ValueError, match="seems to have samples before channels"):
+        check_order("audio", (MOST_CHANNELS + 1, MOST_CHANNELS))
 
 
 @pytest.mark.parametrize("score", (*METRICS, *ROUNDED_METRICS))

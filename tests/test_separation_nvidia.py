@@ -1,8 +1,9 @@
-"""Cards that torch cannot use. The card is played by an ``nvidia-smi`` that lists one."""
+"""Cards that torch cannot use. A stand-in for ``nvidia-smi`` lists one."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_a_torch_without_cuda_is_replaced_by_one_command(card: None) -> None:
     python, *words = shlex.split(found.remedy)
     assert python == sys.executable
     assert words[:4] == ["-m", "pip", "install", "--force-reinstall"]
-    assert words[4].startswith("torch")
+    assert re.match(r"torch\b", words[4])
     assert words[5:] == ["torchaudio"]
 
 
@@ -131,6 +132,8 @@ def test_a_tool_without_a_card_is_no_card(
         ((10, 3), "sm_100f", True),
         ((12, 0), "compute_90", True),
         ((7, 5), "compute_90", False),
+        ((10, 3), "compute_100f", True),
+        ((12, 0), "compute_100f", False),
         ((9, 0), "gfx942", False),
     ],
 )
@@ -147,6 +150,29 @@ def test_a_device_that_torch_cannot_use_is_refused_with_the_remedy(card: None) -
     assert found is not None
     assert info.value.hint == found.remedy
     assert resolve_device("auto").type != "cuda"
+
+
+def test_a_card_that_this_torch_has_no_code_for_is_not_used(
+    card: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    for name, value in {
+        "is_available": True,
+        "device_count": 1,
+        "get_device_capability": (6, 1),
+        "get_device_name": CARD,
+        "get_arch_list": ["sm_75", "sm_120"],
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    found = unusable_card()
+    assert found is not None
+    assert found.reason == "this torch has no code for its compute capability 6.1"
+    assert resolve_device("auto").type != "cuda"
+    with pytest.raises(ResourceError, match="no code for its compute capability"):
+        resolve_device("cuda")
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_60", "sm_75"])
+    assert unusable_card() is None
+    assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda")
 
 
 def test_a_run_says_it_once(song: Path, tmp_path: Path, card: None) -> None:

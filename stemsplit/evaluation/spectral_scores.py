@@ -136,8 +136,8 @@ class BleedlessFullness:
             return
         # Channel by channel, so that intermediate results fit into the cache of the processor.
         for channel in frames.unbind(-3):
-            inside = channel.float() * self._window.float().to(channel.device)
-            magnitudes = torch.fft.rfft(inside).abs()
+            single = channel.float()
+            magnitudes = torch.fft.rfft(single * self._window.to(single)).abs()
             take(20 * self._mel(magnitudes).clamp(min=QUIETEST).log10())
 
     def _raise_peaks(self, levels: Tensor) -> None:

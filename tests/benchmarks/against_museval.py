@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import museval_package
-from processes import describe_machine, spread
+from processes import describe_machine, peak_memory, spread
 
 FIELDS = ("sdr", "isr", "sir", "sar")
 NAMES = ("stemsplit", "museval")
@@ -46,11 +45,12 @@ def score(name: str, song: str, oracles: Path) -> dict[str, np.ndarray]:
         from stemsplit.evaluation import bss_eval_v4
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        references, estimates = references.swapaxes(1, 2), estimates.swapaxes(1, 2)
         began, cpu = time.perf_counter(), time.process_time()
         scores = bss_eval_v4(references, estimates)
         values = [getattr(scores, field) for field in FIELDS]
     cost = {"wall": time.perf_counter() - began, "cpu": time.process_time() - cpu}
-    cost["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cost["peak"] = peak_memory()
     print(json.dumps(cost))
     return dict(zip(FIELDS, values, strict=True))
 
@@ -108,7 +108,7 @@ def measure_hour(minutes: int = 60) -> None:
     take(evaluation.correlate, scalars.add)
     take(evaluation.score)
     frames = evaluation.result().sdr.shape[1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     seconds = time.perf_counter() - began
     print(f"{minutes} min: {frames} frames, {seconds:.0f} s, peak {peak:.0f} MB")
     print(f"scalars: {scalars.result()}")

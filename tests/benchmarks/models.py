@@ -20,14 +20,8 @@ import time
 from processes import describe_machine, peak_memory
 
 MODELS = (
-    *(
-        "spleeter_2stems",
-        "spleeter_4stems",
-        "open_unmix.umxhq",
-        "scnet",
-        "scnet.large",
-        "scnet.xl_ihf",
-    ),
+    *("spleeter_2stems", "spleeter_4stems", "open_unmix.umxhq"),
+    *("scnet", "scnet.large", "scnet.xl_ihf"),
     *("htdemucs", "htdemucs_6s", "htdemucs_ft", "hdemucs_mmi", "demucs_v2"),
     *("mdx23c.instvoc_hq", "mel_band_roformer.kim", "bs_roformer.viperx_1297", "bs_roformer.sw"),
 )

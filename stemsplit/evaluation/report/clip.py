@@ -78,7 +78,7 @@ def cut_sets(song: ComparedSong, seconds: float) -> AudioClip:
     included if there is one. Raises ``InputError`` for files that can no longer be read.
     """
     sets = list(song.sets.values())
-    first = sets[0]
+    first = song.first
     stems = list(first.estimates)
     mixtures = [] if first.mixture is None else [first.mixture]
     estimates = [each.estimates[stem] for each in sets for stem in stems]

@@ -72,7 +72,7 @@ def choose_shown(songs: Sequence[SongScores]) -> tuple[list[SongScores], float]:
     Of many songs, those with the lowest mean global SDR are chosen, and share ``SECONDS``. With
     many stems, the time is shortened to limit the size of the page.
     """
-    shown = sorted(songs, key=_mean_global_sdr)[:SHOWN_SONGS]
+    shown = sorted(songs, key=mean_global_sdr)[:SHOWN_SONGS]
     signals = sum(
         len(song.estimates) + 2 * len(song.references) + (played_mixture(song) is not None)
         for song in shown
@@ -80,6 +80,7 @@ def choose_shown(songs: Sequence[SongScores]) -> tuple[list[SongScores], float]:
     return shown, min(SECONDS / len(shown), MOST_AUDIO / max(signals, 1))
 
 
-def _mean_global_sdr(song: SongScores) -> float:
+def mean_global_sdr(song: SongScores) -> float:
+    """Return the mean over stems of ``song``; undefined values are left out, ∞ if all are."""
     values = [stem.global_sdr for stem in song.scores if not math.isnan(stem.global_sdr)]
     return sum(values) / len(values) if values else math.inf

@@ -96,7 +96,7 @@ def from_json(record: Mapping[str, Any]) -> SongScores:
 
 
 def to_comparison(songs: Sequence[ComparedSong], metrics: Sequence[str]) -> dict[str, Any]:
-    """Return what sets of stems come to, as an object without ``schema``: see ``compare_sets``."""
+    """Return the rows of ``compare_sets`` for each of ``metrics``; the caller adds ``schema``."""
     first, *_ = names = list(songs[0].sets)
     return {
         "sets": names,

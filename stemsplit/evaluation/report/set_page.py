@@ -23,7 +23,12 @@ from stemsplit.evaluation.report.clip import MIXTURE, REFERENCE, AudioClip, cut_
 from stemsplit.evaluation.report.content import STEM_COLOURS, figure
 from stemsplit.evaluation.report.explanations import GROUPS, METRICS, Explained
 from stemsplit.evaluation.report.findings import describe_sets
-from stemsplit.evaluation.report.html import MOST_AUDIO, SECONDS, SHOWN_SONGS
+from stemsplit.evaluation.report.html import (
+    MOST_AUDIO,
+    SECONDS,
+    SHOWN_SONGS,
+    mean_global_sdr,
+)
 from stemsplit.evaluation.report.player import show_mixture, show_sounds
 from stemsplit.evaluation.report.stem_sets import (
     ComparedSong,
@@ -79,20 +84,12 @@ def choose_shown_sets(songs: Sequence[ComparedSong]) -> tuple[list[ComparedSong]
     If there are many, these are the songs in which the mean global SDR of the sets differs most.
     """
     shown = sorted(songs, key=_spread, reverse=True)[:SHOWN_SONGS]
-    signals = sum((len(song.sets) + 1) * len(_first(song)) + 1 for song in shown)
+    signals = sum((len(song.sets) + 1) * len(song.first.scores) + 1 for song in shown)
     return shown, min(SECONDS / len(shown), MOST_AUDIO / signals)
 
 
-def _first(song: ComparedSong) -> Sequence[StemScores]:
-    """Return the scores of the stems in the first set."""
-    return next(iter(song.sets.values())).scores
-
-
 def _spread(song: ComparedSong) -> float:
-    means = [
-        sum(stem.global_sdr for stem in scores.scores) / len(scores.scores)
-        for scores in song.sets.values()
-    ]
+    means = map(mean_global_sdr, song.sets.values())
     finite = [mean for mean in means if math.isfinite(mean)]
     return max(finite) - min(finite) if finite else 0.0
 
@@ -136,7 +133,7 @@ def _signed(value: float, decimals: int) -> str:
 
 def _show_song(song: ComparedSong, seconds: float | None) -> dict[str, Any]:
     """Return the content for ``song``, of which ``seconds`` can be played (None: none)."""
-    first = next(iter(song.sets.values()))
+    first = song.first
     row = average_row(compare_sets([song], "sdr"), "sdr")
     content = {
         "name": printable(song.name),
@@ -154,7 +151,7 @@ def _show_song(song: ComparedSong, seconds: float | None) -> dict[str, Any]:
 
 def _places(song: ComparedSong) -> dict[str, str]:
     """Return the folders of each set and of the references, by name."""
-    first = next(iter(song.sets.values()))
+    first = song.first
     files = {name: scores.estimates for name, scores in song.sets.items()}
     found = {}
     for name, stems in {**files, "reference": first.references}.items():
@@ -165,7 +162,7 @@ def _places(song: ComparedSong) -> dict[str, str]:
 
 def _show_clip(song: ComparedSong, clip: AudioClip) -> dict[str, Any]:
     """Return the content of the player of ``song``."""
-    first = next(iter(song.sets.values()))
+    first = song.first
     rate = first.sample_rate
     letters = {set_version(number): letter(number) for number in range(len(song.sets))}
     letters[REFERENCE] = "Reference"
@@ -205,7 +202,7 @@ def _scores(song: ComparedSong) -> list[tuple[StemScores, ...]]:
 
 def _draw_charts(song: ComparedSong, part: tuple[float, float] | None) -> list[tuple[str, str]]:
     """Return the charts of SDR over time, one per stem, with a curve for each set."""
-    first = next(iter(song.sets.values()))
+    first = song.first
     limits = limits_of([stem.sdr for scores in _scores(song) for stem in scores])
     drawn = []
     for stems in zip(*_scores(song), strict=True):

@@ -9,7 +9,7 @@ from stemsplit.errors import printable
 from stemsplit.evaluation.report.charts import draw_boxes
 from stemsplit.evaluation.report.content import figure
 from stemsplit.evaluation.report.explanations import GROUPS, METRICS, Explained
-from stemsplit.evaluation.report.tables import StemSummary, song_values, summarise
+from stemsplit.evaluation.report.tables import StemSummary, combine, song_values
 from stemsplit.evaluation.scores import SongScores
 
 #: A metric, the chart in words, and as an SVG.
@@ -18,8 +18,8 @@ Boxes = tuple[Explained, str, str]
 
 def show_spread(songs: Sequence[SongScores]) -> list[tuple[str, list[Boxes]]]:
     """Return the charts of each group of metrics with its title; none without any value."""
-    summaries = summarise(songs)
     values = [song_values(song) for song in songs]
+    summaries = combine(values)
     charts = {
         title: list(_draw([m for m in METRICS if m.group == group], summaries, values))
         for group, title in GROUPS.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,11 +13,11 @@ from stemsplit.evaluation.report.explanations import METRICS
 from stemsplit.evaluation.report.tables import (
     COLUMNS,
     StemSummary,
+    combine,
     csv_rows,
     harmless,
     join_csv,
     song_values,
-    summarise,
 )
 from stemsplit.evaluation.scores import SongScores, median
 
@@ -24,12 +25,22 @@ from stemsplit.evaluation.scores import SongScores, median
 LOWER_IS_BETTER = frozenset(metric.key for metric in METRICS if metric.group == "distance")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ComparedSong:
     """The scores of one song by set; all sets have the same stems, in the same order."""
 
     name: str
     sets: Mapping[str, SongScores]
+
+    @property
+    def first(self) -> SongScores:
+        """The scores of the first set, whose references and mixture are those of all sets."""
+        return next(iter(self.sets.values()))
+
+    @cached_property
+    def values(self) -> Mapping[str, list[StemSummary]]:
+        """The ``song_values`` of each set, computed once for all metrics."""
+        return {name: song_values(scores) for name, scores in self.sets.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +75,14 @@ def compare_sets(songs: Sequence[ComparedSong], metric: str) -> list[MetricRow]:
     """Return a row for each stem of ``songs``; raises ``KeyError`` for an unknown metric."""
     names = list(songs[0].sets)
     summaries = {
-        name: {stem.name: stem for stem in summarise([song.sets[name] for song in songs])}
+        name: {stem.name: stem for stem in combine(song.values[name] for song in songs)}
         for name in names
     }
-    by_song = [
-        {name: {stem.name: stem for stem in song_values(song.sets[name])} for name in names}
-        for song in songs
-    ]
     return [
         _row(
             stem,
             {name: summaries[name][stem].values[metric] for name in names},
-            [song for each in by_song if (song := _values_of(each, stem, metric))],
+            [values for song in songs if (values := _values_of(song, stem, metric))],
             metric,
         )
         for stem in summaries[names[0]]
@@ -120,11 +127,14 @@ def to_set_csv(songs: Sequence[ComparedSong]) -> str:
     return join_csv((*COLUMNS[:2], "set", *COLUMNS[2:]), rows)
 
 
-def _values_of(
-    song: Mapping[str, Mapping[str, StemSummary]], stem: str, metric: str
-) -> dict[str, float]:
+def _values_of(song: ComparedSong, stem: str, metric: str) -> dict[str, float]:
     """Return the values of ``metric`` by set; empty if the song does not have the stem."""
-    return {name: stems[stem].values[metric] for name, stems in song.items() if stem in stems}
+    return {
+        name: each.values[metric]
+        for name, stems in song.values.items()
+        for each in stems
+        if each.name == stem
+    }
 
 
 def _row(

@@ -49,9 +49,14 @@ class StemSummary:
 
 def summarise(songs: Sequence[SongScores]) -> list[StemSummary]:
     """Return a summary for each stem of ``songs``, in the order in which stems first appear."""
+    return combine([song_values(song) for song in songs])
+
+
+def combine(songs: Iterable[Sequence[StemSummary]]) -> list[StemSummary]:
+    """Return what ``summarise`` does, from the ``song_values`` of each song."""
     by_stem: dict[str, list[StemSummary]] = {}
     for song in songs:
-        for stem in song_values(song):
+        for stem in song:
             by_stem.setdefault(stem.name, []).append(stem)
     return [_combine(name, stems) for name, stems in by_stem.items()]
 
