@@ -13,6 +13,18 @@ from stemsplit.checkpoints import cache, connection, registry
 from stemsplit.checkpoints.entries import Model
 from stemsplit.types import Fetching, Noted, Warned
 
+#: Facts of a source that is only shown, never fetched.
+ADDRESS = 'address = "https://example.org/w", size = 12_300_000'
+_SCORE = """
+[[models.mine.scores]]
+metric = "cSDR"
+dataset = "MUSDB18 test"
+source = "a paper"
+"""
+#: Published scores of a model ``mine``: for two of its four stems, or only their mean.
+SCORES = f"{_SCORE}values = {{ drums = 6.5, bass = 5.0 }}\n"
+MEAN_SCORE = f"{_SCORE}mean = 5.5\n"
+
 
 def table(name: str, sources: Sequence[str], more: str = "") -> str:
     """Return the table of a model ``name`` that is the tiny HTDemucs, but for its weights.
@@ -42,6 +54,29 @@ format = "safetensors"
 files = [{{ {facts} }}]
 """
     return text
+
+
+def ensemble(
+    name: str, members: Sequence[str], weights: Sequence[Sequence[float]], more: str = ""
+) -> str:
+    """Return the table of an ensemble ``name`` of networks like the tiny HTDemucs.
+
+    ``weights`` has a row for each member. ``more`` are further lines.
+    """
+    tiny = registry.resolve(TINY)
+    return f"""
+[models."{name}"]
+description = "d"
+members = {json.dumps(members)}
+weights = {json.dumps(weights)}
+stems = {json.dumps(tiny.stems)}
+sample_rate = {tiny.sample_rate}
+channels = {tiny.channels}
+segment = {tiny.segment}
+licence = "MIT"
+training_data = "none"
+{more}
+"""
 
 
 class OwnRegistry:

@@ -56,7 +56,8 @@ def test_two_sets_of_one_model_are_called_by_their_folders(tmp_path: Path) -> No
 def test_equal_folders_are_told_apart_by_what_differs_above(tmp_path: Path) -> None:
     assert names(make(tmp_path / "x/1/song"), make(tmp_path / "y/1/song")) == ["x", "y"]
     inside = names(make(tmp_path / "song"), make(tmp_path / "song/song"))
-    assert len(set(inside)) == 2 and not any(name.startswith("/") for name in inside)
+    assert len(set(inside)) == 2 and all(inside)
+    assert not any(name.startswith("/") for name in inside)
 
 
 def test_a_damaged_manifest_is_ignored(tmp_path: Path) -> None:

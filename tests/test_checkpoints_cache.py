@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from full_disk import limited_files
 from loopback import Loopback
-from registered import OwnRegistry, pull, table
+from registered import OwnRegistry, ensemble, pull, table
 
 from stemsplit.checkpoints import cache, loading, registry
 from stemsplit.checkpoints.entries import Model
@@ -274,19 +274,12 @@ def test_remove(register: Register) -> None:
     assert cache.find(model) is None
 
 
-PAIR = """
-[models.pair]
-description = "d"
-members = ["pair.a", "pair.b"]
-weights = [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]
-stems = ["drums", "bass", "other", "vocals"]
-sample_rate = 44100
-channels = 2
-segment = 44100
-licence = "MIT"
-licence_note = "pair: for tests only"
-training_data = "none"
-"""
+PAIR = ensemble(
+    "pair",
+    ["pair.a", "pair.b"],
+    [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]],
+    'licence_note = "pair: for tests only"',
+)
 
 
 def test_of_an_ensemble_only_what_the_stems_need_is_pulled(register: Register) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registered import OwnRegistry, table
+from registered import OwnRegistry, ensemble, table
 
 from stemsplit.checkpoints import cache, loading, registry, weights
 from stemsplit.checkpoints.folders import digest_of
@@ -291,24 +291,9 @@ def test_the_registry_may_set_overlap_and_window(own_registry: OwnRegistry) -> N
     assert (network.overlap, network.window) == (0.5, "fade")
 
 
-ENSEMBLE = """
-[models.both]
-description = "d"
-members = ["one", "two"]
-weights = [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
-stems = ["drums", "bass", "other", "vocals"]
-sample_rate = 44100
-channels = 2
-segment = {segment}
-licence = "MIT"
-training_data = "none"
-"""
-
-
 def write_ensemble(own_registry: OwnRegistry, one: str, two: str, both: str = "") -> None:
     members = table("one", [], f"seed = 1\n{one}") + table("two", [], f"seed = 2\n{two}")
-    segment = registry.resolve("tiny.htdemucs").segment
-    own_registry.write(members + ENSEMBLE.format(segment=segment) + both)
+    own_registry.write(members + ensemble("both", ["one", "two"], [[1.0] * 4] * 2, both))
 
 
 FADE = 'overlap = 0.5\nwindow = "fade"\n'

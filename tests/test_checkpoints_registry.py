@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from registered import OwnRegistry
+from registered import OwnRegistry, ensemble
 
 from stemsplit.checkpoints import entries, registry
 from stemsplit.checkpoints.entries import Model
@@ -566,18 +566,11 @@ def test_the_registry_says_nothing_twice(own_registry: OwnRegistry) -> None:
         assert [key for key in table if key in known and table[key] == known[key]] == [], name
 
 
-ENSEMBLE = """
-[models.pair]
-description = "d"
-members = ["tiny.htdemucs", "tiny.htdemucs_b"]
-weights = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]]
-stems = ["drums", "bass", "other", "vocals"]
-sample_rate = 44100
-channels = 2
-segment = 44100
-licence = "MIT"
-training_data = "none"
-"""
+ENSEMBLE = ensemble(
+    "pair",
+    ["tiny.htdemucs", "tiny.htdemucs_b"],
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]],
+)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ SAME = {
     "-f {filename}-{instrument}.{codec}": "--filename {track}-{stem}.{ext}",
     "-vf {filename}-{instrument}.{codec}": "-v --filename {track}-{stem}.{ext}",
     "-m tiny.unet --output_format MP3": "-n tiny.unet --format mp3",
+    "--output_format MP3 --format mp3": "--format mp3",
     "--output_dir=there --output-bitrate 192k --mp3": "--out there --bitrate 192k --format mp3",
     "--single_stem Vocals": "--stems vocals",
     "--demucs_shifts 0 --demucs_overlap 0.5": "--shifts 1 --overlap 0.5",

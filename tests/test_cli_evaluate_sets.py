@@ -173,6 +173,17 @@ def test_names_of_everything_but_the_vocals_are_one_stem(here: Path) -> None:
         assert [stem["name"] for stem in record["scores"]] == ["vocals", "no_vocals"]
 
 
+def test_the_mixture_of_one_set_is_that_of_all(here: Path) -> None:
+    mixture = {"mixture": sum(true_stems().values()) + stem(3)}
+    write(here / "a", mixture)
+    *found, _ = run(*SETS, "--json", cwd=here).records
+    write(here / "b", mixture)
+    *of_both, _ = run(*SETS, "--json", cwd=here).records
+    assert [each["scores"] for each in found] == [each["scores"] for each in of_both]
+    # Stems may have been left out.
+    assert [each["null_residual"] for each in found] == [None, None]
+
+
 def test_other_is_not_compared_where_it_is_another_sum(here: Path) -> None:
     write(here / "true", {"other": stem(3)})
     write(here / "a", {"other": stem(3)})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplit.batch.speeds import SHORTEST, SpeedRecord
+from stemsplit.batch.speeds import MOST, SHORTEST, SpeedRecord
 from stemsplit.cli.announcement import describe_transfer
 from stemsplit.cli.forecast import Forecast, TransferRate
 from stemsplit.cli.meters import NARROWEST_BAR, SHORTEST_LABEL, WIDEST_BAR, Layout, arrange
@@ -110,6 +111,9 @@ def test_the_rate_of_a_transfer() -> None:
     assert rate.bytes_per_second == 3e6  # of the last seconds
     rate.add(0)  # another source
     assert rate.bytes_per_second is None
+    clock.now += 2
+    rate.add(2_000_000)
+    assert rate.bytes_per_second == 1e6
 
 
 @pytest.mark.parametrize(
@@ -146,3 +150,15 @@ def test_speeds_are_kept_by_what_decides_them(tmp_path: Path) -> None:
         assert SpeedRecord("a", "cpu").known is None
     first.save()
     assert SpeedRecord("a", "cpu").known == 3
+
+
+def test_the_oldest_speeds_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "cache/speeds.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({json.dumps([number]): 1.0 for number in range(MOST)}))
+    for key in (0, MOST):  # one that is known, and a new one
+        record = SpeedRecord(key)
+        record.add(20, 10)
+        record.save()
+    known = [SpeedRecord(number).known for number in range(MOST + 1)]
+    assert known == [2.0, None, *([1.0] * (MOST - 2)), 2.0]

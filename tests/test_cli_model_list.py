@@ -7,24 +7,15 @@ from pathlib import Path
 
 import pytest
 from command import run
-from registered import OwnRegistry, table
+from registered import ADDRESS, MEAN_SCORE, SCORES, OwnRegistry, table
 
-SCORES = """
-commercial = "no"
-
-[[models.mine.scores]]
-metric = "cSDR"
-dataset = "MUSDB18 test"
-source = "a paper"
-values = { drums = 6.5, bass = 5.0 }
-"""
-ADDRESS = 'address = "https://example.org/w", size = 12_300_000'
+TERMS = 'commercial = "no"'
 
 
 @pytest.fixture
 def mine(own_registry: OwnRegistry) -> None:
     """Enter a model ``mine`` that has scores for two of its stems."""
-    own_registry.write(table("mine", [ADDRESS], SCORES))
+    own_registry.write(table("mine", [ADDRESS], TERMS + SCORES))
 
 
 def cells(name: str, *options: str) -> dict[str, str]:
@@ -53,7 +44,7 @@ def names(*options: str) -> list[str]:
 
 
 def test_a_mean_that_is_all_there_is_counts_for_all_stems_alone(own_registry: OwnRegistry) -> None:
-    own_registry.write(table("mine", [ADDRESS], SCORES.partition("values")[0] + "mean = 5.5\n"))
+    own_registry.write(table("mine", [ADDRESS], TERMS + MEAN_SCORE))
     assert cells("mine") == {"STEMS": "4 stems", "cSDR": "5.50", "MB": "12", "SELL": "no"}
     assert "cSDR" not in cells("mine", "--stem", "bass")
 
@@ -147,7 +138,9 @@ def test_filters(options: tuple[str, ...], expected: list[str]) -> None:
 
 
 def test_a_word_of_a_licence_is_a_whole_word(own_registry: OwnRegistry) -> None:
-    own_registry.write(table("mine", [ADDRESS], SCORES).replace('"MIT"', '"permitted to all"'))
+    own_registry.write(
+        table("mine", [ADDRESS], TERMS + SCORES).replace('"MIT"', '"permitted to all"')
+    )
     assert "mine" not in names("--licence", "mit")
     assert "mine" in names("--licence", "TO ALL")
 

@@ -7,28 +7,21 @@ from pathlib import Path
 
 import pytest
 from command import run
-from registered import OwnRegistry, table
+from registered import ADDRESS, MEAN_SCORE, SCORES, OwnRegistry, table
 
-SCORES = """
+TERMS = """
 licence_source = "https://example.org/licence"
 commercial = "no"
 licence_note = "mine: not for sale"
 overlap = 0.6
 window = "fade"
-
-[[models.mine.scores]]
-metric = "cSDR"
-dataset = "MUSDB18 test"
-source = "a paper"
-values = { drums = 6.5, bass = 5.0 }
 """
-ADDRESS = 'address = "https://example.org/w", size = 12_300_000'
 
 
 @pytest.fixture
 def mine(own_registry: OwnRegistry) -> None:
     """Enter a model ``mine`` with all there is to tell of one."""
-    own_registry.write(table("mine", [ADDRESS], SCORES))
+    own_registry.write(table("mine", [ADDRESS], TERMS + SCORES))
 
 
 def show(name: str) -> dict[str, list[str]]:
@@ -83,7 +76,7 @@ def test_show_knows_what_the_registry_leaves_to_the_architecture(
 
 
 def test_a_mean_that_is_all_there_is_is_shown(own_registry: OwnRegistry) -> None:
-    own_registry.write(table("mine", [ADDRESS], SCORES.partition("values")[0] + "mean = 5.5\n"))
+    own_registry.write(table("mine", [ADDRESS], MEAN_SCORE))
     assert show("mine")["score"] == ["mean 5.5 dB (cSDR, MUSDB18 test; a paper)"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from command import TINY, run
 from loopback import Loopback
-from registered import OwnRegistry, table
+from registered import OwnRegistry, ensemble, table
 from terminal import CTRL_C, last_lines, watch_command
 
 from stemsplit.types import Planned, Progressed, Surveyed
@@ -110,18 +110,7 @@ def test_ctrl_c_in_a_folder(music: Path, tmp_path: Path, option: str, words: str
     assert error == "stemsplit: error: interrupted"
 
 
-PAIR = """
-[models.both]
-description = "d"
-members = ["net1", "net2"]
-weights = [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]
-stems = ["drums", "bass", "other", "vocals"]
-sample_rate = 44100
-channels = 2
-segment = 44100
-licence = "MIT"
-training_data = "none"
-"""
+PAIR = ensemble("both", ["net1", "net2"], [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
 
 
 @pytest.mark.parametrize("columns", [60, 80])

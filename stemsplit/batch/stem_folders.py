@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,15 +44,7 @@ class StemFolders:
         if self.mixture is not None and len(pairs) > 1:
             raise UsageError(f"--mixture is for a single song, but there are {len(pairs)}")
         yield Planned({song.path: song.name for song, _ in pairs}, len(pairs))
-        ended = False
-        for song, truth in pairs:
-            if ended:
-                error = NotTried("skipped after the failure above", path=song.name)
-                yield Scored(name=song.name, error=error)
-                continue
-            scored = yield from self._score(song, truth)
-            ended = ends_all(scored)
-            yield scored
+        yield from score_in_turn((song.name, self._score(song, truth)) for song, truth in pairs)
 
     def _score(self, song: SongStems, truth: SongStems | None) -> Generator[Event, None, Scored]:
         try:
@@ -63,6 +55,32 @@ class StemFolders:
         return Scored(name=song.name, scores=scores)
 
 
+def score_in_turn(
+    songs: Iterable[tuple[str, Generator[Event, None, Scored]]],
+) -> Generator[Event | Scored]:
+    """Yield the scores of ``songs``, each a name and what scores it.
+
+    If disk or memory runs out, the rest is skipped.
+    """
+    ended = False
+    for name, scoring in songs:
+        if ended:
+            error = NotTried("skipped after the failure above", path=name)
+            yield Scored(name=name, error=error)
+            continue
+        scored = yield from scoring
+        ended = ends_all(scored)
+        yield scored
+
+
+def warn_left_out(what: str, songs: Sequence[SongStems]) -> Iterator[Warned]:
+    """Warn about ``songs`` that are left out, if any; ``what`` says what they lack."""
+    if songs:
+        names = ", ".join(song.name for song in songs)
+        count = f"{len(songs)} song{'s' if len(songs) > 1 else ''}"
+        yield Warned(f"{what} for {count}, left out: {names}")
+
+
 def _warn_of_unmatched(
     estimates: Sequence[SongStems],
     references: Sequence[SongStems],
@@ -70,7 +88,5 @@ def _warn_of_unmatched(
 ) -> Iterator[Warned]:
     """Warn about songs without estimates, or without references."""
     matched = {song for pair in pairs for song in pair}
-    for what, songs in (("references", estimates), ("estimates", references)):
-        if alone := [song.name for song in songs if song not in matched]:
-            count = f"{len(alone)} song{'s' if len(alone) > 1 else ''}"
-            yield Warned(f"no {what} for {count}, left out: {', '.join(alone)}")
+    for what, songs in (("no references", estimates), ("no estimates", references)):
+        yield from warn_left_out(what, [song for song in songs if song not in matched])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stemsplit.batch.results import NotTried, Scored, ends_all
+from stemsplit.batch.results import Scored
 from stemsplit.batch.scorer import as_scoring
 from stemsplit.batch.set_names import name_sets
+from stemsplit.batch.stem_folders import score_in_turn, warn_left_out
 from stemsplit.data.file_names import REST_OF_VOCALS
 from stemsplit.data.layouts import SongStems, find_songs, pair_songs
 from stemsplit.data.stems import StemFiles
@@ -18,7 +19,7 @@ from stemsplit.evaluation.report.stem_sets import ComparedSong
 from stemsplit.evaluation.scores import SongScores
 from stemsplit.evaluation.scoring import score_sounds
 from stemsplit.evaluation.sounds import Sounds, find_sounds
-from stemsplit.types import Event, Planned, Warned
+from stemsplit.types import Event, Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,7 @@ class StemSets:
             for name, song in entry.sets.items()
         }
         yield Planned(songs, len(songs))
-        ended = False
-        for entry in entries:
-            if ended:
-                error = NotTried("skipped after the failure above", path=entry.name)
-                yield Scored(name=entry.name, error=error)
-                continue
-            scored = yield from self._score(entry)
-            ended = ends_all(scored)
-            yield scored
+        yield from score_in_turn((entry.name, self._score(entry)) for entry in entries)
 
     def _match(
         self, sets: Mapping[str, Sequence[SongStems]]
@@ -85,12 +78,16 @@ class StemSets:
             pairs = pair_songs(songs, true)
             matched[name] = {truth: song for song, truth in pairs}
             used = [song for song, _ in pairs]
-            yield from _warn(f"{name}: no references", [song for song in songs if song not in used])
+            yield from warn_left_out(
+                f"{name}: no references", [song for song in songs if song not in used]
+            )
         first, *others = matched.values()
         common = [truth for truth in first if all(truth in other for other in others)]
         for name, songs_of in matched.items():
             lacking = {truth for other in matched.values() for truth in other} - songs_of.keys()
-            yield from _warn(f"{name}: no stems", sorted(lacking, key=lambda song: song.name))
+            yield from warn_left_out(
+                f"{name}: no stems", sorted(lacking, key=lambda song: song.name)
+            )
         if not common:
             raise InputError(
                 "no song is in all sets of stems",
@@ -98,7 +95,7 @@ class StemSets:
                 hint="songs are matched by the names of their folders",
             )
         known = {truth for songs_of in matched.values() for truth in songs_of}
-        yield from _warn("no estimates", [truth for truth in true if truth not in known])
+        yield from warn_left_out("no estimates", [truth for truth in true if truth not in known])
         return [
             _Entry(truth, {name: songs_of[truth] for name, songs_of in matched.items()})
             for truth in common
@@ -130,13 +127,6 @@ class StemSets:
             )
         mixture = next((of.mixture for of in found.values() if of.mixture is not None), None)
         return {name: _select(of, stems, found, mixture) for name, of in found.items()}
-
-
-def _warn(what: str, songs: Sequence[SongStems]) -> Iterator[Warned]:
-    if songs:
-        names = ", ".join(song.name for song in songs)
-        count = f"{len(songs)} song{'s' if len(songs) > 1 else ''}"
-        yield Warned(f"{what} for {count}, left out: {names}")
 
 
 def _key(stem: str) -> str:

@@ -20,7 +20,6 @@ from stemsplit.types import Event, Planned
 if TYPE_CHECKING:
     from stemsplit.batch.results import Scored
     from stemsplit.cli.score_reports import Reports
-    from stemsplit.cli.set_reports import SetReports
 
 app = options.new_app()
 
@@ -136,7 +135,7 @@ def evaluate(
     _refuse_contradictions(estimates, references, dataset, asked)
     # Imported here: --help does not need numpy.
     from stemsplit.checkpoints import loading
-    from stemsplit.cli.score_reports import Reports
+    from stemsplit.cli.score_reports import SongReports
     from stemsplit.evaluation.bss_eval_options import BssEvalOptions
 
     shapes: dict[str, Any] = {
@@ -167,7 +166,7 @@ def evaluate(
         bss_eval=scoring,
         keep_stems=keep_stems,
     )
-    return show_scores(data.evaluate(), Reports(**shapes), name)
+    return show_scores(data.evaluate(), SongReports(**shapes), name)
 
 
 def score_places(
@@ -191,12 +190,12 @@ def score_places(
         sets = StemSets(places=estimates, references=references, **about)
         return show_scores(sets.evaluate(), SetReports(**shapes), "")
     from stemsplit.batch.stem_folders import StemFolders
-    from stemsplit.cli.score_reports import Reports
+    from stemsplit.cli.score_reports import SongReports
     from stemsplit.data.layouts import song_name
 
     (place,) = estimates
     folders = StemFolders(estimates=place, references=references, **about)
-    return show_scores(folders.evaluate(), Reports(**shapes), song_name(place))
+    return show_scores(folders.evaluate(), SongReports(**shapes), song_name(place))
 
 
 def sort_out(places: Sequence[Path], references: Path | None) -> tuple[list[Path], Path | None]:
@@ -214,9 +213,7 @@ def sort_out(places: Sequence[Path], references: Path | None) -> tuple[list[Path
     return [places[0]], places[1]
 
 
-def show_scores(
-    events: Generator[Event | Scored], reports: Reports | SetReports, label: str
-) -> ExitCode:
+def show_scores(events: Generator[Event | Scored], reports: Reports, label: str) -> ExitCode:
     """Show ``events`` and scores, write the ``reports``, and return the exit code."""
     from stemsplit.batch.results import Scored, exit_code
     from stemsplit.cli.render import Renderer

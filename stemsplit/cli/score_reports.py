@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -32,7 +33,7 @@ SCHEMA = 1  # of the records that --json writes besides those of songs
 
 
 @dataclass(slots=True, kw_only=True)
-class Reports:
+class Reports(ABC):
     """The reports to write. Without any, a table goes to stdout."""
 
     console: Console
@@ -42,7 +43,6 @@ class Reports:
     markdown: bool = False
     force: bool = False
     _alone: bool = field(default=True, init=False)
-    _songs: list[SongScores] = field(default_factory=list, init=False)
 
     def refuse_existing(self, songs: Sequence[str]) -> None:
         """Raise ``OutputError`` if a report of ``songs`` already exists.
@@ -55,13 +55,40 @@ class Reports:
             if path is not None:
                 refuse_existing(path, force=self.force, hint="use --force to replace it")
 
+    @abstractmethod
+    def show(self, scored: Scored) -> None:
+        """Show the scores of a song, or its error, at once."""
+
+    @abstractmethod
+    def finish(self, label: str) -> None:
+        """Write the reports of all songs; ``label`` is a short name for what was scored."""
+
+    def show_error(self, scored: Scored) -> None:
+        """Show the error of a song, if it failed."""
+        if scored.error is not None:
+            self.console.error(scored.error)
+            if self.console.json:
+                self.console.record(_failure(scored.name, scored.error))
+
+    def write_museval(self, song: str, scores: SongScores) -> None:
+        """Write the file for museval of ``song``, if wanted."""
+        if (file := self._museval_file(song)) is not None:
+            write_text(file, json.dumps(to_museval(scores), indent=2))
+
+    def _museval_file(self, song: str) -> Path | None:
+        return None if self.museval is None else self.museval / f"{song}.json"
+
+
+@dataclass(slots=True, kw_only=True)
+class SongReports(Reports):
+    """The reports to write for one set of stems."""
+
+    _songs: list[SongScores] = field(default_factory=list, init=False)
+
     def show(self, scored: Scored) -> None:
         """Show the scores of a song, or its error, at once; a single song gets a table later."""
+        self.show_error(scored)
         console, song = self.console, scored.scores
-        if scored.error is not None:
-            console.error(scored.error)
-            if console.json:
-                console.record(failure(scored.name, scored.error))
         if song is None:
             return
         self._songs.append(song)
@@ -81,10 +108,8 @@ class Reports:
             return
         if self.csv is not None:
             write_text(self.csv, to_csv(songs))
-        for song in songs if self.museval is not None else ():
-            file = self._museval_file(song.song)
-            assert file is not None
-            write_text(file, json.dumps(to_museval(song), indent=2))
+        for song in songs:
+            self.write_museval(song.song, song)
         if self.html is not None:
             write_report(self.html, songs)
         if self.console.json:
@@ -96,9 +121,6 @@ class Reports:
             self.console.data(show_song(songs[0], colour=self.console.coloured))
         else:
             self.console.data(show_summary(songs, colour=self.console.coloured))
-
-    def _museval_file(self, song: str) -> Path | None:
-        return None if self.museval is None else self.museval / f"{song}.json"
 
 
 def _in_a_line(song: SongScores) -> str:
@@ -126,7 +148,7 @@ def _summary(songs: Sequence[SongScores]) -> dict[str, Any]:
     }
 
 
-def failure(song: str, error: StemsplitError) -> dict[str, Any]:
+def _failure(song: str, error: StemsplitError) -> dict[str, Any]:
     """Return the object for --json of a ``song`` that failed."""
     return {
         "schema": SCHEMA,

@@ -67,7 +67,7 @@ def show_song(song: SongScores, *, colour: bool = False) -> str:
         parts += ["", _measures_table(song), MEASURES_LEGEND]
     if remarks := [f"* {printable(remark)}" for remark in describe_song(song)]:
         parts += ["", *remarks]
-    return _render(parts, colour)
+    return render(parts, colour=colour)
 
 
 def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
@@ -85,7 +85,7 @@ def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
         if missing:
             counts = ", ".join(f"{metric} of {count}" for metric, count in missing.items())
             parts.append(f"* {printable(stem.name)}: undefined in {stem.songs} songs: {counts}")
-    return _render(parts, colour)
+    return render(parts, colour=colour)
 
 
 def _score_tables(
@@ -107,7 +107,7 @@ def _score_table(summaries: Iterable[StemSummary], titles: Mapping[str, str]) ->
     table = _new_table(titles.values())
     for stem in summaries:
         figures = [decibel(stem.values[metric]) for metric in titles]
-        table.add_row(_shorten(stem.name), *figures)
+        table.add_row(shorten(stem.name), *figures)
     return table
 
 
@@ -120,7 +120,7 @@ def _measures_table(song: SongScores) -> Table:
         figures = [decibel(getattr(stem, measure), 1) for measure in MEASURES]
         nearest = _largest(stem.overlap)
         shared = [decibel(of.get(nearest, float("nan"))) for of in (stem.correlation, stem.overlap)]
-        table.add_row(_shorten(stem.name), *figures, str(stem.clipped), *shared, _shorten(nearest))
+        table.add_row(shorten(stem.name), *figures, str(stem.clipped), *shared, shorten(nearest))
     return table
 
 
@@ -140,18 +140,20 @@ def _largest(shares: Mapping[str, float]) -> str:
     return max(shares, key=lambda name: shares[name], default="-")
 
 
-def _shorten(name: str) -> str:
+def shorten(name: str, room: int = LONGEST_NAME) -> str:
+    """Return ``name``, cut to ``room`` characters."""
     name = printable(name)
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    return name if len(name) <= room else f"{name[: room - 3]}..."
 
 
-def _render(parts: Iterable[Table | str], colour: bool) -> str:
+def render(parts: Iterable[Table | str], *, colour: bool, width: int = WIDTH) -> str:
+    """Return tables and lines as text of ``width`` columns."""
     from rich.console import Console
 
     text = io.StringIO()
     console = Console(
         file=text,
-        width=WIDTH,
+        width=width,
         force_terminal=colour,
         no_color=not colour,
         markup=False,

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from stemsplit.audio.atomic import write_text
-from stemsplit.audio.writable import refuse_existing
 from stemsplit.batch.results import Scored
-from stemsplit.cli.console import Console
-from stemsplit.cli.score_reports import SCHEMA, failure
+from stemsplit.cli.score_reports import SCHEMA, Reports
 from stemsplit.cli.set_scoreboard import show_sets
 from stemsplit.evaluation.report.explanations import METRICS
 from stemsplit.evaluation.report.findings import describe_sets
-from stemsplit.evaluation.report.records import to_comparison, to_json, to_museval
+from stemsplit.evaluation.report.records import to_comparison, to_json
 from stemsplit.evaluation.report.set_page import write_set_report
 from stemsplit.evaluation.report.stem_sets import ComparedSong, to_set_csv
 from stemsplit.evaluation.report.tables import to_markdown
 
 
 @dataclass(slots=True, kw_only=True)
-class SetReports:
-    """The reports to write for several sets, like ``Reports`` for one set."""
+class SetReports(Reports):
+    """The reports to write for several sets of stems."""
 
-    console: Console
-    csv: Path | None = None
-    museval: Path | None = None
-    html: Path | None = None
-    markdown: bool = False
-    force: bool = False
     _songs: list[ComparedSong] = field(default_factory=list, init=False)
-
-    def refuse_existing(self, songs: Sequence[str]) -> None:
-        """Raise ``OutputError`` if a report exists; ``songs`` include the names of their sets."""
-        museval = [] if self.museval is None else [self.museval / f"{song}.json" for song in songs]
-        for path in (self.csv, self.html, *museval):
-            if path is not None:
-                refuse_existing(path, force=self.force, hint="use --force to replace it")
 
     def show(self, scored: Scored) -> None:
         """Show the scores of a song in all sets, or its error, at once."""
+        self.show_error(scored)
         console, song = self.console, scored.sets
-        if scored.error is not None:
-            console.error(scored.error)
-            if console.json:
-                console.record(failure(scored.name, scored.error))
         if song is None:
             return
         self._songs.append(song)
@@ -63,11 +43,9 @@ class SetReports:
             return
         if self.csv is not None:
             write_text(self.csv, to_set_csv(songs))
-        for song in songs if self.museval is not None else ():
-            assert self.museval is not None
+        for song in songs:
             for name, scores in song.sets.items():
-                text = json.dumps(to_museval(scores), indent=2)
-                write_text(self.museval / f"{name}/{song.name}.json", text)
+                self.write_museval(f"{name}/{song.name}", scores)
         if self.html is not None:
             write_set_report(self.html, songs)
         if self.console.json:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from stemsplit.cli.scoreboard import LEGEND, SCORES, WIDTH
+from stemsplit.cli.scoreboard import LEGEND, LONGEST_NAME, SCORES, WIDTH, render, shorten
 from stemsplit.errors import printable
 
 if TYPE_CHECKING:
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
     from stemsplit.evaluation.report.stem_sets import ComparedSong, Difference, MetricRow
 
-LONGEST_STEM = 14
 #: The most sets whose differences from the first one fit next to the values.
 MOST_WITH_DIFFERENCES = 3
 #: The width of the name of a set, for few and for many sets.
@@ -27,33 +25,18 @@ def show_sets(songs: Sequence[ComparedSong], *, colour: bool = False) -> str:
 
     Lines have at most `WIDTH` columns for up to six sets. `BEST` marks the best value of a row.
     """
-    from rich.console import Console
-
     from stemsplit.evaluation.report.stem_sets import letter
 
     names = list(songs[0].sets)
     letters = dict(zip(names, map(letter, range(len(names))), strict=True))
-    text = io.StringIO()
-    console = Console(
-        file=text,
-        width=max(WIDTH, LONGEST_STEM + (SHORT_NAME + 2) * len(names)),
-        force_terminal=colour,
-        no_color=not colour,
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
     count = songs[0].name if len(songs) == 1 else f"{len(songs)} songs"
-    console.print(f"{printable(count)}, {len(names)} sets of stems")
-    for name, mark in letters.items():
-        console.print(f"{mark}: {printable(name)}")
+    parts: list[Table | str] = [f"{printable(count)}, {len(names)} sets of stems"]
+    parts += [f"{mark}: {printable(name)}" for name, mark in letters.items()]
     for metric, title in SCORES.items():
-        console.print()
-        console.print(_metric_table(songs, metric, _in_one_line(title), letters))
-    console.print()
-    for line in _legend(songs, names):
-        console.print(line)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+        parts += ["", _metric_table(songs, metric, _in_one_line(title), letters)]
+    parts += ["", *_legend(songs, names)]
+    width = max(WIDTH, LONGEST_NAME + (SHORT_NAME + 2) * len(names))
+    return render(parts, colour=colour, width=width)
 
 
 def _in_one_line(title: str) -> str:
@@ -68,10 +51,10 @@ def _metric_table(
     from stemsplit.evaluation.report.stem_sets import average_row, compare_sets
 
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column(f"\n{title}", overflow="ellipsis", min_width=LONGEST_STEM, no_wrap=True)
+    table.add_column(f"\n{title}", overflow="ellipsis", min_width=LONGEST_NAME, no_wrap=True)
     room = LONG_NAME if len(letters) < MOST_WITH_DIFFERENCES else SHORT_NAME
     for name, mark in letters.items():
-        heading = f"{mark}\n{_shorten(name, room)}"
+        heading = f"{mark}\n{shorten(name, room)}"
         table.add_column(heading, justify="right", min_width=SHORT_NAME, no_wrap=True)
     compared = _shown_differences(letters)
     for name in compared:
@@ -86,7 +69,7 @@ def _metric_table(
         cells = [_cell(row, name) for name in letters]
         for name in compared:
             cells += _difference_cells(row.differences[name])[: 1 + (len(songs) > 1)]
-        table.add_row(_shorten(row.stem, LONGEST_STEM), *cells)
+        table.add_row(shorten(row.stem, LONGEST_NAME), *cells)
     return table
 
 
@@ -117,8 +100,3 @@ def _legend(songs: Sequence[ComparedSong], names: Sequence[str]) -> Iterator[str
     elif len(songs) > 1:
         yield "over songs: median of SDR, ISR, SIR, SAR and of differences; mean of the others"
         yield "wins: songs in which a set is better than A, and in which A is better"
-
-
-def _shorten(name: str, room: int) -> str:
-    name = printable(name)
-    return name if len(name) <= room else f"{name[: room - 3]}..."
