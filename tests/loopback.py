@@ -22,6 +22,7 @@ class Served:
     breaks: int = 1
     stall_after: int | None = None  # send nothing from this byte on; 0: not even headers
     declared: bool = True  # whether there is a Content-Length
+    delay: float = 0.0  # wait so long (s) before the answer
     drip: float | None = None  # send a byte at a time, and wait so long (s) after each
     chunked: bool = False  # declare chunks, and let the length of the first one drip
 
@@ -80,6 +81,7 @@ class Loopback:
         if served is None:
             handler.send_error(404)
             return
+        self.closing.wait(served.delay)
         if served.stall_after == 0:
             self.closing.wait()
             return

@@ -120,7 +120,8 @@ def test_a_download_has_one_bar(
     """Of an ensemble of two networks, each with a file of its own."""
     tables = []
     for number in (1, 2):
-        server.serve(f"/{number}.safetensors", checkpoint)
+        # The bar stays in the middle long enough to be seen on a busy machine, too.
+        server.serve(f"/{number}.safetensors", checkpoint, delay=number - 1.0)
         digest = hashlib.sha256(checkpoint).hexdigest()
         address = f"{server.root}/{number}.safetensors"
         facts = f'address = "{address}", sha256 = "{digest}", size = {len(checkpoint)}'
