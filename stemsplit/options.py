@@ -148,7 +148,7 @@ class EncodingOptions:
         section="Output",
     )
     tags: bool = option(
-        True, "Do not copy the song's tags and cover.", name="no-tags", section="Output"
+        True, "Do not copy the song's tags and cover art.", name="no-tags", section="Output"
     )
 
     def __post_init__(self) -> None:

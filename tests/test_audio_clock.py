@@ -162,7 +162,7 @@ def test_a_chain_of_mono_and_stereo_is_not_mixed_to_mono_without_a_word(tmp_path
         if found.shape[1] != pytest.approx(4 * RATE, abs=700):  # since ffmpeg 8
             assert found.shape[1] == 2 * RATE
             read = "ffmpeg reads only the first 2.0 s"
-            reason = f"is a chain of parts with different channel counts: {read}"
+            reason = f"joins parts with different channel counts: {read}"
             assert reason in warnings
             with pytest.raises(InputError, match=reason):
                 whole(chain)

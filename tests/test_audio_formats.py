@@ -89,7 +89,7 @@ def test_hints_name_the_formats_that_can_do_it(options, hint):
 def test_qualities_with_their_letters():
     assert [parse_quality(text, "mp3") for text in (None, "0", " V2 ", "v9")] == [None, 0, 2, 9]
     assert [parse_quality(text, "ogg") for text in ("q-1", "Q8", "10")] == [-1, 8, 10]
-    with pytest.raises(UsageError, match="q8 is a quality of ogg, not of mp3") as caught:
+    with pytest.raises(UsageError, match="q8 is a quality for ogg, not mp3") as caught:
         parse_quality("q8", "mp3")
     assert caught.value.hint == "supported: 0 to 9"
     for text in ("best", "x3", "V", "1.5"):

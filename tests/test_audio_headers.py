@@ -133,7 +133,7 @@ def _three_bytes(samples):
 def test_a_rate_that_cannot_be_is_an_error_of_the_file(tmp_path):
     path = store_wav(tmp_path / "a.wav", noise(8000, 1), 2**31 - 1)
     with pytest.raises(
-        InputError, match="unsupported sample rate of 2147483647 Hz; supported are 100 Hz to 10 MHz"
+        InputError, match="unsupported sample rate of 2147483647 Hz; supported: 100 Hz to 10 MHz"
     ):
         probe(path)
 

@@ -256,7 +256,7 @@ def test_a_program_that_is_no_ffmpeg_is_not_the_fault_of_the_song(tmp_path, monk
 def test_a_rate_that_no_sound_has_is_refused(tmp_path, rate):
     """At 1 Hz, resampling makes gigabytes of a few kilobytes; at 2 GHz, a second is 17 GB."""
     path = wav_at(tmp_path, rate)
-    reason = f"unsupported sample rate of {rate} Hz; supported are 100 Hz to 10 MHz"
+    reason = f"unsupported sample rate of {rate} Hz; supported: 100 Hz to 10 MHz"
     with pytest.raises(InputError, match=reason):
         probe(path)
 

@@ -82,7 +82,7 @@ def test_a_cover_that_breaks_off_is_none(tmp_path, song, monkeypatch):
     tags, warnings = read_tags(probe(tmp_path / "a.mka"))
     assert tags.texts == JOINED
     assert tags.picture is None
-    assert warnings == ["its cover could not be read; the stems get none"]
+    assert warnings == ["its cover art could not be read; the stems get none"]
 
 
 def test_windows_media(tmp_path):

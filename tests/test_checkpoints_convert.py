@@ -320,7 +320,7 @@ def test_a_foreign_file_is_hashed_once(official: Path, hashed: list[Path]) -> No
 def test_anything_else_is_of_no_known_format(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "thing"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="not a checkpoint of a known format") as caught:
+    with pytest.raises(CheckpointError, match="not a checkpoint in a known format") as caught:
         sniff(path)
     assert caught.value.hint is not None and "htdemucs.onnx" in caught.value.hint
 

@@ -45,7 +45,7 @@ def test_a_file_whose_network_is_named(tmp_path: Path) -> None:
 )
 def test_other_text_is_no_pointer(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.th").write_bytes(content)
-    with pytest.raises(CheckpointError, match="not a checkpoint of a known format"):
+    with pytest.raises(CheckpointError, match="not a checkpoint in a known format"):
         sniff(tmp_path / "x.th")
 
 

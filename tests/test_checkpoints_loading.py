@@ -121,7 +121,7 @@ def test_files_and_names_stand_in_one_list(saved: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "song.th").write_bytes(b"RIFF" * 100)
-    with pytest.raises(CheckpointError, match="not a checkpoint of a known format"):
+    with pytest.raises(CheckpointError, match="not a checkpoint in a known format"):
         loading.load(str(tmp_path / "song.th"))
     assert not cache.cache_dir().exists()
 

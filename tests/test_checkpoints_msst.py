@@ -135,7 +135,7 @@ def test_the_network_must_be_told(network: Roformer, tmp_path: Path) -> None:
     torch.save(published(network), path)
     with pytest.raises(UsageError, match="does not name its network") as told:
         convert("msst", [path])
-    with pytest.raises(CheckpointError, match="not a checkpoint of a known format") as sniffed:
+    with pytest.raises(CheckpointError, match="not a checkpoint in a known format") as sniffed:
         sniff(path)
     for caught in (told.value, sniffed.value):
         assert caught.hint is not None

@@ -60,7 +60,7 @@ def test_audio_without_a_frame(tmp_path: Path) -> None:
 def test_a_folder_without_audio(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "notes.txt").write_text("la la la")
-    refused(tmp_path, "docs", "this folder holds no audio files")
+    refused(tmp_path, "docs", "this folder contains no audio files")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

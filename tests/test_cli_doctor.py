@@ -157,7 +157,7 @@ def test_a_cache_that_cannot_be_is_missing(tmp_path: Path, monkeypatch: pytest.M
         ("[watch]\nfoo = 1", "unknown setting: [watch] foo"),
         ('format = "wave"', "'wave' is not one of 'wav'"),
         ('model = "nosuch"', "no model 'nosuch'"),
-        ('ensemble = ","', "--ensemble names no model"),
+        ('ensemble = ","', "--ensemble is empty: name at least one model"),
         ('ensemble = "htdemucs,nosuch"', "no model 'nosuch'"),
         ('model = "gone.th"', "gone.th: no such checkpoint file"),
     ],

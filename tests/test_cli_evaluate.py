@@ -363,7 +363,7 @@ def test_what_nobody_has_foreseen_loses_no_scores(
         (["--json"], 2, "nothing to evaluate"),
         (["nowhere", "true"], 3, "nowhere: no such file or folder"),
         (["true", "nowhere"], 3, "nowhere: no such file or folder"),
-        (["true", "empty"], 3, "empty: this folder holds no stems"),
+        (["true", "empty"], 3, "empty: this folder contains no stems"),
         (["true", "strange"], 3, "strange: has none of the stems"),
         (["many", "others"], 3, "is among the references"),
         (["silent", "true"], 3, "silent/vocals.wav: has no audio: 0 frames"),
@@ -376,7 +376,7 @@ def test_what_nobody_has_foreseen_loses_no_scores(
         (["true", "--markdown", "--json"], 2, "are mutually exclusive"),
         (["many", "--mixture", "true/bass.wav"], 2, "--mixture is for a single song"),
         (["true", "--window", "0"], 2, "--window"),
-        (["--dataset", "empty", "-n", TINY], 3, "empty: this folder holds no stems"),
+        (["--dataset", "empty", "-n", TINY], 3, "empty: this folder contains no stems"),
         (["--dataset", "true", "-n", "nosuch"], 2, "no model 'nosuch'"),
     ],
 )

@@ -235,7 +235,7 @@ def test_one_set_with_references_is_scored_as_without_the_option(here: Path) -> 
         (["--references", "true"], 2, "nothing to evaluate"),
         (["--dataset", "true", "--references", "true"], 2, "omit --references"),
         (["a", "nowhere", "--references", "true"], 3, "nowhere: no such file or folder"),
-        (["a", "b", "--references", "empty"], 3, "empty: this folder holds no stems"),
+        (["a", "b", "--references", "empty"], 3, "empty: this folder contains no stems"),
         (["a", "strange", "--references", "true"], 3, "has none of the stems kazoo"),
         (["sets/a", "sets/b", "--references", "songs", "--mixture", "m"], 2, "for a single song"),
         (["only/a", "only/b", "--references", "songs"], 3, "no song is in all sets of stems"),

@@ -36,8 +36,8 @@ def test_what_a_format_cannot_do_is_wrong_usage(tmp_path):
         (("--format", "mp3", "--bitrate", "300k"), "mp3 has no bit rate of 300 kbit/s"),
         (("--format", "mp3", "--quality", "best"), "invalid quality 'best'"),
         (("--format", "mp3", "--quality", "V10"), "mp3 has no quality 10"),
-        (("--format", "mp3", "--quality", "q8"), "q8 is a quality of ogg, not of mp3"),
-        (("--format", "ogg", "--quality", "V0"), "V0 is a quality of mp3, not of ogg"),
+        (("--format", "mp3", "--quality", "q8"), "q8 is a quality for ogg, not mp3"),
+        (("--format", "ogg", "--quality", "V0"), "V0 is a quality for mp3, not ogg"),
         (("--format", "opus", "--quality", "V0"), "opus has no quality"),
         (("--depth", "16", "--clip", "none"), "16-bit wav cannot store samples above full scale"),
     ):
@@ -86,7 +86,7 @@ def test_linked_stems_say_by_how_much_they_are_lower(tmp_path):
     assert "samples above full scale were clipped; --clip linked turns" in clamped.stderr
     linked = run("song.wav", *words, "-o", "b", "--clip", "linked", cwd=tmp_path)
     assert linked.code == 0
-    assert " dB lower, so that none clips" in linked.stderr
+    assert " dB quieter, so that none of them clip" in linked.stderr
     assert "were clipped" not in linked.stderr
     lossy = run("song.wav", "-n", TINY, "--format", "ogg", "-o", "c", cwd=tmp_path)
     assert "samples above full scale will be clipped by most players" in lossy.stderr

@@ -70,8 +70,8 @@ def test_a_mono_song_gives_stereo_streams(mixture, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (("--two-stems", "vocals"), "a stem.mp4 holds 4 stems, not 2 (vocals, no_vocals)", "--mix"),
-        (("--mix", "a=drums+bass"), "a stem.mp4 holds 4 stems, not 5", "--stems none"),
+        (("--two-stems", "vocals"), "a stem.mp4 has 4 stems, not 2 (vocals, no_vocals)", "--mix"),
+        (("--mix", "a=drums+bass"), "a stem.mp4 has 4 stems, not 5", "--stems none"),
         (("--stems", "drums,bass,other", "--mix", "mix=vocals"), "two outputs are called mix", ""),
         (("--depth", "24"), "stem.mp4 has no bit depth", "--bitrate"),
         (("--codec", "alac", "--bitrate", "128"), "stem.mp4 has no bit rate", "--depth"),
@@ -110,7 +110,7 @@ def test_the_python_interface_writes_stem_files(song, tmp_path):
     assert stream_of(written["stems"], 0).shape == stream_of(song, 0).shape
     with pytest.raises(UsageError, match="unknown codec 'mp3'"):
         separator.separate_file(song, tmp_path / "out", format="stem.mp4", codec="mp3")
-    with pytest.raises(UsageError, match="holds 4 stems, not 1"):
+    with pytest.raises(UsageError, match="has 4 stems, not 1"):
         Separator(TINY, stems=["vocals"]).separate_file(song, tmp_path, format="stem.mp4")
 
 
@@ -176,12 +176,12 @@ def test_a_reaper_project_without_the_song_says_why(song, tmp_path):
     stored = tmp_path / "music" / "a.au"
     store(stored, soundfile.read(song, dtype="float32")[0].T, 44100, "-c:a", "pcm_s16be")
     result = run(stored, "-n", TINY, "--daw", "reaper", cwd=tmp_path)
-    reason = "the Reaper project lacks the song itself: Reaper is not known to read .au"
+    reason = "the Reaper project lacks the song itself: Reaper may not be able to read .au"
     assert f"stemsplit: warning: {stored}: {reason}\n" in result.stderr
     assert len(tracks_of(tmp_path / "separated/a/a.rpp")) == 4
     result = run("-", "-n", TINY, "--daw", "reaper", cwd=tmp_path, stdin=song.read_bytes())
     assert result.code == 0
-    assert "it comes from a stream, which leaves no file" in result.stderr
+    assert "it came from a stream, so there is no file" in result.stderr
 
 
 def test_a_second_run_makes_only_what_is_missing(song, tmp_path):
@@ -197,7 +197,7 @@ def test_a_second_run_makes_only_what_is_missing(song, tmp_path):
     assert result.lines == ["separated/song/song.dawproject", "separated/song/song.rpp"]
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.wav")} == before
     assert len(tracks_of(folder / "song.rpp")) == 5
-    assert "no tempo in its tags; the project has 120 BPM" in result.stderr
+    assert "its tags contain no tempo; the project uses 120 BPM" in result.stderr
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert run(song, *daw, "--json", cwd=tmp_path).records[0]["status"] == "skipped"
     (folder / "drums.wav").unlink()

@@ -56,7 +56,7 @@ def test_stem_files_side_by_side_are_songs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("nowhere", "no such file or folder"), ("empty", "holds no stems")]
+    ("name", "words"), [("nowhere", "no such file or folder"), ("empty", "contains no stems")]
 )
 def test_nothing_there(tmp_path: Path, name: str, words: str) -> None:
     touch(tmp_path, "empty/readme.txt")

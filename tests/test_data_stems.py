@@ -179,7 +179,7 @@ def test_what_cannot_be_found(folder, tmp_path):
     with pytest.raises(InputError, match="cannot be read: embedded null byte"):
         find_stems(Path("a\0b"), FOUR)
     place = folder("notes.txt")
-    with pytest.raises(InputError, match="this folder holds no audio files"):
+    with pytest.raises(InputError, match="this folder contains no audio files"):
         find_stems(place, FOUR)
     (place / "song.wav").write_bytes(b"x")
     with pytest.raises(InputError, match="has none of the stems vocals, drums") as raised:

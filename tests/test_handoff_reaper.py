@@ -148,10 +148,10 @@ def test_the_song_is_there_where_reaper_can_read_it(tmp_path, name, codec, sourc
 @pytest.mark.parametrize(
     ("name", "codec", "reason"),
     [
-        ("a.ogg", "opus", "Reaper is not known to read opus in .ogg"),
-        ("a.wav", "adpcm_ms", "Reaper is not known to read adpcm_ms in .wav"),
-        ("a.ape", "ape", "Reaper is not known to read .ape"),
-        ("a", "mp3", "Reaper is not known to read files without an ending"),
+        ("a.ogg", "opus", "Reaper may not be able to read opus in .ogg"),
+        ("a.wav", "adpcm_ms", "Reaper may not be able to read adpcm_ms in .wav"),
+        ("a.ape", "ape", "Reaper may not be able to read .ape"),
+        ("a", "mp3", "Reaper may not be able to read files without an extension"),
         # No quotes are left to put around the first; the second is no text.
         ("a 'b' \"c\" `d`.mp3", "mp3", "its path has characters that no Reaper project can hold"),
         ("a\udcff.mp3", "mp3", "its path has characters that no Reaper project can hold"),
@@ -169,7 +169,7 @@ def test_a_song_that_is_not_kept_has_no_track(tmp_path):
     session = replace(session_in(tmp_path / "s"), song=None)
     text, (warning,) = write(session, tmp_path / "s" / "x.rpp")
     assert len(blocks(parse(text), "TRACK")) == 4
-    assert warning.endswith("it comes from a stream, which leaves no file")
+    assert warning.endswith("it came from a stream, so there is no file")
 
 
 def test_another_audio_stream_of_a_film_is_not_what_reaper_would_play(tmp_path):

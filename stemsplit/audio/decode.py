@@ -190,7 +190,7 @@ class Decoder(Iterator[Block]):
         info = self.info
         if self._stopped:
             read = f"ffmpeg reads only the first {self._place / info.sample_rate:.1f} s"
-            self._refuse(f"is a chain of parts with different channel counts: {read}")
+            self._refuse(f"joins parts with different channel counts: {read}")
             return
         ending = ogg.ending_of(info.path)
         if ending == "cut":

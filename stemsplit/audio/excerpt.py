@@ -23,7 +23,7 @@ def parse_time(text: str) -> float:
         raise UsageError(f"invalid time {text!r}", hint="give seconds or minutes: 90.5, 1:30")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     if (total := hours * 3600 + minutes * 60 + seconds) > LONGEST:
-        raise UsageError(f"invalid time {text!r:.50}", hint="no song is as long as that")
+        raise UsageError(f"invalid time {text!r:.50}", hint="no song is that long")
     return total
 
 

@@ -105,7 +105,7 @@ def parse_quality(text: str | None, format: Format) -> int | None:
     own = FORMATS[format].rules.qualities
     if owner != format and own:
         raise UsageError(
-            f"{text} is a quality of {owner}, not of {format}", hint=f"supported: {_listed(own)}"
+            f"{text} is a quality for {owner}, not {format}", hint=f"supported: {_listed(own)}"
         )
     return int(match[2])
 

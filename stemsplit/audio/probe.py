@@ -33,7 +33,7 @@ ESTIMATED = re.compile(
 #: What ffmpeg reports for a format that is not in `SELF_CONTAINED`, and what that means.
 REFUSED = "Format not on whitelist"
 FOREIGN_SOUND = (
-    "contains no audio itself: it is a text, a playlist or a picture, or in a format that is "
+    "contains no audio itself: it is text, a playlist or a picture, or in a format that is "
     "not known to be safe"
 )
 #: Containers that declare no duration; ffmpeg estimates one from time stamps, which may jump.
@@ -67,7 +67,7 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
     if sample_rate not in RATES:
-        supported = f"supported are {RATES[0]} Hz to 10 MHz"
+        supported = f"supported: {RATES[0]} Hz to 10 MHz"
         raise InputError(f"unsupported sample rate of {sample_rate} Hz; {supported}", path=path)
     codecs = set(CODEC.findall(process.report))
     codec = codecs.pop() if len(codecs) == 1 else "unknown"

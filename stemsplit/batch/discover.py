@@ -124,7 +124,7 @@ def _required(songs: Iterator[Song | InputError], folder: Path) -> Iterator[Song
     """Yield ``songs``; raise ``InputError`` if there are none."""
     first = next(songs, None)
     if first is None:
-        raise InputError("this folder holds no audio files", path=folder)
+        raise InputError("this folder contains no audio files", path=folder)
     yield first
     yield from songs
 

@@ -94,7 +94,7 @@ def convert(
     from stemsplit.checkpoints.weights import assemble
 
     if format not in FORMATS:
-        raise UsageError(f"unknown format {format!r}", hint=f"known are: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format {format!r}", hint=f"known formats: {', '.join(FORMATS)}")
     reader, count = FORMATS[format]
     if len(files) != count:
         raise UsageError(f"format {format} takes {count} file(s), not {len(files)}")
@@ -135,7 +135,7 @@ def _read(
         if isinstance(exc, StemsplitError):
             raise
         # A value in a foreign file may have any type.
-        reason = f"not a checkpoint of format {format}, or damaged: {exc!r:.200}"
+        reason = f"not a checkpoint in the format {format}, or damaged: {exc!r:.200}"
         raise CheckpointError(reason, path=files[0]) from exc
 
 
@@ -183,9 +183,9 @@ def sniff(path: str | os.PathLike[str]) -> str:
     if start.startswith(GZIP):
         return "spleeter.tar.gz"
     raise CheckpointError(
-        "not a checkpoint of a known format",
+        "not a checkpoint in a known format",
         path=path,
-        hint=BARE_HINT if pickle else f"known are: {', '.join(FORMATS)}",
+        hint=BARE_HINT if pickle else f"known formats: {', '.join(FORMATS)}",
     )
 
 

@@ -29,7 +29,7 @@ def show(
     ] = "split",
     debug: options.Debug = False,
 ) -> int:
-    """Show the value of every option and where it comes from, as TOML for a configuration file.
+    """Show the value and origin of every option, as TOML for a configuration file.
 
     The command line overrides environment variables, which override the configuration file, which
     overrides the defaults.

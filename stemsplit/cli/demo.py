@@ -64,7 +64,7 @@ def demo(
 
     It needs no files and shows whether everything works on this machine. A score is the
     signal-to-distortion ratio (SDR) in dB over the whole song: higher is better. The last column is
-    the score of the unsplit song as that stem.
+    what the unsplit song would score as that stem.
     """
     from stemsplit.batch.discover import Song
     from stemsplit.batch.results import Result

@@ -58,7 +58,7 @@ def evaluate(
         typer.Option(
             "--map",
             metavar="STEM=NAME",
-            help="Use the file NAME, which may contain * and ?, as reference of STEM. Repeatable.",
+            help="Use the file NAME, such as kick*.wav, as the reference for STEM. Repeatable.",
         ),
     ] = None,
     window: Annotated[
@@ -72,7 +72,9 @@ def evaluate(
     ] = 1.0,
     bss_eval: Annotated[
         Literal["own", "museval"],
-        typer.Option("--bss-eval", help="Compute SDR, ISR, SIR and SAR here, or with museval."),
+        typer.Option(
+            "--bss-eval", help="Compute SDR, ISR, SIR and SAR with our own code, or with museval."
+        ),
     ] = "own",
     dataset: Annotated[
         Path | None,
@@ -119,7 +121,7 @@ def evaluate(
     verbose: options.Verbose = 0,
     debug: options.Debug = False,
 ) -> int:
-    """Score stems against the true ones, or measure them without.
+    """Score stems against the true ones, or measure them on their own.
 
     The table goes to stdout, progress and notes to stderr.
     """

@@ -27,7 +27,7 @@ def convert(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A checkpoint of another program, or a folder of Open-Unmix."
+            metavar="FILE", help="A checkpoint from another program, or an Open-Unmix folder."
         ),
     ],
     architecture: Annotated[
@@ -58,9 +58,9 @@ def convert(
     quiet: options.Quiet = 0,
     debug: options.Debug = False,
 ) -> int:
-    """Convert a checkpoint of another program for `-n FILE.safetensors`.
+    """Convert a checkpoint from another program for `-n FILE.safetensors`.
 
-    Files of Demucs and folders of Open-Unmix are recognised. Community checkpoints need
+    Demucs files and Open-Unmix folders are recognised. Community checkpoints need
     --architecture and --config. If a file contains only tensors, --set provides settings that they
     do not reveal, such as the sample rate. No code in a file is ever run.
     """

@@ -55,7 +55,7 @@ def list_(
     ] = False,
     causal: Annotated[
         bool,
-        typer.Option("--causal", help="Only models that look ahead by at most a frame, 0.1 s."),
+        typer.Option("--causal", help="Only models that look ahead by at most one frame (0.1 s)."),
     ] = False,
     sort: Annotated[
         Literal["sdr", "size", "speed"] | None,

@@ -133,7 +133,7 @@ def choose_model(model: str, ensemble: str | None) -> str:
     Raises ``UsageError`` for an empty ensemble.
     """
     if ensemble is not None and not ensemble.strip(" ,"):
-        raise UsageError("--ensemble names no model")
+        raise UsageError("--ensemble is empty: name at least one model")
     # Imported here: --help does not need the registry.
     from stemsplit.checkpoints.loading import members
 

@@ -28,7 +28,7 @@ def format_named_by(out: Path, format: Format, *, asked: bool) -> Format | None:
     if format in fitting:
         return format
     if asked:
-        raise UsageError(f"--out {out} is a file of another format than --format {format}")
+        raise UsageError(f"--out {out} is in a different format from --format {format}")
     return "m4a" if "m4a" in fitting else fitting[0]  # alac has the same extension
 
 

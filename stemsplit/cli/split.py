@@ -51,11 +51,11 @@ class SplitHelp(TranslatingCommand):
         "out": "Output folder (separated)",
         "format": "wav, flac, mp3, m4a, ogg, opus, aiff, alac or stem.mp4",
         "stems": "Write only these: vocals,drums",
-        "two_stems": "Write this stem and the rest: vocals makes karaoke too",
+        "two_stems": "Write this stem and the rest (for karaoke: vocals)",
         "mixes": "Write a mix: karaoke=mix-0.9*vocals",
         "model": "See `stemsplit models list` (htdemucs)",
         "device": "auto, cuda, mps or cpu",
-        "preview": "Split only this many seconds of the song's middle",
+        "preview": "Split only this many seconds from the song's middle",
         "shifts": "Average N passes: slower and a little better",
         "update": "Redo stems that were made with other options",
         "force": "Replace whatever exists",
@@ -82,7 +82,7 @@ def split(
         typer.Option(
             metavar="LIST",
             rich_help_panel="Input",
-            help="File with names of songs or folders, one per line; - is standard input.",
+            help="File that lists songs or folders, one per line; - is standard input.",
             show_default=False,
         ),
     ] = None,
@@ -122,7 +122,7 @@ def split(
         typer.Option(
             metavar="FOLDER",
             rich_help_panel="Reporting",
-            help="Score against the true stems in this folder: of the song, or of songs by name.",
+            help="Score against true stems: the folder of the song, or of songs matched by name.",
         ),
     ] = None,
     report: Annotated[
@@ -145,7 +145,7 @@ def split(
     version: options.Version = False,
     short_help: ShortHelp = False,
 ) -> int:
-    """Split songs into stems of the same length, aligned with the song to the sample.
+    """Split songs into stems as long as the song and sample-aligned with it.
 
     The paths of the stems go to stdout, one per line, everything else to stderr.
     """

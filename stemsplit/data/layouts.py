@@ -39,7 +39,7 @@ def find_songs(root: Path) -> list[SongStems]:
         raise InputError(f"cannot be read: {exc.strerror}", path=exc.filename or root) from exc
     if not songs:
         raise InputError(
-            "this folder holds no stems",
+            "this folder contains no stems",
             path=root,
             hint="expected audio files, folders of them, or .stem.mp4 files",
         )

@@ -276,7 +276,7 @@ def _audio_files(folder: Path) -> list[Path]:
     found = [folder / name for name in names if sounds_by_name(name)]
     if not found:
         raise InputError(
-            "this folder holds no audio files", path=folder, hint="expected one file per stem"
+            "this folder contains no audio files", path=folder, hint="expected one file per stem"
         )
     return found
 

@@ -25,21 +25,21 @@ FORMAT_NOTES: Mapping[str, str] = {
 #: What holds for all formats.
 FORMAT_PARAGRAPHS = (
     "Every format decodes to exactly the frames of the song: the delay and the padding of the "
-    "encoder are declared in the file in a way that ffmpeg 5 to 9 understand. A song that is too "
+    "encoder are declared in the file in a way that ffmpeg 5 to 9 can read. A song that is too "
     "short for that (below 513 frames as AAC, 47 frames as mp3 below 32 kHz) is refused in that "
     "format. If a format does not support the sample rate of the song, the stems get the next "
     "higher rate that it supports, with a warning.",
-    "16 bits are dithered with triangular noise, the same in every run, unless `--no-dither` is "
-    "given; digital silence stays silent. Stems can exceed full scale although the song does not. "
-    "Floating point preserves that; `--clip clamp`, the default of 16 and 24 bits, cuts it off "
-    "with a warning; `--clip linked` lowers all stems of the song by the same gain, so that they "
-    "still sum to a quieter copy of the song.",
-    "Stems get the tags and the cover of the song in every format, with the title `Song (vocals)`; "
+    "16-bit stems are dithered with triangular noise, the same in every run, unless `--no-dither` "
+    "is given; digital silence stays silent. Stems can peak above full scale even if the song "
+    "does not. Floating point keeps such peaks; `--clip clamp`, the default for 16 and 24 bits, "
+    "clips them with a warning; `--clip linked` lowers all stems of the song by the same gain, so "
+    "that they still sum to a quieter copy of the song.",
+    "Stems get the song's tags and cover art in every format, with the title `Song (vocals)`; "
     "tempo, key and lyrics are kept. Tags that would be wrong for a stem are dropped: ReplayGain, "
     "MusicBrainz and AcoustID identifiers, cue points, private data of programs. The `bext` chunk "
     "of a Broadcast Wave file is copied to stems in `wav`. `--no-tags` copies nothing.",
-    "Projects (`--daw`) have a track for each stem, with its name and colour. The tempo is that of "
-    "the song's tags (in a `.dawproject` 120 without them); nothing is ever stretched. Reaper "
+    "Projects (`--daw`) have a track for each stem, with its name and colour. The tempo comes from "
+    "the song's tags (without them, a `.dawproject` has 120); nothing is ever stretched. Reaper "
     "supports stems in `wav`, `aiff`, `flac`, `mp3`, `ogg` and `opus`, DAWproject those in `wav`, "
     "`aiff` and `flac`. Run again with `--daw` to write a project for existing stems.",
 )

@@ -183,7 +183,7 @@ MODELS: Objects = {
         "sources": (
             "list",
             "Where the weights are downloaded from, in the order in which addresses are tried: "
-            "objects with `format` and `files`; a file has `address`, `size`, and `sha256`, which "
+            "objects with `format` and `files`; a file has `address`, `size` and `sha256`, which "
             "is null if its content cannot be verified (there may be a `sha256_prefix` then).",
         ),
         "members": ("list", "The models that an ensemble averages."),

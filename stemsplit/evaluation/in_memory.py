@@ -98,10 +98,10 @@ def name_stems(
             f"references {np.shape(references)} and estimates {np.shape(estimates)} differ in shape"
         )
     if mixes is not None and len(mixes) != len(guess):
-        raise UsageError(f"{len(mixes)} mixtures do not fit {len(guess)} songs")
+        raise UsageError(f"{len(mixes)} mixtures do not match {len(guess)} songs")
     stems = list(names or (f"source {k}" for k in range(1, guess.shape[1] + 1)))
     if len(set(stems)) != guess.shape[1]:
-        raise UsageError(f"{len(set(stems))} names do not fit {guess.shape[1]} sources")
+        raise UsageError(f"{len(set(stems))} names do not match {guess.shape[1]} sources")
     return [
         NamedSong(
             dict(zip(stems, song, strict=True)),

@@ -56,7 +56,7 @@ def write(session: Session, target: Path, file: BinaryIO) -> list[str]:
             with archive.open(entry, "w") as inside, track.content.open("rb") as content:
                 shutil.copyfileobj(content, inside, 2**20)
     if session.tempo is None:
-        return [f"no tempo in its tags; the project has {TEMPO:.0f} BPM"]
+        return [f"its tags contain no tempo; the project uses {TEMPO:.0f} BPM"]
     return []
 
 

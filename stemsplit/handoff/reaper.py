@@ -94,13 +94,13 @@ def _song(session: Session, folder: Path) -> Iterator[str]:
 def _reason_without_song(song: StreamInfo | None, folder: Path) -> str | None:
     """Return why ``song`` has no track in a project in ``folder``; None if it has one."""
     if song is None:
-        return "it comes from a stream, which leaves no file"
+        return "it came from a stream, so there is no file"
     suffix = song.path.suffix.lower()
     if suffix not in SOURCES:
-        return f"Reaper is not known to read {suffix or 'files without an ending'}"
+        return f"Reaper may not be able to read {suffix or 'files without an extension'}"
     _source, codec = SOURCES[suffix]
     if not song.codec.startswith(codec):
-        return f"Reaper is not known to read {song.codec} in {suffix}"
+        return f"Reaper may not be able to read {song.codec} in {suffix}"
     if song.stream != 0:
         return "Reaper plays the first audio stream of a file, and another one was split"
     if _quoted(relative(song.path, folder)) is None:

@@ -162,7 +162,7 @@ def as_stem_file(selection: Selection) -> Selection:
     names = selection.wanted
     if len(names) != STEMS:
         raise UsageError(
-            f"a stem.mp4 holds {STEMS} stems, not {len(names)} ({', '.join(names)})",
+            f"a stem.mp4 has {STEMS} stems, not {len(names)} ({', '.join(names)})",
             hint=f"choose {STEMS} with --stems, or create them with --stems none and --mix",
         )
     if MIX in names:
@@ -262,7 +262,7 @@ def parse_mix(text: str, available: Sequence[str]) -> tuple[str, list[tuple[str,
         if match is None or (terms and not match["sign"]):
             raise UsageError(f"invalid sum of stems {formula[position:].strip()!r}", hint=hint)
         if match["name"] not in (MIX, *available):
-            parts = f"available are: {', '.join((MIX, *available))}"
+            parts = f"available: {', '.join((MIX, *available))}"
             raise UsageError(f"the model has no stem {match['name']!r}", hint=parts)
         factor = float(match["factor"] or 1)
         if isinf(factor):

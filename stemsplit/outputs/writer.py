@@ -176,7 +176,7 @@ class BackgroundWriter:
 def clipping(encoding: EncodingOptions, gain: float, above: Mapping[str, int]) -> Iterator[str]:
     """Yield warnings about samples above full scale, ``above`` per stem; floats keep them."""
     if gain < 1:
-        yield f"all stems are {-20 * log10(gain):.1f} dB lower, so that none clips"
+        yield f"all stems are {-20 * log10(gain):.1f} dB quieter, so that none of them clip"
     clamped = clip_of(encoding) == "clamp"
     if depth_of(encoding) == "32f" and not clamped:
         return

@@ -84,4 +84,4 @@ def _read_picture(info: StreamInfo, stream: int, found: Collector) -> None:
         if len(picture) > LARGEST_PICTURE or process.finish() == 0:
             found.add_picture(0, picture)
         else:
-            found.warnings.append("its cover could not be read; the stems get none")
+            found.warnings.append("its cover art could not be read; the stems get none")

@@ -106,7 +106,7 @@ class Collector:
             self._pictures.setdefault(kind == FRONT_COVER, picture)
         elif data:
             self.warnings.append(
-                "its cover is neither JPEG nor PNG, or is too large; the stems get none"
+                "its cover art is neither JPEG nor PNG, or is too large; the stems get none"
             )
 
     def tags(self) -> Tags:

@@ -56,7 +56,7 @@ def _read_encoded_picture(value: bytes, found: Collector) -> None:
     try:
         block = base64.b64decode(value)
     except binascii.Error:
-        found.warnings.append("its cover is damaged; the stems get none")
+        found.warnings.append("its cover art is damaged; the stems get none")
         return
     read_picture(block, found)
 
