@@ -79,7 +79,7 @@ class InputError(StemsplitError):
 
 
 class NoAudioError(InputError):
-    """A file without sound: a picture, a film without an audio stream."""
+    """A file without sound: a picture, a video without an audio stream."""
 
 
 class OutputError(StemsplitError):

@@ -63,8 +63,8 @@ class StreamInfo:
     codec: str
     decoder: str | None = None  # of ffmpeg, where its own choice would be wrong
     stream: int = 0  # index among the audio streams of the file, from 0
-    silent_frames: int = 0  # before the sound, if a film starts with the picture
-    first_frame: int = 0  # first frame to decode, counted from the start of the film
+    silent_frames: int = 0  # before the sound, if a video starts with the picture
+    first_frame: int = 0  # first frame to decode, counted from the start of the video
     end_frame: int | None = None  # first frame not to decode; None: decode to the end
 
 
@@ -95,7 +95,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A warning, which stops nothing; ``song`` is the song that it concerns, if any."""
+    """A warning; the run goes on. ``song`` is the song that it concerns, if any."""
 
     message: str
     song: Path | None = None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stemsplit.audio.detect import STEM_SUFFIXES, may_be_audio, promises_sound, sounds_by_name
+from stemsplit.audio.detect import STEM_SUFFIXES, has_audio_name, has_media_name, may_be_audio
 
 
 @pytest.mark.parametrize(
@@ -18,12 +18,12 @@ from stemsplit.audio.detect import STEM_SUFFIXES, may_be_audio, promises_sound, 
     ],
 )
 def test_names(name, sounds, promises):
-    assert sounds_by_name(name) is sounds
-    assert promises_sound(name) is promises
+    assert has_media_name(name) is sounds
+    assert has_audio_name(name) is promises
 
 
 def test_stem_files_count_as_audio():
-    assert all(sounds_by_name(f"song{suffix}") for suffix in STEM_SUFFIXES)
+    assert all(has_media_name(f"song{suffix}") for suffix in STEM_SUFFIXES)
 
 
 def test_what_cannot_be_read_is_not_audio(tmp_path):

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from stemsplit.audio import encoders
-from stemsplit.audio.detect import sounds_by_name
+from stemsplit.audio.detect import has_media_name
 from stemsplit.audio.encoders.base import Encoder
 from stemsplit.audio.encoders.opening import encoder_class
 from stemsplit.audio.encoders.pcm import Pcm
@@ -91,7 +91,7 @@ def test_the_rules_of_every_row_are_whole(name):
 def test_stems_are_found_again_by_their_names(name):
     extension = FORMATS[name].extension
     lacking = f"add {extension!r} to the names of audio files in stemsplit/audio/detect.py"
-    assert sounds_by_name(f"vocals.{extension}"), lacking
+    assert has_media_name(f"vocals.{extension}"), lacking
 
 
 def test_letters_before_qualities_are_of_one_format_each():

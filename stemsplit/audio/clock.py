@@ -1,6 +1,6 @@
 """The clock of a file: where its sound starts, and where its time stamps leave gaps.
 
-Zero is the start of the earliest stream of a film; a file with sound only starts at its first
+Zero is the start of the earliest stream of a video; a file with sound only starts at its first
 sample. ffmpeg removes encoder delay before its filters run, so that it does not count as a gap.
 """
 
@@ -21,7 +21,7 @@ SHORTEST_GAP = 0.0195
 LONGEST_GAP = 600
 #: A step back (s) of at least this size means a different clock, not jitter.
 BACK = 1
-#: How late (s) a stream may be through rounding alone.
+#: How late (s) a stream may be because of rounding.
 ROUNDING = 0.002
 
 #: Per frame of a stream, variables 0 to 3 hold: the expected time stamp (0), the time stamp on the
@@ -82,7 +82,7 @@ def channel_counts(numbers: Sequence[float]) -> list[int]:
 
 
 def silence_before(path: Path, stream: int, first: float) -> float:
-    """Return how many seconds after the earliest stream of a film its audio ``stream`` starts.
+    """Return how many seconds after the earliest stream of a video its audio ``stream`` starts.
 
     ``first`` (s) is the time stamp of its first decoded frame, which is compared with those of
     pictures. Other audio streams have an encoder delay like this one, so that their first packets

@@ -41,7 +41,7 @@ VERIFIED = {"err_detect": "crccheck"}  # verify checksums where the format has t
 def decode(info: StreamInfo, *, accept_truncated: bool = False) -> Decoder:
     """Return the blocks (C, n) of the audio stream ``info``, at its native sample rate.
 
-    C is ``info.channels``, n is at most one second. Time zero is the start of a film's earliest
+    C is ``info.channels``, n is at most one second. Time zero is the start of a video's earliest
     stream, or the first sample of a file with sound only; gaps in the time stamps become silence.
     More than two channels are downmixed by ffmpeg according to their layout, or averaged if it is
     unknown; as samples are floats, nothing clips. After the last block, or when ffmpeg fails before
@@ -203,7 +203,7 @@ class Decoder(Iterator[Block]):
             if info.counted and (frames := round(missing * info.sample_rate)) > 0:
                 self._add_at_end(f"its last {frames} frames ({missing:.3f} s) are missing")
             return
-        # The sound of a film may end before the picture, and the longer one sets the duration.
+        # The sound of a video may end before the picture, and the longer one sets the duration.
         if not self.warnings and has_other_streams(info.path):
             return
         found = f"{decoded:.1f} s of {info.duration:.1f} s could be decoded"

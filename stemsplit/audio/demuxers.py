@@ -12,9 +12,9 @@ until it is listed here: only its source shows whether it opens other files.
 
 from __future__ import annotations
 
-#: Names of ffmpeg's demuxers for sound and films. MOV ignores references to other files by default
+#: Names of ffmpeg's demuxers for sound and video. MOV ignores references to other files by default
 #: (``enable_drefs``), and Matroska always does.
-_SOUND_AND_FILMS = (
+_SOUND_AND_VIDEO = (
     "3dostr 3g2 3gp 4xm aa aac aax ac3 ac4 ace acm act adp ads adx aea afc aiff aix alaw alp "
     "amr amrnb amrwb anm apac apc ape apm aptx aptx_hd apv argo_asf argo_brp argo_cvg asf asf_o "
     "ast au av1 avi avr avs avs2 avs3 bethsoftvid bfi bfstm bink binka bit bmv boa bonk brstm "
@@ -41,4 +41,4 @@ _PICTURES = (
     "sunrast_pipe tiff_pipe vbn_pipe webp_anim webp_pipe xbm_pipe xpm_pipe xwd_pipe"
 )
 #: The value of ffmpeg's option ``-format_whitelist``.
-SELF_CONTAINED = ",".join(f"{_SOUND_AND_FILMS} {_PICTURES}".split())
+SELF_CONTAINED = ",".join(f"{_SOUND_AND_VIDEO} {_PICTURES}".split())

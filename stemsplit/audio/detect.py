@@ -10,10 +10,10 @@ _AUDIO = (
     "mka mlp mp1 mp2 mp3 mpc mpga oga ogg opus ra rf64 shn snd spx tak thd tta voc w64 wav wave "
     "wma wv"
 )
-#: Films, which may have no sound.
-_FILMS = "3gp avi flv m4v mkv mov mp4 mpeg mpg ogv vob webm wmv"
+#: Videos, which may have no sound.
+_VIDEOS = "3gp avi flv m4v mkv mov mp4 mpeg mpg ogv vob webm wmv"
 AUDIO_SUFFIXES = tuple(f".{name}" for name in _AUDIO.split())
-FILM_SUFFIXES = tuple(f".{name}" for name in _FILMS.split())
+VIDEO_SUFFIXES = tuple(f".{name}" for name in _VIDEOS.split())
 #: A song and its stems in one file, made by DJ programs: already split.
 STEM_SUFFIXES = (".stem.mp4", ".stem.m4a")
 
@@ -40,16 +40,16 @@ _MAGIC = re.compile(
 _LONGEST_MAGIC = 200  # bytes, rounded up
 
 
-def sounds_by_name(name: str) -> bool:
-    """Return whether a file called ``name`` may be audio or a film; False for hidden files.
+def has_media_name(name: str) -> bool:
+    """Return whether a file called ``name`` may be audio or a video; False for hidden files.
 
     This selects the files of a folder. A file that the user names may be called anything.
     """
-    return name.lower().endswith(AUDIO_SUFFIXES + FILM_SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(AUDIO_SUFFIXES + VIDEO_SUFFIXES) and not name.startswith(".")
 
 
-def promises_sound(name: str) -> bool:
-    """Return whether the suffix of ``name`` is one of audio, not of a film."""
+def has_audio_name(name: str) -> bool:
+    """Return whether the suffix of ``name`` is one of audio, not of a video."""
     return name.lower().endswith(AUDIO_SUFFIXES)
 
 

@@ -124,7 +124,8 @@ class StemWriter:
     def complete(self) -> dict[str, Path]:
         """Complete all files; return the temporary files by stem, synchronised to the disk.
 
-        Raises as ``write`` does, and ``StemsplitError`` (a defect) for a wrong number of frames.
+        Raises the same errors as ``write``, and ``StemsplitError`` (a defect) if the number of
+        frames is wrong.
         """
         for stem, spool in self._spools.items():
             self._encode(stem, spool)
@@ -141,7 +142,7 @@ class StemWriter:
     def add(self, target: Path) -> Path:
         """Return a new empty file for ``target``, for the caller to fill.
 
-        It appears together with the stems or not at all. Raises as ``__enter__`` does.
+        It appears together with the stems or not at all. Raises the same errors as ``__enter__``.
         """
         refuse_existing(target, force=self._force)
         self._make_folder(target.parent)
@@ -152,7 +153,7 @@ class StemWriter:
     def commit(self) -> None:
         """Complete all files, if necessary, and move them to their final places.
 
-        Raises as ``complete`` does.
+        Raises the same errors as ``complete``.
         """
         if not self._complete:
             self.complete()

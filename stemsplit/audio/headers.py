@@ -52,7 +52,7 @@ class Undecided(Exception):
 Reader: TypeAlias = Callable[[BinaryIO], float | None]
 
 
-def _wav_promise(file: BinaryIO) -> float | None:
+def _wav_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) that the header of a RIFF or RF64 file declares."""
     form = b""
     wide = False
@@ -67,7 +67,7 @@ def _wav_promise(file: BinaryIO) -> float | None:
     return None
 
 
-def _w64_promise(file: BinaryIO) -> float | None:
+def _w64_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) that the header of a Wave64 file declares."""
     form = b""
     for name, size in walk(file, WAVE64):
@@ -92,7 +92,7 @@ def _wav_seconds(form: bytes, size: int, file: BinaryIO) -> float:
     raise Undecided
 
 
-def _caf_promise(file: BinaryIO) -> float | None:
+def _caf_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) that the header of a CAF file declares."""
     rate = packet_bytes = packet_frames = 0
     for name, size in walk(file, CAF):
@@ -114,7 +114,7 @@ def _caf_promise(file: BinaryIO) -> float | None:
     raise Undecided
 
 
-def _aiff_promise(file: BinaryIO) -> float | None:
+def _aiff_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) that the header of an AIFF file declares."""
     for name, size in walk(file, AIFF):
         if name == b"COMM" and size >= 18:
@@ -128,7 +128,7 @@ def _aiff_promise(file: BinaryIO) -> float | None:
     raise Undecided
 
 
-def _au_promise(file: BinaryIO) -> float | None:
+def _au_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) that the header of an AU file declares."""
     file.seek(4)
     form = file.read(AU_FORM.size)
@@ -141,7 +141,7 @@ def _au_promise(file: BinaryIO) -> float | None:
     return None if size == 0xFFFFFFFF else size // frame / rate
 
 
-def _voc_promise(file: BinaryIO) -> float | None:
+def _voc_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) that the blocks of a VOC file declare; the last may be truncated."""
     seconds = per_second = 0.0
     for kind, size in _voc_blocks(file):
@@ -190,7 +190,7 @@ def lacks_end_mark(path: Path) -> bool:
         return all(kind for kind, _size in _voc_blocks(file))
 
 
-def _flac_promise(file: BinaryIO) -> float | None:
+def _flac_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) that the header of a FLAC file declares; skip an ID3 tag."""
     file.seek(_after_id3(file))
     head = file.read(42)
@@ -207,7 +207,7 @@ def holds_another_flac(path: Path) -> bool:
         return len(list(islice(FLAC_START.finditer(data), 2))) > 1
 
 
-def _mp3_promise(file: BinaryIO) -> float | None:
+def _mp3_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) in the tag of an MP3's first frame, without LAME's delays.
 
     ffmpeg 5 and 6 count the delays as sound. Raises ``Undecided`` for a tag without delays.
@@ -261,7 +261,7 @@ def pcm_decoder(file: BinaryIO, container: str) -> str | None:
     return None
 
 
-def promise(file: BinaryIO, container: str) -> float | None:
+def declared_duration(file: BinaryIO, container: str) -> float | None:
     """Return the duration (s) that the header of ``file`` declares; None if it is left open.
 
     ``container`` is ffmpeg's name for the format. Raises ``Undecided`` if the header does not
@@ -274,12 +274,12 @@ def promise(file: BinaryIO, container: str) -> float | None:
 
 #: By ffmpeg's name for the container.
 READERS: dict[str, Reader] = {
-    "wav": _wav_promise,
-    "w64": _w64_promise,
-    "caf": _caf_promise,
-    "aiff": _aiff_promise,
-    "au": _au_promise,
-    "voc": _voc_promise,
-    "flac": _flac_promise,
-    "mp3": _mp3_promise,
+    "wav": _wav_duration,
+    "w64": _w64_duration,
+    "caf": _caf_duration,
+    "aiff": _aiff_duration,
+    "au": _au_duration,
+    "voc": _voc_duration,
+    "flac": _flac_duration,
+    "mp3": _mp3_duration,
 }

@@ -90,7 +90,7 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
 
 
 def has_other_streams(path: Path) -> bool:
-    """Return whether ``path`` has more than one stream, as a film does; covers do not count."""
+    """Return whether ``path`` has more than one stream, as a video does; covers do not count."""
     _header, process = _decode_one_frame(path, 0)
     return _lists_others(process.report)
 
@@ -152,7 +152,7 @@ def _declared_duration(path: Path, report: str, codec: str) -> tuple[float | Non
         (container,) = containers
         try:
             with path.open("rb") as file:
-                return headers.promise(file, container), container != "mp3"
+                return headers.declared_duration(file, container), container != "mp3"
         except (headers.Undecided, struct.error, ValueError):  # the last two: a damaged header
             pass
     if ESTIMATED.search(report) or containers & UNDECLARED:

@@ -147,7 +147,7 @@ class Process:
         return b"".join(pieces)
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of ``stdout``, short and in ASCII. Raises as `read` does."""
+        """Yield the lines of ``stdout``, short and in ASCII. Raises the same errors as `read`."""
         rest = b""
         while True:
             with self._timeout.waiting():
@@ -161,7 +161,7 @@ class Process:
     def finish(self) -> int:
         """Close the input, wait for the process and return its exit status; 0 is success.
 
-        A caller that expects output must read it to its end first. Raises as `read` does, except
+        If output is expected, read it to its end first. Raises the same errors as `read`, except
         with ``feed``, because the remaining work may take long.
         """
         if self._process.stdin is not None:
@@ -205,7 +205,7 @@ class Process:
         """Raise ``ResourceError`` if the program failed because it is not a working ffmpeg.
 
         ffmpeg always reports what is wrong with a file. One that was killed by a signal did work: a
-        damaged song may make it crash, but the next song need not.
+        damaged song may make it crash, while the next song is fine.
         """
         status = self._process.returncode
         if self.complaints or status < 0:

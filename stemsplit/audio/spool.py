@@ -25,7 +25,7 @@ class Spool:
             self._file: BinaryIO = path.open("w+b")
 
     def write(self, block: Block) -> None:
-        """Append ``block`` (C, n). Raises as the constructor does."""
+        """Append ``block`` (C, n). Raises the same errors as the constructor."""
         with writing(self.target):
             self._file.write(as_bytes(block))
 

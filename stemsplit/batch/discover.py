@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from stemsplit.audio.detect import STEM_SUFFIXES, may_be_audio, sounds_by_name
+from stemsplit.audio.detect import STEM_SUFFIXES, has_media_name, may_be_audio
 from stemsplit.batch.playlists import (
     NameSource,
     is_playlist,
@@ -190,8 +190,8 @@ def _is_song(path: Path) -> bool:
     if name.startswith(".") or name.lower().endswith(STEM_SUFFIXES):
         return False
     if not os.path.isfile(path):
-        return sounds_by_name(name) and path.is_symlink() and not os.path.exists(path)
-    return sounds_by_name(name) or may_be_audio(path)
+        return has_media_name(name) and path.is_symlink() and not os.path.exists(path)
+    return has_media_name(name) or may_be_audio(path)
 
 
 def _matching(pattern: Path, outputs: Path) -> Iterator[Song | InputError]:

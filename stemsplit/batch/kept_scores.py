@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from stemsplit.audio.atomic import write_text
-from stemsplit.audio.detect import sounds_by_name
+from stemsplit.audio.detect import has_media_name
 from stemsplit.audio.writable import output_error
 from stemsplit.data.layouts import SongStems
 from stemsplit.evaluation.report.records import from_json, to_json
@@ -86,5 +86,5 @@ class KeptScores:
 def _identify(song: Path) -> dict[str, list[int]]:
     """Return the size and modification time (ns) of each file of ``song``, by name."""
     files = [song] if song.is_file() else [each for each in song.iterdir() if each.is_file()]
-    states = {file.name: file.stat() for file in sorted(files) if sounds_by_name(file.name)}
+    states = {file.name: file.stat() for file in sorted(files) if has_media_name(file.name)}
     return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TypeAlias
 
-from stemsplit.audio.detect import promises_sound, sounds_by_name
+from stemsplit.audio.detect import has_audio_name, has_media_name
 from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe, refuse_unreadable
 from stemsplit.batch.decide import Decision, Examined, decide
@@ -192,11 +192,11 @@ class Preparation:
         try:
             return cut(probe(song.path), self._options.excerpt)
         except NoAudioError as error:
-            if song.found and not promises_sound(song.path.name):
+            if song.found and not has_audio_name(song.path.name):
                 return NotAudio(song.path, error.reason)
             raise
         except InputError as error:
-            if song.found and not sounds_by_name(song.path.name):
+            if song.found and not has_media_name(song.path.name):
                 return NotAudio(song.path, error.reason)
             raise
 

@@ -48,7 +48,7 @@ class _InWriting:
 
 
 class Scheduler:
-    """Splits the songs of a ``plan``, preparing the next ones and writing the last one meanwhile.
+    """Splits the songs of a ``plan``, while preparing the next ones and writing the last one.
 
     A song is first prepared (in threads), then queued for the network, separated, and written (in a
     thread). Results keep the order of the songs, but songs locked by another run come last. Songs

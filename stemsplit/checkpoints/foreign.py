@@ -40,7 +40,7 @@ def read_foreign(path: Path, format: str, settings: Mapping[str, Any] | None = N
 
     A file that the registry lists, recognised by its SHA-256, is read as that model. For any other
     file, ``settings`` must provide what the file lacks, by the names of its network's
-    configuration. Raises as `convert` does.
+    configuration. Raises the same errors as `convert`.
     """
     from stemsplit.checkpoints.convert import convert
 

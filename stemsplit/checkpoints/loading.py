@@ -118,7 +118,7 @@ def _label_of(path: Path) -> str:
 def stems_of(name: str) -> tuple[str, ...]:
     """Return the stems, in order, that the `members` of ``name`` produce.
 
-    Raises as `_stems_of_one` does.
+    Raises the same errors as `_stems_of_one`.
     """
     return tuple(dict.fromkeys(stem for own in shares(name).values() for stem in own))
 

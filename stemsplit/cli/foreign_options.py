@@ -23,8 +23,9 @@ def _as_is(value: str) -> str:
 class ForeignOption:
     """An option of another program: ``here`` is its equivalent, ``{}`` its value.
 
-    Without an equivalent, ``hint`` says what to use instead, with ``{}`` likewise. If ``values`` is
-    not empty, the row is only for these, otherwise for all values that ``only`` matches.
+    Without an equivalent, ``hint`` says what to use instead, with ``{}`` for the value.
+    If ``values`` is not empty, the row is only for these, otherwise for all values that ``only``
+    matches.
     """
 
     names: tuple[str, ...]

@@ -131,8 +131,8 @@ def write_to_stdout(
 ) -> ExitCode:
     """Write one stem of the song ``files`` to standard output; ``bare`` omits the header.
 
-    A reader that stops early is not a failure. Raises as `split_to_stream` does, and ``UsageError``
-    for more than one song or stem.
+    A reader that stops early is not a failure. Raises the same errors as
+    `split_to_stream`, and ``UsageError`` for more than one song or stem.
     """
     from stemsplit.batch.plan import select
     from stemsplit.batch.to_stream import split_to_stream

@@ -143,7 +143,7 @@ def table(results: Sequence[Result], *, whole: bool = False) -> Iterator[str]:
 
 
 def _what_happened(result: Result) -> str:
-    """Return what is worth mentioning besides the paths of the stems."""
+    """Return what else to mention after the paths of the stems."""
     why = "" if result.reason is None else _REASONS.get(result.reason, "")
     match result.status:
         case "skipped":

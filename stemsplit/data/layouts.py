@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsplit.audio.detect import sounds_by_name
+from stemsplit.audio.detect import has_media_name
 from stemsplit.errors import InputError
 
 #: One file with the mixture and four stems as its streams (MUSDB18, Native Instruments).
@@ -57,14 +57,14 @@ def _songs_below(root: Path) -> Iterable[SongStems]:
             folders.clear()
             continue
         seen.add(identity)
-        if any(sounds_by_name(name) and not name.lower().endswith(STEM_FILE) for name in files):
+        if any(has_media_name(name) and not name.lower().endswith(STEM_FILE) for name in files):
             folders.clear()  # everything below a song belongs to it
             relative = here.relative_to(root).as_posix()
             yield SongStems(root.resolve().name if here == root else relative, here)
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if sounds_by_name(name):
+            if has_media_name(name):
                 file = here / name
                 yield SongStems(file.relative_to(root).with_name(song_name(file)).as_posix(), file)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stemsplit.audio.detect import sounds_by_name
+from stemsplit.audio.detect import has_media_name
 from stemsplit.audio.probe import probe
 from stemsplit.data.file_names import (
     ENDINGS,
@@ -273,7 +273,7 @@ def _audio_files(folder: Path) -> list[Path]:
     except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
         reason = getattr(exc, "strerror", None) or str(exc)
         raise InputError(f"cannot be read: {reason}", path=folder) from exc
-    found = [folder / name for name in names if sounds_by_name(name)]
+    found = [folder / name for name in names if has_media_name(name)]
     if not found:
         raise InputError(
             "this folder contains no audio files", path=folder, hint="expected one file per stem"

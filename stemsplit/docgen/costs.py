@@ -27,9 +27,9 @@ from stemsplit.separation.chunking import hop_frames
 
 COSTS = Path("stemsplit", "checkpoints", "costs.toml")
 _HEAD = """\
-# Made by `python -m stemsplit.docgen costs`. Of each network of registry.toml: multiply-adds per
+# Made by `python -m stemsplit.docgen costs`. For each network in registry.toml: multiply-adds per
 # second of audio, overlap included; and how many frames it looks back and ahead, where that is
-# less than its segment. `costs.py` says more.
+# less than its segment. See `costs.py`.
 """
 #: Significant digits; more would be misleading, as FFTs and element-wise operations are ignored.
 DIGITS = 3

@@ -38,9 +38,9 @@ class BssEvalScores:
     """Ratios in dB, each ``(S, N)`` for N frames, or ``(B, S, N)``; NaN means undefined.
 
     ``unreproducible`` names the metrics that rounding decides in some frame, by more than 0.01 dB,
-    as far as one song shows it. The cause are references with empty bands, which lack even the
-    noise of 16 bits, as decoding a lossy format to floats leaves them. `museval` then differs from
-    itself by decibels: with the number of threads, the order of the stems, or a little gain.
+    as far as one song shows it. The cause is references with empty bands, which lack even the
+    noise of 16 bits, as decoding a lossy format to floats leaves them. Results of `museval` then
+    vary by decibels with the number of threads, the order of the stems, or a little gain.
     """
 
     sdr: NDArray[np.float64]
@@ -104,7 +104,7 @@ class BssEval:
     ) -> None:
         """``window`` and ``hop`` of the frames are in seconds.
 
-        Raises ``ValueError`` where one is shorter than a sample, and for ``keep`` where they differ
+        Raises ``ValueError`` if one is shorter than a sample, and with ``keep`` if they differ
         or are shorter than 512 samples (see ``can_keep``).
         """
         self.sources, self.channels = sources, channels
@@ -263,7 +263,7 @@ def bss_eval_v4(
     the frame are NaN. Ratios to nothing are ``inf``, or above 130 dB, where rounding decides them.
     It may decide others as well: see ``BssEvalScores``.
 
-    Raises ``ValueError`` where the two differ in shape, have samples before channels, have no
+    Raises ``ValueError`` if the two differ in shape, have samples before channels, have no
     samples, or contain NaN.
     """
     truth, guess = arrange(references, estimates, layout)
@@ -292,7 +292,8 @@ def bss_eval_v3(
     measures it as ISR), ``"sources"`` allows it (ISR is NaN): with one channel these are
     `mir_eval`'s ``bss_eval_images`` and ``bss_eval_sources`` without permutation; with more
     channels filters run between all of them. A source with a silent reference or estimate is NaN.
-    Rounding decides ratios above 130 dB. Raises as ``bss_eval_v4`` does, and for another ``mode``.
+    Rounding decides ratios above 130 dB. Raises the same errors as ``bss_eval_v4``,
+    and ``ValueError`` for an unknown ``mode``.
     """
     if mode not in ("images", "sources"):
         raise ValueError(f"mode {mode!r} is neither 'images' nor 'sources'")

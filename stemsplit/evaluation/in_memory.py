@@ -1,4 +1,4 @@
-"""Stems of a song in memory, stacked so that they are scored as those of files are."""
+"""Stems of a song in memory, stacked so that they are scored like files."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Metrics of an estimate in one number a stem, without filters.
+"""Metrics with one number per stem, without filters.
 
 All of them follow from products of references and errors, summed in float64, which add up over
 blocks: ``Sums``. Functions of arrays return numbers; functions of tensors return tensors that carry
-gradients. Higher is better but for ``l1``. Differences smaller than ``ROUNDING`` times their terms
+gradients. Higher is better, except for ``l1``. Differences below ``ROUNDING`` times their terms
 count as 0, so that ratios above 140 dB are ``inf``.
 """
 
@@ -22,7 +22,7 @@ from stemsplit.evaluation.shapes import Signals, check_pair, check_sources, matc
 EPSILON = 1e-7
 #: Added to both energies by the community's trainer (see ``k_sdr``).
 TRAINER_EPSILON = 1e-8
-#: dB, the SDR to which ``k_sdr`` is limited, up and down.
+#: dB, the upper and (negative) lower limit of the SDR in ``k_sdr``.
 LIMIT = 10.0
 #: Relative size of a difference of float64 sums that should be 0.
 ROUNDING = 1e-14
@@ -82,7 +82,7 @@ class Parts:
     """Energies ``(…, S)`` of the orthogonal parts of estimates, without filters.
 
     ``target`` is the stem's own reference times the factor that fits best, ``interference`` what
-    the best sum of all references explains besides, ``artifacts`` the rest. NaN where the own
+    the best sum of all references explains beyond that, ``artifacts`` the rest. NaN where the own
     reference is silent.
     """
 

@@ -18,7 +18,7 @@ BLOCK = 1 << 14
 
 #: The order of axes that a deprecated keyword names.
 Layout = Literal["STC", "SCT"]
-#: The most channels of audio: a longer axis is the one of samples.
+#: The most channels of audio: a longer axis must be that of the samples.
 MOST_CHANNELS = 32
 
 

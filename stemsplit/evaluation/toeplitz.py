@@ -33,7 +33,7 @@ def factorise(blocks: Tensor) -> Tensor:
     Schur's algorithm: the matrix minus a copy shifted by one block is ``upper' upper − lower'
     lower`` for two rows of blocks. A hyperbolic rotation of both in each step preserves this, and
     each ``upper`` is a row of the factor (T. Kailath and A. H. Sayed, "Displacement structure",
-    SIAM Review 37, 1995). Raises as ``solve`` does.
+    SIAM Review 37, 1995). Raises the same errors as ``solve``.
     """
     batch, length, size, _ = blocks.shape
     rows = blocks.transpose(1, 2).reshape(batch, size, length * size)

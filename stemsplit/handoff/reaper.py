@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid5
 
-from stemsplit.audio.detect import FILM_SUFFIXES
+from stemsplit.audio.detect import VIDEO_SUFFIXES
 from stemsplit.audio.format_table import FORMATS
 from stemsplit.errors import OutputError
 from stemsplit.handoff.session import Session, decimal, relative
@@ -29,7 +29,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     ".opus": ("OPUS", "opus"),
     ".wv": ("WAVPACK", "wavpack"),
     # Decoded by the system on Windows and macOS; Linux needs FFmpeg's or VLC's libraries.
-    **dict.fromkeys((*FILM_SUFFIXES, ".m4a", ".m4b", ".aac", ".wma"), ("VIDEO", "")),
+    **dict.fromkeys((*VIDEO_SUFFIXES, ".m4a", ".m4b", ".aac", ".wma"), ("VIDEO", "")),
 }
 #: For identifiers of tracks: a stem has the same identifier in every project.
 NAMESPACE = UUID("6a9a0f35-4b0e-5d7e-9f52-2f1f3f7d6a10")

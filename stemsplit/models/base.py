@@ -72,10 +72,10 @@ class SeparationModel(nn.Module):
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many frames before and after it a sample of the sources depends on, at the most.
+        """How many frames before and after it a sample of the sources depends on, at most.
 
-        Attention, recurrence in both directions, and statistics of the whole mix reach as far as
-        the segment does: that is so unless a network says otherwise.
+        The whole segment by default, because of attention, recurrence in both directions, and
+        statistics of the whole mix; a network that sees less overrides this.
         """
         return self.segment, self.segment
 

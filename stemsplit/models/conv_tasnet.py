@@ -77,7 +77,7 @@ class ChannelNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C, N)`` fp32 for ``x`` ``(B, C, N)``."""
         gamma, beta = self.gamma.flatten(), self.beta.flatten()
         columns = x.float().transpose(1, 2)
         return functional.layer_norm(columns, gamma.shape, gamma, beta, EPSILON).transpose(1, 2)
@@ -87,7 +87,7 @@ class GlobalNorm(ChannelNorm):
     """The norm gLN: all channels and frames of an item together; gain and offset as above."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C, N)`` fp32 for ``x`` ``(B, C, N)``."""
         gamma, beta = self.gamma.flatten(), self.beta.flatten()
         return functional.group_norm(x.float(), 1, gamma, beta, EPSILON)
 
@@ -130,7 +130,7 @@ class DepthwiseSeparable(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, bottleneck, N)`` of ``x`` ``(B, hidden, N)``."""
+        """Return ``(B, bottleneck, N)`` for ``x`` ``(B, hidden, N)``."""
         y: Tensor = self.net(x)
         return y
 
@@ -175,7 +175,7 @@ class TemporalConvNet(nn.Module):
         )
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Return what masks are made of ``(B, S * filters, N)``, of ``(B, filters, N)``."""
+        """Return ``(B, S * filters, N)`` for ``(B, filters, N)``, from which masks are made."""
         scores: Tensor = self.network(weights)
         return scores
 
@@ -192,7 +192,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Return ``(B, C, T)`` of ``weights`` ``(B, filters, N)``; T = (N + 1) * stride."""
+        """Return ``(B, C, T)`` for ``weights`` ``(B, filters, N)``; T = (N + 1) * stride."""
         signals = self.basis_signals.weight.t().reshape(-1, self.channels, 2 * self.stride)
         return functional.conv_transpose1d(weights, signals, stride=self.stride)
 
@@ -220,7 +220,7 @@ class ConvTasNet(SeparationModel):
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; any ``T``.
 
         Where the stride does not divide T, the samples after the last filter, fewer than a stride,
-        are silent: so they are in the published program, and one frame more would change all, by
+        are silent, as in the published program; one more frame would change all samples, because of
         the norms over all frames.
         """
         samples = mix.shape[-1]
@@ -243,7 +243,7 @@ class GroupNorm(nn.GroupNorm):
         super().__init__(1, channels, eps=EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C, N)`` fp32 for ``x`` ``(B, C, N)``."""
         return super().forward(x.float())
 
 
@@ -251,7 +251,7 @@ class CumulativeNorm(GroupNorm):
     """The norm of a causal network: all channels, and all frames up to each, together."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` fp32 of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C, N)`` fp32 for ``x`` ``(B, C, N)``."""
         channels, frames = x.shape[1:]
         values = x.double()  # sums of a whole song
         count = channels * torch.arange(1, frames + 1, device=x.device)
@@ -309,7 +309,7 @@ class MaskGenerator(nn.Module):
         self.output_conv = nn.Conv1d(config.skip, len(config.sources) * config.filters, 1)
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Return what masks are made of ``(B, S * filters, N)``, of ``(B, filters, N)``."""
+        """Return ``(B, S * filters, N)`` for ``(B, filters, N)``, from which masks are made."""
         x: Tensor = self.input_conv(self.input_norm(weights))
         skips: Tensor | None = None
         for block in self.conv_layers:
@@ -339,9 +339,9 @@ class SpeechConvTasNet(SeparationModel):
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many frames before and after it a sample of the sources depends on, at the most.
+        """How many frames before and after it a sample of the sources depends on, at most.
 
-        A causal network has still to wait for the end of the last filter over a sample.
+        A causal network still has to wait for the end of the last filter over a sample.
         """
         ahead = self._config.filter_length - 1 if self._config.causal else self.segment
         return self.segment, ahead

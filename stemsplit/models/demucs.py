@@ -162,7 +162,7 @@ class ConcatenatingLayer(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Return ``(B, C', 4 N - 4)`` of ``x`` ``(B, C, N)``; no convolution is padded.
+        """Return ``(B, C', 4 N - 4)`` for ``x`` ``(B, C, N)``; no convolution is padded.
 
         Of ``skip`` ``(B, C, N')``, N' >= N, the middle counts.
         """

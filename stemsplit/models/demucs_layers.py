@@ -105,7 +105,7 @@ class BidirectionalLSTM(nn.Module):
         self.linear = nn.Linear(2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C, N)`` for ``x`` ``(B, C, N)``."""
         output, _ = self.lstm(x.permute(2, 0, 1))
         projected: Tensor = self.linear(output)
         return projected.permute(1, 2, 0)
@@ -177,7 +177,7 @@ class LocalAttention(nn.Module):
         return scores.softmax(dim=3)
 
     def _split(self, x: Tensor) -> Tensor:
-        """Return ``(B, heads, D, N)`` of ``x`` ``(B, heads * D, N)``."""
+        """Return ``(B, heads, D, N)`` for ``x`` ``(B, heads * D, N)``."""
         return x.view(x.shape[0], ATTENTION_HEADS, -1, x.shape[-1])
 
 

@@ -350,7 +350,7 @@ class JoiningLayer(nn.Module):
         self.conv = nn.Conv1d(in_channels, out_channels, 2 * stride, stride, stride // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C', ceil(N / stride))`` of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C', ceil(N / stride))`` for ``x`` ``(B, C, N)``."""
         output: Tensor = self.conv(pad_to_multiple(x, self.stride))
         return output
 
@@ -365,7 +365,7 @@ class PartingLayer(nn.Module):
         self.norm2 = nn.GroupNorm(norm_groups, out_channels) if norm_groups else nn.Identity()
 
     def forward(self, x: Tensor, length: int) -> Tensor:
-        """Return ``(B, C', length)`` of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C', length)`` for ``x`` ``(B, C, N)``."""
         y = self.norm2(self.conv_tr(x))[..., self.trim : self.trim + length]
         return functional.gelu(y)
 
@@ -382,7 +382,7 @@ class BandedEncoder(nn.Module):
         self.layers = nn.ModuleList(build() for _ in self.cuts)
 
     def forward(self, x: Tensor, joining: Tensor | None = None) -> Tensor:
-        """Return ``(B, C', F / 4, N)`` of ``x`` ``(B, C, F, N)``; nothing is ever ``joining``."""
+        """Return ``(B, C', F / 4, N)`` for ``x`` ``(B, C, F, N)``; nothing is ever ``joining``."""
         edge = KERNEL_SIZE // 4
         padded = functional.pad(x, (0, 0, edge, edge))
         outputs, start, rows = [], 0, x.shape[2]
@@ -409,7 +409,7 @@ class BandedDecoder(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
-        """Return ``(B, C', 4 F, N)`` of ``x`` and ``skip`` ``(B, C, F, N)``; ``length`` is N."""
+        """Return ``(B, C', 4 F, N)`` for ``x`` and ``skip`` ``(B, C, F, N)``; ``length`` is N."""
         overlap = KERNEL_SIZE - STRIDE
         bounds = [round(x.shape[2] * cut) for cut in (0.0, *self.cuts)]
         pieces: list[Tensor] = []

@@ -44,7 +44,7 @@ class HPSS(SpectrogramSeparator):
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many frames before and after it a sample of the sources depends on, at the most.
+        """How many frames before and after it a sample of the sources depends on, at most.
 
         That is half a median along time, and the windows to either side of a sample.
         """

@@ -65,7 +65,7 @@ class HTDemucsConfig(CheckedConfig):
     t_layers: Count = 5  # even ones attend to their own branch, odd ones to the other
     t_heads: Count = 8
     #: Residual branches in the encoder 1, in the decoder 2, in both 3, in neither 0. Demucs' own
-    #: constructor has 1 where nothing else is asked for, which no published model kept.
+    #: constructor defaults to 1, which no published model uses.
     dconv_mode: Literal[0, 1, 2, 3] = 3
 
     def validate(self) -> None:
@@ -324,7 +324,7 @@ class TokenGroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, N, C)`` of ``x`` ``(B, N, C)``."""
+        """Return ``(B, N, C)`` for ``x`` ``(B, N, C)``."""
         # In steps, because ``torch.var_mean`` takes ten times as long on a CPU, and a fused norm
         # processes a whole item in one block of a GPU.
         centred = x.float() - x.mean((1, 2), keepdim=True, dtype=torch.float32)
@@ -360,7 +360,7 @@ class SelfAttentionLayer(_TransformerLayer):
         self.self_attn = Attention(width, heads)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, N, C)`` of ``x`` ``(B, N, C)``."""
+        """Return ``(B, N, C)`` for ``x`` ``(B, N, C)``."""
         x = self.gamma_1(x, self.self_attn(self.norm1(x)))
         return self.close(x, self.norm2(x))
 
@@ -374,6 +374,6 @@ class CrossAttentionLayer(_TransformerLayer):
         self.norm3 = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
-        """Return ``(B, N, C)`` of ``x`` ``(B, N, C)`` and ``other`` ``(B, N', C)``."""
+        """Return ``(B, N, C)`` for ``x`` ``(B, N, C)`` and ``other`` ``(B, N', C)``."""
         x = self.gamma_1(x, self.cross_attn(self.norm1(x), self.norm2(other)))
         return self.close(x, self.norm3(x))

@@ -111,7 +111,7 @@ class ComplexAsChannels(nn.Module):
         self.edge = 3 * self.hop_length // 2
 
     def forward(self, wave: Tensor) -> Tensor:
-        """Return ``(B, 2 C, F, N)`` fp32 of ``wave`` ``(B, C, T)``; F = n_fft / 2.
+        """Return ``(B, 2 C, F, N)`` fp32 for ``wave`` ``(B, C, T)``; F = n_fft / 2.
 
         N = ceil(T / hop). Real and imaginary part of the first channel, then of the second, and so
         on.
@@ -211,7 +211,7 @@ class DConv(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C, N)`` for ``x`` ``(B, C, N)``."""
         for layer in self.layers:
             *branch, scale = layer.children()
             y = x
@@ -283,7 +283,7 @@ class EncoderLayer(nn.Module):
         self.dconv = dconv
 
     def forward(self, x: Tensor, joining: Tensor | None = None) -> Tensor:
-        """Return ``(B, C', F / stride, N)`` of ``x`` ``(B, C, F, N)``, in the frequency branch.
+        """Return ``(B, C', F / stride, N)`` for ``x`` ``(B, C, F, N)``, in the frequency branch.
 
         In the time branch ``(B, C', N')`` of ``(B, C, N)``; N' = ceil(N / stride), zeros fill it up
         at the right. ``joining``, shaped as the output, is added to the strided convolution.
@@ -294,7 +294,7 @@ class EncoderLayer(nn.Module):
         return map_rows(self._refine, y) if self.frequency else self._refine(y)
 
     def _refine(self, y: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` of ``y`` ``(B, C, N)``, what the strided convolution gave."""
+        """Return ``(B, C, N)`` for ``y`` ``(B, C, N)``, the output of the strided convolution."""
         y = self.dconv(functional.gelu(self.norm1(y)))
         weight = self.rewrite.weight.flatten(1)[..., None]
         return functional.glu(self.norm2(functional.conv1d(y, weight, self.rewrite.bias)), dim=1)
@@ -359,7 +359,7 @@ class DecoderLayer(nn.Module):
         self.dconv = dconv
 
     def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
-        """Return ``(B, C', F * stride, N)`` of ``x`` ``(B, C, F, N)``, in the frequency branch.
+        """Return ``(B, C', F * stride, N)`` for ``x`` ``(B, C, F, N)``, in the frequency branch.
 
         In the time branch ``(B, C', length)`` of ``(B, C, N)``. ``skip`` has the shape of ``x`` and
         is added to it; ``length`` is that of the encoder's input over time.
@@ -377,7 +377,7 @@ class DecoderLayer(nn.Module):
         return y if self.last else functional.gelu(y)
 
     def _refine(self, y: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` of ``y`` ``(B, 2 C, N)``, what the first convolution gave."""
+        """Return ``(B, C, N)`` for ``y`` ``(B, 2 C, N)``, the output of the first convolution."""
         refined: Tensor = self.dconv(functional.glu(y, dim=1))
         return refined
 

@@ -1,7 +1,7 @@
 """MDX23C: a U-Net of convolutions over time and frequency and of linear layers over frequency.
 
 The network is TFC-TDF v3, which its authors (KUIELab) trained for the Music Demixing challenge of
-2023 and the community took over: M. Kim, J. H. Lee, S. Jung 2023, "Sound Demixing Challenge 2023
+2023 and the community adopted: M. Kim, J. H. Lee, S. Jung 2023, "Sound Demixing Challenge 2023
 Music Demixing Track Technical Report: TFC-TDF-UNet v3", arXiv:2306.09382. All channels of the
 spectrogram, real and imaginary parts, are cut into sub-bands, which become channels.
 
@@ -161,7 +161,7 @@ class EncoderBlock(nn.Module):
         self.downscale = Resampling(config, channels, channels + config.growth, nn.Conv2d)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the map at the next scale and the one at this, of ``x`` ``(B, C, N, F)``."""
+        """Return the map at the next scale and the one at this scale for ``x`` ``(B, C, N, F)``."""
         skip = self.tfc_tdf(x)
         return self.downscale(skip), skip
 
@@ -175,7 +175,7 @@ class DecoderBlock(nn.Module):
         self.tfc_tdf = TFCTDFStack(config, 2 * channels, channels, bins)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Return the map ``(B, C, N, F)`` at this scale; ``skip`` is shaped alike."""
+        """Return the map ``(B, C, N, F)`` at this scale; ``skip`` has the same shape."""
         widened: Tensor = self.tfc_tdf(torch.cat([self.upscale(x), skip], dim=1))
         return widened
 
@@ -211,7 +211,7 @@ class TFCTDFStack(nn.Module):
         self.blocks = nn.ModuleList(TFCTDFBlock(config, width, channels, bins) for width in widths)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C', N, F)`` of ``x`` ``(B, C, N, F)``."""
+        """Return ``(B, C', N, F)`` for ``x`` ``(B, C, N, F)``."""
         for block in self.blocks:
             x = block(x)
         return x
@@ -244,7 +244,7 @@ class TFCTDFBlock(nn.Module):
         self.shortcut = nn.Conv2d(channels_in, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C', N, F)`` of ``x`` ``(B, C, N, F)``."""
+        """Return ``(B, C', N, F)`` for ``x`` ``(B, C, N, F)``."""
         y = self.tfc1(x)
         y = self.tfc2(y + self.tdf(y))
         joined: Tensor = y + self.shortcut(x)

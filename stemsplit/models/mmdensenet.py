@@ -127,7 +127,7 @@ class SameConvolution(nn.Conv2d):
     """A convolution that keeps the number of bins and frames."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C', F, N)`` of ``x`` ``(B, C, F, N)``."""
+        """Return ``(B, C', F, N)`` for ``x`` ``(B, C, F, N)``."""
         rows, columns = (
             (size - 1) * step for size, step in zip(self.kernel_size, self.dilation, strict=True)
         )
@@ -167,7 +167,7 @@ class DenseBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, growth, F, N)`` of ``x`` ``(B, inputs, F, N)``."""
+        """Return ``(B, growth, F, N)`` for ``x`` ``(B, inputs, F, N)``."""
         ahead: Tensor = self.layers[0](x)
         for layer in self.layers[1:]:
             ahead = ahead[:, self.growth :] + layer(ahead[:, : self.growth])
@@ -202,7 +202,7 @@ class Stage(nn.Module):
         self.outputs = (growth if layers else 0) + (1 if units else 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, outputs, F, N)`` of ``x`` ``(B, inputs, F, N)``."""
+        """Return ``(B, outputs, F, N)`` for ``x`` ``(B, inputs, F, N)``."""
         if self.dense is not None:
             x = self.dense(x)
         if self.lstm is None:
@@ -220,7 +220,7 @@ class Up(nn.Module):
         self.convolve = nn.ConvTranspose2d(channels, channels, 2, stride=2)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Return ``(B, C' + C'', F, N)`` of ``x`` ``(B, C', F / 2, N / 2)`` and ``skip``."""
+        """Return ``(B, C' + C'', F, N)`` for ``x`` ``(B, C', F / 2, N / 2)`` and ``skip``."""
         return torch.cat([crop_to(self.convolve(self.norm(x)), skip), skip], dim=1)
 
 
@@ -258,7 +258,7 @@ class MDenseNet(nn.Module):
         self.outputs = width
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, outputs, F, N)`` of ``x`` ``(B, C, F, N)``."""
+        """Return ``(B, outputs, F, N)`` for ``x`` ``(B, C, F, N)``."""
         x = self.first(x)
         skips = []
         for index, stage in enumerate(self.stages):

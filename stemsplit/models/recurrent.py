@@ -132,7 +132,7 @@ class Head(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def project(self, states: Tensor) -> Tensor:
-        """Return ``(B, C, M, N, values)`` fp32 of ``states`` ``(B, N, H)``."""
+        """Return ``(B, C, M, N, values)`` fp32 for ``states`` ``(B, N, H)``."""
         projected: Tensor = self.linear(states).float()
         return projected.view(*states.shape[:2], *self.shape).permute(0, 3, 2, 1, 4)
 

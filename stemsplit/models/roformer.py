@@ -151,7 +151,7 @@ class Roformer(SeparationModel):
         return torch.view_as_complex(total.permute(0, 1, 4, 3, 2, 5).contiguous())
 
     def _transform(self, x: Tensor) -> Tensor:
-        """Return ``(B, N, K, D)`` of ``x`` ``(B, N, K, D)``, after all transformers."""
+        """Return ``(B, N, K, D)`` for ``x`` ``(B, N, K, D)``, after all transformers."""
         earlier: Tensor | None = None
         for pair in self.layers:
             along_time, along_bands = pair.children()
@@ -187,7 +187,7 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(..., D)`` fp32 of ``x`` ``(..., D)``; 0 stays 0."""
+        """Return ``(..., D)`` fp32 for ``x`` ``(..., D)``; 0 stays 0."""
         # An epsilon on the square under the root, so small that it only affects silence.
         return functional.rms_norm(x.float(), self.gamma.shape, self.gamma, eps=1e-24)
 
@@ -203,7 +203,7 @@ class BandSplit(nn.Module):
         )
 
     def forward(self, parts: Tensor) -> Tensor:
-        """Return ``(B, N, K, D)`` fp32 of ``parts`` ``(B, N, values of all bands)``."""
+        """Return ``(B, N, K, D)`` fp32 for ``parts`` ``(B, N, values of all bands)``."""
         bands = zip(self.to_features, torch.split(parts, self.sizes, dim=-1), strict=True)
         # In fp32 from here on: the outputs of the transformers are added to it.
         return torch.stack([to_feature(band) for to_feature, band in bands], dim=2).float()
@@ -245,7 +245,7 @@ class Transformer(nn.Module):
         self.norm = RMSNorm(config.dim) if final_norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, N, D)`` fp32 of ``x`` ``(B, N, D)`` fp32."""
+        """Return ``(B, N, D)`` fp32 for ``x`` ``(B, N, D)`` fp32."""
         for layer in self.layers:
             attend, feed_forward = layer.children()
             x = x + attend(x)
@@ -270,7 +270,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, N, D)`` of ``x`` ``(B, N, D)``."""
+        """Return ``(B, N, D)`` for ``x`` ``(B, N, D)``."""
         fed: Tensor = self.net(x)
         return fed
 
@@ -291,7 +291,7 @@ class Attention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, N, D)`` of ``x`` ``(B, N, D)``."""
+        """Return ``(B, N, D)`` for ``x`` ``(B, N, D)``."""
         x = self.norm(x)
         qkv = self.to_qkv(x).view(*x.shape[:-1], 3, self.heads, -1)
         query, key = rotate(qkv[:, :, :2]).transpose(1, 3).unbind(2)

@@ -258,7 +258,7 @@ class ConvolutionModule(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` of ``x`` ``(B, C, N)``."""
+        """Return ``(B, C, N)`` for ``x`` ``(B, C, N)``."""
         for layer in self.layers:
             x = x + layer(x)
         return x
@@ -272,7 +272,7 @@ class Fusion(nn.Module):
         self.conv = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, F, N)`` of ``x`` ``(B, C, F, N)``, the sum of input and skip."""
+        """Return ``(B, C, F, N)`` for ``x`` ``(B, C, F, N)``, the sum of input and skip."""
         # The published network uses this sum twice, concatenated: summing the weights instead has
         # the same result for half the work.
         first, second = self.conv.weight.chunk(2, dim=1)
@@ -293,7 +293,7 @@ class Widening(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C', F, N)`` of ``x`` ``(B, C, rows left of all bands, N)``."""
+        """Return ``(B, C', F, N)`` for ``x`` ``(B, C, rows left of all bands, N)``."""
         compressed = torch.split(x, [band.rows for band in self.bands], dim=2)
         widened = []
         for convolve, band, rows in zip(self.convtrs, self.bands, compressed, strict=True):
@@ -317,7 +317,7 @@ class SeparationNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, D, F, N)`` of ``x`` ``(B, D, F, N)``; N is even."""
+        """Return ``(B, D, F, N)`` for ``x`` ``(B, D, F, N)``; N is even."""
         for number, layer in enumerate(self.dp_modules):
             x = layer(x)
             # In fp32 regardless of autocast: half precision has no Fourier transform.
@@ -336,7 +336,7 @@ def _to_frequencies(x: Tensor) -> Tensor:
 
 
 def _from_frequencies(x: Tensor) -> Tensor:
-    """Return ``(B, D, F, N)`` of ``x``, what `_to_frequencies` gave."""
+    """Return ``(B, D, F, N)`` for ``x``, the output of `_to_frequencies`."""
     real, imaginary = x.chunk(2, dim=1)
     frames: Tensor = torch.fft.irfft(torch.complex(real, imaginary), norm="ortho")
     return frames
@@ -355,12 +355,12 @@ class DualPath(nn.Module):
         self.norm_layers = nn.ModuleList(nn.GroupNorm(1, channels) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, F, N)`` of ``x`` ``(B, C, F, N)``."""
+        """Return ``(B, C, F, N)`` for ``x`` ``(B, C, F, N)``."""
         x = x + self._run(0, self.norm_layers[0](x).permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
         return x + self._run(1, self.norm_layers[1](x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def _run(self, path: int, x: Tensor) -> Tensor:
-        """Return ``(B, sequences, length, C)`` of ``x``, shaped alike."""
+        """Return ``(B, sequences, length, C)`` for ``x`` of the same shape."""
         sequences = x.flatten(0, 1)
         blocks = [sequences]
         if x.device.type == "cpu" and not torch.is_grad_enabled():

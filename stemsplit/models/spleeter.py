@@ -119,7 +119,7 @@ class Spleeter(SeparationModel):
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many frames before and after it a sample of the sources depends on, at the most.
+        """How many frames before and after it a sample of the sources depends on, at most.
 
         Each halving, and each doubling after it, sees two of its own frames to either side, and the
         last convolution three; a sample is under the windows to either side of it.

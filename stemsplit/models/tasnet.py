@@ -80,7 +80,7 @@ class TasNet(SeparationModel):
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many frames before and after it a sample of the sources depends on, at the most."""
+        """How many frames before and after it a sample of the sources depends on, at most."""
         ahead = self.segment if self._config.bidirectional else self.frame - 1
         return self.segment, ahead
 
@@ -102,7 +102,7 @@ class TasNet(SeparationModel):
         return waves.flatten(2)[:, :, None, :samples]
 
     def _masks(self, weights: Tensor) -> Tensor:
-        """Return ``(B, S, N, basis)`` fp32 of ``(B, N, basis)``; the sum over S is 1."""
+        """Return ``(B, S, N, basis)`` fp32 for ``(B, N, basis)``; the sum over S is 1."""
         x = self.norm(weights.float())
         for index, block in enumerate(self.lstm):
             y, _ = block(x)

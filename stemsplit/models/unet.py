@@ -102,7 +102,7 @@ class DownLayer(nn.Module):
         nn.init.normal_(self.convolution.weight, std=0.02)
 
     def forward(self, x: Tensor, film: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Return ``(B, C', F / 2, N / 2)`` of ``x`` ``(B, C, F, N)``.
+        """Return ``(B, C', F / 2, N / 2)`` for ``x`` ``(B, C, F, N)``.
 
         ``film`` is a scale and a shift ``(B, 1 or C')``.
         """
@@ -129,7 +129,7 @@ class UpLayer(nn.Module):
         nn.init.normal_(self.convolution.weight, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C', 2 F, 2 N)`` of ``x`` ``(B, C, F, N)``."""
+        """Return ``(B, C', 2 F, 2 N)`` for ``x`` ``(B, C, F, N)``."""
         y: Tensor = self.convolution(x)[..., 1:-2, 1:-2]
         return y if self.norm is None else self.dropout(functional.relu(self.norm(y)))
 

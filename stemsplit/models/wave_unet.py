@@ -105,10 +105,10 @@ class WaveUNet(SeparationModel):
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many frames before and after it a sample of the sources depends on, at the most.
+        """How many frames before and after it a sample of the sources depends on, at most.
 
         Going down, a filter sees half of its width to either side, at its level's rate; going up
-        too, and besides the sample between which and the next one a third is made.
+        it also sees the next sample, which takes part in the interpolation.
         """
         steps = 2**self._config.levels - 1  # of all levels together, in samples
         down = DOWN_KERNEL // 2 * (2 * steps + 1)

@@ -71,7 +71,7 @@ def wiener(
 def _refine(y: Tensor, x: Tensor) -> Tensor:
     """Return better estimates ``(B, S, C, F, N)`` of the sources of ``x`` ``(B, C, F, N)``.
 
-    Both in double precision: if both channels are alike, covariances are singular up to 1e-7.
+    Both in double precision: if both channels are identical, covariances are singular up to 1e-7.
     """
     energy = y.real.square() + y.imag.square()
     power = energy.mean(2)  # (B, S, F, N)

@@ -1,6 +1,6 @@
 """Where stems are written: the name template, names that are safe everywhere, and collisions.
 
-All of this is decided from names alone, before any work starts.
+All of this follows from the names, before any work starts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes the stems of one song in its own thread, so that the network need not wait for it.
 
-Once the last block of a song is passed in, the next song can begin; meanwhile encoders are
+Once the last block of a song is passed in, the next song can begin while encoders are
 completed and files are synchronised, hashed and moved to their places.
 """
 

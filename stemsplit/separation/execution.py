@@ -83,7 +83,7 @@ def fitting_batch(free: int, needed: int) -> int:
 
 @contextmanager
 def limited_threads(threads: int | None) -> Iterator[None]:
-    """Let torch use this many ``threads`` of the CPU meanwhile; None: as many as before.
+    """Limit torch to this many CPU ``threads`` in the block; None: as many as before.
 
     torch has one number for the whole process. Other threads of Python that already use torch keep
     theirs.

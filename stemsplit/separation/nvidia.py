@@ -1,7 +1,7 @@
-"""An NVIDIA card that torch cannot use: why, and what mends it.
+"""An NVIDIA card that torch cannot use: why, and how to fix it.
 
-Most often pip has installed a build of torch for the CPU alone, or the driver is older than the
-CUDA of a new torch. Neither is an error to torch, which then runs on the CPU, many times slower.
+Usually pip has installed a CPU-only build of torch, or the driver is older than the CUDA of a new
+torch. torch treats neither as an error, and runs on the CPU instead, many times slower.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ANSWER_SECONDS = 10
-#: What chooses a card in CUDA_VISIBLE_DEVICES; anything else there hides all of them.
+#: What selects a card in CUDA_VISIBLE_DEVICES; any other value hides all cards.
 _CHOICE = re.compile(r"\s*(\d|GPU-|MIG-)")
-#: Where people choose a build of torch that the usual index does not have.
+#: Where to find builds of torch that the default index does not have.
 _SELECTOR = "pytorch.org/get-started"
 
 
 @dataclass(frozen=True, slots=True)
 class UnusableCard:
-    """The ``name`` of a card, the ``reason`` why torch cannot use it, and what mends that."""
+    """The ``name`` of a card, the ``reason`` why torch cannot use it, and how to fix that."""
 
     name: str
     reason: str
@@ -42,7 +42,7 @@ class UnusableCard:
 def unusable_card() -> UnusableCard | None:
     """Return the NVIDIA card that this machine has and torch cannot use; None if there is none.
 
-    A card that is hidden by CUDA_VISIBLE_DEVICES does not count: somebody chose that.
+    A card that is hidden by CUDA_VISIBLE_DEVICES does not count: it was hidden on purpose.
     """
     import torch
 
@@ -83,7 +83,7 @@ def _runs_on(capability: tuple[int, int], architecture: str) -> bool:
     if match is None:
         return False
     compiled = int(match[2]), int(match[3])
-    if match[4] == "a":  # for this one alone
+    if match[4] == "a":  # for this one only
         return capability == compiled
     if match[1] == "compute" and not match[4]:
         return capability >= compiled
@@ -143,7 +143,7 @@ def _refusal() -> str:
 def _reinstallation() -> str:
     """Return the command that replaces a torch without CUDA."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        # Elsewhere the index that pip uses has builds for the CPU alone.
+        # Elsewhere the index that pip uses has CPU-only builds.
         return f"run the command for CUDA that {_SELECTOR} shows, with --force-reinstall"
     python, packages = shlex.quote(sys.executable), f"{shlex.quote(_requirement())} torchaudio"
     if importlib.util.find_spec("pip") is None:  # as in the environments of uv

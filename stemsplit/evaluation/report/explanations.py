@@ -77,7 +77,7 @@ METRICS = (
     ),
     Explained(
         "k_sdr", "k-SDR", "", "leaderboard",
-        "The global SDR limited to ±10 dB, on a logarithmic scale: no song decides the mean alone.",
+        "The global SDR limited to ±10 dB, on a logarithmic scale: no one song decides the mean.",
     ),
     Explained(
         "bleedless", "Bleedless", "", "leaderboard",

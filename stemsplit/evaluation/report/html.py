@@ -35,8 +35,8 @@ SHOWN_PAIRS = 8
 def write_report(path: Path, songs: Sequence[SongScores]) -> None:
     """Write a page about ``songs`` to ``path``, and replace an existing file.
 
-    Raises ``ValueError`` without songs, ``OutputError`` where the page cannot be written, and
-    ``InputError`` where a stem cannot be read again.
+    Raises ``ValueError`` without songs, ``OutputError`` if the page cannot be written, and
+    ``InputError`` if a stem cannot be read again.
     """
     write_text(path, render(songs))
 

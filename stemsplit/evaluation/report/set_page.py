@@ -52,7 +52,7 @@ CURVES = (
 def write_set_report(path: Path, songs: Sequence[ComparedSong]) -> None:
     """Write a page that compares the sets of ``songs`` to ``path``; replace an existing file.
 
-    Raises as ``write_report`` does.
+    Raises the same errors as ``write_report``.
     """
     write_text(path, render_sets(songs))
 
