@@ -36,7 +36,7 @@ def test_a_text_that_cannot_be_put_in_its_place_leaves_what_was_there(tmp_path, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_signal_waits_for_the_end_of_the_block():
+def test_signals_are_deferred_to_the_end_of_the_block():
     before = signal.getsignal(signal.SIGINT)
     done = []
     with pytest.raises(KeyboardInterrupt), signals_deferred():

@@ -19,7 +19,7 @@ INFO = StreamInfo(
 )
 
 
-def test_blocks_and_bytes_are_each_other_s_inverse():
+def test_blocks_and_bytes_are_inverse_to_each_other():
     block = np.arange(6, dtype=np.float32).reshape(2, 3)
     data = as_bytes(block)
     assert np.frombuffer(data, "<f4").tolist() == [0, 3, 1, 4, 2, 5]

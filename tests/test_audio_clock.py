@@ -60,7 +60,7 @@ def with_gaps(path, *gaps, seconds=12, codec="libopus"):
 
 
 @pytest.mark.parametrize(("name", "codec"), LATE_FILMS)
-def test_zero_is_the_earliest_stream_of_a_film(tmp_path, name, codec):
+def test_time_zero_is_the_start_of_the_earliest_stream_of_a_video(tmp_path, name, codec):
     found, warnings = whole(film(tmp_path / name, codec))
     assert abs(silence(found, above=0.02) - round(2.75 * RATE)) <= LATE_FILMS[name, codec] + 100
     assert abs(found.shape[1] - round(5.75 * RATE)) <= 2048
@@ -68,7 +68,7 @@ def test_zero_is_the_earliest_stream_of_a_film(tmp_path, name, codec):
     assert scan(probe(tmp_path / name), RATE).frames == found.shape[1]
 
 
-def test_a_part_of_a_film_is_on_its_clock(tmp_path):
+def test_an_excerpt_of_a_video_uses_the_clock_of_the_file(tmp_path):
     path = film(tmp_path / "a.mkv", "pcm_s16le")
     found, _ = whole(path)
     for start, end in ((0.5, 3), (2.7, 2.8), (0, 0.5), (5, 9)):
@@ -76,7 +76,7 @@ def test_a_part_of_a_film_is_on_its_clock(tmp_path):
         assert np.array_equal(part, found[:, round(start * RATE) : round(end * RATE)])
 
 
-def test_sound_that_starts_with_the_picture_stays_as_it_is(tmp_path):
+def test_sound_that_starts_with_the_picture_is_unchanged(tmp_path):
     for name, codec in (("a.mp4", "aac"), ("a.mkv", "aac"), ("a.webm", "libopus")):
         info = probe(film(tmp_path / name, codec, delay=0))
         assert info.silent_frames == 0
@@ -103,7 +103,7 @@ def test_several_gaps_are_one_warning_with_their_total(tmp_path):
     assert "in 2 gaps, the first at 2.0" in said
 
 
-def test_parts_of_a_file_with_gaps_are_on_its_clock(tmp_path):
+def test_excerpts_of_a_file_with_gaps_use_its_clock(tmp_path):
     path = with_gaps(tmp_path / "a.mka", (4, 7))
     found, _ = whole(path)
     part, warnings = whole(path, Excerpt(start=6, end=8))
@@ -115,7 +115,7 @@ def test_parts_of_a_file_with_gaps_are_on_its_clock(tmp_path):
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mka", "aac"), ("a.ogg", "libvorbis")])
 @pytest.mark.parametrize("delay", [10, 1000])
-def test_sound_alone_starts_at_its_first_sample(tmp_path, name, codec, delay):
+def test_a_file_with_sound_only_starts_at_its_first_sample(tmp_path, name, codec, delay):
     path = tmp_path / name
     tone = ("-f", "lavfi", "-i", f"sine=frequency=330:duration=3:sample_rate={RATE}")
     run_ffmpeg("-itsoffset", str(delay), *tone, "-c:a", codec, f"file:{path}")
@@ -150,7 +150,7 @@ def test_single_lost_packets_are_found_and_jitter_is_not(tmp_path):
     assert warnings == []
 
 
-def test_a_chain_of_mono_and_stereo_is_not_mixed_to_mono_without_a_word(tmp_path):
+def test_mixing_joined_mono_and_stereo_to_mono_causes_a_warning(tmp_path):
     for name in ("a.ogg", "a.opus"):
         mono = store(tmp_path / f"mono-{name}", noise(2 * RATE, 1), RATE)
         stereo = store(tmp_path / f"stereo-{name}", noise(2 * RATE, 2), RATE)

@@ -31,7 +31,7 @@ def whole(path):
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_a_flipped_bit_is_reported_and_takes_no_length(tmp_path, name):
+def test_a_flipped_bit_is_reported_and_keeps_the_length(tmp_path, name):
     path = store(tmp_path / name, noise(4 * RATE), RATE, *CHECKED[name])
     frames, warnings = whole(path)
     assert warnings == []
@@ -84,7 +84,7 @@ def _file(start):
 
 @pytest.mark.parametrize("behind", [ID3_BEHIND, LYRICS, b"TAG" + b" " * 125])
 @pytest.mark.parametrize("name", ["a.mp3", "a.flac", "a.ogg", "a.aac"])
-def test_tags_behind_the_sound_bring_no_jargon(tmp_path, name, behind):
+def test_tags_after_the_sound_cause_no_ffmpeg_jargon(tmp_path, name, behind):
     path = store(tmp_path / name, noise(3 * RATE), RATE)
     frames, _ = whole(path)
     path.write_bytes(path.read_bytes() + behind)
@@ -94,7 +94,7 @@ def test_tags_behind_the_sound_bring_no_jargon(tmp_path, name, behind):
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.flac", "a.ogg", "a.opus", "a.aac"])
-def test_joined_files_bring_no_jargon(tmp_path, name):
+def test_joined_files_cause_no_ffmpeg_jargon(tmp_path, name):
     path = store(tmp_path / name, noise(3 * RATE), RATE)
     frames, _ = whole(path)
     path.write_bytes(path.read_bytes() * 2)
@@ -104,7 +104,7 @@ def test_joined_files_bring_no_jargon(tmp_path, name):
     assert 2 * frames - 4 * 4608 <= found <= 2 * frames + 3000
 
 
-def test_frames_of_mp3_that_are_gone_are_reported(tmp_path):
+def test_missing_mp3_frames_are_reported(tmp_path):
     path = store(tmp_path / "a.mp3", noise(6 * RATE), RATE)
     data = bytearray(path.read_bytes())
     data[len(data) // 2 :][:1] = b""

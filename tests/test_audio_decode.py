@@ -35,7 +35,7 @@ def children():
 
 
 @pytest.mark.parametrize("ending", EXACT)
-def test_lossless_formats_come_back_as_they_were(tmp_path, ending):
+def test_lossless_formats_decode_to_the_same_samples(tmp_path, ending):
     song = np.rint(noise(100_003) * 32767) / np.float32(32768)
     found, warnings = decode_whole(store(tmp_path / f"a.{ending}", song, 44100))
     assert found.dtype == np.float32
@@ -118,14 +118,14 @@ def test_one_or_two_channels_are_never_mixed(tmp_path, channels, speakers):
     assert np.abs(found - song).max() < 2**-14
 
 
-def test_the_sound_of_a_film(tmp_path):
+def test_the_sound_of_a_video(tmp_path):
     song = noise(2 * 44100)
     found, _ = decode_whole(store_film(tmp_path / "a.mp4", song, 44100, 2))
     assert found.shape[1] - song.shape[1] in range(1024)
     assert lag(song, found) == 0
 
 
-def test_a_film_whose_sound_ends_early_is_not_truncated(tmp_path):
+def test_a_video_whose_sound_ends_early_is_not_truncated(tmp_path):
     for name in ("a.mp4", "a.mkv"):
         film = store_film(tmp_path / name, noise(44100), 44100, 8)
         assert probe(film).duration == pytest.approx(8, abs=0.1)
@@ -150,14 +150,14 @@ def test_a_file_cut_in_half_is_refused(tmp_path, ending):
     assert warnings[-1].startswith("truncated: ")
 
 
-def test_a_film_cut_in_half_is_refused(tmp_path):
+def test_a_video_cut_in_half_is_refused(tmp_path):
     film = store_film(tmp_path / "a.mkv", noise(10 * 44100), 44100, 10)
     with pytest.raises(InputError, match=r"truncated: \d\.\d s of 10\.\d s"):
         decode_whole(cut(film))
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "au"])
-def test_what_counts_its_samples_may_lack_a_tenth_of_a_second(tmp_path, ending):
+def test_files_that_count_samples_may_lack_a_tenth_of_a_second(tmp_path, ending):
     """A hundredth of a long song would be a whole chorus: there is no share that may be missing."""
     encoder = ("-c:a", "pcm_s16be") if ending == "au" else ENCODERS[ending]
     whole = store(tmp_path / f"a.{ending}", noise(20 * 44100), 44100, *encoder)
@@ -172,7 +172,7 @@ def test_what_counts_its_samples_may_lack_a_tenth_of_a_second(tmp_path, ending):
 
 
 @pytest.mark.parametrize(("missing", "refused"), [(0.09, False), (0.11, True), (1.5, True)])
-def test_a_wav_is_refused_from_a_tenth_of_a_second_on(tmp_path, missing, refused):
+def test_a_wav_that_lacks_a_tenth_of_a_second_is_refused(tmp_path, missing, refused):
     song = noise(10 * 8000 - round(missing * 8000), 1)
     path = store_wav(tmp_path / "a.wav", song, 8000, promised=2 * 10 * 8000)
     if not refused:
@@ -183,7 +183,7 @@ def test_a_wav_is_refused_from_a_tenth_of_a_second_on(tmp_path, missing, refused
 
 
 @pytest.mark.parametrize("ending", ["mp3", "m4a", "wv"])
-def test_others_may_lack_a_second_but_not_in_silence(tmp_path, ending):
+def test_other_formats_may_lack_a_second_with_a_warning(tmp_path, ending):
     whole = store(tmp_path / f"a.{ending}", noise(20 * 44100), 44100)
     found, warnings = decode_whole(cut(whole, 0.98))
     assert 19 * 44100 <= found.shape[1] < 19.9 * 44100
@@ -221,7 +221,7 @@ def test_ogg_declares_no_length_but_marks_its_end(tmp_path, ending, kept):
     assert reason in warnings
 
 
-def test_every_cut_within_the_last_page_of_an_ogg_is_seen(tmp_path):
+def test_every_cut_within_the_last_page_of_an_ogg_is_detected(tmp_path):
     whole = store(tmp_path / "a.ogg", noise(4 * 8000, 1), 8000)
     data = whole.read_bytes()
     last = data.rfind(b"OggS")
@@ -243,7 +243,7 @@ def test_a_streamed_wav_is_not_truncated(tmp_path, promised):
     assert warnings == []
 
 
-def test_damage_in_the_middle_is_passed_on(tmp_path):
+def test_damage_in_the_middle_is_reported(tmp_path):
     song = store(tmp_path / "a.flac", noise(10 * 44100), 44100)
     data = bytearray(song.read_bytes())
     middle = len(data) // 2
@@ -264,7 +264,7 @@ def test_a_file_that_is_damaged_from_its_start_is_refused(tmp_path):
         list(decode(info))
 
 
-def test_a_file_that_went_away_is_an_input_error(tmp_path):
+def test_a_file_that_disappears_is_an_input_error(tmp_path):
     song = store_wav(tmp_path / "a.wav", noise(1000))
     info = probe(song)
     song.unlink()
@@ -273,7 +273,7 @@ def test_a_file_that_went_away_is_an_input_error(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shell scripts stand for ffmpeg")
-def test_an_ffmpeg_that_breaks_is_not_the_fault_of_the_song(tmp_path, monkeypatch):
+def test_a_broken_ffmpeg_is_not_blamed_on_the_song(tmp_path, monkeypatch):
     info = probe(store_wav(tmp_path / "a.wav", noise(1000)))
     script = tmp_path / "ffmpeg"
     for text, error, reason in (

@@ -59,7 +59,7 @@ def other(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["song.mp3", "song.wav", "song.m3u8", "song.mpd", "song"])
 @pytest.mark.parametrize("kind", sorted(NAMING_OTHERS))
-def test_what_names_another_file_is_refused(other, tmp_path, kind, name):
+def test_formats_that_refer_to_other_files_are_refused(other, tmp_path, kind, name):
     song = tmp_path / name
     song.write_text(NAMING_OTHERS[kind].format(5004 if kind == "sdp" else other))
     with pytest.raises(InputError, match=r"contains no audio itself|not an audio file"):
@@ -74,7 +74,7 @@ def test_a_piece_beside_a_playlist_is_not_opened_either(other, tmp_path):
     assert e.value.hint == "name the audio files themselves"
 
 
-def test_a_film_that_refers_to_another_file_gives_none_of_its_sound(tmp_path):
+def test_a_video_that_refers_to_another_file_does_not_play_its_sound(tmp_path):
     """In QuickTime, samples may be in a file that an alias names: here, the absolute path of one.
 
     Its own bytes, which ffmpeg then reads in their place, are noise as loud as can be; those of

@@ -26,6 +26,6 @@ def test_stem_files_count_as_audio():
     assert all(has_media_name(f"song{suffix}") for suffix in STEM_SUFFIXES)
 
 
-def test_what_cannot_be_read_is_not_audio(tmp_path):
+def test_an_unreadable_file_is_not_audio(tmp_path):
     assert not may_be_audio(tmp_path / "absent.wav")
     assert not may_be_audio(tmp_path)

@@ -19,7 +19,7 @@ from stemsplit.errors import ExitCode, OutputError, ResourceError, StemsplitErro
 from stemsplit.options import EncodingOptions
 
 
-def test_refusals_before_anything_is_made(tmp_path):
+def test_errors_before_anything_is_written(tmp_path):
     for options, reason in (
         ({"format": "flac", "depth": "32f"}, "flac cannot store floats"),
         ({"format": "mp3", "bitrate": 317}, "mp3 has no bit rate of 317 kbit/s"),
@@ -68,7 +68,7 @@ def failing(folder, format):
         raise KeyError
 
 
-def test_a_folder_that_is_in_use_by_now_stays(tmp_path):
+def test_a_folder_that_is_now_in_use_is_kept(tmp_path):
     options = EncodingOptions()
     paths = {"a": tmp_path / "new" / "deep" / "a.wav"}
     with StemWriter(paths, options=options, sample_rate=8000, channels=1, frames=1):
@@ -92,7 +92,7 @@ def test_a_missing_frame_is_a_defect_and_nothing_appears(tmp_path, format):
     assert names(tmp_path) == []
 
 
-def test_what_exists_is_refused_at_the_start(tmp_path):
+def test_existing_files_are_refused_at_the_start(tmp_path):
     (tmp_path / "bass.wav").write_bytes(b"old")
     with pytest.raises(OutputError, match=r"bass\.wav: already exists") as e:
         write(tmp_path, four(100))
@@ -106,7 +106,7 @@ def test_what_exists_is_refused_at_the_start(tmp_path):
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_what_appears_meanwhile_takes_the_others_back(tmp_path, force):
+def test_a_file_that_appears_meanwhile_undoes_the_other_renames(tmp_path, force):
     """The third of four targets turns into a folder while the stems are written."""
     (tmp_path / "in").mkdir()
     paths = {stem: tmp_path / "in" / f"{stem}.wav" for stem in STEMS}
@@ -129,7 +129,7 @@ def test_what_appears_meanwhile_takes_the_others_back(tmp_path, force):
         assert paths["vocals"].read_bytes() == b"old"
 
 
-def test_a_failing_rename_takes_the_others_back(tmp_path, monkeypatch):
+def test_a_failing_rename_undoes_the_others(tmp_path, monkeypatch):
     """The disk refuses the third rename; what stood there before stands there again."""
     for stem in STEMS:
         (tmp_path / f"{stem}.wav").write_bytes(stem.encode())

@@ -120,13 +120,13 @@ def test_every_length_is_kept(tmp_path_factory, frames, format):
     assert soundfile.info(paths["a"]).frames == frames
 
 
-def test_nothing_is_as_long_as_nothing(tmp_path):
+def test_no_frames_are_encoded_as_no_frames(tmp_path):
     paths, _ = write(tmp_path, {"a": noise(0)})
     assert read(paths["a"]).shape == (2, 0)
 
 
 @pytest.mark.parametrize("format", EACH_STEM)
-def test_rates_beyond_all_that_is_usual(tmp_path, format):
+def test_extreme_sample_rates(tmp_path, format):
     """384 kHz of the largest sound cards, and a rate that no lossy format but Vorbis can name."""
     for rate, frames in ((384_000, 40_000), (37_800, 5000)):
         paths, _ = write(tmp_path, {"a": noise(frames)}, rate, format=format, force=True)
@@ -172,7 +172,7 @@ def test_qualities_of_mp3_and_vorbis(tmp_path):
 
 
 @pytest.mark.parametrize(("format", "bitrates"), [("m4a", (64, 256)), ("opus", (32, 256))])
-def test_bit_rates_are_about_as_asked(tmp_path, format, bitrates):
+def test_bit_rates_are_close_to_those_requested(tmp_path, format, bitrates):
     sizes = []
     for bitrate in bitrates:
         song = {"a": noise(10 * 44100)}

@@ -63,7 +63,7 @@ def test_mp3_is_as_loud_at_every_bit_rate(tmp_path, bitrate, rate):
 
 
 @pytest.mark.parametrize("bitrate", [128, 320])
-def test_the_bit_rate_is_constant_and_as_asked(tmp_path, bitrate):
+def test_the_bit_rate_is_constant_and_as_requested(tmp_path, bitrate):
     paths, _ = write(tmp_path, {"a": noise(10 * 44100)}, format="mp3", bitrate=bitrate)
     assert paths["a"].stat().st_size == pytest.approx(10 * bitrate * 125, rel=0.02)
 

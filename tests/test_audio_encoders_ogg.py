@@ -8,7 +8,7 @@ from stemsplit.audio import ogg
 
 
 @pytest.mark.parametrize("format", ["ogg", "opus"])
-def test_streams_of_ogg_have_numbers_of_their_own(tmp_path, format):
+def test_ogg_streams_have_distinct_serial_numbers(tmp_path, format):
     paths, _ = write(tmp_path, {stem: noise(20_000) for stem in STEMS}, format=format)
     serials = set()
     for path in paths.values():

@@ -117,7 +117,7 @@ def test_every_length_at_every_rate(tmp_path_factory, frames, rate, codec):
     assert probe(path).sample_rate == stored
 
 
-def test_alac_has_the_depth_that_is_asked_for(tmp_path):
+def test_alac_has_the_requested_depth(tmp_path):
     path = write(tmp_path, five(5000), codec="alac", depth="16", dither=False)
     found = read(path, 2)
     assert np.array_equal(np.rint(found * 2**15), found * 2**15)
@@ -169,7 +169,7 @@ def test_the_box_that_describes_the_stems(tmp_path):
     assert set(mastering["limiter"]) == {"enabled", "threshold", "ceiling", "release"}
 
 
-def test_stems_of_other_names_have_colours_of_their_own():
+def test_stems_with_other_names_have_distinct_colours():
     listed = json.loads(stem_mp4.description(("kick", "no_vocals", "vocals", "Ä")))["stems"]
     assert [stem["name"] for stem in listed] == ["Kick", "No vocals", "Vocals", "Ä"]
     assert len({stem["color"] for stem in listed}) == 4
@@ -225,7 +225,7 @@ def test_offsets_that_a_table_cannot_count_leave_the_movie_last(tmp_path, kind, 
     assert path.read_bytes() == expected
 
 
-def test_a_file_of_another_make_is_refused(tmp_path):
+def test_a_file_not_written_by_ffmpeg_is_refused(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(box(b"ftyp", b"M4A ") + box(b"mdat", b""))
     with pytest.raises(StemsplitError, match="wrote no movie box at the end"):

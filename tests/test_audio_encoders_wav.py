@@ -31,7 +31,7 @@ def form_of(path):
     ("depth", "form"),
     [("16", (1, 2, 44100, 16)), ("24", (1, 2, 44100, 24)), ("32f", (3, 2, 44100, 32))],
 )
-def test_wav_headers_are_plain_and_hold_no_time(tmp_path, depth, form):
+def test_wav_headers_are_plain_and_contain_no_time(tmp_path, depth, form):
     """Players refuse WAVE_FORMAT_EXTENSIBLE (0xFFFE)."""
     paths, _ = write(tmp_path, {"a": noise(1000)}, depth=depth)
     found, chunks = form_of(paths["a"])

@@ -56,7 +56,7 @@ def test_a_clock_and_its_seconds_are_the_same_time(hours: int, minutes: int, ms:
 
 
 @pytest.mark.parametrize("ending", ["flac", "aiff", "wv"])
-def test_a_song_of_a_few_samples_has_a_part(ending: str, tmp_path: Path) -> None:
+def test_a_song_of_a_few_samples_can_be_cut(ending: str, tmp_path: Path) -> None:
     """Its length is 0.00 s as ffmpeg tells it."""
     short = probe(store(tmp_path / f"short.{ending}", np.full((2, 200), 0.1, "float32"), RATE))
     with decode(cut(short, Excerpt())) as blocks:
@@ -135,7 +135,9 @@ def test_the_part_is_that_of_the_whole_to_the_sample(
     np.testing.assert_array_equal(part, expected)
 
 
-def test_a_part_that_is_there_is_no_truncated_file(mixture: np.ndarray, tmp_path: Path) -> None:
+def test_an_excerpt_before_the_missing_end_is_not_truncated(
+    mixture: np.ndarray, tmp_path: Path
+) -> None:
     path = tmp_path / "cut.wav"
     soundfile.write(path, mixture.T, RATE, "PCM_16")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -130,7 +130,7 @@ def test_a_silent_failure_still_has_a_reason(tmp_path):
         assert process.reason == "ffmpeg was killed by SIGKILL"
 
 
-def test_importing_the_audio_room_does_not_import_torch():
+def test_importing_the_audio_package_does_not_import_torch():
     rooms = ", ".join(f"stemsplit.audio.{m}" for m in ("probe", "decode", "resample", "encode"))
     code = (
         f"import sys, {rooms}; sys.exit('torch' in sys.modules or 'imageio_ffmpeg' in sys.modules)"

@@ -36,7 +36,7 @@ def test_every_format_has_a_row_and_every_row_a_format():
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_encoder_of_every_row_is_there(name):
+def test_every_row_has_an_existing_encoder(name):
     module, _, wanted = FORMATS[name].encoder.partition(":")
     try:
         found = encoder_class(name)

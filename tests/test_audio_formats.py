@@ -32,7 +32,7 @@ from stemsplit.options import EncodingOptions
         ({"depth": "16", "clip": "none"}, "16-bit wav cannot store samples above full scale"),
     ],
 )
-def test_what_a_format_cannot_do_is_refused(options, reason):
+def test_unsupported_settings_of_a_format_are_refused(options, reason):
     with pytest.raises(UsageError, match=reason):
         check_encoding(EncodingOptions(**options))
 
@@ -52,7 +52,7 @@ def test_general_settings_do_not_prevent_the_use_of_another_format():
         assert fitting(both, asked) == EncodingOptions(format="mp3", **kept)
 
 
-def test_what_the_rules_allow_is_not_refused():
+def test_supported_settings_are_not_refused():
     for format, row in FORMATS.items():
         rules = row.rules
         for depth, quality in product((None, *rules.depths), (None, *rules.qualities)):

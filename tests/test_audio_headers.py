@@ -8,7 +8,7 @@ import pytest
 from audio_files import noise, run_ffmpeg, store, store_wav
 
 from stemsplit.audio.decode import decode, read
-from stemsplit.audio.headers import Undecided, holds_another_flac, promise
+from stemsplit.audio.headers import Undecided, declared_duration, holds_another_flac
 from stemsplit.audio.probe import probe
 from stemsplit.errors import InputError
 
@@ -39,7 +39,7 @@ def without_end(path, size):
 
 
 @pytest.mark.parametrize("ending", CODECS)
-def test_a_header_promises_the_length_to_the_sample(tmp_path, ending):
+def test_a_header_declares_the_length_to_the_sample(tmp_path, ending):
     path = store(tmp_path / f"a.{ending}", noise(FRAMES + 7), RATE, "-c:a", CODECS[ending])
     info = probe(path)
     assert info.counted
@@ -78,7 +78,7 @@ def test_more_missing_frames_are_refused(tmp_path, ending):
 
 @pytest.mark.parametrize("rate", [8000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_the_tag_of_an_mp3_promises_the_length_to_the_sample(tmp_path, rate, channels):
+def test_the_tag_of_an_mp3_declares_the_length_to_the_sample(tmp_path, rate, channels):
     for frames in (rate // 3, 2 * rate + 11):
         path = store(tmp_path / "a.mp3", noise(frames, channels), rate)
         assert probe(path).duration == pytest.approx(frames / rate, abs=1e-9)
@@ -97,10 +97,10 @@ def test_alac_in_caf_has_its_length(tmp_path, seconds):
 def test_a_header_that_says_nothing_is_left_to_ffmpeg(tmp_path):
     for container, data in (("wav", b""), ("flac", b"fLaC"), ("mp3", bytes(3000)), ("ogg", b"")):
         if container == "wav":
-            assert promise(io.BytesIO(data), container) is None
+            assert declared_duration(io.BytesIO(data), container) is None
             continue
         with pytest.raises(Undecided):
-            promise(io.BytesIO(data), container)
+            declared_duration(io.BytesIO(data), container)
 
 
 def test_a_joined_flac_is_known(tmp_path):
@@ -130,7 +130,7 @@ def _three_bytes(samples):
     return samples.astype("<i4").reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
 
 
-def test_a_rate_that_cannot_be_is_an_error_of_the_file(tmp_path):
+def test_an_impossible_sample_rate_is_an_input_error(tmp_path):
     path = store_wav(tmp_path / "a.wav", noise(8000, 1), 2**31 - 1)
     with pytest.raises(
         InputError, match="unsupported sample rate of 2147483647 Hz; supported: 100 Hz to 10 MHz"

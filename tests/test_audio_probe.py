@@ -56,7 +56,7 @@ def test_rate_channels_duration_and_codec_of_every_format(tmp_path, ending):
 
 @pytest.mark.parametrize("form", ["w64", "caf"])
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "pcm_f32le"])
-def test_what_the_headers_of_w64_and_caf_promise(tmp_path, form, codec):
+def test_durations_in_the_headers_of_w64_and_caf(tmp_path, form, codec):
     words = ["-f", "lavfi", "-i", "sine=duration=2:sample_rate=48000", "-c:a", codec, "-f", form]
     run_ffmpeg(*words, str(tmp_path / "whole"))
     assert probe(tmp_path / "whole").duration == pytest.approx(2, abs=1e-9)
@@ -120,14 +120,14 @@ def test_more_than_two_channels_become_two(tmp_path):
     assert (info.channels, info.stored_channels) == (2, 6)
 
 
-def test_the_first_audio_stream_of_a_film(tmp_path):
+def test_the_first_audio_stream_of_a_video(tmp_path):
     film = store_film(tmp_path / "a.mp4", noise(44100, 1), 44100, 1)
     info = probe(film)
     assert (info.sample_rate, info.channels, info.codec) == (44100, 1, "aac")
     assert has_other_streams(film)
 
 
-def test_a_cover_is_no_other_stream(tmp_path):
+def test_cover_art_does_not_count_as_another_stream(tmp_path):
     song = store(tmp_path / "a.mp3", noise(44100), 44100)
     assert not has_other_streams(song)
     picture = ("-f", "lavfi", "-i", "color=size=64x64:duration=0.1")
@@ -200,7 +200,7 @@ def test_an_rf64_header_is_taken_at_its_word(tmp_path):
     assert probe(song).duration == 0x7FFFFFF0 / (44100 * 4)
 
 
-def test_files_that_are_no_audio(tmp_path):
+def test_files_that_are_not_audio(tmp_path):
     (tmp_path / "empty.mp3").touch()
     (tmp_path / "text.txt").write_text("Hello, this is a text and not a song.\n" * 50)
     (tmp_path / "random.mp3").write_bytes(np.random.default_rng(1).bytes(50_000))
@@ -225,7 +225,7 @@ def test_files_that_are_no_audio(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file that even root may not read")
-def test_a_file_that_may_not_be_read(tmp_path):
+def test_a_file_without_read_permission(tmp_path):
     path = tmp_path / "a.wav"
     store_wav(path, noise(100))
     path.chmod(0)
@@ -240,7 +240,7 @@ def test_a_file_that_may_not_be_read(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="programs of POSIX")
 @pytest.mark.parametrize("name", ["false", "true", "echo", "ls"])
-def test_a_program_that_is_no_ffmpeg_is_not_the_fault_of_the_song(tmp_path, monkeypatch, name):
+def test_a_program_that_is_not_ffmpeg_is_not_blamed_on_the_song(tmp_path, monkeypatch, name):
     song = store_wav(tmp_path / "a.wav", noise(100))
     program = shutil.which(name)
     monkeypatch.setenv("STEMSPLIT_FFMPEG", program)
@@ -253,7 +253,7 @@ def test_a_program_that_is_no_ffmpeg_is_not_the_fault_of_the_song(tmp_path, monk
 
 
 @pytest.mark.parametrize("rate", [1, 99, 10_000_001, 2**31 - 1])
-def test_a_rate_that_no_sound_has_is_refused(tmp_path, rate):
+def test_implausible_sample_rates_are_refused(tmp_path, rate):
     """At 1 Hz, resampling makes gigabytes of a few kilobytes; at 2 GHz, a second is 17 GB."""
     path = wav_at(tmp_path, rate)
     reason = f"unsupported sample rate of {rate} Hz; supported: 100 Hz to 10 MHz"

@@ -19,7 +19,7 @@ def test_samples_are_rounded_to_the_nearest_step(step, part):
 
 
 @pytest.mark.parametrize("depth", ["16", "24"])
-def test_what_is_no_number_becomes_silence_and_infinity_full_scale(depth):
+def test_nan_becomes_silence_and_infinity_becomes_full_scale(depth):
     block = np.float32([[np.nan, np.inf, -np.inf, 3e38, 0.5]])
     before = block.copy()
     steps, clipped = quantise(block, depth)
@@ -30,7 +30,7 @@ def test_what_is_no_number_becomes_silence_and_infinity_full_scale(depth):
     assert np.array_equal(block, before, equal_nan=True)
 
 
-def test_what_is_clipped_is_no_remainder() -> None:
+def test_clipped_samples_leave_no_remainder() -> None:
     """Another stem would be damaged by it, and would clip in its turn."""
     stems = {"a": np.float32([[0.25, 1.5, -3.0]]), "b": np.float32([[0.3 / 2**15, 0.0, 0.0]])}
     lost = Remainder(["a", "b"], dithered=False).take(stems)

@@ -107,7 +107,7 @@ def test_memory_is_bounded_and_the_blocks_are_pulled_in_this_thread():
     assert threads == {threading.get_ident()}
 
 
-def test_an_exception_of_the_blocks_comes_out_and_the_child_dies():
+def test_an_exception_in_the_blocks_propagates_and_ends_the_child():
     before = psutil.Process().children()
 
     def broken():
@@ -168,7 +168,7 @@ def fitted(blocks, frames):
 
 @settings(max_examples=50, deadline=None)
 @given(sizes=st.lists(st.integers(0, 500), min_size=1), frames=st.integers(0, 4000))
-def test_as_many_frames_as_asked_for(sizes, frames):
+def test_the_requested_number_of_frames(sizes, frames):
     song = np.arange(sum(sizes), dtype=np.float32)[None]
     blocks = np.split(song, np.cumsum(sizes)[:-1], axis=1)
     if frames - song.shape[1] > 441:

@@ -42,7 +42,7 @@ def test_linked_stems_are_turned_down_together(tmp_path, options):
         )
 
 
-def test_linked_stems_that_fit_stay_as_they_are(tmp_path):
+def test_linked_stems_without_peaks_above_full_scale_are_unchanged(tmp_path):
     songs = {stem: noise(5000, seed=i) for i, stem in enumerate(STEMS)}
     plain, _ = write(tmp_path / "1", songs)
     linked, _ = write(tmp_path / "2", songs, clip="linked")

@@ -249,7 +249,7 @@ def test_the_place_of_a_part_and_at_another_rate(tmp_path):
 
 
 @pytest.mark.parametrize("size", range(4))
-def test_a_list_too_short_for_its_name_is_passed_over(tmp_path, size):
+def test_a_list_too_short_for_its_name_is_skipped(tmp_path, size):
     """Its size, less that of the name, would be below zero: that means all of the file."""
     chunks = b"LIST" + struct.pack("<I", size) + b"INFO"
     data = b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks

@@ -66,7 +66,7 @@ def test_a_cover_attached_to_matroska(tmp_path, song):
     assert read(tmp_path / "a.mka").picture == Picture(mime="image/png", data=COVER)
 
 
-def test_a_cover_that_breaks_off_is_none(tmp_path, song, monkeypatch):
+def test_truncated_cover_art_is_ignored(tmp_path, song, monkeypatch):
     (tmp_path / "cover.png").write_bytes(COVER + bytes(100_000))
     attached = ("-attach", str(tmp_path / "cover.png"), "-metadata:s:t", "mimetype=image/png")
     run_ffmpeg("-i", str(song), "-map", "0:a", "-c", "copy", *attached, str(tmp_path / "a.mka"))
@@ -114,7 +114,7 @@ def test_ape_tags_of_wavpack(tmp_path):
     assert tags.picture == Picture(mime="image/png", data=COVER)
 
 
-def test_a_film_has_its_own_title_and_no_cover(tmp_path, song):
+def test_a_video_has_its_own_title_and_no_cover_art(tmp_path, song):
     film = tmp_path / "film.mkv"
     picture = ("-f", "lavfi", "-i", "testsrc=size=64x64:duration=1")
     sound = ("-map", "0:a", "-map", "1:v", "-c:a", "copy", "-c:v", "mpeg4")
@@ -127,7 +127,7 @@ def test_a_film_has_its_own_title_and_no_cover(tmp_path, song):
     assert read(film).texts == {}
 
 
-def test_ogg_flac_has_pictures_in_packets_of_their_own(tmp_path):
+def test_ogg_flac_has_pictures_in_separate_packets(tmp_path):
     """As `flac --ogg --picture` writes it; one that is larger than a page as well."""
     path = tmp_path / "a.oga"
     store(path, noise(20_000), 44100, "-c:a", "flac")

@@ -73,7 +73,7 @@ def test_a_slow_one_that_gives_something_within_the_time_is_read_to_its_end():
         assert process.finish() == 0
 
 
-def test_a_reader_may_take_its_time():
+def test_a_slow_reader_is_not_timed_out():
     """A network may need minutes for what it has read; nothing arrives meanwhile."""
     with python(write(3, every=0)) as process:
         assert process.read(10) == b"x" * 10

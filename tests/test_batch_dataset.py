@@ -327,7 +327,7 @@ def test_errors_name_the_song_and_no_temporary_file(data_set: Path, tmp_path: Pa
     assert not [*tmp_path.rglob("mixture.wav")]
 
 
-def test_a_folder_that_cannot_be_written_is_no_defect(data_set: Path, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_not_a_defect(data_set: Path, tmp_path: Path) -> None:
     (tmp_path / "found").write_text("a file")
     result = evaluate(tmp_path, "--json")
     assert result.code == 3
@@ -335,7 +335,7 @@ def test_a_folder_that_cannot_be_written_is_no_defect(data_set: Path, tmp_path: 
     assert "defect" not in result.stderr
 
 
-def test_a_report_in_the_way_is_noticed_before_anything_is_fetched(
+def test_an_existing_report_is_detected_before_anything_is_downloaded(
     data_set: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "scores.csv").touch()

@@ -60,7 +60,7 @@ def test_songs_are_in_natural_order(library: Path) -> None:
     assert found("m/10.wav", "m/2.wav") == ["m/10.wav -> .", "m/2.wav -> ."]
 
 
-def test_content_counts_where_the_name_says_nothing(library: Path) -> None:
+def test_the_content_decides_if_the_name_does_not(library: Path) -> None:
     put("m/no_suffix", "m/song.bak", "m/broken.mp3")
     Path("m/broken.mp3").write_bytes(b"no audio")
     Path("m/notes.txt").write_text("la la la")
@@ -106,7 +106,7 @@ def test_an_mp3_without_tags_is_known_by_its_first_bytes(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["picture.png", "picture.jpg", "picture.gif", "picture.webp"])
-def test_pictures_are_no_audio(tmp_path: Path, name: str) -> None:
+def test_pictures_are_not_audio(tmp_path: Path, name: str) -> None:
     if name.endswith("webp"):
         (tmp_path / name).write_bytes(b"RIFF\x24\0\0\0WEBPVP8 ")
     else:
@@ -220,7 +220,7 @@ def test_a_playlist_of_a_stream_names_no_songs(library: Path) -> None:
     assert found("live.m3u8") == ["! live.m3u8: lists the segments of a stream, not songs"]
 
 
-def test_a_folder_that_may_not_be_read_is_told(library: Path) -> None:
+def test_an_unreadable_folder_is_reported(library: Path) -> None:
     put("m/open/1.wav", "m/shut/2.wav")
     Path("m/shut").chmod(0)
     code = (
@@ -236,6 +236,6 @@ def test_a_folder_that_may_not_be_read_is_told(library: Path) -> None:
     assert shown.stdout == "m/open/1.wav cannot be read: Permission denied\n", shown.stderr
 
 
-def test_errors_are_told_in_their_turn() -> None:
+def test_errors_are_reported_in_order() -> None:
     (error,) = discover([""], Path("o"))
     assert isinstance(error, InputError)

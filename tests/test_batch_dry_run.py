@@ -35,7 +35,7 @@ def foretold(*words: str, cwd: Path) -> tuple[int, dict[str, str]]:
     return result.code, {Path(r["input"]).stem: r["status"] for r in result.records}
 
 
-def test_models_that_do_not_go_together_are_told_before_anything_is_done(
+def test_incompatible_models_are_reported_before_anything_is_done(
     song: Path, tmp_path: Path
 ) -> None:
     wrong = ("--ensemble", "tiny.demucs,tiny.conv_tasnet_speech", song)
@@ -47,7 +47,7 @@ def test_models_that_do_not_go_together_are_told_before_anything_is_done(
     assert run(*wrong, "--dry-run", "--stems", "bass", cwd=tmp_path).code == 0
 
 
-def test_it_tells_what_the_run_then_does(library: Path, tmp_path: Path) -> None:
+def test_it_predicts_what_the_run_does(library: Path, tmp_path: Path) -> None:
     words = ("library", "--stems", "vocals")
     first = {"0": "would_split", "1": "would_split", "bad": "failed"}
     assert foretold(*words, cwd=tmp_path) == (6, first)
@@ -105,14 +105,14 @@ def test_it_adds_up_downloads(library: Path, tmp_path: Path) -> None:
     assert "; htdemucs_ft: 84 MB" in run("library/0.wav", *words, cwd=tmp_path).stderr
 
 
-def test_weights_that_are_not_here_are_not_fetched(library: Path, tmp_path: Path) -> None:
+def test_missing_weights_are_not_downloaded(library: Path, tmp_path: Path) -> None:
     words = ("library/0.wav", "-n", "htdemucs")
     assert foretold(*words, cwd=tmp_path) == (0, {"0": "would_split"})
     assert foretold(*words, "--offline", cwd=tmp_path) == (4, {})
     assert files_below(tmp_path / "cache") == []
 
 
-def test_it_loads_no_torch(library: Path, tmp_path: Path) -> None:
+def test_it_does_not_import_torch(library: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from stemsplit.cli import main\n"
         "status = main(['library', '--dry-run', '-qq'])\n"

@@ -57,7 +57,7 @@ def change_song(path: Path) -> None:
     soundfile.write(path, -soundfile.read(path)[0], 44_100)
 
 
-def test_what_is_up_to_date_is_skipped(library: Path) -> None:
+def test_up_to_date_stems_are_skipped(library: Path) -> None:
     before = tree(library.parent / "separated")
     for options in ((), ("--resume",), ("--update",)):
         result = again(library, *options)
@@ -93,7 +93,9 @@ def test_a_song_that_changed_is_done_again(library: Path, dry: bool) -> None:
         ),
     ],
 )
-def test_what_was_made_otherwise_is_left(library: Path, options: tuple[str, ...], how: str) -> None:
+def test_stems_made_with_other_settings_are_kept(
+    library: Path, options: tuple[str, ...], how: str
+) -> None:
     before = tree(library.parent / "separated")
     result = again(library, *options)
     assert (result.code, first(result)) == (3, ("failed", "made_otherwise"))
@@ -111,7 +113,7 @@ def test_what_was_made_otherwise_is_left(library: Path, options: tuple[str, ...]
     assert tree(library.parent / "separated") != before
 
 
-def test_among_others_the_exit_code_is_6(tmp_path: Path) -> None:
+def test_with_several_songs_the_exit_code_is_6(tmp_path: Path) -> None:
     library = make_library(tmp_path / "library", 2)
     assert run("library/0.wav", "--depth", "16", cwd=tmp_path).code == 0
     result = again(library)
@@ -175,7 +177,7 @@ def test_a_foreign_file_is_kept(library: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [None, "", '{"schema": 99}', "[]"])
-def test_without_a_sound_manifest_all_is_foreign(library: Path, damage: str | None) -> None:
+def test_with_a_damaged_manifest_all_files_are_foreign(library: Path, damage: str | None) -> None:
     known = library.parent / "separated/0" / manifest.NAME
     if damage is None:
         known.unlink()
@@ -340,7 +342,7 @@ def test_one_missing_stem_leaves_the_others_alone(library: Path) -> None:
 
 @pytest.mark.parametrize("stem", ["vocals", "bass"])
 @pytest.mark.parametrize("existed", [True, False])
-def test_what_appears_or_changes_meanwhile_is_not_replaced(
+def test_files_that_appear_or_change_meanwhile_are_not_replaced(
     tmp_path: Path, stem: str, existed: bool
 ) -> None:
     library = make_library(tmp_path / "library", 1)
@@ -371,7 +373,7 @@ def test_what_appears_or_changes_meanwhile_is_not_replaced(
         (("--preview", "0.2", "--filename", "{stem}/{track}.{ext}"), None),
     ],
 )
-def test_an_excerpt_has_a_name_of_its_own(
+def test_the_folder_of_an_excerpt_is_named_after_its_times(
     library: Path, options: tuple[str, ...], folder: str | None
 ) -> None:
     before = tree(library.parent / "separated")
@@ -402,7 +404,7 @@ def test_the_same_rule_from_python(library: Path, tmp_path: Path) -> None:
     assert tree(out) == before
 
 
-def test_several_devices_say_why_too(tmp_path: Path) -> None:
+def test_runs_on_several_devices_also_give_reasons(tmp_path: Path) -> None:
     library = make_library(tmp_path / "library", 2)
     assert again(library).code == 0
     result = again(library, "--depth", "16", "--device", "cpu,cpu")

@@ -74,7 +74,7 @@ ALL_DONE = {"0": "done", "1": "done", "2": "done"}
 ALL_SKIPPED = {"0": "skipped", "1": "skipped", "2": "skipped"}
 
 
-def test_a_manifest_tells_what_was_made_of_what(library: Path, tmp_path: Path) -> None:
+def test_a_manifest_records_inputs_and_outputs(library: Path, tmp_path: Path) -> None:
     assert run("library", "--depth", "16", cwd=tmp_path).code == 0
     known = json.loads((tmp_path / "separated/album/1" / manifest.NAME).read_text())
     song = library / "album/1.wav"

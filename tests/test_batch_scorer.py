@@ -96,7 +96,7 @@ def test_songs_are_compared_by_name(true: Path, song: Path, tmp_path: Path) -> N
     assert [stem["name"] for stem in two["scores"]["scores"]] == ["bass"]
 
 
-def test_a_mixture_is_called_as_its_folder_is(true: Path, song: Path, tmp_path: Path) -> None:
+def test_a_mixture_is_named_after_its_folder(true: Path, song: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copytree(true, tmp_path / "set" / name)
         shutil.copy(song, tmp_path / "set" / name / "mixture.wav")
@@ -124,7 +124,7 @@ def test_references_that_are_not_there_stop_it_before_the_work(
         assert not (tmp_path / "separated").exists()
 
 
-def test_stems_that_could_not_be_scored_are_there_all_the_same(
+def test_stems_that_could_not_be_scored_are_still_written(
     true: Path, song: Path, tmp_path: Path
 ) -> None:
     (true / "bass.wav").write_text("no audio")
@@ -214,7 +214,7 @@ def test_the_stems_of_a_stem_file_are_compared_too(true: Path, song: Path, tmp_p
     assert "song.stem.mp4 (stream 2)" in (tmp_path / "song.html").read_text()
 
 
-def test_what_is_left_of_a_truncated_song_is_scored(song: Path, tmp_path: Path) -> None:
+def test_the_readable_part_of_a_truncated_song_is_scored(song: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.wav"
     cut.write_bytes(song.read_bytes()[: song.stat().st_size * 2 // 3])
     words = (cut, *TWO, "-n", TINY, "--report", "cut.html", "--json")

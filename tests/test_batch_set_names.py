@@ -38,7 +38,7 @@ def names(*places: Path) -> list[str]:
     return name_sets(places, [[SongStems(place.name, place)] for place in places])
 
 
-def test_a_set_is_called_by_its_model_or_else_its_folder(tmp_path: Path) -> None:
+def test_a_set_is_named_after_its_model_or_else_its_folder(tmp_path: Path) -> None:
     a = make(tmp_path / "a", "htdemucs", "htdemucs")
     mine = make(tmp_path / "b", "/weights/my net.safetensors")
     assert names(a, mine, make(tmp_path / "umxl out")) == ["htdemucs", "my net", "umxl out"]
@@ -48,12 +48,12 @@ def test_stems_of_two_models_have_the_name_of_their_folder(tmp_path: Path) -> No
     assert names(make(tmp_path / "a", "htdemucs", "umxl"), make(tmp_path / "b")) == ["a", "b"]
 
 
-def test_two_sets_of_one_model_are_called_by_their_folders(tmp_path: Path) -> None:
+def test_two_sets_of_one_model_are_named_after_their_folders(tmp_path: Path) -> None:
     a, b = make(tmp_path / "fast", "htdemucs"), make(tmp_path / "slow", "htdemucs")
     assert names(a, b) == ["fast", "slow"]
 
 
-def test_equal_folders_are_told_apart_by_what_differs_above(tmp_path: Path) -> None:
+def test_folders_of_the_same_name_are_distinguished_by_their_parents(tmp_path: Path) -> None:
     assert names(make(tmp_path / "x/1/song"), make(tmp_path / "y/1/song")) == ["x", "y"]
     inside = names(make(tmp_path / "song"), make(tmp_path / "song/song"))
     assert len(set(inside)) == 2 and all(inside)

@@ -105,7 +105,7 @@ def test_stems_stay_up_to_date_with_other_threads(song: Path, tmp_path: Path) ->
         assert (again["status"], again["reason"]) == ("skipped", "up_to_date")
 
 
-def test_the_option_goes_before_the_variable_and_that_before_the_file(
+def test_the_option_overrides_the_variable_which_overrides_the_file(
     song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shown(*arguments: object) -> str:

@@ -48,7 +48,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     raise AssertionError("two processes have never split at the same time")
 
 
-def test_two_devices_make_what_one_makes(tmp_path: Path) -> None:
+def test_two_devices_write_the_same_stems_as_one(tmp_path: Path) -> None:
     make_library(tmp_path / "library", 5)
     (tmp_path / "library/bad.mp3").write_bytes(b"ID3 is all there is")
     assert run("library", "-o", "one", "-qq", cwd=tmp_path).code == 6
@@ -78,7 +78,7 @@ def test_events_of_all_devices_are_objects(tmp_path: Path) -> None:
     ("devices", "code", "message"),
     [("cpu,cuda:9", 5, "no device 'cuda:9' on this machine"), ("cpu,", 2, "unknown device ''")],
 )
-def test_a_device_that_is_not_here(devices: str, code: int, message: str, tmp_path: Path) -> None:
+def test_a_missing_device(devices: str, code: int, message: str, tmp_path: Path) -> None:
     make_library(tmp_path / "library", 2)
     result = run("library", "--device", devices, cwd=tmp_path)
     assert (result.code, message in result.stderr) == (code, True)
@@ -110,7 +110,7 @@ def test_a_defect_in_a_process_is_shown_with_where_it_comes_from(tmp_path: Path)
         assert ended.stderr.count("error: library/") == 2
 
 
-def test_songs_that_no_process_is_left_for_say_what_ended_it(tmp_path: Path) -> None:
+def test_songs_without_a_remaining_process_report_what_ended_it(tmp_path: Path) -> None:
     """Both die before they ask for a song, so neither is started again."""
     make_library(tmp_path / "library", 3)
     (tmp_path / "sitecustomize.py").write_text(
@@ -131,7 +131,7 @@ def test_songs_that_no_process_is_left_for_say_what_ended_it(tmp_path: Path) -> 
     assert files_below(tmp_path / "separated") == []
 
 
-def test_after_a_failure_the_rest_is_not_tried_if_asked(tmp_path: Path) -> None:
+def test_after_a_failure_the_rest_is_skipped_if_requested(tmp_path: Path) -> None:
     make_library(tmp_path / "library", 2)
     result = run("library", "nosuch\0file", "--device", "cpu,cpu", "--fail-fast", cwd=tmp_path)
     assert result.code == 3
@@ -162,7 +162,7 @@ _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_had_in_hand_is_done(tmp_path: Path) -> None:
+def test_songs_of_a_killed_process_are_finished_by_others(tmp_path: Path) -> None:
     make_library(tmp_path / "library", 5, seconds=3)
     process = start(tmp_path, "--json")
     workers(process)[0].kill()

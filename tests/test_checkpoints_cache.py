@@ -94,7 +94,7 @@ def test_every_licence_is_shown_before_the_first_fetch(
     assert pull(registry.resolve("mine")) == []
 
 
-def test_the_origin_is_written_down(register: Register, server: Loopback) -> None:
+def test_the_origin_is_recorded(register: Register, server: Loopback) -> None:
     model = register("mine")
     pull(model)
     folder = cache.folder_of(model)
@@ -118,7 +118,7 @@ def test_a_mirror_serves_when_the_official_address_does_not(
     assert origin["files"][0]["address"].endswith("/mine-1")
 
 
-def test_each_source_tells_why_it_failed(register: Register, server: Loopback) -> None:
+def test_the_failure_of_each_source_is_reported(register: Register, server: Loopback) -> None:
     model = register("mine", addresses=2)
     host = server.root.removeprefix("http://")
     server.serve("/mine-1", b"something else")
@@ -194,7 +194,7 @@ def test_settings_have_to_fit_the_weights(register: Register, own_registry: OwnR
         pull(registry.resolve("mine"))
 
 
-def test_offline_asks_nobody(register: Register, server: Loopback) -> None:
+def test_offline_opens_no_connection(register: Register, server: Loopback) -> None:
     model = register("mine")
     with pytest.raises(CheckpointError, match="the weights of mine are not in the cache") as caught:
         pull(model, offline=True)
@@ -338,7 +338,7 @@ def start(script: str = SCRIPT) -> subprocess.Popen[str]:
     )
 
 
-def test_kill_in_the_middle_leaves_no_entry_and_the_next_run_goes_on(
+def test_a_kill_in_the_middle_leaves_no_entry_and_the_next_run_resumes(
     register: Register, server: Loopback, checkpoint: bytes
 ) -> None:
     model = register("mine")
@@ -389,7 +389,7 @@ def test_two_processes_fetch_once(register: Register, server: Loopback, checkpoi
     cache.verify(model)
 
 
-def test_who_comes_second_waits_and_says_so(
+def test_the_second_process_waits_and_says_so(
     register: Register, server: Loopback, checkpoint: bytes
 ) -> None:
     model = register("mine")
@@ -419,7 +419,7 @@ def test_a_full_disk_leaves_no_entry(register: Register) -> None:
     assert tree() == WHOLE
 
 
-def test_too_little_space_is_told_before_anything_is_fetched(
+def test_too_little_space_is_reported_before_the_download(
     register: Register, server: Loopback
 ) -> None:
     model = register("mine", size=10**15)

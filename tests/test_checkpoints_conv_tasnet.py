@@ -111,7 +111,7 @@ def test_a_missing_tensor_is_named(format: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", CASES)
-def test_what_no_tensor_shows_is_asked_for(format: str, tmp_path: Path) -> None:
+def test_settings_that_tensors_do_not_show_are_required(format: str, tmp_path: Path) -> None:
     path = write(network(format).state_dict(), tmp_path / "net.th")
     with pytest.raises(CheckpointError, match="its tensors do not show sources, samp") as caught:
         convert(format, [path])
@@ -167,7 +167,7 @@ def test_settings_of_the_wrong_type(change: dict[str, Any], reason: str, tmp_pat
 
 @pytest.mark.parametrize("mask", ["sigmoid", "relu"])
 @pytest.mark.parametrize(("blocks", "repeats"), [(6, 4), (8, 3), (4, 6)])
-def test_networks_of_the_same_shapes_are_told_apart(
+def test_networks_with_the_same_shapes_are_distinguished(
     mask: str, blocks: int, repeats: int, tmp_path: Path
 ) -> None:
     """Six repeats of four blocks and three of eight have the same tensors; so have both masks."""

@@ -265,7 +265,7 @@ def test_the_list_of_allowed_names_ends_with_the_call(official: Path) -> None:
         read_pickle(official, {})
 
 
-def test_torch_load_stands_in_one_place() -> None:
+def test_torch_load_is_called_in_one_place() -> None:
     package = Path(__file__).parent.parent / "stemsplit"
     calls = {
         path.name: text.count("torch.load(")
@@ -300,7 +300,7 @@ def test_a_missing_file_is_a_checkpoint_error(format: str, tmp_path: Path) -> No
 # --- What kind of file is it ---------------------------------------------------------------------
 
 
-def test_formats_are_told_by_content(official: Path, tmp_path: Path) -> None:
+def test_formats_are_detected_from_content(official: Path, tmp_path: Path) -> None:
     assert sniff(official) == "demucs.th"
     save(convert("demucs.th", [official]), tmp_path / "ours")
     assert sniff(tmp_path / "ours") == "safetensors"
@@ -317,7 +317,7 @@ def test_a_foreign_file_is_hashed_once(official: Path, hashed: list[Path]) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF\x00\x00\x00\x00WAVE", b"\x08\x01", b"\x80\x02}."])
-def test_anything_else_is_of_no_known_format(tmp_path: Path, content: bytes) -> None:
+def test_anything_else_has_an_unknown_format(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "thing"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="not a checkpoint in a known format") as caught:
@@ -367,7 +367,7 @@ def test_paths_of_nodes_are_names_of_modules() -> None:
     assert module_path("/Expand") == "Expand"
 
 
-def test_named_parameters_are_taken_as_they_are() -> None:
+def test_named_parameters_are_copied_unchanged() -> None:
     bias = torch.randn(7)
     found = collect_parameters(
         export({"encoder.0.conv.bias": ("/encoder.0/conv/Conv", bias)}).graph

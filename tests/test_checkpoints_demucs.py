@@ -199,7 +199,7 @@ def test_files_of_v1_give_their_network(tmp_path: Path, published_class: type) -
     assert torch.equal(stems_of(assemble(weights, path)), stems_of(model))
 
 
-def test_the_source_in_a_file_of_v1_is_no_concern(
+def test_source_code_in_a_v1_file_is_ignored(
     tmp_path: Path, published_class: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a file holds the source of the class, wrapped with it."""
@@ -262,7 +262,7 @@ def test_the_weights_of_v2_scale_their_input_as_it_did(tmp_path: Path, resample:
     assert signal_to_difference(theirs, stems_of(ours)) > 120
 
 
-def test_what_no_tensor_of_v2_shows_is_asked_for(tmp_path: Path) -> None:
+def test_settings_that_tensors_of_v2_do_not_show_are_required(tmp_path: Path) -> None:
     path = tmp_path / "mine.th"
     torch.save(released(lstm_layers=1).state_dict(), path)
     for name in V2:
@@ -351,7 +351,7 @@ def test_weights_of_torchaudio_give_its_network(
         assert signal_to_difference(theirs(mix), ours(mix)) > 110
 
 
-def test_what_no_tensor_of_torchaudio_shows_is_asked_for(tmp_path: Path) -> None:
+def test_settings_that_tensors_of_torchaudio_do_not_show_are_required(tmp_path: Path) -> None:
     """Norms of two groups and of four have the same tensors."""
     path = tmp_path / "mine.pt"
     theirs = torchaudio_hdemucs(path, norm_groups=2, sources=["a", "b"])
@@ -430,7 +430,7 @@ def test_an_official_file_of_v3_runs_on_the_segments_of_its_list(tmp_path: Path)
     assert read_listed(model, "demucs.th", [path]).config["segment"] == 1_940_400
 
 
-def test_what_an_earlier_version_made_of_a_file_is_made_anew(
+def test_files_converted_by_an_earlier_version_are_converted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEMSPLIT_CACHE_DIR", str(tmp_path / "cache"))

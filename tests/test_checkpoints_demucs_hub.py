@@ -155,7 +155,7 @@ sources = [
         ({"structure": "{}"}, "quantised by the package diffq, which is not supported"),
     ],
 )
-def test_what_is_no_such_network_is_refused(
+def test_files_of_other_networks_are_refused(
     tmp_path: Path, changes: dict[str, str], reason: str
 ) -> None:
     path = write(tmp_path / "x.safetensors", small(), **changes)

@@ -43,7 +43,7 @@ def test_a_file_whose_network_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"version 1\n", POINTER[:60], POINTER.replace(b"size", b"length"), b""]
 )
-def test_other_text_is_no_pointer(tmp_path: Path, content: bytes) -> None:
+def test_other_text_is_not_a_pointer(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.th").write_bytes(content)
     with pytest.raises(CheckpointError, match="not a checkpoint in a known format"):
         sniff(tmp_path / "x.th")

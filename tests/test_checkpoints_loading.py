@@ -56,7 +56,7 @@ def test_a_tiny_model_is_the_same_every_time_and_another_for_another_seed() -> N
     assert not torch.equal(first[name], other[name])
 
 
-def test_a_model_that_is_not_here() -> None:
+def test_a_model_that_is_not_downloaded() -> None:
     with pytest.raises(CheckpointError, match="weights of htdemucs are not in the cache") as caught:
         loading.load("htdemucs")
     assert caught.value.hint == "run: stemsplit models pull htdemucs"
@@ -67,7 +67,7 @@ def test_a_model_that_is_not_here() -> None:
 
 
 @pytest.mark.parametrize("name", ["htdemucs", "htdemucs_ft"])
-def test_an_unknown_stem_is_told_before_anything_is_fetched(name: str) -> None:
+def test_an_unknown_stem_is_reported_before_the_download(name: str) -> None:
     for attempt in (
         lambda: list(loading.prepare(name, stems=["banjo"])),
         lambda: loading.load(name, stems=["banjo"]),
@@ -76,7 +76,7 @@ def test_an_unknown_stem_is_told_before_anything_is_fetched(name: str) -> None:
             attempt()
 
 
-def test_a_name_is_its_label_and_tells_its_stems() -> None:
+def test_the_label_and_stems_of_a_name() -> None:
     assert loading.label("htdemucs_ft.drums") == "htdemucs_ft.drums"
     assert loading.stems_of("spleeter_2stems") == ("vocals", "accompaniment")
 
@@ -110,7 +110,7 @@ def test_a_file_works_wherever_a_name_does(saved: Path) -> None:
     assert not cache.cache_dir().exists()
 
 
-def test_files_and_names_stand_in_one_list(saved: Path, tmp_path: Path) -> None:
+def test_files_and_names_can_share_a_list(saved: Path, tmp_path: Path) -> None:
     assert loading.members(f"tiny.demucs,{saved}") == ("tiny.demucs", str(saved))
     assert loading.members(f"{saved},tiny.demucs") == (str(saved), "tiny.demucs")
     odd = tmp_path / "a,b.safetensors"
@@ -119,7 +119,7 @@ def test_files_and_names_stand_in_one_list(saved: Path, tmp_path: Path) -> None:
     assert set(loading.shares(f"tiny.demucs,{saved}")) == {"tiny.demucs", str(saved)}
 
 
-def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "song.th").write_bytes(b"RIFF" * 100)
     with pytest.raises(CheckpointError, match="not a checkpoint in a known format"):
         loading.load(str(tmp_path / "song.th"))
@@ -315,7 +315,7 @@ def test_an_ensemble_of_the_registry_has_the_overlap_and_the_window_of_its_membe
 @pytest.mark.parametrize(
     ("two", "differs"), [('overlap = 0.5\nwindow = "triangle"\n', "window"), ("", "overlap")]
 )
-def test_members_that_are_run_otherwise_are_refused_unless_the_ensemble_decides(
+def test_members_with_another_overlap_or_window_are_refused_unless_the_ensemble_sets_it(
     own_registry: OwnRegistry, two: str, differs: str
 ) -> None:
     write_ensemble(own_registry, FADE, two)
@@ -356,7 +356,7 @@ def test_published_weights_are_loaded() -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == 41_984_456
 
 
-def test_the_fingerprint_tells_networks_apart() -> None:
+def test_the_fingerprint_distinguishes_networks() -> None:
     prints = {
         name: loading.fingerprint(name) for name in ("tiny.htdemucs", "tiny.hdemucs", "hpss", "ica")
     }

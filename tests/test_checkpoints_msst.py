@@ -130,7 +130,7 @@ def test_other_files_are_refused(
     assert caught.value.exit_code == 4
 
 
-def test_the_network_must_be_told(network: Roformer, tmp_path: Path) -> None:
+def test_the_network_must_be_specified(network: Roformer, tmp_path: Path) -> None:
     path = tmp_path / "m.ckpt"
     torch.save(published(network), path)
     with pytest.raises(UsageError, match="does not name its network") as told:
@@ -142,7 +142,7 @@ def test_the_network_must_be_told(network: Roformer, tmp_path: Path) -> None:
         assert "stemsplit models convert FILE --architecture NAME" in caught.hint
 
 
-def test_the_registry_tells_the_network(
+def test_the_registry_names_the_network(
     network: Roformer, tmp_path: Path, own_registry: OwnRegistry
 ) -> None:
     path = tmp_path / "m.ckpt"

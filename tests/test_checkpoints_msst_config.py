@@ -228,7 +228,7 @@ def test_what_inference_says_wins(name: str, text: str, tmp_path: Path) -> None:
         ("htdemucs", HTDEMUCS, "num_subbands: 1", "num_subbands: 4", "num_subbands is 4"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_honoured_is_refused_by_name(
+def test_unsupported_settings_are_refused_by_name(
     name: str, text: str, old: str, new: str, reason: str, tmp_path: Path
 ) -> None:
     assert old in text
@@ -297,7 +297,7 @@ def test_a_command_offers_all_architectures() -> None:
         "[" * 5000,
     ],
 )
-def test_what_is_no_plain_yaml(text: str, tmp_path: Path) -> None:
+def test_yaml_that_is_not_plain_is_refused(text: str, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     with pytest.raises(UsageError):
         read(text.replace("FILE", str(touched)), "scnet", tmp_path)

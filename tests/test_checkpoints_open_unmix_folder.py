@@ -83,7 +83,7 @@ def test_the_folder_says_what_network_it_is(tmp_path: Path) -> None:
     assert loading.label(f"{folder}/") == "umx"
 
 
-def test_one_target_alone_is_not_filtered(tmp_path: Path) -> None:
+def test_a_single_target_is_not_filtered(tmp_path: Path) -> None:
     folder = write(tmp_path / "umx", ["vocals"])
     weights = convert("open_unmix.folder", [folder])
     assert (weights.config["sources"], weights.config["iterations"]) == (["vocals"], 0)
@@ -165,7 +165,9 @@ def test_settings_that_contradict_the_folder(tmp_path: Path) -> None:
         convert("open_unmix.folder", [folder], config={"residual": "yes"})
 
 
-def test_a_folder_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_distinguished_from_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "htdemucs", ["vocals"])
     write(tmp_path / "mine", ["vocals"])

@@ -99,7 +99,7 @@ def test_a_wheel_without_the_file(index: Path, tmp_path: Path) -> None:
     assert "lacks none.ckpt" in told
 
 
-def test_a_wheel_that_is_not_there(index: Path, tmp_path: Path) -> None:
+def test_a_missing_wheel(index: Path, tmp_path: Path) -> None:
     told = failure(source("pypi:parcel==2.0!/none.ckpt"), into(tmp_path))
     assert "Could not find a version that satisfies the requirement parcel==2.0" in told
     assert not told.startswith("ERROR")
@@ -124,7 +124,7 @@ def test_closing_ends_the_client(
     assert left_in(into(tmp_path)) == []
 
 
-def test_a_silent_index_is_given_up(
+def test_a_silent_index_times_out(
     server: Loopback, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
@@ -221,7 +221,7 @@ def test_find_reason() -> None:
     assert packages._find_reason("") is None
 
 
-def test_malformed_archives_are_told(tmp_path: Path) -> None:
+def test_malformed_archives_are_reported(tmp_path: Path) -> None:
     for name in ("a.whl", "b.tgz"):
         folder = tmp_path / name
         folder.mkdir()

@@ -51,7 +51,7 @@ def test_names() -> None:
 
 
 @pytest.mark.parametrize("name", ["mdx_q", "mdx_extra_q"])
-def test_who_looks_for_a_model_that_was_left_out_is_told_why(name: str) -> None:
+def test_an_omitted_model_is_reported_with_the_reason(name: str) -> None:
     whole = name.removesuffix("_q")
     with pytest.raises(UsageError, match=f"no model '{name}': .* diffq, .*; use .* {whole}"):
         registry.resolve(name)
@@ -79,12 +79,12 @@ def test_a_model_is_found_by_its_name_in_other_programs(theirs: str, name: str) 
     assert members(f"{theirs}, {name}") == members(theirs) == (name,)
 
 
-def test_what_is_left_out_is_told_by_other_names_too() -> None:
+def test_omitted_models_are_recognised_by_other_names_too() -> None:
     with pytest.raises(UsageError, match=r"no model 'mdx_extra_q': .* diffq"):
         registry.resolve("mdx_extra_q.yaml")
 
 
-def test_a_file_goes_before_another_name_of_a_model(
+def test_a_file_takes_precedence_over_another_name_of_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -263,7 +263,7 @@ def test_every_model_is_in_a_group() -> None:
     ]
 
 
-def test_an_own_registry_has_own_groups(own_registry: OwnRegistry) -> None:
+def test_a_custom_registry_has_its_own_groups(own_registry: OwnRegistry) -> None:
     own = (NETWORK + SOURCE).replace("htdemucs:HTDemucs", "mynet:Net")
     assert registry.group_of(read(own_registry, own)["mine"]) == "Others"
     models = read(own_registry, '[groups]\nOurs = ["mynet"]\n' + own)
@@ -277,7 +277,7 @@ def test_formats_are_those_that_can_be_converted() -> None:
     assert set(entries.FORMATS) == set(convert.FORMATS) - convert.LOCAL
 
 
-def test_an_unknown_name_is_told_with_the_nearest() -> None:
+def test_an_unknown_name_is_reported_with_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         registry.resolve("htdemuc")
     assert str(caught.value) == "no model 'htdemuc'"
@@ -290,7 +290,9 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
     assert caught.value.hint == "stemsplit models list shows all models"
 
 
-def test_a_file_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_distinguished_from_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("plain", "htdemucs", "mine.th"):
         (tmp_path / name).write_bytes(b"x")
@@ -303,13 +305,13 @@ def test_a_file_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", ["absent.th", "absent.SAFETENSORS", "no/such", "./absent"])
-def test_a_file_that_is_not_there(name: str) -> None:
+def test_a_missing_file(name: str) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint file") as caught:
         registry.local_file(name)
     assert caught.value.path == name
 
 
-def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is a folder"):
         registry.local_file(str(tmp_path))
 
@@ -329,7 +331,7 @@ def test_members_that_count() -> None:
     assert registry.members_for(registry.resolve("tiny.htdemucs_ft"), ["other"]) == [0, 1]
 
 
-def test_an_own_registry_adds_and_replaces(own_registry: OwnRegistry) -> None:
+def test_a_custom_registry_adds_and_replaces_models(own_registry: OwnRegistry) -> None:
     text = (NETWORK + SOURCE).replace("mine", "htdemucs") + NETWORK + SOURCE
     models = read(own_registry, text)
     assert models["mine"].stems == ("vocals", "rest")
@@ -400,7 +402,7 @@ def test_an_own_registry_adds_and_replaces(own_registry: OwnRegistry) -> None:
         ("[models", "registry: not TOML"),
     ],
 )
-def test_what_is_wrong_is_told(own_registry: OwnRegistry, text: str, told: str) -> None:
+def test_invalid_entries_are_reported(own_registry: OwnRegistry, text: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
         read(own_registry, text)
     assert told in str(caught.value)
@@ -530,7 +532,7 @@ def test_the_configuration_says_some_facts_for_the_model(own_registry: OwnRegist
         ("[defaults.models.family]", "[defaults.model.family]", "defaults: unknown key model"),
     ],
 )
-def test_what_is_wrong_with_defaults_is_refused_with_its_place(
+def test_invalid_defaults_are_refused_with_their_place(
     own_registry: OwnRegistry, old: str, new: str, reason: str
 ) -> None:
     text = DEFAULTS + OTHER
@@ -554,7 +556,7 @@ def test_the_example_at_the_top_of_the_registry_is_a_model(own_registry: OwnRegi
     assert model.scores[0].dataset == "MVSep Multisong"
 
 
-def test_the_registry_says_nothing_twice(own_registry: OwnRegistry) -> None:
+def test_the_registry_repeats_nothing(own_registry: OwnRegistry) -> None:
     """A table has no key that says what it would have without it."""
     text = Path(registry.__file__).with_name("registry.toml").read_text()
     tables = tomllib.loads(text)
@@ -585,7 +587,7 @@ ENSEMBLE = ensemble(
         ('"other", "vocals"', '"other", "organ"', "'tiny.htdemucs_b' has no organ"),
     ],
 )
-def test_what_is_wrong_with_an_ensemble_is_told(
+def test_invalid_ensembles_are_reported(
     own_registry: OwnRegistry, old: str, new: str, told: str
 ) -> None:
     assert "pair" in read(own_registry, ENSEMBLE)
@@ -594,7 +596,7 @@ def test_what_is_wrong_with_an_ensemble_is_told(
     assert told in str(caught.value)
 
 
-def test_a_registry_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STEMSPLIT_REGISTRY", str(tmp_path / "absent.toml"))
     with pytest.raises(UsageError, match=r"absent\.toml: registry: No such file"):
         registry.list_models()

@@ -106,7 +106,7 @@ def test_an_endless_body_is_cut(server: Loopback, tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-def test_a_broken_connection_is_taken_up_again(server: Loopback, tmp_path: Path) -> None:
+def test_a_broken_connection_is_resumed(server: Loopback, tmp_path: Path) -> None:
     address = server.serve("/w.th", BODY, break_after=100_000, breaks=2)
     paths, _ = run(source(address), tmp_path)
     assert paths[0].read_bytes() == BODY
@@ -117,7 +117,9 @@ def test_a_broken_connection_is_taken_up_again(server: Loopback, tmp_path: Path)
     ]
 
 
-def test_a_server_that_always_breaks_is_given_up(server: Loopback, tmp_path: Path) -> None:
+def test_a_server_that_always_breaks_the_connection_is_abandoned(
+    server: Loopback, tmp_path: Path
+) -> None:
     wanted = source(server.serve("/w.th", BODY, break_after=10_000, breaks=99))
     assert failure(wanted, tmp_path) == "the connection ended after 50000 of 300000 bytes"
     assert len(server.requests) == 5
@@ -126,7 +128,7 @@ def test_a_server_that_always_breaks_is_given_up(server: Loopback, tmp_path: Pat
     assert part.read_bytes() == BODY[:50_000]
 
 
-def test_a_later_run_goes_on(server: Loopback, tmp_path: Path) -> None:
+def test_a_later_run_resumes(server: Loopback, tmp_path: Path) -> None:
     wanted = source(server.serve("/w.th", BODY, stall_after=120_000))
     assert failure(wanted, tmp_path) == "stalled: no data for 0.8 s"
     server.serve("/w.th", BODY)
@@ -139,7 +141,7 @@ def test_a_later_run_goes_on(server: Loopback, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [{"ranges": False}, {"whole_as_range": True}])
-def test_a_server_that_does_not_go_on_starts_over(
+def test_a_server_that_cannot_resume_starts_over(
     server: Loopback, tmp_path: Path, how: dict[str, bool]
 ) -> None:
     wanted = source(server.serve("/w.th", BODY, stall_after=120_000))
@@ -150,7 +152,7 @@ def test_a_server_that_does_not_go_on_starts_over(
 
 
 @pytest.mark.parametrize("left", [BODY, BODY + b"?", b"?" * len(BODY)])
-def test_what_an_earlier_run_left_is_not_believed(
+def test_leftovers_of_an_earlier_run_are_not_trusted(
     server: Loopback, tmp_path: Path, left: bytes
 ) -> None:
     wanted = source(server.serve("/w.th", BODY))
@@ -169,11 +171,11 @@ def test_a_silent_server_costs_the_time_out_and_no_more(server: Loopback, tmp_pa
     assert left_in(tmp_path) == []
 
 
-def test_a_file_that_the_server_lacks(server: Loopback, tmp_path: Path) -> None:
+def test_a_file_that_is_missing_on_the_server(server: Loopback, tmp_path: Path) -> None:
     assert failure(source(f"{server.root}/none.th"), tmp_path) == "HTTP 404 Not Found"
 
 
-def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers here
@@ -182,7 +184,7 @@ def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert told == "Connection refused"
 
 
-def test_closing_keeps_what_is_there(server: Loopback, tmp_path: Path) -> None:
+def test_closing_keeps_the_partial_file(server: Loopback, tmp_path: Path) -> None:
     steps = fetch(source(server.serve("/w.th", BODY, stall_after=200_000)), tmp_path, name="mine")
     while (next(steps).done or 0) < 200_000:
         pass
@@ -206,7 +208,7 @@ def test_a_file_of_this_machine(tmp_path: Path) -> None:
     assert label_of(wanted) == "a local file"
 
 
-def test_a_full_disk_is_told(server: Loopback, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(server: Loopback, tmp_path: Path) -> None:
     wanted = source(server.serve("/w.th", BODY))
     message = r"the disk is full \(File too large\)"
     with limited_files(100_000), pytest.raises(ResourceError, match=message) as caught:
@@ -217,7 +219,7 @@ def test_a_full_disk_is_told(server: Loopback, tmp_path: Path) -> None:
     assert paths[0].read_bytes() == BODY
 
 
-def test_a_server_that_drips_is_given_up(
+def test_a_server_that_drips_is_abandoned(
     server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A byte always comes before the time for one is over; in all it would take hours."""

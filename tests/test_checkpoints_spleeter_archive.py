@@ -195,7 +195,9 @@ def test_arrays_of_other_sizes_are_refused(four_stems: Arrays, tmp_path: Path) -
         read_listed(registry.resolve("spleeter_4stems"), "spleeter.tar.gz", [path])
 
 
-def test_what_no_variable_shows_is_asked_for(four_stems: Arrays, tmp_path: Path) -> None:
+def test_settings_that_variables_do_not_show_are_required(
+    four_stems: Arrays, tmp_path: Path
+) -> None:
     path = pack(tmp_path / "mine.tar.gz", *bundle(four_stems))
     with pytest.raises(CheckpointError, match="do not show sources, sample_rate, window, hop, bi"):
         convert("spleeter.tar.gz", [path])

@@ -68,7 +68,7 @@ def test_it_takes_the_permission(register: Register, server: Loopback, checkpoin
     assert "models pull mine --allow-unverified" in str(caught.value.hint)
 
 
-def test_the_known_digits_are_checked_but_are_no_permission(
+def test_known_digits_are_checked_but_do_not_replace_permission(
     register: Register, server: Loopback, checkpoint: bytes
 ) -> None:
     address = server.serve("/w", checkpoint)
@@ -141,7 +141,7 @@ def test_a_mirror_that_takes_permission_is_pointed_to(
     assert [path for path, _ in server.requests][-1] == "/mirror"
 
 
-def test_half_a_file_of_another_run_is_not_gone_on_with(
+def test_an_unverifiable_partial_file_is_not_resumed(
     register: Register, server: Loopback, checkpoint: bytes
 ) -> None:
     """Nothing would tell that the two halves are of different files."""
@@ -183,7 +183,7 @@ def test_the_commands(
     assert run("models", "pull", "mine", "--allow-unverified", cwd=tmp_path).code == 0
 
 
-def test_an_address_that_nobody_answers(
+def test_an_address_that_does_not_answer(
     register: Register, tmp_path: Path, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")

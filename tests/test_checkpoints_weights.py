@@ -40,7 +40,7 @@ def stored(small: Weights, tmp_path: Path) -> Path:
     return path
 
 
-def test_the_network_comes_back_as_it_was(small: Weights, stored: Path) -> None:
+def test_the_network_is_restored_unchanged(small: Weights, stored: Path) -> None:
     network = load(stored)
     state = network.state_dict()
     assert list(state) == list(small.state)
@@ -182,7 +182,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     assert list(tmp_path.iterdir()) == [stored]
 
 
-def test_a_folder_that_is_not_there_is_no_place_to_save(small: Weights, tmp_path: Path) -> None:
+def test_saving_to_a_missing_folder_fails(small: Weights, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         save(small, tmp_path / "missing" / "small.safetensors")
 

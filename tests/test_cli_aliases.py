@@ -56,7 +56,7 @@ def options_in(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("program", THEIR_OPTIONS)
-def test_every_option_of_the_program_works_or_is_answered(program: str) -> None:
+def test_every_option_of_the_program_works_or_gets_a_hint(program: str) -> None:
     answered = {name for row in FOREIGN[program] for name in row.names}
     assert set(THEIR_OPTIONS[program].split()) - answered <= own_options()
     assert answered <= set(THEIR_OPTIONS[program].split())
@@ -106,7 +106,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("theirs", SAME)
-def test_an_alias_is_what_it_stands_for(theirs: str, tmp_path: Path) -> None:
+def test_an_alias_is_the_same_as_its_translation(theirs: str, tmp_path: Path) -> None:
     shown = [
         run("song.wav", *words.split(), "--print-config", cwd=tmp_path)
         for words in (theirs, SAME[theirs])
@@ -139,7 +139,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_has_no_equal_is_answered(words: str, tmp_path: Path) -> None:
+def test_options_without_an_equivalent_get_a_hint(words: str, tmp_path: Path) -> None:
     result = run("song.wav", *words.split(), cwd=tmp_path)
     assert result.code == 2
     error, hint = result.stderr.splitlines()
@@ -166,7 +166,7 @@ def test_contradictions_are_errors(words: str, error: str, song: Path, tmp_path:
     assert not (tmp_path / "separated").exists()
 
 
-def test_the_last_of_our_own_options_still_holds(tmp_path: Path) -> None:
+def test_the_last_of_our_own_options_wins(tmp_path: Path) -> None:
     words = ("song.wav", "--format", "wav", "--format", "mp3", "--print-config")
     shown = run(*words, cwd=tmp_path)
     assert (shown.code, 'format = "mp3"' in re.sub(" +", " ", shown.stdout)) == (0, True)
@@ -228,7 +228,7 @@ def test_a_file_called_separate_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_a_word_that_is_no_command_is_answered(word: str, tmp_path: Path) -> None:
+def test_an_unknown_command_gets_a_hint(word: str, tmp_path: Path) -> None:
     result = run(word, "more", cwd=tmp_path)
     error = f"stemsplit: error: no command or file named {word!r}\nhint: {WORDS[word]}\n"
     assert (result.code, result.stderr) == (2, error)
@@ -236,7 +236,7 @@ def test_a_word_that_is_no_command_is_answered(word: str, tmp_path: Path) -> Non
     assert f"{word}: " in run(word, "-n", TINY, cwd=tmp_path).stderr
 
 
-def test_a_path_with_the_name_of_a_command_is_split_by_its_folder(
+def test_a_path_with_the_name_of_a_command_is_split_if_its_folder_is_given(
     song: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "models").symlink_to(song.parent)

@@ -30,7 +30,7 @@ from stemsplit.cli.commands import COMMANDS
         ([], "split", []),
     ],
 )
-def test_a_first_word_that_is_no_command_is_a_file(
+def test_a_first_word_that_is_not_a_command_is_a_file(
     arguments: list[str], command: str, rest: list[str]
 ) -> None:
     assert choose_command(arguments) == (command, rest)

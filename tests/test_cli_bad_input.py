@@ -78,7 +78,7 @@ def test_a_path_through_a_file(song: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers(tmp_path: Path, value: float) -> None:
+def test_values_that_are_not_numbers(tmp_path: Path, value: float) -> None:
     samples = np.zeros((44_100, 2), np.float32)
     samples[30_000, 1] = value
     write(tmp_path / "nan.wav", samples)
@@ -158,7 +158,7 @@ def test_hostile_names(song: Path, tmp_path: Path, name: str) -> None:
     assert soundfile.info(tmp_path / written).frames == soundfile.info(song).frames
 
 
-def test_dots_on_the_way_are_no_hindrance(song: Path, tmp_path: Path) -> None:
+def test_dots_in_paths_are_allowed(song: Path, tmp_path: Path) -> None:
     result = run("music/../music/./song.wav", "--stems", "vocals", cwd=tmp_path)
     assert result.lines == ["separated/song/vocals.wav"]
 
@@ -201,7 +201,7 @@ def test_stdout_closed_early_loses_nothing(song: Path, tmp_path: Path) -> None:
     assert len(files_below(tmp_path / "separated")) == 4
 
 
-def test_closed_streams_are_no_defect(song: Path, tmp_path: Path) -> None:
+def test_closed_streams_are_not_a_defect(song: Path, tmp_path: Path) -> None:
     command = f'"{sys.executable}" -m stemsplit "{song}" --stems vocals >&- 2>&-'
     assert subprocess.run(command, shell=True, cwd=tmp_path).returncode == 0
     assert files_below(tmp_path / "separated") == ["song/vocals.wav"]
@@ -216,7 +216,7 @@ def test_one_sample_at_any_rate(tmp_path: Path, sample_rate: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".wav", "loop.wav", "", "nul\0.wav"])
-def test_names_that_no_file_can_have_stop_no_other_song(
+def test_names_that_no_file_can_have_do_not_stop_other_songs(
     song: Path, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "loop.wav").symlink_to("loop.wav")
@@ -231,7 +231,7 @@ def test_an_empty_name_is_not_the_current_folder(song: Path, tmp_path: Path) -> 
     assert (result.code, result.stdout) == (3, "")
 
 
-def test_stems_of_earlier_runs_are_no_songs(song: Path, tmp_path: Path) -> None:
+def test_stems_of_earlier_runs_are_not_songs(song: Path, tmp_path: Path) -> None:
     for _ in range(2):
         result = run(".", "--stems", "vocals", "--force", cwd=song.parent)
         assert result.lines == ["separated/song/vocals.wav"]
@@ -246,7 +246,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     assert files_below(tmp_path / "separated") == ["song/vocals.wav"]
 
 
-def test_a_full_stdout_is_told_when_the_songs_are_done(song: Path, tmp_path: Path) -> None:
+def test_a_full_stdout_is_reported_after_the_songs(song: Path, tmp_path: Path) -> None:
     command = f'"{sys.executable}" -m stemsplit "{song}" --stems vocals -q >/dev/full'
     process = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert process.returncode == 5
@@ -256,7 +256,7 @@ def test_a_full_stdout_is_told_when_the_songs_are_done(song: Path, tmp_path: Pat
     assert files_below(tmp_path / "separated") == ["song/vocals.wav"]
 
 
-def test_help_that_nobody_reads_is_no_error() -> None:
+def test_help_without_a_reader_is_not_an_error() -> None:
     command = f'set -o pipefail; "{sys.executable}" -m stemsplit --help | true'
     process = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (process.returncode, process.stderr) == (0, "")
@@ -297,7 +297,7 @@ def test_the_table_has_an_address_once(song: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_what_was_not_tried_is_told_the_song_that_failed(song: Path, tmp_path: Path) -> None:
+def test_skipped_songs_name_the_song_that_failed(song: Path, tmp_path: Path) -> None:
     (tmp_path / "separated/other").mkdir(parents=True)
     (tmp_path / "separated/other/vocals.wav").write_bytes(b"precious")
     shutil.copy(song, tmp_path / "other.wav")
@@ -309,7 +309,7 @@ def test_what_was_not_tried_is_told_the_song_that_failed(song: Path, tmp_path: P
     ]
 
 
-def test_damaged_weights_are_told_and_leave_no_stems(song: Path, tmp_path: Path) -> None:
+def test_damaged_weights_are_reported_and_leave_no_stems(song: Path, tmp_path: Path) -> None:
     model = loading.load(TINY)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state["tdecoder.0.conv_tr.weight"][0, 0, 0] = float("nan")
@@ -327,7 +327,7 @@ def test_damaged_weights_are_told_and_leave_no_stems(song: Path, tmp_path: Path)
     assert not (tmp_path / "separated").exists()
 
 
-def test_help_that_finds_no_room_says_so() -> None:
+def test_help_on_a_full_disk_reports_it() -> None:
     for words in ("--help", "--version", "demo --help"):
         command = f'"{sys.executable}" -m stemsplit {words} >/dev/full'
         process = subprocess.run(command, shell=True, capture_output=True, text=True)
@@ -371,6 +371,6 @@ def test_a_current_folder_that_was_deleted(song: Path, tmp_path: Path, words: li
         assert b"stemsplit: error: the current folder was deleted\nhint: " in done.stderr
 
 
-def test_too_little_memory_of_the_cpu_is_no_defect() -> None:
+def test_lack_of_cpu_memory_is_not_a_defect() -> None:
     error = unexpected(RuntimeError(f"[enforce fail] err == 0. {NO_MEMORY}: you tried"))
     assert error.exit_code == 5

@@ -24,7 +24,7 @@ def origin_of(name: str, lines: list[str]) -> tuple[str, str]:
     return setting.split(" = ")[-1].strip(), origin
 
 
-def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
+def test_the_command_line_overrides_the_environment_which_overrides_the_file(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config.write_text('format = "flac"\ndepth = "24"\nbitrate = 128\n')
@@ -84,7 +84,7 @@ def test_a_setting_gives_way_to_another_option_that_excludes_it(
     assert line.endswith(f"# {config}")
 
 
-def test_a_variable_and_a_table_go_before_rivals_of_the_file(
+def test_a_variable_and_a_table_override_conflicting_settings_of_the_file(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config.write_text('ensemble = "a,b"\nstems = "bass"\n[split]\ntwo-stems = "vocals"\n')
@@ -117,7 +117,7 @@ def test_settings_are_used(config: Path, song: Path, tmp_path: Path) -> None:
     assert (tmp_path / done.lines[0]).is_file()
 
 
-def test_what_commands_share_is_settled_once_and_a_table_goes_before_it(
+def test_shared_settings_apply_to_all_commands_unless_a_table_overrides_them(
     config: Path, tmp_path: Path
 ) -> None:
     config.write_text('model = "htdemucs_ft"\nout = "x"\n[demo]\nseconds = 5\n')
@@ -149,7 +149,7 @@ def test_what_commands_share_is_settled_once_and_a_table_goes_before_it(
         ("x = [", "invalid TOML", ""),
     ],
 )
-def test_a_wrong_setting_is_told_with_the_file(
+def test_an_invalid_setting_is_reported_with_the_file(
     config: Path, tmp_path: Path, text: str, reason: str, hint: str
 ) -> None:
     config.write_text(text)

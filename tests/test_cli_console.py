@@ -155,14 +155,14 @@ def test_a_name_that_stdout_cannot_show_is_escaped(
 
 
 @pytest.mark.parametrize("words", ["--help", "models list", "config show", "doctor"])
-def test_no_command_fails_for_a_letter_that_stdout_lacks(tmp_path: Path, words: str) -> None:
+def test_no_command_fails_because_stdout_lacks_a_character(tmp_path: Path, words: str) -> None:
     done = run_encoded("ascii", *words.split(), cwd=tmp_path)
     assert b"Unicode" not in done.stderr
     assert done.stdout
     assert done.returncode == 0
 
 
-def test_bytes_that_are_no_text_go_out_as_they_came_in() -> None:
+def test_bytes_that_are_not_text_are_written_unchanged() -> None:
     for encoding in ("ascii", "utf-8", "cp1252"):
         raw = io.BytesIO()
         it = Console(io.TextIOWrapper(raw, encoding), io.StringIO())

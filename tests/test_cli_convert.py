@@ -181,7 +181,9 @@ def speech(tmp_path: Path) -> SpeechConvTasNet:
     return network
 
 
-def test_what_no_tensor_shows_is_asked_for(tmp_path: Path, speech: SpeechConvTasNet) -> None:
+def test_settings_that_tensors_do_not_show_are_required(
+    tmp_path: Path, speech: SpeechConvTasNet
+) -> None:
     expected = [
         "stemsplit: error: net.pt: its tensors do not show sources, sample_rate, mask, blocks",
         "hint: specify how it was trained: stemsplit models convert net.pt --set sources=SOURCES "
@@ -233,7 +235,7 @@ def test_a_yaml_file_has_all_settings(folder: Path) -> None:
 # -------------------------------------------------------------------------------------------------
 
 
-def test_what_exists_is_not_replaced(folder: Path) -> None:
+def test_an_existing_file_is_not_replaced(folder: Path) -> None:
     target = folder / "net.safetensors"
     target.write_bytes(b"precious")
     result = run("models", "convert", "net.ckpt", *SCNET, cwd=folder)
@@ -251,7 +253,7 @@ def test_the_input_is_not_replaced_either(folder: Path) -> None:
     assert run("models", "convert", "net.ckpt", *SCNET, "-o", ".", "-f", cwd=folder).code == 3
 
 
-def test_a_place_that_takes_nothing(folder: Path) -> None:
+def test_an_unwritable_target(folder: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     before = sorted(folder.iterdir())
@@ -326,12 +328,12 @@ def test_what_is_wrong_on_the_command_line(
     assert reason in result.stderr
 
 
-def test_a_file_that_is_not_there(folder: Path) -> None:
+def test_a_missing_file(folder: Path) -> None:
     assert run("models", "convert", "none.ckpt", *SCNET, cwd=folder).code == 4
     assert run("models", "convert", "none.ckpt", cwd=folder).code == 4
 
 
-def test_a_bare_file_needs_to_be_told(folder: Path) -> None:
+def test_a_file_of_bare_tensors_needs_an_architecture(folder: Path) -> None:
     result = run("models", "convert", "net.ckpt", cwd=folder)
     assert result.code == 4
     assert "--architecture NAME --config FILE.yaml" in result.stderr

@@ -25,7 +25,7 @@ def findings(tmp_path: Path) -> dict[str, dict[str, str]]:
     return {finding["name"]: finding for finding in record["findings"]}
 
 
-def test_all_that_splitting_needs_is_here(tmp_path: Path) -> None:
+def test_all_requirements_are_met(tmp_path: Path) -> None:
     done = run("doctor", cwd=tmp_path)
     assert (done.code, done.stderr) == (0, "")
     assert not [line for line in done.lines if line.startswith("!")]
@@ -42,13 +42,13 @@ def test_all_that_splitting_needs_is_here(tmp_path: Path) -> None:
         assert any(name in line and finding["detail"] in line for line in done.lines)
 
 
-def test_ffmpeg_tells_its_version_and_encoders() -> None:
+def test_ffmpeg_reports_its_version_and_encoders() -> None:
     assert version_of(find_ffmpeg())[0] in "0123456789nN"
     assert {"libmp3lame", "flac", "pcm_s16le"} <= encoders_of(find_ffmpeg())
     assert "=" not in encoders_of(find_ffmpeg())
 
 
-def test_what_does_not_work_is_told_and_the_rest_all_the_same(
+def test_failures_are_reported_and_the_other_checks_still_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEMSPLIT_FFMPEG", "no-such-ffmpeg")
@@ -98,11 +98,11 @@ def test_passwords_of_proxies_are_left_out(tmp_path: Path, monkeypatch: pytest.M
         ("studio:3128", "studio:3128"),
     ],
 )
-def test_an_address_is_shown_without_what_nobody_else_may_know(address: str, shown: str) -> None:
+def test_an_address_is_shown_without_secrets(address: str, shown: str) -> None:
     assert _without_password(address) == shown
 
 
-def test_a_torch_that_cannot_be_loaded_is_a_finding_and_for_a_split_a_lack_of_the_machine(
+def test_a_torch_that_cannot_be_loaded_is_a_finding_and_a_resource_error(
     song: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "torch").mkdir()
@@ -171,9 +171,7 @@ def test_settings_that_no_split_would_take_are_a_finding(
     assert (finding["status"], reason in finding["detail"]) == ("missing", True)
 
 
-def test_settings_that_a_split_takes_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_valid_settings_are_not_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my.th").touch()
     (tmp_path / "good.toml").write_text('ensemble = ["htdemucs", "my.th"]\n[demo]\nseed = 2\n')
     monkeypatch.setenv("STEMSPLIT_CONFIG", str(tmp_path / "good.toml"))
@@ -182,7 +180,7 @@ def test_settings_that_a_split_takes_are_none(
     assert finding["detail"] == f"{tmp_path / 'good.toml'}: ensemble, demo"
 
 
-def test_a_wrong_variable_is_told_and_what_an_unknown_one_holds_is_not(
+def test_an_invalid_variable_is_shown_but_values_of_unknown_ones_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEMSPLIT_JOBS", "many")

@@ -176,7 +176,7 @@ def test_frames_have_a_length(true: Path, tmp_path: Path, option: str, value: st
     assert (result.code, result.stdout) == (2, "")
 
 
-def test_a_report_in_the_way_is_told_with_what_helps_here(true: Path, tmp_path: Path) -> None:
+def test_an_existing_report_is_an_error_with_a_hint(true: Path, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("mine")
     result = run("evaluate", "true", "true", "--html", "page.html", cwd=tmp_path)
     assert result.code == 3
@@ -184,7 +184,7 @@ def test_a_report_in_the_way_is_told_with_what_helps_here(true: Path, tmp_path: 
     assert (tmp_path / "page.html").read_text() == "mine"
 
 
-def test_a_name_that_is_no_stem_is_told_with_the_way_out(true: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_not_a_stem_is_an_error_with_a_hint(true: Path, tmp_path: Path) -> None:
     shutil.copytree(true, tmp_path / "est")
     (true / "bass.wav").rename(true / "bassline.wav")
     result = run("evaluate", "est", "true", "--json", cwd=tmp_path)
@@ -196,7 +196,7 @@ def test_a_name_that_is_no_stem_is_told_with_the_way_out(true: Path, tmp_path: P
     assert not any("not recognised" in remark for remark in mapped.records[0]["remarks"])
 
 
-def test_a_missing_stem_is_left_out_and_said_so(true: Path, tmp_path: Path) -> None:
+def test_a_missing_stem_is_left_out_with_a_remark(true: Path, tmp_path: Path) -> None:
     shutil.copytree(true, tmp_path / "est")
     (true / "bass.wav").unlink()
     result = run("evaluate", "est", "true", "--json", cwd=tmp_path)
@@ -218,7 +218,7 @@ def test_the_rest_is_the_sum_of_the_others(
     }
 
 
-def test_mono_and_another_rate_are_made_alike_and_said_so(
+def test_mono_and_another_rate_are_matched_with_a_remark(
     true: Path, true_stems: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     mono = {"vocals": true_stems["vocals"].mean(axis=0, keepdims=True)}
@@ -320,7 +320,7 @@ def test_a_bad_song_does_not_stop_the_others(true: Path, tmp_path: Path) -> None
         (MemoryError(), 5, "bad: out of memory\nhint: close other programs\n", []),
     ],
 )
-def test_what_nobody_has_foreseen_loses_no_scores(
+def test_an_unexpected_error_loses_no_scores(
     true: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

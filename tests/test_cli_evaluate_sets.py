@@ -209,7 +209,7 @@ def test_a_song_that_fails_costs_only_itself(here: Path) -> None:
     assert result.records[-1]["songs"] == ["one"]
 
 
-def test_sets_are_called_by_their_models_or_by_what_tells_them_apart(here: Path) -> None:
+def test_sets_are_named_after_their_models_or_distinguishing_folders(here: Path) -> None:
     several(here)
     same = run("evaluate", "sets/a/one", "sets/b/one", "--references", "true", "--json", cwd=here)
     assert same.records[-1]["sets"] == ["a", "b"]

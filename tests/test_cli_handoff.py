@@ -28,7 +28,7 @@ def stream_of(path, stream):
     return np.frombuffer(data, "<f4").reshape(-1, 2).T
 
 
-def test_a_stem_file_is_called_as_the_song(song, mixture, tmp_path):
+def test_a_stem_file_is_named_after_the_song(song, mixture, tmp_path):
     result = run(song, *STEM_FILE, cwd=tmp_path)
     assert result.code == 0
     assert result.lines == ["separated/song.stem.mp4"]
@@ -78,7 +78,7 @@ def test_a_mono_song_gives_stereo_streams(mixture, tmp_path):
         (("--format", "wav", "--codec", "aac"), "wav has no choice of codecs", "stem.mp4"),
     ],
 )
-def test_what_a_stem_file_cannot_hold(song, tmp_path, arguments, message, hint):
+def test_selections_that_a_stem_file_cannot_contain(song, tmp_path, arguments, message, hint):
     result = run(song, *STEM_FILE, *arguments, cwd=tmp_path)
     assert result.code == 2
     assert message in result.stderr
@@ -97,7 +97,7 @@ def test_four_mixes_make_a_stem_file(song, tmp_path):
     assert names == ["Beat", "Voice", "Rest", "Less"]
 
 
-def test_alac_is_warned_of(song, tmp_path):
+def test_alac_causes_a_warning(song, tmp_path):
     result = run(song, *STEM_FILE, "--codec", "alac", cwd=tmp_path)
     assert result.stderr.count("Traktor on Windows cannot read ALAC") == 1
     assert "ALAC" not in run(song, *STEM_FILE, "--force", cwd=tmp_path).stderr
@@ -210,7 +210,7 @@ def test_a_second_run_makes_only_what_is_missing(song, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
 
 
-def test_a_project_in_the_way_is_not_replaced(song, tmp_path):
+def test_an_existing_project_is_not_replaced(song, tmp_path):
     folder = tmp_path / "separated" / "song"
     folder.mkdir(parents=True)
     (folder / "song.rpp").write_text("mine")
@@ -268,7 +268,7 @@ def test_what_no_project_is_made_of(song, tmp_path, arguments, message):
     assert not (tmp_path / "separated").exists()
 
 
-def test_a_settled_daw_gives_way_to_another_format(song, tmp_path, monkeypatch):
+def test_a_daw_in_the_settings_gives_way_to_another_format(song, tmp_path, monkeypatch):
     monkeypatch.setenv("STEMSPLIT_DAW", "dawproject,reaper")
     result = run(song, "-n", TINY, "--format", "mp3", cwd=tmp_path)
     assert result.code == 0

@@ -62,7 +62,7 @@ def test_list_has_groups_and_what_a_choice_needs(mine: None) -> None:
     assert cells("mine", "--stem", "bass")["cSDR"] == "5.00"
 
 
-def test_a_metric_has_a_column_of_its_own() -> None:
+def test_each_metric_has_its_own_column() -> None:
     assert cells("htdemucs") == {
         **{"STEMS": "4 stems", "uSDR": "9.16", "WORK": "1", "MB": "84", "SELL": "no"}
     }
@@ -172,7 +172,7 @@ def test_the_smallest_and_the_fastest_are_first() -> None:
     assert [name for name in by_size if name in order] == list(order)  # the last one's is unknown
 
 
-def test_no_causal_model_is_an_answer_in_words() -> None:
+def test_an_empty_causal_list_is_explained() -> None:
     result = run("models", "list", "--causal", cwd=Path())
     assert (result.code, result.stdout) == (0, "")
     assert "all look ahead more than 0.1 s" in result.stderr

@@ -33,7 +33,7 @@ def show(name: str) -> dict[str, list[str]]:
     return facts
 
 
-def test_show_tells_how_it_runs_its_terms_and_who_measured_what(mine: None) -> None:
+def test_show_lists_execution_terms_and_sources_of_scores(mine: None) -> None:
     assert show("mine") == {
         "name": ["mine"],
         "description": ["d"],

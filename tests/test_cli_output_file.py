@@ -33,7 +33,7 @@ def test_one_stem_goes_to_the_file(song: Path, tmp_path: Path) -> None:
         ("-o v.mp3/", "v.mp3/song/vocals.wav"),
     ],
 )
-def test_the_ending_says_whether_and_what(
+def test_the_extension_decides_whether_it_is_a_file_and_its_format(
     words: str, written: str, song: Path, tmp_path: Path
 ) -> None:
     one = ONE if "stem.mp4" not in words else ONE[:2]

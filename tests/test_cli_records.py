@@ -155,7 +155,7 @@ def test_records_of_the_other_commands(tmp_path: Path) -> None:
     hold(run("doctor", "--json", cwd=tmp_path).records[0], keys(records.DOCTOR, "--json"))
 
 
-def test_the_objects_of_every_command_are_held_to_their_description() -> None:
+def test_the_objects_of_every_command_match_their_description() -> None:
     here = Path(__file__).read_text()
     for name, value in vars(records).items():
         if name.isupper() and isinstance(value, Mapping):

@@ -54,13 +54,13 @@ def test_the_rest_is_the_song_without_the_stem(song: Path, tmp_path: Path) -> No
     assert np.abs(vocals + rest - mix).max() < 1e-6
 
 
-def test_only_the_asked_stems(song: Path, tmp_path: Path) -> None:
+def test_only_the_requested_stems(song: Path, tmp_path: Path) -> None:
     result = run(song, "--stems", "vocals, drums", cwd=tmp_path)
     assert result.lines == ["separated/song/vocals.wav", "separated/song/drums.wav"]
     assert files_below(tmp_path / "separated") == ["song/drums.wav", "song/vocals.wav"]
 
 
-def test_the_asked_stems_are_those_of_a_whole_run(song: Path, tmp_path: Path) -> None:
+def test_the_requested_stems_equal_those_of_a_whole_run(song: Path, tmp_path: Path) -> None:
     run(song, "-o", "all", cwd=tmp_path)
     run(song, "-o", "one", "--stems", "bass", cwd=tmp_path)
     all_, one = ((tmp_path / folder / "song/bass.wav").read_bytes() for folder in ("all", "one"))
@@ -316,7 +316,9 @@ def test_the_long_help_has_sections(words: tuple[str, ...], tmp_path: Path) -> N
     )
 
 
-def test_records_are_valid_json_even_for_names_that_are_no_text(song: Path, tmp_path: Path) -> None:
+def test_records_are_valid_json_even_for_names_that_are_not_text(
+    song: Path, tmp_path: Path
+) -> None:
     odd = tmp_path / "byte\udcff.wav"
     shutil.copy(song, odd)
     result = run(odd, "--stems", "vocals", "--json", cwd=tmp_path)
@@ -342,7 +344,7 @@ def test_a_part_of_the_song(
     assert soundfile.info(tmp_path / done.lines[0]).frames == frames
 
 
-def test_a_part_that_is_not_there(song: Path, tmp_path: Path) -> None:
+def test_an_excerpt_beyond_the_end(song: Path, tmp_path: Path) -> None:
     failed = run("-n", TINY, "--start", "1:00", song, cwd=tmp_path)
     assert (failed.code, failed.stdout) == (3, "")
     assert failed.stderr == f"stemsplit: error: {song}: ends at 2.0 s, before 60 s\n"
@@ -416,7 +418,7 @@ def test_an_error_is_an_object_too(words: list[str], tmp_path: Path) -> None:
     assert error["error"] == "no model 'nosuch'"
 
 
-def test_progress_can_be_silenced_alone(song: Path, tmp_path: Path) -> None:
+def test_progress_can_be_silenced_separately(song: Path, tmp_path: Path) -> None:
     done = run("-n", TINY, "--stems", "bass", "--progress", "none", song, "x.wav", cwd=tmp_path)
     assert "%" not in done.stderr
     assert "1 done, 0 skipped, 1 failed" in done.stderr

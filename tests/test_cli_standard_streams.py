@@ -49,7 +49,7 @@ def test_the_stem_on_stdout_is_the_file_to_the_byte(form: tuple[str, ...], folde
     assert files_below(folder / "separated") == [f"song/{file.name}"]
 
 
-def test_so_it_is_between_processes(folder: Path) -> None:
+def test_the_same_applies_between_processes(folder: Path) -> None:
     assert run("song.wav", *VOCALS, cwd=folder).code == 0
     stored = (folder / "separated/song/vocals.wav").read_bytes()
     done = subprocess.run(
@@ -62,7 +62,7 @@ def test_so_it_is_between_processes(folder: Path) -> None:
     assert files_below(folder / "tmp") == []
 
 
-def test_raw_is_the_samples_alone(folder: Path) -> None:
+def test_raw_contains_only_the_samples(folder: Path) -> None:
     code, data, _ = pipe(b"", "song.wav", *VOCALS, "--format", "raw", "-o", "-", folder=folder)
     run("song.wav", *VOCALS, cwd=folder)
     stored = soundfile.read(folder / "separated/song/vocals.wav", dtype="float32")[0]
@@ -94,14 +94,16 @@ def test_a_mix_goes_to_stdout_too(folder: Path) -> None:
         (("-", "--input-name", "a.m3u"), "a name for a playlist"),
     ],
 )
-def test_what_cannot_be_is_told_at_once(words: tuple[str, ...], reason: str, folder: Path) -> None:
+def test_impossible_requests_are_reported_at_once(
+    words: tuple[str, ...], reason: str, folder: Path
+) -> None:
     result = run(*words, cwd=folder)
     assert (result.code, result.stdout) == (2, "")
     assert reason in result.stderr
     assert files_below(folder) == ["song.wav"]
 
 
-def test_a_terminal_is_no_pipe(folder: Path) -> None:
+def test_a_terminal_is_not_a_pipe(folder: Path) -> None:
     main, side = os.openpty()
     for words, stream in ((("song.wav", *VOCALS, "-o", "-"), "stdout"), (("-",), "stdin")):
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE} | {stream: side}
@@ -163,14 +165,14 @@ def test_a_pipe_of_the_shell_is_read_as_standard_input_is(folder: Path) -> None:
     ("data", "reason"),
     [(b"", "is empty (0 bytes)"), (b"no song", "not an audio file that ffmpeg can read")],
 )
-def test_what_is_no_song_on_stdin(data: bytes, reason: str, folder: Path) -> None:
+def test_standard_input_that_is_not_a_song(data: bytes, reason: str, folder: Path) -> None:
     code, out, err = pipe(data, "-", folder=folder)
     assert (code, out) == (3, b"")
     assert err.startswith(f"stemsplit: error: -: {reason}")
     assert len(err.splitlines()) == 1
 
 
-def test_a_reader_that_goes_is_no_failure(folder: Path) -> None:
+def test_a_reader_that_stops_is_not_a_failure(folder: Path) -> None:
     store_wav(folder / "long.wav", tones(30 * 44_100, 44_100, (220, 330)))
     process = subprocess.Popen(
         [*PROGRAM, "long.wav", *VOCALS, "-o", "-"],
@@ -186,7 +188,7 @@ def test_a_reader_that_goes_is_no_failure(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_write_that_nobody_reads(number: signal.Signals, folder: Path) -> None:
+def test_a_signal_ends_a_write_without_a_reader(number: signal.Signals, folder: Path) -> None:
     long = store_wav(folder / "long.wav", tones(30 * 44_100, 44_100, (220, 330)))
     with long.open("rb") as song:
         process = subprocess.Popen(
@@ -233,7 +235,7 @@ def test_quiet_is_quiet(folder: Path) -> None:
     assert said("none.wav", "-qq") == "stemsplit: error: none.wav: no such file\n"
 
 
-def test_the_name_of_a_mix_is_no_path_on_the_way_to_stdout(song: Path, tmp_path: Path) -> None:
+def test_the_name_of_a_mix_is_not_a_path_on_stdout(song: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     words = ["--stems", "none", "--mix", f"{outside}=drums+bass", "--format", "flac"]
     done = run("-q", song, "-o", "-", *words, cwd=tmp_path)

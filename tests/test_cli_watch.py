@@ -117,7 +117,9 @@ def test_a_restart_does_only_what_is_missing(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("way", ["--update", "--force"])
-def test_what_was_made_otherwise_is_reported_once(folder: Path, tmp_path: Path, way: str) -> None:
+def test_stems_made_with_other_settings_are_reported_once(
+    folder: Path, tmp_path: Path, way: str
+) -> None:
     store_noise(folder / "1.wav", 1)
     with watching(cwd=tmp_path) as process:
         assert records(process, 1) == {"in/1.wav": "done"}
@@ -132,7 +134,9 @@ def test_what_was_made_otherwise_is_reported_once(folder: Path, tmp_path: Path, 
         stop(process, signal.SIGINT)
 
 
-def test_only_new_ones_of_a_folder_that_goes_and_comes(folder: Path, tmp_path: Path) -> None:
+def test_new_songs_only_in_a_folder_that_disappears_and_returns(
+    folder: Path, tmp_path: Path
+) -> None:
     store_noise(folder / "old.wav", 1)
     with watching("--new-only", cwd=tmp_path) as process:
         assert process.stderr
@@ -184,7 +188,7 @@ def test_a_stream_of_flac_announces_no_length(tmp_path: Path) -> None:
     assert not seems_complete(copied)
 
 
-def test_records_that_nobody_gets_end_the_watch(folder: Path, tmp_path: Path) -> None:
+def test_records_without_a_reader_end_the_watch(folder: Path, tmp_path: Path) -> None:
     store_noise(folder / "one.wav", 1)
     words = ["watch", "in", "--settle", "0.1", "--interval", "0.1", "--stems", "vocals", "--json"]
     with open("/dev/full", "w") as full:

@@ -73,7 +73,7 @@ def test_one_song_on_either_side_is_the_same() -> None:
     assert (estimate.name, reference.name) == ("separated", "true")
 
 
-def test_songs_match_by_their_way_or_their_last_name() -> None:
+def test_songs_match_by_their_path_or_the_last_part_of_it() -> None:
     estimates = songs("a", "b", "test/c", "unmatched")
     pairs = pair_songs(estimates, songs("test/a", "x/b", "y/b", "test/c", "train/c"))
     assert [(e.name, r.name) for e, r in pairs] == [("a", "test/a"), ("test/c", "test/c")]

@@ -77,7 +77,7 @@ def test_names_that_do_not_say_vocals(folder, name):
     assert "vocals" not in find_stems(place, ["vocals", "drums"]).stems
 
 
-def test_a_name_that_is_only_the_stem_goes_before_one_that_ends_with_it(folder):
+def test_a_name_that_is_only_the_stem_takes_precedence_over_one_that_ends_with_it(folder):
     place = folder("song_vocals.wav", "vocals.wav")
     assert names_of(find_stems(place, ["vocals"])) == {"vocals": ["vocals.wav"]}
 
@@ -98,7 +98,7 @@ def test_parts_are_summed_with_a_remark(folder):
     assert found.remarks == ("vocals: sum of vocals_backing.opus + vocals_lead.opus",)
 
 
-def test_parts_beside_the_whole_are_not_summed_again(folder):
+def test_parts_next_to_the_whole_are_not_summed_again(folder):
     place = folder("vocals.wav", "vocals_lead.wav", "Backing Vocals.wav", "drums.wav", "bass.wav")
     found = find_stems(place, ["vocals", "no_drums"])
     assert names_of(found) == {"vocals": ["vocals.wav"], "no_drums": ["vocals.wav", "bass.wav"]}
@@ -121,7 +121,7 @@ def test_the_rest_is_what_a_file_is_named_for(folder):
     assert found.remarks == ("no_vocals: taken from accompaniment.wav",)
 
 
-def test_a_sum_of_the_rest_reports_missing_stems_and_unknown_files(folder):
+def test_the_sum_of_the_rest_reports_missing_stems_and_unknown_files(folder):
     place = folder("vocals.wav", "drums.wav", "other.wav", "spare take.wav", "drums_close.wav")
     found = find_stems(place, ["vocals", "instrumental"])
     assert found.stems["instrumental"].missing == ("bass",)

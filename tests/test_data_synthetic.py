@@ -75,7 +75,7 @@ def test_the_song_is_the_same_with_any_number_of_threads() -> None:
     assert len(digests) == 1
 
 
-def test_every_part_lies_where_its_instrument_does(song: dict[str, np.ndarray]) -> None:
+def test_every_stem_is_in_the_range_of_its_instrument(song: dict[str, np.ndarray]) -> None:
     def share(name: str, low: float, high: float) -> float:
         frequency, power = spectrum(song[name])
         return float(power[(frequency >= low) & (frequency < high)].sum() / power.sum())

@@ -356,7 +356,7 @@ def test_every_option_is_a_setting_that_the_page_of_the_configuration_has() -> N
             assert f"\n\\fB[{path.replace(' ', '.')}]\\fR\n" in text
 
 
-def test_every_key_of_a_record_stands_on_the_page_of_the_json() -> None:
+def test_every_key_of_a_record_is_in_the_json_man_page() -> None:
     text = (ROOT / "man/man5/stemsplit-json.5").read_text()
     for each in PAGES.values():
         for fields in (*each.records.values(), *each.events.values()):

@@ -52,7 +52,7 @@ def test_an_ensemble_costs_what_its_members_do() -> None:
     assert (four.back, four.ahead) == (one.back, one.ahead) == (343_980, 343_980)
 
 
-def test_a_model_of_ones_own_has_no_known_cost(tmp_path: Path) -> None:
+def test_a_custom_model_has_no_known_cost(tmp_path: Path) -> None:
     own = Model(
         name="mine",
         description="d",

@@ -62,7 +62,7 @@ def test_leakage_is_interference(stems: np.ndarray) -> None:
     assert scores.sar.min() > 100
 
 
-def test_a_filter_within_512_taps_is_no_artifact() -> None:
+def test_a_filter_within_512_taps_is_not_an_artifact() -> None:
     references = noise(2, 1, 20_000)
     references[..., -600:] = 0  # so that nothing of the filtered stem is cut off
     taps = noise(500, seed=3) * 0.05

@@ -441,7 +441,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_nothing_glides_for_those_who_want_calm(page: Tab) -> None:
+def test_reduced_motion_disables_transitions(page: Tab) -> None:
     times = (
         "[getComputedStyle(document.querySelector('.plot')).transitionDuration,"
         "getComputedStyle(document.documentElement).scrollBehavior]"

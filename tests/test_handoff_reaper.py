@@ -172,7 +172,7 @@ def test_a_song_that_is_not_kept_has_no_track(tmp_path):
     assert warning.endswith("it came from a stream, so there is no file")
 
 
-def test_another_audio_stream_of_a_film_is_not_what_reaper_would_play(tmp_path):
+def test_another_audio_stream_of_a_video_is_not_what_reaper_plays(tmp_path):
     session = session_in(tmp_path / "s", song=tmp_path / "film.mkv", codec="aac")
     second = replace(session, song=replace(session.song, stream=1))
     text, (warning,) = write(second, tmp_path / "s" / "x.rpp")
@@ -231,7 +231,7 @@ def test_tempo_of_tags(tmp_path, tag, tempo):
 
 
 @given(frames=st.integers(1, 192_000 * 86_400), rate=st.sampled_from([8000, 44100, 48000, 192000]))
-def test_lengths_tell_a_frame_from_the_next(frames, rate):
+def test_lengths_are_precise_to_a_frame(frames, rate):
     written = decimal(frames / rate)
     assert re.fullmatch(r"\d+(\.\d+)?", written)
     assert abs(Fraction(written) * rate - frames) < Fraction(1, 10_000)

@@ -115,7 +115,7 @@ def test_imports_point_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_file_imports_the_face_of_the_package(path: Path) -> None:
+def test_no_file_imports_the_package_itself(path: Path) -> None:
     assert "stemsplit" not in imported(path), f"{path}: import from the file that defines the name"
 
 

@@ -337,7 +337,7 @@ def test_two_positions_are_separated_wherever_they_are(
         assert signal_to_difference(truth, stem) > 15
 
 
-def test_as_far_left_as_right_is_no_trap() -> None:
+def test_sources_equally_far_left_and_right_are_separated() -> None:
     """There the axes of the covariance are as far from both sources as can be."""
     images = pan(laplacian(2, 100_000, seed=3), (25, 65))
     stems = ICA(ICAConfig())(images.sum(0)[None])[0]

@@ -172,7 +172,7 @@ def test_options_by_their_names() -> None:
     assert options.on("cpu").engine == EngineOptions(device="cpu", shifts=2)
 
 
-def test_what_is_no_option() -> None:
+def test_unknown_options() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'shift'"):
         SplitOptions.of({"shift": 2})
 
@@ -183,6 +183,6 @@ def test_batches(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "many"])
-def test_what_is_no_batch(text: str) -> None:
+def test_invalid_batches(text: str) -> None:
     with pytest.raises(UsageError, match="--batch must be a number of segments or auto"):
         parse_batch(text)

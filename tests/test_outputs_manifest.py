@@ -167,7 +167,7 @@ def test_every_option_that_decides_bytes_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 99}', "\x00", OF_0_1_0[:-30]])
-def test_a_damaged_manifest_is_none(library: Path, text: str) -> None:
+def test_a_damaged_manifest_is_ignored(library: Path, text: str) -> None:
     path = library / "separated/song" / manifest.NAME
     path.write_text(text)
     with pytest.raises(InputError, match="damaged manifest, ignored"):

@@ -28,7 +28,7 @@ def example(name: str) -> list[str]:
     return found[1].splitlines()
 
 
-def test_the_commands_do_what_they_are_said_to(
+def test_the_commands_do_what_the_readme_says(
     song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All but the model, which is a small one here, and the format of the song."""
@@ -57,7 +57,7 @@ def test_the_commands_do_what_they_are_said_to(
     assert soundfile.info(tmp_path / part).frames == round(0.3 * 44_100)
 
 
-def test_the_evaluations_are_what_they_are_said_to_be(
+def test_the_evaluations_are_as_the_readme_says(
     song: Path,
     true_stems: dict[str, np.ndarray],
     tmp_path: Path,
@@ -84,7 +84,7 @@ def test_the_evaluations_are_what_they_are_said_to_be(
     assert "<html" in (tmp_path / "compare.html").read_text()
 
 
-def test_the_folders_are_split_as_is_said(
+def test_the_folders_are_split_as_the_readme_says(
     song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEMSPLIT_MODEL", TINY)
@@ -107,7 +107,7 @@ def test_the_folders_are_split_as_is_said(
         assert (tmp_path / name / "vocals.wav").is_file()
 
 
-def test_the_files_for_other_programs_are_where_they_are_said_to_be(
+def test_the_files_for_other_programs_are_where_the_readme_says(
     song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEMSPLIT_MODEL", TINY)

@@ -241,7 +241,7 @@ def statuses(model: str, folder: Path, existing: Existing = "resume") -> list[st
         *((name, "failed") for name in TRAINED_BY_THE_COMMUNITY),
     ],
 )
-def test_stems_of_an_older_version_count_as_made_otherwise_where_they_would_differ(
+def test_stems_of_an_older_version_are_out_of_date_where_they_would_differ(
     name: str, again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soundfile.write(tmp_path / "song.wav", song(22_050).T, 44_100)

@@ -138,7 +138,7 @@ def test_short_songs_share_a_batch() -> None:
     assert model.batches == [4, 4]
 
 
-def test_a_song_has_the_same_stems_in_any_company() -> None:
+def test_the_stems_of_a_song_do_not_depend_on_other_songs() -> None:
     """To the bit: what is split in a folder is what is split alone, or after an interruption."""
     engine = Engine(loading.load(TINY), device="cpu", batch=4)
     songs = [torch.randn(2, frames) for frames in (44_100, 200_000, 30_000, 90_000)]
@@ -168,7 +168,7 @@ def test_a_song_that_cannot_be_read_fails_in_its_own_turn() -> None:
     assert sum(block.shape[-1] for block in third) == 60
 
 
-def test_a_song_that_fails_gives_back_what_it_took_along() -> None:
+def test_a_song_that_fails_returns_the_segments_of_others() -> None:
     model = Hungry(HalvesConfig())
     model.allowed, model.fits = torch.float32, 0
     engine = Engine(model, device="cpu", overlap=0.0, batch=2)
@@ -180,7 +180,7 @@ def test_a_song_that_fails_gives_back_what_it_took_along() -> None:
     assert (torch.cat(list(second), -1)[0] - songs[1] / 2).abs().max() < 1e-6
 
 
-def test_a_song_that_is_given_up_waits_no_more() -> None:
+def test_an_abandoned_song_leaves_the_queue() -> None:
     model = Halves(HalvesConfig())
     engine, queue = Engine(model, device="cpu", overlap=0.0, batch=2), SegmentQueue()
     read = []
@@ -197,7 +197,7 @@ def test_a_song_that_is_given_up_waits_no_more() -> None:
     assert not read
 
 
-def test_songs_of_different_lines_know_nothing_of_each_other() -> None:
+def test_songs_in_different_queues_are_independent() -> None:
     """Threads that share an engine would otherwise take segments out of each other's hands."""
     model = Halves(HalvesConfig())
     engine = Engine(model, device="cpu", overlap=0.0, batch=4)
@@ -345,7 +345,7 @@ def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
     assert engine.execution == small
 
 
-def test_a_network_that_finds_no_room_to_return_to_stays_where_it_is(
+def test_a_network_stays_on_the_cpu_while_the_gpu_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another program has taken the memory of the GPU while the CPU was at work."""
@@ -421,7 +421,7 @@ def test_what_overflows_in_half_precision_is_computed_in_full() -> None:
     assert (stems[0] - audio / 2).abs().max() < 1e-6
 
 
-def test_values_that_are_no_numbers_are_an_error() -> None:
+def test_nan_and_infinity_are_errors() -> None:
     with pytest.raises(CheckpointError, match="NaN or infinity"):
         joined(Engine(Broken(HalvesConfig()), device="cpu"), torch.randn(1, 100))
 

@@ -97,7 +97,7 @@ def test_a_stem_is_the_mean_of_the_models_that_give_it() -> None:
     assert (out[2] - audio / 3).abs().max() < 1e-6
 
 
-def test_models_of_different_rates_do_not_go_together() -> None:
+def test_models_with_different_rates_are_incompatible() -> None:
     slow = engine(Halves)
     slow.sample_rate = 16_000
     with pytest.raises(UsageError, match="different sample rates: 8000 Hz, 16000 Hz"):

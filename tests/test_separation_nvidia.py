@@ -58,7 +58,7 @@ def test_where_there_is_no_pip_uv_does_it(card: None, monkeypatch: pytest.Monkey
     assert found.remedy.startswith(f"uv pip install --python {shlex.quote(sys.executable)} ")
 
 
-def test_where_pip_has_no_build_with_cuda_people_choose_one(
+def test_where_pip_has_no_cuda_build_the_user_chooses_one(
     card: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nvidia.platform, "machine", lambda: "aarch64")
@@ -83,7 +83,7 @@ def test_where_pip_has_no_build_with_cuda_people_choose_one(
         ),
     ],
 )
-def test_a_driver_that_does_not_work_is_not_a_matter_of_torch(
+def test_a_broken_driver_is_not_blamed_on_torch(
     card: None, monkeypatch: pytest.MonkeyPatch, refusal: str, reason: str, remedy: str
 ) -> None:
     def refuse() -> None:
@@ -110,7 +110,7 @@ def test_a_hidden_card_is_hidden_on_purpose(
 @pytest.mark.parametrize(
     "script", ["echo 'NVIDIA-SMI has failed'; exit 9", "echo 'No devices were found'", "exit 127"]
 )
-def test_a_tool_without_a_card_is_no_card(
+def test_nvidia_smi_without_a_card_means_no_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

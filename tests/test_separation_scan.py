@@ -44,7 +44,7 @@ def test_one_frame_has_no_deviation(tmp_path: Path) -> None:
     assert scan(probe(tmp_path / "x.wav"), 44_100).deviation == 0
 
 
-def test_the_first_value_that_is_no_number_is_named(tmp_path: Path) -> None:
+def test_the_first_nan_or_infinity_is_located(tmp_path: Path) -> None:
     samples = write(tmp_path / "x.wav", 100_000, 2)
     samples[60_000, 0] = np.inf
     samples[70_000, 1] = np.nan

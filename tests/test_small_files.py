@@ -85,7 +85,7 @@ def test_the_lock_of_another_song(song, tmp_path, kind, name):
     assert done.code == ExitCode.DONE, done.stderr
 
 
-def test_a_lock_leads_to_nothing_outside_its_folder(tmp_path):
+def test_a_lock_affects_nothing_outside_its_folder(tmp_path):
     """What is below the folder is removed; what is named by a path, or by a link, is not."""
     root, other = tmp_path / "out", tmp_path / "other"
     inside = root / "song"
@@ -110,7 +110,7 @@ def test_a_lock_that_is_a_link_does_not_empty_what_it_leads_to(song, tmp_path):
     assert precious.read_text() == "mine"
 
 
-def test_a_manifest_that_names_a_device_is_not_read_for_ever(song, tmp_path):
+def test_a_manifest_that_names_a_device_does_not_block(song, tmp_path):
     """An interrupted run's: its stems are hashed, to see which of them are whole."""
     assert run(song, "-n", TINY, "--stems", "vocals", "-o", "out", cwd=tmp_path).code == 0
     path = tmp_path / "out" / "song" / manifest.NAME
