@@ -61,7 +61,7 @@ def store(path: Path, samples: Samples, sample_rate: int, *words: str) -> Path:
 
 
 def store_film(path: Path, samples: Samples, sample_rate: int, seconds: float) -> Path:
-    """Write a film whose picture lasts ``seconds``, with ``samples`` (C, n) as its sound."""
+    """Write a video whose picture lasts ``seconds``, with ``samples`` (C, n) as its sound."""
     picture = ("-f", "lavfi", "-i", f"color=size=64x64:rate=10:duration={seconds}")
     sound = ("-f", "f32le", "-ar", str(sample_rate), "-ac", str(len(samples)), "-i", "pipe:0")
     coders = ("-c:v", "mpeg4", "-c:a", "aac", "-movflags", "+faststart")

@@ -34,7 +34,7 @@ def find_browser() -> str | None:
 
 
 class Tab:
-    """One open page. ``events`` are all messages that were no answers, oldest first."""
+    """One open page. ``events`` are all messages that are not replies, oldest first."""
 
     def __init__(self, reader: int, writer: int) -> None:
         self._reader, self._writer = reader, writer

@@ -1,4 +1,4 @@
-"""Running the command in this process, with streams and a folder of its own."""
+"""Running the command in this process, with its own streams and folder."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    """A server on this machine that no proxy stands before."""
+    """A server on this machine that is reached without a proxy."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Loopback() as server:
         yield server
@@ -148,7 +148,7 @@ def oracles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def release_v2(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModuleType]:
-    """Return a function that imports a module of demucs 2.0.3, under a name of its own."""
+    """Return a function that imports a module of demucs 2.0.3 under a separate name."""
     from demucs.states import capture_init
     from demucs.utils import center_trim
 

@@ -1,4 +1,4 @@
-"""Sessions to hand on, and a package to read them with that is no part of the program."""
+"""Sessions to write, and an independent package to read them with."""
 
 from __future__ import annotations
 

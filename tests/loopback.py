@@ -1,4 +1,4 @@
-"""A small HTTP server on the loopback address that misbehaves as it is told."""
+"""A small HTTP server on the loopback address that misbehaves on request."""
 
 from __future__ import annotations
 

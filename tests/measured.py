@@ -1,4 +1,4 @@
-"""Running the command in a process of its own, to see how long it takes and how much memory."""
+"""Running the command in a separate process, to measure its time and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""museval's metrics as an oracle, installed into a folder of its own."""
+"""museval's metrics as an oracle, installed into a separate folder."""
 
 from __future__ import annotations
 

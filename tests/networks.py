@@ -1,4 +1,4 @@
-"""Networks under test: made without memory or chance, run without gradients, noise to hear."""
+"""Networks under test: built without memory or random numbers, run without gradients on noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A registry of a test's own: tables for it, the file they stand in, and pulls of its models."""
+"""A registry for a test: its tables, the file that contains them, and pulls of its models."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def pull(
     offline: bool = False,
     unverified: bool = False,
 ) -> list[Fetching | Noted | Warned]:
-    """Return all that is told while ``model`` is fetched, with short patience."""
+    """Return all events while ``model`` is fetched, with short time-outs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection, "ANSWER_SECONDS", 1.0)
         patch.setattr(connection, "BODY_SECONDS", 1.0)

@@ -1,4 +1,4 @@
-"""The clock of a file: films, gaps in time stamps, and what does not count as a gap."""
+"""The clock of a file: videos, gaps in time stamps, and what does not count as a gap."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from stemsplit.separation.scan import scan
 RATE = 48_000
 CLICK = "aevalsrc=0.5*sin(2*PI*440*t)*between(t\\,2\\,2.1):d=5:s=48000"
 PICTURE = ("-f", "lavfi", "-i", "testsrc=size=64x64:duration=6:rate=25")
-#: Films whose sound starts 0.75 s after the picture, and the frames by which it may be off: of the
+#: Videos whose sound starts 0.75 s after the picture, and the frames by which it may be off: of the
 #: container's clock, or of an encoder's delay that the container does not know.
 LATE_FILMS = {
     ("a.mkv", "pcm_s16le"): 48,

@@ -1,4 +1,4 @@
-"""Decoding: exact counts, exact places, and damage that is not passed over in silence."""
+"""Decoding: exact counts, exact positions, and damage that is never ignored silently."""
 
 import os
 import re
@@ -158,7 +158,7 @@ def test_a_video_cut_in_half_is_refused(tmp_path):
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "au"])
 def test_files_that_count_samples_may_lack_a_tenth_of_a_second(tmp_path, ending):
-    """A hundredth of a long song would be a whole chorus: there is no share that may be missing."""
+    """A hundredth of a long song would be a whole chorus, so the limit is not a fraction."""
     encoder = ("-c:a", "pcm_s16be") if ending == "au" else ENCODERS[ending]
     whole = store(tmp_path / f"a.{ending}", noise(20 * 44100), 44100, *encoder)
     short = cut(whole, 0.98)

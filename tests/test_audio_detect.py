@@ -11,7 +11,7 @@ from stemsplit.audio.detect import STEM_SUFFIXES, has_audio_name, has_media_name
         ("a.wav", True, True),
         ("A.FLAC", True, True),
         ("a.b.opus", True, True),
-        ("a.mp4", True, False),  # a film may have no sound
+        ("a.mp4", True, False),  # a video may have no sound
         (".a.mp3", False, True),
         ("a.txt", False, False),
         ("wav", False, False),

@@ -130,7 +130,7 @@ def test_a_file_that_appears_meanwhile_undoes_the_other_renames(tmp_path, force)
 
 
 def test_a_failing_rename_undoes_the_others(tmp_path, monkeypatch):
-    """The disk refuses the third rename; what stood there before stands there again."""
+    """The disk refuses the third rename; the previous files are restored."""
     for stem in STEMS:
         (tmp_path / f"{stem}.wav").write_bytes(stem.encode())
     really = os.replace

@@ -300,7 +300,7 @@ def test_ffmpeg_sees_five_streams_and_plays_the_first(tmp_path):
 @pytest.mark.network
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="stempeg reads with ffprobe")
 def test_stempeg_reads_it(tmp_path):
-    """In a process of its own: it looks for its programs when it is imported."""
+    """In a separate process: it looks for its programs when it is imported."""
     packages = tmp_path / "packages"
     install(packages, "stempeg==0.2.6", deep=False)
     (packages / "ffmpeg-bin").mkdir()

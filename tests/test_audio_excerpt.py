@@ -57,7 +57,7 @@ def test_a_clock_and_its_seconds_are_the_same_time(hours: int, minutes: int, ms:
 
 @pytest.mark.parametrize("ending", ["flac", "aiff", "wv"])
 def test_a_song_of_a_few_samples_can_be_cut(ending: str, tmp_path: Path) -> None:
-    """Its length is 0.00 s as ffmpeg tells it."""
+    """ffmpeg reports its length as 0.00 s."""
     short = probe(store(tmp_path / f"short.{ending}", np.full((2, 200), 0.1, "float32"), RATE))
     with decode(cut(short, Excerpt())) as blocks:
         assert sum(block.shape[1] for block in blocks) == 200

@@ -94,7 +94,7 @@ def test_leaving_the_block_kills_whatever_still_runs(tmp_path):
     stubborn = program(tmp_path / "ffmpeg", "trap '' TERM INT\nwhile true; do sleep 0.05; done")
     with pytest.raises(KeyError), Process([str(stubborn)]) as process:
         child = psutil.Process(process._process.pid)
-        assert os.getsid(child.pid) == child.pid  # a session of its own: no Ctrl-C for it
+        assert os.getsid(child.pid) == child.pid  # its own session: Ctrl-C does not reach it
         raise KeyError
     assert not child.is_running()
 

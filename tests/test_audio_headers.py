@@ -1,4 +1,4 @@
-"""What headers promise, and what is missing at the end of a file."""
+"""What headers declare, and what is missing at the end of a file."""
 
 import io
 import struct

@@ -31,7 +31,7 @@ def test_nan_becomes_silence_and_infinity_becomes_full_scale(depth):
 
 
 def test_clipped_samples_leave_no_remainder() -> None:
-    """Another stem would be damaged by it, and would clip in its turn."""
+    """Another stem would be damaged by it, and would also clip."""
     stems = {"a": np.float32([[0.25, 1.5, -3.0]]), "b": np.float32([[0.3 / 2**15, 0.0, 0.0]])}
     lost = Remainder(["a", "b"], dithered=False).take(stems)
     assert (lost * 2**15 == np.float32([[0.3, 0.0, 0.0]])).all()

@@ -196,7 +196,7 @@ def test_everything_is_pulled_so_that_a_late_failure_is_not_missed():
 
 @pytest.mark.parametrize("rate", [8000, 48000, 96000, 192000])
 def test_a_song_of_one_frame_comes_back_as_one_frame(rate):
-    """On the way to 44.1 kHz a single frame may get lost: then there is no block to pad."""
+    """Resampling to 44.1 kHz may lose a single frame: then there is no block to pad."""
     there = resample([noise(1)], channels=2, from_rate=rate, to_rate=44100)
     (found,) = resample(there, channels=2, from_rate=44100, to_rate=rate, frames=1)
     assert found.shape == (2, 1)

@@ -99,7 +99,7 @@ def test_ffmpeg_reads_title_tempo_and_cover(tmp_path, format):
         words = ("-map_metadata", "0:s:a:0", "-f", "ffmetadata", "pipe:1")
         shown = run_ffmpeg("-i", f"file:{path}", *words).decode()
     assert "title=größe (vocals)\n" in shown.lower()
-    if FORMATS[format].extension != "m4a":  # whose tempo ffmpeg does not tell
+    if FORMATS[format].extension != "m4a":  # whose tempo ffmpeg does not report
         assert "=174\n" in shown
     picture = run_ffmpeg("-i", f"file:{path}", "-map", "0:v", "-c", "copy", "-f", "image2pipe", "-")
     assert picture == COVER

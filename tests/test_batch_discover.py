@@ -1,4 +1,4 @@
-"""From arguments to songs: what is found, what is passed over, and where its stems will be."""
+"""From arguments to songs: what is found, what is skipped, and where its stems will be."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def foretold(*words: str, cwd: Path) -> tuple[int, dict[str, str]]:
-    """Return the exit code of a dry run, and the status that it tells of each song."""
+    """Return the exit code of a dry run, and the status that it reports for each song."""
     before = {path: path.read_bytes() for path in cwd.rglob("*") if path.is_file()}
     result = run(*words, "--dry-run", "--json", "-q", cwd=cwd)
     assert {path: path.read_bytes() for path in cwd.rglob("*") if path.is_file()} == before

@@ -216,7 +216,7 @@ def test_fail_fast(library: Path, tmp_path: Path) -> None:
     (library / "0 bad.wav").write_bytes(b"RIFF")
     result = run("library", "--fail-fast", cwd=tmp_path)
     assert (result.code, result.stdout) == (3, "")
-    assert result.stderr.count("skipped because ") == 6  # in its turn, and in the table
+    assert result.stderr.count("skipped because ") == 6  # in order, and in the table
     assert not (tmp_path / "separated").exists()
 
 
@@ -234,7 +234,7 @@ def test_what_has_nothing_to_hear_is_passed_over(library: Path, tmp_path: Path) 
     film = str(library / "film.mp4")
     run_ffmpeg("-f", "lavfi", "-i", "color=size=16x16:duration=1", "-c:v", "mpeg4", film)
     assert statuses(cwd=tmp_path) == ALL_DONE
-    shutil.move(film, library / "film.mp3")  # that is no film by its name
+    shutil.move(film, library / "film.mp3")  # that does not look like a video by its name
     assert statuses(cwd=tmp_path) == ALL_SKIPPED | {"film": "failed"}
     shutil.move(library / "film.mp3", film)
     named = run("library/film.mp4", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The lengths of the songs of a run, which are read while it goes on."""
+"""The lengths of the songs of a run, which are read during the run."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def _tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a run on two devices, in a process group of its own, as a shell does."""
+    """Start a run on two devices, in a separate process group, as a shell does."""
     return subprocess.Popen(
         [sys.executable, "-m", "stemsplit", "library", "--device", "cpu,cpu", *arguments],
         cwd=cwd,

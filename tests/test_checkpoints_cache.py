@@ -446,7 +446,7 @@ def test_a_cache_that_cannot_be_written(
         folder.chmod(0o555)
     as_root = os.geteuid() == 0
     if as_root:
-        os.seteuid(65534)  # nobody: permissions do not bind root
+        os.seteuid(65534)  # user nobody: permissions do not restrict root
     try:
         with pytest.raises(ResourceError, match="Permission denied") as caught:
             for _ in zip(range(9), cache.pull(model), strict=False):  # it could wait for ever

@@ -183,7 +183,7 @@ def stems_of(model: nn.Module) -> Tensor:
 V1_ARGUMENTS = {"sources": 4, "channels": 8, "depth": 3, "upsample": False, "context": 3}
 
 
-# torch tells that it cannot look up the source of a class that a test has made.
+# torch warns that it cannot find the source of a class that a test has created.
 @pytest.mark.filterwarnings("ignore:Couldn't retrieve source code:UserWarning")
 def test_files_of_v1_give_their_network(tmp_path: Path, published_class: type) -> None:
     model, path = released(), tmp_path / "demucs.th"

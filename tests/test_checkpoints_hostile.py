@@ -38,7 +38,7 @@ def zipped(content: bytes = b"demucs." * 100, method: int = zipfile.ZIP_STORED) 
 
 
 def patched(data: bytearray, field_in_index: int, field_in_front: int, value: int) -> bytes:
-    """Return the archive with ``value`` in a field of its header, which is there twice."""
+    """Return the archive with ``value`` in a field of its header, which occurs twice."""
     place = data.index(b"PK\1\2") + field_in_index
     data[place] = data[field_in_front] = value
     return bytes(data)

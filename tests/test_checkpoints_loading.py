@@ -48,7 +48,7 @@ def test_a_tiny_model_is_the_same_every_time_and_another_for_another_seed() -> N
     expected = torch.rand(3)
     torch.manual_seed(7)
     first = loading.load("tiny.htdemucs").state_dict()
-    assert torch.equal(torch.rand(3), expected)  # nobody else's random numbers are used up
+    assert torch.equal(torch.rand(3), expected)  # the global random state is unchanged
     second = loading.load("tiny.htdemucs").state_dict()
     other = loading.load("tiny.htdemucs_b").state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -383,7 +383,7 @@ def test_a_checkpoint_file_is_hashed_once_as_long_as_it_stays_as_it_is(
     assert hashed == [path]
     facts = path.stat()
     changed = write(2.0)
-    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # neither age nor size tells
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # neither age nor size shows it
     assert path.stat().st_size == facts.st_size
     assert loading.fingerprint(str(path)) == changed != digest
     assert hashed == [path, path]

@@ -251,7 +251,7 @@ def test_unsupported_settings_are_refused_by_name(
 def test_a_file_that_is_named_for_a_variant_is_refused(
     name: str, text: str, file: str, variant: str, tmp_path: Path
 ) -> None:
-    """Files of such networks have the same keys, so that nothing in them tells."""
+    """Files of such networks have the same keys, so nothing in them shows the difference."""
     path = tmp_path / file
     path.write_text(text)
     with pytest.raises(UsageError, match=f"is for {variant}.* according to its name") as caught:
@@ -263,7 +263,7 @@ def test_a_file_that_is_named_for_a_variant_is_refused(
 
 @pytest.mark.parametrize("rate", ["", "sample_rate: 44100, "])
 def test_the_bands_of_mel_band_roformer_are_those_of_one_rate(rate: str, tmp_path: Path) -> None:
-    """The published class derives them from a rate of its own, 44,100 Hz if no key names it."""
+    """The published class derives them from a separate rate, 44,100 Hz if no key names it."""
     text = MEL_BAND_ROFORMER.replace(
         "channels: 2, sample_rate: 44100", "channels: 2, sample_rate: 48000"
     )
@@ -325,7 +325,7 @@ VALUES = st.recursive(
 def test_any_value_is_taken_or_refused(
     name: str, key: int, value: object, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Whatever stands in one place of a file, what comes back is a configuration or a refusal."""
+    """Any value in any place of a file results in a configuration or an error."""
     texts = {
         "bs_roformer": BS_ROFORMER,
         "mel_band_roformer": MEL_BAND_ROFORMER,

@@ -1,4 +1,4 @@
-"""The registry: every entry holds, and whatever is wrong in one is told with its place."""
+"""The registry: every entry is valid, and errors in one are reported with their place."""
 
 from __future__ import annotations
 

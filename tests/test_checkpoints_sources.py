@@ -178,7 +178,7 @@ def test_a_file_that_is_missing_on_the_server(server: Loopback, tmp_path: Path) 
 def test_an_unreachable_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers here
+        unused.bind(("127.0.0.1", 0))  # bound but not listening: connections get no answer
         port = unused.getsockname()[1]
         told = failure(source(f"http://127.0.0.1:{port}/w.th"), tmp_path)
     assert told == "Connection refused"
@@ -215,7 +215,7 @@ def test_a_full_disk_is_reported(server: Loopback, tmp_path: Path) -> None:
         run(wanted, tmp_path)
     assert caught.value.exit_code == 5
     assert "STEMSPLIT_CACHE_DIR" in str(caught.value.hint)
-    paths, _ = run(wanted, tmp_path)  # with space again, it goes on
+    paths, _ = run(wanted, tmp_path)  # with space again, it resumes
     assert paths[0].read_bytes() == BODY
 
 

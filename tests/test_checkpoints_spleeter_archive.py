@@ -1,4 +1,4 @@
-"""Spleeter's official archives: a TensorFlow checkpoint written here, byte by byte, comes back."""
+"""Spleeter's official archives: a TensorFlow checkpoint, written byte by byte, is read back."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def block(entries: list[tuple[bytes, bytes]], restart: int = 16) -> bytes:
 
 
 def bundle(arrays: Arrays, step: int = 7, compression: int = 0) -> tuple[bytes, bytes]:
-    """Return index and data of a checkpoint of ``arrays``, and of a counter that is no float."""
+    """Return index and data of a checkpoint of ``arrays``, and of a counter that is not a float."""
     data, entries = io.BytesIO(), [(b"", field(1, 1) + field(3, field(1, 1)))]
     for name in sorted([*arrays, "global_step"]):
         array = arrays.get(name, np.array(step, "<i8"))

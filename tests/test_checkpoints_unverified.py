@@ -1,4 +1,4 @@
-"""Weights whose SHA-256 nobody has published: fetched with permission only, then kept as found."""
+"""Weights without a published SHA-256: fetched only with permission, then kept as found."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_mirror_that_takes_permission_is_pointed_to(
 def test_an_unverifiable_partial_file_is_not_resumed(
     register: Register, server: Loopback, checkpoint: bytes
 ) -> None:
-    """Nothing would tell that the two halves are of different files."""
+    """Nothing would show that the two halves belong to different files."""
     server.serve("/w", bytes(len(checkpoint)), stall_after=len(checkpoint) // 2)
     model = register(f'address = "{server.root}/w"')
     with pytest.raises(CheckpointError, match="stalled"):
@@ -188,7 +188,7 @@ def test_an_address_that_does_not_answer(
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers here
+        unused.bind(("127.0.0.1", 0))  # bound but not listening: connections get no answer
         register(f'address = "http://127.0.0.1:{unused.getsockname()[1]}/w"')
         start = time.monotonic()
         result = run("-n", "mine", song, "--allow-unverified", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""Weights on disk: what is saved comes back bit by bit; what is damaged is refused by name."""
+"""Weights on disk: what is saved is read back bit for bit; what is damaged is refused by name."""
 
 from __future__ import annotations
 

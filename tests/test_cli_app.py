@@ -77,7 +77,7 @@ def interrupted(tmp_path: Path, number: signal.Signals) -> tuple[int, str]:
 
 
 def busy_children(process: psutil.Process, outputs: Path) -> list[psutil.Process]:
-    """Wait until ``process`` reads from children of its own and writes temporary files."""
+    """Wait until ``process`` reads from its children and writes temporary files."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         children = process.children(recursive=True)

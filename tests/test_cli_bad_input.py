@@ -30,7 +30,7 @@ def write(path: Path, samples: np.ndarray, subtype: str = "FLOAT") -> Path:
 
 
 def refused(tmp_path: Path, name: str, words: str) -> None:
-    """Check that ``name`` is refused with ``words`` in one line, and nothing but it is there."""
+    """Check that ``name`` is refused with ``words`` in one line, and that no other file exists."""
     before = files_below(tmp_path)
     result = run("--", name, cwd=tmp_path)
     error, *hint = result.stderr.splitlines()
@@ -178,7 +178,7 @@ def test_an_output_folder_that_cannot_be_written(song: Path, tmp_path: Path) -> 
 
 
 def start(*arguments: str, cwd: Path, **options: object) -> subprocess.Popen[bytes]:
-    """Start the command as a process of its own."""
+    """Start the command as a separate process."""
     words = [sys.executable, "-m", "stemsplit", *arguments]
     return subprocess.Popen(words, cwd=cwd, **options)  # type: ignore[call-overload,no-any-return]
 

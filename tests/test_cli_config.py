@@ -158,7 +158,7 @@ def test_an_invalid_setting_is_reported_with_the_file(
     assert failed.stderr.startswith(f"stemsplit: error: {config}: ")
     assert reason in failed.stderr
     assert hint in failed.stderr
-    # What helps to mend it works all the same.
+    # Commands that help to repair it still work.
     assert run("--help", cwd=tmp_path).code == 0
     assert run("config", "path", cwd=tmp_path).stdout == f"{config}\n"
 

@@ -80,7 +80,7 @@ def test_from_a_checkpoint_to_stems(folder: Path, network: SCNet, song: Path) ->
 
 
 def test_the_overlap_of_the_configuration_is_kept_and_used(folder: Path, mixture: Samples) -> None:
-    """A sixteenth hears every sample sixteen times, which shows in the samples themselves."""
+    """With a hop of a sixteenth, every sample is processed sixteen times; the output shows it."""
     song = store_wav(folder / "short.wav", mixture[:, :30_000])
     text = CONFIG.replace("num_overlap: 2", "num_overlap: 16")
     (folder / "net.yaml").write_text(text)

@@ -1,4 +1,4 @@
-"""`stemsplit demo`: a song of its own, its stems and their scores."""
+"""`stemsplit demo`: a synthetic song, its stems and their scores."""
 
 from __future__ import annotations
 

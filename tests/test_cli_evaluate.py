@@ -329,7 +329,7 @@ def test_an_unexpected_error_loses_no_scores(
     words: str,
     tried: list[str],
 ) -> None:
-    """It costs its song, of which it is told; without memory the songs after it are not tried."""
+    """It fails its song and is reported; if memory ran out, the songs after it are skipped."""
     for song in ("already", "bad", "good"):
         shutil.copytree(true, tmp_path / "est" / song)
         shutil.copytree(true, tmp_path / "ref" / song)

@@ -20,12 +20,12 @@ window = "fade"
 
 @pytest.fixture
 def mine(own_registry: OwnRegistry) -> None:
-    """Enter a model ``mine`` with all there is to tell of one."""
+    """Register a model ``mine`` with all possible facts."""
     own_registry.write(table("mine", [ADDRESS], TERMS + SCORES))
 
 
 def show(name: str) -> dict[str, list[str]]:
-    """Return the facts that ``models show`` tells of a model, by what they are called."""
+    """Return the facts that ``models show`` prints about a model, by their names."""
     facts: dict[str, list[str]] = {}
     for line in run("models", "show", name, cwd=Path()).lines:
         fact, _, value = line.partition(":")

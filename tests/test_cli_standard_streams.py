@@ -202,7 +202,7 @@ def test_a_signal_ends_a_write_without_a_reader(number: signal.Signals, folder: 
     assert process.stdout.read(4) == b"RIFF"
     assert files_below(folder / "tmp") != []
     process.send_signal(number)
-    assert process.wait(30) == 128 + number  # its pipe is full, and nobody empties it
+    assert process.wait(30) == 128 + number  # its pipe is full, and never read
     process.communicate()
     assert files_below(folder / "tmp") == []
 

@@ -117,7 +117,7 @@ PAIR = ensemble("both", ["net1", "net2"], [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0,
 def test_a_download_has_one_bar(
     own_registry: OwnRegistry, server: Loopback, checkpoint: bytes, tmp_path: Path, columns: int
 ) -> None:
-    """Of an ensemble of two networks, each with a file of its own."""
+    """For an ensemble of two networks, each with its own file."""
     tables = []
     for number in (1, 2):
         # The bar stays in the middle long enough to be seen on a busy machine, too.

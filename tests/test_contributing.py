@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = {
     name: (ROOT / f".github/{name}.md").read_text() for name in ("ARCHITECTURE", "CONTRIBUTING")
 }
-#: Files that the page tells how to add.
+#: Files that the page explains how to add.
 NEW = re.compile(r"(mine|tta|length)\.py$")
 
 

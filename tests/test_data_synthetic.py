@@ -88,7 +88,7 @@ def test_every_stem_is_in_the_range_of_its_instrument(song: dict[str, np.ndarray
 
 
 def test_the_first_long_note_is_sung_on_its_pitch() -> None:
-    """The harmonics of the middle of a note stand at multiples of its frequency, vibrato apart."""
+    """The harmonics in the middle of a note are multiples of its frequency, apart from vibrato."""
     vocals = render(3, seconds=6.0)["vocals"]
     score = compose(np.random.default_rng(3), 6.0)
     note = next(note for note in score.melody if note.length > 1.2 * score.beat)

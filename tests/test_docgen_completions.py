@@ -1,4 +1,4 @@
-"""The completion scripts in real shells; each test is skipped where there is no such shell."""
+"""The completion scripts in real shells; each test is skipped if its shell is missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMPLETIONS = Path(__file__).parents[1] / "completions"
 ENTRIES = docgen_tree.walk(docgen_tree.read_commands())
 MODELS = [model.name for model in list_models()]
 
-#: What stands on the line before TAB, and the last word after it, where there is only one.
+#: The line before TAB, and the last word after it, if there is only one completion.
 LINES = {
     "--mod": "--model",
     "--tw": "--two-stems",

@@ -56,7 +56,7 @@ def test_the_rule_of_a_makefile(song: Path, tmp_path: Path, shell: dict[str, str
     needs("make")
     songs = tmp_path / "songs"
     songs.mkdir()
-    # Content tells what is a song: the rule is of names alone.
+    # The content decides what a song is, but the rule only considers names.
     for name in ("one.mp3", "two.mp3"):
         shutil.copy(song, songs / name)
     # As it is copied from the screen, where a tab is spaces.

@@ -69,7 +69,7 @@ def test_it_is_loaded_without_the_rest_of_its_package(imitation: Path) -> None:
 def test_where_it_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
 ) -> None:
-    if folder:  # one that a person has named so is not the package
+    if folder:  # a folder that happens to have this name is not the package
         (tmp_path / "museval").mkdir()
         monkeypatch.setattr(sys, "path", [str(tmp_path)])
     else:

@@ -110,7 +110,7 @@ def test_museval_frames_have_its_names_times_and_decimals() -> None:
 
 @pytest.mark.network
 def test_museval_reads_and_aggregates_them(tmp_path: Path) -> None:
-    """The oracle: museval 0.4.1, with pandas and all it needs, in a folder of its own."""
+    """The oracle: museval 0.4.1, with pandas and its dependencies, in a separate folder."""
     install = [sys.executable, "-m", "pip", "install", "-q", "--target", str(tmp_path / "museval")]
     subprocess.run([*install, "museval==0.4.1"], check=True, capture_output=True)
     songs = [

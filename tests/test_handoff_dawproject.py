@@ -1,4 +1,4 @@
-"""DAWproject files: the rules of the published schemas, and what stands in them."""
+"""DAWproject files: the rules of the published schemas, and the content."""
 
 import io
 import re
@@ -180,7 +180,7 @@ def test_the_archive_holds_what_is_referred_to_and_no_more(tmp_path):
         assert ".." not in PurePosixPath(info.filename).parts
         assert info.compress_type == ZIP_STORED
         assert info.date_time == (1980, 1, 1, 0, 0, 0)
-        assert info.flag_bits == 0  # sizes stand before the data, and names are ASCII
+        assert info.flag_bits == 0  # sizes precede the data, and names are ASCII
 
 
 def test_the_same_session_gives_the_same_bytes(tmp_path):

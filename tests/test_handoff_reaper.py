@@ -1,4 +1,4 @@
-"""Projects of Reaper: their grammar, and what stands in them."""
+"""Reaper projects: their grammar and their content."""
 
 import io
 import re
@@ -152,7 +152,7 @@ def test_the_song_is_there_where_reaper_can_read_it(tmp_path, name, codec, sourc
         ("a.wav", "adpcm_ms", "Reaper may not be able to read adpcm_ms in .wav"),
         ("a.ape", "ape", "Reaper may not be able to read .ape"),
         ("a", "mp3", "Reaper may not be able to read files without an extension"),
-        # No quotes are left to put around the first; the second is no text.
+        # No quotes are left to put around the first; the second is not text.
         ("a 'b' \"c\" `d`.mp3", "mp3", "its path has characters that no Reaper project can hold"),
         ("a\udcff.mp3", "mp3", "its path has characters that no Reaper project can hold"),
         ("a\nb.mp3", "mp3", "its path has characters that no Reaper project can hold"),

@@ -89,7 +89,7 @@ def test_published_files_are_as_large_as_their_network(entry: Model) -> None:
     assert size is not None
     weights = 4 * sum(p.numel() for p in model.parameters())
     assert 1 < size / weights < 1.005
-    # Its configuration asks for 20 s, which is no multiple; such lengths are tested below.
+    # Its configuration asks for 20 s, which is not a multiple; such lengths are tested below.
     if entry.name != "bs_roformer.karaoke_frazer":
         assert model.segment % model.config["hop_length"] == 0
     assert (entry.window or model.window, model.overlap) == ("fade", 0.5)

@@ -1,4 +1,4 @@
-"""The separators without weights: what each must tell apart, and what all models promise."""
+"""The separators without weights: what each must separate, and the contract of all models."""
 
 from __future__ import annotations
 

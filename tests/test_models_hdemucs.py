@@ -87,7 +87,7 @@ def test_networks_equal_the_reference(fields: dict[str, Any]) -> None:
 
 
 def test_a_song_is_separated_as_by_the_published_program() -> None:
-    """To the end: what is left of it after the last whole hop is a segment of its own there."""
+    """Up to the end: the rest after the last whole hop is a separate segment there."""
     from demucs.apply import apply_model
 
     config = HDemucsConfig(**SMALL, channels=8, segment=22_050)

@@ -29,7 +29,7 @@ def test_stft_of_a_sine_has_its_power_in_its_bin() -> None:
     wave = torch.sin(2 * math.pi * bin_of_sine / n_fft * torch.arange(16_384.0))
     frame = stft(wave, n_fft, hop)[:, 20].abs()
     assert frame.shape == (n_fft // 2 + 1,)
-    # A periodic Hann window sums to n / 2; half of it stands in the positive bin of a real sine.
+    # A periodic Hann window sums to n / 2; half of it is in the positive bin of a real sine.
     assert frame[bin_of_sine].item() == pytest.approx(n_fft / 4, rel=1e-4)
     assert frame[bin_of_sine + 1].item() == pytest.approx(n_fft / 8, rel=1e-4)
     assert frame[bin_of_sine + 3 :].max() < 1e-2

@@ -198,7 +198,7 @@ def test_an_abandoned_song_leaves_the_queue() -> None:
 
 
 def test_songs_in_different_queues_are_independent() -> None:
-    """Threads that share an engine would otherwise take segments out of each other's hands."""
+    """Threads that share an engine would otherwise take each other's segments."""
     model = Halves(HalvesConfig())
     engine = Engine(model, device="cpu", overlap=0.0, batch=4)
     read = []
@@ -348,7 +348,7 @@ def test_another_device_takes_over_for_the_song_and_keeps_what_is_done(
 def test_a_network_stays_on_the_cpu_while_the_gpu_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another program has taken the memory of the GPU while the CPU was at work."""
+    """Another program has taken the memory of the GPU while the CPU was in use."""
     model = Halves(HalvesConfig())
     here = Execution(device=torch.device("cpu"), dtype=torch.float32, batch=1)
     full = Execution(device=torch.device("cpu:0"), dtype=torch.float32, batch=1)
@@ -407,7 +407,7 @@ def test_a_batch_as_large_as_the_memory_allows() -> None:
 
 
 def test_lack_of_memory_on_a_cpu_is_reported_too() -> None:
-    """torch has no type of its own for it: this is its real error, for more than there can be."""
+    """torch has no specific type for it: this is its real error, for an impossible amount."""
     with pytest.raises(ResourceError, match="out of memory"), memory_explained(torch.device("cpu")):
         torch.empty(2**50)
     with pytest.raises(RuntimeError, match="shape"), memory_explained(torch.device("cpu")):

@@ -51,7 +51,7 @@ REPLACED: dict[str, Callable[[Path], None]] = {
 
 
 def run_replaced(kind: str, *words: object, cwd: Path) -> tuple[int, str]:
-    """Return exit code and stderr of a run; what may hang has a process of its own."""
+    """Return exit code and stderr of a run in a separate process, since it may hang."""
     if kind in ("pipe", "device", "terminal"):
         done = measure(*words, cwd=cwd, seconds=SECONDS)
         return done.code, done.stderr

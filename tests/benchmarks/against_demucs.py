@@ -73,7 +73,7 @@ def find_songs(folder: Path) -> dict[Path, dict[str, np.ndarray]]:
 
 
 def commands(song: Path, work: Path) -> dict[str, list[str]]:
-    """Return how each program is told to split ``song`` with the same settings."""
+    """Return the command with which each program splits ``song`` with the same settings."""
     ours = [sys.executable, "-m", "stemsplit", str(song), "-n", "htdemucs", "-d", "cpu", "--force"]
     theirs = [sys.executable, "-m", "demucs", str(song), "-n", SIGNATURE, "-d", "cpu"]
     theirs += ["--repo", str(work / "repo"), "--shifts", "0", "--float32", "--clip-mode", "none"]

@@ -1,4 +1,4 @@
-"""Runs over a folder, killed at random moments, until all is done; is it what it would have been?
+"""Kill runs over a folder at random moments, and compare them with an uninterrupted run.
 
     python tests/benchmarks/kills.py --songs FOLDER [--kills 20] [--seed 1] [--only N]
 
@@ -69,7 +69,7 @@ FORMATS: dict[str, Sequence[str]] = {
     "b/c/no suffix": ("-f", "flac", "-c:a", "flac"),
     "b/c/ümläut's.mp3": ("-c:a", "libmp3lame"),
 }
-#: What the runs are told besides. Those that update find stems that were made in another depth.
+#: Further options of the runs. Those that update find stems that were made in another depth.
 OPTIONS = (
     {"shifts": 2},
     {"format": "mp3"},
@@ -164,7 +164,7 @@ def _trap(at: int, number: int) -> None:
             kind = "manifest" if str(target).endswith(manifest.NAME) else "rename"
             os.write(2, json.dumps({"event": "killed", "phase": kind}).encode() + b"\n")
             os.kill(os.getpid(), number)
-            time.sleep(0.2)  # Python hears it in the main thread
+            time.sleep(0.2)  # Python handles it in the main thread
         rename(source, target)
 
     os.replace = replace  # type: ignore[assignment]
@@ -186,7 +186,7 @@ def events(log: Path) -> list[dict[str, object]]:
 
 
 def phase(out: Path, log: Path) -> str:
-    """Return what a run that stands still is about, by its events and by its files."""
+    """Return what a stalled run was doing, according to its events and files."""
     names = list(out.rglob(".*stemsplit*")) if out.exists() else []
     if any(path.name.endswith("-manifest.part") for path in names):
         return "manifest"
@@ -267,7 +267,7 @@ class Night:
         return bool(found)
 
     def complete(self, out: Path) -> list[int]:
-        """Run until nothing is to be done any more, twice at once; return the exit codes."""
+        """Run until nothing is left to do, in two processes at once; return the exit codes."""
         return [finish(process) for process, _ in [self.start(out), self.start(out)]]
 
 
@@ -313,7 +313,7 @@ def together(night: Night, out: Path, seconds: float) -> None:
 
 
 def one_night(work: Path, options: Mapping[str, Any], asked: argparse.Namespace) -> list[str]:
-    """Kill runs with ``options`` in the folder ``work``, tell how, and return what differs."""
+    """Kill runs with ``options`` in the folder ``work``, log each kill, and return what differs."""
     make_library(work / "library", asked.songs)
     os.chdir(work)
     night = Night(work, {"model": asked.model, **options}, asked.seed)
