@@ -181,7 +181,7 @@ def test_a_reaper_project_without_the_song_says_why(song, tmp_path):
     assert len(tracks_of(tmp_path / "separated/a/a.rpp")) == 4
     result = run("-", "-n", TINY, "--daw", "reaper", cwd=tmp_path, stdin=song.read_bytes())
     assert result.code == 0
-    assert "it came from a stream, so there is no file" in result.stderr
+    assert "it came from a stream, not a file" in result.stderr
 
 
 def test_a_second_run_makes_only_what_is_missing(song, tmp_path):

@@ -61,7 +61,7 @@ def test_settings_for_another_format_do_not_matter(
         (". -o v.mp3 --stems bass", "is a file for one stem of one song"),
         ("*.wav -o v.mp3 --stems bass", "is a file for one stem of one song"),
         ("--files-from list -o v.mp3 --stems bass", "is a file for one stem of one song"),
-        ("song.wav -o v.mp3 --stems bass --flac", "is a file of another format than --format flac"),
+        ("song.wav -o v.mp3 --stems bass --flac", "is in a different format from --format flac"),
         (
             "song.wav -o v.mp3 --stems bass --filename x",
             "is a file: it cannot be used with --filename",

@@ -169,7 +169,7 @@ def test_a_song_that_is_not_kept_has_no_track(tmp_path):
     session = replace(session_in(tmp_path / "s"), song=None)
     text, (warning,) = write(session, tmp_path / "s" / "x.rpp")
     assert len(blocks(parse(text), "TRACK")) == 4
-    assert warning.endswith("it came from a stream, so there is no file")
+    assert warning.endswith("it came from a stream, not a file")
 
 
 def test_another_audio_stream_of_a_video_is_not_what_reaper_plays(tmp_path):

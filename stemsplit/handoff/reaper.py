@@ -94,7 +94,7 @@ def _song(session: Session, folder: Path) -> Iterator[str]:
 def _reason_without_song(song: StreamInfo | None, folder: Path) -> str | None:
     """Return why ``song`` has no track in a project in ``folder``; None if it has one."""
     if song is None:
-        return "it came from a stream, so there is no file"
+        return "it came from a stream, not a file"
     suffix = song.path.suffix.lower()
     if suffix not in SOURCES:
         return f"Reaper may not be able to read {suffix or 'files without an extension'}"
