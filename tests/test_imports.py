@@ -55,6 +55,7 @@ MODEL_EDGES = {
     "mel",
     "demucs_layers",
     "mmdensenet",
+    "operators",
     "recurrent",
     "roformer",
     "wiener",

@@ -85,7 +85,7 @@ class EngineCache:
 
             keep_freed_memory()
         from stemsplit.separation.ensemble import load_engine
-        from stemsplit.separation.execution import limited_threads
+        from stemsplit.separation.threads import limited_threads
 
         options = self._options
         with limited_threads(options.engine.threads):

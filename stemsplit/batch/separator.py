@@ -26,10 +26,10 @@ from stemsplit.options import (
     SplitOptions,
 )
 from stemsplit.separation.device import resolve_device
-from stemsplit.separation.execution import limited_threads
 from stemsplit.separation.pipeline import narrow, widen
 from stemsplit.separation.queue import SegmentQueue, StemIterator
 from stemsplit.separation.tensor_resample import resample_tensor
+from stemsplit.separation.threads import limited_threads
 
 #: Below this rate hardly any music is left, and resampling is extremely slow.
 LOWEST_SAMPLE_RATE = 1_000  # Hz

@@ -14,10 +14,10 @@ from stemsplit.outputs.job import Job
 from stemsplit.outputs.mixing import Mixer
 from stemsplit.separation.engine import Engine
 from stemsplit.separation.ensemble import EnsembleEngine
-from stemsplit.separation.execution import limited_threads
 from stemsplit.separation.pipeline import SeparatedSong, warnings_for
 from stemsplit.separation.queue import SegmentQueue
 from stemsplit.separation.scan import scan
+from stemsplit.separation.threads import limited_threads
 from stemsplit.types import Event, Opened, Progressed, ScanResult, Warned
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from contextlib import suppress
-from pathlib import Path
 
-from stemsplit.checkpoints.folders import cache_dir
-from stemsplit.small_files import parse_json, read_small
+from stemsplit.checkpoints.records import read_record, write_record
 
 NAME = "speeds.json"
 #: Seconds of audio below which the speed depends more on start-up than on the model.
@@ -45,28 +41,13 @@ class SpeedRecord:
         speeds = _read()
         speeds.pop(self._key, None)
         speeds[self._key] = self._audio / self._seconds
-        path = _path()
-        new = path.with_name(f"{NAME}.{os.getpid()}.part")
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps(dict(list(speeds.items())[-MOST:]), indent=1) + "\n")
-            os.replace(new, path)
-
-
-def _path() -> Path:
-    return cache_dir() / NAME
+        write_record(NAME, speeds, MOST)
 
 
 def _read() -> dict[str, float]:
     """Return the speeds by key; empty if the file is missing or damaged."""
-    try:
-        kept = parse_json(read_small(_path()))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(kept, dict):
-        return {}
     return {
         key: speed
-        for key, speed in kept.items()
+        for key, speed in read_record(NAME).items()
         if isinstance(speed, int | float) and math.isfinite(speed) and speed > 0
     }

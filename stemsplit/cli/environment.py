@@ -17,6 +17,11 @@ ENVIRONMENT: Mapping[str, str] = {
         "The number of seconds without output after which ffmpeg is stopped and the song fails; 60 "
         "by default. Files in cloud or tape storage may need more."
     ),
+    "STEMSPLIT_OPERATORS": (
+        "Set to `torch` to compute with torch's public operators only. Otherwise the first run "
+        "measures whether others are faster on this CPU; they change stems by rounding, 120 dB "
+        "below them."
+    ),
     "http_proxy, https_proxy, all_proxy, no_proxy": (
         "The proxy for downloading weights, and the hosts to reach without it."
     ),

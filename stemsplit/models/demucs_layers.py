@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.layers import DConv
+from stemsplit.models.operators import Linear
 
 EPSILON = 1e-5
 # The convolutions of the waveform networks: K and S of the papers.
@@ -102,7 +103,7 @@ class BidirectionalLSTM(nn.Module):
     def __init__(self, channels: int, layers: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(channels, channels, layers, bidirectional=True)
-        self.linear = nn.Linear(2 * channels, channels)
+        self.linear = Linear(2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C, N)`` for ``x`` ``(B, C, N)``."""

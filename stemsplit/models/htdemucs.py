@@ -34,6 +34,7 @@ from stemsplit.models.layers import (
     LayerScale,
     rescale_convolutions,
 )
+from stemsplit.models.operators import attention, feed_forward, linear, transformer_linear
 
 # What all published HTDemucs models have in common (955717e8, f7e0c4bc and its three companions,
 # 5c90dfd2).
@@ -98,6 +99,7 @@ class HTDemucs(SeparationModel):
     Config = HTDemucsConfig
     standardised = True
     fixed_segment = True
+    half_transformer = True
 
     def __init__(self, config: HTDemucsConfig) -> None:
         super().__init__(config, channels=config.audio_channels)
@@ -220,7 +222,7 @@ def _branches(config: HTDemucsConfig, channels: int, *, encoder: bool) -> nn.Mod
 
 def convolve_tokens(convolution: nn.Conv1d, tokens: Tensor) -> Tensor:
     """Return ``(B, N, C')``: a 1x1 ``convolution`` of ``tokens`` ``(B, N, C)``."""
-    return functional.linear(tokens, convolution.weight.squeeze(-1), convolution.bias)
+    return linear(tokens, convolution.weight.squeeze(-1), convolution.bias)
 
 
 class CrossTransformer(nn.Module):
@@ -300,14 +302,13 @@ class Attention(nn.Module):
         """Return ``(B, N, C)``: ``x`` attending to ``other`` ``(B, N', C)``, or to itself."""
         weight, bias, width = self.in_proj_weight, self.in_proj_bias, x.shape[-1]
         if other is None:
-            query, key, value = self._split(functional.linear(x, weight, bias), 3)
+            query, key, value = self._split(transformer_linear(x, weight, bias), 3)
         else:
-            (query,) = self._split(functional.linear(x, weight[:width], bias[:width]), 1)
-            key, value = self._split(functional.linear(other, weight[width:], bias[width:]), 2)
-        # Does not store the scores of all tokens to all at once.
-        y = functional.scaled_dot_product_attention(query, key, value)
-        attended: Tensor = self.out_proj(y.transpose(1, 2).flatten(2))
-        return attended
+            (query,) = self._split(transformer_linear(x, weight[:width], bias[:width]), 1)
+            outside = transformer_linear(other, weight[width:], bias[width:])
+            key, value = self._split(outside, 2)
+        y = attention(query, key, value).transpose(1, 2).flatten(2)
+        return transformer_linear(y, self.out_proj.weight, self.out_proj.bias)
 
     def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
         """Return ``parts`` tensors ``(B, heads, N, D)`` of ``x`` ``(B, N, parts * heads * D)``."""
@@ -347,7 +348,7 @@ class _TransformerLayer(nn.Module):
 
     def close(self, x: Tensor, normalised: Tensor) -> Tensor:
         """Return the layer's output ``(B, N, C)``: ``x`` after attention, and its norm."""
-        branch = self.linear2(functional.gelu(self.linear1(normalised)))
+        branch = feed_forward(normalised, self.linear1, self.linear2)
         output: Tensor = self.norm_out(self.gamma_2(x, branch))
         return output
 

@@ -30,6 +30,7 @@ from stemsplit.models.config import (
     require_hop,
 )
 from stemsplit.models.layers import istft, stft
+from stemsplit.models.operators import Linear
 from stemsplit.types import Window
 
 _GROUP_NORM = re.compile(r"GroupNorm([1-9]\d*)")
@@ -233,9 +234,9 @@ class TFCTDFBlock(nn.Module):
         )
         self.tdf = nn.Sequential(
             *_norm_and_activation(config, channels),
-            nn.Linear(bins, narrow, bias=False),
+            Linear(bins, narrow, bias=False),
             *_norm_and_activation(config, channels),
-            nn.Linear(narrow, bins, bias=False),
+            Linear(narrow, bins, bias=False),
         )
         self.tfc2 = nn.Sequential(
             *_norm_and_activation(config, channels),

@@ -30,6 +30,7 @@ from stemsplit.models.config import (
     require_hop,
 )
 from stemsplit.models.layers import istft, stft
+from stemsplit.models.operators import Linear
 from stemsplit.models.wiener import EXCERPT, wiener
 
 DROPOUT = 0.4  # between the layers of the BLSTM
@@ -82,7 +83,7 @@ class Target(nn.Module):
         self.input_scale = nn.Parameter(torch.ones(self.input_bins))
         self.output_mean = nn.Parameter(torch.ones(bins))
         self.output_scale = nn.Parameter(torch.ones(bins))
-        self.fc1 = nn.Linear(channels * self.input_bins, hidden, bias=False)
+        self.fc1 = Linear(channels * self.input_bins, hidden, bias=False)
         self.bn1 = nn.BatchNorm1d(hidden)
         self.lstm = nn.LSTM(
             hidden,
@@ -91,9 +92,9 @@ class Target(nn.Module):
             bidirectional=True,
             dropout=DROPOUT if config.layers > 1 else 0.0,
         )
-        self.fc2 = nn.Linear(2 * hidden, hidden, bias=False)
+        self.fc2 = Linear(2 * hidden, hidden, bias=False)
         self.bn2 = nn.BatchNorm1d(hidden)
-        self.fc3 = nn.Linear(hidden, channels * bins, bias=False)
+        self.fc3 = Linear(hidden, channels * bins, bias=False)
         self.bn3 = nn.BatchNorm1d(channels * bins)
 
     def forward(self, magnitudes: Tensor) -> Tensor:

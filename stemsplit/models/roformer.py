@@ -33,6 +33,7 @@ from stemsplit.models.config import (
     require_hop,
 )
 from stemsplit.models.layers import istft, stft
+from stemsplit.models.operators import Linear
 from stemsplit.types import Window
 
 ROTARY_BASE = 10_000.0
@@ -199,7 +200,7 @@ class BandSplit(nn.Module):
         super().__init__()
         self.sizes = list(sizes)
         self.to_features = nn.ModuleList(
-            nn.Sequential(RMSNorm(size), nn.Linear(size, width)) for size in sizes
+            nn.Sequential(RMSNorm(size), Linear(size, width)) for size in sizes
         )
 
     def forward(self, parts: Tensor) -> Tensor:
@@ -230,7 +231,7 @@ def _build_mlp(widths: Sequence[int]) -> nn.Sequential:
     """Return linear layers from each of ``widths`` to the next, with tanh between them."""
     layers: list[nn.Module] = []
     for inside, outside in pairwise(widths):
-        layers += [nn.Tanh(), nn.Linear(inside, outside)]
+        layers += [nn.Tanh(), Linear(inside, outside)]
     return nn.Sequential(*layers[1:])
 
 
@@ -262,10 +263,10 @@ class FeedForward(nn.Module):
         hidden = FEED_FORWARD_EXPANSION * config.dim
         self.net = nn.Sequential(
             RMSNorm(config.dim),
-            nn.Linear(config.dim, hidden),
+            Linear(config.dim, hidden),
             nn.GELU(),
             nn.Dropout(config.ff_dropout),
-            nn.Linear(hidden, config.dim),
+            Linear(hidden, config.dim),
             nn.Dropout(config.ff_dropout),
         )
 
@@ -284,10 +285,10 @@ class Attention(nn.Module):
         self.dropout = config.attn_dropout
         inner = config.heads * config.dim_head
         self.norm = RMSNorm(config.dim)
-        self.to_qkv = nn.Linear(config.dim, 3 * inner, bias=False)
-        self.to_gates = nn.Linear(config.dim, config.heads)
+        self.to_qkv = Linear(config.dim, 3 * inner, bias=False)
+        self.to_gates = Linear(config.dim, config.heads)
         self.to_out = nn.Sequential(
-            nn.Linear(inner, config.dim, bias=False), nn.Dropout(config.attn_dropout)
+            Linear(inner, config.dim, bias=False), nn.Dropout(config.attn_dropout)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ from stemsplit.models.config import (
     require_hop,
 )
 from stemsplit.models.layers import istft, map_rows, stft
+from stemsplit.models.operators import Linear
 from stemsplit.types import Window
 
 #: Sequences that go through an LSTM at a time on a CPU without gradients. Its state for each step,
@@ -351,7 +352,7 @@ class DualPath(nn.Module):
         self.lstm_layers = nn.ModuleList(
             nn.LSTM(channels, hidden, bidirectional=True, batch_first=True) for _ in range(2)
         )
-        self.linear_layers = nn.ModuleList(nn.Linear(2 * hidden, channels) for _ in range(2))
+        self.linear_layers = nn.ModuleList(Linear(2 * hidden, channels) for _ in range(2))
         self.norm_layers = nn.ModuleList(nn.GroupNorm(1, channels) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:

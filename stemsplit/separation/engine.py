@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stemsplit.errors import CheckpointError, MemoryShortage, UsageError
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.operators import using
 from stemsplit.separation.chunking import (
     Segment,
     hop_frames,
@@ -60,6 +61,11 @@ class Engine:
         threads: int | None = None,
     ) -> None:
         self.execution = choose_execution(device, precision, batch, threads)
+        if precision == "mixed" and not model.half_transformer:
+            raise UsageError(
+                "--precision mixed is for models with a transformer such as htdemucs",
+                hint="--precision fp32 is exact; bf16 is fast on CPUs with arithmetic for it",
+            )
         self._measures = batch == "auto" and self.execution.device.type == "cuda"
         self._interrupted: Execution | None = None  # replaced by the CPU until the song ends
         # A network that processes any length gets a last segment of odd length, which other songs
@@ -240,7 +246,8 @@ class Engine:
         mono = self.model.channels != channels
         mix = mix.flatten(0, 1)[:, None] if mono else mix
         context = self.model.context
-        with torch.autocast(mix.device.type, dtype, enabled=dtype != torch.float32):
+        half = torch.autocast(mix.device.type, dtype, enabled=dtype != torch.float32)
+        with half, using(self.execution.operators):
             stems: Tensor = self.model(mix, context) if context else self.model(mix)
         if mono:
             stems = stems.view(batch, channels, len(self.sources), -1).transpose(1, 2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 
+from stemsplit.errors import UsageError
+from stemsplit.models.operators import PUBLIC, Operators
 from stemsplit.separation.device import resolve_device, resolve_precision
+from stemsplit.separation.operator_choice import faster_operators, has_bf16
 from stemsplit.types import BatchSize, Precision
 
 #: Segments in one run of the network on CUDA. On a CPU one keeps all cores busy, and more would
@@ -24,18 +25,21 @@ USABLE = 0.8
 class Execution:
     """The device, the data type of the network, and the number of segments in one run.
 
-    ``threads`` is the number of CPU threads; None leaves it to torch.
+    ``threads`` is the number of CPU threads; None leaves it to torch. ``operators`` are those that
+    are used instead of torch's usual ones.
     """
 
     device: torch.device
     dtype: torch.dtype
     batch: int
     threads: int | None = None
+    operators: Operators = PUBLIC
 
     def __str__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")
         segments = "1 segment" if self.batch == 1 else f"{self.batch} segments"
-        return f"{self._place}, {dtype}, {segments} at a time"
+        chosen = str(self.operators)
+        return f"{self._place}, {dtype}, {segments} at a time{chosen and f', {chosen}'}"
 
     @property
     def _place(self) -> str:
@@ -54,12 +58,30 @@ def choose_execution(
     """
     resolved = resolve_device(device)
     usual = CUDA_BATCH if resolved.type == "cuda" else 1
+    dtype = resolve_precision(precision, resolved)
     return Execution(
         device=resolved,
-        dtype=resolve_precision(precision, resolved),
+        dtype=dtype,
         batch=1 if batch == "auto" else batch or usual,
         threads=threads,
+        operators=choose_operators(resolved, dtype, mixed=precision == "mixed"),
     )
+
+
+def choose_operators(device: torch.device, dtype: torch.dtype, *, mixed: bool = False) -> Operators:
+    """Return the operators for a network in ``dtype`` on ``device``.
+
+    With ``mixed``, transformers compute in bf16. Raises ``UsageError`` if this is not a CPU with
+    arithmetic for it.
+    """
+    if mixed and not (device.type == "cpu" and has_bf16()):
+        reason = "is for CPUs with AVX512-BF16 or AMX" if device.type == "cpu" else "is for CPUs"
+        raise UsageError(
+            f"--precision mixed {reason}",
+            hint="without --precision, the device's usual one is used",
+        )
+    operators = faster_operators(dtype) if device.type == "cpu" else PUBLIC
+    return replace(operators, half_transformer=mixed)
 
 
 def degrade(execution: Execution) -> Execution | None:
@@ -73,27 +95,11 @@ def degrade(execution: Execution) -> Execution | None:
         return None
     if execution.dtype == torch.float32:
         return replace(execution, dtype=torch.float16)
-    return replace(execution, device=torch.device("cpu"), dtype=torch.float32, batch=1)
+    cpu, dtype = torch.device("cpu"), torch.float32
+    operators = choose_operators(cpu, dtype)
+    return replace(execution, device=cpu, dtype=dtype, batch=1, operators=operators)
 
 
 def fitting_batch(free: int, needed: int) -> int:
     """Return how many segments fit into ``free`` bytes at a time if one needs ``needed``."""
     return max(1, min(LARGEST_BATCH, int(free * USABLE) // max(1, needed)))
-
-
-@contextmanager
-def limited_threads(threads: int | None) -> Iterator[None]:
-    """Limit torch to this many CPU ``threads`` in the block; None: as many as before.
-
-    torch has one number for the whole process. Other threads of Python that already use torch keep
-    theirs.
-    """
-    before = torch.get_num_threads()
-    if threads in (None, before):
-        yield
-        return
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
