@@ -80,24 +80,34 @@ def test_an_identity_gives_back_the_song() -> None:
     length=st.integers(1, 300),
     size=st.integers(4, 64),
     alignment=st.sampled_from([1, 2, 4]),
+    least=st.sampled_from([0.0, 0.25, 1.0]),
+    overlap=st.sampled_from([0.0, 0.25]),
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_segments_without_padding_contain_only_the_song(
-    length: int, size: int, alignment: int, sizes: list[int]
+    length: int, size: int, alignment: int, least: float, overlap: float, sizes: list[int]
 ) -> None:
+    """The last of them what is left, but not less than the least length that is asked for."""
     size -= size % alignment
-    hop = max(alignment, hop_frames(size, 0.25) // alignment * alignment)
+    shortest = max(1, round(least * size) - alignment + 1)
+    hop = max(alignment, hop_frames(size, overlap) // alignment * alignment)
     audio = torch.arange(1.0, length + 1)[None]
 
     def run() -> Iterator[tuple[Segment, Tensor]]:
-        stream = unpadded_segments(cut(audio, sizes), size, hop, alignment=alignment)
+        stream = unpadded_segments(
+            cut(audio, sizes), size, hop, shortest=shortest, alignment=alignment
+        )
         for number, segment in enumerate(stream):
-            first = int(segment.audio[0, 0]) - 1
-            assert torch.equal(segment.audio, audio[:, first : first + segment.audio.shape[-1]])
+            first, frames = int(segment.audio[0, 0]) - 1, segment.audio.shape[-1]
+            assert torch.equal(segment.audio, audio[:, first : first + frames])
             assert first % alignment == 0
             assert first + segment.start == number * hop
-            assert segment.audio.shape[-1] == min(size, length) or alignment > 1
+            assert frames <= size
+            if frames >= shortest + alignment:  # nothing before it was needed
+                assert (segment.start, frames) == (0, segment.valid)
+            else:
+                assert frames >= min(shortest, length)
             yield segment, segment.audio[None]
 
     back = torch.cat(list(overlap_add(run(), size, hop)), -1)

@@ -62,6 +62,7 @@ class SpectrogramSeparator(SeparationModel):
 
     Config = SpectrogramConfig
     any_length = True
+    least_length = 1.0  # the more it knows of the song, the better
 
     def __init__(self, config: SpectrogramConfig) -> None:
         super().__init__(config)

@@ -44,6 +44,7 @@ class ICA(SeparationModel):
 
     Config = ICAConfig
     any_length = True
+    least_length = 1.0  # the more it knows of the song, the better
 
     def __init__(self, config: ICAConfig) -> None:
         super().__init__(config, channels=2)

@@ -113,7 +113,7 @@ class OpenUnmix(SeparationModel):
 
     The reference runs its BLSTM over a whole song. Here it runs on segments of 56 s, which overlap
     by 14 s and are cross-faded, so that memory does not grow with the song. Every segment starts at
-    an excerpt of the filter; the last one extends back as far as that allows.
+    an excerpt of the filter.
 
     Compared with the BLSTM over the whole song, with fresh weights, the difference is below the
     stems by: 153 dB for songs of 20 and 30 s, which are one segment; 80 to 85 dB for 78 s of three

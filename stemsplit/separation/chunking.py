@@ -3,7 +3,7 @@
 Both directions are generators, so that memory depends on the segment and not on the song. There are
 three ways to cut: that of Demucs (`segments`), that of Music-Source-Separation-Training, with which
 the community trains its networks (`reflected_segments`), and one for networks that process any
-length, whose last segment extends backwards (`unpadded_segments`). The results are the same, frame
+length, whose last segment is not padded (`unpadded_segments`). The results are the same, frame
 for frame, as with the whole song in memory.
 """
 
@@ -115,12 +115,13 @@ def _cut(audio: Tensor, begin: int, length: int) -> Tensor:
 
 
 def unpadded_segments(
-    blocks: Iterable[Tensor], size: int, hop: int, *, alignment: int = 1
+    blocks: Iterable[Tensor], size: int, hop: int, *, shortest: int = 1, alignment: int = 1
 ) -> Iterator[Segment]:
     """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
 
-    The last segment contains what is left, up to ``size`` frames, and the audio before that, up to
-    ``size`` frames in total, starting at a multiple of ``alignment``. ``0 < hop <= size``.
+    The last segment contains what is left, up to ``size`` frames. If that is less than ``shortest``
+    frames, it extends backwards, and starts at a multiple of ``alignment``. ``0 < hop <= size`` and
+    ``shortest + alignment <= size + 1``.
     """
     kept = torch.empty(0)
     head = 0  # where the next segment starts in ``kept``
@@ -133,8 +134,8 @@ def unpadded_segments(
             behind = max(0, head - size)
             kept, head, gone = kept[..., behind:], head - behind, gone + behind
     if (valid := kept.shape[-1] - head) > 0:
-        earliest = max(0, head + valid - size)
-        begin = min(head, earliest + -(gone + earliest) % alignment)
+        latest = max(0, head + valid - shortest)
+        begin = min(head, max(0, latest - (gone + latest) % alignment))
         yield Segment(kept[..., begin:], head - begin, valid, True)
 
 

@@ -134,8 +134,13 @@ class Engine:
         if self.model.window == "fade":
             return reflected_segments(blocks, self.segment, self.hop)
         if self.model.any_length and self.model.context is None:
-            alignment = self.model.alignment
-            return unpadded_segments(blocks, self.segment, self.hop, alignment=alignment)
+            return unpadded_segments(
+                blocks,
+                self.segment,
+                self.hop,
+                shortest=round(self.model.least_length * self.segment),
+                alignment=self.model.alignment,
+            )
         return segments(blocks, self.segment, self.hop, context=self.model.context)
 
     def _align(self, outputs: Iterator[tuple[Segment, Tensor]]) -> Iterator[tuple[Segment, Tensor]]:
