@@ -40,8 +40,8 @@ class SeparationModel(nn.Module):
     #: not padded with zeros, and starts at a multiple of ``alignment`` frames of the song.
     any_length: bool = False
     alignment: int = 1
-    #: Then, the least part of ``segment`` that it is run on: a shorter rest of a song is preceded by
-    #: the audio before it.
+    #: The smallest part of ``segment`` that such a network is run on, if the song is that long: a
+    #: shorter end of a song is preceded by the audio before it.
     least_length: float = 0.25
     #: If not None, the rest at the end of a song is a separate segment, and each segment has this
     #: many frames of the song on either side, zeros outside the song. If above 0, `forward` takes
