@@ -112,6 +112,25 @@ def test_missing_weights_are_not_downloaded(library: Path, tmp_path: Path) -> No
     assert files_below(tmp_path / "cache") == []
 
 
+def test_without_weights_stems_are_compared_by_everything_else(
+    library: Path, tmp_path: Path
+) -> None:
+    words = ("library/0.wav", "--daw", "reaper")
+    assert run(*words, cwd=tmp_path).code == 0
+    other = run(*words, "-n", "htdemucs", "--depth", "16", "--dry-run", cwd=tmp_path)
+    assert other.code == 3
+    assert other.stderr.splitlines()[0] == (
+        "stemsplit: error: library/0.wav: its stems in separated/0 were made with tiny.htdemucs, "
+        "whole song, depth 32f"
+    )
+    (manifest,) = (tmp_path / "separated").rglob("*.stemsplit.json")
+    manifest.write_text(manifest.read_text().replace('"tiny.htdemucs"', '"htdemucs"'))
+    assert foretold(*words, "-n", "htdemucs", cwd=tmp_path) == (0, {"0": "skipped"})
+    same = run(*words, "-n", "htdemucs", "--depth", "16", "--dry-run", cwd=tmp_path)
+    assert same.stderr.splitlines()[0].endswith("made with htdemucs, whole song, depth 32f")
+    assert "of the other model" not in same.stderr
+
+
 def test_it_does_not_import_torch(library: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from stemsplit.cli import main\n"

@@ -71,6 +71,7 @@ def test_an_omitted_model_is_reported_with_the_reason(name: str) -> None:
         ("955717e8-8726e21a.th", "htdemucs"),
         ("model_bs_roformer_ep_317_sdr_12.9755.ckpt", "bs_roformer.viperx_1297"),
         ("vocals_mel_band_roformer.ckpt", "mel_band_roformer.kim"),
+        ("MDX23C-DrumSep-aufr33-jarredou.ckpt", "mdx23c.drumsep"),
     ],
 )
 def test_a_model_is_found_by_its_name_in_other_programs(theirs: str, name: str) -> None:
@@ -79,8 +80,34 @@ def test_a_model_is_found_by_its_name_in_other_programs(theirs: str, name: str) 
     assert members(f"{theirs}, {name}") == members(theirs) == (name,)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("UVR-MDX-NET-Inst_HQ_3.onnx", "MDX-Net networks are not supported"),
+        ("UVR-MDX-NET-Inst_HQ_3", "MDX-Net networks are not supported"),
+        ("UVR_MDXNET_KARA_2.onnx", "MDX-Net networks are not supported"),
+        ("Kim_Vocal_2.onnx", "MDX-Net networks are not supported"),
+        ("kuielab_a_drums.onnx", "MDX-Net networks are not supported"),
+        ("2_HP-UVR.pth", "the VR networks of UVR are not supported"),
+        ("17_HP-Wind_Inst-UVR.pth", "the VR networks of UVR are not supported"),
+        ("13_SP-UVR-4B-44100-1.pth", "the VR networks of UVR are not supported"),
+        ("UVR-DeEcho-DeReverb.pth", "the VR networks of UVR are not supported"),
+        ("hf://adefossez/HTDemucs", "download the file and use its path"),
+    ],
+)
+def test_models_of_other_programs_that_are_not_supported(
+    name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=f"^no model '{name}': .*{reason}$"):
+        registry.local_file(name)
+    if "/" not in name:  # a file of that name is read
+        monkeypatch.chdir(tmp_path)
+        Path(name).touch()
+        assert registry.local_file(name) == Path(name)
+
+
 def test_omitted_models_are_recognised_by_other_names_too() -> None:
-    with pytest.raises(UsageError, match=r"no model 'mdx_extra_q': .* diffq"):
+    with pytest.raises(UsageError, match=r"no model 'mdx_extra_q\.yaml': .* diffq"):
         registry.resolve("mdx_extra_q.yaml")
 
 

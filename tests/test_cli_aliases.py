@@ -65,7 +65,7 @@ def test_every_option_of_the_program_works_or_gets_a_hint(program: str) -> None:
 @pytest.mark.parametrize(("program", "row"), ROWS, ids=lambda each: str(getattr(each, "names", "")))
 def test_a_row_names_options_that_exist(program: str, row: ForeignOption) -> None:
     words = row.here if row.here is not None else row.hint
-    assert options_in(words) - {"-ar", "--json"} <= own_options()
+    assert options_in(words) - {"-ar", "--json", "--stem"} <= own_options()
     assert row.here is not None or row.hint
 
 
@@ -130,6 +130,7 @@ REFUSED = {
     "-l": "stemsplit models list",
     "-ql": "stemsplit models list",
     "--list_models": "stemsplit models list",
+    "--list_filter vocals": "stemsplit models list --stem vocals",
     "--model_file_dir there": "STEMSPLIT_CACHE_DIR",
     "--normalization 0.9": "--clip linked",
     "--residual rest": "--mix rest=",
@@ -234,6 +235,39 @@ def test_an_unknown_command_gets_a_hint(word: str, tmp_path: Path) -> None:
     assert (result.code, result.stderr) == (2, error)
     (tmp_path / word).write_text("no audio")
     assert f"{word}: " in run(word, "-n", TINY, cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("modles list", "stemsplit models"),
+        ("watc music", "stemsplit watch"),
+        ("-q evalute a b", "stemsplit evaluate"),
+        ("hlep", "stemsplit --help"),
+        ("lst", "stemsplit models list"),
+    ],
+)
+def test_a_misspelt_command_is_corrected(typed: str, meant: str, tmp_path: Path) -> None:
+    result = run(*typed.split(), cwd=tmp_path)
+    (word,) = [each for each in typed.split()[:2] if each not in ("-q", "list", "music")]
+    error = f"stemsplit: error: no command or file named {word!r}\nhint: did you mean {meant}?\n"
+    assert (result.code, result.stdout, result.stderr) == (2, "", error)
+    (tmp_path / word).write_text("no audio")
+    assert "did you mean" not in run(*typed.split(), "-n", TINY, cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("model", ["htdemucs_ft", "spleeter:2stems", "umxl", TINY])
+def test_a_model_among_the_songs_is_answered(model: str, song: Path, tmp_path: Path) -> None:
+    for words in ((model, song), (song, model)):
+        result = run(*words, "-o", "out", cwd=tmp_path)
+        assert result.code == 2
+        assert result.stderr == (
+            f"stemsplit: error: {model!r} is a model, not a file\nhint: use --model {model}\n"
+        )
+    (tmp_path / model).symlink_to(song)
+    assert run(model, "-n", TINY, "--dry-run", cwd=tmp_path).code == 0
+    unknown = run(song, "--modle", model, cwd=tmp_path).stderr
+    assert "No such option: --modle" in unknown
 
 
 def test_a_path_with_the_name_of_a_command_is_split_if_its_folder_is_given(

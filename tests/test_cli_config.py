@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pwd
+import sys
 import tomllib
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from command import TINY, run
@@ -190,6 +193,23 @@ def test_the_usual_file_is_in_the_configuration_folder_of_the_user_and_never_her
     path.parent.mkdir(parents=True)
     path.write_text('depth = "16"\n')
     assert origin_of("depth", run("config", "show", cwd=tmp_path).lines) == ('"16"', str(path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folders are those of Linux")
+def test_a_user_without_a_home_has_folders_below_the_root(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlisted(number: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unlisted)
+    for name in ("HOME", "STEMSPLIT_CONFIG", "STEMSPLIT_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert run("config", "path", cwd=tmp_path).lines == ["/.config/stemsplit/config.toml"]
+    assert run("models", "path", cwd=tmp_path).lines == ["/.cache/stemsplit"]
+    assert run(song, "-n", TINY, "--dry-run", cwd=tmp_path).code == 0
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert run("models", "path", cwd=tmp_path).lines == [str(tmp_path / "cache" / "stemsplit")]
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,8 @@ def test_a_second_run_makes_only_what_is_missing(song, tmp_path):
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.wav")}
     daw = ("-n", TINY, "--daw", "dawproject,reaper")
     (foretold,) = run(song, *daw, "--dry-run", "--json", cwd=tmp_path).records
+    upper = [word.upper() if "," in word else word for word in daw]
+    assert run(song, *upper, "--dry-run", "--json", cwd=tmp_path).records == [foretold]
     assert foretold["stems"] == []
     assert [project["name"] for project in foretold["projects"]] == ["dawproject", "reaper"]
     result = run(song, *daw, cwd=tmp_path)

@@ -49,6 +49,13 @@ def test_the_stem_on_stdout_is_the_file_to_the_byte(form: tuple[str, ...], folde
     assert files_below(folder / "separated") == [f"song/{file.name}"]
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_other_names_of_standard_output(name: str, folder: Path) -> None:
+    stem = run("song.wav", *VOCALS, "-o", "-", cwd=folder)
+    assert (stem.code, stem.data[:4]) == (0, b"RIFF")
+    assert run("song.wav", *VOCALS, "-o", name, cwd=folder).data == stem.data
+
+
 def test_the_same_applies_between_processes(folder: Path) -> None:
     assert run("song.wav", *VOCALS, cwd=folder).code == 0
     stored = (folder / "separated/song/vocals.wav").read_bytes()

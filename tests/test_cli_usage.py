@@ -28,6 +28,27 @@ def test_a_hint_points_to_the_page_and_the_option(words: str, hint: str, tmp_pat
     assert "STEMSPLIT_" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--modle htdemucs", "--model"),
+        ("--stem vocals", "--stems"),
+        ("--ouput there", "--out"),
+        ("--two_stems vocals", "--two-stems"),
+        ("--model_name htdemucs", "--model"),
+        ("--outputfolder there", None),
+    ],
+)
+def test_a_misspelt_option_is_corrected(typed: str, meant: str | None, tmp_path: Path) -> None:
+    result = run("song.wav", *typed.split(), cwd=tmp_path)
+    asked = f"did you mean {meant}? " if meant else ""
+    assert result.code == 2
+    assert result.stderr.splitlines() == [
+        f"stemsplit: error: No such option: {typed.split()[0]}",
+        f"hint: {asked}see stemsplit --help",
+    ]
+
+
 def test_a_variable_that_was_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEMSPLIT_FORMAT", "wma")
     error, hint = run("song.wav", cwd=tmp_path).stderr.splitlines()

@@ -364,6 +364,15 @@ def test_every_key_of_a_record_is_in_the_json_man_page() -> None:
                 assert f".TP\n\\fB{key}\\fR ({kind})\n" in text
 
 
+@pytest.mark.parametrize("name", PAGES_OF_MAN)
+def test_a_page_fits_80_columns(name: str) -> None:
+    if shutil.which("man") is None:
+        pytest.skip("no man here")
+    environment = {**os.environ, "MANPAGER": "cat", "MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
+    shown = subprocess.check_output(["man", "-l", str(ROOT / name)], text=True, env=environment)
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
+
+
 EXAMPLES = [line for each in PAGES.values() for line in each.examples.values()]
 
 

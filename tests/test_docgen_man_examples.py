@@ -87,7 +87,7 @@ def test_the_line_of_a_crontab(song: Path, tmp_path: Path, shell: dict[str, str]
     for _ in range(2):
         done = type_in(command, tmp_path, few)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert "live/a song/vocals.wav" in files_below(tmp_path / "srv/stems")
+    assert "live/a song/vocals.wav" in files_below(tmp_path / "srv/out")
     (tmp_path / "srv/music/bad.wav").write_bytes(b"RIFF")
     failed = type_in(command, tmp_path, few)
     assert (failed.returncode, failed.stdout) == (6, "")

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "stemsplit"
 
 GROUND = {
     *("declarations", "errors", "options", "signals", "small_files", "stall_timeout", "stem_names"),
-    *("types", "version"),
+    *("types", "user_folders", "version"),
 }
 #: Room -> the rooms that it may import from. ``stemsplit`` is the package's own file, its face.
 ALLOWED: dict[str, set[str]] = {
@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "small_files": set(),
     "stem_names": set(),
     "types": set(),
+    "user_folders": set(),
     "version": set(),
     "signals": {"errors"},
     "declarations": {"errors"},

@@ -15,11 +15,7 @@ from stemsplit.batch.results import Result
 from stemsplit.batch.survey import length_of
 from stemsplit.checkpoints import loading
 from stemsplit.errors import CheckpointError, StemsplitError, describe
-from stemsplit.outputs.provenance import Provenance
 from stemsplit.types import Estimated, Event, NotAudio, Warned
-
-#: The provenance for weights that are not on this machine: it matches no manifest.
-_UNKNOWN = Provenance(model="", digest="", parts={}, settings={})
 
 
 def predict(
@@ -37,8 +33,7 @@ def predict(
     try:
         preparation.look_up_provenances()
     except CheckpointError:
-        names = (*plan.selection.wanted, *plan.options.daw)
-        preparation.provenances = dict.fromkeys(names, _UNKNOWN)
+        preparation.look_up_provenances(has_weights=False)
     totals, checked = _Totals(plan), False
     for song in songs:
         if isinstance(song, Result):

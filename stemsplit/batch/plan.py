@@ -29,7 +29,7 @@ from stemsplit.outputs.naming import (
     safe_name,
     template_for,
 )
-from stemsplit.outputs.provenance import Provenance
+from stemsplit.outputs.provenance import UNKNOWN_DIGEST, Provenance
 from stemsplit.outputs.selection import Selection, as_stem_file, select_stems
 from stemsplit.types import Daw, StreamInfo
 
@@ -220,8 +220,13 @@ def manifest_settings(options: SplitOptions) -> dict[str, Any]:
     return settings
 
 
-def provenances_of(options: SplitOptions, selection: Selection) -> dict[str, Provenance]:
-    """Return the provenance of each output, by name; the weights must be on this machine."""
+def provenances_of(
+    options: SplitOptions, selection: Selection, has_weights: bool = True
+) -> dict[str, Provenance]:
+    """Return the provenance of each output, by name.
+
+    If this machine does not have the weights (``has_weights``), their digests are unknown.
+    """
     settings, defaults = manifest_settings(options), manifest_settings(SplitOptions())
     if options.encoding.clip == "linked":
         # All stems that are written share one gain, which depends on each of them.
@@ -240,15 +245,18 @@ def provenances_of(options: SplitOptions, selection: Selection) -> dict[str, Pro
 
     made = {
         name: provenance(
-            loading.fingerprint(options.model, stems=selection.sources_in(name)),
+            loading.fingerprint(options.model, stems=selection.sources_in(name))
+            if has_weights
+            else UNKNOWN_DIGEST,
             selection.parts(name),
             **({"sums": list(selection.sums)} if name == closing else {}),
         )
         for name in selection.wanted
     }
-    digests = hashlib.sha256(" ".join(stem.digest for stem in made.values()).encode()).hexdigest()
+    digests = " ".join(stem.digest for stem in made.values())
+    digest = hashlib.sha256(digests.encode()).hexdigest() if has_weights else UNKNOWN_DIGEST
     stems = dict.fromkeys(made, 1.0)
     # A project refers to the stems; a DAWproject contains them.
     return made | {
-        daw: provenance(digests, stems, template=_template(options)) for daw in options.daw
+        daw: provenance(digest, stems, template=_template(options)) for daw in options.daw
     }

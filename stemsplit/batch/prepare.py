@@ -110,9 +110,9 @@ class Preparation:
         self.provenances: Mapping[str, Provenance] | None = None
         self._sources: dict[Path, InputFile] = {}
 
-    def look_up_provenances(self) -> None:
+    def look_up_provenances(self, *, has_weights: bool = True) -> None:
         """Look up the provenance of each output. Raises ``CheckpointError`` for missing weights."""
-        self.provenances = provenances_of(self._options, self._plan.selection)
+        self.provenances = provenances_of(self._options, self._plan.selection, has_weights)
 
     def prepare(
         self,

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemsplit import user_folders
 from stemsplit.errors import DISK_FULL, CheckpointError, ResourceError, disk_full
 from stemsplit.small_files import open_regular, parse_json, read_small
 from stemsplit.types import Fetching
@@ -36,9 +37,7 @@ def cache_dir() -> Path:
     chosen = os.environ.get("STEMSPLIT_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("stemsplit", appauthor=False))
+    return user_folders.cache_dir()
 
 
 def read_origin(folder: Path) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from stemsplit.checkpoints.entries import SUFFIXES, Model
@@ -71,6 +72,11 @@ def canonical(name: str) -> str:
     return _other_names(os.environ.get("STEMSPLIT_REGISTRY")).get(_plain(name), name)
 
 
+def is_known(name: str) -> bool:
+    """Return whether a model of the registry has ``name`` among its names."""
+    return canonical(name) in _registry().models
+
+
 def resolve(name: str) -> Model:
     """Return the model that has ``name`` among its names.
 
@@ -80,11 +86,17 @@ def resolve(name: str) -> Model:
     models = _registry().models
     if name in models:
         return models[name]
-    if name in _registry().left_out:
-        raise UsageError(f"no model {name!r}: {_registry().left_out[name]}", hint=_LIST_HINT)
+    _refuse_left_out(name)
     near = difflib.get_close_matches(name, models, n=1)
     hint = f"did you mean {near[0]}? {_LIST_HINT}" if near else _LIST_HINT
     raise UsageError(f"no model {name!r}", hint=hint)
+
+
+def _refuse_left_out(name: str) -> None:
+    """Raise ``UsageError`` if ``name`` is that of a model which is not supported."""
+    for pattern, reason in _registry().left_out.items():
+        if fnmatchcase(_plain(name), _plain(pattern)):
+            raise UsageError(f"no model {name!r}: {reason}", hint=_LIST_HINT)
 
 
 def local_file(name: str) -> Path | None:
@@ -92,9 +104,10 @@ def local_file(name: str) -> Path | None:
 
     Names in the registry take precedence; then come files, other names of models, Open-Unmix
     folders, and anything with a path separator or the extension of a checkpoint. Raises
-    ``CheckpointError`` for a file that does not exist, and for any other folder.
+    ``CheckpointError`` for a file that does not exist, and for any other folder, and ``UsageError``
+    for the file name of a model that is not supported.
     """
-    if canonical(name) in _registry().models:
+    if is_known(name):
         return None
     path = Path(name)
     separators = {os.sep, os.altsep or os.sep}
@@ -103,6 +116,7 @@ def local_file(name: str) -> Path | None:
         return path
     if is_folder and find_targets(path):
         return path
+    _refuse_left_out(name)
     if path.suffix.lower() in SUFFIXES or separators & set(name):
         if is_folder:
             raise not_a_checkpoint(path)
@@ -138,7 +152,7 @@ def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:
 class _Registry:
     models: dict[str, Model]
     groups: dict[str, tuple[str, ...]]  # modules of architectures by group
-    left_out: dict[str, str]  # names that users may look for, and why they are missing
+    left_out: dict[str, str]  # patterns of names that users may look for, and why they are missing
     aliases: dict[str, str]  # our names of models by their names in other programs
 
 
@@ -189,7 +203,7 @@ def _read(path: Path) -> _Registry:
 
 @functools.cache
 def _other_names(extra: str | None) -> dict[str, str]:
-    """Return our names of models, and of those left out, by the `_plain` form of all their names.
+    """Return our names of models by the `_plain` form of all their names.
 
     An ambiguous name is skipped.
     """
@@ -200,7 +214,7 @@ def _other_names(extra: str | None) -> dict[str, str]:
         for name in map(_plain, _file_names(model)):
             if found.setdefault(name, model.name) != model.name:
                 ambiguous.add(name)
-    named = {_plain(name): name for name in (*registry.left_out, *registry.models)}
+    named = {_plain(name): name for name in registry.models}
     aliases = {_plain(alias): name for alias, name in registry.aliases.items()}
     return {name: found[name] for name in found.keys() - ambiguous} | aliases | named
 

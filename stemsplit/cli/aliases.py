@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -21,6 +22,8 @@ from stemsplit.errors import UsageError
 
 #: The key in the ``meta`` of a context for the programs whose options were translated.
 _PROGRAMS = "stemsplit.programs"
+#: How similar a misspelt command is to the right one, for `get_close_matches`.
+_ALIKE = 0.75
 
 
 class TranslatingCommand(HelpPage):
@@ -36,6 +39,8 @@ class TranslatingCommand(HelpPage):
             _check_files(line.files)
         ctx.meta[_PROGRAMS] = frozenset(line.programs)
         rest: list[str] = super().parse_args(ctx, line.words)
+        if self.name == DEFAULT_COMMAND:
+            _refuse_models(line.files)
         return rest
 
 
@@ -171,15 +176,16 @@ class _Said:
 def _rows(name: str) -> list[tuple[str, ForeignOption]]:
     """Return the rows of the option ``name``, each with its program.
 
-    ``_`` and ``-`` between words are equivalent.
+    ``_`` and ``-`` between words are equivalent, but rows with exactly this name come first.
     """
     wanted = name.replace("_", "-")
-    return [
+    found = [
         (program, row)
         for program, rows in FOREIGN.items()
         for row in rows
         if wanted in (each.replace("_", "-") for each in row.names)
     ]
+    return sorted(found, key=lambda each: name not in each[1].names)
 
 
 def _values(
@@ -209,12 +215,36 @@ def _without_separate(arguments: Sequence[str]) -> list[str]:
 
 
 def _check_files(files: Sequence[str]) -> None:
-    """Raise ``UsageError`` if one of ``files`` is a command, of stemsplit or another program."""
-    if files and files[0] in WORDS and not os.path.lexists(files[0]):
-        raise UsageError(f"no command or file named {files[0]!r}", hint=WORDS[files[0]])
+    """Raise ``UsageError`` if one of ``files`` is a command, or the first one almost is.
+
+    Commands are those of stemsplit and of other programs.
+    """
+    if files and not os.path.lexists(files[0]):
+        _check_command(files[0])
     for file in files:
         if file in COMMANDS:
             raise UsageError(
                 f"{file!r} is a command, which must come first: stemsplit {file} ...",
                 hint=f"for a file or folder of that name: ./{file}",
             )
+
+
+def _check_command(word: str) -> None:
+    """Raise ``UsageError`` if ``word``, which is not a file, is a command or misspelt."""
+    if word in WORDS:
+        raise UsageError(f"no command or file named {word!r}", hint=WORDS[word])
+    near = get_close_matches(word, [*COMMANDS, *WORDS], n=1, cutoff=_ALIKE)
+    if near and word not in COMMANDS:
+        hint = f"did you mean {WORDS.get(near[0], f'stemsplit {near[0]}')}?"
+        raise UsageError(f"no command or file named {word!r}", hint=hint)
+
+
+def _refuse_models(files: Sequence[str]) -> None:
+    """Raise ``UsageError`` if one of ``files`` does not exist, but is a model."""
+    for file in files:
+        if not os.path.lexists(file):
+            # Imported here: most command lines do not need the registry.
+            from stemsplit.checkpoints.registry import is_known
+
+            if is_known(file):
+                raise UsageError(f"{file!r} is a model, not a file", hint=f"use --model {file}")

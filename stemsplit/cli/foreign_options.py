@@ -158,7 +158,7 @@ FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
         ),
         hint("--download_model_only", "stemsplit models pull NAME"),
         hint("-l --list_models", _LIST),
-        hint("--list_filter TEXT", _LIST),
+        hint("--list_filter TEXT", "stemsplit models list --stem {}"),
         hint("--list_limit N", _LIST),
         hint("--list_format FORMAT", "stemsplit models list --json"),
         hint("-e --env_info", "stemsplit doctor"),

@@ -16,6 +16,7 @@ from typing import Any
 from stemsplit.cli.commands import COMMANDS
 from stemsplit.errors import UsageError
 from stemsplit.small_files import parse_toml, read_small
+from stemsplit.user_folders import config_dir
 
 VARIABLE = "STEMSPLIT_CONFIG"
 #: Options that cannot be settings.
@@ -39,9 +40,7 @@ def config_path() -> Path:
     """Return the path of the configuration file, even if it does not exist."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
-    import platformdirs
-
-    return platformdirs.user_config_path("stemsplit") / "config.toml"
+    return config_dir() / "config.toml"
 
 
 def read_settings() -> dict[str, Any]:

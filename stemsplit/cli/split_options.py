@@ -14,7 +14,7 @@ from stemsplit.cli import options
 from stemsplit.cli.aliases import programs_of
 from stemsplit.cli.console import Console
 from stemsplit.cli.output_file import format_named_by, is_one_song, to_file
-from stemsplit.cli.standard_streams import STANDARD
+from stemsplit.cli.standard_streams import STANDARD_OUTPUT
 from stemsplit.errors import UsageError
 from stemsplit.options import SplitOptions
 from stemsplit.types import Existing
@@ -53,7 +53,7 @@ class Reporting:
 
 def is_streamed(split: SplitOptions) -> bool:
     """Return whether the stem goes to standard output."""
-    return str(split.out) == STANDARD
+    return str(split.out) in STANDARD_OUTPUT
 
 
 def resolve(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 STANDARD = "-"
 #: The name of a song from standard input, unless another one is given.
 NAMELESS = "stdin"
+#: All names of standard output.
+STANDARD_OUTPUT = (STANDARD, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 #: Other names of standard input.
 _STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _PIECE = 2**20  # bytes to copy at a time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from difflib import get_close_matches
 from typing import Any
 
 from stemsplit.cli.commands import DEFAULT_COMMAND
@@ -12,6 +13,8 @@ from stemsplit.errors import ExitCode, StemsplitError, UsageError
 
 #: Typer appends this to the names of an option, even if the variable was not used.
 _VARIABLE = re.compile(r" \(env var: '\w+'\)")
+#: How similar a misspelt option is to the right one, for `get_close_matches`.
+_ALIKE = 0.7
 
 
 def program_of(command: str) -> str:
@@ -39,9 +42,19 @@ def usage_error(exc: Exception, program: str) -> UsageError | None:
     if source and source.name == "ENVIRONMENT":
         reason = f"{parameter.envvar}: {reason}"
     page = f"{context.command_path if context else program} --help"
+    if getattr(error, "possibilities", None):
+        return _unknown_option(error, page)
     if parameter is not None and parameter.param_type_name == "option":
         return UsageError(reason, hint=f"see {parameter.opts[0]} in {page}")
     return UsageError(reason, hint=f"see {page}")
+
+
+def _unknown_option(error: Any, page: str) -> UsageError:
+    """Return an error of Typer about an unknown option, with a hint at the one probably meant."""
+    wanted = error.option_name.replace("_", "-")
+    near = get_close_matches(wanted, error.possibilities, n=1, cutoff=_ALIKE)
+    hint = f"did you mean {near[0]}? see {page}" if near else f"see {page}"
+    return UsageError(error.message, hint=hint)
 
 
 def naming_path(error: StemsplitError, command: str) -> StemsplitError:

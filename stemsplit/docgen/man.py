@@ -88,7 +88,7 @@ def preamble(name: str, section: int) -> Iterator[str]:
 
 def example(what: str, lines: Iterable[str]) -> Iterator[str]:
     """Yield ``lines`` verbatim, after a sentence that says what they do."""
-    yield from (prose(what), ".PP", ".RS 4", ".EX", *map(escape, lines), ".EE", ".RE")
+    yield from (prose(what), ".PP", ".RS 2", ".EX", *map(escape, lines), ".EE", ".RE")
 
 
 def _render(command: CommandEntry, commands: Iterable[CommandEntry]) -> Iterator[str]:

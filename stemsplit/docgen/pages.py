@@ -139,7 +139,7 @@ _SPLIT = ManPage(
         ),
         "Show what a run over a folder would do:": "stemsplit --dry-run music -o stems",
         "Use it in a Makefile, for all songs in the same folder:": (
-            "stems/%/vocals.wav: %.mp3 ; stemsplit -q --force --stems vocals -o stems $<\n"
+            "stems/%/vocals.wav: %.mp3 ; stemsplit -qf --stems vocals -o stems $<\n"
             "all: $(patsubst %.mp3,stems/%/vocals.wav,$(wildcard *.mp3))"
         ),
         "Run at three every night from cron, which sends mail only if something fails:": (
@@ -200,7 +200,7 @@ _WATCH = ManPage(
             "stemsplit watch ~/Downloads --new-only --format flac -q --json"
         ),
         "Run it as a service; this is the line in the systemd unit:": (
-            "ExecStart=/usr/bin/stemsplit watch /srv/in -o /srv/stems --progress none"
+            "ExecStart=/usr/bin/stemsplit watch /srv/in -o /srv/out --progress none"
         ),
     },
     output=(
@@ -375,7 +375,7 @@ _EVALUATE = ManPage(
     examples={
         "Compare stems with the true ones:": "stemsplit evaluate separated/song true/song",
         "Score a folder of songs, as CSV and as files for museval's statistics:": (
-            "stemsplit evaluate separated musdb18hq/test --csv scores.csv --museval json/test"
+            "stemsplit evaluate separated musdb18hq/test --csv a.csv --museval json"
         ),
         "Write a page with scores and players, which works offline:": (
             "stemsplit evaluate separated/song true/song --html report.html"
@@ -384,13 +384,13 @@ _EVALUATE = ManPage(
             "stemsplit evaluate separated/song --mixture song.mp3"
         ),
         "Compare the stems of two models, and switch between them while listening:": (
-            "stemsplit evaluate htdemucs/song umxl/song --references true/song --html compare.html"
+            "stemsplit evaluate htdemucs umxl --references true --html compare.html"
         ),
         "Compute the scores with museval:": (
             "stemsplit evaluate separated/song true/song --bss-eval museval"
         ),
         "Map references whose names do not match the stems:": (
-            "stemsplit evaluate separated/song session --map bass=bassline.wav --map 'drums=kit*'"
+            "stemsplit evaluate separated/song session --map 'drums=kit*'"
         ),
         "Separate and score a whole data set; repeat the command to resume:": (
             "stemsplit evaluate --dataset musdb18hq/test -n htdemucs"

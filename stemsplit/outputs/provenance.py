@@ -10,6 +10,9 @@ from stemsplit.audio.excerpt import describe_excerpt
 from stemsplit.errors import UsageError
 from stemsplit.options import Excerpt
 
+#: The digest of weights that are not on this machine; it matches all digests.
+UNKNOWN_DIGEST = ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
@@ -27,13 +30,17 @@ class Provenance:
 
     def matches(self, recorded: Provenance) -> bool:
         """Return whether a stem with the ``recorded`` provenance is the same as one with this."""
-        return self == replace(recorded, settings=_filled(recorded.settings, self.defaults))
+        return self == replace(
+            recorded,
+            digest=self.digest if self.digest == UNKNOWN_DIGEST else recorded.digest,
+            settings=_filled(recorded.settings, self.defaults),
+        )
 
     def describe(self, recorded: Provenance) -> str:
         """Describe the ``recorded`` provenance of a stem, and how it differs from this one."""
         settings = _filled(recorded.settings, self.defaults)
         words = [f"made with {recorded.model or 'an unknown model'}", _part_of_song(settings)]
-        if recorded.model == self.model and recorded.digest != self.digest:
+        if recorded.model == self.model and self.digest not in (UNKNOWN_DIGEST, recorded.digest):
             words.append("other weights or an older version")
         if recorded.parts != self.parts:
             words.append("another mix of sources")
