@@ -24,7 +24,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "quality": lambda words: parse_quality(words["quality"], stored_format(words["format"])),
     "format": lambda words: stored_format(words["format"]),
     "stems": lambda words: parse_names(",".join(words["stems"])),
-    "daw": lambda words: tuple(dict.fromkeys(parse_names(words["daw"] or ""))),
+    "daw": lambda words: tuple(dict.fromkeys(parse_names((words["daw"] or "").lower()))),
     "mixes": lambda words: tuple(words["mixes"]),
     **{
         name: lambda words, name=name: parse_time(words[name])  # type: ignore[misc]
