@@ -56,9 +56,10 @@ class Summary:
         except ResourceError as error:
             self._unwritable = error
         if result.scores is not None:
-            from stemsplit.cli.scoreboard import show_song
+            from stemsplit.cli.scoreboard import WIDTH, show_song
 
-            for line in show_song(result.scores).splitlines():
+            width = min(WIDTH, console.columns)
+            for line in show_song(result.scores, width=width).splitlines():
                 console.note(line)
 
     def raise_unwritable(self) -> None:
