@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
 from itertools import cycle
 
 #: The stems of a Native Instruments stem file in their usual order, and how many it holds.
@@ -17,6 +19,15 @@ COLOURS = {
     "guitar": "#E69F00",
     "piano": "#F0E442",
 }
+#: The song without vocals, which every model with vocals can write.
+INSTRUMENTAL = "instrumental"
+VOCALS = "vocals"
+#: What people call stems, and their names here.
+SYNONYMS = {
+    **dict.fromkeys(("vocal", "voice", "vox", "acapella", "acappella", "a_cappella"), VOCALS),
+    **dict.fromkeys(("karaoke", "no_vocals", "backing"), INSTRUMENTAL),
+    **{"drum": "drums", "guitars": "guitar", "keys": "piano", "keyboard": "piano"},
+}
 #: For stems with other names, in turn.
 FURTHER_COLOURS = ("#0072B2", "#999999", *COLOURS.values())
 
@@ -25,6 +36,15 @@ def shown_name(stem: str) -> str:
     """Return the display name of a stem: "No vocals" for ``no_vocals``."""
     words = stem.replace("_", " ").strip()
     return words[:1].upper() + words[1:] or stem
+
+
+def meant_by(name: str, available: Collection[str]) -> str | None:
+    """Return the stem that the unknown ``name`` probably means, if it is ``available``."""
+    stem = SYNONYMS.get(name.lower())
+    if stem in available or (stem == INSTRUMENTAL and VOCALS in available):
+        return stem
+    near = get_close_matches(name.lower(), available, n=1)
+    return near[0] if near else None
 
 
 def colours_of(stems: tuple[str, ...]) -> dict[str, str]:

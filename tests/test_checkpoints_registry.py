@@ -317,9 +317,40 @@ def test_an_unknown_name_is_reported_with_the_nearest() -> None:
     assert caught.value.hint == "stemsplit models list shows all models"
 
 
+@pytest.mark.parametrize(
+    ("name", "models"),
+    [
+        ("kim", "mel_band_roformer.kim or mel_band_roformer.kim_bleedless"),
+        ("Dereverb-Echo", "mel_band_roformer.dereverb_echo"),
+    ],
+)
+def test_a_part_of_a_name(name: str, models: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        registry.resolve(name)
+    assert caught.value.hint == f"did you mean {models}? stemsplit models list shows all models"
+
+
+@pytest.mark.parametrize(
+    ("stem", "hint"),
+    [
+        ("Vocal", "did you mean vocals? its stems are: drums, bass, other, vocals"),
+        ("acapella", "did you mean vocals? its stems are: drums, bass, other, vocals"),
+        ("karaoke", "did you mean instrumental? its stems are: drums, bass, other, vocals"),
+        ("kazoo", "its stems are: drums, bass, other, vocals"),
+        (
+            "guitar",
+            "its stems are: drums, bass, other, vocals; for models with it: "
+            "stemsplit models list --stem guitar",
+        ),
+    ],
+)
+def test_hints_at_stems(stem: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        registry.check_stems(registry.resolve("htdemucs"), [stem])
+    assert caught.value.hint == hint
+
+
 def test_a_file_is_distinguished_from_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("plain", "htdemucs", "mine.th"):
         (tmp_path / name).write_bytes(b"x")

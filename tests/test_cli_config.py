@@ -147,7 +147,7 @@ def test_shared_settings_apply_to_all_commands_unless_a_table_overrides_them(
         ('two-stem = "bass"', "unknown setting: two-stem", "did you mean two-stems?"),
         ("version = true", "unknown setting: version", ""),
         ('depth = "17"', "'17' is not one of '16', '24', '32f'", ""),
-        ("overlap = 3", "less than or equal to 0.99", ""),
+        ("overlap = 3", "must be at most 0.99", ""),
         ("split = 3", "unknown setting: split", ""),
         ("x = [", "invalid TOML", ""),
     ],

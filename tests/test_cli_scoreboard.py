@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import pytest
 from song_scores import NAN, song_scores, stem_measures, stem_scores
 
 from stemsplit.cli.scoreboard import show_song, show_summary
@@ -98,3 +99,19 @@ def test_the_summary_says_what_is_missing() -> None:
         shown.split()
     ).replace("* ", "")
     assert show_summary([]) == "0 songs"
+
+
+@pytest.mark.parametrize("width", [30, 60])
+def test_a_narrow_terminal_gets_more_tables_with_all_figures(width: int) -> None:
+    """No figure is cut, and no line is broken within one."""
+    measures = stem_measures("vocals", overlap={"bass": 0.5}, correlation={"bass": -0.5})
+    song = song_scores(stem_scores("vocals"), stem_scores("bass", (3.0,)), measures=(measures,))
+    narrow, wide = (
+        [line for line in show_song(song, width=each).splitlines() if line.startswith("vocals ")]
+        for each in (width, 80)
+    )
+    assert max(map(len, show_song(song, width=width).splitlines())) <= width
+    assert len(narrow) > len(wide) == 2
+    assert [figure for line in narrow for figure in words(line)[1:]] == [
+        figure for line in wide for figure in words(line)[1:]
+    ]

@@ -123,6 +123,14 @@ def test_a_template(song: Path, tmp_path: Path) -> None:
     assert result.lines == ["o/tiny.htdemucs/song.wav - bass.wav"]
 
 
+def test_names_without_an_extension(song: Path, tmp_path: Path) -> None:
+    template = "{track} ({stem})"
+    result = run(song, "-o", "o", "--stems", "bass", "--filename", template, cwd=tmp_path)
+    assert (result.code, result.lines) == (0, ["o/song (bass)"])
+    words = "the names of the stems do not end with .wav: end --filename with .{ext}"
+    assert f"stemsplit: warning: {words}" in result.stderr.splitlines()
+
+
 def test_existing_stems_are_refused_replaced_or_left(song: Path, tmp_path: Path) -> None:
     assert run(song, "--stems", "vocals", cwd=tmp_path).code == 0
     target = tmp_path / "separated/song/vocals.wav"
@@ -237,6 +245,7 @@ def test_quiet_says_nothing_and_progress_is_lines_elsewhere(song: Path, tmp_path
         (["song.wav", "--format", "flac", "--depth", "32f"], 2, "flac"),
         (["song.wav", "--filename", "{artist}/{stem}.wav"], 2, "no variable {artist}"),
         (["song.wav", "--filename", "{track}.wav"], 2, "all stems would go to one file"),
+        (["song.wav", "--filename", "{stem}.mp3"], 2, "names .mp3 files, but the format is wav"),
         (["song.wav", "--overlap", "1.5"], 2, "--overlap"),
         (["song.wav", "--frobnicate"], 2, "--frobnicate"),
         (["song.wav", "--force", "--skip-existing"], 2, "are mutually exclusive"),

@@ -60,9 +60,9 @@ def test_a_bar_at_60_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     *_, moving, _, line = last_lines(events, columns=60)
     assert re.fullmatch(r"\[1/2\] 1\.wav [━ ╸╺]+", moving)
-    form = r"\[2/2\] 10 a name that … ━+[╸╺]?━* +50% 0:50 left, \d+:\d\d for all"
+    form = r"\[2/2\] 10 a name th… ━+[╸╺]?━* +50% 0:50 left, \d+:\d\d for all"
     assert re.fullmatch(form, line), line
-    assert len(line) == 60
+    assert len(line) == 57, "no room for the ^C of the terminal"
 
 
 def test_a_single_song(song: Path, tmp_path: Path) -> None:
@@ -77,6 +77,18 @@ def test_a_single_song(song: Path, tmp_path: Path) -> None:
     took = r"4 stems in separated/song: 0:02 in \d:\d\d, \d+\.\d× real time"
     assert re.fullmatch(took, end), seen.last
     assert report == "report: page.html"
+
+
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [
+        (("--stems", "vocals", "-o", "v.mp3"), "v.mp3"),
+        (("--format", "stem.mp4", "-o", "o"), "o/song.stem.mp4"),
+    ],
+)
+def test_a_single_file(song: Path, tmp_path: Path, options: tuple[str, ...], file: str) -> None:
+    seen = watch_command(song, "-n", TINY, *options, cwd=tmp_path)
+    assert re.fullmatch(rf"{file}: 0:02 in \d:\d\d, \d+\.\d× real time", seen.last[-1])
 
 
 def test_no_terminal_gets_none_of_this(song: Path, tmp_path: Path) -> None:
@@ -108,6 +120,24 @@ def test_ctrl_c_in_a_folder(music: Path, tmp_path: Path, option: str, words: str
     assert found is not None and int(found[1]) + int(found[2]) == 3
     assert advice.startswith(words)
     assert error == "stemsplit: error: interrupted"
+
+
+def test_ctrl_c_while_a_model_is_loaded(music: Path, tmp_path: Path) -> None:
+    """It ends the run, whatever is being imported, and leaves no bar on the screen."""
+    seen = watch_command(
+        *("music", "-n", TINY, "--stems", "vocals"),
+        cwd=tmp_path,
+        columns=60,
+        answer=lambda lines: CTRL_C if lines and lines[-1].startswith("loading") else b"",
+    )
+    assert (seen.code, seen.last) == (
+        130,
+        [
+            "0 done, 0 skipped, 0 failed, 3 left",
+            "run the same command to continue",
+            "stemsplit: error: interrupted",
+        ],
+    )
 
 
 PAIR = ensemble("both", ["net1", "net2"], [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])

@@ -1,7 +1,8 @@
-"""Where the hints of usage errors point."""
+"""Usage errors: their words, where the hints point, and the help that they point to."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,88 @@ def test_a_variable_that_was_used_is_named(tmp_path: Path, monkeypatch: pytest.M
     assert hint == "hint: see --format in stemsplit --help"
     typed = run("song.wav", "--format", "x", cwd=tmp_path).stderr
     assert "STEMSPLIT_FORMAT" not in typed and "'x'" in typed
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("song.wav --acapella", "--two-stems vocals writes the vocals and the song without them"),
+        ("song.wav --Karaoke", "--stems instrumental; --two-stems vocals also writes the vocals"),
+        ("song.wav --gpu", "--device cuda"),
+        ("song.wav --bit_depth 24", "--depth 16, 24 or 32f"),
+        ("song.wav --samplerate 48000", "stems have the sample rate of the song"),
+        ("watch music --normalize", "levels are not changed"),
+        ("song.wav --modle x", "did you mean --model? see stemsplit --help"),
+        ("song.wav --output x", "did you mean --out? see stemsplit --help"),
+        ("models list --license mit", "did you mean --licence? see stemsplit models list --help"),
+        ("models list --gpu", "see stemsplit models list --help"),
+        ("evaluate a --reference b", "did you mean --references? see stemsplit evaluate --help"),
+        ("song.wav -z", "see stemsplit --help"),
+        ("models add x.ckpt", "stemsplit models convert FILE; -n FILE uses a checkpoint"),
+        ("models remove scnet", "stemsplit models rm NAME"),
+        ("models frobnicate", "see stemsplit models --help"),
+        ("song.wav --stems vocals drums", "separate stems by commas: --stems vocals,drums"),
+    ],
+)
+def test_what_was_probably_meant(tmp_path: Path, words: str, hint: str) -> None:
+    result = run(*words.split(), cwd=tmp_path)
+    error, shown = result.stderr.splitlines()
+    assert (result.code, result.stdout) == (2, "")
+    assert shown.startswith(f"hint: {hint}")
+    assert "Possible options" not in error
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("--threads all", "'--threads': must be a whole number"),
+        ("--threads 0", "'--threads': must be at least 1"),
+        ("--shifts 100", "'--shifts': must be at most 99"),
+        ("--overlap half", "'--overlap': must be a number"),
+    ],
+)
+def test_values_of_options(tmp_path: Path, words: str, reason: str) -> None:
+    result = run("song.wav", *words.split(), cwd=tmp_path)
+    assert result.stderr.splitlines()[0] == f"stemsplit: error: Invalid value for {reason}"
+
+
+def test_a_song_named_like_a_stem(tmp_path: Path) -> None:
+    """It is a song if it exists, and if no stems are listed before."""
+    (tmp_path / "drums").write_bytes(b"")
+    listed = run("song.wav", "--stems", "vocals", "drums", cwd=tmp_path)
+    assert "drums: " in listed.stderr and "commas" not in listed.stderr
+    missing = run("song.wav", "bass", cwd=tmp_path)
+    assert "bass: no such file" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("watch", "stemsplit watch [OPTIONS] FOLDER"),
+        ("models pull", "stemsplit models pull [OPTIONS] NAME..."),
+        ("models verify", "stemsplit models verify [OPTIONS] [NAME]..."),
+        ("config show", "stemsplit config show [OPTIONS] [COMMAND]"),
+        ("models convert", "stemsplit models convert [OPTIONS] FILE"),
+    ],
+)
+def test_help_shows_names_not_types(tmp_path: Path, command: str, usage: str) -> None:
+    shown = run(*command.split(), "--help", cwd=tmp_path).stdout
+    assert shown.startswith(f"Usage: {usage}\n")
+    assert not re.search(r"<(path|str|list\[\w+\])>", shown)
+
+
+def test_the_list_of_commands_is_whole(tmp_path: Path) -> None:
+    commands = run("models", "--help", cwd=tmp_path).stdout.partition("Commands:")[2]
+    assert "for `-n FILE.safetensors`" in " ".join(commands.split())
+    assert "..." not in commands
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_short_help_breaks_lines_between_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in ([], ["watch"]):
+        lines = run(*command, "-h", cwd=tmp_path).stdout.splitlines()
+        assert all(len(line) <= columns for line in lines if "  stemsplit" not in line)
+    assert any(line.startswith(" " * 25 + "for this long") for line in lines) == (columns == 60)

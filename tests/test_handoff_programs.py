@@ -49,9 +49,15 @@ def test_programs_and_their_formats():
     with pytest.raises(UsageError, match="unknown DAW 'reper'") as caught:
         require_known(["reper"])
     assert caught.value.hint == "did you mean reaper?"
-    with pytest.raises(UsageError) as caught:
-        require_known(["cubase"])
-    assert caught.value.hint == "choose one of: reaper, dawproject"
+    for name, hint in {
+        "Cubase": "--daw dawproject writes a project that it opens",
+        "rpp": "--daw reaper writes a project that it opens",
+        "live": "choose reaper or dawproject; in any other DAW, drag all stems to the start of a "
+        "project",
+    }.items():
+        with pytest.raises(UsageError) as caught:
+            require_known([name])
+        assert caught.value.hint == hint
     check_daws(tuple(PROGRAMS), "flac")
     check_daws((), "m4a")
     with pytest.raises(UsageError, match="dawproject projects cannot use mp3 stems") as caught:

@@ -12,9 +12,11 @@ from stemsplit.outputs.naming import (
     OutputNames,
     Places,
     check_collisions,
+    check_extension,
     check_template,
     safe_name,
 )
+from stemsplit.types import Format
 
 STEMS = ("drums", "bass", "other", "vocals")
 
@@ -94,6 +96,38 @@ def test_bad_templates_are_refused(template: str, reason: str) -> None:
 
 def test_one_stem_needs_no_stem_variable() -> None:
     check_template("{track}.wav", ["vocals"])
+
+
+@pytest.mark.parametrize(
+    ("template", "format", "fits"),
+    [
+        ("{track} ({stem}).{ext}", "mp3", True),
+        ("{stem}.FLAC", "flac", True),
+        ("vocals.aif", "aiff", True),
+        ("{stem}.m4a", "alac", True),
+        ("{track}.stem.mp4", "stem.mp4", True),
+        ("{track} ({stem})", "wav", False),
+        ("{track}.{stem}", "wav", False),
+        ("{stem}.{trackext}", "wav", False),
+        ("{stem}{ext}", "wav", False),
+    ],
+)
+def test_whether_a_template_has_the_extension(template: str, format: Format, fits: bool) -> None:
+    assert check_extension(template, format) is fits
+
+
+@pytest.mark.parametrize(
+    ("template", "format", "named"),
+    [
+        ("{track} {stem}.mp3", "wav", "mp3"),
+        ("{stem}.wav", "flac", "wav"),
+        ("v.aif", "wav", "aiff"),
+        ("{track}.stem.mp4", "m4a", "stem.mp4"),
+    ],
+)
+def test_the_extension_of_another_format(template: str, format: Format, named: str) -> None:
+    with pytest.raises(UsageError, match=rf"names \.{named} files, but the format is {format}"):
+        check_extension(template, format)
 
 
 def test_a_name_that_is_too_long_is_refused() -> None:

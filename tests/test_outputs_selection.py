@@ -73,9 +73,10 @@ def test_a_stem_of_the_model_that_is_called_instrumental_is_itself() -> None:
 def test_an_instrumental_needs_a_model_with_vocals_and_stems() -> None:
     with pytest.raises(UsageError, match="no stem 'instrumental'"):
         select_stems(("drums", "bass"), ["instrumental"])
-    with pytest.raises(UsageError, match="of its own") as caught:
-        select_stems(STEMS, two_stems="instrumental")
-    assert caught.value.hint == "--two-stems vocals, or --stems vocals,instrumental"
+    for name in ("instrumental", "karaoke"):
+        with pytest.raises(UsageError, match="of its own") as caught:
+            select_stems(STEMS, two_stems=name)
+        assert caught.value.hint == "--two-stems vocals, or --stems vocals,instrumental"
 
 
 def test_the_song_is_needed_for_what_it_is_part_of() -> None:
@@ -83,6 +84,15 @@ def test_the_song_is_needed_for_what_it_is_part_of() -> None:
     assert not selection.needs_mix(["vocals"])
     assert selection.needs_mix(["no_vocals"])
     assert as_stem_file(select_stems(STEMS)).needs_mix(["stems"])
+
+
+def test_a_stem_file_of_a_model_with_two_stems() -> None:
+    with pytest.raises(UsageError, match=r"a stem\.mp4 holds 4 stems, not 2") as caught:
+        as_stem_file(select_stems(("vocals", "rest")))
+    assert str(caught.value.hint).startswith("use a model with more stems, such as htdemucs")
+    with pytest.raises(UsageError) as caught:
+        as_stem_file(select_stems(STEMS, ["drums"]))
+    assert str(caught.value.hint).startswith("choose 4 with --stems")
 
 
 @given(st.sampled_from([*STEMS, "spread"]), st.randoms())

@@ -12,6 +12,7 @@ from stemsplit.checkpoints import loading
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.selection import Selection
 from stemsplit.separation.device import needs_check, require_devices
+from stemsplit.signals import signals_deferred
 from stemsplit.types import Event, Loaded, Loading, Warned
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class EngineCache:
         device = self._options.engine.device
         if self._engine is None and needs_check(device):
             yield Loading(loading.label(self._options.model))
+            _import_torch()
             require_devices(device)
 
     def load(self) -> Iterator[Event]:
@@ -80,6 +82,7 @@ class EngineCache:
         yield from self.fetch()
         yield Loading(loading.label(self._options.model))
         start = time.monotonic()
+        _import_torch()
         if self._tunes_process:
             from stemsplit.separation.device import keep_freed_memory
 
@@ -133,3 +136,13 @@ class EngineCache:
             return
         if (card := unusable_card()) is not None:
             yield Warned(f"{card.problem}; to use it: {card.remedy}")
+
+
+def _import_torch() -> None:
+    """Import torch, and only then act on Ctrl-C.
+
+    During the import, the exception of a signal can be lost in a callback, so that the run would
+    go on, or end the process in C++ code.
+    """
+    with signals_deferred():
+        import torch  # noqa: F401

@@ -23,6 +23,7 @@ from stemsplit.outputs.naming import (
     OutputNames,
     Places,
     check_collisions,
+    check_extension,
     check_template,
     clashes,
     safe_folder,
@@ -135,6 +136,7 @@ def select(options: SplitOptions) -> Selection:
         selection = as_stem_file(selection)
     check_names(options.daw, selection.wanted)
     check_template(_template(options), selection.wanted)
+    check_extension(_template(options), options.encoding.format)
     return selection
 
 

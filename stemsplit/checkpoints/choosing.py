@@ -7,7 +7,7 @@ therefore ranked within one benchmark, followed by those of the next. Standard l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
@@ -18,6 +18,7 @@ from stemsplit.checkpoints.entries import Commercial, Model, Scores
 from stemsplit.checkpoints.registry import list_groups, list_models, resolve
 from stemsplit.checkpoints.sources import total_of
 from stemsplit.errors import UsageError
+from stemsplit.stem_names import SYNONYMS
 
 Order: TypeAlias = Literal["sdr", "size", "speed"]
 #: Headings, and the models below each, in order.
@@ -206,7 +207,8 @@ def _by_score(models: Iterable[Model], stems: Sequence[str]) -> Sections:
 
 def known_stem(name: str) -> str:
     """Return the stem called ``name``, ignoring case; raises ``UsageError`` for an unknown one."""
-    return _known("stem", name, {stem for model in list_models() for stem in model.stems})
+    stems = {stem for model in list_models() for stem in model.stems}
+    return _known("stem", name, stems, SYNONYMS)
 
 
 def known_architecture(name: str) -> str:
@@ -215,11 +217,14 @@ def known_architecture(name: str) -> str:
     return _known("architecture", name, found)
 
 
-def _known(kind: str, name: str, names: Iterable[str]) -> str:
+def _known(
+    kind: str, name: str, names: Iterable[str], synonyms: Mapping[str, str] | None = None
+) -> str:
     by_lower = {each.lower(): each for each in names}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    near = get_close_matches(name.lower(), by_lower, n=1)
+    synonym = (synonyms or {}).get(name.lower())
+    near = [synonym] if synonym else get_close_matches(name.lower(), by_lower, n=1)
     known = f"known: {', '.join(sorted(by_lower.values()))}"
     hint = f"did you mean {by_lower[near[0]]}? {known}" if near else known
     raise UsageError(f"no model has the {kind} {name!r}", hint=hint)

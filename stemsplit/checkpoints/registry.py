@@ -24,6 +24,7 @@ from stemsplit.checkpoints.registry_file import read_models
 from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.small_files import parse_toml, read_small
+from stemsplit.stem_names import meant_by
 
 #: Groups that follow from the kind of model; `[groups]` in the registry defines the others.
 WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Others"
@@ -87,8 +88,8 @@ def resolve(name: str) -> Model:
     if name in models:
         return models[name]
     _refuse_left_out(name)
-    near = difflib.get_close_matches(name, models, n=1)
-    hint = f"did you mean {near[0]}? {_LIST_HINT}" if near else _LIST_HINT
+    near = difflib.get_close_matches(name, models, n=1) or _containing(name)
+    hint = f"did you mean {' or '.join(near)}? {_LIST_HINT}" if near else _LIST_HINT
     raise UsageError(f"no model {name!r}", hint=hint)
 
 
@@ -97,6 +98,13 @@ def _refuse_left_out(name: str) -> None:
     for pattern, reason in _registry().left_out.items():
         if fnmatchcase(_plain(name), _plain(pattern)):
             raise UsageError(f"no model {name!r}: {reason}", hint=_LIST_HINT)
+
+
+def _containing(name: str) -> list[str]:
+    """Return the first models whose names contain ``name``, such as kim or drumsep."""
+    name = _plain(name)
+    found = [model.name for model in list_models() if name in _plain(model.name)]
+    return found[:3] if len(name) > 2 else []
 
 
 def local_file(name: str) -> Path | None:
@@ -133,9 +141,17 @@ def require_stems(name: str, available: Sequence[str], stems: Sequence[str]) -> 
     """Raise ``UsageError`` unless ``available``, the stems of ``name``, include all ``stems``."""
     for stem in stems:
         if stem not in available:
-            raise UsageError(
-                f"{name} has no stem {stem!r}", hint=f"its stems are: {', '.join(available)}"
-            )
+            raise UsageError(f"{name} has no stem {stem!r}", hint=_stem_hint(stem, available))
+
+
+def _stem_hint(stem: str, available: Sequence[str]) -> str:
+    """Return a hint at the ``available`` stems, and at the models that have ``stem``."""
+    hint = f"its stems are: {', '.join(available)}"
+    if meant := meant_by(stem, available):
+        return f"did you mean {meant}? {hint}"
+    if any(stem in model.stems for model in list_models()):
+        return f"{hint}; for models with it: stemsplit models list --stem {stem}"
+    return hint
 
 
 def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:

@@ -19,6 +19,7 @@ from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
 from stemsplit.cli.foreign_options import FOREIGN, SEPARATE, WORDS, ForeignOption
 from stemsplit.cli.help import HelpPage
 from stemsplit.errors import UsageError
+from stemsplit.stem_names import COLOURS
 
 #: The key in the ``meta`` of a context for the programs whose options were translated.
 _PROGRAMS = "stemsplit.programs"
@@ -37,6 +38,7 @@ class TranslatingCommand(HelpPage):
         line.read(args)
         if self.name == DEFAULT_COMMAND:
             _check_files(line.files)
+            _check_commas(line)
         ctx.meta[_PROGRAMS] = frozenset(line.programs)
         rest: list[str] = super().parse_args(ctx, line.words)
         if self.name == DEFAULT_COMMAND:
@@ -212,6 +214,15 @@ def _without_separate(arguments: Sequence[str]) -> list[str]:
     if arguments[:1] == [SEPARATE] and not os.path.lexists(SEPARATE):
         return list(arguments[1:])
     return list(arguments)
+
+
+def _check_commas(line: _Line) -> None:
+    """Raise ``UsageError`` for ``--stems vocals drums``, where drums would be a song."""
+    listed = any(word.startswith("--stems=") or word == "--stems" for word in line.words)
+    for file in line.files[1:] if listed else ():
+        if file in COLOURS and not os.path.lexists(file):
+            hint = f"separate stems by commas: --stems vocals,{file}"
+            raise UsageError(f"no file named {file!r}", hint=hint)
 
 
 def _check_files(files: Sequence[str]) -> None:

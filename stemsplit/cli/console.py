@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +174,11 @@ class Console:
         """Whether stdout may be coloured."""
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         return self.stdout.isatty() and not plain
+
+    @property
+    def columns(self) -> int:
+        """The width of the terminal; 80 if there is none, and COLUMNS does not say otherwise."""
+        return shutil.get_terminal_size().columns
 
     def _say(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"

@@ -91,6 +91,7 @@ _MEMORY = "omit it: memory use is bounded for songs of any length"
 _SPEED = "omit it: use --precision and --batch to tune speed"
 _VR = "its VR networks are not supported; `stemsplit models list` shows those that are"
 _LEVEL = "levels are not changed, so that stems sum to the mix; --clip linked prevents clipping"
+_RATE = "stems have the sample rate of the song; ffmpeg -ar changes it"
 _LIST = "stemsplit models list"
 _MEAN = "--ensemble A,B averages models; `stemsplit models list` shows weighted ensembles"
 _FILTER = "omit it: a model is run as it was published"
@@ -167,7 +168,7 @@ FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
         hint("--normalization LEVEL", _LEVEL),
         hint("--amplification LEVEL", _LEVEL),
         hint("--invert_spect", "--two-stems STEM subtracts the stem from the mix"),
-        hint("--sample_rate HZ", "stems have the sample rate of the song; ffmpeg -ar changes it"),
+        hint("--sample_rate HZ", _RATE),
         hint("--use_soundfile", "omit it: it makes no difference here"),
         hint("--use_autocast --use_native_fp16", "--precision fp16, the default on CUDA"),
         hint("--use_torch_compile", _SPEED),
@@ -210,6 +211,39 @@ FOREIGN: Mapping[str, tuple[ForeignOption, ...]] = {
         hint("--filterbank NAME", _FILTER),
         hint("--audio-backend NAME", "omit it: ffmpeg reads all files"),
     ),
+}
+
+_VOCALS = "--two-stems vocals writes the vocals and the song without them, --stems vocals only them"
+_WITHOUT = "--stems instrumental; --two-stems vocals also writes the vocals"
+_DEPTH = "--depth 16, 24 or 32f"
+
+#: Options of no program that people expect, without dashes, and what to use instead.
+EXPECTED: Mapping[str, str] = {
+    **dict.fromkeys(("acapella", "acappella", "a-cappella", "vocals", "vocals-only"), _VOCALS),
+    **dict.fromkeys(("instrumental", "karaoke", "no-vocals"), _WITHOUT),
+    **dict.fromkeys(("normalize", "normalise", "loudness", "gain"), _LEVEL),
+    **dict.fromkeys(("samplerate", "sample-rate", "resample", "rate"), _RATE),
+    **dict.fromkeys(("bits", "bit-depth", "bitdepth", "float"), _DEPTH),
+    **dict.fromkeys(("gpu", "cuda"), "--device cuda"),
+    "cpu": "--device cpu",
+    "fast": f"{_LIST} --sort speed shows the fastest models",
+    "best": f"{_LIST} --sort sdr shows the models with the best scores",
+    "workers": "--device cuda:0,cuda:1 shares the songs among GPUs; --threads N is for the CPU",
+    "overwrite": "--force replaces existing files",
+    "recursive": "omit it: a folder includes its subfolders",
+    "list": _LIST,
+}
+
+#: Words after ``models`` that are not commands, and what to type instead.
+MODELS_WORDS: Mapping[str, str] = {
+    "add": "stemsplit models convert FILE; -n FILE uses a checkpoint as it is",
+    "import": "stemsplit models convert FILE; -n FILE uses a checkpoint as it is",
+    "info": "stemsplit models show NAME",
+    "search": f"{_LIST} --stem vocals",
+    "find": f"{_LIST} --stem vocals",
+    **dict.fromkeys(("download", "install", "fetch", "get"), "stemsplit models pull NAME"),
+    **dict.fromkeys(("remove", "delete", "uninstall"), "stemsplit models rm NAME"),
+    "ls": _LIST,
 }
 
 #: First words that are neither a command nor a file, and what to type instead.

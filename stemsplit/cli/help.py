@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -16,7 +18,29 @@ from stemsplit.declarations import SECTIONS
 REST = "Other options"
 
 
-class HelpPage(TyperCommand):
+class PlainHelp(TyperCommand):
+    """A command whose help shows arguments by their names alone, without Python's types."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words after the name of the command; without Typer's braces."""
+        pieces: list[str] = super().collect_usage_pieces(ctx)
+        return [re.sub(r"[{}]|(?<=\[)\[|\](?=\])", "", piece) for piece in pieces]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and the options."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            is_argument = parameter.param_type_name == "argument"
+            if (record := _record(parameter, ctx)) is not None:
+                sections["Arguments" if is_argument else "Options"].append(record)
+        _write_sections(formatter, sections)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the first line of the help, for the list of commands, however long it is."""
+        return (self.help or "").partition("\n")[0].rstrip(".")
+
+
+class HelpPage(PlainHelp):
     """A command whose ``--help`` has sections, after ``examples``, and whose ``-h`` is short.
 
     ``brief`` contains the options that ``-h`` shows: short descriptions, by their names in Python.
@@ -34,14 +58,11 @@ class HelpPage(TyperCommand):
         sections: dict[str, list[tuple[str, str]]] = {name: [] for name in (*SECTIONS, REST)}
         parameters: list[Any] = self.get_params(ctx)
         for parameter in parameters:
-            if parameter.param_type_name == "argument":
-                sections["Input"].append((parameter.metavar, parameter.help))
-            elif (record := parameter.get_help_record(ctx)) is not None:
-                sections[parameter.rich_help_panel or REST].append(record)
-        for name, records in sections.items():
-            if records:
-                with formatter.section(name):
-                    formatter.write_dl(records)
+            if (record := _record(parameter, ctx)) is not None:
+                is_argument = parameter.param_type_name == "argument"
+                section = "Input" if is_argument else parameter.rich_help_panel or REST
+                sections[section].append(record)
+        _write_sections(formatter, sections)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the list of the other commands, if this is the default one."""
@@ -55,19 +76,43 @@ class HelpPage(TyperCommand):
         program = ctx.command_path
         yield f"Usage: {program} {' '.join(self.collect_usage_pieces(ctx))}"
         yield ""
-        yield (self.help or "").partition("\n")[0]
+        yield from wrap((self.help or "").partition("\n")[0])
         yield ""
         yield from (f"  {example}" for example in self.examples)
         yield ""
         options = {parameter.name: parameter for parameter in self.get_params(ctx)}
         heads = {name: _head(options[name], ctx) for name in self.brief}
         width = max(map(len, heads.values()), default=0)
-        yield from (f"  {head:<{width}}  {self.brief[name]}" for name, head in heads.items())
+        for name, head in heads.items():
+            yield from wrap(f"  {head:<{width}}  {self.brief[name]}", indent=width + 4)
         yield ""
         if self.name == DEFAULT_COMMAND:
             others = ", ".join(name for name in COMMANDS if name != DEFAULT_COMMAND)
             yield f"Commands: {others}."
         yield f"All options: {program} --help"
+
+
+def _record(parameter: Any, ctx: Any) -> tuple[str, str] | None:
+    """Return the name and the description of ``parameter``; None if it is hidden."""
+    if parameter.param_type_name == "argument":
+        return parameter.display_name_raw.strip("[]"), parameter.help or ""
+    record: tuple[str, str] | None = parameter.get_help_record(ctx)
+    return record
+
+
+def _write_sections(formatter: Any, sections: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    for name, records in sections.items():
+        if records:
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
+def wrap(line: str, indent: int = 0) -> list[str]:
+    """Return ``line``, broken between words if the terminal is narrower."""
+    columns = shutil.get_terminal_size().columns
+    if len(line) <= columns or columns <= 2 * indent:
+        return [line]
+    return textwrap.wrap(line, columns, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def _head(option: Any, ctx: Any) -> str:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 NARROWEST_BAR = 8
 WIDEST_BAR = 40
 SHORTEST_LABEL = 12
+#: What a terminal shows after the bar when Ctrl-C is pressed. If it did not fit beside the bar, it
+#: would go to the next line, and the bar would stay on the screen.
+ECHO = "^C"
 #: How often a bar is drawn per second.
 REFRESHES = 8
 
@@ -140,7 +143,8 @@ class Bar(Meter):
 
         done, total = self._done, self._total
         percent = f"{int(100 * done / total):3}%" if total else ""
-        layout = arrange(cell_len(self._label), self._texts(percent), self._console.width)
+        room = self._console.width - len(ECHO) - 1  # the last column of a grid ends with a space
+        layout = arrange(cell_len(self._label), self._texts(percent), room)
         label = Text(self._label, no_wrap=True)
         label.truncate(layout.label, overflow="ellipsis" if self._shows_all else "crop")
         cells: list[RenderableType] = [label, Text(layout.text, no_wrap=True)]

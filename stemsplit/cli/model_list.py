@@ -13,6 +13,7 @@ import typer
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.declared import parse_names
+from stemsplit.cli.help import wrap
 from stemsplit.cli.model_facts import megabytes, record
 from stemsplit.errors import ExitCode
 from stemsplit.options import DEFAULT_MODEL
@@ -126,7 +127,8 @@ def _show_table(console: Console, sections: Sections, wish: Wish) -> None:
             cells = [column.cells[model.name] for column in columns]
             table.write(model.name, cells, mark="*" if _is_here(model) else " ")
     for line in _legend(columns, wish):
-        console.note(line)
+        for part in wrap(line):
+            console.note(part)
 
 
 @dataclass(frozen=True, slots=True)

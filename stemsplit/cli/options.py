@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.models import CommandFunctionType
 
 from stemsplit.cli.declared import After
+from stemsplit.cli.help import PlainHelp
 from stemsplit.errors import UsageError
 from stemsplit.options import repeat
 from stemsplit.types import ProgressStyle
 from stemsplit.version import __version__
+
+
+class App(typer.Typer):
+    """A Typer app whose commands have a `PlainHelp`, unless they name another class."""
+
+    def command(
+        self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
+    ) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        """Return a decorator that adds a function as a command."""
+        return super().command(name, cls=cls or PlainHelp, **settings)
 
 
 def new_app(**settings: Any) -> typer.Typer:
@@ -20,7 +34,7 @@ def new_app(**settings: Any) -> typer.Typer:
     Plain help (rich would double its run time), ``-h``, no pretty tracebacks, no completion options
     (the scripts in ``completions/`` are static).
     """
-    return typer.Typer(
+    return App(
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -14,7 +14,7 @@ from stemsplit.audio.atomic import write_text
 from stemsplit.audio.writable import refuse_existing
 from stemsplit.batch.results import Scored
 from stemsplit.cli.console import Console
-from stemsplit.cli.scoreboard import show_song, show_summary
+from stemsplit.cli.scoreboard import WIDTH, show_song, show_summary
 from stemsplit.errors import StemsplitError
 from stemsplit.evaluation.report.html import write_report
 from stemsplit.evaluation.report.records import to_json, to_museval
@@ -106,6 +106,7 @@ class SongReports(Reports):
         songs = self._songs
         if not songs:
             return
+        colour, width = self.console.coloured, min(WIDTH, self.console.columns)
         if self.csv is not None:
             write_text(self.csv, to_csv(songs))
         for song in songs:
@@ -118,9 +119,9 @@ class SongReports(Reports):
         elif self.markdown:
             self.console.data(to_markdown(songs, label).rstrip("\n"))
         elif len(songs) == 1:
-            self.console.data(show_song(songs[0], colour=self.console.coloured))
+            self.console.data(show_song(songs[0], colour=colour, width=width))
         else:
-            self.console.data(show_summary(songs, colour=self.console.coloured))
+            self.console.data(show_summary(songs, colour=colour, width=width))
 
 
 def _in_a_line(song: SongScores) -> str:

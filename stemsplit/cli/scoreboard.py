@@ -1,4 +1,4 @@
-"""Scores as tables for a terminal of 80 columns, followed by remarks."""
+"""Scores as tables for a terminal, followed by remarks."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ LEADERBOARD_LEGEND = "as leaderboards print them: 0 to 100, higher is better"
 MEASURES_LEGEND = "without references; peaks in dBFS and dBTP, others in dB; overlap: 0 to 1"
 
 
-def show_song(song: SongScores, *, colour: bool = False) -> str:
-    """Return the tables of one song as text, at most `WIDTH` columns wide.
+def show_song(song: SongScores, *, colour: bool = False, width: int = WIDTH) -> str:
+    """Return the tables of one song as text, at most ``width`` columns wide.
 
     Scores if there are references, measures if there are any, then remarks.
     """
@@ -62,22 +62,22 @@ def show_song(song: SongScores, *, colour: bool = False) -> str:
 
     parts: list[Table | str] = [printable(song.song)]
     if song.scores:
-        parts += _score_tables(song_values(song), pool([song]), song.window)
+        parts += _score_tables(song_values(song), pool([song]), song.window, width)
     if song.measures:
-        parts += ["", _measures_table(song), MEASURES_LEGEND]
+        parts += ["", *_measures_tables(song, width), MEASURES_LEGEND]
     if remarks := [f"* {printable(remark)}" for remark in describe_song(song)]:
         parts += ["", *remarks]
-    return render(parts, colour=colour)
+    return render(parts, colour=colour, width=width)
 
 
-def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
-    """Return a summary of ``songs``: a table with a line per stem, at most `WIDTH` columns."""
+def show_summary(songs: Sequence[SongScores], *, colour: bool = False, width: int = WIDTH) -> str:
+    """Return a summary of ``songs``: a table with a line per stem, at most ``width`` columns."""
     from stemsplit.evaluation.report.tables import pool, summarise
 
     if not songs:
         return "0 songs"
     summaries = summarise(songs)
-    tables = _score_tables(summaries, pool(songs), songs[0].window)
+    tables = _score_tables(summaries, pool(songs), songs[0].window, width)
     parts: list[Table | str] = [f"{len(songs)} songs", *tables]
     parts.append("over songs: median of SDR, ISR, SIR, SAR; mean of the others")
     for stem in summaries:
@@ -85,43 +85,70 @@ def show_summary(songs: Sequence[SongScores], *, colour: bool = False) -> str:
         if missing:
             counts = ", ".join(f"{metric} of {count}" for metric, count in missing.items())
             parts.append(f"* {printable(stem.name)}: undefined in {stem.songs} songs: {counts}")
-    return render(parts, colour=colour)
+    return render(parts, colour=colour, width=width)
 
 
 def _score_tables(
-    summaries: Sequence[StemSummary], together: StemSummary, window: float
+    summaries: Sequence[StemSummary], together: StemSummary, window: float, width: int
 ) -> list[Table | str]:
     """Return the tables of scores with their legends; the last row is of all stems together."""
     rows = [*summaries, together] if len(summaries) > 1 else summaries
-    parts: list[Table | str] = [_score_table(rows, SCORES), LEGEND.format(window=window)]
+    parts = [*_score_table(rows, SCORES, width), LEGEND.format(window=window)]
     if not all(isnan(together.values[metric]) for metric in LEADERBOARD):
-        parts += ["", _score_table(rows, LEADERBOARD), LEADERBOARD_LEGEND]
+        parts += ["", *_score_table(rows, LEADERBOARD, width), LEADERBOARD_LEGEND]
     if len(summaries) > 1:
         parts.append(ALL_LEGEND)
     return parts
 
 
-def _score_table(summaries: Iterable[StemSummary], titles: Mapping[str, str]) -> Table:
+def _score_table(
+    summaries: Iterable[StemSummary], titles: Mapping[str, str], width: int
+) -> list[Table | str]:
     from stemsplit.evaluation.report.tables import decibel
 
-    table = _new_table(titles.values())
-    for stem in summaries:
-        figures = [decibel(stem.values[metric]) for metric in titles]
-        table.add_row(shorten(stem.name), *figures)
-    return table
+    rows = [
+        (shorten(stem.name), *(decibel(stem.values[metric]) for metric in titles))
+        for stem in summaries
+    ]
+    return _fold(list(titles.values()), rows, width)
 
 
-def _measures_table(song: SongScores) -> Table:
+def _measures_tables(song: SongScores, width: int) -> list[Table | str]:
     from stemsplit.evaluation.report.tables import decibel
 
-    titles = (*MEASURES.values(), "\nclipped", "corre-\nlation", "over-\nlap", NEAREST)
-    table = _new_table(titles)
+    titles = [*MEASURES.values(), "\nclipped", "corre-\nlation", "over-\nlap", NEAREST]
+    rows = []
     for stem in song.measures:
         figures = [decibel(getattr(stem, measure), 1) for measure in MEASURES]
         nearest = _largest(stem.overlap)
         shared = [decibel(of.get(nearest, float("nan"))) for of in (stem.correlation, stem.overlap)]
-        table.add_row(shorten(stem.name), *figures, str(stem.clipped), *shared, shorten(nearest))
-    return table
+        rows.append((shorten(stem.name), *figures, str(stem.clipped), *shared, shorten(nearest)))
+    return _fold(titles, rows, width)
+
+
+def _fold(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[Table | str]:
+    """Return a table of ``rows``, or several with fewer columns each if ``width`` is too small.
+
+    The names of the stems are in the first column, which has no title here, and in every table.
+    """
+    table = _new_table(titles)
+    for row in rows:
+        table.add_row(*row)
+    if len(titles) == 1 or _width_of(table) <= width:
+        return [table]
+    half = (len(titles) + 1) // 2
+    left = [row[: half + 1] for row in rows]
+    right = [(row[0], *row[half + 1 :]) for row in rows]
+    return [*_fold(titles[:half], left, width), "", *_fold(titles[half:], right, width)]
+
+
+def _width_of(table: Table) -> int:
+    """Return the columns that ``table`` takes without the space after the last one."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(width=10 * WIDTH)
+    return Measurement.get(console, console.options, table).maximum - 1
 
 
 def _new_table(titles: Iterable[str]) -> Table:

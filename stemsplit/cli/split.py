@@ -19,6 +19,7 @@ from stemsplit.cli.split_options import (
     is_streamed,
     remark_on_jobs,
     resolve,
+    warn_of_missing_extension,
 )
 from stemsplit.cli.standard_streams import (
     STANDARD,
@@ -167,6 +168,7 @@ def split(
         files=() if files_from else files,
     )
     remark_on_jobs(console, context, files)
+    warn_of_missing_extension(console, settings)
     if settings.encoding.codec == "alac":
         console.warn("Traktor on Windows cannot read ALAC; --codec aac works everywhere")
     if is_streamed(settings):

@@ -116,6 +116,19 @@ def remark_on_jobs(console: Console, context: typer.Context, files: Sequence[str
         )
 
 
+def warn_of_missing_extension(console: Console, split: SplitOptions) -> None:
+    """Warn if the stems get names without an extension, which other programs need."""
+    from stemsplit.audio.format_table import FORMATS
+    from stemsplit.outputs.naming import check_extension, template_for
+
+    format = split.encoding.format
+    if not check_extension(template_for(split.filename, format), format):
+        console.warn(
+            f"the names of the stems do not end with .{FORMATS[format].extension}: "
+            "end --filename with .{ext}"
+        )
+
+
 def choose_existing(**asked: bool) -> Existing:
     """Return what to do with existing stems: the option that was given, or the default."""
     choices: tuple[Existing, ...] = ("force", "update", "skip", "resume")

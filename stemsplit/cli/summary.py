@@ -56,9 +56,10 @@ class Summary:
         except ResourceError as error:
             self._unwritable = error
         if result.scores is not None:
-            from stemsplit.cli.scoreboard import show_song
+            from stemsplit.cli.scoreboard import WIDTH, show_song
 
-            for line in show_song(result.scores).splitlines():
+            width = min(WIDTH, console.columns)
+            for line in show_song(result.scores, width=width).splitlines():
                 console.note(line)
 
     def raise_unwritable(self) -> None:
@@ -159,11 +160,14 @@ def _describe_end(result: Result) -> str:
     """Return where the stems of a finished song are, and how long it took."""
     if result.status != "done" or not (result.frames and result.sample_rate and result.seconds):
         return ""
-    folder = os.path.commonpath([path.parent for path in result.stems.values()])
+    paths = list(result.stems.values())
+    where = str(paths[0])
+    if len(paths) > 1:
+        folder = os.path.commonpath([path.parent for path in paths])
+        where = f"{len(paths)} stems in {folder or 'the current folder'}"
     length = result.frames / result.sample_rate
-    stems = "1 stem" if len(result.stems) == 1 else f"{len(result.stems)} stems"
     speed = f"{length / result.seconds:.1f}× real time"
-    return f"{stems} in {folder or '.'}: {clock(length)} in {clock(result.seconds)}, {speed}"
+    return f"{where}: {clock(length)} in {clock(result.seconds)}, {speed}"
 
 
 def _describe(result: Result) -> str:

@@ -8,13 +8,27 @@ from difflib import get_close_matches
 from typing import Any
 
 from stemsplit.cli.commands import DEFAULT_COMMAND
+from stemsplit.cli.foreign_options import EXPECTED, MODELS_WORDS
 from stemsplit.cli.settings import config_path
 from stemsplit.errors import ExitCode, StemsplitError, UsageError
 
 #: Typer appends this to the names of an option, even if the variable was not used.
 _VARIABLE = re.compile(r" \(env var: '\w+'\)")
-#: How similar a misspelt option is to the right one, for `get_close_matches`.
-_ALIKE = 0.7
+#: Typer appends this to an unknown option; it compares the dashes too, and finds ``--out`` in
+#: ``--gpu``.
+_POSSIBLE = re.compile(r" \(Possible options: .*\)")
+#: How the library that checks values describes them, and how stemsplit does.
+_VALUES = {
+    r"Value error, ": "",
+    r"Input should be a valid integer, .*": "must be a whole number",
+    r"Input should be a valid number, .*": "must be a number",
+    r"Input should be greater than or equal to (\S+)": r"must be at least \1",
+    r"Input should be less than or equal to (\S+)": r"must be at most \1",
+}
+#: The commands that `EXPECTED` is for.
+_SPLITTING = ("stemsplit", "stemsplit watch")
+#: How similar a word must be to an option that was perhaps meant.
+_SIMILAR = 0.7
 
 
 def program_of(command: str) -> str:
@@ -32,8 +46,9 @@ def usage_error(exc: Exception, program: str) -> UsageError | None:
     if not isinstance(exc, typer.TyperException):
         return None
     error: Any = exc
-    # "Value error" is added by the library that checks choices.
-    reason = _VARIABLE.sub("", error.format_message().replace("Value error, ", ""))
+    reason = _POSSIBLE.sub("", _VARIABLE.sub("", error.format_message()))
+    for theirs, ours in _VALUES.items():
+        reason = re.sub(theirs, ours, reason)
     context: Any = getattr(error, "ctx", None)
     parameter: Any = getattr(error, "param", None)
     source = context and parameter and context.get_parameter_source(parameter.name)
@@ -42,19 +57,36 @@ def usage_error(exc: Exception, program: str) -> UsageError | None:
     if source and source.name == "ENVIRONMENT":
         reason = f"{parameter.envvar}: {reason}"
     page = f"{context.command_path if context else program} --help"
-    if getattr(error, "possibilities", None):
-        return _unknown_option(error, page)
     if parameter is not None and parameter.param_type_name == "option":
         return UsageError(reason, hint=f"see {parameter.opts[0]} in {page}")
-    return UsageError(reason, hint=f"see {page}")
+    return UsageError(reason, hint=_expected(error, context, program) or f"see {page}")
 
 
-def _unknown_option(error: Any, page: str) -> UsageError:
-    """Return an error of Typer about an unknown option, with a hint at the one probably meant."""
-    wanted = error.option_name.replace("_", "-")
-    near = get_close_matches(wanted, error.possibilities, n=1, cutoff=_ALIKE)
-    hint = f"did you mean {near[0]}? see {page}" if near else f"see {page}"
-    return UsageError(error.message, hint=hint)
+def _expected(error: Any, context: Any, program: str) -> str:
+    """Return a hint at what was meant by an unknown option or command; "" if it is not clear."""
+    if isinstance(option := getattr(error, "option_name", None), str):
+        word = option.lstrip("-").lower().replace("_", "-")
+        if program in _SPLITTING and word in EXPECTED:
+            return EXPECTED[word]
+        names = " or ".join(_similar(word, context))
+        return f"did you mean {names}? see {context.command_path} --help" if names else ""
+    found = re.fullmatch(r"No such command '(.*)'\.", error.format_message())
+    return MODELS_WORDS.get(found[1], "") if found and program == "stemsplit models" else ""
+
+
+def _similar(word: str, context: Any) -> list[str]:
+    """Return the options of the command in ``context`` that ``word`` resembles, dashes aside."""
+    parameters: list[Any] = context.command.get_params(context) if context is not None else []
+    names = {
+        name.lstrip("-"): name
+        for parameter in parameters
+        if not getattr(parameter, "hidden", False)
+        for name in parameter.opts
+        if name.startswith("--")
+    }
+    near = get_close_matches(word, names, n=2, cutoff=_SIMILAR)
+    begun = [name for name in names if len(name) > 2 and word.startswith(name)]
+    return [names[name] for name in dict.fromkeys((*near, *begun))]
 
 
 def naming_path(error: StemsplitError, command: str) -> StemsplitError:

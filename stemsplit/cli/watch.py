@@ -13,7 +13,13 @@ from stemsplit.cli.aliases import TranslatingCommand
 from stemsplit.cli.declared import Without, with_groups
 from stemsplit.cli.help import LONG_HELP, ShortHelp
 from stemsplit.cli.settings import list_settings
-from stemsplit.cli.split_options import Reporting, choose_existing, is_streamed, resolve
+from stemsplit.cli.split_options import (
+    Reporting,
+    choose_existing,
+    is_streamed,
+    resolve,
+    warn_of_missing_extension,
+)
 from stemsplit.errors import ExitCode, InputError, UsageError
 from stemsplit.options import SplitOptions
 
@@ -94,7 +100,8 @@ def watch(
     if is_streamed(settings):
         raise UsageError("a folder of songs cannot be split to standard output")
     if not folder.is_dir():
-        raise InputError("is not a folder", path=folder)
+        raise InputError("not a folder" if folder.exists() else "no such folder", path=folder)
+    warn_of_missing_extension(console, settings)
     from stemsplit.batch.results import Result
     from stemsplit.batch.run import Run
     from stemsplit.batch.watch import watch as watch_folder

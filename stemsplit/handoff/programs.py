@@ -35,15 +35,28 @@ PROGRAMS: dict[Daw, Program] = {
 }
 
 
+#: Programs and files by other names, and the project to write for them.
+_OTHER_NAMES: dict[str, Daw] = {
+    **dict.fromkeys(("bitwig", "cubase", "studioone", "studio one", "studio-one"), "dawproject"),
+    "rpp": "reaper",
+}
+
+
 def require_known(daws: Sequence[str]) -> None:
     """Raise ``UsageError`` for an unknown program."""
     for name in daws:
         if name not in PROGRAMS:
-            near = get_close_matches(name, PROGRAMS, n=1)
-            known = f"choose one of: {', '.join(get_args(Daw))}"
-            raise UsageError(
-                f"unknown DAW {name!r}", hint=f"did you mean {near[0]}?" if near else known
-            )
+            raise UsageError(f"unknown DAW {name!r}", hint=_meant(name.lower()))
+
+
+def _meant(name: str) -> str:
+    """Return a hint at the program that ``name`` may mean."""
+    if name in _OTHER_NAMES:
+        return f"--daw {_OTHER_NAMES[name]} writes a project that it opens"
+    if near := get_close_matches(name, PROGRAMS, n=1):
+        return f"did you mean {near[0]}?"
+    known = " or ".join(get_args(Daw))
+    return f"choose {known}; in any other DAW, drag all stems to the start of a project"
 
 
 def check_daws(daws: Sequence[Daw], format: Format) -> None:

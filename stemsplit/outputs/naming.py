@@ -6,6 +6,7 @@ All of this follows from the names, before any work starts.
 from __future__ import annotations
 
 import os
+import re
 import string
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,6 +91,23 @@ def check_template(template: str, stems: Sequence[str]) -> None:
         raise UsageError(
             f"template {template!r} leaves the output folder", hint="choose the folder with --out"
         )
+
+
+def check_extension(template: str, format: Format) -> bool:
+    """Return whether the files that ``template`` names have the extension of ``format``.
+
+    Raises ``UsageError`` if they have that of another format, which other programs would believe.
+    """
+    name = re.sub(r"\.aif$", ".aiff", template.lower())
+    if name.endswith((".{ext}", f".{FORMATS[format].extension}")):
+        return True
+    for extension in {row.extension for row in FORMATS.values()}:
+        if name.endswith(f".{extension}"):
+            raise UsageError(
+                f"template {template!r} names .{extension} files, but the format is {format}",
+                hint="end the name with .{ext}, or choose another --format",
+            )
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from stemsplit.checkpoints.registry import require_stems
 from stemsplit.errors import UsageError
-from stemsplit.stem_names import ORDER, STEMS
+from stemsplit.stem_names import INSTRUMENTAL, ORDER, STEMS, SYNONYMS, VOCALS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,6 @@ SPREAD = "spread"
 #: The value of ``stems`` that writes mixes only.
 NO_STEM = "none"
 #: What ``stems`` can also name where a model has vocals: the mix without these.
-INSTRUMENTAL, VOCALS = "instrumental", "vocals"
 #: The name of the one output that holds all stems.
 STEM_FILE = "stems"
 
@@ -161,9 +160,12 @@ def as_stem_file(selection: Selection) -> Selection:
     """
     names = selection.wanted
     if len(names) != STEMS:
+        choose = f"choose {STEMS} with --stems"
+        if len(selection.sources) < STEMS:
+            choose = "use a model with more stems, such as htdemucs or spleeter_4stems"
         raise UsageError(
             f"a stem.mp4 has {STEMS} stems, not {len(names)} ({', '.join(names)})",
-            hint=f"choose {STEMS} with --stems, or create them with --stems none and --mix",
+            hint=f"{choose}, or create them with --stems none and --mix",
         )
     if MIX in names:
         raise UsageError(
@@ -192,9 +194,10 @@ def _chosen(
 ) -> tuple[str, ...]:
     """Return the stems to write, in the requested order."""
     if two_stems is not None:
-        if two_stems == INSTRUMENTAL and VOCALS in available and INSTRUMENTAL not in available:
+        without_vocals = SYNONYMS.get(two_stems.lower(), two_stems) == INSTRUMENTAL
+        if without_vocals and VOCALS in available and two_stems not in available:
             hint = "--two-stems vocals, or --stems vocals,instrumental"
-            raise UsageError("the model has no stem 'instrumental' of its own", hint=hint)
+            raise UsageError(f"the model has no stem {two_stems!r} of its own", hint=hint)
         require_stems("the model", available, (two_stems,))
         return (two_stems,)
     if stems is None:
