@@ -351,6 +351,8 @@ def test_hints_at_stems(stem: str, hint: str) -> None:
 
 
 def test_a_file_is_distinguished_from_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("plain", "htdemucs", "mine.th"):
         (tmp_path / name).write_bytes(b"x")

@@ -35,9 +35,10 @@ def test_a_hint_points_to_the_page_and_the_option(words: str, hint: str, tmp_pat
         ("--modle htdemucs", "--model"),
         ("--stem vocals", "--stems"),
         ("--ouput there", "--out"),
-        ("--two_stems vocals", "--two-stems"),
+        ("--two_stems vocals", "--two-stems or --stems"),
         ("--model_name htdemucs", "--model"),
-        ("--outputfolder there", None),
+        ("--outputfolder there", "--out"),
+        ("--zzz there", None),
     ],
 )
 def test_a_misspelt_option_is_corrected(typed: str, meant: str | None, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_song_is_needed_for_what_it_is_part_of() -> None:
 
 
 def test_a_stem_file_of_a_model_with_two_stems() -> None:
-    with pytest.raises(UsageError, match=r"a stem\.mp4 holds 4 stems, not 2") as caught:
+    with pytest.raises(UsageError, match=r"a stem\.mp4 has 4 stems, not 2") as caught:
         as_stem_file(select_stems(("vocals", "rest")))
     assert str(caught.value.hint).startswith("use a model with more stems, such as htdemucs")
     with pytest.raises(UsageError) as caught:

@@ -143,7 +143,7 @@ _SPLIT = ManPage(
             "all: $(patsubst %.mp3,stems/%/vocals.wav,$(wildcard *.mp3))"
         ),
         "Run at three every night from cron, which sends mail only if something fails:": (
-            "0 3 * * * /usr/local/bin/stemsplit -q /srv/music -o /srv/stems >/dev/null"
+            "0 3 * * * /usr/local/bin/stemsplit -q /srv/music -o /srv/out >/dev/null"
         ),
         "Pass the paths of the stems to another program:": (
             "stemsplit -q --json song.mp3 | jq -r '.stems[].path'"
