@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from stemsplit.checkpoints import loading
 from stemsplit.data.synthetic import render
 from stemsplit.evaluation.metrics import global_sdr
 from stemsplit.models.htdemucs import HTDemucsConfig
+from stemsplit.models.operators import Operators, using
+from stemsplit.separation.operator_choice import has_bf16
 
 SONGS = Path(__file__).parent.parent.parent / "shared" / "stems" / "eval"
 
@@ -88,3 +91,29 @@ def test_published_weights_reach_their_scores(song: str, tmp_path: Path) -> None
         for stem in stems
     }
     assert scores == pytest.approx(SCORES[song], abs=0.1)
+
+
+@pytest.mark.weights
+@pytest.mark.skipif(not has_bf16(), reason="a CPU without bf16")
+def test_faster_ways_stay_close_with_published_weights() -> None:
+    """All fast operators 110 dB below every stem, mixed 55, and bf16 35."""
+    for _ in loading.prepare("htdemucs"):
+        pass
+    network = loading.load("htdemucs").eval()
+    mix = torch.from_numpy(sum(render(3, seconds=7.0).values()))[None]
+    mix = (mix - mix.mean()) / mix.std()
+    fast = Operators(linear=True, attention=True)
+
+    def separate(operators: Operators, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        half = torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
+        with torch.inference_mode(), using(operators), half:
+            return network(mix)[0].float()
+
+    plain = separate(Operators())
+    for stems, floor in (
+        (separate(fast), 110),
+        (separate(replace(fast, half_transformer=True)), 55),
+        (separate(Operators(half_attention=True), torch.bfloat16), 35),
+    ):
+        for stem, exact in zip(stems, plain, strict=True):
+            assert signal_to_difference(exact, stem) >= floor
