@@ -94,6 +94,25 @@ def test_alac_in_caf_has_its_length(tmp_path, seconds):
     assert np.abs(found - song).max() < 2**-15
 
 
+@pytest.mark.parametrize(
+    ("ending", "codec"),
+    [("m4a", "aac"), ("mov", "aac"), ("mp4", "libmp3lame"), ("mp4", "libopus"), ("m4a", "alac")],
+)
+@pytest.mark.parametrize("frames", [1500, 48_000, 100_001])
+def test_sound_in_mp4_has_its_length(tmp_path, ending, codec, frames):
+    path = store(tmp_path / f"a.{ending}", noise(frames), 48_000, "-c:a", codec)
+    assert warnings_of(path) == (frames, [])
+
+
+def test_the_table_of_packets_of_a_caf_counts(tmp_path):
+    path = store(tmp_path / "a.caf", noise(2 * RATE), RATE, "-c:a", "adpcm_ima_qt")
+    data = path.read_bytes()
+    if b"pakt" not in data:  # of ffmpeg before version 9
+        table = struct.pack(">qqii", 0, 2 * RATE, 0, 48)
+        path.write_bytes(data + struct.pack(">4sq", b"pakt", len(table)) + table)
+    assert warnings_of(path) == (2 * RATE, [])
+
+
 def test_a_header_that_says_nothing_is_left_to_ffmpeg(tmp_path):
     for container, data in (("wav", b""), ("flac", b"fLaC"), ("mp3", bytes(3000)), ("ogg", b"")):
         if container == "wav":

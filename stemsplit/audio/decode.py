@@ -13,6 +13,7 @@ from stemsplit.audio.blocks import Block, as_block
 from stemsplit.audio.clock import (
     channel_counts,
     gaps,
+    length_of_film,
     with_channels_printed,
     with_gaps_filled,
 )
@@ -31,8 +32,6 @@ TOLERATED = 1.0
 #: FLAC).
 UNREMARKABLE = 0.1
 WHOLE = "get a complete copy, or split what remains with --accept-truncated"
-#: Codecs for which some versions of ffmpeg decode more than the header counts.
-OVERLONG = ("flac", "alac")
 #: ffmpeg 9 trims the end of ALAC in CAF twice; the excess is cut off here instead.
 UNCUT = {"flags2": "+skip_manual"}
 VERIFIED = {"err_detect": "crccheck"}  # verify checksums where the format has them
@@ -75,6 +74,7 @@ class Decoder(Iterator[Block]):
         self.warnings: list[str] = []  # damage and gaps; complete after the last block
         self.has_end = True  # whether the end is complete; known after the last block
         self._accept_truncated = accept_truncated
+        self._damaged = False  # whether ffmpeg complained
         self._stopped = False  # whether ffmpeg stopped at the next part of a chain
         self._place = 0  # on the clock, in frames
         self._blocks = self._decode()
@@ -148,9 +148,9 @@ class Decoder(Iterator[Block]):
     def _fitted(self, block: Block) -> Block:
         """Return the next ``block``, cut to the number of frames that the header counts."""
         info = self.info
-        if info.duration is None or not info.counted or not info.codec.startswith(OVERLONG):
+        if info.most_frames is None:
             return block
-        left = info.silent_frames + round(info.duration * info.sample_rate) - self._place
+        left = info.silent_frames + info.most_frames - self._place
         if left >= block.shape[1] or holds_another_flac(info.path):
             return block
         return block[:, : max(0, left)]
@@ -165,7 +165,9 @@ class Decoder(Iterator[Block]):
         # ffmpeg evaluates its expressions once more at the end, with an arbitrary time stamp.
         found = [(at, length) for at, length in found if info.first_frame <= at < self._place]
         whole = not found and self._missing() <= 0
-        self.warnings += warnings_of(process.complaints, info.path, info.sample_rate, whole=whole)
+        damage = warnings_of(process.complaints, info.path, info.sample_rate, whole=whole)
+        self.warnings += damage
+        self._damaged = bool(damage)
         if found:
             total = sum(length for _at, length in found)
             several = f", in {len(found)} gaps, the first" if len(found) > 1 else ""
@@ -203,14 +205,20 @@ class Decoder(Iterator[Block]):
             if info.counted and (frames := round(missing * info.sample_rate)) > 0:
                 self._add_at_end(f"its last {frames} frames ({missing:.3f} s) are missing")
             return
-        # The sound of a film may end before the picture, and the longer one sets the duration.
-        if not self.warnings and has_other_streams(info.path):
+        film = has_other_streams(info.path)
+        if film and self._lasts_as_declared():
             return
         found = f"{decoded:.1f} s of {info.duration:.1f} s could be decoded"
-        if _counts_samples(info) or missing > TOLERATED:
+        refused = _counts_samples(info) or missing > TOLERATED
+        if refused and (self._damaged or not film):
             self._refuse(f"truncated: {found}")
         else:
             self._add_at_end(found)
+
+    def _lasts_as_declared(self) -> bool:
+        """Return whether some stream of a film lasts as long as the film; its sound need not."""
+        length = length_of_film(self.info.path)
+        return self.info.duration is None or self.info.duration - length <= TOLERATED
 
     def _refuse(self, reason: str) -> None:
         if not self._accept_truncated:

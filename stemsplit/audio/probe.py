@@ -11,6 +11,7 @@ from pathlib import Path
 from stemsplit.audio import headers
 from stemsplit.audio.clock import LONGEST_GAP, OWN_CLOCK, START_PRINTED, silence_before
 from stemsplit.audio.ffmpeg import file_stream, process_of
+from stemsplit.audio.mp4 import declared_frames
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.types import StreamInfo
@@ -36,10 +37,15 @@ FOREIGN_SOUND = (
     "contains no audio itself: it is a text, a playlist or a picture, or in a format that is "
     "not known to be safe"
 )
+#: Containers whose header gives a duration, but not to the sample.
+INEXACT = {"mp3", "avi"}
 #: Containers that declare no duration; ffmpeg estimates one from time stamps, which may jump.
 UNDECLARED = {"mpeg", "mpegts"}
+MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 #: Containers whose duration counts from zero, whatever their first time stamp is.
-FROM_ZERO = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "asf", "nut"}
+FROM_ZERO = {"matroska,webm", MP4, "asf", "nut"}
+#: Codecs for which some versions of ffmpeg decode more than the header counts.
+OVERLONG = ("flac", "alac", "adpcm")
 #: Bare packet streams: ffmpeg derives their time stamps from all bytes, including those that are
 #: not sound.
 UNTIMED = frozenset(["aac", "ac3", "adts", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd"])
@@ -86,7 +92,8 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
         decoder=decoder,
         stream=stream,
     )
-    return replace(info, silent_frames=_silent_frames(info, process))
+    most = _most_frames(info, process.report)
+    return replace(info, most_frames=most, silent_frames=_silent_frames(info, process))
 
 
 def has_other_streams(path: Path) -> bool:
@@ -152,7 +159,7 @@ def _declared_duration(path: Path, report: str, codec: str) -> tuple[float | Non
         (container,) = containers
         try:
             with path.open("rb") as file:
-                return headers.promise(file, container), container != "mp3"
+                return headers.promise(file, container), container not in INEXACT
         except (headers.Undecided, struct.error, ValueError):  # the last two: a damaged header
             pass
     if ESTIMATED.search(report) or containers & UNDECLARED:
@@ -167,6 +174,16 @@ def _declared_duration(path: Path, report: str, codec: str) -> tuple[float | Non
     from_zero = containers & FROM_ZERO or (containers == {"ogg"} and codec == "opus")
     before = float(start or 0) if from_zero else 0.0
     return duration - before if 0 < before < duration else duration, False
+
+
+def _most_frames(info: StreamInfo, report: str) -> int | None:
+    """Return how many frames of sound the header counts, where ffmpeg may decode more."""
+    if set(CONTAINER.findall(report)) == {MP4}:
+        with info.path.open("rb") as file:
+            return declared_frames(file, info.stream, info.sample_rate)
+    if info.duration is None or not info.counted or not info.codec.startswith(OVERLONG):
+        return None
+    return round(info.duration * info.sample_rate)
 
 
 def _own_decoder(path: Path, report: str) -> str | None:
