@@ -168,6 +168,14 @@ def test_many_channels_without_a_layout_are_mixed_equally(tmp_path, channels):
     assert np.abs(found[0] - song.mean(0)).max() < 1e-4
 
 
+def test_more_channels_than_can_be_mixed_are_refused(tmp_path):
+    path = store_wav(tmp_path / "a.wav", noise(1000, 64), RATE)
+    assert read(path).shape == (2, 1000)
+    path = store_wav(tmp_path / "a.wav", noise(1000, 65), RATE)
+    with pytest.raises(InputError, match="has 65 channels; at most 64 are supported"):
+        probe(path)
+
+
 def test_channels_with_a_layout_are_mixed_by_it(tmp_path):
     silent = np.zeros((6, RATE), np.float32)
     run_ffmpeg(

@@ -21,6 +21,7 @@ AU_HEADER = struct.Struct(">4s5I")
 #: Plausible sample rates (Hz). Blocks are one second long, which at 2 GHz would not fit in memory;
 #: nor would the sound of a few bytes if each frame lasted a second.
 RATES = range(100, 10_000_001)
+MOST_CHANNELS = 64  # that ffmpeg can mix
 REST_AT_A_TIME = 2**16  # bytes of the frame after the header, which are discarded
 DURATION = re.compile(
     r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),(?: start: (-?[\d.]+))?", re.MULTILINE
@@ -72,6 +73,9 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     magic, _offset, _size, _encoding, sample_rate, channels = AU_HEADER.unpack_from(header)
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
+    if channels > MOST_CHANNELS:
+        reason = f"has {channels} channels; at most {MOST_CHANNELS} are supported"
+        raise InputError(reason, path=path, hint="export it with fewer channels")
     if sample_rate not in RATES:
         supported = f"supported are {RATES[0]} Hz to 10 MHz"
         raise InputError(f"unsupported sample rate of {sample_rate} Hz; {supported}", path=path)

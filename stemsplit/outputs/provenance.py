@@ -27,7 +27,10 @@ class Provenance:
 
     def matches(self, recorded: Provenance) -> bool:
         """Return whether a stem with the ``recorded`` provenance is the same as one with this."""
-        return self == replace(recorded, settings=_filled(recorded.settings, self.defaults))
+        settings = _comparable(_filled(recorded.settings, self.defaults))
+        return replace(self, settings=_comparable(self.settings)) == replace(
+            recorded, settings=settings
+        )
 
     def describe(self, recorded: Provenance) -> str:
         """Describe the ``recorded`` provenance of a stem, and how it differs from this one."""
@@ -49,6 +52,16 @@ def _filled(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[st
         elif isinstance(default, Mapping) and isinstance(filled[name], Mapping):
             filled[name] = _filled(filled[name], default)
     return filled
+
+
+def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``settings`` with the part of the song as its bounds, however it was given."""
+    try:
+        excerpt = Excerpt(**settings.get("excerpt", {}))
+    except (TypeError, UsageError):  # written by a later version, or damaged
+        return dict(settings)
+    part = excerpt.bounds if excerpt.preview is None else excerpt.preview
+    return {**settings, "excerpt": part}
 
 
 def _part_of_song(settings: Mapping[str, Any]) -> str:
