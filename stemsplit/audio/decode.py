@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
+from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +22,7 @@ from stemsplit.audio.clock import (
 )
 from stemsplit.audio.complaints import CHANNEL_CHANGE, warnings_of
 from stemsplit.audio.ffmpeg import file_stream, process_of
-from stemsplit.audio.headers import holds_another_flac, lacks_end_mark
+from stemsplit.audio.headers import lacks_end_mark
 from stemsplit.audio.probe import INPUT, has_other_streams, probe, refuse_unreadable
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError
@@ -34,6 +37,7 @@ UNREMARKABLE = 0.1
 WHOLE = "get a complete copy, or split what remains with --accept-truncated"
 #: ffmpeg 9 trims the end of ALAC in CAF twice; the excess is cut off here instead.
 UNCUT = {"flags2": "+skip_manual"}
+FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # magic and head of the first block
 VERIFIED = {"err_detect": "crccheck"}  # verify checksums where the format has them
 
 
@@ -237,3 +241,9 @@ def _counts_samples(info: StreamInfo) -> bool:
 def _mixed_equally(block: Block, channels: int) -> Block:
     """Return the average of all channels of ``block`` in each of ``channels``."""
     return np.repeat(block.mean(axis=0, keepdims=True, dtype=np.float32), channels, axis=0)
+
+
+def holds_another_flac(path: Path) -> bool:
+    """Return whether the file at ``path`` consists of several FLAC files joined together."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        return len(list(islice(FLAC_START.finditer(data), 2))) > 1

@@ -6,11 +6,8 @@ what they subtract from the stored length.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Iterator
-from itertools import islice
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -42,7 +39,6 @@ MOST_BLOCKS = 100_000
 #: The start of an AVI: its size, and in the first list the time per picture and their number.
 AVI_HEAD = struct.Struct("<4xI16x4s4xI12xI")
 AVI_HEAD_OF_RIFF = 7  # bytes that the size does not count, less one of padding
-FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # magic and head of the first block
 #: Samples per layer III frame in MPEG-1, and in MPEG-2 and 2.5.
 MP3_FRAMES = (1152, 576)
 
@@ -219,12 +215,6 @@ def _flac_promise(file: BinaryIO) -> float | None:
     rate = int.from_bytes(head[18:21], "big") >> 4
     frames = int.from_bytes(head[21:26], "big") & (1 << 36) - 1
     return frames / rate if frames and rate else None
-
-
-def holds_another_flac(path: Path) -> bool:
-    """Return whether the file at ``path`` consists of several FLAC files joined together."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        return len(list(islice(FLAC_START.finditer(data), 2))) > 1
 
 
 def _mp3_promise(file: BinaryIO) -> float | None:

@@ -73,12 +73,7 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     magic, _offset, _size, _encoding, sample_rate, channels = AU_HEADER.unpack_from(header)
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
-    if channels > MOST_CHANNELS:
-        reason = f"has {channels} channels; at most {MOST_CHANNELS} are supported"
-        raise InputError(reason, path=path, hint="export it with fewer channels")
-    if sample_rate not in RATES:
-        supported = f"supported are {RATES[0]} Hz to 10 MHz"
-        raise InputError(f"unsupported sample rate of {sample_rate} Hz; {supported}", path=path)
+    _refuse_unsupported(path, sample_rate, channels)
     codecs = set(CODEC.findall(process.report))
     codec = codecs.pop() if len(codecs) == 1 else "unknown"
     duration, counted = _declared_duration(path, process.report, codec)
@@ -98,6 +93,15 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     )
     most = _most_frames(info, process.report)
     return replace(info, most_frames=most, silent_frames=_silent_frames(info, process))
+
+
+def _refuse_unsupported(path: Path, sample_rate: int, channels: int) -> None:
+    if channels > MOST_CHANNELS:
+        reason = f"has {channels} channels; at most {MOST_CHANNELS} are supported"
+        raise InputError(reason, path=path, hint="export it with fewer channels")
+    if sample_rate not in RATES:
+        supported = f"supported are {RATES[0]} Hz to 10 MHz"
+        raise InputError(f"unsupported sample rate of {sample_rate} Hz; {supported}", path=path)
 
 
 def has_other_streams(path: Path) -> bool:
