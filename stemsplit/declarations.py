@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from math import isinf
 from pathlib import Path
@@ -120,9 +121,16 @@ def _kind(part: Any) -> str:
 
 
 def _check_limits(name: str, value: float, found: Declaration) -> None:
-    if isinf(value):
+    if isinstance(value, float) and isinf(value):
         raise UsageError(f"{name} must be finite, not {value:g}")
     if found.minimum is not None and not value >= found.minimum:
-        raise UsageError(f"{name} must be at least {found.minimum:g}, not {value:g}")
+        raise UsageError(f"{name} must be at least {found.minimum:g}, not {_shown(value)}")
     if found.maximum is not None and value > found.maximum:
-        raise UsageError(f"{name} must be at most {found.maximum:g}, not {value:g}")
+        raise UsageError(f"{name} must be at most {found.maximum:g}, not {_shown(value)}")
+
+
+def _shown(value: float) -> str:
+    """Return ``value`` as text; an integer may be larger than any float."""
+    if isinstance(value, int) and abs(value) >= 10**15:
+        return f"{Decimal(value).normalize():.6g}"
+    return f"{value:g}"

@@ -23,6 +23,7 @@ DEFAULT_FOLDER = Path("separated")
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
 #: More than the cores of the largest machines; far more threads would fail to start.
 MOST_THREADS = 1024
+LONGEST_BATCH = 9  # digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +201,13 @@ class Excerpt:
         if empty or 0 in (self.duration, self.preview):
             raise UsageError("the selected part of the song is empty")
 
+    @property
+    def bounds(self) -> tuple[float, float | None]:
+        """Start and end in seconds, without ``preview``; the end is None for that of the song."""
+        start = self.start or 0.0
+        # Rounded, so that a length of 2.2 s from 1.1 s ends at 3.3 s.
+        return start, self.end if self.duration is None else round(start + self.duration, 9)
+
 
 WHOLE = Excerpt()
 
@@ -221,9 +229,10 @@ class SplitOptions:
         variable="STEMSPLIT_OUT",
         section="Output",
     )
-    filename: str = option(
-        DEFAULT_TEMPLATE,
-        "File names in the folder, from {track}, {trackext}, {stem}, {ext} and {model}.",
+    filename: str | None = option(
+        None,
+        "File names in the folder, from {track}, {trackext}, {stem}, {ext} and {model}; "
+        f"by default {DEFAULT_TEMPLATE}.",
         metavar="TEMPLATE",
         variable="STEMSPLIT_FILENAME",
         section="Output",
@@ -376,6 +385,6 @@ def parse_batch(text: str) -> BatchSize:
     """Return ``text`` as a number or "auto"; raises ``UsageError`` for anything else."""
     if text == "auto":
         return "auto"
-    if text.isdecimal() and int(text) >= 1:
+    if text.isdecimal() and len(text) <= LONGEST_BATCH and int(text) >= 1:
         return int(text)
-    raise UsageError(f"--batch must be a number of segments or auto, not {text!r}")
+    raise UsageError(f"--batch must be a number of segments or auto, not {text!r:.50}")

@@ -58,6 +58,7 @@ class StreamInfo:
     stored_channels: int  # as stored; more than ``channels`` means a downmix
     duration: float | None  # seconds, as declared by the container
     counted: bool = False  # whether the duration is exact: the header counts samples
+    most_frames: int | None = None  # of sound; some versions of ffmpeg decode more
     timed: bool = True  # whether the container stores time stamps
     placed: bool = True  # whether the channel layout is known
     codec: str

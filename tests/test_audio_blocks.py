@@ -27,7 +27,7 @@ def test_blocks_and_bytes_are_inverse_to_each_other():
     assert as_block(data + b"\0\0\0\0\0", 2).shape == (2, 3)  # half a frame does not count
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -2e12])
 def test_the_first_frame_with_an_invalid_value_is_named(value):
     good = np.zeros((2, 1500), np.float32)
     bad = good.copy()

@@ -1,5 +1,7 @@
 """The clock of a file: videos, gaps in time stamps, and what does not count as a gap."""
 
+import re
+
 import numpy as np
 import pytest
 from audio_files import noise, run_ffmpeg, store
@@ -36,7 +38,7 @@ def whole(path, excerpt=None, **options):
 
 def film(path, codec, *, delay=0.75, sound=CLICK):
     coder = ("-c:v", "libvpx" if path.suffix == ".webm" else "mpeg4")
-    coder = ("-c:v", "mpeg2video") if path.suffix == ".ts" else coder
+    coder = ("-c:v", {".ts": "mpeg2video", ".flv": "flv"}.get(path.suffix, coder[1]))
     late = ("-itsoffset", str(delay), "-f", "lavfi", "-i", sound)
     run_ffmpeg(*PICTURE, *late, "-map", "0:v", "-map", "1:a", *coder, "-c:a", codec, f"file:{path}")
     return path
@@ -166,3 +168,58 @@ def test_mixing_joined_mono_and_stereo_to_mono_causes_a_warning(tmp_path):
             assert reason in warnings
             with pytest.raises(InputError, match=reason):
                 whole(chain)
+
+
+@pytest.mark.parametrize("codec", ["flac", "pcm_s16le", "libopus", "aac"])
+def test_the_picture_may_outlast_sound_with_gaps_or_damage(tmp_path, codec):
+    sound = f"sine=frequency=330:duration=4:sample_rate={RATE},aselect=not(between(t\\,2\\,3))"
+    path = film(tmp_path / "a.mkv", codec, sound=sound, delay=0)
+    found, warnings = whole(path)
+    assert found.shape[1] == pytest.approx(4 * RATE, abs=1800)
+    (said,) = warnings
+    assert "s are missing according to its time stamps" in said
+    if codec == "flac":
+        data = bytearray(path.read_bytes())
+        for match in re.finditer(b"\xff\xf8", data):  # at the start of a packet of sound
+            data[match.end() + 40] ^= 4
+        path.write_bytes(data)
+        found, warnings = whole(path)
+        assert found.shape[1] == pytest.approx(4 * RATE, abs=1800)
+        assert any(warning.startswith("damaged: ") for warning in warnings)
+
+
+def test_a_film_that_ends_between_two_packets_is_reported(tmp_path):
+    path = film(tmp_path / "a.flv", "aac", delay=0)
+    data = path.read_bytes()
+    place = 13
+    while place < len(data) // 2:
+        place += 15 + int.from_bytes(data[place + 1 : place + 4], "big")
+    path.write_bytes(data[:place])
+    found, (said,) = whole(path)
+    assert found.shape[1] < 4 * RATE
+    assert said == f"{found.shape[1] / RATE:.1f} s of 6.0 s could be decoded"
+
+
+def test_an_avi_that_was_cut_is_reported(tmp_path):
+    path = film(tmp_path / "a.avi", "pcm_s16le", delay=0)
+    assert whole(path)[1] == []
+    data = path.read_bytes()
+    place = data.index(b"01wb", len(data) // 2)
+    path.write_bytes(data[:place])
+    found, (said,) = whole(path)
+    assert said == f"{found.shape[1] / RATE:.1f} s of 6.0 s could be decoded"
+
+
+@pytest.mark.parametrize("delays", [(0.5, 0), (0, 0.5)])
+@pytest.mark.parametrize(("ending", "codec"), [("mp4", "aac"), ("mov", "pcm_s16le")])
+def test_of_two_sounds_one_may_start_late(tmp_path, delays, ending, codec):
+    inputs = [
+        word for late in delays for word in ("-itsoffset", str(late), "-f", "lavfi", "-i", CLICK)
+    ]
+    maps = ("-map", "0:a", "-map", "1:a", "-c:a", codec)
+    run_ffmpeg(*inputs, *maps, f"file:{tmp_path / f'a.{ending}'}")
+    for stream, late in enumerate(delays):
+        with decode(probe(tmp_path / f"a.{ending}", stream)) as blocks:
+            found = np.concatenate(list(blocks), 1)
+        assert abs(silence(found, above=0.02) - round((2 + late) * RATE)) <= 100
+        assert abs(found.shape[1] - round((5 + late) * RATE)) <= 48  # ffmpeg 5 writes milliseconds

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from audio_files import noise, run_ffmpeg, store, store_wav
 
-from stemsplit.audio.decode import decode, read
-from stemsplit.audio.headers import Undecided, declared_duration, holds_another_flac
+from stemsplit.audio.decode import decode, holds_another_flac, read
+from stemsplit.audio.headers import Undecided, declared_duration
 from stemsplit.audio.probe import probe
 from stemsplit.errors import InputError
 
@@ -94,6 +94,25 @@ def test_alac_in_caf_has_its_length(tmp_path, seconds):
     assert np.abs(found - song).max() < 2**-15
 
 
+@pytest.mark.parametrize(
+    ("ending", "codec"),
+    [("m4a", "aac"), ("mov", "aac"), ("mp4", "libmp3lame"), ("mp4", "libopus"), ("m4a", "alac")],
+)
+@pytest.mark.parametrize("frames", [1500, 48_000, 100_001])
+def test_sound_in_mp4_has_its_length(tmp_path, ending, codec, frames):
+    path = store(tmp_path / f"a.{ending}", noise(frames), 48_000, "-c:a", codec)
+    assert warnings_of(path) == (frames, [])
+
+
+def test_the_table_of_packets_of_a_caf_counts(tmp_path):
+    path = store(tmp_path / "a.caf", noise(2 * RATE), RATE, "-c:a", "adpcm_ima_qt")
+    data = path.read_bytes()
+    if b"pakt" not in data:  # of ffmpeg before version 9
+        table = struct.pack(">qqii", 0, 2 * RATE, 0, 48)
+        path.write_bytes(data + struct.pack(">4sq", b"pakt", len(table)) + table)
+    assert warnings_of(path) == (2 * RATE, [])
+
+
 def test_a_header_that_says_nothing_is_left_to_ffmpeg(tmp_path):
     for container, data in (("wav", b""), ("flac", b"fLaC"), ("mp3", bytes(3000)), ("ogg", b"")):
         if container == "wav":
@@ -147,6 +166,14 @@ def test_many_channels_without_a_layout_are_mixed_equally(tmp_path, channels):
     found = read(path)
     assert np.array_equal(found[0], found[1])
     assert np.abs(found[0] - song.mean(0)).max() < 1e-4
+
+
+def test_more_channels_than_can_be_mixed_are_refused(tmp_path):
+    path = store_wav(tmp_path / "a.wav", noise(1000, 64), RATE)
+    assert read(path).shape == (2, 1000)
+    path = store_wav(tmp_path / "a.wav", noise(1000, 65), RATE)
+    with pytest.raises(InputError, match="has 65 channels; at most 64 are supported"):
+        probe(path)
 
 
 def test_channels_with_a_layout_are_mixed_by_it(tmp_path):

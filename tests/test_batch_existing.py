@@ -88,7 +88,7 @@ def test_a_song_that_changed_is_done_again(library: Path, dry: bool) -> None:
         (("--depth", "16"), "made with tiny.htdemucs, whole song, depth 32f"),
         (("--shifts", "2"), "made with tiny.htdemucs, whole song, shifts 1"),
         (
-            ("--preview", "0.1", "--filename", "{track}/./{stem}.{ext}"),
+            ("--preview", "0.1", "--filename", "{track}/{stem}.{ext}"),
             "made with tiny.htdemucs, whole song",
         ),
     ],
@@ -385,6 +385,16 @@ def test_the_folder_of_an_excerpt_is_named_after_its_times(
         assert stem["path"] == f"separated/{expected}"
     after = tree(library.parent / "separated")
     assert {name: after[name] for name in before} == before
+
+
+def test_an_excerpt_is_the_same_however_it_is_given(library: Path) -> None:
+    assert first(again(library, "--start", "0.1", "--duration", "0.2")) == ("done", "new")
+    for options in (("--end", "0.3"), ("--end", "0:00.30"), ("--duration", "0.2")):
+        result = again(library, "--start", "0.1", *options)
+        assert (result.code, first(result)) == (0, ("skipped", "up_to_date"))
+    assert first(again(library, "--start", "0")) == ("skipped", "up_to_date")
+    result = again(library, "--start", "0.1", "--end", "0.30001")  # of the same name
+    assert (result.code, first(result)) == (3, ("failed", "made_otherwise"))
 
 
 def test_an_excerpt_in_one_file_of_stems_has_a_name_too(library: Path) -> None:

@@ -342,6 +342,8 @@ def test_help_on_a_full_disk_reports_it() -> None:
         *(("--overlap", value) for value in ("inf", "nan", "1e308")),
         *((f"--{name}", "9" * 400) for name in ("start", "end", "duration", "preview")),
         *(("--shifts", value) for value in ("9" * 30, "inf")),
+        *(("--batch", value) for value in ("9" * 400, "9" * 5000, "0")),
+        *(("--seed", value) for value in ("-" + "9" * 400, "9" * 5000)),
     ],
 )
 def test_a_number_without_bounds_is_a_wrong_option(

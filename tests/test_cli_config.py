@@ -37,7 +37,7 @@ def test_the_command_line_overrides_the_environment_which_overrides_the_file(
     assert origin_of("format", shown.lines) == ('"flac"', str(config))
     assert origin_of("depth", shown.lines) == ('"16"', "environment: STEMSPLIT_DEPTH")
     assert origin_of("bitrate", shown.lines) == ('"64"', "command line")
-    assert origin_of("filename", shown.lines) == ('"{track}/{stem}.{ext}"', "default")
+    assert origin_of("shifts", shown.lines) == ("1", "default")
     assert origin_of("overlap", shown.lines)[1] == "not set"
     assert run("config", "show", cwd=tmp_path).stdout.count("command line") == 0
 

@@ -182,7 +182,15 @@ def test_batches(text: str, value: object) -> None:
     assert parse_batch(text) == value
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "many"])
+def test_integers_larger_than_any_float() -> None:
+    assert EngineOptions(seed=10**400).seed == 10**400
+    with pytest.raises(UsageError, match=r"seed must be at least 0, not -1e\+5000"):
+        EngineOptions(seed=-(10**5000))
+    with pytest.raises(UsageError, match=r"shifts must be at most 99, not 1e\+400"):
+        EngineOptions(shifts=10**400)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "many", "9" * 5000])
 def test_invalid_batches(text: str) -> None:
     with pytest.raises(UsageError, match="--batch must be a number of segments or auto"):
         parse_batch(text)

@@ -166,6 +166,14 @@ def test_every_option_that_decides_bytes_is_recorded() -> None:
     assert settings["encoding"]["depth"] == "32f"  # what the format stores by default
 
 
+def test_a_manifest_with_an_integer_larger_than_any_float() -> None:
+    settings = {"excerpt": {"start": 10**400}}
+    made = Provenance(model="m", digest="d", parts={}, settings=settings)
+    wanted = Provenance(model="m", digest="d", parts={}, settings={"excerpt": {"start": None}})
+    assert not wanted.matches(made)
+    assert wanted.describe(made).startswith("made with m, ")
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 99}', "\x00", OF_0_1_0[:-30]])
 def test_a_damaged_manifest_is_ignored(library: Path, text: str) -> None:
     path = library / "separated/song" / manifest.NAME

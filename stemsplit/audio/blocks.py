@@ -14,6 +14,9 @@ from stemsplit.types import StreamInfo
 #: Float32 audio ``(C, n)``; full scale is ±1.0.
 Block: TypeAlias = npt.NDArray[np.float32]
 
+#: The largest value that counts as sound; networks cannot add up the squares of much larger ones.
+LOUDEST = 1e12
+
 
 def as_block(data: bytes, channels: int) -> Block:
     """Return interleaved float32 samples as a block (C, n); drop an incomplete last frame."""
@@ -35,13 +38,17 @@ class FrameCounter:
         self.frames = 0
 
     def count(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Yield ``blocks`` (C, n) unchanged; raise ``InputError`` for NaN and infinite values."""
+        """Yield ``blocks`` (C, n) unchanged; raise ``InputError`` for values that are not sound.
+
+        These are NaN, infinity, and values with squares that a network cannot add up.
+        """
         for block in blocks:
-            finite = np.isfinite(block)
-            if not finite.all():
-                first = self.frames + int(np.argmin(finite.all(axis=0)))
+            sound = np.abs(block) <= LOUDEST
+            if not sound.all():
+                first = self.frames + int(np.argmin(sound.all(axis=0)))
+                kind = "huge" if np.isfinite(block).all() else "NaN or infinite"
                 raise InputError(
-                    f"contains NaN or infinite values, the first at "
+                    f"contains {kind} values, the first at "
                     f"{first / self.info.sample_rate:.3f} s (frame {first})",
                     path=self.info.path,
                     hint="export the file again, or repair it in an audio editor",

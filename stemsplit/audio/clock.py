@@ -7,7 +7,10 @@ sample. ffmpeg removes encoder delay before its filters run, so that it does not
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +51,11 @@ _CHANNELS = "1 + 0*if(eq(n,0), print(-nb_channels,16))"
 OWN_CLOCK: dict[str, Any] = {"copyts": None}
 #: A filter that prints the time (s) of each frame as an error.
 START_PRINTED = r"asetpts=print(T\,16)*0+PTS"
-#: Lines of framecrc: the kind of a stream (``0: video``), its time base, and a packet.
+#: Lines of framecrc: the kind of a stream (``0: video``), its time base, and a packet: its stream,
+#: when it is decoded and when it is shown, and its duration.
 _KIND = re.compile(r"#media_type (\d+): (\w+)")
 _BASE = re.compile(r"#tb (\d+): (\d+)/(\d+)")
-_PACKET = re.compile(r"(\d+), +(-?\d+), +(-?\d+), ")
+_PACKET = re.compile(r"(\d+), +(-?\d+), +(-?\d+), +(\d+), ")
 _UNKNOWN = -(2**63)  # the value of an unknown time stamp
 
 
@@ -86,16 +90,31 @@ def silence_before(path: Path, stream: int, first: float) -> float:
 
     ``first`` (s) is the time stamp of its first decoded frame, which is compared with those of
     pictures. Other audio streams have an encoder delay like this one, so that their first packets
-    are compared.
+    are compared, except for what comes before zero, which is not played.
     """
     starts = _first_packets(path)
     pictures = [start for kind, start in starts if kind == "video"]
     sounds = [start for kind, start in starts if kind == "audio"]
     late = [first - start for start in pictures]
     if stream < len(sounds):
-        late += [sounds[stream] - start for start in sounds]
+        late += [sounds[stream] - start if start >= 0 else first for start in sounds]
     longest = max(late, default=0.0)
     return longest if longest > ROUNDING else 0.0
+
+
+def length_of_video(path: Path) -> float:
+    """Return the time (s) from the start of the earliest stream to the end of the last one.
+
+    This reads the whole file, but decodes nothing.
+    """
+    source = file_input(**OWN_CLOCK)
+    pictures, *others = (source[kind] for kind in ("V?", "a?", "s?", "d?"))  # s, d: subtitles, data
+    graph = pictures.output(*others, "pipe:1", c="copy", format="framecrc", copy_unknown=None)
+    start, end = inf, -inf
+    with closing(_packets(graph, path)) as packets:
+        for packet in packets:
+            start, end = min(start, packet.start), max(end, packet.end)
+    return max(0.0, end - start)
 
 
 def _first_packets(path: Path) -> list[tuple[str, float]]:
@@ -104,9 +123,30 @@ def _first_packets(path: Path) -> list[tuple[str, float]]:
     graph = source["V?"].output(
         "pipe:1", **{"map": "0:a", "c": "copy", "format": "framecrc", "flush_packets": 1}
     )
+    starts: dict[int, tuple[str, float]] = {}
+    with closing(_packets(graph, path)) as packets:
+        for packet in packets:
+            starts.setdefault(packet.stream, (packet.kind, packet.start))
+            if len(starts) == packet.streams:
+                break
+    return [starts[number] for number in sorted(starts)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Packet:
+    """A packet of ``stream``, one of so many ``streams``; ``start`` and ``end`` in seconds."""
+
+    stream: int
+    streams: int
+    kind: str
+    start: float
+    end: float
+
+
+def _packets(graph: Any, path: Path) -> Generator[_Packet]:
+    """Yield the packets of ``graph``, whose output is framecrc."""
     kinds: dict[int, str] = {}
     bases: dict[int, float] = {}
-    starts: dict[int, float] = {}
     with process_of(graph, file=path) as process:
         for text in process.lines():
             if match := _KIND.match(text):
@@ -114,9 +154,13 @@ def _first_packets(path: Path) -> list[tuple[str, float]]:
             elif match := _BASE.match(text):
                 bases[int(match[1])] = int(match[2]) / int(match[3])
             elif match := _PACKET.match(text):
-                number, decoding, shown = map(int, match.groups())
-                ticks = decoding if shown == _UNKNOWN else shown
-                starts.setdefault(number, ticks * bases.get(number, 0.0))
-                if len(starts) == len(bases):
-                    break
-    return [(kinds.get(number, ""), starts[number]) for number in sorted(starts)]
+                stream, decoding, shown, duration = map(int, match.groups())
+                start = decoding if shown == _UNKNOWN else shown
+                base = bases.get(stream, 0.0)
+                yield _Packet(
+                    stream=stream,
+                    streams=len(bases),
+                    kind=kinds.get(stream, ""),
+                    start=start * base,
+                    end=(start + duration) * base,
+                )

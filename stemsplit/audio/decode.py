@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
+from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Self
 
@@ -13,12 +16,13 @@ from stemsplit.audio.blocks import Block, as_block
 from stemsplit.audio.clock import (
     channel_counts,
     gaps,
+    length_of_video,
     with_channels_printed,
     with_gaps_filled,
 )
 from stemsplit.audio.complaints import CHANNEL_CHANGE, warnings_of
 from stemsplit.audio.ffmpeg import file_stream, process_of
-from stemsplit.audio.headers import holds_another_flac, lacks_end_mark
+from stemsplit.audio.headers import lacks_end_mark
 from stemsplit.audio.probe import INPUT, has_other_streams, probe, refuse_unreadable
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError
@@ -31,10 +35,9 @@ TOLERATED = 1.0
 #: FLAC).
 UNREMARKABLE = 0.1
 WHOLE = "get a complete copy, or split what remains with --accept-truncated"
-#: Codecs for which some versions of ffmpeg decode more than the header counts.
-OVERLONG = ("flac", "alac")
 #: ffmpeg 9 trims the end of ALAC in CAF twice; the excess is cut off here instead.
 UNCUT = {"flags2": "+skip_manual"}
+FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # magic and head of the first block
 VERIFIED = {"err_detect": "crccheck"}  # verify checksums where the format has them
 
 
@@ -75,6 +78,7 @@ class Decoder(Iterator[Block]):
         self.warnings: list[str] = []  # damage and gaps; complete after the last block
         self.has_end = True  # whether the end is complete; known after the last block
         self._accept_truncated = accept_truncated
+        self._damaged = False  # whether ffmpeg complained
         self._stopped = False  # whether ffmpeg stopped at the next part of a chain
         self._place = 0  # on the clock, in frames
         self._blocks = self._decode()
@@ -148,9 +152,9 @@ class Decoder(Iterator[Block]):
     def _fitted(self, block: Block) -> Block:
         """Return the next ``block``, cut to the number of frames that the header counts."""
         info = self.info
-        if info.duration is None or not info.counted or not info.codec.startswith(OVERLONG):
+        if info.most_frames is None:
             return block
-        left = info.silent_frames + round(info.duration * info.sample_rate) - self._place
+        left = info.silent_frames + info.most_frames - self._place
         if left >= block.shape[1] or holds_another_flac(info.path):
             return block
         return block[:, : max(0, left)]
@@ -165,7 +169,9 @@ class Decoder(Iterator[Block]):
         # ffmpeg evaluates its expressions once more at the end, with an arbitrary time stamp.
         found = [(at, length) for at, length in found if info.first_frame <= at < self._place]
         whole = not found and self._missing() <= 0
-        self.warnings += warnings_of(process.complaints, info.path, info.sample_rate, whole=whole)
+        damage = warnings_of(process.complaints, info.path, info.sample_rate, whole=whole)
+        self.warnings += damage
+        self._damaged = bool(damage)
         if found:
             total = sum(length for _at, length in found)
             several = f", in {len(found)} gaps, the first" if len(found) > 1 else ""
@@ -204,13 +210,20 @@ class Decoder(Iterator[Block]):
                 self._add_at_end(f"its last {frames} frames ({missing:.3f} s) are missing")
             return
         # The sound of a video may end before the picture, and the longer one sets the duration.
-        if not self.warnings and has_other_streams(info.path):
+        video = has_other_streams(info.path)
+        if video and self._lasts_as_declared():
             return
         found = f"{decoded:.1f} s of {info.duration:.1f} s could be decoded"
-        if _counts_samples(info) or missing > TOLERATED:
+        refused = _counts_samples(info) or missing > TOLERATED
+        if refused and (self._damaged or not video):
             self._refuse(f"truncated: {found}")
         else:
             self._add_at_end(found)
+
+    def _lasts_as_declared(self) -> bool:
+        """Return whether some stream of a video lasts as long as the video; its sound need not."""
+        length = length_of_video(self.info.path)
+        return self.info.duration is None or self.info.duration - length <= TOLERATED
 
     def _refuse(self, reason: str) -> None:
         if not self._accept_truncated:
@@ -229,3 +242,9 @@ def _counts_samples(info: StreamInfo) -> bool:
 def _mixed_equally(block: Block, channels: int) -> Block:
     """Return the average of all channels of ``block`` in each of ``channels``."""
     return np.repeat(block.mean(axis=0, keepdims=True, dtype=np.float32), channels, axis=0)
+
+
+def holds_another_flac(path: Path) -> bool:
+    """Return whether the file at ``path`` consists of several FLAC files joined together."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        return len(list(islice(FLAC_START.finditer(data), 2))) > 1

@@ -33,9 +33,7 @@ def cut(info: StreamInfo, excerpt: Excerpt) -> StreamInfo:
     Seconds are rounded to the nearest frame; an end after that of the song means the song's end.
     Raises ``InputError`` if the song is known to end before the excerpt starts.
     """
-    start, end = excerpt.start or 0.0, excerpt.end
-    if excerpt.duration is not None:
-        end = start + excerpt.duration
+    start, end = excerpt.bounds
     if excerpt.preview is not None:
         start = max(0.0, ((info.duration or 0.0) - excerpt.preview) / 2)
         end = start + excerpt.preview
@@ -52,9 +50,7 @@ def describe_excerpt(excerpt: Excerpt) -> str:
     """Return ``excerpt`` as used in file names, as ``0m45s-1m15s``; "" for the whole song."""
     if excerpt.preview is not None:
         return f"preview {_plain(excerpt.preview)}s"
-    start, end = excerpt.start or 0.0, excerpt.end
-    if excerpt.duration is not None:
-        end = start + excerpt.duration
+    start, end = excerpt.bounds
     if end is None:
         return f"{_time(start)}-end" if start else ""
     return f"{_time(start)}-{_time(end)}"

@@ -86,7 +86,7 @@ def parse_bitrate(text: str | None) -> int | None:
     if text is None:
         return None
     if (match := BITRATE.fullmatch(text.strip())) is None:
-        raise UsageError(f"invalid bit rate {text!r}", hint="give kbit/s: 320 or 320k")
+        raise UsageError(f"invalid bit rate {text!r:.50}", hint="give kbit/s: 320 or 320k")
     return int(match[1])
 
 
@@ -100,7 +100,7 @@ def parse_quality(text: str | None, format: Format) -> int | None:
         return None
     if (match := QUALITY.fullmatch(text.strip())) is None:
         ranges = (_range_of_qualities(name, FORMATS[name].rules) for name in LETTERS.values())
-        raise UsageError(f"invalid quality {text!r}", hint=", ".join(ranges))
+        raise UsageError(f"invalid quality {text!r:.50}", hint=", ".join(ranges))
     owner = LETTERS.get(match[1].lower(), format)
     own = FORMATS[format].rules.qualities
     if owner != format and own:

@@ -6,11 +6,8 @@ what they subtract from the stored length.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Iterator
-from itertools import islice
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -39,7 +36,9 @@ VOC_FORM = struct.Struct("<IBBH")
 VOC_PCM = (0, 4, 6, 7)
 VOC_START = b"Creative Voice File\x1a"
 MOST_BLOCKS = 100_000
-FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # magic and head of the first block
+#: The start of an AVI: its size, and in the first list the time per picture and their number.
+AVI_HEAD = struct.Struct("<4xI16x4s4xI12xI")
+AVI_HEAD_OF_RIFF = 7  # bytes that the size does not count, less one of padding
 #: Samples per layer III frame in MPEG-1, and in MPEG-2 and 2.5.
 MP3_FRAMES = (1152, 576)
 
@@ -93,8 +92,12 @@ def _wav_seconds(form: bytes, size: int, file: BinaryIO) -> float:
 
 
 def _caf_duration(file: BinaryIO) -> float | None:
-    """Return the duration (s) that the header of a CAF file declares."""
+    """Return the duration (s) that the header of a CAF file declares.
+
+    The table of packets, which may come last, is more exact than the number of bytes.
+    """
     rate = packet_bytes = packet_frames = 0
+    seconds: float | None = None
     for name, size in walk(file, CAF):
         if name == b"desc" and size >= CAF_FORM.size:
             rate, _form, _flags, packet_bytes, packet_frames = CAF_FORM.unpack(
@@ -102,15 +105,16 @@ def _caf_duration(file: BinaryIO) -> float | None:
             )
         elif name == b"pakt" and size >= CAF_PACKETS.size and rate:
             _packets, valid, _before, after = CAF_PACKETS.unpack(file.read(CAF_PACKETS.size))
-            if not after:  # ffmpeg 5 to 8 count whole packets as valid
+            if not after and not packet_bytes:  # ffmpeg 5 to 8 count whole packets as valid
                 raise Undecided
-            return float(valid / rate)
+            if after:
+                return float(valid / rate)
         elif name == b"data" and packet_bytes and packet_frames and rate:
             # An edit count comes first; size -1 means up to the end of the file.
             frames = (size - 4) // packet_bytes * packet_frames
-            return float(frames / rate) if size > 4 else None
+            seconds = float(frames / rate) if size > 4 else None
     if packet_bytes:
-        return None
+        return seconds
     raise Undecided
 
 
@@ -190,6 +194,18 @@ def lacks_end_mark(path: Path) -> bool:
         return all(kind for kind, _size in _voc_blocks(file))
 
 
+def _avi_duration(file: BinaryIO) -> float | None:
+    """Return the duration (s) of the pictures of a truncated AVI, which ffmpeg cannot know."""
+    head = file.read(AVI_HEAD.size)
+    if len(head) < AVI_HEAD.size:
+        raise Undecided
+    size, name, microseconds, frames = AVI_HEAD.unpack(head)
+    whole = size in PLACEHOLDER_SIZES[0] or file.seek(0, 2) >= size + AVI_HEAD_OF_RIFF
+    if whole or name != b"avih" or not frames:
+        raise Undecided
+    return float(frames * microseconds / 1e6)
+
+
 def _flac_duration(file: BinaryIO) -> float | None:
     """Return the duration (s) that the header of a FLAC file declares; skip an ID3 tag."""
     file.seek(_after_id3(file))
@@ -199,12 +215,6 @@ def _flac_duration(file: BinaryIO) -> float | None:
     rate = int.from_bytes(head[18:21], "big") >> 4
     frames = int.from_bytes(head[21:26], "big") & (1 << 36) - 1
     return frames / rate if frames and rate else None
-
-
-def holds_another_flac(path: Path) -> bool:
-    """Return whether the file at ``path`` consists of several FLAC files joined together."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        return len(list(islice(FLAC_START.finditer(data), 2))) > 1
 
 
 def _mp3_duration(file: BinaryIO) -> float | None:
@@ -280,6 +290,7 @@ READERS: dict[str, Reader] = {
     "aiff": _aiff_duration,
     "au": _au_duration,
     "voc": _voc_duration,
+    "avi": _avi_duration,
     "flac": _flac_duration,
     "mp3": _mp3_duration,
 }

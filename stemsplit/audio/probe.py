@@ -11,6 +11,7 @@ from pathlib import Path
 from stemsplit.audio import headers
 from stemsplit.audio.clock import LONGEST_GAP, OWN_CLOCK, START_PRINTED, silence_before
 from stemsplit.audio.ffmpeg import file_stream, process_of
+from stemsplit.audio.mp4 import declared_frames
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError, NoAudioError
 from stemsplit.types import StreamInfo
@@ -20,6 +21,7 @@ AU_HEADER = struct.Struct(">4s5I")
 #: Plausible sample rates (Hz). Blocks are one second long, which at 2 GHz would not fit in memory;
 #: nor would the sound of a few bytes if each frame lasted a second.
 RATES = range(100, 10_000_001)
+MOST_CHANNELS = 64  # that ffmpeg can mix
 REST_AT_A_TIME = 2**16  # bytes of the frame after the header, which are discarded
 DURATION = re.compile(
     r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),(?: start: (-?[\d.]+))?", re.MULTILINE
@@ -36,10 +38,15 @@ FOREIGN_SOUND = (
     "contains no audio itself: it is text, a playlist or a picture, or in a format that is "
     "not known to be safe"
 )
+#: Containers whose header gives a duration, but not to the sample.
+INEXACT = {"mp3", "avi"}
 #: Containers that declare no duration; ffmpeg estimates one from time stamps, which may jump.
 UNDECLARED = {"mpeg", "mpegts"}
+MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 #: Containers whose duration counts from zero, whatever their first time stamp is.
-FROM_ZERO = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "asf", "nut"}
+FROM_ZERO = {"matroska,webm", MP4, "asf", "nut"}
+#: Codecs for which some versions of ffmpeg decode more than the header counts.
+OVERLONG = ("flac", "alac", "adpcm")
 #: Bare packet streams: ffmpeg derives their time stamps from all bytes, including those that are
 #: not sound.
 UNTIMED = frozenset(["aac", "ac3", "adts", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd"])
@@ -66,9 +73,7 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
     magic, _offset, _size, _encoding, sample_rate, channels = AU_HEADER.unpack_from(header)
     if magic != b".snd" or not sample_rate or not channels:
         raise InputError("the audio stream has no sample rate or no channels", path=path)
-    if sample_rate not in RATES:
-        supported = f"supported: {RATES[0]} Hz to 10 MHz"
-        raise InputError(f"unsupported sample rate of {sample_rate} Hz; {supported}", path=path)
+    _refuse_unsupported(path, sample_rate, channels)
     codecs = set(CODEC.findall(process.report))
     codec = codecs.pop() if len(codecs) == 1 else "unknown"
     duration, counted = _declared_duration(path, process.report, codec)
@@ -86,7 +91,17 @@ def probe(path: Path, stream: int = 0) -> StreamInfo:
         decoder=decoder,
         stream=stream,
     )
-    return replace(info, silent_frames=_silent_frames(info, process))
+    most = _most_frames(info, process.report)
+    return replace(info, most_frames=most, silent_frames=_silent_frames(info, process))
+
+
+def _refuse_unsupported(path: Path, sample_rate: int, channels: int) -> None:
+    if channels > MOST_CHANNELS:
+        reason = f"has {channels} channels; at most {MOST_CHANNELS} are supported"
+        raise InputError(reason, path=path, hint="export it with fewer channels")
+    if sample_rate not in RATES:
+        supported = f"supported: {RATES[0]} Hz to 10 MHz"
+        raise InputError(f"unsupported sample rate of {sample_rate} Hz; {supported}", path=path)
 
 
 def has_other_streams(path: Path) -> bool:
@@ -152,7 +167,7 @@ def _declared_duration(path: Path, report: str, codec: str) -> tuple[float | Non
         (container,) = containers
         try:
             with path.open("rb") as file:
-                return headers.declared_duration(file, container), container != "mp3"
+                return headers.declared_duration(file, container), container not in INEXACT
         except (headers.Undecided, struct.error, ValueError):  # the last two: a damaged header
             pass
     if ESTIMATED.search(report) or containers & UNDECLARED:
@@ -167,6 +182,16 @@ def _declared_duration(path: Path, report: str, codec: str) -> tuple[float | Non
     from_zero = containers & FROM_ZERO or (containers == {"ogg"} and codec == "opus")
     before = float(start or 0) if from_zero else 0.0
     return duration - before if 0 < before < duration else duration, False
+
+
+def _most_frames(info: StreamInfo, report: str) -> int | None:
+    """Return how many frames of sound the header counts, where ffmpeg may decode more."""
+    if set(CONTAINER.findall(report)) == {MP4}:
+        with info.path.open("rb") as file:
+            return declared_frames(file, info.stream, info.sample_rate)
+    if info.duration is None or not info.counted or not info.codec.startswith(OVERLONG):
+        return None
+    return round(info.duration * info.sample_rate)
 
 
 def _own_decoder(path: Path, report: str) -> str | None:

@@ -16,7 +16,7 @@ from stemsplit.batch.discover import Song
 from stemsplit.checkpoints import loading
 from stemsplit.checkpoints.commercial import require_commercial
 from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names
-from stemsplit.options import DEFAULT_TEMPLATE, SplitOptions
+from stemsplit.options import SplitOptions
 from stemsplit.outputs.job import Job, closing_stem
 from stemsplit.outputs.manifest_writer import ManifestWriter
 from stemsplit.outputs.naming import (
@@ -191,7 +191,7 @@ def _plan(
     song: Song, below: Path, name: str, stems: Sequence[str], options: SplitOptions
 ) -> SongPlan:
     excerpt = describe_excerpt(options.excerpt)
-    if excerpt and options.filename == DEFAULT_TEMPLATE:
+    if excerpt and options.filename is None:
         name = f"{name} [{excerpt}]"  # in addition to the stems of the whole song
     names = OutputNames(
         track=song.path,

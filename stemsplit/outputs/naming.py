@@ -54,10 +54,10 @@ def safe_name(name: str) -> str:
     return safe
 
 
-def template_for(template: str, format: Format) -> str:
-    """Return ``template``; if that is the general default, return the default of ``format``."""
-    if FORMATS[format].holds_all_stems and template == DEFAULT_TEMPLATE:
-        return STEM_FILE_TEMPLATE
+def template_for(template: str | None, format: Format) -> str:
+    """Return ``template``; if it is None or the general default, return that of ``format``."""
+    if template is None or template == DEFAULT_TEMPLATE:
+        return STEM_FILE_TEMPLATE if FORMATS[format].holds_all_stems else DEFAULT_TEMPLATE
     return template
 
 

@@ -30,10 +30,11 @@ class Provenance:
 
     def matches(self, recorded: Provenance) -> bool:
         """Return whether a stem with the ``recorded`` provenance is the same as one with this."""
-        return self == replace(
+        own = replace(self, settings=_comparable(self.settings))
+        return own == replace(
             recorded,
             digest=self.digest if self.digest == UNKNOWN_DIGEST else recorded.digest,
-            settings=_filled(recorded.settings, self.defaults),
+            settings=_comparable(_filled(recorded.settings, self.defaults)),
         )
 
     def describe(self, recorded: Provenance) -> str:
@@ -56,6 +57,16 @@ def _filled(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[st
         elif isinstance(default, Mapping) and isinstance(filled[name], Mapping):
             filled[name] = _filled(filled[name], default)
     return filled
+
+
+def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``settings`` with the part of the song as its bounds, however it was given."""
+    try:
+        excerpt = Excerpt(**settings.get("excerpt", {}))
+    except (TypeError, UsageError):  # written by a later version, or damaged
+        return dict(settings)
+    part = excerpt.bounds if excerpt.preview is None else excerpt.preview
+    return {**settings, "excerpt": part}
 
 
 def _part_of_song(settings: Mapping[str, Any]) -> str:
