@@ -141,6 +141,31 @@ def test_segments_with_context_have_the_song_around_them(
 @given(
     length=st.integers(1, 300),
     size=st.integers(1, 64),
+    overlap=st.sampled_from([0.0, 0.25, 0.75]),
+    context=st.sampled_from([None, 0, 3]),
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_quick_end_leaves_out_what_the_segment_before_covers(
+    length: int, size: int, overlap: float, context: int | None, sizes: list[int]
+) -> None:
+    hop = hop_frames(size, overlap)
+    audio = torch.arange(1.0, length + 1)[None]
+    found = list(segments(cut(audio, sizes), size, hop, context=context, quick_end=True))
+    whole = list(segments(cut(audio, sizes), size, hop, context=context))
+    assert len(found) == 1 + max(0, -(-(length - size) // hop))
+    assert [segment.last for segment in found] == [False] * (len(found) - 1) + [True]
+    for quick, usual in zip(found, whole, strict=False):
+        assert (quick.start, quick.valid) == (usual.start, usual.valid)
+        assert torch.equal(quick.audio, usual.audio)
+    margin = context or 0
+    stream = ((s, s.audio[None, :, margin : s.audio.shape[-1] - margin]) for s in found)
+    assert torch.allclose(torch.cat(list(overlap_add(stream, size, hop)), -1)[0], audio)
+
+
+@given(
+    length=st.integers(1, 300),
+    size=st.integers(1, 64),
     overlap=st.sampled_from([0.0, 0.03, 0.25, 0.5, 2 / 3, 0.75, 0.95]),
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
 )

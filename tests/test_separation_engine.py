@@ -264,6 +264,18 @@ def test_a_network_of_any_length_gets_the_end_of_a_song_unpadded() -> None:
     assert model.lengths == [100, 100, 90]  # from 0, 50 and 100: multiples of 50
 
 
+@pytest.mark.parametrize(("frames", "usual", "quick"), [(100, 2, 1), (151, 3, 2), (176, 3, 3)])
+def test_a_quick_end_saves_a_segment_where_another_one_covers_it(
+    frames: int, usual: int, quick: int
+) -> None:
+    audio = torch.randn(1, frames)
+    for quick_end, count in ((False, usual), (True, quick)):
+        model = Halves(HalvesConfig())
+        out = joined(Engine(model, device="cpu", overlap=0.25, quick_end=quick_end), audio)
+        assert (out[0] - audio / 2).abs().max() < 1e-6
+        assert len(model.batches) == count
+
+
 @pytest.mark.parametrize("frames", [1, 37, 75, 76, 99, 100])
 def test_what_fits_into_one_segment_is_processed_once(frames: int) -> None:
     model = AnyLength(HalvesConfig())

@@ -74,19 +74,24 @@ def weigh(size: int, window: Window = "triangle", *, first: bool = False) -> Ten
 
 
 def segments(
-    blocks: Iterable[Tensor], size: int, hop: int, *, context: int | None = None
+    blocks: Iterable[Tensor],
+    size: int,
+    hop: int,
+    *,
+    context: int | None = None,
+    quick_end: bool = False,
 ) -> Iterator[Segment]:
     """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
 
     A segment at the end of the song with fewer than ``size`` frames is centred: it is preceded by
     the audio before it and followed by zeros. With ``context`` it is not padded; instead, every
     segment has that many frames of the song on either side (zeros outside the song), which the
-    network does not include in its output. ``0 < hop <= size``. Source: ``apply_model`` of demucs
-    4.1.0.
+    network does not include in its output. With ``quick_end`` there is no segment for an end of the
+    song that the one before covers. ``0 < hop <= size``. Source: ``apply_model`` of demucs 4.1.0.
     """
     margin = context or 0
     # Yield a full segment only if more frames than this are left, so that another one follows.
-    enough = max(size + margin - 1, hop)
+    enough = size + margin if quick_end else max(size + margin - 1, hop)
     history = size // 2 if context is None else margin  # the most that a segment extends back
     kept = torch.empty(0)
     head = 0  # where the next segment starts in ``kept``
@@ -102,8 +107,9 @@ def segments(
         before = (size - valid) // 2 if context is None else margin
         length = size if context is None else valid + 2 * margin
         start = before if context is None else 0
-        yield Segment(_cut(kept, head - before, length), start, valid, rest <= hop)
-        head += hop
+        last = rest <= (size if quick_end else hop)
+        yield Segment(_cut(kept, head - before, length), start, valid, last)
+        head += size if last else hop
 
 
 def _cut(audio: Tensor, begin: int, length: int) -> Tensor:

@@ -45,8 +45,9 @@ class Engine:
     keeps what is already computed. A smaller batch or a lower precision also applies to later
     songs, but a switch to the CPU does not. ``warnings`` collects reports of this; the caller
     empties it. ``segment`` is the length of a segment in seconds; by default that of the model.
-    Raises ``UsageError`` for invalid settings and ``ResourceError`` for a missing device or too
-    little memory.
+    With ``quick_end``, an end of the song that a segment covers is not processed again. Raises
+    ``UsageError`` for invalid settings and ``ResourceError`` for a missing device or too little
+    memory.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Engine:
         precision: Precision = "auto",
         overlap: float | None = None,
         segment: float | None = None,
+        quick_end: bool = False,
         batch: BatchSize = None,
         threads: int | None = None,
     ) -> None:
@@ -76,6 +78,7 @@ class Engine:
         self._runs = 0
         self.warnings: list[str] = []
         self.segment = _segment_frames(model, segment)
+        self._quick_end = quick_end
         overlap = model.overlap if overlap is None else overlap
         self.hop = hop_frames(self.segment, overlap, model.window)
         if model.alignment <= self.segment:  # shorter segments cannot be aligned
@@ -141,7 +144,9 @@ class Engine:
                 shortest=round(self.model.least_length * self.segment),
                 alignment=self.model.alignment,
             )
-        return segments(blocks, self.segment, self.hop, context=self.model.context)
+        return segments(
+            blocks, self.segment, self.hop, context=self.model.context, quick_end=self._quick_end
+        )
 
     def _align(self, outputs: Iterator[tuple[Segment, Tensor]]) -> Iterator[tuple[Segment, Tensor]]:
         """Yield ``outputs`` with the stems of each in the order of its predecessor's.

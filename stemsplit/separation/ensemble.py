@@ -137,6 +137,7 @@ def load_engine(name: str, stems: Sequence[str], options: EngineOptions) -> Engi
                 precision=options.precision,
                 overlap=options.overlap,
                 segment=options.segment,
+                quick_end=options.quick_end,
                 batch=options.batch,
                 threads=options.threads,
             )
