@@ -58,7 +58,8 @@ def doctor(
 ) -> int:
     """Check everything that splitting needs, and print a report to paste into a bug report.
 
-    Nothing is downloaded, and no file of yours is changed. The exit status is 5 if a requirement is not met.
+    Nothing is downloaded, and no file of yours is changed. The exit status is 5 if a requirement is
+    not met.
     """
     console = Console(sys.stdout, sys.stderr, json=json)
     findings = []
