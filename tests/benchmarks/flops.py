@@ -30,18 +30,19 @@ def count_linear(rows: Shape, weight: Shape, *_: Any, **__: Any) -> int:
     return int(2 * prod(rows) * weight[0])
 
 
-def count_recurrence(x: Shape, _: Any, weights: Sequence[Shape], *__: Any, **___: Any) -> int:
-    """Return the operations of an LSTM or a GRU on ``(N, B, in)``: each weight at each step."""
-    return int(2 * x[0] * x[1] * sum(prod(weight) for weight in weights if len(weight) == 2))
+def count_recurrence(x: Shape, inputs: Shape, states: Shape, *_: Any, **__: Any) -> int:
+    """Return the operations of one direction of an LSTM layer on ``(N, B, in)``.
+
+    Its weights, for ``inputs`` and for ``states``, are used at each step.
+    """
+    return int(2 * x[0] * x[1] * (prod(inputs) + prod(states)))
 
 
 #: Operators that torch's own counter does not know, or counts as nothing on a CPU.
 FORMULAS: Mapping[str, Callable[..., int]] = {
-    "aten.scaled_dot_product_attention": count_attention,
     "aten._scaled_dot_product_flash_attention_for_cpu": count_attention,
     "aten._native_multi_head_attention": count_fused_attention,
-    "aten.lstm": count_recurrence,
-    "aten.gru": count_recurrence,
+    "aten.mkldnn_rnn_layer": count_recurrence,
     "mkldnn._linear_pointwise": count_linear,
 }
 #: Words in operators' names, and the kind of operation whose peak is their floor.
