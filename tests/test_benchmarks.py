@@ -186,6 +186,7 @@ def test_the_worst_stem_and_the_worst_sample_count(tmp_path: Path) -> None:
     assert found.decibels == pytest.approx(20, abs=1e-4)
     assert found.largest == pytest.approx(0.05)
     assert str(found) == "-20 dB, 5e-02"
+    assert str(songs.compare_stems(tmp_path / "ours", tmp_path / "ours")) == "equal"
     (tmp_path / "ours" / "song" / "drums.wav").unlink()
     with pytest.raises(ValueError, match="stems differ"):
         songs.compare_stems(tmp_path / "ours", tmp_path / "theirs")

@@ -99,7 +99,9 @@ def draw(curves: Curves, title: str, picture: Path) -> None:
     ):
         for (name, points), colour in zip(curves.items(), COLOURS, strict=False):
             values = [getattr(cost, field) / scale for _, cost in points]
-            panel.plot([x for x, _ in points], values, "o-", color=colour, label=name)
+            panel.plot(
+                [x for x, _ in points], values, "o-", color=colour, label=name, clip_on=False
+            )
         panel.set(xlabel="length of the song, s", ylabel=label, xlim=(0, None), ylim=(0, None))
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)

@@ -23,6 +23,8 @@ class Difference:
     largest: float
 
     def __str__(self) -> str:
+        if not self.largest:
+            return "equal"
         return f"{-self.decibels:.0f} dB, {self.largest:.0e}"
 
 
