@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import museval_package
-from processes import describe_machine, peak_memory, spread
+from processes import describe_machine, limited_to, peak_memory, spread
 
 FIELDS = ("sdr", "isr", "sir", "sar")
 NAMES = ("stemsplit", "museval")
@@ -57,9 +57,8 @@ def score(name: str, song: str, oracles: Path) -> dict[str, np.ndarray]:
 
 def measure(name: str, song: str, oracles: Path, threads: int) -> dict[str, float]:
     """Return what scoring ``song`` in a new process took; the scores lie beside ``oracles``."""
-    variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     command = [sys.executable, __file__, "--child", name, "--song", song, "--oracles", str(oracles)]
-    environment = os.environ | dict.fromkeys(variables, str(threads))
+    environment = os.environ | limited_to(threads)
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     cost: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
     return cost
