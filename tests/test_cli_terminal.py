@@ -60,9 +60,9 @@ def test_a_bar_at_60_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     *_, moving, _, line = last_lines(events, columns=60)
     assert re.fullmatch(r"\[1/2\] 1\.wav [━ ╸╺]+", moving)
-    form = r"\[2/2\] 10 a name that … ━+[╸╺]?━* +50% 0:50 left, \d+:\d\d for all"
+    form = r"\[2/2\] 10 a name tha… ━+[╸╺]?━* +50% 0:50 left, \d+:\d\d for all"
     assert re.fullmatch(form, line), line
-    assert len(line) == 60
+    assert len(line) == 58, "no room for the ^C of the terminal, so that the bar would stay"
 
 
 def test_a_single_song(song: Path, tmp_path: Path) -> None:
@@ -77,6 +77,27 @@ def test_a_single_song(song: Path, tmp_path: Path) -> None:
     took = r"4 stems in separated/song: 0:02 in \d:\d\d, \d+\.\d× real time"
     assert re.fullmatch(took, end), seen.last
     assert report == "report: page.html"
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"), [(60, "10 a name that i…"), (80, "10 a name that is far too long for a…")]
+)
+def test_the_lines_about_a_song_with_a_long_name(
+    music: Path, tmp_path: Path, columns: int, shown: str
+) -> None:
+    """The name shrinks, and lines are broken at spaces only."""
+    words = (f"music/{LONG}", "-n", TINY, "--stems", "vocals", "--out", "o")
+    seen = watch_command(*words, cwd=tmp_path, columns=columns)
+    assert seen.last[0] == f"splitting {shown} (0:02) with {TINY} on cpu"
+    assert all(len(line) <= columns for line in seen.last)
+    end = " ".join(seen.last).partition("1 stem ")[2]
+    folder = f"in o/{LONG.removesuffix('.wav')}"
+    assert re.fullmatch(rf"{folder}: 0:02 in \d:\d\d, \d+\.\d× real time", end), seen.last
+
+
+def test_the_end_of_a_stem_that_goes_to_a_file(song: Path, tmp_path: Path) -> None:
+    seen = watch_command(song, "-n", TINY, "--stems", "vocals", "--out", "a.mp3", cwd=tmp_path)
+    assert re.fullmatch(r"a\.mp3: 0:02 in \d:\d\d, \d+\.\d× real time", seen.last[-1])
 
 
 def test_no_terminal_gets_none_of_this(song: Path, tmp_path: Path) -> None:
@@ -103,6 +124,7 @@ def test_ctrl_c_in_a_folder(music: Path, tmp_path: Path, option: str, words: str
         answer=lambda lines: CTRL_C if lines and re.match(r"\[1/3\]", lines[-1]) else b"",
     )
     assert seen.code == 130
+    assert not [line for line in seen.last if "━" in line], "a bar that stays"
     counts, advice, error = seen.last[-3:]
     found = re.fullmatch(r"(\d) done, 0 skipped, 0 failed, (\d) left", counts)
     assert found is not None and int(found[1]) + int(found[2]) == 3

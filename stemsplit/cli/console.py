@@ -169,6 +169,13 @@ class Console:
         return self.on_terminal and not self.json and self.style != "ndjson"
 
     @property
+    def columns(self) -> int:
+        """The width of the terminal that stderr is."""
+        from rich.console import Console as RichConsole
+
+        return RichConsole(file=self.stderr).width
+
+    @property
     def coloured(self) -> bool:
         """Whether stdout may be coloured."""
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"

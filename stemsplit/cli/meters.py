@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
@@ -16,6 +17,8 @@ WIDEST_BAR = 40
 SHORTEST_LABEL = 12
 #: How often a bar is drawn per second.
 REFRESHES = 8
+#: What a terminal writes after the bar at Ctrl-C. On a line of its own, the bar would stay.
+ECHO = "^C"
 
 
 class Meter:
@@ -83,6 +86,20 @@ def arrange(label: int, texts: Sequence[str], width: int) -> Layout:
     return Layout(min(label, room - 1 - bar), bar, text)
 
 
+def shortened(name: str, width: int) -> str:
+    """Return ``name``, cut to ``width`` cells, but never below `SHORTEST_LABEL`."""
+    from rich.text import Text
+
+    label = Text(name)
+    label.truncate(max(width, SHORTEST_LABEL), overflow="ellipsis")
+    return label.plain
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return ``text`` in lines of ``width``, broken only at spaces."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
 class Bar(Meter):
     """A bar that redraws itself, and moves to and fro while the total is unknown."""
 
@@ -140,7 +157,8 @@ class Bar(Meter):
 
         done, total = self._done, self._total
         percent = f"{int(100 * done / total):3}%" if total else ""
-        layout = arrange(cell_len(self._label), self._texts(percent), self._console.width)
+        width = self._console.width - len(ECHO)
+        layout = arrange(cell_len(self._label), self._texts(percent), width)
         label = Text(self._label, no_wrap=True)
         label.truncate(layout.label, overflow="ellipsis" if self._shows_all else "crop")
         cells: list[RenderableType] = [label, Text(layout.text, no_wrap=True)]

@@ -13,6 +13,7 @@ import typer
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.declared import parse_names
+from stemsplit.cli.meters import wrapped
 from stemsplit.cli.model_facts import megabytes, record
 from stemsplit.errors import ExitCode
 from stemsplit.options import DEFAULT_MODEL
@@ -125,8 +126,9 @@ def _show_table(console: Console, sections: Sections, wish: Wish) -> None:
         for model in group:
             cells = [column.cells[model.name] for column in columns]
             table.write(model.name, cells, mark="*" if _is_here(model) else " ")
-    for line in _legend(columns, wish):
-        console.note(line)
+    for text in _legend(columns, wish):
+        for line in wrapped(text, shutil.get_terminal_size().columns):
+            console.note(line)
 
 
 @dataclass(frozen=True, slots=True)

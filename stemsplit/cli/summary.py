@@ -9,6 +9,7 @@ from typing import Any
 
 from stemsplit.batch.results import Result, Status, exit_code
 from stemsplit.cli.console import Console, clock
+from stemsplit.cli.meters import wrapped
 from stemsplit.errors import ExitCode, ResourceError, printable
 from stemsplit.types import Existing, Reason
 
@@ -90,7 +91,8 @@ class Summary:
                 self._console.note(line)
         if self._console.for_people:
             if len(self._results) == 1 and (line := _describe_end(self._results[0])):
-                self._console.note(line)
+                for part in wrapped(line, self._console.columns):
+                    self._console.note(part)
             if report is not None and any(result.scores for result in self._results):
                 self._console.note(f"report: {report}")
         self.raise_unwritable()
@@ -163,7 +165,8 @@ def _describe_end(result: Result) -> str:
     length = result.frames / result.sample_rate
     stems = "1 stem" if len(result.stems) == 1 else f"{len(result.stems)} stems"
     speed = f"{length / result.seconds:.1f}× real time"
-    return f"{stems} in {folder or '.'}: {clock(length)} in {clock(result.seconds)}, {speed}"
+    place = f"{stems} in {folder}" if folder else ", ".join(map(str, result.stems.values()))
+    return f"{place}: {clock(length)} in {clock(result.seconds)}, {speed}"
 
 
 def _describe(result: Result) -> str:
