@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,54 @@ def test_a_word_that_is_no_command_is_answered(word: str, tmp_path: Path) -> Non
     assert (result.code, result.stderr) == (2, error)
     (tmp_path / word).write_text("no audio")
     assert f"{word}: " in run(word, "-n", TINY, cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("-format mp3", "--format"),
+        ("-out stems", "--out"),
+        ("-start=0:10", "--start"),
+        ("-mp3", "--mp3"),
+        ("-help", "--help"),
+    ],
+)
+def test_a_long_option_with_one_dash_is_answered(
+    typed: str, meant: str, song: Path, tmp_path: Path
+) -> None:
+    """``-format`` would be ``-f -o rmat``: replace what exists, in the folder "rmat"."""
+    result = run(song, *typed.split(), "-n", TINY, cwd=tmp_path)
+    error = f"stemsplit: error: No such option: {meant[1:]}\nhint: did you mean {meant}?\n"
+    assert (result.code, result.stderr) == (2, error)
+
+
+def test_letters_after_one_dash_are_still_options(song: Path, tmp_path: Path) -> None:
+    result = run(song, f"-n{TINY}", "-fqoout", "--dry-run", cwd=tmp_path)
+    assert (result.code, result.lines[0]) == (0, "out/song/drums.wav")
+
+
+def test_a_name_with_spaces_without_quotes(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "My songs").mkdir()
+    song.rename(tmp_path / "My songs/a b.wav")
+    result = run("-n", TINY, "My", "songs/a", "b.wav", cwd=tmp_path)
+    assert (result.code, result.stderr) == (
+        2,
+        "stemsplit: error: no file named 'My'\n"
+        'hint: put names with spaces in quotes: "My songs/a b.wav"\n',
+    )
+    assert run("No", "song.wav", "-n", TINY, cwd=tmp_path).code == 3
+
+
+def test_stems_after_a_space(song: Path, tmp_path: Path) -> None:
+    words = (song, "-n", TINY, "--stems", "vocals", "drums")
+    result = run(*words, cwd=tmp_path)
+    assert (result.code, result.stderr) == (
+        2,
+        "stemsplit: error: no file named 'drums'\n"
+        "hint: separate stems by commas: --stems drums,vocals\n",
+    )
+    shutil.copy(song, tmp_path / "drums")
+    assert run(*words, "--dry-run", cwd=tmp_path).code == 0
 
 
 def test_a_path_with_the_name_of_a_command_is_split_by_its_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from command import run
         ("watch x --settle 0", "see --settle in stemsplit watch --help"),
         ("models list --nosuch", "see stemsplit models list --help"),
         ("models nosuch", "see stemsplit models --help"),
+        ("models remove x", "did you mean rm? see stemsplit models --help"),
+        ("x.wav --overwrite", "did you mean --force? see stemsplit --help"),
+        ("x.wav --karaoke", "did you mean --two-stems vocals? see stemsplit --help"),
+        ("evaluate --from 1", "see stemsplit evaluate --help"),
         ("models pull", "see stemsplit models pull --help"),
         ("evaluate --window 0 x", "see --window in stemsplit evaluate --help"),
     ],
@@ -35,3 +40,17 @@ def test_a_variable_that_was_used_is_named(tmp_path: Path, monkeypatch: pytest.M
     assert hint == "hint: see --format in stemsplit --help"
     typed = run("song.wav", "--format", "x", cwd=tmp_path).stderr
     assert "STEMSPLIT_FORMAT" not in typed and "'x'" in typed
+
+
+@pytest.mark.parametrize("command", ["models pull", "models show", "evaluate", "config show"])
+def test_arguments_have_no_types_in_help(command: str, tmp_path: Path) -> None:
+    page = run(*command.split(), "--help", cwd=tmp_path).stdout
+    head = page.partition("Arguments:\n")[2].splitlines()[0]
+    assert re.match(r"  (NAME|STEMS|COMMAND)  \w", head)
+
+
+def test_the_list_of_subcommands_is_not_cut_off(tmp_path: Path) -> None:
+    page = run("models", "--help", cwd=tmp_path).stdout.partition("Commands:\n")[2]
+    rows = [line.split(maxsplit=1)[0] for line in page.splitlines()]
+    assert rows == ["list", "show", "pull", "verify", "rm", "path", "convert"]
+    assert "..." not in page

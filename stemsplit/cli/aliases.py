@@ -18,7 +18,10 @@ from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
 from stemsplit.cli.foreign_options import FOREIGN, SEPARATE, WORDS, ForeignOption
 from stemsplit.cli.help import HelpPage
 from stemsplit.errors import UsageError
+from stemsplit.stem_names import COLOURS
 
+#: How many words of a name with spaces are recognised without its quotes.
+MOST_WORDS = 20
 #: The key in the ``meta`` of a context for the programs whose options were translated.
 _PROGRAMS = "stemsplit.programs"
 
@@ -33,7 +36,7 @@ class TranslatingCommand(HelpPage):
         line = _Line(self.get_params(ctx))
         line.read(args)
         if self.name == DEFAULT_COMMAND:
-            _check_files(line.files)
+            _check_files(line.files, "--stems" in {word.partition("=")[0] for word in line.words})
         ctx.meta[_PROGRAMS] = frozenset(line.programs)
         rest: list[str] = super().parse_args(ctx, line.words)
         return rest
@@ -87,7 +90,13 @@ class _Line:
         self._refuse_contradictions()
 
     def _short_options(self, word: str, rest: deque[str]) -> None:
-        """Translate a word with one dash: flags, then perhaps an option with its value attached."""
+        """Translate a word with one dash: flags, then perhaps an option with its value attached.
+
+        Raises ``UsageError`` for a long option with one dash: ``-format`` is not ``-f -o rmat``.
+        """
+        name = f"-{word.partition('=')[0]}"
+        if len(name) > 3 and (name in self._own or _rows(name)):
+            raise UsageError(f"No such option: {name[1:]}", hint=f"did you mean {name}?")
         for place, letter in enumerate(word[1:], 2):
             if self._takes_value(f"-{letter}"):
                 self._option(f"-{letter}", word[place:] or None, rest)
@@ -208,8 +217,12 @@ def _without_separate(arguments: Sequence[str]) -> list[str]:
     return list(arguments)
 
 
-def _check_files(files: Sequence[str]) -> None:
-    """Raise ``UsageError`` if one of ``files`` is a command, of stemsplit or another program."""
+def _check_files(files: Sequence[str], stems_given: bool) -> None:
+    """Raise ``UsageError`` if ``files`` contain something else that was mistyped.
+
+    That is a command, of stemsplit or another program; a name with spaces that lacks its quotes; or
+    a stem after a space instead of a comma, if ``stems_given``.
+    """
     if files and files[0] in WORDS and not os.path.lexists(files[0]):
         raise UsageError(f"no command or file named {files[0]!r}", hint=WORDS[files[0]])
     for file in files:
@@ -218,3 +231,19 @@ def _check_files(files: Sequence[str]) -> None:
                 f"{file!r} is a command, which must come first: stemsplit {file} ...",
                 hint=f"for a file or folder of that name: ./{file}",
             )
+        if stems_given and file in COLOURS and not os.path.lexists(file):
+            hint = "separate stems by commas: --stems drums,vocals"
+            raise UsageError(f"no file named {file!r}", hint=hint)
+    _check_quotes(files)
+
+
+def _check_quotes(files: Sequence[str]) -> None:
+    """Raise ``UsageError`` if consecutive ``files`` are a single one whose name has spaces."""
+    for start, first in enumerate(files):
+        if os.path.lexists(first):
+            continue
+        for end in range(start + 2, min(len(files), start + MOST_WORDS) + 1):
+            name = " ".join(files[start:end])
+            if os.path.lexists(name):
+                hint = f'put names with spaces in quotes: "{name}"'
+                raise UsageError(f"no file named {first!r}", hint=hint)

@@ -221,6 +221,12 @@ WORDS: Mapping[str, str] = {
     "info": "stemsplit models show NAME",
     "download": "stemsplit models pull NAME",
     "pull": "stemsplit models pull NAME",
+    "rm": "stemsplit models rm NAME",
+    "remove": "stemsplit models rm NAME",
+    "delete": "stemsplit models rm NAME",
+    "uninstall": "stemsplit models rm NAME removes weights; README says how to uninstall stemsplit",
+    "verify": "stemsplit models verify NAME",
+    "compare": "stemsplit evaluate A B --references TRUE",
     "convert": "stemsplit models convert FILE",
     "train": "stemsplit uses trained networks, and does not train them",
 }

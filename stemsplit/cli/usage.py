@@ -12,6 +12,24 @@ from stemsplit.errors import ExitCode, StemsplitError, UsageError
 
 #: Typer appends this to the names of an option, even if the variable was not used.
 _VARIABLE = re.compile(r" \(env var: '\w+'\)")
+#: Words that people try for an option or a command, with the right ones.
+_MEANT = {
+    "--overwrite": "--force",
+    "--karaoke": "--two-stems vocals",
+    "--instrumental": "--stems instrumental",
+    "--from": "--start",
+    "--to": "--end",
+    "--gpu": "--device cuda",
+    "--cpu": "--device cpu",
+    "-V": "--version",
+    "remove": "rm",
+    "delete": "rm",
+    "uninstall": "rm",
+    "download": "pull",
+    "install": "pull",
+    "info": "show",
+}
+_UNKNOWN = re.compile(r"No such (?:option: |command ')(?P<word>[\w-]+)[^(]*")
 
 
 def program_of(command: str) -> str:
@@ -39,9 +57,23 @@ def usage_error(exc: Exception, program: str) -> UsageError | None:
     if source and source.name == "ENVIRONMENT":
         reason = f"{parameter.envvar}: {reason}"
     page = f"{context.command_path if context else program} --help"
+    if (
+        context
+        and (unknown := _UNKNOWN.match(reason))
+        and (meant := _meant(unknown["word"], context.command))
+    ):
+        return UsageError(unknown[0].strip(), hint=f"did you mean {meant}? see {page}")
     if parameter is not None and parameter.param_type_name == "option":
         return UsageError(reason, hint=f"see {parameter.opts[0]} in {page}")
     return UsageError(reason, hint=f"see {page}")
+
+
+def _meant(word: str, command: Any) -> str | None:
+    """Return what to type for ``word`` if ``command`` has it."""
+    meant = _MEANT.get(word)
+    names = [name for parameter in command.params for name in parameter.opts]
+    known = {*names, *getattr(command, "commands", ())}
+    return meant if meant is not None and meant.split()[0] in known else None
 
 
 def naming_path(error: StemsplitError, command: str) -> StemsplitError:
