@@ -16,6 +16,26 @@ from stemsplit.declarations import SECTIONS
 REST = "Other options"
 
 
+class PlainCommand(TyperCommand):
+    """A command whose help shows its arguments without their types in Python."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and the options."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        parameters: list[Any] = self.get_params(ctx)
+        for parameter in parameters:
+            if (record := parameter.get_help_record(ctx)) is None:
+                continue
+            if parameter.param_type_name == "argument":
+                sections["Arguments"].append((parameter.metavar, record[1]))
+            else:
+                sections["Options"].append(record)
+        for name, records in sections.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
+
+
 class HelpPage(TyperCommand):
     """A command whose ``--help`` has sections, after ``examples``, and whose ``-h`` is short.
 

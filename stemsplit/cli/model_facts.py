@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from stemsplit.checkpoints.entries import Model, Scores
 
 
-def show_(name: Annotated[str, typer.Argument(metavar="NAME")], json: options.Json = False) -> int:
+def show_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model.")],
+    json: options.Json = False,
+) -> int:
     """Show all facts about a model."""
     from stemsplit.checkpoints.loading import conventions
     from stemsplit.checkpoints.registry import resolve

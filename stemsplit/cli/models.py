@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # The registry and the cache are imported in the commands: --help does not need them.
 app = options.new_app(help="List the models, and manage their weights on this machine.")
-app.command("list")(list_)
+# The first lines of the others fit into the list of commands.
+app.command("list", short_help="List models: stems, scores, size, commercial use.")(list_)
 app.command("show")(show_)
 
 ModelNames = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of models.")]
@@ -51,11 +52,11 @@ def pull(
     return ExitCode.DONE
 
 
-@app.command()
+@app.command(short_help="Check the weights on this machine.")
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]", help="Names of models; all downloaded ones by default."),
+        typer.Argument(metavar="NAME", help="Names of models; all downloaded ones by default."),
     ] = None,
     debug: options.Debug = False,
 ) -> int:
@@ -87,12 +88,12 @@ def rm(names: ModelNames, debug: options.Debug = False) -> int:
     return ExitCode.DONE
 
 
-@app.command()
+@app.command(short_help="Show where the weights are on this machine.")
 def path(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="Name of a model; without it, the cache folder is shown."
+            metavar="NAME", help="Name of a model; without it, the cache folder is shown."
         ),
     ] = None,
 ) -> int:
@@ -108,7 +109,7 @@ def path(
     return ExitCode.DONE
 
 
-app.command()(convert)
+app.command(short_help="Convert a checkpoint of another program.")(convert)
 
 
 def _show_paths(console: Console, model: Model) -> None:
