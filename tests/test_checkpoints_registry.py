@@ -322,6 +322,35 @@ def test_stems_are_checked() -> None:
     assert caught.value.hint == "its stems are: drums, bass, other, vocals, guitar, piano"
 
 
+@pytest.mark.parametrize(
+    ("stem", "hint"),
+    [
+        ("guitar", "; models with guitar: htdemucs_6s, bs_roformer.sw, mel_band_roformer.guitar"),
+        ("lead_vocals", "; models with lead_vocals: bs_roformer.karaoke, "),
+        ("no_bass", "use --two-stems bass, which writes no_bass"),
+        ("karaoke", "use --two-stems vocals, which writes no_vocals"),
+    ],
+)
+def test_a_stem_of_other_models(stem: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"htdemucs has no stem '{stem}'") as caught:
+        registry.check_stems(registry.resolve("htdemucs"), [stem])
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("spleeter", "spleeter_2stems"),
+        ("guitar", "mel_band_roformer.guitar"),
+        ("tiny.spleter", "tiny.spleeter"),
+    ],
+)
+def test_the_nearest_name_is_for_work_and_not_for_tests(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        registry.resolve(typed)
+    assert f"did you mean {meant}?" in str(caught.value.hint)
+
+
 def test_members_that_count() -> None:
     model = registry.resolve("htdemucs_ft")
     assert registry.members_for(model) == [0, 1, 2, 3]

@@ -13,7 +13,7 @@ import difflib
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from stemsplit.small_files import parse_toml, read_small
 
 #: Groups that follow from the kind of model; `[groups]` in the registry defines the others.
 WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Others"
+#: How many models a hint names at most.
+MOST_NAMES = 3
 _LIST_HINT = "stemsplit models list shows all models"
 #: A Demucs file: its signature, which Demucs accepts as a model name, and digits of its SHA-256.
 _SIGNED = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}\.th")
@@ -82,9 +84,23 @@ def resolve(name: str) -> Model:
         return models[name]
     if name in _registry().left_out:
         raise UsageError(f"no model {name!r}: {_registry().left_out[name]}", hint=_LIST_HINT)
-    near = difflib.get_close_matches(name, models, n=1)
-    hint = f"did you mean {near[0]}? {_LIST_HINT}" if near else _LIST_HINT
+    near = _nearest(name, models)
+    hint = f"did you mean {near}? {_LIST_HINT}" if near else _LIST_HINT
     raise UsageError(f"no model {name!r}", hint=hint)
+
+
+def _nearest(name: str, models: Iterable[str]) -> str | None:
+    """Return the name in ``models`` that was probably meant by ``name``, if any.
+
+    Models for testing are not, except by names that begin like theirs.
+    """
+    if not name.lower().startswith("tiny"):
+        models = [each for each in models if not each.startswith("tiny.")]
+    part = _plain(name)
+    longer = [each for each in models if len(part) > 3 and _plain(each).startswith(part)]
+    near = longer or difflib.get_close_matches(name, models, n=1)
+    near = near or [each for each in models if len(part) > 3 and part in _plain(each)]
+    return near[0] if near else None
 
 
 def local_file(name: str) -> Path | None:
@@ -119,9 +135,25 @@ def require_stems(name: str, available: Sequence[str], stems: Sequence[str]) -> 
     """Raise ``UsageError`` unless ``available``, the stems of ``name``, include all ``stems``."""
     for stem in stems:
         if stem not in available:
-            raise UsageError(
-                f"{name} has no stem {stem!r}", hint=f"its stems are: {', '.join(available)}"
-            )
+            raise UsageError(f"{name} has no stem {stem!r}", hint=_stems_hint(stem, available))
+
+
+def _stems_hint(stem: str, available: Sequence[str]) -> str:
+    """Return how to get ``stem``, which is not among those ``available`` from a model."""
+    wanted = "no_vocals" if stem == "karaoke" else stem
+    if wanted.removeprefix("no_") in available:
+        return f"use --two-stems {wanted.removeprefix('no_')}, which writes {wanted}"
+    members = {name for model in list_models() for name in model.members}
+    others = [
+        model.name
+        for model in list_models()
+        if stem in model.stems and not model.name.startswith("tiny.") and model.name not in members
+    ]
+    hint = f"its stems are: {', '.join(available)}"
+    if not others:
+        return hint
+    further = ", …" if len(others) > MOST_NAMES else ""
+    return f"{hint}; models with {stem}: {', '.join(others[:MOST_NAMES])}{further}"
 
 
 def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:
