@@ -18,6 +18,7 @@ from command import run
         ("watch x --settle 0", "see --settle in stemsplit watch --help"),
         ("models list --nosuch", "see stemsplit models list --help"),
         ("models nosuch", "see stemsplit models --help"),
+        ("evaluate --from 1", "see stemsplit evaluate --help"),
         ("models pull", "see stemsplit models pull --help"),
         ("evaluate --window 0 x", "see --window in stemsplit evaluate --help"),
     ],
@@ -66,6 +67,9 @@ def test_a_variable_that_was_used_is_named(tmp_path: Path, monkeypatch: pytest.M
         ("song.wav --acapella", "--two-stems vocals writes the vocals and the song without them"),
         ("song.wav --Karaoke", "--stems instrumental; --two-stems vocals also writes the vocals"),
         ("song.wav --gpu", "--device cuda"),
+        ("song.wav --from 1:30", "--start"),
+        ("song.wav -V", "--version"),
+        ("song.wav --overwrite", "--force replaces existing files"),
         ("song.wav --bit_depth 24", "--depth 16, 24 or 32f"),
         ("song.wav --samplerate 48000", "stems have the sample rate of the song"),
         ("watch music --normalize", "levels are not changed"),
@@ -78,7 +82,8 @@ def test_a_variable_that_was_used_is_named(tmp_path: Path, monkeypatch: pytest.M
         ("models add x.ckpt", "stemsplit models convert FILE; -n FILE uses a checkpoint"),
         ("models remove scnet", "stemsplit models rm NAME"),
         ("models frobnicate", "see stemsplit models --help"),
-        ("song.wav --stems vocals drums", "separate stems by commas: --stems vocals,drums"),
+        ("song.wav --stems bass drums", "separate stems by commas: --stems bass,drums"),
+        ("--stems=bass drums song.wav", "separate stems by commas: --stems bass,drums"),
     ],
 )
 def test_what_was_probably_meant(tmp_path: Path, words: str, hint: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import struct
 from dataclasses import replace
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from stemsplit.audio import headers
@@ -21,6 +24,8 @@ AU_HEADER = struct.Struct(">4s5I")
 #: nor would the sound of a few bytes if each frame lasted a second.
 RATES = range(100, 10_000_001)
 REST_AT_A_TIME = 2**16  # bytes of the frame after the header, which are discarded
+#: How many names of a folder are compared with one that is missing there.
+MOST_NAMES = 500
 DURATION = re.compile(
     r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),(?: start: (-?[\d.]+))?", re.MULTILINE
 )
@@ -112,7 +117,7 @@ def refuse_unreadable(path: Path) -> None:
         with path.open("rb"):
             pass
     except FileNotFoundError as exc:
-        raise InputError("no such file", path=path) from exc
+        raise InputError("no such file", path=path, hint=_similar(path)) from exc
     except PermissionError as exc:
         raise InputError("cannot be read (permission denied)", path=path) from exc
     except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
@@ -120,6 +125,25 @@ def refuse_unreadable(path: Path) -> None:
         raise InputError(f"cannot be read: {reason}", path=path) from exc
     if status.st_size == 0:
         raise InputError("is empty (0 bytes)", path=path)
+
+
+def _similar(path: Path) -> str | None:
+    """Return a hint at the file beside the missing ``path`` that was probably meant, if any.
+
+    Names with other numbers are other songs.
+    """
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, MOST_NAMES)]
+    except (OSError, ValueError):
+        return None
+    same = {n.lower(): n for n in names if _numbers(Path(n)) == _numbers(path)}
+    near = get_close_matches(path.name.lower(), same, n=1, cutoff=0.75)
+    return f"did you mean {path.parent / same[near[0]]}?" if near else None
+
+
+def _numbers(path: Path) -> list[str]:
+    return re.findall(r"\d+", path.stem)
 
 
 def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:

@@ -21,6 +21,8 @@ from stemsplit.cli.help import HelpPage
 from stemsplit.errors import UsageError
 from stemsplit.stem_names import COLOURS
 
+#: How many words of a name with spaces are recognised without its quotes.
+MOST_WORDS = 20
 #: The key in the ``meta`` of a context for the programs whose options were translated.
 _PROGRAMS = "stemsplit.programs"
 #: How similar a misspelt command is to the right one, for `get_close_matches`.
@@ -39,6 +41,7 @@ class TranslatingCommand(HelpPage):
         if self.name == DEFAULT_COMMAND:
             _check_files(line.files)
             _check_commas(line)
+            _check_quotes(line.files)
         ctx.meta[_PROGRAMS] = frozenset(line.programs)
         rest: list[str] = super().parse_args(ctx, line.words)
         if self.name == DEFAULT_COMMAND:
@@ -94,7 +97,13 @@ class _Line:
         self._refuse_contradictions()
 
     def _short_options(self, word: str, rest: deque[str]) -> None:
-        """Translate a word with one dash: flags, then perhaps an option with its value attached."""
+        """Translate a word with one dash: flags, then perhaps an option with its value attached.
+
+        Raises ``UsageError`` for a long option with one dash: ``-format`` is not ``-f -o rmat``.
+        """
+        name = f"-{word.partition('=')[0]}"
+        if len(name) > 3 and (name in self._own or _rows(name)):
+            raise UsageError(f"No such option: {name[1:]}", hint=f"did you mean {name}?")
         for place, letter in enumerate(word[1:], 2):
             if self._takes_value(f"-{letter}"):
                 self._option(f"-{letter}", word[place:] or None, rest)
@@ -218,11 +227,23 @@ def _without_separate(arguments: Sequence[str]) -> list[str]:
 
 def _check_commas(line: _Line) -> None:
     """Raise ``UsageError`` for ``--stems vocals drums``, where drums would be a song."""
-    listed = any(word.startswith("--stems=") or word == "--stems" for word in line.words)
-    for file in line.files[1:] if listed else ():
+    listed = [word.removeprefix("--stems=") for word in line.words if word.startswith("--stems=")]
+    for file in line.files if listed else ():
         if file in COLOURS and not os.path.lexists(file):
-            hint = f"separate stems by commas: --stems vocals,{file}"
+            hint = f"separate stems by commas: --stems {listed[-1]},{file}"
             raise UsageError(f"no file named {file!r}", hint=hint)
+
+
+def _check_quotes(files: Sequence[str]) -> None:
+    """Raise ``UsageError`` if consecutive ``files`` are a single one whose name has spaces."""
+    for start, first in enumerate(files):
+        if os.path.lexists(first):
+            continue
+        for end in range(start + 2, min(len(files), start + MOST_WORDS) + 1):
+            name = " ".join(files[start:end])
+            if os.path.lexists(name):
+                hint = f'put names with spaces in quotes: "{name}"'
+                raise UsageError(f"no file named {first!r}", hint=hint)
 
 
 def _check_files(files: Sequence[str]) -> None:

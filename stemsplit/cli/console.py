@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +111,11 @@ class Console:
         if self.quiet < 1:
             self._remark("note", message)
 
+    def paragraph(self, message: str) -> None:
+        """Write a note, broken between words if the terminal is narrower."""
+        for line in wrap(message, self.note_columns):
+            self.note(line)
+
     def detail(self, message: str) -> None:
         """Write a detail that only --verbose shows."""
         if self.verbose and not self.quiet:
@@ -180,6 +186,15 @@ class Console:
         """The width of the terminal; 80 if there is none, and COLUMNS does not say otherwise."""
         return shutil.get_terminal_size().columns
 
+    @property
+    def note_columns(self) -> int:
+        """The width of the terminal that stderr is, even if stdout is not one."""
+        try:
+            columns = os.get_terminal_size(self.stderr.fileno()).columns
+        except (OSError, ValueError):
+            columns = 0
+        return columns if columns and not os.environ.get("COLUMNS") else self.columns
+
     def _say(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"
         line = line.encode(encoding, "backslashreplace").decode(encoding)
@@ -195,6 +210,22 @@ class Console:
 def _of(song: Path | None) -> dict[str, str]:
     """Return the key of an event that names its song, if it is about one."""
     return {} if song is None else {"input": str(song)}
+
+
+def wrap(line: str, columns: int, indent: int = 0) -> list[str]:
+    """Return ``line``, broken between words into lines of ``columns`` where possible.
+
+    Lines after the first begin with ``indent`` spaces.
+    """
+    if len(line) <= columns or columns <= 2 * indent:
+        return [line]
+    return textwrap.wrap(
+        line,
+        columns,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def clock(seconds: float) -> str:

@@ -91,7 +91,7 @@ class Summary:
                 self._console.note(line)
         if self._console.for_people:
             if len(self._results) == 1 and (line := _describe_end(self._results[0])):
-                self._console.note(line)
+                self._console.paragraph(line)
             if report is not None and any(result.scores for result in self._results):
                 self._console.note(f"report: {report}")
         self.raise_unwritable()

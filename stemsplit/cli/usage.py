@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -65,25 +66,30 @@ def usage_error(exc: Exception, program: str) -> UsageError | None:
 def _expected(error: Any, context: Any, program: str) -> str:
     """Return a hint at what was meant by an unknown option or command; "" if it is not clear."""
     if isinstance(option := getattr(error, "option_name", None), str):
-        word = option.lstrip("-").lower().replace("_", "-")
-        if program in _SPLITTING and word in EXPECTED:
-            return EXPECTED[word]
-        names = " or ".join(_similar(word, context))
+        word, known = option.lstrip("-").lower().replace("_", "-"), _long_options(context)
+        if (hint := EXPECTED.get(word)) and (program in _SPLITTING or hint.split()[0] in known):
+            return hint
+        names = " or ".join(_similar(word, known))
         return f"did you mean {names}? see {context.command_path} --help" if names else ""
     found = re.fullmatch(r"No such command '(.*)'\.", error.format_message())
     return MODELS_WORDS.get(found[1], "") if found and program == "stemsplit models" else ""
 
 
-def _similar(word: str, context: Any) -> list[str]:
-    """Return the options of the command in ``context`` that ``word`` resembles, dashes aside."""
+def _long_options(context: Any) -> list[str]:
+    """Return the long options of the command in ``context``, if there is one."""
     parameters: list[Any] = context.command.get_params(context) if context is not None else []
-    names = {
-        name.lstrip("-"): name
+    return [
+        name
         for parameter in parameters
         if not getattr(parameter, "hidden", False)
         for name in parameter.opts
         if name.startswith("--")
-    }
+    ]
+
+
+def _similar(word: str, known: Sequence[str]) -> list[str]:
+    """Return the options in ``known`` that ``word`` resembles, dashes aside."""
+    names = {name.lstrip("-"): name for name in known}
     near = get_close_matches(word, names, n=2, cutoff=_SIMILAR)
     begun = [name for name in names if len(name) > 2 and word.startswith(name)]
     return [names[name] for name in dict.fromkeys((*near, *begun))]
