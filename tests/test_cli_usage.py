@@ -83,6 +83,8 @@ def test_a_variable_that_was_used_is_named(tmp_path: Path, monkeypatch: pytest.M
         ("models remove scnet", "stemsplit models rm NAME"),
         ("models frobnicate", "see stemsplit models --help"),
         ("song.wav --stems bass drums", "separate stems by commas: --stems bass,drums"),
+        ("-f mp3 song.wav", "use --format mp3"),
+        ("song.wav FLAC", "use --format flac"),
         ("--stems=bass drums song.wav", "separate stems by commas: --stems bass,drums"),
     ],
 )
@@ -106,6 +108,22 @@ def test_what_was_probably_meant(tmp_path: Path, words: str, hint: str) -> None:
 def test_values_of_options(tmp_path: Path, words: str, reason: str) -> None:
     result = run("song.wav", *words.split(), cwd=tmp_path)
     assert result.stderr.splitlines()[0] == f"stemsplit: error: Invalid value for {reason}"
+
+
+@pytest.mark.parametrize("option", ["--two-stems", "--stems"])
+def test_a_song_in_the_place_of_a_stem(tmp_path: Path, option: str) -> None:
+    (tmp_path / "song.flac").write_bytes(b"")
+    result = run(option, "song.flac", cwd=tmp_path)
+    assert (result.code, result.stderr) == (
+        2,
+        "stemsplit: error: 'song.flac' is a file, not a stem\n"
+        f"hint: {option} needs a stem before the file: {option} vocals song.flac\n",
+    )
+
+
+def test_a_song_named_like_a_format(song: Path, tmp_path: Path) -> None:
+    song.rename(tmp_path / "mp3")
+    assert run("-f", "mp3", "-n", "tiny.htdemucs", "--dry-run", cwd=tmp_path).code == 0
 
 
 def test_a_song_named_like_a_stem(tmp_path: Path) -> None:
