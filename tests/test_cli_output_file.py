@@ -59,7 +59,7 @@ def test_a_file_of_another_kind_is_an_error(name: str, song: Path, tmp_path: Pat
     suffix = Path(name).suffix.lower()
     assert result.code == 2
     assert error == f"stemsplit: error: --out {name}: stemsplit does not write {suffix} files"
-    assert hint.startswith("hint: use .wav, .flac, .mp3, .m4a, ") and ".stem.mp4" in hint
+    assert hint.startswith("hint: use .wav, .aiff, .flac, ") and ".stem.mp4" in hint
     (tmp_path / name).mkdir()
     assert run(song, *ONE, "-o", name, "--dry-run", cwd=tmp_path).code == 0
 
