@@ -203,8 +203,9 @@ class Excerpt:
             raise UsageError(
                 "--preview selects the part: it cannot be used with --start, --end or --duration"
             )
-        empty = self.end is not None and self.end <= (self.start or 0)
-        if empty or 0 in (self.duration, self.preview):
+        if self.end is not None and self.end <= (self.start or 0):
+            raise UsageError("the selected part of the song is empty: --end is not after --start")
+        if 0 in (self.duration, self.preview):
             raise UsageError("the selected part of the song is empty")
 
     @property

@@ -22,6 +22,8 @@ COLOURS = {
 #: The song without vocals, which every model with vocals can write.
 INSTRUMENTAL = "instrumental"
 VOCALS = "vocals"
+#: What precedes the name of a stem in that of the mix without it.
+WITHOUT = "no_"
 #: What people call stems, and their names here.
 SYNONYMS = {
     **dict.fromkeys(("vocal", "voice", "vox", "acapella", "acappella", "a_cappella"), VOCALS),

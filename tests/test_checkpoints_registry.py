@@ -322,9 +322,13 @@ def test_an_unknown_name_is_reported_with_the_nearest() -> None:
     [
         ("kim", "mel_band_roformer.kim or mel_band_roformer.kim_bleedless"),
         ("Dereverb-Echo", "mel_band_roformer.dereverb_echo"),
+        ("guitar", "mel_band_roformer.guitar"),
+        ("spleeter", "spleeter_2stems or spleeter_4stems or spleeter_5stems"),
+        ("htdemucs-fast", "htdemucs_ft"),
+        ("tiny.spleter", "tiny.spleeter"),
     ],
 )
-def test_a_part_of_a_name(name: str, models: str) -> None:
+def test_names_that_were_probably_meant(name: str, models: str) -> None:
     with pytest.raises(UsageError) as caught:
         registry.resolve(name)
     assert caught.value.hint == f"did you mean {models}? stemsplit models list shows all models"
@@ -336,6 +340,7 @@ def test_a_part_of_a_name(name: str, models: str) -> None:
         ("Vocal", "did you mean vocals? its stems are: drums, bass, other, vocals"),
         ("acapella", "did you mean vocals? its stems are: drums, bass, other, vocals"),
         ("karaoke", "did you mean instrumental? its stems are: drums, bass, other, vocals"),
+        ("no_bass", "use --two-stems bass, which writes no_bass"),
         ("kazoo", "its stems are: drums, bass, other, vocals"),
         (
             "guitar",

@@ -270,6 +270,42 @@ def test_a_model_among_the_songs_is_answered(model: str, song: Path, tmp_path: P
     assert "No such option: --modle" in unknown
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("-format mp3", "--format"),
+        ("-out stems", "--out"),
+        ("-start=0:10", "--start"),
+        ("-mp3", "--mp3"),
+        ("-help", "--help"),
+    ],
+)
+def test_a_long_option_with_one_dash_is_answered(
+    typed: str, meant: str, song: Path, tmp_path: Path
+) -> None:
+    """``-format`` would be ``-f -o rmat``: replace what exists, in the folder "rmat"."""
+    result = run(song, *typed.split(), "-n", TINY, cwd=tmp_path)
+    error = f"stemsplit: error: No such option: {meant[1:]}\nhint: did you mean {meant}?\n"
+    assert (result.code, result.stderr) == (2, error)
+
+
+def test_letters_after_one_dash_are_still_options(song: Path, tmp_path: Path) -> None:
+    result = run(song, f"-n{TINY}", "-fqoout", "--dry-run", cwd=tmp_path)
+    assert (result.code, result.lines[0]) == (0, "out/song/drums.wav")
+
+
+def test_a_name_with_spaces_without_quotes(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "My songs").mkdir()
+    song.rename(tmp_path / "My songs/a b.wav")
+    result = run("-n", TINY, "My", "songs/a", "b.wav", cwd=tmp_path)
+    assert (result.code, result.stderr) == (
+        2,
+        "stemsplit: error: no file named 'My'\n"
+        'hint: put names with spaces in quotes: "My songs/a b.wav"\n',
+    )
+    assert run("No", "song.wav", "-n", TINY, cwd=tmp_path).code == 3
+
+
 def test_a_path_with_the_name_of_a_command_is_split_if_its_folder_is_given(
     song: Path, tmp_path: Path
 ) -> None:

@@ -67,6 +67,26 @@ def test_a_missing_file(tmp_path: Path) -> None:
     refused(tmp_path, "a\nb.wav", "a\\nb.wav: no such file")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("contry 2.wav", "Country 2.wav"),
+        ("country 2.mp3", "Country 2.wav"),
+        ("country 3.wav", None),
+        ("xyz.wav", None),
+    ],
+)
+def test_a_misspelt_file(song: Path, typed: str, meant: str | None) -> None:
+    """A name with another number is another song."""
+    song.rename(song.with_name("Country 2.wav"))
+    result = run(f"music/{typed}", "-n", TINY, cwd=song.parents[1])
+    hint = f"hint: did you mean music/{meant}?\n" if meant else ""
+    assert (result.code, result.stderr) == (
+        3,
+        f"stemsplit: error: music/{typed}: no such file\n{hint}",
+    )
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file(tmp_path: Path) -> None:
     write(tmp_path / "secret.wav", np.zeros((100, 2), np.float32)).chmod(0)
@@ -252,6 +272,7 @@ def test_a_full_stdout_is_reported_after_the_songs(song: Path, tmp_path: Path) -
     assert process.returncode == 5
     assert process.stderr == (
         "stemsplit: error: standard output cannot be written: No space left on device\n"
+        "hint: free some space on the disk\n"
     )
     assert files_below(tmp_path / "separated") == ["song/vocals.wav"]
 
@@ -332,7 +353,9 @@ def test_help_on_a_full_disk_reports_it() -> None:
         command = f'"{sys.executable}" -m stemsplit {words} >/dev/full'
         process = subprocess.run(command, shell=True, capture_output=True, text=True)
         assert process.returncode == 5
-        assert process.stderr == "stemsplit: error: No space left on device\n"
+        assert process.stderr == (
+            "stemsplit: error: No space left on device\nhint: free some space on the disk\n"
+        )
 
 
 @pytest.mark.parametrize(

@@ -263,3 +263,16 @@ def test_the_page_is_written_and_not_overwritten(here: Path) -> None:
     assert page.count('class="sound"') == 2 * 3  # two stems in two sets, and their references
     refused = run(*SETS, "--html", "page.html", cwd=here)
     assert (refused.code, refused.stdout) == (3, "")
+
+
+@pytest.mark.parametrize("manifest", [".stemsplit.json", "song/.stemsplit.json", None])
+def test_separated_stems_in_place_of_the_true_ones_are_warned_of(
+    here: Path, manifest: str | None
+) -> None:
+    """``evaluate A B`` scores A against B; who has split a song twice means to compare."""
+    if manifest is not None:
+        (here / "b" / manifest).parent.mkdir(parents=True, exist_ok=True)
+        (here / "b" / manifest).write_text("{}")
+    result = run("evaluate", "a", "b", cwd=here)
+    warned = "warning: b is taken as the true stems, but stemsplit made it" in result.stderr
+    assert warned == (manifest is not None)

@@ -70,6 +70,9 @@ def test_a_single_song(song: Path, tmp_path: Path) -> None:
     seen = watch_command(*words, cwd=tmp_path)
     assert seen.code == 0
     head, *paths, end, report = seen.last
+    assert not [line for line in seen.last if "overlap" in line or "residual" in line]
+    title = seen.last.index("stem    LUFS")
+    assert [line.split()[0] for line in seen.last[title + 1 : title + 5]] == list(STEMS)
     assert head == f"splitting song.wav (0:02) with {TINY} on cpu"
     assert [line for line in paths if line.startswith("separated/")] == [
         f"separated/song/{stem}.wav" for stem in STEMS
@@ -89,6 +92,33 @@ def test_a_single_song(song: Path, tmp_path: Path) -> None:
 def test_a_single_file(song: Path, tmp_path: Path, options: tuple[str, ...], file: str) -> None:
     seen = watch_command(song, "-n", TINY, *options, cwd=tmp_path)
     assert re.fullmatch(rf"{file}: 0:02 in \d:\d\d, \d+\.\d× real time", seen.last[-1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"), [(60, "10 a name that i…"), (80, "10 a name that is far too long for a…")]
+)
+def test_the_lines_about_a_song_with_a_long_name(
+    music: Path, tmp_path: Path, columns: int, shown: str
+) -> None:
+    """The name shrinks, and lines are broken at spaces only."""
+    words = (f"music/{LONG}", "-n", TINY, "--stems", "vocals", "--out", "o")
+    seen = watch_command(*words, cwd=tmp_path, columns=columns)
+    assert seen.last[0] == f"splitting {shown} (0:02) with {TINY} on cpu"
+    assert all(len(line) <= columns for line in seen.last)
+    file = f"o/{LONG.removesuffix('.wav')}/vocals.wav"
+    end = rf" {file}: 0:02 in \d:\d\d, \d+\.\d× real time"
+    assert re.search(f"{end}$", " ".join(seen.last)), seen.last
+
+
+@pytest.mark.parametrize(("files", "times"), [(2, 1), (4, 2)])
+def test_failures_of_a_few_songs_are_shown_once(tmp_path: Path, files: int, times: int) -> None:
+    """Those of many songs are repeated in the end, since the first ones have scrolled away."""
+    names = [f"{number}.wav" for number in range(files)]
+    seen = watch_command(*names, "-n", TINY, cwd=tmp_path)
+    assert seen.code == 3
+    for name in names:
+        shown = [line for line in seen.last if f"{name}: no such file" in line]
+        assert len(shown) == times
 
 
 def test_no_terminal_gets_none_of_this(song: Path, tmp_path: Path) -> None:
@@ -115,6 +145,7 @@ def test_ctrl_c_in_a_folder(music: Path, tmp_path: Path, option: str, words: str
         answer=lambda lines: CTRL_C if lines and re.match(r"\[1/3\]", lines[-1]) else b"",
     )
     assert seen.code == 130
+    assert not [line for line in seen.last if "━" in line], "a bar that stays"
     counts, advice, error = seen.last[-3:]
     found = re.fullmatch(r"(\d) done, 0 skipped, 0 failed, (\d) left", counts)
     assert found is not None and int(found[1]) + int(found[2]) == 3

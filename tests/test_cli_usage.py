@@ -18,6 +18,7 @@ from command import run
         ("watch x --settle 0", "see --settle in stemsplit watch --help"),
         ("models list --nosuch", "see stemsplit models list --help"),
         ("models nosuch", "see stemsplit models --help"),
+        ("evaluate --from 1", "see stemsplit evaluate --help"),
         ("models pull", "see stemsplit models pull --help"),
         ("evaluate --window 0 x", "see --window in stemsplit evaluate --help"),
     ],
@@ -66,6 +67,9 @@ def test_a_variable_that_was_used_is_named(tmp_path: Path, monkeypatch: pytest.M
         ("song.wav --acapella", "--two-stems vocals writes the vocals and the song without them"),
         ("song.wav --Karaoke", "--stems instrumental; --two-stems vocals also writes the vocals"),
         ("song.wav --gpu", "--device cuda"),
+        ("song.wav --from 1:30", "--start"),
+        ("song.wav -V", "--version"),
+        ("song.wav --overwrite", "--force replaces existing files"),
         ("song.wav --bit_depth 24", "--depth 16, 24 or 32f"),
         ("song.wav --samplerate 48000", "stems have the sample rate of the song"),
         ("watch music --normalize", "levels are not changed"),
@@ -77,8 +81,16 @@ def test_a_variable_that_was_used_is_named(tmp_path: Path, monkeypatch: pytest.M
         ("song.wav -z", "see stemsplit --help"),
         ("models add x.ckpt", "stemsplit models convert FILE; -n FILE uses a checkpoint"),
         ("models remove scnet", "stemsplit models rm NAME"),
+        ("models list guitar", "stemsplit models list --stem guitar"),
+        ("models list Voice", "stemsplit models list --stem vocals"),
+        ("models list SCNet piano", "stemsplit models list --architecture scnet"),
+        ("models list mit", "stemsplit models list --licence mit"),
+        ("models list frobnicate", "see stemsplit models list --help"),
         ("models frobnicate", "see stemsplit models --help"),
-        ("song.wav --stems vocals drums", "separate stems by commas: --stems vocals,drums"),
+        ("song.wav --stems bass drums", "separate stems by commas: --stems bass,drums"),
+        ("-f mp3 song.wav", "use --format mp3"),
+        ("song.wav FLAC", "use --format flac"),
+        ("--stems=bass drums song.wav", "separate stems by commas: --stems bass,drums"),
     ],
 )
 def test_what_was_probably_meant(tmp_path: Path, words: str, hint: str) -> None:
@@ -101,6 +113,22 @@ def test_what_was_probably_meant(tmp_path: Path, words: str, hint: str) -> None:
 def test_values_of_options(tmp_path: Path, words: str, reason: str) -> None:
     result = run("song.wav", *words.split(), cwd=tmp_path)
     assert result.stderr.splitlines()[0] == f"stemsplit: error: Invalid value for {reason}"
+
+
+@pytest.mark.parametrize("option", ["--two-stems", "--stems"])
+def test_a_song_in_the_place_of_a_stem(tmp_path: Path, option: str) -> None:
+    (tmp_path / "song.flac").write_bytes(b"")
+    result = run(option, "song.flac", cwd=tmp_path)
+    assert (result.code, result.stderr) == (
+        2,
+        "stemsplit: error: 'song.flac' is a file, not a stem\n"
+        f"hint: {option} needs a stem before the file: {option} vocals song.flac\n",
+    )
+
+
+def test_a_song_named_like_a_format(song: Path, tmp_path: Path) -> None:
+    song.rename(tmp_path / "mp3")
+    assert run("-f", "mp3", "-n", "tiny.htdemucs", "--dry-run", cwd=tmp_path).code == 0
 
 
 def test_a_song_named_like_a_stem(tmp_path: Path) -> None:

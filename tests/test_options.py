@@ -194,3 +194,9 @@ def test_integers_larger_than_any_float() -> None:
 def test_invalid_batches(text: str) -> None:
     with pytest.raises(UsageError, match="--batch must be a number of segments or auto"):
         parse_batch(text)
+
+
+@pytest.mark.parametrize("end", [10.0, 20.0])
+def test_an_end_before_the_start_is_named(end: float) -> None:
+    with pytest.raises(UsageError, match="part of the song is empty: --end is not after --start"):
+        Excerpt(start=20.0, end=end)

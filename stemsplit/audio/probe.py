@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import struct
 from dataclasses import replace
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from stemsplit.audio import headers
@@ -14,6 +17,7 @@ from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.mp4 import declared_frames
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError, NoAudioError
+from stemsplit.git_lfs import refuse_pointer
 from stemsplit.types import StreamInfo
 
 #: An ``au`` header: magic, offset, size, encoding, sample rate, channels, all big-endian.
@@ -23,6 +27,8 @@ AU_HEADER = struct.Struct(">4s5I")
 RATES = range(100, 10_000_001)
 MOST_CHANNELS = 64  # that ffmpeg can mix
 REST_AT_A_TIME = 2**16  # bytes of the frame after the header, which are discarded
+#: How many names of a folder are compared with one that is missing there.
+MOST_NAMES = 500
 DURATION = re.compile(
     r"^\[info\]   Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A),(?: start: (-?[\d.]+))?", re.MULTILINE
 )
@@ -127,7 +133,7 @@ def refuse_unreadable(path: Path) -> None:
         with path.open("rb"):
             pass
     except FileNotFoundError as exc:
-        raise InputError("no such file", path=path) from exc
+        raise InputError("no such file", path=path, hint=_similar(path)) from exc
     except PermissionError as exc:
         raise InputError("cannot be read (permission denied)", path=path) from exc
     except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
@@ -135,6 +141,25 @@ def refuse_unreadable(path: Path) -> None:
         raise InputError(f"cannot be read: {reason}", path=path) from exc
     if status.st_size == 0:
         raise InputError("is empty (0 bytes)", path=path)
+
+
+def _similar(path: Path) -> str | None:
+    """Return a hint at the file beside the missing ``path`` that was probably meant, if any.
+
+    Names with other numbers are other songs.
+    """
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, MOST_NAMES)]
+    except (OSError, ValueError):
+        return None
+    same = {n.lower(): n for n in names if _numbers(Path(n)) == _numbers(path)}
+    near = get_close_matches(path.name.lower(), same, n=1, cutoff=0.75)
+    return f"did you mean {path.parent / same[near[0]]}?" if near else None
+
+
+def _numbers(path: Path) -> list[str]:
+    return re.findall(r"\d+", path.stem)
 
 
 def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
@@ -151,9 +176,11 @@ def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
 
 
 def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
+    """Return the error for a file without audio; raises ``InputError`` for a Git LFS pointer."""
     if any("matches no streams" in text for text in process.complaints):
         which = f" number {stream + 1}" if stream else ""
         return NoAudioError(f"has no audio stream{which}", path=path)
+    refuse_pointer(path, InputError)
     if any(text.startswith(REFUSED) for text in process.complaints):
         return InputError(FOREIGN_SOUND, path=path, hint="name the audio files themselves")
     reason = f"not an audio file that ffmpeg can read ({process.reason})"

@@ -52,7 +52,8 @@ def output_error(exc: OSError | ValueError, path: Path, *, room: str = ROOM) -> 
     if number in DISK_FULL:
         return disk_full(text, path, hint=room)
     if number == errno.ENOTDIR:
-        return OutputError("its parent is a file, not a folder", path=path)
+        file = next(each for each in path.parents if not each.is_dir() and os.path.lexists(each))
+        return OutputError("is not a folder", path=file, hint=f"needed for {path}")
     return OutputError(f"cannot be written: {text}", path=path)
 
 

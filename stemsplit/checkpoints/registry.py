@@ -13,7 +13,7 @@ import difflib
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,10 +24,14 @@ from stemsplit.checkpoints.registry_file import read_models
 from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.small_files import parse_toml, read_small
-from stemsplit.stem_names import meant_by
+from stemsplit.stem_names import WITHOUT, meant_by
 
 #: Groups that follow from the kind of model; `[groups]` in the registry defines the others.
 WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Others"
+#: How many models a hint names at most.
+MOST_NAMES = 3
+#: How similar a name must be to that of a model to be preferred to names that contain it.
+ALIKE = 0.75
 _LIST_HINT = "stemsplit models list shows all models"
 #: A Demucs file: its signature, which Demucs accepts as a model name, and digits of its SHA-256.
 _SIGNED = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}\.th")
@@ -88,7 +92,7 @@ def resolve(name: str) -> Model:
     if name in models:
         return models[name]
     _refuse_left_out(name)
-    near = difflib.get_close_matches(name, models, n=1) or _containing(name)
+    near = _near(name, models)
     hint = f"did you mean {' or '.join(near)}? {_LIST_HINT}" if near else _LIST_HINT
     raise UsageError(f"no model {name!r}", hint=hint)
 
@@ -100,11 +104,17 @@ def _refuse_left_out(name: str) -> None:
             raise UsageError(f"no model {name!r}: {reason}", hint=_LIST_HINT)
 
 
-def _containing(name: str) -> list[str]:
-    """Return the first models whose names contain ``name``, such as kim or drumsep."""
-    name = _plain(name)
-    found = [model.name for model in list_models() if name in _plain(model.name)]
-    return found[:3] if len(name) > 2 else []
+def _near(name: str, models: Iterable[str]) -> list[str]:
+    """Return the first of ``models`` that ``name`` misspells, or is a part of, if any.
+
+    Models for testing are found only by names that begin like theirs.
+    """
+    if not name.lower().startswith("tiny"):
+        models = [each for each in models if not each.startswith("tiny.")]
+    part = _plain(name)
+    containing = [each for each in models if len(part) > 2 and part in _plain(each)]
+    alike = functools.partial(difflib.get_close_matches, name, models, n=1)
+    return alike(cutoff=ALIKE) or containing[:MOST_NAMES] or alike()
 
 
 def local_file(name: str) -> Path | None:
@@ -145,7 +155,9 @@ def require_stems(name: str, available: Sequence[str], stems: Sequence[str]) -> 
 
 
 def _stem_hint(stem: str, available: Sequence[str]) -> str:
-    """Return a hint at the ``available`` stems, and at the models that have ``stem``."""
+    """Return a hint at the ``available`` stems, and at how to get ``stem``."""
+    if stem.startswith(WITHOUT) and (kept := stem.removeprefix(WITHOUT)) in available:
+        return f"use --two-stems {kept}, which writes {stem}"
     hint = f"its stems are: {', '.join(available)}"
     if meant := meant_by(stem, available):
         return f"did you mean {meant}? {hint}"

@@ -10,21 +10,18 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import typer
 
-from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
-from stemsplit.cli.foreign_options import FOREIGN, SEPARATE, WORDS, ForeignOption
+from stemsplit.cli.commands import DEFAULT_COMMAND
+from stemsplit.cli.foreign_options import FOREIGN, SEPARATE, ForeignOption
 from stemsplit.cli.help import HelpPage
+from stemsplit.cli.mistyped import refuse_misplaced, refuse_models
 from stemsplit.errors import UsageError
-from stemsplit.stem_names import COLOURS
 
 #: The key in the ``meta`` of a context for the programs whose options were translated.
 _PROGRAMS = "stemsplit.programs"
-#: How similar a misspelt command is to the right one, for `get_close_matches`.
-_ALIKE = 0.75
 
 
 class TranslatingCommand(HelpPage):
@@ -37,12 +34,11 @@ class TranslatingCommand(HelpPage):
         line = _Line(self.get_params(ctx))
         line.read(args)
         if self.name == DEFAULT_COMMAND:
-            _check_files(line.files)
-            _check_commas(line)
+            refuse_misplaced(line.files, line.words)
         ctx.meta[_PROGRAMS] = frozenset(line.programs)
         rest: list[str] = super().parse_args(ctx, line.words)
         if self.name == DEFAULT_COMMAND:
-            _refuse_models(line.files)
+            refuse_models(line.files)
         return rest
 
 
@@ -94,7 +90,13 @@ class _Line:
         self._refuse_contradictions()
 
     def _short_options(self, word: str, rest: deque[str]) -> None:
-        """Translate a word with one dash: flags, then perhaps an option with its value attached."""
+        """Translate a word with one dash: flags, then perhaps an option with its value attached.
+
+        Raises ``UsageError`` for a long option with one dash: ``-format`` is not ``-f -o rmat``.
+        """
+        name = f"-{word.partition('=')[0]}"
+        if len(name) > 3 and (name in self._own or _rows(name)):
+            raise UsageError(f"No such option: {name[1:]}", hint=f"did you mean {name}?")
         for place, letter in enumerate(word[1:], 2):
             if self._takes_value(f"-{letter}"):
                 self._option(f"-{letter}", word[place:] or None, rest)
@@ -214,48 +216,3 @@ def _without_separate(arguments: Sequence[str]) -> list[str]:
     if arguments[:1] == [SEPARATE] and not os.path.lexists(SEPARATE):
         return list(arguments[1:])
     return list(arguments)
-
-
-def _check_commas(line: _Line) -> None:
-    """Raise ``UsageError`` for ``--stems vocals drums``, where drums would be a song."""
-    listed = any(word.startswith("--stems=") or word == "--stems" for word in line.words)
-    for file in line.files[1:] if listed else ():
-        if file in COLOURS and not os.path.lexists(file):
-            hint = f"separate stems by commas: --stems vocals,{file}"
-            raise UsageError(f"no file named {file!r}", hint=hint)
-
-
-def _check_files(files: Sequence[str]) -> None:
-    """Raise ``UsageError`` if one of ``files`` is a command, or the first one almost is.
-
-    Commands are those of stemsplit and of other programs.
-    """
-    if files and not os.path.lexists(files[0]):
-        _check_command(files[0])
-    for file in files:
-        if file in COMMANDS:
-            raise UsageError(
-                f"{file!r} is a command, which must come first: stemsplit {file} ...",
-                hint=f"for a file or folder of that name: ./{file}",
-            )
-
-
-def _check_command(word: str) -> None:
-    """Raise ``UsageError`` if ``word``, which is not a file, is a command or misspelt."""
-    if word in WORDS:
-        raise UsageError(f"no command or file named {word!r}", hint=WORDS[word])
-    near = get_close_matches(word, [*COMMANDS, *WORDS], n=1, cutoff=_ALIKE)
-    if near and word not in COMMANDS:
-        hint = f"did you mean {WORDS.get(near[0], f'stemsplit {near[0]}')}?"
-        raise UsageError(f"no command or file named {word!r}", hint=hint)
-
-
-def _refuse_models(files: Sequence[str]) -> None:
-    """Raise ``UsageError`` if one of ``files`` does not exist, but is a model."""
-    for file in files:
-        if not os.path.lexists(file):
-            # Imported here: most command lines do not need the registry.
-            from stemsplit.checkpoints.registry import is_known
-
-            if is_known(file):
-                raise UsageError(f"{file!r} is a model, not a file", hint=f"use --model {file}")

@@ -8,6 +8,8 @@ from pathlib import Path
 from stemsplit.checkpoints import loading
 from stemsplit.cli.console import Console, clock
 from stemsplit.cli.forecast import Forecast
+from stemsplit.cli.meters import shortened
+from stemsplit.errors import printable
 from stemsplit.types import Estimated, Loaded, Planned, Progressed
 
 MEGABYTE = 1e6
@@ -39,7 +41,7 @@ class Announcement:
             return
         self._is_due = False
         seconds: float | None = event.total / event.sample_rate
-        what = event.song.name
+        what = printable(event.song.name)
         if len(self._songs) > 1:
             lengths, seconds = forecast.lengths, forecast.total
             due = f"up to {len(self._songs)}" if lengths is None else str(len(lengths))
@@ -48,7 +50,9 @@ class Announcement:
         speed = self.loaded.speed
         about = "" if not speed or seconds is None else f", about {clock(seconds / speed)}"
         model = loading.label(self.loaded.model)
-        self._console.note(f"splitting {what}{length} with {model} on {self.loaded.device}{about}")
+        rest = f"{length} with {model} on {self.loaded.device}{about}"
+        what = shortened(what, self._console.note_columns - len(f"splitting {rest}"))
+        self._console.paragraph(f"splitting {what}{rest}")
 
 
 def describe_estimate(totals: Estimated) -> str:

@@ -25,7 +25,7 @@ app = options.new_app(help="Show the configuration file and the settings in effe
 @app.command()
 def show(
     command: Annotated[
-        str, typer.Argument(metavar="[COMMAND]", help="The command whose options to show.")
+        str, typer.Argument(metavar="COMMAND", help="The command whose options to show.")
     ] = "split",
     debug: options.Debug = False,
 ) -> int:

@@ -7,12 +7,13 @@ import contextlib
 import json
 import os
 import shutil
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from stemsplit.errors import ResourceError, StemsplitError, printable
+from stemsplit.errors import DISK_FULL, FREE_SPACE, ResourceError, StemsplitError, printable
 from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class Console:
         except BrokenPipeError:
             pass
         except OSError as exc:
-            raise ResourceError(f"standard output cannot be written: {exc.strerror}") from exc
+            hint = FREE_SPACE if exc.errno in DISK_FULL else None
+            reason = f"standard output cannot be written: {exc.strerror}"
+            raise ResourceError(reason, hint=hint) from exc
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Write one object as a line of JSON."""
@@ -109,6 +112,11 @@ class Console:
         """Write a note on progress, on one line."""
         if self.quiet < 1:
             self._remark("note", message)
+
+    def paragraph(self, message: str) -> None:
+        """Write a note, broken between words if the terminal is narrower."""
+        for line in wrap(message, self.note_columns):
+            self.note(line)
 
     def detail(self, message: str) -> None:
         """Write a detail that only --verbose shows."""
@@ -180,6 +188,15 @@ class Console:
         """The width of the terminal; 80 if there is none, and COLUMNS does not say otherwise."""
         return shutil.get_terminal_size().columns
 
+    @property
+    def note_columns(self) -> int:
+        """The width of the terminal that stderr is, even if stdout is not one."""
+        try:
+            columns = os.get_terminal_size(self.stderr.fileno()).columns
+        except (OSError, ValueError):
+            columns = 0
+        return columns if columns and not os.environ.get("COLUMNS") else self.columns
+
     def _say(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"
         line = line.encode(encoding, "backslashreplace").decode(encoding)
@@ -195,6 +212,22 @@ class Console:
 def _of(song: Path | None) -> dict[str, str]:
     """Return the key of an event that names its song, if it is about one."""
     return {} if song is None else {"input": str(song)}
+
+
+def wrap(line: str, columns: int, indent: int = 0) -> list[str]:
+    """Return ``line``, broken between words into lines of ``columns`` where possible.
+
+    Lines after the first begin with ``indent`` spaces.
+    """
+    if len(line) <= columns or columns <= 2 * indent:
+        return [line]
+    return textwrap.wrap(
+        line,
+        columns,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def clock(seconds: float) -> str:

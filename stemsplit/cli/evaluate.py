@@ -128,6 +128,11 @@ def evaluate(
     console = Console(sys.stdout, sys.stderr, quiet=quiet, verbose=verbose, json=json, debug=debug)
     mapping = parse_mapping(mapped or [])
     estimates, references = sort_out(places or [], references)
+    if references in (places or [])[1:] and _is_separated(references):
+        console.warn(
+            f"{references} is taken as the true stems, but stemsplit made it; to compare two "
+            "sets: stemsplit evaluate A B --references TRUE"
+        )
     asked = {
         "--mixture": mixture is not None,
         "--map": bool(mapping),
@@ -213,6 +218,13 @@ def sort_out(places: Sequence[Path], references: Path | None) -> tuple[list[Path
             hint="specify it with --references PATH; the other paths are then compared",
         )
     return [places[0]], places[1]
+
+
+def _is_separated(place: Path) -> bool:
+    """Return whether the stems in or below ``place`` are those of a separation."""
+    from stemsplit.outputs.manifest import NAME
+
+    return any(next(place.glob(f"{depth}*{NAME}"), None) for depth in ("", "*/"))
 
 
 def show_scores(events: Generator[Event | Scored], reports: Reports, label: str) -> ExitCode:

@@ -229,6 +229,9 @@ EXPECTED: Mapping[str, str] = {
     "fast": f"{_LIST} --sort speed shows the fastest models",
     "best": f"{_LIST} --sort sdr shows the models with the best scores",
     "workers": "--device cuda:0,cuda:1 shares the songs among GPUs; --threads N is for the CPU",
+    "from": "--start",
+    "to": "--end",
+    "v": "--version",  # -V, as in many programs
     "overwrite": "--force replaces existing files",
     "recursive": "omit it: a folder includes its subfolders",
     "list": _LIST,
@@ -248,14 +251,17 @@ MODELS_WORDS: Mapping[str, str] = {
 
 #: First words that are neither a command nor a file, and what to type instead.
 WORDS: Mapping[str, str] = {
+    **MODELS_WORDS,
     "help": "stemsplit --help",
     "version": "stemsplit --version",
     "list": _LIST,
     "list-models": _LIST,
     "show": "stemsplit models show NAME",
-    "info": "stemsplit models show NAME",
-    "download": "stemsplit models pull NAME",
     "pull": "stemsplit models pull NAME",
+    "rm": "stemsplit models rm NAME",
+    "uninstall": "stemsplit models rm NAME removes weights; README says how to uninstall stemsplit",
+    "verify": "stemsplit models verify NAME",
+    "compare": "stemsplit evaluate A B --references TRUE",
     "convert": "stemsplit models convert FILE",
     "train": "stemsplit uses trained networks, and does not train them",
 }

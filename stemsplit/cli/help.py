@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -12,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
+from stemsplit.cli.console import wrap
 from stemsplit.declarations import SECTIONS
 
 #: The section of options that name none.
@@ -24,7 +24,7 @@ class PlainHelp(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words after the name of the command; without Typer's braces."""
         pieces: list[str] = super().collect_usage_pieces(ctx)
-        return [re.sub(r"[{}]|(?<=\[)\[|\](?=\])", "", piece) for piece in pieces]
+        return [piece.translate({ord("{"): None, ord("}"): None}) for piece in pieces]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options."""
@@ -76,7 +76,8 @@ class HelpPage(PlainHelp):
         program = ctx.command_path
         yield f"Usage: {program} {' '.join(self.collect_usage_pieces(ctx))}"
         yield ""
-        yield from wrap((self.help or "").partition("\n")[0])
+        columns = shutil.get_terminal_size().columns
+        yield from wrap((self.help or "").partition("\n")[0], columns)
         yield ""
         yield from (f"  {example}" for example in self.examples)
         yield ""
@@ -84,7 +85,7 @@ class HelpPage(PlainHelp):
         heads = {name: _head(options[name], ctx) for name in self.brief}
         width = max(map(len, heads.values()), default=0)
         for name, head in heads.items():
-            yield from wrap(f"  {head:<{width}}  {self.brief[name]}", indent=width + 4)
+            yield from wrap(f"  {head:<{width}}  {self.brief[name]}", columns, indent=width + 4)
         yield ""
         if self.name == DEFAULT_COMMAND:
             others = ", ".join(name for name in COMMANDS if name != DEFAULT_COMMAND)
@@ -95,7 +96,7 @@ class HelpPage(PlainHelp):
 def _record(parameter: Any, ctx: Any) -> tuple[str, str] | None:
     """Return the name and the description of ``parameter``; None if it is hidden."""
     if parameter.param_type_name == "argument":
-        return parameter.display_name_raw.strip("[]"), parameter.help or ""
+        return parameter.display_name_raw, parameter.help or ""
     record: tuple[str, str] | None = parameter.get_help_record(ctx)
     return record
 
@@ -105,14 +106,6 @@ def _write_sections(formatter: Any, sections: Mapping[str, Sequence[tuple[str, s
         if records:
             with formatter.section(name):
                 formatter.write_dl(records)
-
-
-def wrap(line: str, indent: int = 0) -> list[str]:
-    """Return ``line``, broken between words if the terminal is narrower."""
-    columns = shutil.get_terminal_size().columns
-    if len(line) <= columns or columns <= 2 * indent:
-        return [line]
-    return textwrap.wrap(line, columns, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def _head(option: Any, ctx: Any) -> str:

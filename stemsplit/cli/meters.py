@@ -86,6 +86,15 @@ def arrange(label: int, texts: Sequence[str], width: int) -> Layout:
     return Layout(min(label, room - 1 - bar), bar, text)
 
 
+def shortened(name: str, width: int) -> str:
+    """Return ``name``, cut to ``width`` cells, but never below `SHORTEST_LABEL`."""
+    from rich.text import Text
+
+    label = Text(name)
+    label.truncate(max(width, SHORTEST_LABEL), overflow="ellipsis")
+    return label.plain
+
+
 class Bar(Meter):
     """A bar that redraws itself, and moves to and fro while the total is unknown."""
 

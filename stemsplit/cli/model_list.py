@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import typer
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.declared import parse_names
-from stemsplit.cli.help import wrap
 from stemsplit.cli.model_facts import megabytes, record
 from stemsplit.errors import ExitCode
 from stemsplit.options import DEFAULT_MODEL
@@ -127,8 +125,7 @@ def _show_table(console: Console, sections: Sections, wish: Wish) -> None:
             cells = [column.cells[model.name] for column in columns]
             table.write(model.name, cells, mark="*" if _is_here(model) else " ")
     for line in _legend(columns, wish):
-        for part in wrap(line):
-            console.note(part)
+        console.paragraph(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +175,7 @@ class Table:
 
     def _room(self) -> int:
         # A mark and a space precede the name.
-        return shutil.get_terminal_size().columns - 2 - sum(c.width + 1 for c in self.columns)
+        return self.console.columns - 2 - sum(c.width + 1 for c in self.columns)
 
 
 def _columns(models: Sequence[Model], stems: Sequence[str]) -> Iterator[Column]:

@@ -55,7 +55,7 @@ def pull(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]", help="Names of models; all downloaded ones by default."),
+        typer.Argument(metavar="NAME", help="Names of models; all downloaded ones by default."),
     ] = None,
     debug: options.Debug = False,
 ) -> int:
@@ -92,7 +92,7 @@ def path(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="Name of a model; without it, the cache folder is shown."
+            metavar="NAME", help="Name of a model; without it, the cache folder is shown."
         ),
     ] = None,
 ) -> int:

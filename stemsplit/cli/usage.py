@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,12 +13,15 @@ from stemsplit.cli.commands import DEFAULT_COMMAND
 from stemsplit.cli.foreign_options import EXPECTED, MODELS_WORDS
 from stemsplit.cli.settings import config_path
 from stemsplit.errors import ExitCode, StemsplitError, UsageError
+from stemsplit.stem_names import SYNONYMS
 
 #: Typer appends this to the names of an option, even if the variable was not used.
 _VARIABLE = re.compile(r" \(env var: '\w+'\)")
 #: Typer appends this to an unknown option; it compares the dashes too, and finds ``--out`` in
 #: ``--gpu``.
 _POSSIBLE = re.compile(r" \(Possible options: .*\)")
+#: What Typer writes about a word that is not a command, or that follows one without arguments.
+_EXTRA = re.compile(r"(?:No such command '|Got unexpected extra argument(?:\(s\)|s)? \()([^\s')]+)")
 #: How the library that checks values describes them, and how stemsplit does.
 _VALUES = {
     r"Value error, ": "",
@@ -65,25 +70,53 @@ def usage_error(exc: Exception, program: str) -> UsageError | None:
 def _expected(error: Any, context: Any, program: str) -> str:
     """Return a hint at what was meant by an unknown option or command; "" if it is not clear."""
     if isinstance(option := getattr(error, "option_name", None), str):
-        word = option.lstrip("-").lower().replace("_", "-")
-        if program in _SPLITTING and word in EXPECTED:
-            return EXPECTED[word]
-        names = " or ".join(_similar(word, context))
+        word, known = option.lstrip("-").lower().replace("_", "-"), _long_options(context)
+        if (hint := EXPECTED.get(word)) and (program in _SPLITTING or hint.split()[0] in known):
+            return hint
+        names = " or ".join(_similar(word, known))
         return f"did you mean {names}? see {context.command_path} --help" if names else ""
-    found = re.fullmatch(r"No such command '(.*)'\.", error.format_message())
-    return MODELS_WORDS.get(found[1], "") if found and program == "stemsplit models" else ""
+    found = _EXTRA.match(error.format_message())
+    if found and program == "stemsplit models":
+        return MODELS_WORDS.get(found[1]) or _filter_for(found[1], context.command_path)
+    return ""
 
 
-def _similar(word: str, context: Any) -> list[str]:
-    """Return the options of the command in ``context`` that ``word`` resembles, dashes aside."""
+def _filter_for(word: str, command: str) -> str:
+    """Return the option of ``models list`` that ``word`` is for, if that is the ``command``."""
+    if command != "stemsplit models list":
+        return ""
+    # Imported here: only this error needs the registry.
+    from stemsplit.checkpoints.choosing import known_architecture, known_stem
+
+    with contextlib.suppress(UsageError):
+        return f"{command} --stem {known_stem(SYNONYMS.get(word.lower(), word))}"
+    with contextlib.suppress(UsageError):
+        return f"{command} --architecture {known_architecture(word)}"
+    return f"{command} --licence {word}" if _is_licence(word) else ""
+
+
+def _is_licence(word: str) -> bool:
+    from stemsplit.checkpoints.choosing import Wish
+    from stemsplit.checkpoints.registry import list_models
+
+    return any(Wish(licence=word, hidden=True).grants(model) for model in list_models())
+
+
+def _long_options(context: Any) -> list[str]:
+    """Return the long options of the command in ``context``, if there is one."""
     parameters: list[Any] = context.command.get_params(context) if context is not None else []
-    names = {
-        name.lstrip("-"): name
+    return [
+        name
         for parameter in parameters
         if not getattr(parameter, "hidden", False)
         for name in parameter.opts
         if name.startswith("--")
-    }
+    ]
+
+
+def _similar(word: str, known: Sequence[str]) -> list[str]:
+    """Return the options in ``known`` that ``word`` resembles, dashes aside."""
+    names = {name.lstrip("-"): name for name in known}
     near = get_close_matches(word, names, n=2, cutoff=_SIMILAR)
     begun = [name for name in names if len(name) > 2 and word.startswith(name)]
     return [names[name] for name in dict.fromkeys((*near, *begun))]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from stemsplit.checkpoints.registry import require_stems
 from stemsplit.errors import UsageError
-from stemsplit.stem_names import INSTRUMENTAL, ORDER, STEMS, SYNONYMS, VOCALS
+from stemsplit.stem_names import INSTRUMENTAL, ORDER, STEMS, SYNONYMS, VOCALS, WITHOUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,6 @@ MIX = "mix"
 SPREAD = "spread"
 #: The value of ``stems`` that writes mixes only.
 NO_STEM = "none"
-#: What ``stems`` can also name where a model has vocals: the mix without these.
 #: The name of the one output that holds all stems.
 STEM_FILE = "stems"
 
@@ -131,7 +130,7 @@ def select_stems(
     named = own | _instrumental(own)
     outputs = {name: named[name] for name in _chosen(available, stems, two_stems, bool(mixes))}
     if two_stems is not None:
-        outputs[f"no_{two_stems}"] = _add([(1, {MIX: 1}), (-1, own[two_stems])])
+        outputs[WITHOUT + two_stems] = _add([(1, {MIX: 1}), (-1, own[two_stems])])
     for text in mixes:
         name, parts = parse_mix(text, available)
         if name in outputs:
@@ -220,7 +219,7 @@ def _sums(
     if sum_to_mix is None or len(available) == 1:
         return ()
     if two_stems is not None:
-        return (two_stems, f"no_{two_stems}")
+        return (two_stems, WITHOUT + two_stems)
     return tuple(sorted(available, key=sum_to_mix.__eq__))
 
 
