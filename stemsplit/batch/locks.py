@@ -18,14 +18,15 @@ import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Self
 
 from stemsplit.audio.writable import output_error
 from stemsplit.errors import StemsplitError
 from stemsplit.signals import signals_deferred
 from stemsplit.small_files import parse_json, read_small
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _PREFIX, _LOCK, _PART = ".stemsplit-", ".lock", ".part"
 _TOKEN = re.compile(r"[0-9a-f]{16}")
@@ -124,6 +125,9 @@ class SongLocks:
         return self.root / f"{_PREFIX}{token}{_LOCK}"
 
     def _lock(self, token: str) -> bool:
+        # Imported here: a run with nothing to do locks nothing.
+        from filelock import FileLock, Timeout
+
         _refuse_irregular(self._path(token))
         # One thread prepares a song, another finishes it.
         lock = FileLock(self._path(token), thread_local=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -81,6 +81,16 @@ class Source:
     def verifiable(self) -> bool:
         """Whether the full SHA-256 of every file is known in advance."""
         return all(file.sha256 is not None for file in self.files)
+
+
+def total_of(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum of ``sizes``; None where one of them is unknown."""
+    total = 0
+    for size in sizes:
+        if size is None:
+            return None
+        total += size
+    return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

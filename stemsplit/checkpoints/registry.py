@@ -9,7 +9,6 @@ library only, and no slow imports.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
@@ -82,6 +81,8 @@ def resolve(name: str) -> Model:
         return models[name]
     if name in _registry().left_out:
         raise UsageError(f"no model {name!r}: {_registry().left_out[name]}", hint=_LIST_HINT)
+    import difflib  # imported late: few names are unknown
+
     near = difflib.get_close_matches(name, models, n=1)
     hint = f"did you mean {near[0]}? {_LIST_HINT}" if near else _LIST_HINT
     raise UsageError(f"no model {name!r}", hint=hint)
