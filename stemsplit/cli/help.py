@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
+from stemsplit.cli.conversion import convert_late
 from stemsplit.declarations import SECTIONS
 
 #: The section of options that name none.
@@ -25,6 +26,13 @@ class HelpPage(TyperCommand):
 
     examples: ClassVar[Sequence[str]] = ()
     brief: ClassVar[Mapping[str, str]] = {}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse ``args``, and convert only the values that need it."""
+        for parameter in self.get_params(ctx):
+            convert_late(parameter)
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the examples, the options by section, and the list of commands."""
