@@ -146,3 +146,13 @@ class Model:
             f"{self.name}: licence of the weights: {self.licence}{source}; "
             f"commercial use: {self.commercial}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The content of a registry file."""
+
+    models: dict[str, Model]
+    groups: dict[str, tuple[str, ...]]  # modules of architectures by group
+    left_out: dict[str, str]  # names that users may look for, and why they are missing
+    aliases: dict[str, str]  # our names of models by their names in other programs
