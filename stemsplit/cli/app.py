@@ -22,7 +22,6 @@ from stemsplit.errors import ExitCode, StemsplitError, UsageError, describe
 from stemsplit.signals import end_by_exception
 from stemsplit.types import ProgressStyle
 
-
 #: New objects until the next search for unreachable ones. Python's own is 700 to 2000.
 _OBJECTS_PER_COLLECTION = 20_000
 

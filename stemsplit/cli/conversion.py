@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from typer.core import TyperCommand
 
-def convert_late(parameter: Any) -> None:
-    """Make ``parameter``, of Typer, convert only values that do not have its type yet.
 
-    Versions of Typer that convert in another way are left as they are.
-    """
+class LateCommand(TyperCommand):
+    """A command that converts only the values that do not have the declared type yet."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse ``args``; raises the errors of Typer."""
+        for parameter in self.get_params(ctx):
+            _convert_late(parameter)
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+
+def _convert_late(parameter: Any) -> None:
+    # Versions of Typer that convert in another way are left as they are.
     if hasattr(parameter, "get_runtime_param") and hasattr(parameter, "type_descriptor"):
         conversion = _LateConversion(parameter)
         parameter.get_runtime_param = lambda: conversion

@@ -7,17 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperCommand
 
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
-from stemsplit.cli.conversion import convert_late
+from stemsplit.cli.conversion import LateCommand
 from stemsplit.declarations import SECTIONS
 
 #: The section of options that name none.
 REST = "Other options"
 
 
-class HelpPage(TyperCommand):
+class HelpPage(LateCommand):
     """A command whose ``--help`` has sections, after ``examples``, and whose ``-h`` is short.
 
     ``brief`` contains the options that ``-h`` shows: short descriptions, by their names in Python.
@@ -26,13 +25,6 @@ class HelpPage(TyperCommand):
 
     examples: ClassVar[Sequence[str]] = ()
     brief: ClassVar[Mapping[str, str]] = {}
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse ``args``, and convert only the values that need it."""
-        for parameter in self.get_params(ctx):
-            convert_late(parameter)
-        rest: list[str] = super().parse_args(ctx, args)
-        return rest
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the examples, the options by section, and the list of commands."""

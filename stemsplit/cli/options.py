@@ -7,11 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
+from stemsplit.cli.conversion import LateCommand
 from stemsplit.cli.declared import After
 from stemsplit.errors import UsageError
 from stemsplit.options import repeat
 from stemsplit.types import ProgressStyle
 from stemsplit.version import __version__
+
+
+class _App(typer.Typer):
+    def command(self, name: str | None = None, **settings: Any) -> Any:
+        return super().command(name, **{"cls": LateCommand, **settings})
 
 
 def new_app(**settings: Any) -> typer.Typer:
@@ -20,7 +26,7 @@ def new_app(**settings: Any) -> typer.Typer:
     Plain help (rich would double its run time), ``-h``, no pretty tracebacks, no completion options
     (the scripts in ``completions/`` are static).
     """
-    return typer.Typer(
+    return _App(
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
