@@ -8,25 +8,33 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 
 class LateCommand(TyperCommand):
     """A command that converts only the values that do not have the declared type yet."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse ``args``; raises the errors of Typer."""
-        for parameter in self.get_params(ctx):
-            _convert_late(parameter)
-        rest: list[str] = super().parse_args(ctx, args)
-        return rest
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, with their late conversion."""
+        return [_convert_late(parameter) for parameter in super().get_params(ctx)]
 
 
-def _convert_late(parameter: Any) -> None:
+class LateGroup(TyperGroup):
+    """A group of commands that does the same for its own options."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, with their late conversion."""
+        return [_convert_late(parameter) for parameter in super().get_params(ctx)]
+
+
+def _convert_late(parameter: Any) -> Any:
+    """Return ``parameter`` of Typer, which converts late from now on."""
     # Versions of Typer that convert in another way are left as they are.
-    if hasattr(parameter, "get_runtime_param") and hasattr(parameter, "type_descriptor"):
+    known = hasattr(parameter, "get_runtime_param") and hasattr(parameter, "type_descriptor")
+    if known and "get_runtime_param" not in vars(parameter):
         conversion = _LateConversion(parameter)
         parameter.get_runtime_param = lambda: conversion
+    return parameter
 
 
 class _LateConversion:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stemsplit.cli.conversion import LateCommand
+from stemsplit.cli.conversion import LateCommand, LateGroup
 from stemsplit.cli.declared import After
 from stemsplit.errors import UsageError
 from stemsplit.options import repeat
@@ -27,6 +27,7 @@ def new_app(**settings: Any) -> typer.Typer:
     (the scripts in ``completions/`` are static).
     """
     return _App(
+        cls=LateGroup,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
