@@ -19,7 +19,6 @@ LINES = {
         ["--format", "FLAC", "--out", "folder", "--mix", "a=mix", "--progress", "lines"],
     ],
     "models": [["list"], ["list", "--sort", "sdr", "--stem", "x"], ["pull", "a", "b", "--offline"]],
-    "evaluate": [["stems"], ["a.wav", "b.wav", "--reference", "true", "--json"]],
 }
 
 
