@@ -17,6 +17,7 @@ from stemsplit.audio.clock import (
     with_gaps_filled,
 )
 from stemsplit.audio.complaints import CHANNEL_CHANGE, warnings_of
+from stemsplit.audio.direct import direct_blocks
 from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.headers import holds_another_flac, lacks_end_mark
 from stemsplit.audio.probe import INPUT, has_other_streams, probe, refuse_unreadable
@@ -77,6 +78,7 @@ class Decoder(Iterator[Block]):
         self._accept_truncated = accept_truncated
         self._stopped = False  # whether ffmpeg stopped at the next part of a chain
         self._place = 0  # on the clock, in frames
+        self._read_directly = 0  # frames from the start that need not come from ffmpeg
         self._blocks = self._decode()
 
     def __next__(self) -> Block:
@@ -101,7 +103,8 @@ class Decoder(Iterator[Block]):
         first, end = self.info.first_frame, self.info.end_frame
         for block in self._on_clock():
             start, self._place = self._place, self._place + block.shape[1]
-            kept = block[:, max(0, first - start) : None if end is None else max(0, end - start)]
+            begin = max(first, self._read_directly)
+            kept = block[:, max(0, begin - start) : None if end is None else max(0, end - start)]
             if kept.shape[1]:
                 self.frames += kept.shape[1]
                 yield kept
@@ -109,12 +112,22 @@ class Decoder(Iterator[Block]):
             self._refuse_truncated()
 
     def _on_clock(self) -> Iterator[Block]:
-        """Yield the blocks (C, n) of the whole sound, preceded by silence until it starts."""
+        """Yield the blocks (C, n) of the whole sound, preceded by silence until it starts.
+
+        If ffmpeg must take over from `direct_blocks`, it decodes what they had once more.
+        """
         info = self.info
+        for block in direct_blocks(info):
+            yield block
+            if self._is_over():
+                return
+        if self._place and self._missing() == 0:
+            return
+        self._read_directly, self._place = self._place, 0
         for start in range(0, info.silent_frames, info.sample_rate):
             frames = min(info.sample_rate, info.silent_frames - start)
             yield np.zeros((info.channels, frames), np.float32)
-        if info.end_frame is not None and self._place >= info.end_frame:
+        if self._is_over():
             return
         # Keep one or two channels: asking ffmpeg for a number of channels would mix odd layouts.
         mixed = info.stored_channels > info.channels and info.placed
@@ -129,6 +142,10 @@ class Decoder(Iterator[Block]):
         with process_of(graph, file=info.path) as process:
             yield from self._read(process, info.channels if info.placed else info.stored_channels)
 
+    def _is_over(self) -> bool:
+        """Return whether the requested part has ended."""
+        return self.info.end_frame is not None and self._place >= self.info.end_frame
+
     def _read(self, process: Process, channels: int) -> Iterator[Block]:
         """Yield what ``process`` decodes, as far as requested, and collect its complaints."""
         info = self.info
@@ -136,7 +153,7 @@ class Decoder(Iterator[Block]):
         while data := process.read(second):
             block = as_block(data, channels)
             yield self._fitted(block) if info.placed else _mixed_equally(block, info.channels)
-            if info.end_frame is not None and self._place >= info.end_frame:
+            if self._is_over():
                 process.kill()
                 self._note(process)
                 return
