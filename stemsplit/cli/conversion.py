@@ -6,6 +6,8 @@ a command that ends with a typo, and most values already have the type that the 
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, get_args
 
 from typer.core import TyperCommand, TyperGroup
@@ -44,6 +46,9 @@ class _LateConversion:
         self._full = parameter.get_runtime_param  # builds Typer's own conversion
         self._kind = parameter.type_descriptor.annotation
         self._several = parameter.multiple or parameter.nargs == -1
+        info = parameter.type_descriptor.parameter_info
+        limits = (info.exists, info.writable, info.resolve_path, info.path_type)
+        self._takes_any_path = info.file_okay and info.dir_okay and not any(limits)
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return ``value`` as the declared type of ``param``. Raises Typer's ``BadParameter``."""
@@ -53,7 +58,7 @@ class _LateConversion:
             return self._full().coerce(value, param=param, ctx=ctx)
         if self._several:
             return list(value) if value else ()
-        return value
+        return Path(value) if self._kind is Path and value is not None else value
 
     def _fits(self, value: Any) -> bool:
         """Return whether Typer's conversion would not change or refuse ``value``."""
@@ -62,4 +67,11 @@ class _LateConversion:
             return texts and self._kind == list[str]
         if self._kind is bool or self._kind is str:
             return isinstance(value, self._kind)
+        if self._kind is Path:
+            return self._takes_any_path and isinstance(value, str) and _is_usable(value)
         return isinstance(value, str) and value in get_args(self._kind)
+
+
+def _is_usable(path: str) -> bool:
+    """Return whether Typer would accept ``path``: what exists there must be readable."""
+    return "\0" not in path and (not os.path.exists(path) or os.access(path, os.R_OK))
