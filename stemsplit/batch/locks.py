@@ -94,11 +94,11 @@ class SongLocks:
 
     def remove_stale(self, manifest: Path, folders: Iterable[Path]) -> None:
         """Remove the temporary files of dead runs of a song that is up to date; never raises."""
-        parts = _parts(token(manifest, self.root))
-        if any(any(folder.glob(parts)) for folder in folders):
+        song = token(manifest, self.root)
+        if any(_parts(folder, song) for folder in folders):
             with contextlib.suppress(StemsplitError):
-                if song := self.acquire(manifest, folders):
-                    self.release(song)
+                if held := self.acquire(manifest, folders):
+                    self.release(held)
 
     def release(self, token: str) -> None:
         """Release a lock, and remove the temporary files of its song."""
@@ -169,13 +169,19 @@ def token(manifest: Path, root: Path) -> str:
     return hashlib.sha256(os.fsencode(relative)).hexdigest()[:16]
 
 
-def _parts(token: str) -> str:
-    return f"{_PREFIX}{token}-*{_PART}"
+def _parts(folder: Path, token: str) -> list[Path]:
+    """Return the temporary files of a song in ``folder``."""
+    try:
+        names = os.listdir(folder)  # a pattern for Path.glob would be compiled for each song
+    except OSError:
+        return []
+    start = f"{_PREFIX}{token}-"
+    return [folder / name for name in names if name.startswith(start) and name.endswith(_PART)]
 
 
 def _remove_parts(folders: Iterable[Path], token: str) -> None:
     """Remove the temporary files of a song, which no process may be writing."""
     for folder in folders:
-        for path in folder.glob(_parts(token)):
+        for path in _parts(folder, token):
             with contextlib.suppress(OSError):
                 path.unlink()
