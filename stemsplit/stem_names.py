@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from itertools import cycle
 
 #: The stems of a Native Instruments stem file in their usual order, and how many it holds.
@@ -45,6 +44,8 @@ def meant_by(name: str, available: Collection[str]) -> str | None:
     stem = SYNONYMS.get(name.lower())
     if stem in available or (stem == INSTRUMENTAL and VOCALS in available):
         return stem
+    from difflib import get_close_matches  # imported late: few names are unknown
+
     near = get_close_matches(name.lower(), available, n=1)
     return near[0] if near else None
 

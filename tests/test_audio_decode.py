@@ -273,7 +273,7 @@ def test_a_file_that_disappears_is_an_input_error(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="shell scripts stand for ffmpeg")
 def test_a_broken_ffmpeg_is_not_blamed_on_the_song(tmp_path, monkeypatch):
-    info = probe(store_wav(tmp_path / "a.wav", noise(1000)))
+    info = probe(store(tmp_path / "a.aiff", noise(1000), 44100))
     script = tmp_path / "ffmpeg"
     for text, error, reason in (
         ("exit 1", ResourceError, "does not work: it exited with status 1 and printed nothing"),
@@ -292,13 +292,11 @@ def test_a_broken_ffmpeg_is_not_blamed_on_the_song(tmp_path, monkeypatch):
 
 
 def test_closing_early_leaves_no_process(tmp_path):
-    song = store_wav(tmp_path / "a.wav", noise(100), promised=None)
-    with song.open("ab") as file:  # ten minutes, so that ffmpeg waits at a full pipe
-        file.truncate(600 * 44100 * 4)
-    data = bytearray(song.read_bytes()[:44])
-    data[40:44] = struct.pack("<I", 600 * 44100 * 4 - 44)
-    with song.open("r+b") as file:
-        file.write(data)
+    song = tmp_path / "a.au"
+    size = 600 * 44100 * 4  # ten minutes, so that ffmpeg waits at a full pipe
+    with song.open("wb") as file:
+        file.write(struct.pack(">4s5I", b".snd", 24, size, 3, 44100, 2))
+        file.truncate(24 + size)
     before = children()
     decoder = decode(probe(song))
     assert next(decoder).shape == (2, 44100)

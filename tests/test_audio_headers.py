@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from audio_files import noise, run_ffmpeg, store, store_wav
 
-from stemsplit.audio.decode import decode, holds_another_flac, read
+from stemsplit.audio.decode import decode, read
+from stemsplit.audio.flac import holds_another_flac
 from stemsplit.audio.headers import Undecided, declared_duration
 from stemsplit.audio.probe import probe
 from stemsplit.errors import InputError

@@ -12,6 +12,7 @@ import pytest
 from registered import OwnRegistry, ensemble
 
 from stemsplit.checkpoints import entries, registry
+from stemsplit.checkpoints.compiled_registry import read_compiled
 from stemsplit.checkpoints.entries import Model
 from stemsplit.checkpoints.loading import members
 from stemsplit.errors import CheckpointError, UsageError
@@ -678,3 +679,24 @@ def test_nothing_heavy_is_imported() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "[]\n"
+
+
+# --- The compiled registry -----------------------------------------------------------------------
+
+
+def test_the_compiled_registry_is_the_one_in_toml() -> None:
+    toml = registry.REGISTRY.read_bytes()
+    compiled = read_compiled(registry.COMPILED.read_bytes(), toml)
+    parsed = registry._read(registry.REGISTRY)
+    assert compiled == parsed
+    assert compiled is not None
+    for name, model in parsed.models.items():  # also the types: 1 and 1.0 are equal
+        assert repr(compiled.models[name]) == repr(model)
+
+
+def test_a_compiled_registry_of_other_or_damaged_content_does_not_count() -> None:
+    toml, text = registry.REGISTRY.read_bytes(), registry.COMPILED.read_bytes()
+    assert read_compiled(text, toml) is not None
+    assert read_compiled(text, toml + b"\n") is None
+    for damaged in (b"", b"[]", b"null", text[:-9], text[:4000], text.replace(b'"stems"', b'"x"')):
+        assert read_compiled(damaged, toml) is None

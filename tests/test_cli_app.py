@@ -36,6 +36,17 @@ def test_a_first_word_that_is_not_a_command_is_a_file(
     assert choose_command(arguments) == (command, rest)
 
 
+def test_only_a_process_of_its_own_collects_garbage_rarely() -> None:
+    program = (
+        "import gc, sys; from stemsplit.cli import main; usual = gc.get_threshold();"
+        "main(['--version']); assert gc.get_threshold() == usual;"
+        "sys.argv[1:] = ['--version']; main(); assert gc.get_threshold()[0] == 20_000;"
+        "import atexit; atexit._run_exitfuncs(); assert gc.get_freeze_count()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, tmp_path: Path) -> None:
     result = run(command, "--help", cwd=tmp_path)

@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from stemsplit.cli.commands import COMMANDS
 
@@ -199,13 +200,23 @@ def modules_after(code: str) -> set[str]:
     ],
 )
 def test_what_needs_no_tensor_loads_none(code: str) -> None:
-    assert not {"torch", "numpy", "rich", "onnx"} & modules_after(code)
+    heavy = {"torch", "numpy", "rich", "onnx", "pydantic"}
+    assert not heavy & modules_after(code)
 
 
 @pytest.mark.parametrize("arguments", [["song.mp3", "-n", "nosuch"], ["missing.mp3"]])
-def test_a_typo_does_not_load_torch(arguments: list[str]) -> None:
+def test_a_typo_loads_nothing_that_only_a_split_needs(arguments: list[str]) -> None:
     loaded = modules_after(f"from stemsplit.cli import main; assert main({arguments}) in (2, 3)")
-    assert "torch" not in loaded
+    heavy = {"torch", "numpy", "pydantic", "http", "filelock", "zipfile", "ffmpeg"}
+    assert not heavy & loaded
+
+
+def test_a_dry_run_loads_no_numpy(tmp_path: Path) -> None:
+    song = tmp_path / "song.wav"
+    soundfile.write(song, [0.0] * 100, 8000)
+    arguments = ["--dry-run", "-n", "tiny.htdemucs", str(song)]
+    loaded = modules_after(f"from stemsplit.cli import main; assert main({arguments}) == 0")
+    assert not {"torch", "numpy", "pydantic", "http", "soundfile"} & loaded
 
 
 def test_the_generator_of_pages_is_not_loaded_at_run_time() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 
 from stemsplit.audio.writable import output_error
@@ -34,7 +33,7 @@ def part_of(target: Path, mark: str | None = None) -> Path:
     The file is hidden, and no other process uses its name.
     """
     marked = "" if mark is None else f"{mark}-"
-    return target.with_name(f".stemsplit-{marked}{secrets.token_hex(8)}.part")
+    return target.with_name(f".stemsplit-{marked}{os.urandom(8).hex()}.part")
 
 
 def sync_file(path: Path) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator
-from itertools import islice
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +18,9 @@ from stemsplit.audio.clock import (
     with_gaps_filled,
 )
 from stemsplit.audio.complaints import CHANNEL_CHANGE, warnings_of
+from stemsplit.audio.direct import direct_blocks
 from stemsplit.audio.ffmpeg import file_stream, process_of
+from stemsplit.audio.flac import holds_another_flac
 from stemsplit.audio.headers import lacks_end_mark
 from stemsplit.audio.probe import INPUT, has_other_streams, probe, refuse_unreadable
 from stemsplit.audio.process import Process
@@ -37,7 +36,6 @@ UNREMARKABLE = 0.1
 WHOLE = "get a complete copy, or split what remains with --accept-truncated"
 #: ffmpeg 9 trims the end of ALAC in CAF twice; the excess is cut off here instead.
 UNCUT = {"flags2": "+skip_manual"}
-FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # magic and head of the first block
 VERIFIED = {"err_detect": "crccheck"}  # verify checksums where the format has them
 
 
@@ -81,6 +79,7 @@ class Decoder(Iterator[Block]):
         self._damaged = False  # whether ffmpeg complained
         self._stopped = False  # whether ffmpeg stopped at the next part of a chain
         self._place = 0  # on the clock, in frames
+        self._read_directly = 0  # frames from the start that need not come from ffmpeg
         self._blocks = self._decode()
 
     def __next__(self) -> Block:
@@ -105,7 +104,8 @@ class Decoder(Iterator[Block]):
         first, end = self.info.first_frame, self.info.end_frame
         for block in self._on_clock():
             start, self._place = self._place, self._place + block.shape[1]
-            kept = block[:, max(0, first - start) : None if end is None else max(0, end - start)]
+            begin = max(first, self._read_directly)
+            kept = block[:, max(0, begin - start) : None if end is None else max(0, end - start)]
             if kept.shape[1]:
                 self.frames += kept.shape[1]
                 yield kept
@@ -113,12 +113,22 @@ class Decoder(Iterator[Block]):
             self._refuse_truncated()
 
     def _on_clock(self) -> Iterator[Block]:
-        """Yield the blocks (C, n) of the whole sound, preceded by silence until it starts."""
+        """Yield the blocks (C, n) of the whole sound, preceded by silence until it starts.
+
+        If ffmpeg must take over from `direct_blocks`, it decodes what they had once more.
+        """
         info = self.info
+        for block in direct_blocks(info):
+            yield block
+            if self._is_over():
+                return
+        if self._place and self._missing() == 0:
+            return
+        self._read_directly, self._place = self._place, 0
         for start in range(0, info.silent_frames, info.sample_rate):
             frames = min(info.sample_rate, info.silent_frames - start)
             yield np.zeros((info.channels, frames), np.float32)
-        if info.end_frame is not None and self._place >= info.end_frame:
+        if self._is_over():
             return
         # Keep one or two channels: asking ffmpeg for a number of channels would mix odd layouts.
         mixed = info.stored_channels > info.channels and info.placed
@@ -133,6 +143,10 @@ class Decoder(Iterator[Block]):
         with process_of(graph, file=info.path) as process:
             yield from self._read(process, info.channels if info.placed else info.stored_channels)
 
+    def _is_over(self) -> bool:
+        """Return whether the requested part has ended."""
+        return self.info.end_frame is not None and self._place >= self.info.end_frame
+
     def _read(self, process: Process, channels: int) -> Iterator[Block]:
         """Yield what ``process`` decodes, as far as requested, and collect its complaints."""
         info = self.info
@@ -140,7 +154,7 @@ class Decoder(Iterator[Block]):
         while data := process.read(second):
             block = as_block(data, channels)
             yield self._fitted(block) if info.placed else _mixed_equally(block, info.channels)
-            if info.end_frame is not None and self._place >= info.end_frame:
+            if self._is_over():
                 process.kill()
                 self._note(process)
                 return
@@ -242,9 +256,3 @@ def _counts_samples(info: StreamInfo) -> bool:
 def _mixed_equally(block: Block, channels: int) -> Block:
     """Return the average of all channels of ``block`` in each of ``channels``."""
     return np.repeat(block.mean(axis=0, keepdims=True, dtype=np.float32), channels, axis=0)
-
-
-def holds_another_flac(path: Path) -> bool:
-    """Return whether the file at ``path`` consists of several FLAC files joined together."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        return len(list(islice(FLAC_START.finditer(data), 2))) > 1

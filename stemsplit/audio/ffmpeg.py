@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import ffmpeg
-
 from stemsplit.audio.demuxers import SELF_CONTAINED
 from stemsplit.audio.ffmpeg_facts import major_version, version_of
 from stemsplit.audio.process import VARIABLE, Process, how_to_install
@@ -73,6 +71,8 @@ def file_input(**options: Any) -> Any:
 
     ffmpeg opens this file only: formats that refer to other files or addresses are refused.
     """
+    import ffmpeg  # imported late: a file that is missing needs none of it
+
     only = {"protocol_whitelist": "file", "format_whitelist": SELF_CONTAINED}
     return ffmpeg.input(FILE, **only, **options)
 
@@ -84,6 +84,8 @@ def file_stream(which: str, **options: Any) -> Any:
 
 def raw_input(*, sample_rate: int, channels: int, format: str = "f32le") -> Any:
     """Return the raw samples on ffmpeg's standard input as a stream of a graph."""
+    import ffmpeg
+
     form = {"format": format, "ar": sample_rate, "ac": channels}
     return ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
 

@@ -23,6 +23,7 @@ WAV_FORM = struct.Struct("<HHIIH")
 EXTENSIBLE_FORM = struct.Struct("<HH8xHH2xH4x16s")
 EXTENSIBLE = 0xFFFE
 PCM_KIND = bytes.fromhex("0100000000001000800000aa00389b71")
+FLOAT_KIND = bytes.fromhex("0300000000001000800000aa00389b71")
 PCM_DECODERS = {2: "pcm_s16le", 3: "pcm_s24le", 4: "pcm_s32le"}  # by bytes per sample
 #: The start of a ``desc`` chunk: rate, format, flags, bytes and frames per packet.
 CAF_FORM = struct.Struct(">d4s3I")

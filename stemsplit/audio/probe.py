@@ -7,7 +7,6 @@ import re
 import stat
 import struct
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
@@ -154,6 +153,8 @@ def _similar(path: Path) -> str | None:
     except (OSError, ValueError):
         return None
     same = {n.lower(): n for n in names if _numbers(Path(n)) == _numbers(path)}
+    from difflib import get_close_matches  # imported late: few names are unknown
+
     near = get_close_matches(path.name.lower(), same, n=1, cutoff=0.75)
     return f"did you mean {path.parent / same[near[0]]}?" if near else None
 

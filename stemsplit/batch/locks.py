@@ -18,14 +18,15 @@ import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Self
 
 from stemsplit.audio.writable import output_error
 from stemsplit.errors import StemsplitError
 from stemsplit.signals import signals_deferred
 from stemsplit.small_files import parse_json, read_small
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _PREFIX, _LOCK, _PART = ".stemsplit-", ".lock", ".part"
 _TOKEN = re.compile(r"[0-9a-f]{16}")
@@ -93,11 +94,11 @@ class SongLocks:
 
     def remove_stale(self, manifest: Path, folders: Iterable[Path]) -> None:
         """Remove the temporary files of dead runs of a song that is up to date; never raises."""
-        parts = _parts(token(manifest, self.root))
-        if any(any(folder.glob(parts)) for folder in folders):
+        song = token(manifest, self.root)
+        if any(_parts(folder, song) for folder in folders):
             with contextlib.suppress(StemsplitError):
-                if song := self.acquire(manifest, folders):
-                    self.release(song)
+                if held := self.acquire(manifest, folders):
+                    self.release(held)
 
     def release(self, token: str) -> None:
         """Release a lock, and remove the temporary files of its song."""
@@ -124,6 +125,9 @@ class SongLocks:
         return self.root / f"{_PREFIX}{token}{_LOCK}"
 
     def _lock(self, token: str) -> bool:
+        # Imported here: a run with nothing to do locks nothing.
+        from filelock import FileLock, Timeout
+
         _refuse_irregular(self._path(token))
         # One thread prepares a song, another finishes it.
         lock = FileLock(self._path(token), thread_local=False)
@@ -165,13 +169,19 @@ def token(manifest: Path, root: Path) -> str:
     return hashlib.sha256(os.fsencode(relative)).hexdigest()[:16]
 
 
-def _parts(token: str) -> str:
-    return f"{_PREFIX}{token}-*{_PART}"
+def _parts(folder: Path, token: str) -> list[Path]:
+    """Return the temporary files of a song in ``folder``."""
+    try:
+        names = os.listdir(folder)  # a pattern for Path.glob would be compiled for each song
+    except OSError:
+        return []
+    start = f"{_PREFIX}{token}-"
+    return [folder / name for name in names if name.startswith(start) and name.endswith(_PART)]
 
 
 def _remove_parts(folders: Iterable[Path], token: str) -> None:
     """Remove the temporary files of a song, which no process may be writing."""
     for folder in folders:
-        for path in folder.glob(_parts(token)):
+        for path in _parts(folder, token):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -14,7 +14,6 @@ from stemsplit.audio.format_table import FORMATS
 from stemsplit.audio.formats import check_encoding, depth_of
 from stemsplit.batch.discover import Song
 from stemsplit.checkpoints import loading
-from stemsplit.checkpoints.commercial import require_commercial
 from stemsplit.handoff.programs import PROGRAMS, check_daws, check_names
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.job import Job, closing_stem
@@ -128,6 +127,8 @@ def select(options: SplitOptions) -> Selection:
         sum_to_mix=options.sum_to_mix,
     )
     if options.commercial:
+        from stemsplit.checkpoints.commercial import require_commercial
+
         require_commercial(options.model, selection.needed)
     loading.require_one_rate(options.model, selection.needed)
     check_encoding(options.encoding)

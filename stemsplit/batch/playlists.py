@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from stemsplit.errors import InputError
 from stemsplit.small_files import LARGEST_LIST, read_small
@@ -48,7 +47,11 @@ def local_path(text: str) -> Path:
     if address.scheme.lower() != "file" or address.netloc not in ("", "localhost"):
         reason = "is a network address; only files can be split"
         raise InputError(reason, path=text, hint="download the song first, then pass the file")
-    return Path(url2pathname(address.path) if os.name == "nt" else unquote(address.path))
+    if os.name == "nt":
+        from urllib.request import url2pathname  # imported late: it loads an HTTP client
+
+        return Path(url2pathname(address.path))
+    return Path(unquote(address.path))
 
 
 def read_names(source: str | NameSource) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stemsplit.batch.discover import Song, discover
-from stemsplit.batch.dry_run import predict
 from stemsplit.batch.engine_cache import EngineCache
 from stemsplit.batch.plan import RunPlan, plan_songs, select
 from stemsplit.batch.playlists import NameSource
@@ -17,7 +16,6 @@ from stemsplit.batch.results import NotTried, Result, ends_all
 from stemsplit.batch.scheduler import Scheduler
 from stemsplit.batch.survey import Survey
 from stemsplit.errors import InputError, describe
-from stemsplit.evaluation.scores import SongScores
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.selection import Selection
 from stemsplit.separation.device import parse_devices
@@ -25,6 +23,7 @@ from stemsplit.types import Event, Planned, Scoring, Warned
 
 if TYPE_CHECKING:
     from stemsplit.batch.workers import WorkerPool
+    from stemsplit.evaluation.scores import SongScores
 
 
 _NOTHING = "no audio files found"
@@ -133,6 +132,9 @@ class Run:
 
     def _predict(self, songs: Sequence[Song | InputError]) -> Generator[Event | Result]:
         """Yield what `split` would do with ``songs``."""
+        # Imported here, as most runs are not dry.
+        from stemsplit.batch.dry_run import predict
+
         plan = self._plan(songs)
         yield _planned(songs)
         results = 0

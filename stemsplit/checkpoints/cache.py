@@ -21,8 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from stemsplit.checkpoints import sources
-from stemsplit.checkpoints.entries import Model, Source
+from stemsplit.checkpoints.entries import Model, Source, total_of
 from stemsplit.checkpoints.folders import (
     DISK_HINT,
     WEIGHTS,
@@ -33,7 +32,6 @@ from stemsplit.checkpoints.folders import (
     known_digest_of,
     read_origin,
 )
-from stemsplit.checkpoints.foreign import read_foreign, read_listed
 from stemsplit.checkpoints.registry import list_models, members_for, resolve
 from stemsplit.errors import CheckpointError, ResourceError
 from stemsplit.types import Fetching, Noted, Warned
@@ -151,12 +149,12 @@ def pull(
 
 def bytes_to_fetch(model: Model, stems: Sequence[str] | None = None) -> int | None:
     """Return the bytes that `pull` would transfer; None where that is not known."""
-    return sources.total_of(_bytes_of(each) for each in missing(model, stems))
+    return total_of(_bytes_of(each) for each in missing(model, stems))
 
 
 def _bytes_of(network: Model) -> int | None:
     """Return the bytes that come from the first source of ``network`` that says how many."""
-    totals = [sources.total_of(source.transfers) for source in network.sources]
+    totals = [total_of(source.transfers) for source in network.sources]
     return next((total for total in totals if total is not None), None)
 
 
@@ -166,12 +164,12 @@ def _pull_networks(
     """Fetch the ``networks`` of ``model``; the progress is that of all of them together."""
     before = 0  # bytes of the networks before this one
     for number, network in enumerate(networks):
-        after = sources.total_of(map(_bytes_of, networks[number + 1 :]))
+        after = total_of(map(_bytes_of, networks[number + 1 :]))
         done = 0
         for event in _pull_network(network, model, allow_unverified):
             if isinstance(event, Fetching) and event.done is not None:
                 done = event.done
-                total = sources.total_of((before, event.total, after))
+                total = total_of((before, event.total, after))
                 yield replace(event, name=model.name, done=before + done, total=total)
             else:
                 yield event
@@ -182,6 +180,8 @@ def _pull_network(
     model: Model, wanted: Model, allow_unverified: bool
 ) -> Iterator[Fetching | Warned]:
     """Fetch ``model``, a single network, for ``wanted``: itself, or the ensemble it belongs to."""
+    from stemsplit.checkpoints import sources  # imported late: it loads an HTTP client
+
     with filling("models", model.name) as target:
         yield from target.wait(model.name)
         if find(model) is not None:  # another process has fetched it in the meantime
@@ -195,7 +195,7 @@ def _pull_network(
                 continue
             try:
                 files = yield from sources.fetch(source, target.partial, name=model.name)
-                size = sources.total_of(source.transfers)
+                size = total_of(source.transfers)
                 if size is None:  # it was not published
                     size = sum(file.stat().st_size for file in files)
                 yield Fetching(model.name, sources.label_of(source), size, size, "convert")
@@ -266,6 +266,8 @@ def _keep(
     target: Filling, model: Model, format: str, files: list[Path], origin: dict[str, Any]
 ) -> None:
     """Convert ``files`` and store the weights of ``model``, with their origin and network."""
+    from stemsplit.checkpoints.foreign import read_listed  # imported late: few runs convert
+
     weights = read_listed(model, format, files)
     target.keep(weights, origin | {"network": _network(model)})
 
@@ -286,6 +288,8 @@ def adopt(path: Path, *, format: str) -> Path:
                 target.sweep()
                 file = {"address": path.absolute().as_uri(), "sha256": digest}
                 origin = {"format": format, "files": [file], "readers": READERS}
+                from stemsplit.checkpoints.foreign import read_foreign
+
                 target.keep(read_foreign(path, format), origin)
     return folder / WEIGHTS
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from stemsplit.checkpoints import cache
 from stemsplit.checkpoints.costs import cost_of, is_causal
-from stemsplit.checkpoints.entries import Commercial, Model, Scores
+from stemsplit.checkpoints.entries import Commercial, Model, Scores, total_of
 from stemsplit.checkpoints.registry import list_groups, list_models, resolve
-from stemsplit.checkpoints.sources import total_of
 from stemsplit.errors import UsageError
 from stemsplit.stem_names import SYNONYMS
 
@@ -223,6 +221,8 @@ def _known(
     by_lower = {each.lower(): each for each in names}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
+    from difflib import get_close_matches  # imported late: few names are unknown
+
     synonym = (synonyms or {}).get(name.lower())
     near = [synonym] if synonym else get_close_matches(name.lower(), by_lower, n=1)
     known = f"known: {', '.join(sorted(by_lower.values()))}"

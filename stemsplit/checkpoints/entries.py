@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -83,6 +83,16 @@ class Source:
         return all(file.sha256 is not None for file in self.files)
 
 
+def total_of(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum of ``sizes``; None where one of them is unknown."""
+    total = 0
+    for size in sizes:
+        if size is None:
+            return None
+        total += size
+    return total
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """Published scores and their ``source``: ``values`` in dB per stem, or only their ``mean``."""
@@ -136,3 +146,13 @@ class Model:
             f"{self.name}: licence of the weights: {self.licence}{source}; "
             f"commercial use: {self.commercial}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The content of a registry file."""
+
+    models: dict[str, Model]
+    groups: dict[str, tuple[str, ...]]  # modules of architectures by group
+    left_out: dict[str, str]  # names that users may look for, and why they are missing
+    aliases: dict[str, str]  # our names of models by their names in other programs

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stemsplit.checkpoints import cache, registry, sources
-from stemsplit.checkpoints.entries import Model
+from stemsplit.checkpoints import cache, registry
+from stemsplit.checkpoints.entries import Model, total_of
 from stemsplit.checkpoints.folders import known_digest_of
 from stemsplit.errors import CheckpointError, UsageError
 from stemsplit.models.config import LONGEST_NAME
@@ -97,7 +97,7 @@ def prepare(
 
 def bytes_to_fetch(name: str, *, stems: Sequence[str] | None = None) -> int | None:
     """Return the bytes that `prepare` would transfer; None where that is not published."""
-    return sources.total_of(
+    return total_of(
         cache.bytes_to_fetch(registry.resolve(each), own)
         for each, own in shares(name, stems).items()
         if registry.local_file(each) is None

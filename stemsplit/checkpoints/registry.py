@@ -9,16 +9,15 @@ library only, and no slow imports.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from stemsplit.checkpoints.entries import SUFFIXES, Model
+from stemsplit.checkpoints.compiled_registry import compile_registry, read_compiled
+from stemsplit.checkpoints.entries import SUFFIXES, Model, Registry
 from stemsplit.checkpoints.open_unmix_folder import find_targets, not_a_checkpoint
 from stemsplit.checkpoints.registry_file import read_models
 from stemsplit.checkpoints.toml_table import Table
@@ -32,6 +31,9 @@ WITHOUT_WEIGHTS, SMALL, UNSORTED = "No weights", "For trying and testing", "Othe
 MOST_NAMES = 3
 #: How similar a name must be to that of a model to be preferred to names that contain it.
 ALIKE = 0.75
+#: The registry of this program, and its compiled form.
+REGISTRY = Path(__file__).with_name("registry.toml")
+COMPILED = REGISTRY.with_suffix(".json")
 _LIST_HINT = "stemsplit models list shows all models"
 #: A Demucs file: its signature, which Demucs accepts as a model name, and digits of its SHA-256.
 _SIGNED = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}\.th")
@@ -109,11 +111,13 @@ def _near(name: str, models: Iterable[str]) -> list[str]:
 
     Models for testing are found only by names that begin like theirs.
     """
+    from difflib import get_close_matches  # imported late: few names are unknown
+
     if not name.lower().startswith("tiny"):
         models = [each for each in models if not each.startswith("tiny.")]
     part = _plain(name)
     containing = [each for each in models if len(part) > 2 and part in _plain(each)]
-    alike = functools.partial(difflib.get_close_matches, name, models, n=1)
+    alike = functools.partial(get_close_matches, name, models, n=1)
     return alike(cutoff=ALIKE) or containing[:MOST_NAMES] or alike()
 
 
@@ -176,24 +180,16 @@ def members_for(model: Model, stems: Sequence[str] | None = None) -> list[int]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Registry:
-    models: dict[str, Model]
-    groups: dict[str, tuple[str, ...]]  # modules of architectures by group
-    left_out: dict[str, str]  # patterns of names that users may look for, and why they are missing
-    aliases: dict[str, str]  # our names of models by their names in other programs
-
-
-def _registry() -> _Registry:
+def _registry() -> Registry:
     return _read_all(os.environ.get("STEMSPLIT_REGISTRY"))
 
 
 @functools.cache
-def _read_all(extra: str | None) -> _Registry:
-    registry = _read(Path(__file__).with_name("registry.toml"))
+def _read_all(extra: str | None) -> Registry:
+    registry = _read_own()
     if extra:
         more = _read(Path(extra))
-        registry = _Registry(
+        registry = Registry(
             registry.models | more.models,
             registry.groups | more.groups,
             registry.left_out | more.left_out,
@@ -208,7 +204,21 @@ def _read_all(extra: str | None) -> _Registry:
     return registry
 
 
-def _read(path: Path) -> _Registry:
+def _read_own() -> Registry:
+    """Return the registry of this program, from its compiled form if that is up to date."""
+    try:
+        compiled = read_compiled(read_small(COMPILED), read_small(REGISTRY))
+    except OSError:
+        compiled = None
+    return compiled or _read(REGISTRY)
+
+
+def compiled() -> str:
+    """Return what the file `COMPILED` should contain. Raises ``UsageError`` for invalid entries."""
+    return compile_registry(_read(REGISTRY), read_small(REGISTRY))
+
+
+def _read(path: Path) -> Registry:
     try:
         tables = parse_toml(read_small(path))
     except (OSError, ValueError) as exc:
@@ -221,7 +231,7 @@ def _read(path: Path) -> _Registry:
     defaults = root.take("defaults", dict, {})
     models = root.take("models", dict)
     root.refuse_rest()
-    return _Registry(
+    return Registry(
         read_models(path, models, defaults),
         {name: groups.take_texts(name) for name in groups.unread()},
         {name: left_out.take(name, str) for name in left_out.unread()},

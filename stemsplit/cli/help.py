@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperCommand
 
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
 from stemsplit.cli.console import wrap
+from stemsplit.cli.conversion import LateCommand
 from stemsplit.declarations import SECTIONS
 
 #: The section of options that name none.
 REST = "Other options"
 
 
-class PlainHelp(TyperCommand):
+class PlainHelp(LateCommand):
     """A command whose help shows arguments by their names alone, without Python's types."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 from typer.models import CommandFunctionType
 
+from stemsplit.cli.conversion import LateGroup
 from stemsplit.cli.declared import After
 from stemsplit.cli.help import PlainHelp
 from stemsplit.errors import UsageError
@@ -35,6 +36,7 @@ def new_app(**settings: Any) -> typer.Typer:
     (the scripts in ``completions/`` are static).
     """
     return App(
+        cls=LateGroup,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -168,8 +168,10 @@ class _Screen:
     def end(self, song: Path) -> None:
         """Remove the meter from the screen unless it shows another song, or all of them."""
         self._forecast.end(song)
-        others = {label for path, label in self._labels.items() if path != song}
-        if not self._counts and self._shown not in others:
+        if self._shown is None or self._counts:
+            return
+        shown = (path for path, label in self._labels.items() if label == self._shown)
+        if all(path == song for path in shown):
             self.clear()
 
     def clear(self) -> None:

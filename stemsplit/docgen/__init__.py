@@ -1,6 +1,6 @@
-"""Generate man pages, completions and a type stub.
+"""Generate man pages, completions, a type stub and the compiled registry.
 
-``python -m stemsplit.docgen write`` regenerates ``man/``, ``completions/`` and the stub.
+``python -m stemsplit.docgen write`` regenerates ``man/``, ``completions/`` and those two files.
 ``… check`` names the files that ``write`` would change, and exits with 1 if there are any. ``…
 costs`` writes the costs of the networks in the registry, which takes a minute or two.
 """
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stemsplit.checkpoints.registry import COMPILED, compiled
 from stemsplit.docgen.bash import render_bash
 from stemsplit.docgen.fish import render_fish
 from stemsplit.docgen.man import render_pages
@@ -33,6 +34,7 @@ def render() -> dict[Path, str]:
         Path("completions", "_stemsplit"): render_zsh(commands),
         Path("completions", "stemsplit.fish"): render_fish(commands),
         Path("stemsplit", "__init__.pyi"): render_stub(),
+        Path("stemsplit", "checkpoints", COMPILED.name): compiled(),
     }
 
 

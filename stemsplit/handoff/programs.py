@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, get_args
+from typing import TYPE_CHECKING, get_args
 
 from stemsplit.audio.atomic import sync_file
 from stemsplit.audio.format_table import FORMATS
 from stemsplit.audio.formats import alternatives
 from stemsplit.audio.writable import writing
 from stemsplit.errors import UsageError
-from stemsplit.handoff import dawproject, reaper
-from stemsplit.handoff.session import Session
 from stemsplit.types import Daw, Format
+
+if TYPE_CHECKING:
+    from stemsplit.handoff.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """How a project for one program is written; see the table of formats for the stems.
 
-    ``write`` returns warnings.
+    ``module`` is imported when a project is written. Its ``write(session, target, file)`` writes
+    the project for the path ``target`` to the open ``file``, and returns warnings.
     """
 
     extension: str
-    write: Callable[[Session, Path, BinaryIO], list[str]]
+    module: str
 
 
 PROGRAMS: dict[Daw, Program] = {
-    "reaper": Program(extension="rpp", write=reaper.write),
-    "dawproject": Program(extension="dawproject", write=dawproject.write),
+    "reaper": Program(extension="rpp", module="stemsplit.handoff.reaper"),
+    "dawproject": Program(extension="dawproject", module="stemsplit.handoff.dawproject"),
 }
 
 
@@ -53,6 +55,8 @@ def _meant(name: str) -> str:
     """Return a hint at the program that ``name`` may mean."""
     if name in _OTHER_NAMES:
         return f"--daw {_OTHER_NAMES[name]} writes a project that it opens"
+    from difflib import get_close_matches  # imported late: few names are unknown
+
     if near := get_close_matches(name, PROGRAMS, n=1):
         return f"did you mean {near[0]}?"
     known = " or ".join(get_args(Daw))
@@ -92,7 +96,8 @@ def write_project(daw: Daw, session: Session, target: Path, temporary: Path) -> 
     """
     with writing(target):
         with temporary.open("wb") as file:
-            warnings = PROGRAMS[daw].write(session, target, file)
+            module = import_module(PROGRAMS[daw].module)
+            warnings: list[str] = module.write(session, target, file)
         sync_file(temporary)
     return warnings
 

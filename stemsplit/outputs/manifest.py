@@ -186,6 +186,8 @@ def holds(path: Path, file: StoredFile, *, untouched_since: int | None = None) -
 
 def relative_name(path: Path, folder: Path) -> str:
     """Return the name of the file at ``path`` in a manifest in ``folder``."""
+    if path.parent == folder:
+        return path.name
     return Path(os.path.relpath(path, folder)).as_posix()
 
 

@@ -10,7 +10,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from stemsplit.errors import MemoryShortage, MissingDevice, UsageError
-from stemsplit.separation.nvidia import has_code_for, unusable_card
 from stemsplit.types import Precision
 
 if TYPE_CHECKING:
@@ -63,6 +62,8 @@ def resolve_device(name: str) -> torch.device:
     does not have.
     """
     import torch
+
+    from stemsplit.separation.nvidia import has_code_for, unusable_card
 
     kind, number = parse_device(name)
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
