@@ -52,7 +52,7 @@ def store(
 
 
 def outcome(info: StreamInfo) -> tuple[Any, ...]:
-    """Return samples, error, warnings and whether the end is complete."""
+    """Return samples, error, sorted warnings (ffmpeg has several threads) and whether the end is complete."""
     decoder = decode(info)
     blocks: list[Block] = []
     error = None
@@ -62,7 +62,7 @@ def outcome(info: StreamInfo) -> tuple[Any, ...]:
         error = str(exc)
     assert all(block.shape[1] <= info.sample_rate for block in blocks)
     samples = np.concatenate(blocks, 1).tobytes() if blocks else b""
-    return samples, error, decoder.warnings, decoder.has_end
+    return samples, error, sorted(decoder.warnings), decoder.has_end
 
 
 def without_direct(info: StreamInfo) -> tuple[Any, ...]:
