@@ -47,6 +47,7 @@ class _LateConversion:
         self._kind = parameter.type_descriptor.annotation
         self._several = parameter.multiple or parameter.nargs == -1
         info = parameter.type_descriptor.parameter_info
+        self._has_no_limits = info.min is None and info.max is None
         limits = (info.exists, info.writable, info.resolve_path, info.path_type)
         self._takes_any_path = info.file_okay and info.dir_okay and not any(limits)
 
@@ -67,6 +68,8 @@ class _LateConversion:
             return texts and self._kind == list[str]
         if self._kind is bool or self._kind is str:
             return isinstance(value, self._kind)
+        if self._kind is int and self._has_no_limits:  # how often a switch was given
+            return type(value) is int
         if self._kind is Path:
             return self._takes_any_path and isinstance(value, str) and _is_usable(value)
         return isinstance(value, str) and value in get_args(self._kind)
