@@ -27,6 +27,8 @@ class ExitCode(IntEnum):
 NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 #: A full disk, an exceeded quota, and a file at its size limit.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: What to do about it if there is no choice of another place.
+FREE_SPACE = "free some space on the disk"
 
 
 def printable(text: object) -> str:
@@ -136,7 +138,8 @@ def unexpected(exc: Exception, song: str | os.PathLike[str] | None = None) -> St
     problems of the machine; everything else is a defect, reported with the line that raised it.
     """
     if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:  # as under `--help >/dev/full`
-        return ResourceError(exc.strerror or "no space left", path=exc.filename or song)
+        reason = exc.strerror or "no space left"
+        return ResourceError(reason, path=exc.filename or song, hint=FREE_SPACE)
     if isinstance(exc, FileNotFoundError) and not _current_folder_exists():
         hint = "change to another folder, for example with: cd"
         return ResourceError("the current folder was deleted", hint=hint)

@@ -272,6 +272,7 @@ def test_a_full_stdout_is_reported_after_the_songs(song: Path, tmp_path: Path) -
     assert process.returncode == 5
     assert process.stderr == (
         "stemsplit: error: standard output cannot be written: No space left on device\n"
+        "hint: free some space on the disk\n"
     )
     assert files_below(tmp_path / "separated") == ["song/vocals.wav"]
 
@@ -352,7 +353,9 @@ def test_help_on_a_full_disk_reports_it() -> None:
         command = f'"{sys.executable}" -m stemsplit {words} >/dev/full'
         process = subprocess.run(command, shell=True, capture_output=True, text=True)
         assert process.returncode == 5
-        assert process.stderr == "stemsplit: error: No space left on device\n"
+        assert process.stderr == (
+            "stemsplit: error: No space left on device\nhint: free some space on the disk\n"
+        )
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,10 @@ def test_shared_settings_apply_to_all_commands_unless_a_table_overrides_them(
         ("version = true", "unknown setting: version", ""),
         ('depth = "17"', "'17' is not one of '16', '24', '32f'", ""),
         ("overlap = 3", "must be at most 0.99", ""),
+        ('daw = ["dawproject", "Reper"]', "unknown DAW 'reper'", "did you mean reaper?"),
+        ('start = "1:3"', "invalid time '1:3'", "90.5, 1:30"),
+        ('model = "htdemuc"', "no model 'htdemuc'", "did you mean htdemucs?"),
+        ('batch = "many"', "--batch must be a number of segments or auto", ""),
         ("split = 3", "unknown setting: split", ""),
         ("x = [", "invalid TOML", ""),
     ],
@@ -164,6 +168,14 @@ def test_an_invalid_setting_is_reported_with_the_file(
     # Commands that help to repair it still work.
     assert run("--help", cwd=tmp_path).code == 0
     assert run("config", "path", cwd=tmp_path).stdout == f"{config}\n"
+
+
+def test_an_invalid_option_is_not_reported_with_the_file(config: Path, tmp_path: Path) -> None:
+    config.write_text('start = "1:30"\ndaw = "reaper"\n')
+    failed = run("song.wav", "--start", "1:3", cwd=tmp_path)
+    assert failed.stderr.startswith("stemsplit: error: invalid time '1:3'\n")
+    failed = run("song.wav", "--stems", "drms", cwd=tmp_path)
+    assert failed.stderr.startswith("stemsplit: error: the model has no stem 'drms'\n")
 
 
 def test_a_file_that_is_named_must_be_there(

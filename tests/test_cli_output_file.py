@@ -29,7 +29,7 @@ def test_one_stem_goes_to_the_file(song: Path, tmp_path: Path) -> None:
         ("-o v.aif", "v.aif"),
         ("-o v.wav --format wav", "v.wav"),
         ("-o v.stem.mp4 --start 0.1", "v.stem.mp4"),
-        ("-o v.txt", "v.txt/song/vocals.wav"),
+        ("-o v1.2", "v1.2/song/vocals.wav"),
         ("-o v.mp3/", "v.mp3/song/vocals.wav"),
     ],
 )
@@ -50,6 +50,18 @@ def test_settings_for_another_format_do_not_matter(
     monkeypatch.setenv("STEMSPLIT_DEPTH", "24")
     result = run(song, *ONE, "-o", "v.mp3", "--dry-run", cwd=tmp_path)
     assert (result.code, result.lines) == (0, ["v.mp3"])
+
+
+@pytest.mark.parametrize("name", ["v.txt", "v.mp4", "v.AAC", "v.wma"])
+def test_a_file_of_another_kind_is_an_error(name: str, song: Path, tmp_path: Path) -> None:
+    result = run(song, *ONE, "-o", name, cwd=tmp_path)
+    error, hint = result.stderr.splitlines()
+    suffix = Path(name).suffix.lower()
+    assert result.code == 2
+    assert error == f"stemsplit: error: --out {name}: stemsplit does not write {suffix} files"
+    assert hint.startswith("hint: use .wav, .aiff, .flac, ") and ".stem.mp4" in hint
+    (tmp_path / name).mkdir()
+    assert run(song, *ONE, "-o", name, "--dry-run", cwd=tmp_path).code == 0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import math
 import pytest
 from song_scores import NAN, song_scores, stem_measures, stem_scores
 
-from stemsplit.cli.scoreboard import show_song, show_summary
+from stemsplit.cli.scoreboard import show_briefly, show_song, show_summary
 
 INF = math.inf
 
@@ -84,6 +84,15 @@ def test_colour_is_there_when_asked_for() -> None:
 def test_without_references_there_are_measures_alone() -> None:
     shown = show_song(song_scores(measures=(stem_measures("vocals"),)))
     assert "LUFS" in shown and "SDR" not in shown and "SIR" not in shown
+
+
+def test_a_brief_table_has_one_figure_for_each_stem() -> None:
+    scores, measures = (stem_scores("vocals"), stem_scores("bass", (3.0,))), stem_measures("vocals")
+    shown = show_briefly(song_scores(*scores, measures=(measures,), song="x"))
+    assert shown.split() == ["x", "stem", "SDR", "vocals", "2.50", "bass", "3.00"]
+    assert show_briefly(song_scores(measures=(measures,))).split()[-4:] == [
+        *("stem", "LUFS", "vocals", "-18.1")
+    ]
 
 
 def test_the_summary_says_what_is_missing() -> None:

@@ -356,7 +356,7 @@ def test_a_part_of_the_song(
 def test_an_excerpt_beyond_the_end(song: Path, tmp_path: Path) -> None:
     failed = run("-n", TINY, "--start", "1:00", song, cwd=tmp_path)
     assert (failed.code, failed.stdout) == (3, "")
-    assert failed.stderr == f"stemsplit: error: {song}: ends at 2.0 s, before 60 s\n"
+    assert failed.stderr == f"stemsplit: error: {song}: ends at 0:02, before 1:00\n"
 
 
 @pytest.mark.parametrize("batch", ["0", "-1", "many", "1.5"])

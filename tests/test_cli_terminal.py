@@ -70,6 +70,9 @@ def test_a_single_song(song: Path, tmp_path: Path) -> None:
     seen = watch_command(*words, cwd=tmp_path)
     assert seen.code == 0
     head, *paths, end, report = seen.last
+    assert not [line for line in seen.last if "overlap" in line or "residual" in line]
+    title = seen.last.index("stem    LUFS")
+    assert [line.split()[0] for line in seen.last[title + 1 : title + 5]] == list(STEMS)
     assert head == f"splitting song.wav (0:02) with {TINY} on cpu"
     assert [line for line in paths if line.startswith("separated/")] == [
         f"separated/song/{stem}.wav" for stem in STEMS
@@ -105,6 +108,17 @@ def test_the_lines_about_a_song_with_a_long_name(
     file = f"o/{LONG.removesuffix('.wav')}/vocals.wav"
     end = rf" {file}: 0:02 in \d:\d\d, \d+\.\d× real time"
     assert re.search(f"{end}$", " ".join(seen.last)), seen.last
+
+
+@pytest.mark.parametrize(("files", "times"), [(2, 1), (4, 2)])
+def test_failures_of_a_few_songs_are_shown_once(tmp_path: Path, files: int, times: int) -> None:
+    """Those of many songs are repeated in the end, since the first ones have scrolled away."""
+    names = [f"{number}.wav" for number in range(files)]
+    seen = watch_command(*names, "-n", TINY, cwd=tmp_path)
+    assert seen.code == 3
+    for name in names:
+        shown = [line for line in seen.last if f"{name}: no such file" in line]
+        assert len(shown) == times
 
 
 def test_no_terminal_gets_none_of_this(song: Path, tmp_path: Path) -> None:

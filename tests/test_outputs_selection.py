@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemsplit.errors import UsageError
@@ -95,6 +95,7 @@ def test_a_stem_file_of_a_model_with_two_stems() -> None:
     assert str(caught.value.hint).startswith("choose 4 with --stems")
 
 
+@settings(deadline=None)
 @given(st.sampled_from([*STEMS, "spread"]), st.randoms())
 def test_stems_that_sum_to_the_mix_do(target: str, random: object) -> None:
     generator = np.random.default_rng(random.getrandbits(32))  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 
 from stemsplit.errors import InputError, UsageError
@@ -41,7 +42,8 @@ def cut(info: StreamInfo, excerpt: Excerpt) -> StreamInfo:
         end = start + excerpt.preview
     # The declared duration is rounded: a song of a few samples has a duration of 0.00 s.
     if start > 0 and info.duration is not None and start >= info.duration:
-        raise InputError(f"ends at {info.duration:.1f} s, before {start:g} s", path=info.path)
+        ends = _clock(math.floor(10 * info.duration) / 10)
+        raise InputError(f"ends at {ends}, before {_clock(start)}", path=info.path)
     first = round(start * info.sample_rate)
     # An excerpt that is shorter than a frame is one frame.
     last = None if end is None else max(first + 1, round(end * info.sample_rate))
@@ -62,11 +64,17 @@ def describe_excerpt(excerpt: Excerpt) -> str:
 
 def _time(seconds: float) -> str:
     """Return a time as ``0m45s``, ``1m07.5s`` or ``1h02m00s``."""
+    *hours, minutes, rest = _clock(seconds).split(":")
+    return f"{hours[0]}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s"
+
+
+def _clock(seconds: float) -> str:
+    """Return a time as ``0:45``, ``1:07.5`` or ``1:02:00``."""
     minutes, rest = divmod(round(seconds, 3), 60)
     hours, minutes = divmod(int(minutes), 60)
     text = _plain(rest)
     padded = text if rest >= 10 else f"0{text}"
-    return f"{hours}h{minutes:02}m{padded}s" if hours else f"{minutes}m{padded}s"
+    return f"{hours}:{minutes:02}:{padded}" if hours else f"{minutes}:{padded}"
 
 
 def _plain(seconds: float) -> str:

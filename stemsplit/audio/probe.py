@@ -16,6 +16,7 @@ from stemsplit.audio.clock import LONGEST_GAP, OWN_CLOCK, START_PRINTED, silence
 from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError, NoAudioError
+from stemsplit.git_lfs import refuse_pointer
 from stemsplit.types import StreamInfo
 
 #: An ``au`` header: magic, offset, size, encoding, sample rate, channels, all big-endian.
@@ -160,9 +161,11 @@ def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
 
 
 def _why_no_audio(path: Path, stream: int, process: Process) -> InputError:
+    """Return the error for a file without audio; raises ``InputError`` for a Git LFS pointer."""
     if any("matches no streams" in text for text in process.complaints):
         which = f" number {stream + 1}" if stream else ""
         return NoAudioError(f"has no audio stream{which}", path=path)
+    refuse_pointer(path, InputError)
     if any(text.startswith(REFUSED) for text in process.complaints):
         return InputError(FOREIGN_SOUND, path=path, hint="name the audio files themselves")
     reason = f"not an audio file that ffmpeg can read ({process.reason})"

@@ -25,6 +25,12 @@ from stemsplit.options import WHOLE, Excerpt, SplitOptions
 from stemsplit.outputs.selection import Selection
 from stemsplit.types import Event, Scoring, Warned
 
+#: What to do about a report that already exists.
+REPORT_EXISTS = (
+    "choose another name for --report; for stems that are already split: "
+    "stemsplit evaluate FOLDER --html FILE"
+)
+
 
 @dataclass(slots=True)
 class ReferenceScorer:
@@ -52,7 +58,7 @@ class ReferenceScorer:
         """
         self._selection = selection
         if self.report is not None:
-            refuse_existing(self.report, force=force, hint="choose another name for --report")
+            refuse_existing(self.report, force=force, hint=REPORT_EXISTS)
         if self.reference is None or not songs:
             return
         named = [SongStems(title_of(song), song) for song in songs]

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit.checkpoints.folders import known_digest_of
-from stemsplit.checkpoints.git_lfs import refuse_pointer
 from stemsplit.checkpoints.open_unmix_folder import find_targets, not_a_checkpoint
 from stemsplit.checkpoints.pickles import OLD_PICKLE
 from stemsplit.checkpoints.safetensors_file import DAMAGED, is_safetensors, read_metadata
 from stemsplit.checkpoints.weights import BARE_HINT
 from stemsplit.checkpoints.zips import BAD_ZIP, open_zip
 from stemsplit.errors import CheckpointError, StemsplitError, UsageError
+from stemsplit.git_lfs import refuse_pointer
 from stemsplit.small_files import open_regular
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _read(
     try:
         for path in files:
             if os.path.isfile(path):
-                refuse_pointer(path)
+                refuse_pointer(path, CheckpointError)
         return read(*files, **network)
     except OSError as exc:
         path = exc.filename or files[0]
@@ -163,7 +163,7 @@ def sniff(path: str | os.PathLike[str]) -> str:
             raise not_a_checkpoint(path)
         return "open_unmix.folder"
     try:
-        refuse_pointer(path)
+        refuse_pointer(path, CheckpointError)
         if is_safetensors(path):
             return "demucs.safetensors" if "klass" in read_metadata(path) else "safetensors"
         with open_regular(path) as file:

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemsplit.checkpoints.git_lfs import refuse_pointer
 from stemsplit.errors import CheckpointError
+from stemsplit.git_lfs import refuse_pointer
 from stemsplit.small_files import parse_json, read_small
 from stemsplit.stem_names import ORDER
 
@@ -69,7 +69,7 @@ def read(folder: Path, settings: Settings) -> Weights:
         raise not_a_checkpoint(folder)
     state: dict[str, Tensor] = {}
     for number, path in enumerate(targets.values()):
-        refuse_pointer(path)
+        refuse_pointer(path, CheckpointError)
         for name, tensor in read_target(path).items():
             state[f"targets.{number}.{name}"] = tensor
     separator = _read_separator(folder)

@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 from stemsplit.checkpoints.connection import CHUNK, Broken, continues, open_body, pieces
 from stemsplit.checkpoints.entries import RemoteFile, Source
 from stemsplit.checkpoints.folders import writing_explained
-from stemsplit.checkpoints.git_lfs import LARGEST_POINTER, size_behind
 from stemsplit.checkpoints.packages import fetch_package, open_member, parse_address
 from stemsplit.checkpoints.transfer_limits import LARGEST_FILE, TransferLimits
 from stemsplit.errors import CheckpointError
+from stemsplit.git_lfs import LARGEST_POINTER, size_behind
 from stemsplit.small_files import open_regular
 from stemsplit.types import Fetching
 

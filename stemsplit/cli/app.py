@@ -83,9 +83,21 @@ def _command(name: str, arguments: list[str]) -> Callable[[], int]:
         return partial(_show_help, app, program)
     command: Callable[..., int] = typer.main.get_command(app)
     defaults = _defaults(name, command, arguments)
-    return partial(
-        command, arguments, prog_name=program, standalone_mode=False, default_map=defaults
-    )
+    return partial(_run, command, arguments, program, defaults)
+
+
+def _run(
+    command: Callable[..., int], arguments: list[str], program: str, defaults: dict[str, Any]
+) -> int:
+    """Run ``command``, called ``program``, with ``defaults`` from the configuration file."""
+    try:
+        return command(arguments, prog_name=program, standalone_mode=False, default_map=defaults)
+    except UsageError as error:
+        if not defaults:
+            raise
+        from stemsplit.cli.settings import naming_file
+
+        raise naming_file(error, defaults, command, arguments) from error
 
 
 def _show_help(app: Any, program: str) -> int:

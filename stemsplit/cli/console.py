@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from stemsplit.errors import ResourceError, StemsplitError, printable
+from stemsplit.errors import DISK_FULL, FREE_SPACE, ResourceError, StemsplitError, printable
 from stemsplit.types import ProgressStyle
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ class Console:
         except BrokenPipeError:
             pass
         except OSError as exc:
-            raise ResourceError(f"standard output cannot be written: {exc.strerror}") from exc
+            hint = FREE_SPACE if exc.errno in DISK_FULL else None
+            reason = f"standard output cannot be written: {exc.strerror}"
+            raise ResourceError(reason, hint=hint) from exc
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Write one object as a line of JSON."""

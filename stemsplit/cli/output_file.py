@@ -7,29 +7,48 @@ import os
 from collections.abc import Container, Sequence
 from pathlib import Path
 
+from stemsplit.audio.detect import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from stemsplit.batch.playlists import is_playlist
 from stemsplit.errors import UsageError
 from stemsplit.options import SplitOptions
 from stemsplit.types import Format
+
+#: Extensions of files that are not audio, but are no part of the name of a folder either.
+TEXT_SUFFIXES = (".csv", ".htm", ".html", ".json", ".md", ".pdf", ".txt", ".zip")
 
 
 def format_named_by(out: Path, format: Format, *, asked: bool) -> Format | None:
     """Return the format that the extension of the file ``out`` selects; None for a folder.
 
     An existing folder is one, whatever its name. ``format`` is the option, which decides if formats
-    share an extension. Raises ``UsageError`` if it was ``asked`` for and differs.
+    share an extension. Raises ``UsageError`` if it was ``asked`` for and differs, and for a file of
+    another kind, such as out.wma or out.txt.
     """
     from stemsplit.audio.format_table import FORMATS
 
     name = out.name.lower().replace(".aif", ".aiff") if out.suffix.lower() == ".aif" else out.name
     fitting = [each for each, row in FORMATS.items() if name.lower().endswith(f".{row.extension}")]
-    if not fitting or out.is_dir():
+    if out.is_dir():
+        return None
+    if not fitting:
+        _refuse_other_files(out)
         return None
     if format in fitting:
         return format
     if asked:
         raise UsageError(f"--out {out} is in a different format from --format {format}")
     return "m4a" if "m4a" in fitting else fitting[0]  # alac has the same extension
+
+
+def _refuse_other_files(out: Path) -> None:
+    """Raise ``UsageError`` if ``out`` is named like a file, in a format that is not written."""
+    from stemsplit.audio.format_table import FORMATS
+
+    suffix = out.suffix.lower()
+    if suffix in (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES, *TEXT_SUFFIXES):
+        known = ", ".join(dict.fromkeys(f".{row.extension}" for row in FORMATS.values()))
+        hint = f"use {known}; a folder of this name must exist already"
+        raise UsageError(f"--out {out}: stemsplit does not write {suffix} files", hint=hint)
 
 
 def to_file(split: SplitOptions, asked: Container[str], files: Sequence[str]) -> SplitOptions:

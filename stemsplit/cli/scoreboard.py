@@ -70,6 +70,21 @@ def show_song(song: SongScores, *, colour: bool = False, width: int = WIDTH) -> 
     return render(parts, colour=colour, width=width)
 
 
+def show_briefly(song: SongScores, *, width: int = WIDTH) -> str:
+    """Return a table with one figure for each stem of ``song``, as text of ``width`` columns.
+
+    The figure is SDR in dB (median over frames), or LUFS if there are no references.
+    """
+    from stemsplit.evaluation.report.tables import decibel, song_values
+
+    values = {stem.name: decibel(stem.values["sdr"]) for stem in song_values(song)}
+    title = SCORES["sdr"] if values else MEASURES["loudness"]
+    values = values or {stem.name: decibel(stem.loudness, 1) for stem in song.measures}
+    rows = [(shorten(name), value) for name, value in values.items()]
+    parts = [printable(song.song), *_fold([title], rows, width)]
+    return render(parts, colour=False, width=width)
+
+
 def show_summary(songs: Sequence[SongScores], *, colour: bool = False, width: int = WIDTH) -> str:
     """Return a summary of ``songs``: a table with a line per stem, at most ``width`` columns."""
     from stemsplit.evaluation.report.tables import pool, summarise

@@ -8,6 +8,7 @@ applies to the command of that name, and overrides them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -93,15 +94,38 @@ def without_outranked(
     """Return ``defaults`` without those that ``arguments`` or variables override by a rival."""
     if getattr(command, "commands", {}):
         return defaults
+    return _yielding(defaults, _nearer(command, arguments))
+
+
+def _nearer(command: Any, arguments: Sequence[str]) -> set[str]:
+    """Return the parameters of ``command`` whose values are in ``arguments`` or variables."""
     # Invalid arguments are reported later, when they are parsed strictly.
     context = command.make_context("", list(arguments), resilient_parsing=True)
     sources = {name: context.get_parameter_source(name) for name in context.params}
-    nearer = {
+    return {
         name
         for name, source in sources.items()
         if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
     }
-    return _yielding(defaults, nearer)
+
+
+def naming_file(
+    error: UsageError, defaults: Mapping[str, Any], command: Any, arguments: Sequence[str]
+) -> UsageError:
+    """Return ``error`` with the path of the configuration file if one of its settings caused it.
+
+    ``defaults`` are those of ``command``. The error then names the option, or quotes its value.
+    """
+    if error.path is not None or not defaults or getattr(command, "commands", {}):
+        return error
+    nearer = _nearer(command, arguments)
+    for key, option in _options(command).items():
+        if option.name in defaults and option.name not in nearer:
+            values = {repr(each.strip()).lower() for each in str(defaults[option.name]).split(",")}
+            quoted = any(value in error.reason.lower() for value in values)
+            if quoted or re.search(rf"(?<![\w-])--{key}(?![\w-])", error.reason):
+                return UsageError(error.reason, path=config_path(), hint=error.hint)
+    return error
 
 
 def _yielding(settings: Mapping[str, Any], nearer: Collection[str]) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def split(
             tunes_process=True,
             surveys=console.for_people,
         )
-        summary = Summary(console, settings.model)
+        summary = Summary(console, settings.model, report)
         lists = [StandardInput() if name == STANDARD else name for name in files_from or ()]
         events = run.split_inputs(songs, lists, dry=dry_run)
         entries = 0
@@ -215,7 +215,7 @@ def split(
         except (KeyboardInterrupt, SystemExit):
             summary.show_interruption(entries, settings.existing)
             raise
-        return summary.finish(report)
+        return summary.finish()
 
 
 def _scorer(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemsplit.batch.results import Result, Status, exit_code
 from stemsplit.cli.console import Console, clock
 from stemsplit.errors import ExitCode, ResourceError, printable
 from stemsplit.types import Existing, Reason
+
+if TYPE_CHECKING:
+    from stemsplit.evaluation.scores import SongScores
 
 SCHEMA = 1  # of the records that --json writes
 #: The word for each status in the table.
@@ -20,6 +23,9 @@ _WORDS: dict[Status, str] = {
     "skipped": "skipped",
     "failed": "failed",
 }
+
+#: How many results fit on a screen with all that is shown about them.
+FEW = 3
 
 #: Why a song was split again, or skipped, if that is worth mentioning.
 _REASONS: dict[Reason, str] = {
@@ -33,9 +39,11 @@ _REASONS: dict[Reason, str] = {
 class Summary:
     """Shows the results of a run with ``model`` on a ``console``, and keeps them for the end."""
 
-    def __init__(self, console: Console, model: str) -> None:
+    def __init__(self, console: Console, model: str, report: Path | None = None) -> None:
+        """``report`` is the file that the scores are written to, if any."""
         self._console = console
         self._model = model
+        self._report = report
         self._unwritable: ResourceError | None = None  # why stdout failed, reported at the end
         self._results: list[Result] = []
 
@@ -56,11 +64,16 @@ class Summary:
         except ResourceError as error:
             self._unwritable = error
         if result.scores is not None:
-            from stemsplit.cli.scoreboard import WIDTH, show_song
-
-            width = min(WIDTH, console.columns)
-            for line in show_song(result.scores, width=width).splitlines():
+            for line in self._scores(result.scores):
                 console.note(line)
+
+    def _scores(self, song: SongScores) -> list[str]:
+        """Return the lines of the tables of ``song``: on a terminal, what a report has is short."""
+        from stemsplit.cli.scoreboard import WIDTH, show_briefly, show_song
+
+        width = min(WIDTH, self._console.note_columns)
+        brief = self._report and self._console.for_people and not self._console.verbose
+        return (show_briefly if brief else show_song)(song, width=width).splitlines()
 
     def raise_unwritable(self) -> None:
         """Raise ``ResourceError`` if standard output could not be written."""
@@ -80,20 +93,24 @@ class Summary:
         without = " without --force" if existing == "force" else ""
         self._console.note(f"run the same command{without} to continue")
 
-    def finish(self, report: Path | None = None) -> ExitCode:
+    def finish(self) -> ExitCode:
         """Show the table of several results, and return the exit code of the run.
 
-        On a terminal, a single finished song and the ``report``, if written, also get a line.
-        Raises ``ResourceError`` if standard output could not be written.
+        On a terminal, a single finished song and the report, if written, also get a line, and the
+        failures of a few songs, which are still on the screen, are not repeated. Raises
+        ``ResourceError`` if standard output could not be written.
         """
+        whole, few = self._console.verbose > 0, len(self._results) <= FEW
         if len(self._results) > 1:
-            for line in table(self._results, whole=self._console.verbose > 0):
+            lines = list(table(self._results, whole=whole))
+            on_screen = few and not whole and self._console.for_people
+            for line in lines[:1] if on_screen else lines:
                 self._console.note(line)
         if self._console.for_people:
             if len(self._results) == 1 and (line := _describe_end(self._results[0])):
                 self._console.paragraph(line)
-            if report is not None and any(result.scores for result in self._results):
-                self._console.note(f"report: {report}")
+            if self._report is not None and any(result.scores for result in self._results):
+                self._console.note(f"report: {self._report}")
         self.raise_unwritable()
         return exit_code([result.error for result in self._results])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -12,12 +13,15 @@ from stemsplit.cli.commands import DEFAULT_COMMAND
 from stemsplit.cli.foreign_options import EXPECTED, MODELS_WORDS
 from stemsplit.cli.settings import config_path
 from stemsplit.errors import ExitCode, StemsplitError, UsageError
+from stemsplit.stem_names import SYNONYMS
 
 #: Typer appends this to the names of an option, even if the variable was not used.
 _VARIABLE = re.compile(r" \(env var: '\w+'\)")
 #: Typer appends this to an unknown option; it compares the dashes too, and finds ``--out`` in
 #: ``--gpu``.
 _POSSIBLE = re.compile(r" \(Possible options: .*\)")
+#: What Typer writes about a word that is not a command, or that follows one without arguments.
+_EXTRA = re.compile(r"(?:No such command '|Got unexpected extra argument(?:\(s\)|s)? \()([^\s')]+)")
 #: How the library that checks values describes them, and how stemsplit does.
 _VALUES = {
     r"Value error, ": "",
@@ -71,8 +75,31 @@ def _expected(error: Any, context: Any, program: str) -> str:
             return hint
         names = " or ".join(_similar(word, known))
         return f"did you mean {names}? see {context.command_path} --help" if names else ""
-    found = re.fullmatch(r"No such command '(.*)'\.", error.format_message())
-    return MODELS_WORDS.get(found[1], "") if found and program == "stemsplit models" else ""
+    found = _EXTRA.match(error.format_message())
+    if found and program == "stemsplit models":
+        return MODELS_WORDS.get(found[1]) or _filter_for(found[1], context.command_path)
+    return ""
+
+
+def _filter_for(word: str, command: str) -> str:
+    """Return the option of ``models list`` that ``word`` is for, if that is the ``command``."""
+    if command != "stemsplit models list":
+        return ""
+    # Imported here: only this error needs the registry.
+    from stemsplit.checkpoints.choosing import known_architecture, known_stem
+
+    with contextlib.suppress(UsageError):
+        return f"{command} --stem {known_stem(SYNONYMS.get(word.lower(), word))}"
+    with contextlib.suppress(UsageError):
+        return f"{command} --architecture {known_architecture(word)}"
+    return f"{command} --licence {word}" if _is_licence(word) else ""
+
+
+def _is_licence(word: str) -> bool:
+    from stemsplit.checkpoints.choosing import Wish
+    from stemsplit.checkpoints.registry import list_models
+
+    return any(Wish(licence=word, hidden=True).grants(model) for model in list_models())
 
 
 def _long_options(context: Any) -> list[str]:

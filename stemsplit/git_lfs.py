@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stemsplit.errors import CheckpointError
+from stemsplit.errors import StemsplitError
 from stemsplit.small_files import open_regular
 
 #: Pointers are smaller than this, in bytes.
@@ -24,13 +24,19 @@ def size_behind(start: bytes) -> int | None:
     return None if match is None else int(match[1])
 
 
-def refuse_pointer(path: Path) -> None:
-    """Raise ``CheckpointError`` if the file at ``path`` is a pointer, ``OSError`` like `open`."""
+def refuse_pointer(path: Path, error: type[StemsplitError]) -> None:
+    """Raise ``error`` if the file at ``path`` is a pointer, ``OSError`` like `open`."""
     with open_regular(path) as file:
         size = size_behind(file.read(LARGEST_POINTER))
     if size is not None:
-        raise CheckpointError(
-            f"a Git LFS pointer: the actual file ({size / 1e6:.1f} MB) was not fetched",
+        raise error(
+            f"a Git LFS pointer: the actual file ({_in_words(size)}) was not fetched",
             path=path,
             hint="in its repository, run: git lfs pull; or download the file from its web page",
         )
+
+
+def _in_words(size: int) -> str:
+    if size < 1000:
+        return f"{size} bytes"
+    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import run
+from command import TINY, run
 from fetching import BODY, failure, left_in
 from loopback import Loopback
 
@@ -38,6 +38,16 @@ def test_a_file_whose_network_is_named(tmp_path: Path) -> None:
     (tmp_path / "net.ckpt").write_bytes(POINTER)
     with pytest.raises(CheckpointError, match=re.escape(REASON)):
         convert("msst", [tmp_path / "net.ckpt"], architecture="scnet:SCNet")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(84141911, "84.1 MB"), (35400, "35.4 kB"), (7, "7 bytes")]
+)
+def test_a_song(tmp_path: Path, size: int, words: str) -> None:
+    (tmp_path / "song.flac").write_bytes(POINTER.replace(b"84141911", b"%d" % size))
+    result = run("song.flac", "-n", TINY, cwd=tmp_path)
+    reason = f"song.flac: a Git LFS pointer: the actual file ({words}) was not fetched"
+    assert (result.code, result.stderr.splitlines()[0]) == (3, f"stemsplit: error: {reason}")
 
 
 @pytest.mark.parametrize(
