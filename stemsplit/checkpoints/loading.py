@@ -30,6 +30,13 @@ REVISIONS: Mapping[str, int] = {
     # The end of a song is processed as in demucs, and DemucsV3 gets the audio around a segment.
     "demucs:DemucsV3": 1,
     "hdemucs:HDemucs": 1,
+    # The last segment of a song no longer extends backwards to a whole one.
+    "conv_tasnet:ConvTasNet": 1,
+    "conv_tasnet:SpeechConvTasNet": 1,
+    "demucs:Demucs": 1,
+    "open_unmix:OpenUnmix": 1,
+    "tasnet:TasNet": 1,
+    "wave_unet:WaveUNet": 1,
 }
 
 
