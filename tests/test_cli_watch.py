@@ -202,7 +202,8 @@ def test_records_without_a_reader_end_the_watch(folder: Path, tmp_path: Path) ->
         )
     assert (ended.returncode, ended.stderr) == (
         5,
-        "stemsplit: error: standard output cannot be written: No space left on device\n",
+        "stemsplit: error: standard output cannot be written: No space left on device\n"
+        "hint: free some space on the disk\n",
     )
     assert files_below(tmp_path / "separated") == ["one/vocals.wav"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stemsplit.audio import headers
 from stemsplit.audio.clock import LONGEST_GAP, OWN_CLOCK, START_PRINTED, silence_before
+from stemsplit.audio.detect import has_media_name
 from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.mp4 import declared_frames
 from stemsplit.audio.process import Process
@@ -145,17 +146,18 @@ def refuse_unreadable(path: Path) -> None:
 def _similar(path: Path) -> str | None:
     """Return a hint at the file beside the missing ``path`` that was probably meant, if any.
 
-    Names with other numbers are other songs.
+    Names are compared without extensions; those with other numbers are other songs.
     """
     try:
         with os.scandir(path.parent) as entries:
             names = [entry.name for entry in islice(entries, MOST_NAMES)]
     except (OSError, ValueError):
         return None
-    same = {n.lower(): n for n in names if _numbers(Path(n)) == _numbers(path)}
     from difflib import get_close_matches  # imported late: few names are unknown
 
-    near = get_close_matches(path.name.lower(), same, n=1, cutoff=0.75)
+    names.sort(key=has_media_name)  # the last of several with the same stem counts
+    same = {Path(n).stem.lower(): n for n in names if _numbers(Path(n)) == _numbers(path)}
+    near = get_close_matches(path.stem.lower(), same, n=1, cutoff=0.75)
     return f"did you mean {path.parent / same[near[0]]}?" if near else None
 
 
