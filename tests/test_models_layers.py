@@ -57,6 +57,23 @@ def test_istft_undoes_stft(normalized: bool, frames: int) -> None:
     assert signal_to_difference(wave, back) > 120
 
 
+@pytest.mark.parametrize(("n_fft", "hop"), [(512, 128), (512, 100), (256, 128), (4, 1)])
+@pytest.mark.parametrize("normalized", [False, True])
+def test_istft_is_that_of_torch(n_fft: int, hop: int, normalized: bool) -> None:
+    """Of a spectrum that is no longer that of any wave; the gradient, too."""
+    wave = torch.randn(2, 3_000, generator=torch.Generator().manual_seed(0))
+    spectrum = stft(wave, n_fft, hop, normalized=normalized)
+    spectrum = spectrum * torch.rand(spectrum.shape, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (spectrum.clone().requires_grad_() for _ in range(2))
+    window = torch.hann_window(n_fft)
+    back = istft(ours, n_fft, hop, 2_900, normalized=normalized)
+    expected = torch.istft(theirs, n_fft, hop, window=window, length=2_900, normalized=normalized)
+    assert signal_to_difference(expected, back) > 120
+    back.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
 def test_stft_stays_fp32_under_autocast() -> None:
     wave = torch.randn(1, 4_096, generator=torch.Generator().manual_seed(0))
     exact = stft(wave, 512, 128)

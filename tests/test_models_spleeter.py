@@ -28,7 +28,7 @@ from stemsplit.data.synthetic import render
 from stemsplit.errors import CheckpointError
 from stemsplit.evaluation.metrics import global_sdr
 from stemsplit.models import build
-from stemsplit.models.spleeter import Spleeter, SpleeterConfig, UNet
+from stemsplit.models.spleeter import Doubling, Spleeter, SpleeterConfig, UNet
 
 TINY: dict[str, Any] = {"window": 256, "hop": 64, "bins": 64, "block": 16, "widths": [4, 6, 8]}
 SEGMENT = 16 * 64 - 256
@@ -267,6 +267,32 @@ def test_the_network_step_by_step(activation: str) -> None:
     with torch.inference_mode():
         expected = network_by_hand(network, image, elu=activation == "elu")
         torch.testing.assert_close(network(image).double(), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("above", [1, 3])
+def test_doubling_is_a_transposed_convolution(above: int) -> None:
+    """For one channel by products and their sum; the gradient, too."""
+    doubling, image = Doubling(4, above), noise(2, 4, 6, 10)
+    expected = functional.conv_transpose2d(image, doubling.weight, doubling.bias, stride=2)
+    found = doubling(image)[..., :-1, :-1]
+    torch.testing.assert_close(found, expected[..., 1:-2, 1:-2])
+    weights = noise(*found.shape, seed=1)
+    slopes = [
+        torch.autograd.grad((y * weights).sum(), doubling.parameters())
+        for y in (found, expected[..., 1:-2, 1:-2])
+    ]
+    torch.testing.assert_close(*slopes)
+
+
+def test_weights_are_ordered_once_when_loaded() -> None:
+    """Whether they are copied or taken over."""
+    state = {name: tensor.contiguous() for name, tensor in tiny().networks[0].state_dict().items()}
+    for assign in (False, True):
+        network = UNet(tiny().settings)
+        network.load_state_dict(state, assign=assign)
+        for parameter in network.parameters():
+            if parameter.dim() == 4:
+                assert parameter.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_dropout_of_the_first_three_layers_going_up() -> None:

@@ -109,6 +109,27 @@ def test_the_same_in_both_channels_stays_finite_and_right(residual: bool) -> Non
     assert signal_to_difference(planes(mono), planes(stereo[:, :, :1])) > 90
 
 
+@pytest.mark.parametrize("side", [1e-2, 1e-4, 1e-6])
+def test_channels_that_hardly_differ(side: float) -> None:
+    """The sum of covariances is nearly singular; what little is in the side signal stays right."""
+    magnitudes, mixture = draw(3, 2, 5, 300, level=5.0)
+    mixture[:, 1] = mixture[:, 0] + side * mixture[:, 1]
+    magnitudes[:, :, 1] = magnitudes[:, :, 0] + side * magnitudes[:, :, 1]
+    truth = torch.from_numpy(
+        filter_in_numpy(
+            magnitudes[0].double().numpy(),
+            mixture[0].to(torch.complex128).numpy(),
+            iterations=1,
+            residual=False,
+        )
+    )
+    ours = wiener(magnitudes, mixture)[0]
+    assert signal_to_difference(planes(truth), planes(ours)) > 120
+    sides = [planes(stems[:, 0] - stems[:, 1]) for stems in (truth, ours)]
+    level = float(planes(truth).norm() / sides[0].norm())
+    assert signal_to_difference(*sides) > 120 - 20 * np.log10(level)
+
+
 def test_silence_gives_silence() -> None:
     magnitudes, mixture = draw(3, 2, 20, 40)
     mixture[..., 10:20] = 0
@@ -135,6 +156,13 @@ def test_gradients_are_those_of_differences() -> None:
         step = 1e-2 * direction * magnitudes
         slope = (loss(magnitudes + step) - loss(magnitudes - step)) / 2
     assert float((magnitudes.grad * step).sum()) == pytest.approx(float(slope), rel=1e-2)
+
+
+def test_it_is_computed_in_single_precision_at_least() -> None:
+    magnitudes, mixture = draw(3, 2, 5, 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = wiener(magnitudes, mixture)
+    assert torch.equal(half, wiener(magnitudes, mixture))
 
 
 def test_more_channels_are_refused() -> None:

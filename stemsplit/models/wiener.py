@@ -22,8 +22,11 @@ EXCERPT = 300
 LARGEST = 10.0
 #: Prevents division by 0, of powers and, by its root, of covariances.
 EPSILON = 1e-10
-#: Values of the estimates processed at a time: 2^16 of 16 bytes are 1 MiB, a core's cache.
-BLOCK_VALUES = 2**16
+#: Below this, a value of the mixture has no phase: its square is 0 in single precision.
+SILENCE = 1e-18
+#: Values of the estimates processed at a time: 2 MiB of fp32. Fewer take longer, as every block
+#: takes dozens of operations.
+BLOCK_VALUES = 2**19
 
 
 def wiener(
@@ -38,8 +41,8 @@ def wiener(
     ``magnitudes`` ``(B, S, C, F, N)`` are initial estimates, combined with the mixture's phase;
     ``iterations`` of expectation maximisation refine them, separately for every `EXCERPT` frames.
     With ``residual``, one more source follows: the mixture minus the others. Where the mixture is
-    0, so are all sources. Raises ``ValueError`` for more than 2 channels, for which this has no
-    closed form.
+    0, so are all sources. In memory, the bins of a frame are next to each other, as the STFT has
+    them. Raises ``ValueError`` for more than 2 channels, for which this has no closed form.
     """
     if mixture.device.type == "mps":  # no double precision
         separated = wiener(
@@ -49,65 +52,102 @@ def wiener(
     batch, sources, channels, bins, frames = magnitudes.shape
     if channels > 2:
         raise ValueError(f"a Wiener filter is for 1 or 2 channels, not {channels}")
-    shape = (batch, sources + residual, channels, bins, frames)
-    separated = torch.empty(shape, dtype=torch.complex64, device=mixture.device)
-    # Bins are independent, except for the level of the excerpt.
-    height = max(1, BLOCK_VALUES // (batch * shape[1] * channels * min(EXCERPT, frames)))
+    shape = (batch, sources + residual, channels, frames, bins)
+    separated = torch.empty(shape, dtype=torch.complex64, device=mixture.device).mT
     for start in range(0, frames, EXCERPT):
-        level = mixture[..., start : start + EXCERPT].abs().amax((1, 2, 3), keepdim=True) / LARGEST
-        scale = level.clamp(min=1.0).double()
-        for low in range(0, bins, height):
-            place = (..., slice(low, low + height), slice(start, start + EXCERPT))
-            x = mixture[place] / scale
-            y = torch.sgn(x)[:, None] * (magnitudes[place].double() / scale[:, None])
-            if residual:
-                y = torch.cat([y, (x - y.sum(1))[:, None]], dim=1)
-            for _ in range(iterations):
-                y = _refine(y, x)
-            separated[place] = (y * scale[:, None]).to(torch.complex64)
+        excerpt = (..., slice(start, start + EXCERPT))
+        with torch.autocast(mixture.device.type, enabled=False):
+            _filter(separated[excerpt], magnitudes[excerpt], mixture[excerpt], iterations)
     return separated
 
 
+def _filter(separated: Tensor, magnitudes: Tensor, mixture: Tensor, iterations: int) -> None:
+    """Write the sources of an excerpt into ``separated``: see `wiener`, also for the axes."""
+    batch, sources, channels, bins, frames = separated.shape
+    energy = mixture.real.square() + mixture.imag.square()
+    level = energy.amax((1, 2, 3)).sqrt() / LARGEST
+    scale = level.clamp(min=1.0).view(-1, 1, 1, 1, 1)
+    # Bins are independent, except for the level.
+    height = max(1, BLOCK_VALUES // (2 * batch * sources * channels * frames))
+    for low in range(0, bins, height):
+        place = (..., slice(low, low + height), slice(None))
+        x = _as_parts(mixture[place][:, None]).contiguous() / scale[..., None]
+        m = magnitudes[place].permute(0, 3, 1, 2, 4) / scale
+        y = _estimate(m, x, residual=sources > m.shape[2])
+        for _ in range(iterations):
+            y = _refine(y, x)
+        y = y * scale[..., None]
+        separated[place] = torch.complex(y[..., 0, :], y[..., 1, :]).permute(0, 2, 3, 1, 4)
+
+
+def _as_parts(spectrum: Tensor) -> Tensor:
+    """Return a view ``(B, F, S, C, 2, N)`` of the parts of ``spectrum`` ``(B, S, C, F, N)``."""
+    return torch.view_as_real(spectrum).permute(0, 3, 1, 2, 5, 4)
+
+
+def _estimate(magnitudes: Tensor, x: Tensor, *, residual: bool) -> Tensor:
+    """Return parts ``(B, F, S, C, 2, N)`` of ``magnitudes`` (B, F, S, C, N) in the phase of ``x``.
+
+    With ``residual``, the last source is the rest of ``x`` ``(B, F, 1, C, 2, N)``.
+    """
+    real, imaginary = x.unbind(-2)
+    level = (real.square() + imaginary.square()).sqrt()
+    if residual:
+        rest = level - magnitudes.sum(2, keepdim=True)
+        magnitudes = torch.cat([magnitudes, rest], dim=2)
+    return magnitudes[..., None, :] * (x / level.clamp(min=SILENCE)[..., None, :])
+
+
 def _refine(y: Tensor, x: Tensor) -> Tensor:
-    """Return better estimates ``(B, S, C, F, N)`` of the sources of ``x`` ``(B, C, F, N)``.
+    """Return better estimates ``(B, F, S, C, 2, N)``, in parts, of the sources of ``x``, with S=1.
 
-    Both in double precision: if both channels are identical, covariances are singular up to 1e-7.
+    In every bin, a source s has a covariance R_s between the channels and, in every frame, a power
+    p_s. The filter is p_s R_s times the inverse of V, the sum of p_t R_t and a little noise, and
+    that inverse is adj V / det V. As there are two channels, both are sums over sources, too: adj V
+    of p_t adj R_t, det V of p_s p_t tr(R_s adj R_t) / 2, where no term is negative. So only the
+    covariances and their products need double precision: V itself, in single precision, would be
+    singular where both channels are identical.
     """
-    energy = y.real.square() + y.imag.square()
-    power = energy.mean(2)  # (B, S, F, N)
-    weight = power.sum(-1) + EPSILON
-    auto = energy.sum(-1) / weight[:, :, None]  # (B, S, C, F): the diagonals of the covariances
-    regularised = _mix(auto, power) + EPSILON**0.5
-    if x.shape[1] == 1:
-        share: Tensor = power[:, :, None] * auto[..., None] / regularised[:, None]
-        return share * x[:, None]
-    cross = (y[:, :, 0] * y[:, :, 1].conj()).sum(-1) / weight  # (B, S, F)
-    mixed_cross = torch.complex(
-        *(_mix(part[:, :, None], power)[:, 0] for part in (cross.real, cross.imag))
-    )
-    left, right = _solve(regularised, mixed_cross, x)
-    cross = cross[..., None]
-    return power[:, :, None] * torch.stack(
-        [
-            auto[:, :, 0, :, None] * left + cross * right,
-            cross.conj() * left + auto[:, :, 1, :, None] * right,
-        ],
-        dim=2,
-    )
+    power = y.flatten(3, 4).square().sum(3) / y.shape[3]  # (B, F, S, N)
+    place = _covariances(y)
+    if x.shape[3] == 1:
+        variance = power * place[..., 0].real.float()
+        share: Tensor = variance / (variance.sum(2, keepdim=True) + EPSILON**0.5)
+        return share[..., None, None, :] * x
+    products, traces = _products(place)
+    # The last one is that of the noise.
+    powers = torch.cat([power, torch.ones_like(power[:, :, :1])], dim=2)
+    determinant = (power * (traces @ powers)).sum(2, keepdim=True) + EPSILON
+    mixed = (powers[..., None, None, :] * x).flatten(2, 4)
+    filtered = (products @ mixed).view(y.shape)
+    return filtered * (power / determinant)[..., None, None, :]
 
 
-def _mix(covariance: Tensor, power: Tensor) -> Tensor:
-    """Return ``(B, C, F, N)``: the sum over sources of ``(B, S, C, F)`` times ``(B, S, F, N)``."""
-    return torch.einsum("bscf,bsfn->bcfn", covariance, power)
+def _covariances(y: Tensor) -> Tensor:
+    """Return those of ``y`` ``(B, F, S, C, 2, N)``, of power 1: ``(B, F, S, C, C)`` complex128."""
+    channels = y.shape[3]
+    parts = y.flatten(3, 4).double()
+    sums = (parts @ parts.mT).view(*y.shape[:5], channels, 2)  # of parts times parts
+    real = sums[..., 0, :, 0] + sums[..., 1, :, 1]
+    imaginary = sums[..., 1, :, 0] - sums[..., 0, :, 1]
+    power = real.diagonal(dim1=-2, dim2=-1).mean(-1) + EPSILON
+    return torch.complex(real, imaginary) / power[..., None, None]
 
 
-def _solve(auto: Tensor, cross: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both channels ``(B, 1, F, N)`` of ``x`` times the inverse of its covariance.
+def _products(place: Tensor) -> tuple[Tensor, Tensor]:
+    """Return, of covariances (B, F, S, 2, 2), products with the adjugates of all, and their traces.
 
-    The covariance is Hermitian: ``auto`` ``(B, 2, F, N)`` and real on its diagonal, ``cross``
-    ``(B, F, N)`` above it.
+    The last adjugate is that of the noise. Products are matrices ``(B, F, 4 S, 4 (S + 1))`` for
+    parts, fp32; traces are ``(B, F, S, S + 1)``, those with sources halved.
     """
-    determinant = auto[:, 0] * auto[:, 1] - (cross.real.square() + cross.imag.square())
-    left = (auto[:, 1] * x[:, 0] - cross * x[:, 1]) / determinant
-    right = (auto[:, 0] * x[:, 1] - cross.conj() * x[:, 0]) / determinant
-    return left[:, None], right[:, None]
+    left, right, cross = place[..., 0, 0], place[..., 1, 1], place[..., 0, 1]
+    adjugates = torch.stack([right, -cross, -cross.conj(), left], dim=-1).view(place.shape)
+    noise = EPSILON**0.5 * torch.eye(2, dtype=place.dtype, device=place.device)
+    adjugates = torch.cat([adjugates, noise.expand_as(adjugates[:, :, :1])], dim=2)
+    products = torch.einsum("bfsij,bftjk->bfsitk", place, adjugates)
+    traces = products.diagonal(dim1=-3, dim2=-1).sum(-1).real.clamp(min=0)  # (B, F, S, S + 1)
+    traces[..., :-1] /= 2
+    real, imaginary = products.real, products.imag
+    parts = torch.stack([real, -imaginary, imaginary, real], dim=-1)
+    matrix = parts.view(*parts.shape[:-1], 2, 2).movedim(-2, 4)  # (B, F, S, 2, 2, S + 1, 2, 2)
+    return matrix.flatten(5, 7).flatten(2, 4).float(), traces.float()
