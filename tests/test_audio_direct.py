@@ -52,7 +52,7 @@ def store(
 
 
 def outcome(info: StreamInfo) -> tuple[Any, ...]:
-    """Return samples, error, sorted warnings (ffmpeg has several threads) and whether the end is complete."""
+    """Return samples, error, sorted warnings (ffmpeg has threads), and whether the end is whole."""
     decoder = decode(info)
     blocks: list[Block] = []
     error = None
