@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from stemsplit.models.layers import DConv
 from stemsplit.models.operators import Linear
+from stemsplit.models.pieces import cuts
 
 EPSILON = 1e-5
 # The convolutions of the waveform networks: K and S of the papers.
@@ -62,6 +63,12 @@ def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     std, mean = torch.std_mean(x, dim=tuple(range(1, x.dim())), keepdim=True)
     return (x - mean) / (EPSILON + std), mean, std
+
+
+def unstandardise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return ``x`` ``(B, ...)`` at ``mean`` and ``std``, in fp32; nothing else may need ``x``."""
+    x = x.float()
+    return torch.addcmul(mean, x, std, out=x if cuts(x) else None)
 
 
 def centre_trim(x: Tensor, length: int) -> Tensor:
