@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.layers import DConv
+from stemsplit.models.lstm import run_lstm
 from stemsplit.models.operators import Linear
 from stemsplit.models.pieces import cuts
 
@@ -114,8 +115,7 @@ class BidirectionalLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C, N)`` for ``x`` ``(B, C, N)``."""
-        output, _ = self.lstm(x.permute(2, 0, 1))
-        projected: Tensor = self.linear(output)
+        projected: Tensor = self.linear(run_lstm(self.lstm, x.permute(2, 0, 1)))
         return projected.permute(1, 2, 0)
 
 

@@ -153,12 +153,13 @@ class ComplexAsChannels(nn.Module):
 
         The bin and the frames that :meth:`forward` left out are zero.
         """
-        pairs = _where_complex_works(parts.float()).unflatten(1, (-1, 2))
+        pairs = _where_complex_works(parts.float())
+        pairs = pairs.reshape(len(pairs), -1, 2, *pairs.shape[2:])
         # One channel at a time, if that saves memory.
         count = 1 if cuts(parts) else pairs.shape[1]
         waves = [
             self.restore(torch.complex(some[:, :, 0], some[:, :, 1]), samples)
-            for some in pairs.split(count, dim=1)
+            for some in torch.split(pairs, count, dim=1)
         ]
         return torch.cat(waves, dim=1).to(parts.device)
 

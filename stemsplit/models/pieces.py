@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 #: Values of the input in one piece: 1 MiB of fp32, which fits into a core's L2 cache, for what
@@ -29,10 +29,15 @@ def cuts(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
-def spans(x: Tensor, values: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end along L of pieces of ``x`` ``(B, C, L, ...)`` with about ``values``."""
-    length = x.shape[2]
-    size = max(1, values // math.prod((*x.shape[:2], *x.shape[3:]))) if cuts(x) else length
+def spans(
+    x: Tensor, values: int, *, length: int | None = None, channels: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield start and end along L of pieces of ``x`` ``(B, C, L, ...)`` with about ``values``.
+
+    Or of an L of another ``length``, with other ``channels``.
+    """
+    length, channels = length or x.shape[2], channels or x.shape[1]
+    size = max(1, values // (len(x) * channels * math.prod(x.shape[3:]))) if cuts(x) else length
     for start in range(0, length, size):
         yield start, min(start + size, length)
 
@@ -68,8 +73,19 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return functional.conv2d(x, weight, bias)
     # On one thread, torch leaves pointwise convolutions to a library that is slower than its other
     # one for long inputs, unless they are dilated, which changes nothing for a kernel of 1.
-    dilation = 2 if weight.shape[2] == 1 and x.shape[2] >= LONG else 1
+    dilation = 2 if weight.shape[2] == 1 and x.shape[2] >= LONG and cuts(x) else 1
     return functional.conv1d(x, weight, bias, dilation=dilation)
+
+
+class PointwiseConv1d(nn.Conv1d):
+    """A convolution of width 1, computed by `convolve`."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C', L)`` for ``x`` ``(B, C, L)``."""
+        return convolve(x, self.weight, self.bias)
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -100,14 +116,15 @@ def upsample(
     Efficient Sub-Pixel Convolutional Neural Network".
     """
     outputs = weight.shape[1]
-    phases = weight.unflatten(2, (2, stride)).flip(2).movedim(3, 0)  # (stride, C, C', 2, ...)
+    split = weight.reshape(*weight.shape[:2], 2, stride, *weight.shape[3:])
+    phases = split.flip(2).movedim(3, 0)  # (stride, C, C', 2, ...)
     kernel = phases.transpose(1, 2).flatten(0, 1)
     biases = None if bias is None else bias.repeat(stride)
     before: Tensor | None = None  # the last position of the piece before
 
     def expand(piece: Tensor) -> Tensor:
-        y = convolve(piece, kernel, biases).unflatten(1, (stride, outputs))
-        return y.movedim(1, 3).flatten(2, 3)
+        y = convolve(piece, kernel, biases)
+        return y.view(len(y), stride, outputs, *y.shape[2:]).movedim(1, 3).flatten(2, 3)
 
     for piece in pieces:
         for start, end in spans(piece, SMALL_PIECE):
