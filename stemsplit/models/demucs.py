@@ -40,6 +40,14 @@ from stemsplit.models.demucs_layers import (
     valid_length,
 )
 from stemsplit.models.layers import DConv, rescale_convolutions
+from stemsplit.models.pieces import (
+    LARGE_PIECE,
+    PointwiseConv1d,
+    join,
+    spans,
+    upsample,
+    upsamples,
+)
 
 # What all published Demucs have in common.
 GROWTH = 2
@@ -104,7 +112,7 @@ class Demucs(SeparationModel):
             self.encoder.append(
                 nn.Sequential(
                     nn.Conv1d(above, channels, KERNEL_SIZE, STRIDE),
-                    nn.ReLU(),
+                    nn.ReLU(inplace=True),
                     *_gated(channels, channels, 1, glu=config.glu),
                 )
             )
@@ -123,14 +131,14 @@ class Demucs(SeparationModel):
             x = resample(x, 1, 2)
         skips = []
         for encode in self.encoder:
-            x = encode(x)
+            x = _encode(encode, x)
             skips.append(x)
         if self.lstm is not None:
             # The preprint has a ReLU here, the releases have none.
             x = self.lstm(x) if self.adds else self.lstm(x).relu()
         for decode in self.decoder:
             skip = skips.pop()
-            x = decode(x + centre_trim(skip, x.shape[-1])) if self.adds else decode(x, skip)
+            x = _add_and_decode(decode, x, skip) if self.adds else decode(x, skip)
         x = resample(x, 2, 1) if self.resample else x.float()
         x = centre_trim(x, samples)
         return x.reshape(-1, len(self.sources), self.channels, samples)
@@ -144,8 +152,39 @@ def _adding_layer(channels: int, above: int, *, glu: bool, last: bool) -> nn.Seq
     return nn.Sequential(
         *_gated(channels, channels, 1 + 2 * CONTEXT, glu=glu),
         nn.ConvTranspose1d(channels, above, KERNEL_SIZE, STRIDE),
-        *([] if last else [nn.ReLU()]),
+        *([] if last else [nn.ReLU(inplace=True)]),
     )
+
+
+def _encode(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return ``layer`` of ``x`` ``(B, C, N)``, an encoder layer: ``(B, C', (N - 8) / 4 + 1)``."""
+    length = (x.shape[2] - KERNEL_SIZE) // STRIDE + 1
+    channels = layer.get_parameter("0.weight").shape[0]
+    pieces = (
+        layer(x[..., STRIDE * start : STRIDE * (end - 1) + KERNEL_SIZE])
+        for start, end in spans(x, LARGE_PIECE, length=length, channels=channels)
+    )
+    return join(pieces, length)
+
+
+def _add_and_decode(layer: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+    """Return ``layer``, of `_adding_layer`, of ``x`` ``(B, C, N)`` and ``skip`` ``(B, C, N')``.
+
+    Of ``skip``, N' >= N, the middle counts. The result is ``(B, C', 4 N - 4)``.
+    """
+    convolve, gate, expand, *rectify = layer.children()
+    length, skip = x.shape[2] - 2 * CONTEXT, centre_trim(skip, x.shape[2])
+    spread = (
+        (slice(start, end + 2 * CONTEXT)) for start, end in spans(x, LARGE_PIECE, length=length)
+    )
+    pieces = (gate(convolve(x[..., part] + skip[..., part])) for part in spread)
+    weight, bias = expand.get_parameter("weight"), expand.get_parameter("bias")
+    if upsamples(x, weight, STRIDE) and not hasattr(expand, "output_scale"):
+        expanded = upsample(pieces, weight, bias, STRIDE)
+    else:
+        expanded = iter([expand(join(pieces, length))])
+    rectified = (rectify[0](piece) for piece in expanded) if rectify else expanded
+    return join(rectified, STRIDE * (length - 1) + KERNEL_SIZE)
 
 
 class ConcatenatingLayer(nn.Module):
@@ -174,9 +213,11 @@ class ConcatenatingLayer(nn.Module):
 
 def _gated(inputs: int, outputs: int, width: int, *, glu: bool) -> tuple[nn.Module, nn.Module]:
     """Return a convolution followed by GLU, or by ReLU in its place."""
-    if glu:
-        return nn.Conv1d(inputs, 2 * outputs, width), nn.GLU(dim=1)
-    return nn.Conv1d(inputs, outputs, width), nn.ReLU()
+    filters = 2 * outputs if glu else outputs
+    convolution = (
+        PointwiseConv1d(inputs, filters) if width == 1 else nn.Conv1d(inputs, filters, width)
+    )
+    return convolution, nn.GLU(dim=1) if glu else nn.ReLU(inplace=True)
 
 
 # --- 2021: DemucsV3 ------------------------------------------------------------------------------
@@ -281,7 +322,7 @@ def _encoder_layer(config: DemucsV3Config, index: int, above: int, channels: int
         _norm(config, index, channels),
         nn.GELU() if config.gelu else nn.ReLU(),
         *_branches(config, index, channels, encoder=True),
-        nn.Conv1d(channels, 2 * channels, 1),
+        PointwiseConv1d(channels, 2 * channels),
         _norm(config, index, 2 * channels),
         nn.GLU(dim=1),
     )

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models.layers import DConv
+from stemsplit.models.lstm import run_lstm
 from stemsplit.models.operators import Linear
+from stemsplit.models.pieces import cuts
 
 EPSILON = 1e-5
 # The convolutions of the waveform networks: K and S of the papers.
@@ -64,6 +66,12 @@ def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (x - mean) / (EPSILON + std), mean, std
 
 
+def unstandardise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return ``x`` ``(B, ...)`` at ``mean`` and ``std``, in fp32; nothing else may need ``x``."""
+    x = x.float()
+    return torch.addcmul(mean, x, std, out=x if cuts(x) else None)
+
+
 def centre_trim(x: Tensor, length: int) -> Tensor:
     """Return the middle ``length`` values of the last axis of ``x``, rounded towards its start."""
     start = (x.shape[-1] - length) // 2
@@ -107,8 +115,7 @@ class BidirectionalLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C, N)`` for ``x`` ``(B, C, N)``."""
-        output, _ = self.lstm(x.permute(2, 0, 1))
-        projected: Tensor = self.linear(output)
+        projected: Tensor = self.linear(run_lstm(self.lstm, x.permute(2, 0, 1)))
         return projected.permute(1, 2, 0)
 
 

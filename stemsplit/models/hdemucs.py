@@ -34,6 +34,7 @@ from stemsplit.models.demucs_layers import (
     require_branches,
     residual_branches,
     standardise,
+    unstandardise,
 )
 from stemsplit.models.layers import (
     ComplexAsChannels,
@@ -182,8 +183,8 @@ class HDemucs(SeparationModel):
         image, wave = self._separate(image, wave)
 
         # Sources are in the channel axis of both.
-        image = torch.addcmul(image_mean, image.float(), image_std)
-        wave = torch.addcmul(wave_mean, wave.float(), wave_std)
+        image = unstandardise(image, image_mean, image_std)
+        wave = unstandardise(wave, wave_mean, wave_std)
         wave = wave + self._paint(image, spectrum, mix.shape[-1])
         return wave.view(-1, len(self.sources), self.channels, mix.shape[-1])
 

@@ -25,7 +25,7 @@ from stemsplit.models.config import (
     Sources,
     at_least,
 )
-from stemsplit.models.demucs_layers import EPSILON, FrequencyEmbedding, standardise
+from stemsplit.models.demucs_layers import EPSILON, FrequencyEmbedding, standardise, unstandardise
 from stemsplit.models.layers import (
     ComplexAsChannels,
     DConv,
@@ -135,8 +135,8 @@ class HTDemucs(SeparationModel):
         spectrum, wave = self._separate(spectrum, wave)
 
         # Sources are in the channel axis of both: in the spectrogram with 2 C channels each.
-        spectrum = torch.addcmul(spectrum_mean, spectrum.float(), spectrum_std)
-        wave = torch.addcmul(wave_mean, wave.float(), wave_std)
+        spectrum = unstandardise(spectrum, spectrum_mean, spectrum_std)
+        wave = unstandardise(wave, wave_mean, wave_std)
         wave = wave + self.spectrogram.inverse(spectrum, self.segment)
         shape = (-1, len(self.sources), self.channels, self.segment)
         return wave.view(shape)[..., :samples]

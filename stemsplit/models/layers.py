@@ -7,11 +7,24 @@ Tensors are ``(B, C, F, N)`` in a frequency branch, ``(B, C, N)`` in a time bran
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from stemsplit.models.pieces import (
+    LARGE_PIECE,
+    convolve,
+    cut,
+    cuts,
+    gelu,
+    join,
+    spans,
+    upsample,
+    upsamples,
+)
 
 #: Values in one block of rows: 256 Ki of fp32 are 1 MiB, which fits into a core's L2 cache.
 ROW_BLOCK_VALUES = 256 * 1024
@@ -190,9 +203,15 @@ class ComplexAsChannels(nn.Module):
 
         The bin and the frames that :meth:`forward` left out are zero.
         """
-        real_parts = _where_complex_works(parts.float())
-        spectrum = torch.complex(real_parts[:, ::2], real_parts[:, 1::2])
-        return self.restore(spectrum, samples).to(parts.device)
+        pairs = _where_complex_works(parts.float())
+        pairs = pairs.reshape(len(pairs), -1, 2, *pairs.shape[2:])
+        # One channel at a time, if that saves memory.
+        count = 1 if cuts(parts) else pairs.shape[1]
+        waves = [
+            self.restore(torch.complex(some[:, :, 0], some[:, :, 1]), samples)
+            for some in torch.split(pairs, count, dim=1)
+        ]
+        return torch.cat(waves, dim=1).to(parts.device)
 
     def restore(self, spectrum: Tensor, samples: int) -> Tensor:
         """Return the wave ``(..., T)`` of ``spectrum`` ``(..., F, N)``, like :meth:`inverse`."""
@@ -344,9 +363,15 @@ class EncoderLayer(nn.Module):
 
     def _refine(self, y: Tensor) -> Tensor:
         """Return ``(B, C, N)`` for ``y`` ``(B, C, N)``, the output of the strided convolution."""
-        y = self.dconv(functional.gelu(self.norm1(y)))
+        y = self.dconv(gelu(self.norm1(y)))
         weight = self.rewrite.weight.flatten(1)[..., None]
-        return functional.glu(self.norm2(functional.conv1d(y, weight, self.rewrite.bias)), dim=1)
+        if not isinstance(self.norm2, nn.Identity):
+            return functional.glu(self.norm2(convolve(y, weight, self.rewrite.bias)), dim=1)
+        pieces = (
+            functional.glu(convolve(y[..., start:end], weight, self.rewrite.bias), dim=1)
+            for start, end in spans(y, LARGE_PIECE)
+        )
+        return join(pieces, y.shape[2])
 
 
 def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
@@ -381,28 +406,25 @@ class DecoderLayer(nn.Module):
         row_context: bool = True,
     ) -> None:
         super().__init__()
+        self.stride = stride
         self.frequency = frequency
         self.last = last
-        # Trims the ends so that the output is exactly ``stride`` times as long as the input, after
-        # the norm, which includes the ends.
-        padding = kernel_size // 4 if padding is None else padding
-        self.trim = padding if norm_groups else 0
-        padding -= self.trim
+        self.padding = kernel_size // 4 if padding is None else padding
         self.conv_tr: nn.ConvTranspose1d | nn.ConvTranspose2d
         self.rewrite: nn.Conv1d | nn.Conv2d
+        # The ends of the output are trimmed after the norm, which includes them, so that it is
+        # exactly ``stride`` times as long as the input.
         if frequency:
             self.conv_tr = nn.ConvTranspose2d(
-                in_channels, out_channels, (kernel_size, 1), (stride, 1), (padding, 0)
+                in_channels, out_channels, (kernel_size, 1), (stride, 1)
             )
             rows = 1 if row_context else 0
             self.rewrite = nn.Conv2d(
-                in_channels, 2 * in_channels, (1 + 2 * rows, 3), padding=(rows, 1)
+                in_channels, 2 * in_channels, (1 + 2 * rows, 3), padding=(0, 1)
             )
         else:
-            self.conv_tr = nn.ConvTranspose1d(
-                in_channels, out_channels, kernel_size, stride, padding
-            )
-            self.rewrite = nn.Conv1d(in_channels, 2 * in_channels, 3, padding=1)
+            self.conv_tr = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride)
+            self.rewrite = nn.Conv1d(in_channels, 2 * in_channels, 3)
         self.norm1 = _group_norm(norm_groups, 2 * in_channels)
         self.norm2 = _group_norm(norm_groups, out_channels)
         self.dconv = dconv
@@ -413,29 +435,58 @@ class DecoderLayer(nn.Module):
         In the time branch ``(B, C', length)`` of ``(B, C, N)``. ``skip`` has the shape of ``x`` and
         is added to it; ``length`` is that of the encoder's input over time.
         """
-        return self.expand(self.combine(x, skip), length)
+        return self._expand(self._combined(x, skip), x, length)
 
     def combine(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return the input of the transposed convolution, with the shape of ``x`` and ``skip``."""
-        y = self.norm1(self.rewrite(x + skip))
-        if self.last and y.dtype == torch.bfloat16:
-            # Rounding here alone would limit a network in bf16 to 34 dB; it costs next to nothing.
-            with torch.autocast(y.device.type, enabled=False):
-                return self._refine_all(y.float())
-        return self._refine_all(y)
+        return join(self._combined(x, skip), x.shape[2])
 
     def expand(self, y: Tensor, length: int) -> Tensor:
         """Return the output of :meth:`forward` for ``y``, the result of :meth:`combine`."""
-        y = self.norm2(self.conv_tr(y))[..., self.trim : self.trim + length]
-        return y if self.last else functional.gelu(y)
+        return self._expand(iter([y]), y, length)
 
-    def _refine_all(self, y: Tensor) -> Tensor:
-        return map_rows(self._refine, y) if self.frequency else self._refine(y)
+    def _combined(self, x: Tensor, skip: Tensor) -> Iterator[Tensor]:
+        """Yield what :meth:`combine` returns, in pieces."""
+        pieces = self._rewritten(x, skip)
+        if isinstance(self.dconv, nn.Identity):
+            return pieces
+        if self.frequency:
+            return (self._add_branches(piece) for piece in pieces)
+        return iter([self._add_branches(join(pieces, x.shape[2]))])
 
-    def _refine(self, y: Tensor) -> Tensor:
-        """Return ``(B, C, N)`` for ``y`` ``(B, 2 C, N)``, the output of the first convolution."""
-        refined: Tensor = self.dconv(functional.glu(y, dim=1))
-        return refined
+    def _add_branches(self, y: Tensor) -> Tensor:
+        """Return ``y`` with its residual branches, in fp32 where :meth:`_rewritten` returns that."""
+        exact = self.last and y.dtype == torch.float32
+        with torch.autocast(y.device.type, enabled=False) if exact else nullcontext():
+            refined: Tensor = map_rows(self.dconv, y) if self.frequency else self.dconv(y)
+            return refined
+
+    def _rewritten(self, x: Tensor, skip: Tensor) -> Iterator[Tensor]:
+        """Yield the first convolution of ``x`` and ``skip`` after its GLU, in pieces."""
+        length, context = x.shape[2], self.rewrite.kernel_size[0] // 2
+        pieces = spans(x, LARGE_PIECE)
+        if not isinstance(self.norm1, nn.Identity):
+            pieces = iter([(0, length)])
+        for start, end in pieces:
+            reach = (start - context, end + context)
+            y = self.norm1(self.rewrite(cut(x, *reach) + cut(skip, *reach)))
+            # Rounding in the last layer alone would limit a network in bf16 to 34 dB.
+            y = y.float() if self.last and y.dtype == torch.bfloat16 else y
+            yield functional.glu(y, dim=1)
+
+    def _expand(self, pieces: Iterator[Tensor], x: Tensor, length: int) -> Tensor:
+        """Return the output of :meth:`forward` for ``pieces`` of :meth:`combine` for ``x``."""
+        weight, bias = self.conv_tr.weight, self.conv_tr.bias
+        if isinstance(self.norm2, nn.Identity) and upsamples(x, weight, self.stride):
+            expanded = upsample(pieces, weight, bias, self.stride)
+        else:
+            expanded = iter([self.norm2(self.conv_tr(join(pieces, x.shape[2])))])
+        if self.frequency:
+            length = self.stride * (x.shape[2] - 1) + weight.shape[2] - 2 * self.padding
+        trimmed = (
+            piece if index else piece[:, :, self.padding :] for index, piece in enumerate(expanded)
+        )
+        return join(trimmed if self.last else (gelu(piece) for piece in trimmed), length)
 
 
 def rescale_convolutions(module: nn.Module, reference: float, *, outputs: bool = False) -> None:
