@@ -455,7 +455,7 @@ class DecoderLayer(nn.Module):
         return iter([self._add_branches(join(pieces, x.shape[2]))])
 
     def _add_branches(self, y: Tensor) -> Tensor:
-        """Return ``y`` with its residual branches, in fp32 where :meth:`_rewritten` returns that."""
+        """Return ``y`` with its residual branches, in fp32 if `_rewritten` returned that."""
         exact = self.last and y.dtype == torch.float32
         with torch.autocast(y.device.type, enabled=False) if exact else nullcontext():
             refined: Tensor = map_rows(self.dconv, y) if self.frequency else self.dconv(y)
