@@ -85,12 +85,12 @@ def test_a_slow_reader_is_not_timed_out():
 def test_the_song_fails_and_the_next_one_does_not(hanging, tmp_path):
     music = tmp_path / "music"
     music.mkdir()
-    store(music / "a.wav", noise(44_100), 44_100)
+    store(music / "a.aiff", noise(44_100), 44_100)
     start = time.monotonic()
     done = run(music, "-n", TINY, "-o", tmp_path / "out", cwd=tmp_path)
     assert done.code == ExitCode.FILE
     reason = "cannot be decoded: ffmpeg produced no output for 1 s and was stopped"
-    assert f"a.wav: {reason}" in done.stderr
+    assert f"a.aiff: {reason}" in done.stderr
     assert time.monotonic() - start < 60
     assert not list((tmp_path / "out").rglob("*.wav"))
 

@@ -239,7 +239,7 @@ def test_quiet_is_quiet(folder: Path) -> None:
 
     assert said("six.wav", "-q").startswith("stemsplit: warning: six.wav: 6 channels are")
     assert said("six.wav", "-qq") == ""
-    assert said("none.wav", "-qq") == "stemsplit: error: none.wav: no such file\n"
+    assert said("absent.opus", "-qq") == "stemsplit: error: absent.opus: no such file\n"
 
 
 def test_the_name_of_a_mix_is_not_a_path_on_stdout(song: Path, tmp_path: Path) -> None:

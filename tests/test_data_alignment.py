@@ -144,7 +144,7 @@ def test_what_cannot_be_read(tmp_path, place):
 
 def test_closing_early_leaves_no_process(place, monkeypatch):
     monkeypatch.setattr(alignment_module, "CACHE_SIZE", 0)
-    alignment = align([place(f"{k}.wav", noise(500_000)) for k in range(3)])
+    alignment = align([place(f"{k}.aiff", noise(500_000)) for k in range(3)])
     blocks = alignment.blocks(1_000)
     next(blocks)
     assert psutil.Process().children()

@@ -7,9 +7,9 @@ without surprises. At the first sign of damage the blocks end, and ffmpeg takes 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
-from os import SEEK_END
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -77,7 +77,7 @@ def _find_samples(file: BinaryIO, form: tuple[int, ...]) -> tuple[int, int] | No
 
     None unless the file consists of whole chunks, with one that says so and one with samples.
     """
-    end = file.seek(0, SEEK_END)
+    end = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(RIFF.start)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
@@ -138,7 +138,9 @@ def _flac_blocks(info: StreamInfo) -> Iterator[Block]:
     with info.path.open("rb") as file:
         if not FLAC_START.match(file.read(8)) or holds_another_flac(info.path):
             return
-    with suppress(soundfile.LibsndfileError), soundfile.SoundFile(info.path) as sound:
+    # Bytes, because soundfile refuses a str with surrogates.
+    name = str(info.path) if os.name == "nt" else os.fsencode(info.path)
+    with suppress(soundfile.LibsndfileError), soundfile.SoundFile(name) as sound:
         form = (sound.samplerate, sound.channels, sound.format)
         if form != (info.sample_rate, info.channels, "FLAC"):
             return
