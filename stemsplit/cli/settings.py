@@ -116,7 +116,7 @@ def naming_file(
 
     ``defaults`` are those of ``command``. The error then names the option, or quotes its value.
     """
-    if error.path is not None or not defaults or getattr(command, "commands", {}):
+    if getattr(command, "commands", {}):
         return error
     nearer = _nearer(command, arguments)
     for key, option in _options(command).items():
