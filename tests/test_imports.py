@@ -61,6 +61,7 @@ MODEL_EDGES = {
     "operators",
     "recurrent",
     "roformer",
+    "spectrograms",
     "wiener",
 }
 

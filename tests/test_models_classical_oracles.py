@@ -19,8 +19,8 @@ from torch import Tensor
 
 from stemsplit.models.hpss import HPSS, HPSSConfig
 from stemsplit.models.ica import separate
-from stemsplit.models.layers import stft
 from stemsplit.models.nmf import factorise
+from stemsplit.models.spectrograms import stft
 
 pytestmark = pytest.mark.network
 

@@ -13,15 +13,12 @@ from torch import nn
 
 from stemsplit.models import layers
 from stemsplit.models.layers import (
-    ComplexAsChannels,
     DConv,
     LayerScale,
-    istft,
     map_rows,
-    reflect_pad,
     rescale_convolutions,
-    stft,
 )
+from stemsplit.models.spectrograms import ComplexAsChannels, istft, reflect_pad, stft
 
 
 def test_stft_of_a_sine_has_its_power_in_its_bin() -> None:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stemsplit.models import build
-from stemsplit.models.layers import istft, stft
 from stemsplit.models.mmdenselstm import MMDenseLSTM, MMDenseLSTMConfig
 from stemsplit.models.mmdensenet import (
     BandConfig,
@@ -25,6 +24,7 @@ from stemsplit.models.mmdensenet import (
     MMDenseNetConfig,
     Up,
 )
+from stemsplit.models.spectrograms import istft, stft
 
 TINY: dict[str, Any] = {
     "sources": ["vocals", "other"],

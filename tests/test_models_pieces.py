@@ -10,7 +10,11 @@ from torch.nn import functional
 
 from stemsplit.models import lstm, pieces
 from stemsplit.models.demucs import Demucs, DemucsConfig
-from stemsplit.models.layers import DConv, DecoderLayer, EncoderLayer
+from stemsplit.models.layers import (
+    DConv,
+    DecoderLayer,
+    EncoderLayer,
+)
 from stemsplit.models.lstm import run_lstm
 from stemsplit.models.pieces import cut, join, spans, upsample, upsamples
 

@@ -35,7 +35,7 @@ from stemsplit.models.config import (
     Sources,
     require_hop,
 )
-from stemsplit.models.layers import istft, stft
+from stemsplit.models.spectrograms import istft, stft
 
 #: In silence all sources get equal shares; far below the square of what 24 bits can represent.
 POWER_FLOOR = 1e-20

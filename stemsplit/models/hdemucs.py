@@ -37,12 +37,12 @@ from stemsplit.models.demucs_layers import (
     unstandardise,
 )
 from stemsplit.models.layers import (
-    ComplexAsChannels,
     DecoderLayer,
     EncoderLayer,
     pad_to_multiple,
     rescale_convolutions,
 )
+from stemsplit.models.spectrograms import ComplexAsChannels
 from stemsplit.models.wiener import wiener
 
 # What all published Hybrid Demucs have in common.

@@ -27,7 +27,6 @@ from stemsplit.models.config import (
 )
 from stemsplit.models.demucs_layers import EPSILON, FrequencyEmbedding, standardise, unstandardise
 from stemsplit.models.layers import (
-    ComplexAsChannels,
     DConv,
     DecoderLayer,
     EncoderLayer,
@@ -35,6 +34,7 @@ from stemsplit.models.layers import (
     rescale_convolutions,
 )
 from stemsplit.models.operators import attention, feed_forward, linear, transformer_linear
+from stemsplit.models.spectrograms import ComplexAsChannels
 
 # What all published HTDemucs models have in common (955717e8, f7e0c4bc and its three companions,
 # 5c90dfd2).

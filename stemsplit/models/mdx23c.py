@@ -29,8 +29,8 @@ from stemsplit.models.config import (
     WindowLength,
     require_hop,
 )
-from stemsplit.models.layers import istft, stft
 from stemsplit.models.operators import Linear
+from stemsplit.models.spectrograms import istft, stft
 from stemsplit.types import Window
 
 _GROUP_NORM = re.compile(r"GroupNorm([1-9]\d*)")

@@ -28,7 +28,7 @@ from stemsplit.models.config import (
     Sources,
     require_hop,
 )
-from stemsplit.models.layers import istft, stft
+from stemsplit.models.spectrograms import istft, stft
 from stemsplit.models.wiener import wiener
 
 #: Prevents division by an input scale of 0.

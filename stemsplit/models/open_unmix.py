@@ -30,8 +30,8 @@ from stemsplit.models.config import (
     Sources,
     require_hop,
 )
-from stemsplit.models.layers import istft_of_parts, stft
 from stemsplit.models.operators import Linear
+from stemsplit.models.spectrograms import istft_of_parts, stft
 from stemsplit.models.wiener import EXCERPT, wiener
 
 DROPOUT = 0.4  # between the layers of the BLSTM

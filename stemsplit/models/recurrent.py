@@ -30,8 +30,8 @@ from stemsplit.models.config import (
     Sources,
     require_hop,
 )
-from stemsplit.models.layers import istft, stft
 from stemsplit.models.mel import mel_triangles
+from stemsplit.models.spectrograms import istft, stft
 
 #: The lowest level: -80 dB of a full-scale signal.
 POWER_FLOOR = 1e-8

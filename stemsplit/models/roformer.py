@@ -32,8 +32,8 @@ from stemsplit.models.config import (
     WindowLength,
     require_hop,
 )
-from stemsplit.models.layers import istft, stft
 from stemsplit.models.operators import Linear
+from stemsplit.models.spectrograms import istft, stft
 from stemsplit.types import Window
 
 ROTARY_BASE = 10_000.0

@@ -35,8 +35,9 @@ from stemsplit.models.config import (
     at_least,
     require_hop,
 )
-from stemsplit.models.layers import istft, map_rows, stft
+from stemsplit.models.layers import map_rows
 from stemsplit.models.operators import Linear
+from stemsplit.models.spectrograms import istft, stft
 from stemsplit.types import Window
 
 #: Sequences that go through an LSTM at a time on a CPU without gradients. Its state for each step,

@@ -25,7 +25,7 @@ from stemsplit.models.config import (
     Sources,
     require_multiples,
 )
-from stemsplit.models.layers import istft, stft
+from stemsplit.models.spectrograms import istft, stft
 
 #: Keras' defaults, as in the published weights (its momentum of 0.99 is 0.01 here).
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01

@@ -29,7 +29,7 @@ from stemsplit.models.config import (
     Sources,
     require_multiples,
 )
-from stemsplit.models.layers import istft, stft
+from stemsplit.models.spectrograms import istft, stft
 
 #: Magnitudes are scaled to a peak of 1, unless their peak is below this.
 PEAK_FLOOR = 1e-8
