@@ -71,6 +71,15 @@ def test_istft_is_that_of_torch(n_fft: int, hop: int, normalized: bool) -> None:
     torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+@pytest.mark.parametrize("hop", [128, 100])
+def test_istft_of_parts_is_that_of_the_whole(hop: int) -> None:
+    wave = torch.randn(2, 9_001, generator=torch.Generator().manual_seed(0))
+    spectrum = stft(wave, 512, hop)
+    for length in (1, 7, 50):
+        back = istft_of_parts(spectrum.split(length, dim=-1), 512, hop, 9_001)
+        torch.testing.assert_close(back, istft(spectrum, 512, hop, 9_001))
+
+
 def test_stft_stays_fp32_under_autocast() -> None:
     wave = torch.randn(1, 4_096, generator=torch.Generator().manual_seed(0))
     exact = stft(wave, 512, 128)

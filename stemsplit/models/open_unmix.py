@@ -128,10 +128,10 @@ class OpenUnmix(SeparationModel):
     an excerpt of the filter.
 
     Compared with the BLSTM over the whole song, with fresh weights, the difference is below the
-    stems by: 153 dB for songs of 20 and 30 s, which are one segment; 80 to 85 dB for 78 s of three
-    songs; 64 dB for 240 s and 70 dB for 236 s of one song. With the BLSTM's weights doubled, which
-    lengthens its memory: 75 to 79 dB for 78 s, 64 dB for 240 s. For the first 30 s, before the
-    second segment starts, it is always 140 dB.
+    stems by: 153 dB for songs of 20 and 30 s, which are one segment; 63 to 77 dB for 78 s of three
+    songs; 67 dB for 240 and 236 s of one song. With the BLSTM's weights doubled, which lengthens
+    its memory: 62 to 74 dB for 78 s, 65 dB for 240 s. For the first 30 s, before the second segment
+    starts, it is always 137 dB.
     """
 
     Config = OpenUnmixConfig
