@@ -18,7 +18,13 @@ from stemsplit.models.layers import (
     map_rows,
     rescale_convolutions,
 )
-from stemsplit.models.spectrograms import ComplexAsChannels, istft, reflect_pad, stft
+from stemsplit.models.spectrograms import (
+    ComplexAsChannels,
+    istft,
+    istft_of_parts,
+    reflect_pad,
+    stft,
+)
 
 
 def test_stft_of_a_sine_has_its_power_in_its_bin() -> None:
