@@ -34,12 +34,12 @@ def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Return the processes of the crew, when both split: each has ffmpeg at work for it."""
+    """Return the processes of the crew, when both split: each is writing stems."""
     for _ in range(600):
         found = [
             child
             for child in psutil.Process(process.pid).children()
-            if any("ffmpeg" in below.name() for below in child.children())
+            if any("/.stemsplit-" in file.path for file in child.open_files())
         ]
         if len(found) == 2:
             return found

@@ -235,7 +235,7 @@ def statuses(model: str, folder: Path, existing: Existing = "resume") -> list[st
     ("name", "again"),
     [
         ("tiny.htdemucs", "skipped"),
-        ("tiny.demucs", "skipped"),
+        ("tiny.demucs", "failed"),
         ("tiny.demucs_v3", "failed"),
         ("tiny.hdemucs", "failed"),
         *((name, "failed") for name in TRAINED_BY_THE_COMMUNITY),

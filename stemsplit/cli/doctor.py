@@ -166,7 +166,10 @@ def _check_cuda() -> Iterator[Finding]:
 
 
 def _check_execution() -> Iterator[Finding]:
-    from stemsplit.separation.execution import choose_execution
+    try:
+        from stemsplit.separation.execution import choose_execution
+    except (ImportError, OSError):
+        return  # torch does not work, which is a finding of its own
 
     yield Finding(name="networks run", detail=str(choose_execution("auto", "auto", None)))
 

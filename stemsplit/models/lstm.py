@@ -20,8 +20,13 @@ LARGE = 16 * 1024 * 1024
 
 def run_lstm(lstm: nn.LSTM, x: Tensor) -> Tensor:
     """Return the output ``(N, B, H)``, or ``(N, B, 2 H)``, of ``lstm`` for ``x`` ``(N, B, C)``."""
-    plain = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
-    if not (cuts(x) and plain and lstm.get_parameter("weight_hh_l0").nbytes >= LARGE):
+    by_steps = (
+        cuts(x)
+        and x.dtype == torch.float32
+        and not torch.is_autocast_enabled(x.device.type)
+        and lstm.get_parameter("weight_hh_l0").nbytes >= LARGE
+    )
+    if not by_steps:
         output: Tensor = lstm(x)[0]
         return output
     for layer in range(lstm.num_layers):
