@@ -41,7 +41,7 @@ _stemsplit() {
             "split --clip"|"watch --clip") _stemsplit_words "none clamp linked"; return ;;
             "split --daw"|"watch --daw") _stemsplit_list "reaper dawproject"; return ;;
             "split -d"|"split --device"|"watch -d"|"watch --device"|"demo -d"|"demo --device"|"evaluate -d"|"evaluate --device") _stemsplit_words "auto cuda mps cpu"; return ;;
-            "split --precision"|"watch --precision"|"demo --precision"|"evaluate --precision") _stemsplit_words "auto fp32 mixed fp16 bf16"; return ;;
+            "split --precision"|"watch --precision"|"demo --precision"|"evaluate --precision") _stemsplit_words "auto fp32 fp16 bf16"; return ;;
             "split --report"|"models convert --config"|"models convert -o"|"models convert --out"|"evaluate --references"|"evaluate --mixture"|"evaluate --csv"|"evaluate --html") _stemsplit_files; return ;;
             "split --progress"|"watch --progress"|"demo --progress") _stemsplit_words "auto bar lines ndjson none"; return ;;
             "models list --sort") _stemsplit_words "sdr size speed"; return ;;

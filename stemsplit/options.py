@@ -44,7 +44,7 @@ class EngineOptions:
     precision: Precision = option(
         "auto",
         "Precision of the network; auto: fp16 on CUDA, fp32 elsewhere. On CPUs with AVX512-BF16 or "
-        "AMX, bf16 is faster but less exact, and mixed is in between.",
+        "AMX, bf16 is faster but less exact.",
         variable="STEMSPLIT_PRECISION",
         section="Device and speed",
     )

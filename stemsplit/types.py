@@ -45,7 +45,7 @@ Reason: TypeAlias = Literal[
 Window: TypeAlias = Literal["triangle", "fade"]
 BatchSize: TypeAlias = int | Literal["auto"] | None
 ProgressStyle: TypeAlias = Literal["auto", "bar", "lines", "ndjson", "none"]
-Precision: TypeAlias = Literal["auto", "fp32", "mixed", "fp16", "bf16"]
+Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

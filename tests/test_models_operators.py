@@ -18,7 +18,6 @@ from stemsplit.models.operators import (
     feed_forward,
     linear,
     onednn_linear,
-    transformer_linear,
     using,
 )
 
@@ -115,18 +114,6 @@ def test_attention_in_blocks_serves_one_precision_at_a_time() -> None:
     assert level(half.float() - plain, plain) > 30
 
 
-@pytest.mark.parametrize("onednn", [True, False])
-def test_half_of_a_transformer_is_close_and_returns_fp32(onednn: bool) -> None:
-    x, first, second = noise(1, 50, 64), Linear(64, 256), Linear(256, 64)
-    with torch.inference_mode():
-        plain = feed_forward(x, first, second), linear(x, first.weight, first.bias)
-        with using(Operators(linear=onednn, half_transformer=True)):
-            half = feed_forward(x, first, second), transformer_linear(x, first.weight, first.bias)
-    for exact, rounded in zip(plain, half, strict=True):
-        assert rounded.dtype == torch.float32
-        assert 35 < level(rounded - exact, exact) < 70
-
-
 def test_htdemucs_is_the_same_with_all_fast_operators() -> None:
     torch.manual_seed(0)
     config = HTDemucsConfig(channels=8, bottom_channels=32, t_layers=3, t_heads=2)
@@ -139,8 +126,5 @@ def test_htdemucs_is_the_same_with_all_fast_operators() -> None:
         plain = network(mix)
         with using(Operators(linear=True, attention=True)):
             fast = network(mix)
-        with using(Operators(linear=True, attention=True, half_transformer=True)):
-            half = network(mix)
     assert not torch.equal(fast, plain)
     assert level(fast - plain, plain) > 110
-    assert 40 < level(half - plain, plain) < 110

@@ -101,7 +101,7 @@ def test_values_out_of_range(options: dict, message: str) -> None:
         ({"batch": "many"}, "batch must be a whole number or one of auto, not 'many'"),
         ({"device": None}, "device must be text, not None"),
         ({"device": ["cpu"]}, "device must be text, not ['cpu']"),
-        ({"precision": None}, "precision must be one of auto, fp32, mixed, fp16, bf16, not None"),
+        ({"precision": None}, "precision must be one of auto, fp32, fp16, bf16, not None"),
         ({"depth": 16}, "depth must be one of 16, 24, 32f, not 16"),
         ({"clip": 1}, "clip must be one of none, clamp, linked, not 1"),
         ({"tags": "no"}, "tags must be True or False, not 'no'"),

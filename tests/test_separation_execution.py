@@ -36,10 +36,9 @@ def test_the_cpu_is_named_with_its_threads() -> None:
 
 def test_the_operators_are_named() -> None:
     cpu = torch.device("cpu")
-    chosen = Operators(linear=True, attention=True, half_transformer=True)
+    chosen = Operators(linear=True, attention=True)
     assert str(
         Execution(device=cpu, dtype=torch.float32, batch=1, threads=1, operators=chosen)
     ) == (
-        "cpu, 1 thread, float32, 1 segment at a time, linear layers by oneDNN, "
-        "attention in blocks, transformer in bf16"
+        "cpu, 1 thread, float32, 1 segment at a time, linear layers by oneDNN, attention in blocks"
     )

@@ -11,13 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from stemsplit.checkpoints import loading
-from stemsplit.errors import UsageError
 from stemsplit.models.operators import Operators
 from stemsplit.separation import operator_choice
-from stemsplit.separation.engine import Engine
 from stemsplit.separation.execution import choose_operators
-from stemsplit.separation.operator_choice import NAME, faster_operators, has_bf16
+from stemsplit.separation.operator_choice import NAME, faster_operators
 
 CPU = torch.device("cpu")
 
@@ -127,20 +124,3 @@ def test_torchs_own_operators_may_be_asked_for(
 def test_other_devices_and_half_precision_have_no_such_operators() -> None:
     assert choose_operators(torch.device("meta"), torch.float32) == Operators()
     assert faster_operators(torch.bfloat16) in (Operators(), Operators(half_attention=True))
-
-
-@pytest.mark.skipif(not has_bf16(), reason="a CPU without bf16")
-def test_mixed_is_for_networks_with_a_transformer() -> None:
-    mixed = Engine(loading.load("tiny.htdemucs"), device="cpu", precision="mixed")
-    assert mixed.execution.operators.half_transformer
-    assert mixed.execution.dtype == torch.float32
-    with pytest.raises(UsageError, match="is for models with a transformer such as htdemucs"):
-        Engine(loading.load("tiny.demucs"), device="cpu", precision="mixed")
-
-
-def test_mixed_needs_a_cpu_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="--precision mixed is for CPUs"):
-        choose_operators(torch.device("cuda"), torch.float16, mixed=True)
-    monkeypatch.setattr("stemsplit.separation.execution.has_bf16", lambda: False)
-    with pytest.raises(UsageError, match="is for CPUs with AVX512-BF16 or AMX"):
-        choose_operators(CPU, torch.float32, mixed=True)

@@ -49,8 +49,6 @@ class SeparationModel(nn.Module):
     context: int | None = None
     #: Whether ``segment`` is the longest input that the network can process.
     fixed_segment: bool = False
-    #: Whether it has a transformer that can compute in bf16 while the rest is in fp32.
-    half_transformer: bool = False
     #: Whether the stems of a segment are unnamed clusters, which `order_after` matches to those of
     #: the previous segment.
     clusters: bool = False

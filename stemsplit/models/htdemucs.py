@@ -33,7 +33,7 @@ from stemsplit.models.layers import (
     LayerScale,
     rescale_convolutions,
 )
-from stemsplit.models.operators import attention, feed_forward, linear, transformer_linear
+from stemsplit.models.operators import attention, feed_forward, linear
 from stemsplit.models.spectrograms import ComplexAsChannels
 
 # What all published HTDemucs models have in common (955717e8, f7e0c4bc and its three companions,
@@ -99,7 +99,6 @@ class HTDemucs(SeparationModel):
     Config = HTDemucsConfig
     standardised = True
     fixed_segment = True
-    half_transformer = True
 
     def __init__(self, config: HTDemucsConfig) -> None:
         super().__init__(config, channels=config.audio_channels)
@@ -302,13 +301,13 @@ class Attention(nn.Module):
         """Return ``(B, N, C)``: ``x`` attending to ``other`` ``(B, N', C)``, or to itself."""
         weight, bias, width = self.in_proj_weight, self.in_proj_bias, x.shape[-1]
         if other is None:
-            query, key, value = self._split(transformer_linear(x, weight, bias), 3)
+            query, key, value = self._split(linear(x, weight, bias), 3)
         else:
-            (query,) = self._split(transformer_linear(x, weight[:width], bias[:width]), 1)
-            outside = transformer_linear(other, weight[width:], bias[width:])
+            (query,) = self._split(linear(x, weight[:width], bias[:width]), 1)
+            outside = linear(other, weight[width:], bias[width:])
             key, value = self._split(outside, 2)
         y = attention(query, key, value).transpose(1, 2).flatten(2)
-        return transformer_linear(y, self.out_proj.weight, self.out_proj.bias)
+        return linear(y, self.out_proj.weight, self.out_proj.bias)
 
     def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
         """Return ``parts`` tensors ``(B, heads, N, D)`` of ``x`` ``(B, N, parts * heads * D)``."""

@@ -36,14 +36,11 @@ class Operators:
     linear: bool = False  # oneDNN's linear layer, in fp32
     attention: bool = False  # in blocks of queries through it, in fp32
     half_attention: bool = False  # the same in bf16
-    #: Linear layers of transformers in bf16, everything else in fp32.
-    half_transformer: bool = False
 
     def __str__(self) -> str:
         words = {
             "linear layers by oneDNN": self.linear,
             "attention in blocks": self.attention or self.half_attention,
-            "transformer in bf16": self.half_transformer,
         }
         return ", ".join(name for name, used in words.items() if used)
 
@@ -89,26 +86,13 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
 
-def transformer_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return the same as `linear`, for a layer that ``half_transformer`` computes in bf16."""
-    if not _current.get().half_transformer:
-        return linear(x, weight, bias)
-    return linear(x.bfloat16(), weight.bfloat16(), bias.bfloat16()).float()
-
-
 def feed_forward(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
     """Return the ``second`` layer of the GELU of the ``first``, of ``x`` ``(B, N, C)``."""
-    operators = _current.get()
-    weights: list[Tensor] = [first.weight, first.bias, second.weight, second.bias]
-    if operators.half_transformer:
-        x, *weights = (each.bfloat16() for each in (x, *weights))
-    inner, inner_bias, outer, outer_bias = weights
-    if operators.linear:
-        hidden = onednn_linear(x, inner, inner_bias, gelu=True)
+    if _current.get().linear:
+        hidden = onednn_linear(x, first.weight, first.bias, gelu=True)
     else:
-        hidden = functional.gelu(functional.linear(x, inner, inner_bias))
-    y = linear(hidden, outer, outer_bias)
-    return y.float() if operators.half_transformer else y
+        hidden = functional.gelu(functional.linear(x, first.weight, first.bias))
+    return linear(hidden, second.weight, second.bias)
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -48,7 +48,6 @@ class WeightedMean(SeparationModel):
                     raise ValueError(f"the members of an ensemble differ in {name}")
         for name in AGREED:
             setattr(self, name, getattr(first, name))
-        self.half_transformer = all(member.half_transformer for member in members)
         contexts = [member.context for member in members]
         if None in contexts and contexts != [None] * len(members):
             raise ValueError("the members of an ensemble differ in context")

@@ -98,12 +98,7 @@ def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:
             "--precision fp16 does not work on a CPU",
             hint="use fp32 (exact) or bf16 (fast on processors with AVX512-BF16 or AMX)",
         )
-    return {
-        "fp32": torch.float32,
-        "mixed": torch.float32,  # except in transformers
-        "fp16": torch.float16,
-        "bf16": torch.bfloat16,
-    }[name]
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
 
 
 #: How the libraries below torch report lack of memory, in errors without a specific type.

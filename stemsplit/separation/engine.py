@@ -63,11 +63,6 @@ class Engine:
         threads: int | None = None,
     ) -> None:
         self.execution = choose_execution(device, precision, batch, threads)
-        if precision == "mixed" and not model.half_transformer:
-            raise UsageError(
-                "--precision mixed is for models with a transformer such as htdemucs",
-                hint="--precision fp32 is exact; bf16 is fast on CPUs with arithmetic for it",
-            )
         self._measures = batch == "auto" and self.execution.device.type == "cuda"
         self._interrupted: Execution | None = None  # replaced by the CPU until the song ends
         # A network that processes any length gets a last segment of odd length, which other songs

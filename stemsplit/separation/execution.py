@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from stemsplit.errors import UsageError
 from stemsplit.models.operators import PUBLIC, Operators
 from stemsplit.separation.device import resolve_device, resolve_precision
-from stemsplit.separation.operator_choice import faster_operators, has_bf16
+from stemsplit.separation.operator_choice import faster_operators
 from stemsplit.types import BatchSize, Precision
 
 #: Segments in one run of the network on CUDA. On a CPU one keeps all cores busy, and more would
@@ -64,24 +63,13 @@ def choose_execution(
         dtype=dtype,
         batch=1 if batch == "auto" else batch or usual,
         threads=threads,
-        operators=choose_operators(resolved, dtype, mixed=precision == "mixed"),
+        operators=choose_operators(resolved, dtype),
     )
 
 
-def choose_operators(device: torch.device, dtype: torch.dtype, *, mixed: bool = False) -> Operators:
-    """Return the operators for a network in ``dtype`` on ``device``.
-
-    With ``mixed``, transformers compute in bf16. Raises ``UsageError`` if this is not a CPU with
-    arithmetic for it.
-    """
-    if mixed and not (device.type == "cpu" and has_bf16()):
-        reason = "is for CPUs with AVX512-BF16 or AMX" if device.type == "cpu" else "is for CPUs"
-        raise UsageError(
-            f"--precision mixed {reason}",
-            hint="without --precision, the device's usual one is used",
-        )
-    operators = faster_operators(dtype) if device.type == "cpu" else PUBLIC
-    return replace(operators, half_transformer=mixed)
+def choose_operators(device: torch.device, dtype: torch.dtype) -> Operators:
+    """Return the operators for a network in ``dtype`` on ``device``."""
+    return faster_operators(dtype) if device.type == "cpu" else PUBLIC
 
 
 def degrade(execution: Execution) -> Execution | None:

@@ -199,7 +199,7 @@ def against_museval(line: Line, settings: Settings) -> Measured:
     ours, theirs = (empty_folder(settings, name) for name in ("ours", "theirs"))
     words = [sys.executable, "-m", "stemsplit", "evaluate", estimates, true]
     commands = {
-        OURS: [*words, "--museval", str(ours)],
+        OURS: [*words, "--museval", str(ours), "--force"],
         "museval": [sys.executable, PROGRAMS, "museval", true, estimates, str(theirs)],
     }
     limits = limited_to(settings.threads)
@@ -252,12 +252,6 @@ LINES: dict[str, Line] = {
     "htdemucs-60": _htdemucs(60, "1.85", "2.2", 5),
     "htdemucs-30": _htdemucs(30, "1.7", "2", 5),
     "htdemucs-5": _htdemucs(5, "1.5", "1.7", 5),
-    "mixed": _htdemucs(60, "2.1", "2.5", 5, "--precision", "mixed"),
-    "mixed-fp32": Line(
-        *("HTDemucs mixed", 60, "1.15", "", against_itself),
-        options=("--precision", "mixed"),
-        against=("--precision", "fp32"),
-    ),
     "bf16": _htdemucs(60, "2.2", "3", 5, "--precision", "bf16"),
     "hdemucs": _song("HDemucs", 240, "2", "2.5", model="hdemucs_mmi", pairs=3),
     "demucs-v2": _song(
