@@ -126,8 +126,8 @@ def unpadded_segments(
     """Yield segments of ``size`` frames, one every ``hop``, of ``blocks`` ``(C, n)`` of any ``n``.
 
     The last segment contains what is left, up to ``size`` frames. If that is less than ``shortest``
-    frames, it extends backwards, and starts at a multiple of ``alignment``. ``0 < hop <= size`` and
-    ``shortest + alignment <= size + 1``.
+    frames, it extends backwards to a multiple of ``alignment``, but never beyond ``size`` frames.
+    ``0 < hop <= size``.
     """
     kept = torch.empty(0)
     head = 0  # where the next segment starts in ``kept``
@@ -141,7 +141,8 @@ def unpadded_segments(
             kept, head, gone = kept[..., behind:], head - behind, gone + behind
     if (valid := kept.shape[-1] - head) > 0:
         latest = max(0, head + valid - shortest)
-        begin = min(head, max(0, latest - (gone + latest) % alignment))
+        earliest = max(0, head + valid - size)
+        begin = min(head, max(earliest, latest - (gone + latest) % alignment))
         yield Segment(kept[..., begin:], head - begin, valid, True)
 
 
