@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 from oracles import randomise, signal_to_difference
 from torch import nn
 
-from stemsplit.models import layers
+from stemsplit.models import pieces
 from stemsplit.models.layers import (
     DConv,
     LayerScale,
-    map_rows,
     rescale_convolutions,
 )
+from stemsplit.models.pieces import map_rows
 from stemsplit.models.spectrograms import (
     ComplexAsChannels,
     istft,
-    istft_of_parts,
     reflect_pad,
     stft,
 )
@@ -82,7 +81,7 @@ def test_istft_of_parts_is_that_of_the_whole(hop: int) -> None:
     wave = torch.randn(2, 9_001, generator=torch.Generator().manual_seed(0))
     spectrum = stft(wave, 512, hop)
     for length in (1, 7, 50):
-        back = istft_of_parts(spectrum.split(length, dim=-1), 512, hop, 9_001)
+        back = istft(spectrum.split(length, dim=-1), 512, hop, 9_001)
         torch.testing.assert_close(back, istft(spectrum, 512, hop, 9_001))
 
 
@@ -162,7 +161,7 @@ def test_blocks_of_rows_give_what_all_rows_at_once_give(
 
     at_once = map_rows(function, x)
     assert seen == [2 * rows]
-    monkeypatch.setattr(layers, "ROW_BLOCK_VALUES", 3 * 6 * 20)
+    monkeypatch.setattr(pieces, "SMALL_PIECE", 3 * 6 * 20)
     with torch.no_grad():
         in_blocks = map_rows(function, x)
     assert max(seen[1:]) == min(3, rows) and sum(seen[1:]) == 2 * rows

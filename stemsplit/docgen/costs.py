@@ -92,7 +92,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is torch.ops.aten.equal.default:  # the inverse STFT checks whether a sum is zero
+        if func is torch.ops.aten.equal.default:  # deep clustering checks whether it is done
             return False
         result = func(*args, **(kwargs or {}))
         if formula := flop_registry.get(func._overloadpacket):

@@ -175,7 +175,7 @@ def _add_and_decode(layer: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
     convolve, gate, expand, *rectify = layer.children()
     length, skip = x.shape[2] - 2 * CONTEXT, centre_trim(skip, x.shape[2])
     spread = (
-        (slice(start, end + 2 * CONTEXT)) for start, end in spans(x, LARGE_PIECE, length=length)
+        slice(start, end + 2 * CONTEXT) for start, end in spans(x, LARGE_PIECE, length=length)
     )
     pieces = (gate(convolve(x[..., part] + skip[..., part])) for part in spread)
     weight, bias = expand.get_parameter("weight"), expand.get_parameter("bias")

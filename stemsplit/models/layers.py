@@ -19,13 +19,11 @@ from stemsplit.models.pieces import (
     cut,
     gelu,
     join,
+    map_rows,
     spans,
     upsample,
     upsamples,
 )
-
-#: Values in one block of rows: 256 Ki of fp32 are 1 MiB, which fits into a core's L2 cache.
-ROW_BLOCK_VALUES = 256 * 1024
 
 
 class LayerScale(nn.Module):
@@ -88,29 +86,6 @@ class DConv(nn.Module):
                 y = module(y)
             x = scale(x, y)
         return x
-
-
-def map_rows(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return ``(B, C', F, N)``: ``function`` (``(b, C, N) -> (b, C', N)``) of each row of ``x``.
-
-    ``x`` is ``(B, C, F, N)``; each of its B * F rows is an item of its own. Without gradients on a
-    CPU the rows go through in blocks, because what ``function`` does in between then stays in the
-    processor's cache instead of going through memory.
-    """
-    batch, channels, rows, frames = x.shape
-    if torch.is_grad_enabled() or x.device.type != "cpu":
-        y = function(x.transpose(1, 2).reshape(-1, channels, frames))
-        return y.view(batch, rows, -1, frames).transpose(1, 2)
-    block = max(1, ROW_BLOCK_VALUES // (channels * frames))
-    result: Tensor | None = None
-    for item in range(batch):
-        for start in range(0, rows, block):
-            part = function(x[item, :, start : start + block].transpose(0, 1).contiguous())
-            if result is None:
-                result = part.new_empty(batch, part.shape[1], rows, frames)
-            result[item, :, start : start + block] = part.transpose(0, 1)
-    assert result is not None
-    return result
 
 
 class EncoderLayer(nn.Module):

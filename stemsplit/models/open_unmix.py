@@ -31,7 +31,7 @@ from stemsplit.models.config import (
     require_hop,
 )
 from stemsplit.models.operators import Linear
-from stemsplit.models.spectrograms import istft_of_parts, stft
+from stemsplit.models.spectrograms import istft, stft
 from stemsplit.models.wiener import EXCERPT, wiener
 
 DROPOUT = 0.4  # between the layers of the BLSTM
@@ -197,4 +197,4 @@ class OpenUnmix(SeparationModel):
 
     def _restore(self, parts: Iterable[Tensor], samples: int) -> Tensor:
         """Return the waves ``(B, S, C, T)``, T = ``samples``, of consecutive parts of spectra."""
-        return istft_of_parts(parts, self.settings.n_fft, self.settings.hop, samples)
+        return istft(parts, self.settings.n_fft, self.settings.hop, samples)

@@ -10,7 +10,7 @@ time branch), and maybe one more that is not cut, ``N`` frames of the rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +64,27 @@ def join(pieces: Iterable[Tensor], length: int) -> Tensor:
             result = piece.new_empty(batch, channels, length, *rest)
         result[:, :, start:end] = piece[:, :, : end - start]
     assert result is not None and end == length
+    return result
+
+
+def map_rows(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return ``(B, C', F, N)``: ``function`` (``(b, C, N) -> (b, C', N)``) of each row of ``x``.
+
+    ``x`` is ``(B, C, F, N)``; each of its B * F rows is an item of its own.
+    """
+    batch, channels, rows, frames = x.shape
+    if not cuts(x):
+        y = function(x.transpose(1, 2).reshape(-1, channels, frames))
+        return y.view(batch, rows, -1, frames).transpose(1, 2)
+    block = max(1, SMALL_PIECE // (channels * frames))
+    result: Tensor | None = None
+    for item in range(batch):
+        for start in range(0, rows, block):
+            part = function(x[item, :, start : start + block].transpose(0, 1).contiguous())
+            if result is None:
+                result = part.new_empty(batch, part.shape[1], rows, frames)
+            result[item, :, start : start + block] = part.transpose(0, 1)
+    assert result is not None
     return result
 
 

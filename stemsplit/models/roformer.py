@@ -33,6 +33,7 @@ from stemsplit.models.config import (
     require_hop,
 )
 from stemsplit.models.operators import Linear
+from stemsplit.models.pieces import cuts
 from stemsplit.models.spectrograms import istft, stft
 from stemsplit.types import Window
 
@@ -171,7 +172,7 @@ def map_sequences(transformer: nn.Module, x: Tensor) -> Tensor:
 
     On a CPU without gradients, this is done in place, some sequences at a time.
     """
-    if torch.is_grad_enabled() or x.device.type != "cpu":
+    if not cuts(x):
         transformed: Tensor = transformer(x.flatten(0, 1))
         return transformed.view_as(x)
     for item in x:

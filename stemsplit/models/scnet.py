@@ -35,8 +35,8 @@ from stemsplit.models.config import (
     at_least,
     require_hop,
 )
-from stemsplit.models.layers import map_rows
 from stemsplit.models.operators import Linear
+from stemsplit.models.pieces import cuts, map_rows
 from stemsplit.models.spectrograms import istft, stft
 from stemsplit.types import Window
 
@@ -365,7 +365,7 @@ class DualPath(nn.Module):
         """Return ``(B, sequences, length, C)`` for ``x`` of the same shape."""
         sequences = x.flatten(0, 1)
         blocks = [sequences]
-        if x.device.type == "cpu" and not torch.is_grad_enabled():
+        if cuts(x):
             blocks = list(torch.split(sequences, LSTM_SEQUENCES))
         lstm, linear = self.lstm_layers[path], self.linear_layers[path]
         return torch.cat([linear(lstm(block.contiguous())[0]) for block in blocks]).view(x.shape)

@@ -49,7 +49,7 @@ def stft(
 
 
 def istft(
-    spectrum: Tensor,
+    spectrum: Tensor | Iterable[Tensor],
     n_fft: int,
     hop_length: int,
     frames: int,
@@ -59,28 +59,11 @@ def istft(
 ) -> Tensor:
     """Return the wave ``(..., T)`` fp32 of ``spectrum`` ``(..., F, N)``; T = ``frames``.
 
-    The inverse of :func:`stft` with the same settings.
-    """
-    return istft_of_parts(
-        [spectrum], n_fft, hop_length, frames, window=window, normalized=normalized
-    )
-
-
-def istft_of_parts(
-    parts: Iterable[Tensor],
-    n_fft: int,
-    hop_length: int,
-    frames: int,
-    *,
-    window: Tensor | None = None,
-    normalized: bool = False,
-) -> Tensor:
-    """Return the same as :func:`istft`, of a spectrum in ``parts`` ``(..., F, n)``, one at a time.
-
-    In half the time of `torch.istft`, and with one copy of the windowed frames less.
+    The inverse of :func:`stft` with the same settings, in half the time of `torch.istft`. The
+    spectrum may come in parts ``(..., F, n)``, of which only one at a time needs to be in memory.
     """
     total: _OverlapAdd | None = None
-    for part in parts:
+    for part in [spectrum] if isinstance(spectrum, Tensor) else spectrum:
         with torch.autocast(part.device.type, enabled=False):
             pieces = torch.fft.irfft(part.mT, n_fft, norm="ortho" if normalized else "backward")
         if total is None:

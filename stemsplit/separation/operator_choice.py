@@ -1,8 +1,8 @@
 """Measure once which of the operators in `models.operators` are faster on this CPU.
 
 A measurement takes a tenth of a second, so its result is kept in the cache folder, under the
-processor and the version of torch. An operator that is missing, wrong or not
-clearly faster is not used.
+processor and the version of torch. An operator that is missing, wrong or not clearly faster is not
+used.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _linear_is_faster() -> bool:
 
 
 def _attention_is_faster(dtype: torch.dtype = torch.float32) -> bool:
-    query, key, value = (_noise(1, 1, 512, 64).to(dtype) for _ in range(3))
+    query, key, value = _noise(3, 1, 1, 512, 64).to(dtype)
     return _wins(
         lambda: attend_in_blocks(query, key, value),
         lambda: functional.scaled_dot_product_attention(query, key, value),
