@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from audio_files import noise, run_ffmpeg, store
 
-from stemsplit.audio.clock import LONGEST_GAP
+from stemsplit.audio.clock import LONGEST_GAP, length_of_video
 from stemsplit.audio.decode import decode
 from stemsplit.audio.excerpt import cut
 from stemsplit.audio.probe import probe
@@ -68,6 +68,13 @@ def test_time_zero_is_the_start_of_the_earliest_stream_of_a_video(tmp_path, name
     assert abs(found.shape[1] - round(5.75 * RATE)) <= 2048
     assert warnings == []
     assert scan(probe(tmp_path / name), RATE).frames == found.shape[1]
+
+
+@pytest.mark.parametrize(("delay", "seconds"), [(0.75, 6.0), (3.0, 8.0)])
+def test_the_length_of_a_video_is_up_to_the_end_of_its_last_packet(tmp_path, delay, seconds):
+    """A picture lasts 40 ms, and a packet of sound 64 ms."""
+    path = film(tmp_path / "a.mkv", "pcm_s16le", delay=delay)
+    assert length_of_video(path) == pytest.approx(seconds, abs=0.002)
 
 
 def test_an_excerpt_of_a_video_uses_the_clock_of_the_file(tmp_path):

@@ -14,6 +14,7 @@ from stemsplit.audio.probe import probe
 from stemsplit.errors import InputError
 
 RATE = 44_100
+FLAC_START = b"fLaC\0\0\0\x22"
 FRAMES = 2 * RATE
 CODECS = {
     "wav": "pcm_s16le",
@@ -123,11 +124,17 @@ def test_a_header_that_says_nothing_is_left_to_ffmpeg(tmp_path):
             declared_duration(io.BytesIO(data), container)
 
 
-def test_a_joined_flac_is_known(tmp_path):
+def test_a_joined_flac_is_known(tmp_path, monkeypatch):
     path = store(tmp_path / "a.flac", noise(FRAMES), RATE)
     assert not holds_another_flac(path)
     path.write_bytes(path.read_bytes() * 2)
     assert holds_another_flac(path)
+    for size in (20, 23):  # one that lies on both sides of a border, and one just before it
+        monkeypatch.setattr("stemsplit.audio.flac.PIECE", size)
+        one = bytes(15) + FLAC_START + bytes(9)
+        for data, several in ((one, False), (one + FLAC_START, True)):
+            path.write_bytes(data)
+            assert holds_another_flac(path) == several
 
 
 @pytest.mark.parametrize(("valid", "stored"), [(24, 32), (20, 32), (16, 32), (16, 24), (20, 24)])

@@ -41,15 +41,19 @@ def test_a_box_of_an_impossible_size_ends_the_search(size):
     assert find_movie(io.BytesIO(inside)) is None
 
 
-def movie(durations, edits=(), *, scale=48_000, kind=b"soun", more=b""):
-    """Return a file with one track: ``durations`` (count, frames), ``edits`` (length, start)."""
+def movie(durations, edits=(), *, scale=48_000, kind=b"soun", more=b"", wide=False):
+    """Return a file with one track: ``durations`` (count, frames), ``edits`` (length, start).
+
+    Its times are ``wide`` with 64 bits instead of 32.
+    """
     rows = [struct.pack(">II", *row) for row in durations]
-    parts = [struct.pack(">IiI", *row, 0x10000) for row in edits]
-    listed = box(b"elst", bytes(4), len(edits).to_bytes(4, "big"), *parts)
+    parts = [struct.pack(">QqI" if wide else ">IiI", *row, 0x10000) for row in edits]
+    version = bytes([wide, 0, 0, 0])
+    listed = box(b"elst", version, len(edits).to_bytes(4, "big"), *parts)
     table = box(b"stts", bytes(4), len(rows).to_bytes(4, "big"), *rows)
     media = box(
         b"mdia",
-        box(b"mdhd", bytes(12), scale.to_bytes(4, "big"), bytes(8)),
+        box(b"mdhd", version, bytes(16 if wide else 8), scale.to_bytes(4, "big"), bytes(8)),
         box(b"hdlr", bytes(8), kind),
         box(b"minf", box(b"stbl", table)),
     )
@@ -65,6 +69,7 @@ WHOLE = [(10, 1024), (1, 500)]
         (WHOLE, [(9716, 1024)], {}, 9716),
         (WHOLE, [], {}, 10_740),
         (WHOLE, [(480, -1), (9716, 1024)], {}, 9716),
+        (WHOLE, [(480, -1), (9716, 1024)], {"wide": True}, 9716),
         ([(5, 1024), (1, 9000), (4, 1024), (1, 500)], [], {}, 18_716),  # a gap
         ([(10, 1024)], [(9000, 1024)], {}, None),  # nothing declares a shorter packet
         ([(9, 1024), (1, 1000), (1, 500)], [], {}, None),  # of an inexact recorder
@@ -81,10 +86,14 @@ def test_the_frames_that_the_tables_of_a_track_declare(durations, edits, options
     assert declared_frames(io.BytesIO(movie(durations, edits, **options)), 0, 48_000) == frames
 
 
-def test_damaged_tables_declare_nothing():
+def test_damaged_tables_declare_nothing(monkeypatch):
     data = movie(WHOLE, [(9716, 1024)])
     for end in range(0, len(data), 3):
         declared_frames(io.BytesIO(data[:end]), 0, 48_000)
-    lying = data.replace((2).to_bytes(4, "big") + struct.pack(">II", 10, 1024), bytes(12))
-    assert declared_frames(io.BytesIO(lying), 0, 48_000) is None
+    counted = (2).to_bytes(4, "big") + struct.pack(">II", 10, 1024)
+    for count, frames in ((0, None), (1, None), (99, 9716)):
+        lying = data.replace(counted, count.to_bytes(4, "big") + counted[4:])
+        assert declared_frames(io.BytesIO(lying), 0, 48_000) == frames
     assert declared_frames(io.BytesIO(data), 1, 48_000) is None
+    monkeypatch.setattr("stemsplit.audio.mp4.LARGEST_MOVIE", len(data) - 1)
+    assert declared_frames(io.BytesIO(data), 0, 48_000) is None

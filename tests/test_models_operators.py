@@ -80,6 +80,8 @@ def test_a_feed_forward_part_has_the_exact_gelu() -> None:
         assert torch.equal(feed_forward(x, first, second), expected)
         with using(Operators(linear=True)):
             found = feed_forward(x, first, second)
+            hidden = onednn_linear(x, first.weight, first.bias, gelu=True)
+            assert torch.equal(found, second(hidden))
     assert level(found - expected, expected) > 115
 
 
@@ -97,8 +99,11 @@ def test_attention_in_blocks_is_the_same_but_for_rounding(queries: int) -> None:
     assert torch.equal(found, attend_in_blocks(query, key, value))
 
 
-def test_few_tokens_attend_without_blocks() -> None:
-    query, key, value = (noise(1, 2, FEW_TOKENS - 1, 16, seed=seed) for seed in range(3))
+@pytest.mark.parametrize("lengths", [(FEW_TOKENS - 1, 600), (600, FEW_TOKENS - 1)])
+def test_few_tokens_attend_without_blocks(lengths: tuple[int, int]) -> None:
+    """Few queries, or few tokens that they attend to."""
+    query = noise(1, 2, lengths[0], 16)
+    key, value = (noise(1, 2, lengths[1], 16, seed=seed) for seed in (1, 2))
     with torch.inference_mode(), using(Operators(attention=True)):
         found = attention(query, key, value)
     assert torch.equal(found, functional.scaled_dot_product_attention(query, key, value))

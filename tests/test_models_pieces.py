@@ -16,7 +16,7 @@ from stemsplit.models.layers import (
     EncoderLayer,
 )
 from stemsplit.models.lstm import run_lstm
-from stemsplit.models.pieces import cut, join, spans, upsample, upsamples
+from stemsplit.models.pieces import LONG, convolve, cut, join, spans, upsample, upsamples
 
 
 def noise(*shape: int) -> Tensor:
@@ -49,6 +49,14 @@ def test_joined_pieces_are_cut_off_at_the_length() -> None:
     x = noise(1, 2, 9)
     assert torch.equal(join(x.split(4, dim=2), 7), x[..., :7])
     assert torch.equal(join([x], 7), x[..., :7])
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_convolutions_of_long_inputs_equal_those_of_torch(width: int) -> None:
+    x, weight, bias = noise(1, 3, LONG + 5), noise(4, 3, width), noise(4)
+    with torch.no_grad():
+        found = convolve(x, weight, bias)
+    assert signal_to_difference(functional.conv1d(x, weight, bias), found) > 120
 
 
 @pytest.mark.usefixtures("tiny_pieces")
@@ -122,6 +130,8 @@ def test_large_lstm_layers_equal_those_of_torch(
     monkeypatch.setattr(lstm, "LARGE", 0)
     expected = run_lstm(layers, x)
     assert expected.requires_grad
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(run_lstm(layers, x), layers(x)[0])
     monkeypatch.setattr(layers, "forward", None)
     with torch.no_grad():
         assert signal_to_difference(expected, run_lstm(layers, x)) > 120

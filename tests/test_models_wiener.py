@@ -130,6 +130,13 @@ def test_channels_that_hardly_differ(side: float) -> None:
     assert signal_to_difference(*sides) > 120 - 20 * np.log10(level)
 
 
+def test_a_loud_song_does_not_change_others_in_its_batch() -> None:
+    magnitudes, mixture = draw(3, 2, 5, 40, batch=2)
+    magnitudes[0], mixture[0] = 1e6 * magnitudes[0], 1e6 * mixture[0]
+    together, alone = wiener(magnitudes, mixture)[1:], wiener(magnitudes[1:], mixture[1:])
+    assert signal_to_difference(planes(alone), planes(together)) > 120
+
+
 def test_silence_gives_silence() -> None:
     magnitudes, mixture = draw(3, 2, 20, 40)
     mixture[..., 10:20] = 0

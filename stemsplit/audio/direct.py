@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from stemsplit.audio.blocks import Block
+from stemsplit.audio.blocks import Block, as_block
 from stemsplit.audio.chunks import RIFF, walk
-from stemsplit.audio.flac import FLAC_START, holds_another_flac
+from stemsplit.audio.flac import FLAC_START, START_SIZE, holds_another_flac
 from stemsplit.audio.headers import (
     EXTENSIBLE,
     EXTENSIBLE_FORM,
@@ -44,9 +44,9 @@ def direct_blocks(info: StreamInfo) -> Iterator[Block]:
     They end before the sound does if ffmpeg is needed for the rest: at once for most files, or
     where damage is found.
     """
-    if info.silent_frames or info.stream or info.decoder or not info.counted:
+    if info.silent_frames or info.stream or info.decoder:
         return
-    if info.channels != info.stored_channels or not info.placed:
+    if info.duration is None or not info.counted:
         return
     with suppress(OSError):
         if info.codec in _WAV_CODECS:
@@ -86,7 +86,7 @@ def _find_samples(file: BinaryIO, form: tuple[int, ...]) -> tuple[int, int] | No
     for name, size in walk(file, RIFF):
         place = file.tell()
         if name == b"fmt ":
-            forms.append(_form(file.read(size)))
+            forms.append(_form(file.read(min(size, EXTENSIBLE_FORM.size))))
         elif name == b"data":
             samples.append((place, size))
         elif name == b"ds64":
@@ -113,21 +113,20 @@ def _form(body: bytes) -> tuple[int, ...] | None:
 
 def _as_block(data: bytes, channels: int, codec: str) -> Block:
     """Return the interleaved samples in ``data`` as a block (C, n); full scale is 1."""
-    samples: npt.NDArray[Any]
+    samples: npt.NDArray[np.signedinteger[Any]]
     match codec:
+        case "pcm_f32le":
+            return as_block(data, channels)
         case "pcm_s16le":
             samples, full_scale = np.frombuffer(data, "<i2"), 2.0**15
         case "pcm_s24le":
             wide = np.zeros((len(data) // 3, 4), np.uint8)
             wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
             samples, full_scale = wide.view("<i4").reshape(-1), 2.0**31
-        case "pcm_s32le":
-            samples, full_scale = np.frombuffer(data, "<i4"), 2.0**31
         case _:
-            samples, full_scale = np.frombuffer(data, "<f4"), 1.0
+            samples, full_scale = np.frombuffer(data, "<i4"), 2.0**31
     block = np.array(samples.reshape(-1, channels).T, dtype=np.float32, order="C")
-    if full_scale != 1:
-        block *= np.float32(1 / full_scale)
+    block *= np.float32(1 / full_scale)
     return block
 
 
@@ -136,7 +135,7 @@ def _flac_blocks(info: StreamInfo) -> Iterator[Block]:
     import soundfile
 
     with info.path.open("rb") as file:
-        if not FLAC_START.match(file.read(8)) or holds_another_flac(info.path):
+        if not FLAC_START.match(file.read(START_SIZE)) or holds_another_flac(info.path):
             return
     # Bytes, because soundfile refuses a str with surrogates.
     name = str(info.path) if os.name == "nt" else os.fsencode(info.path)
@@ -144,7 +143,7 @@ def _flac_blocks(info: StreamInfo) -> Iterator[Block]:
         form = (sound.samplerate, sound.channels, sound.format)
         if form != (info.sample_rate, info.channels, "FLAC"):
             return
-        if sound.subtype not in ("PCM_16", "PCM_24") or info.duration is None:
+        if sound.subtype not in ("PCM_16", "PCM_24"):
             return
         while (block := sound.read(info.sample_rate, "float32", always_2d=True)).size:
             yield np.ascontiguousarray(block.T)

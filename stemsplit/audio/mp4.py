@@ -100,8 +100,8 @@ def declared_frames(file: BinaryIO, stream: int, sample_rate: int) -> int | None
 def _rows(table: bytes, form: str) -> list[tuple[int, ...]]:
     """Return the rows of a full box, which follow its version, its flags and their number."""
     size, count = struct.calcsize(form), int.from_bytes(table[4:8], "big")
-    rows = table[8:][: min(count, (len(table) - 8) // size) * size] if len(table) > 8 else b""
-    return list(struct.iter_unpack(form, rows))
+    rows = table[8:]
+    return list(struct.iter_unpack(form, rows[: min(count, len(rows) // size) * size]))
 
 
 def _kind(movie: bytes, track: tuple[int, int]) -> bytes:
