@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from math import isinf
 from pathlib import Path
@@ -132,5 +131,7 @@ def _check_limits(name: str, value: float, found: Declaration) -> None:
 def _shown(value: float) -> str:
     """Return ``value`` as text; an integer may be larger than any float."""
     if isinstance(value, int) and abs(value) >= 10**15:
+        from decimal import Decimal  # imported late: few numbers are that large
+
         return f"{Decimal(value).normalize():.6g}"
     return f"{value:g}"

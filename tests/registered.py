@@ -34,19 +34,8 @@ def table(name: str, sources: Sequence[str], more: str = "") -> str:
     """
     tiny = registry.resolve(TINY)
     config = ", ".join(f"{key} = {json.dumps(value)}" for key, value in tiny.config.items())
-    text = f"""
-[models."{name}"]
-description = "d"
-architecture = "{tiny.architecture}"
-config = {{ {config} }}
-stems = {json.dumps(tiny.stems)}
-sample_rate = {tiny.sample_rate}
-channels = {tiny.channels}
-segment = {tiny.segment}
-licence = "MIT"
-training_data = "none"
-{more}
-"""
+    network = f'architecture = "{tiny.architecture}"\nconfig = {{ {config} }}'
+    text = _model(name, network, more)
     for facts in sources:
         text += f"""
 [[models."{name}".sources]]
@@ -63,12 +52,16 @@ def ensemble(
 
     ``weights`` has a row for each member. ``more`` are further lines.
     """
+    return _model(name, f"members = {json.dumps(members)}\nweights = {json.dumps(weights)}", more)
+
+
+def _model(name: str, network: str, more: str) -> str:
+    """Return the table of a model ``name``; ``network`` and ``more`` are lines of it."""
     tiny = registry.resolve(TINY)
     return f"""
 [models."{name}"]
 description = "d"
-members = {json.dumps(members)}
-weights = {json.dumps(weights)}
+{network}
 stems = {json.dumps(tiny.stems)}
 sample_rate = {tiny.sample_rate}
 channels = {tiny.channels}

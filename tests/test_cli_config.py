@@ -178,6 +178,18 @@ def test_an_invalid_option_is_not_reported_with_the_file(config: Path, tmp_path:
     assert failed.stderr.startswith("stemsplit: error: the model has no stem 'drms'\n")
 
 
+def test_an_invalid_setting_of_a_subcommand_is_reported_with_the_file(
+    config: Path, tmp_path: Path
+) -> None:
+    config.write_text('[models.list]\nstem = "vocls"\n')
+    reason = "no model has the stem 'vocls'\nhint: did you mean vocals?"
+    failed = run("models", "list", cwd=tmp_path)
+    assert (failed.code, failed.stdout) == (2, "")
+    assert failed.stderr.startswith(f"stemsplit: error: {config}: {reason}")
+    typed = run("models", "list", "--stem", "vocls", cwd=tmp_path)
+    assert typed.stderr.startswith(f"stemsplit: error: {reason}")
+
+
 def test_a_file_that_is_named_must_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,3 +134,11 @@ FORMATS: dict[Format, FormatRow] = {
         holds_all_stems=True,
     ),
 }
+
+
+def formats_named_by(name: str) -> list[Format]:
+    """Return the formats whose extension the file ``name`` has, in the order of the table."""
+    name = name.lower()
+    if name.endswith(".aif"):
+        name += "f"
+    return [format for format, row in FORMATS.items() if name.endswith(f".{row.extension}")]

@@ -68,8 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.DONE  # Typer exits if the reader of the help has closed the pipe
     except Exception as exc:
         error = usage_error(exc, program_of(name)) or describe(exc)
-        if isinstance(error, UsageError):
-            error = _naming_file(error, name, rest)
         if name in arguments[:1]:
             error = naming_path(error, name)
         if "--debug" in rest:
@@ -118,21 +116,6 @@ def _defaults(name: str, command: Any, arguments: Sequence[str]) -> dict[str, An
     return without_outranked(
         defaults_for(settings, name, command, main_command), command, arguments
     )
-
-
-def _naming_file(error: UsageError, name: str, arguments: Sequence[str]) -> UsageError:
-    """Return ``error`` with the path of the configuration file if one of its settings caused it."""
-    if error.path is not None:
-        return error
-    import typer
-
-    command = typer.main.get_command(load_command(name))
-    with contextlib.suppress(UsageError):
-        if defaults := _defaults(name, command, arguments):
-            from stemsplit.cli.settings import naming_file
-
-            return naming_file(error, defaults, command, arguments)
-    return error
 
 
 def _style(arguments: Sequence[str]) -> ProgressStyle:

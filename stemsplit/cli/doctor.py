@@ -269,15 +269,9 @@ def _space(name: str, folder: Path) -> Iterator[Finding]:
 
 
 def _check_settings() -> Iterator[Finding]:
-    from stemsplit.checkpoints.loading import members
-    from stemsplit.checkpoints.registry import local_file, resolve
-
     path, settings = config_path(), read_settings()
     asked = _split_context()
-    model = options.choose_model(asked.params["model"], asked.params["ensemble"])
-    for each in members(model):
-        if local_file(each) is None:
-            resolve(each)
+    options.choose_model(asked.params["model"], asked.params["ensemble"])
     names = ", ".join(settings) or ("empty" if path.exists() else "does not exist")
     yield Finding(name="settings", detail=f"{path}: {names}")
 

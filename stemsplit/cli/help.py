@@ -10,15 +10,15 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from stemsplit.cli.commands import COMMANDS, DEFAULT_COMMAND
+from stemsplit.cli.configured import ConfiguredCommand
 from stemsplit.cli.console import wrap
-from stemsplit.cli.conversion import LateCommand
 from stemsplit.declarations import SECTIONS
 
 #: The section of options that name none.
 REST = "Other options"
 
 
-class PlainHelp(LateCommand):
+class PlainHelp(ConfiguredCommand):
     """A command whose help shows arguments by their names alone, without Python's types."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -146,11 +146,17 @@ Ensemble = Annotated[
 def choose_model(model: str, ensemble: str | None) -> str:
     """Return the model or models to run, by their names in the registry.
 
-    Raises ``UsageError`` for an empty ensemble.
+    Raises ``UsageError`` for an empty ensemble or an unknown model, and ``CheckpointError`` for a
+    file that does not exist, before anything slow is imported.
     """
     if ensemble is not None and not ensemble.strip(" ,"):
         raise UsageError("--ensemble is empty: name at least one model")
     # Imported here: --help does not need the registry.
     from stemsplit.checkpoints.loading import members
+    from stemsplit.checkpoints.registry import local_file, resolve
 
-    return ",".join(members(model if ensemble is None else ensemble))
+    names = members(model if ensemble is None else ensemble)
+    for name in names:
+        if local_file(name) is None:
+            resolve(name)
+    return ",".join(names)

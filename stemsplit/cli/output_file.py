@@ -8,6 +8,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from stemsplit.audio.detect import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from stemsplit.audio.format_table import FORMATS, formats_named_by
 from stemsplit.batch.playlists import is_playlist
 from stemsplit.errors import UsageError
 from stemsplit.options import SplitOptions
@@ -24,12 +25,9 @@ def format_named_by(out: Path, format: Format, *, asked: bool) -> Format | None:
     share an extension. Raises ``UsageError`` if it was ``asked`` for and differs, and for a file of
     another kind, such as out.wma or out.txt.
     """
-    from stemsplit.audio.format_table import FORMATS
-
-    name = out.name.lower().replace(".aif", ".aiff") if out.suffix.lower() == ".aif" else out.name
-    fitting = [each for each, row in FORMATS.items() if name.lower().endswith(f".{row.extension}")]
     if out.is_dir():
         return None
+    fitting = formats_named_by(out.name)
     if not fitting:
         _refuse_other_files(out)
         return None
@@ -42,8 +40,6 @@ def format_named_by(out: Path, format: Format, *, asked: bool) -> Format | None:
 
 def _refuse_other_files(out: Path) -> None:
     """Raise ``UsageError`` if ``out`` is named like a file, in a format that is not written."""
-    from stemsplit.audio.format_table import FORMATS
-
     suffix = out.suffix.lower()
     if suffix in (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES, *TEXT_SUFFIXES):
         known = ", ".join(dict.fromkeys(f".{row.extension}" for row in FORMATS.values()))

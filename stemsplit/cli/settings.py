@@ -94,38 +94,31 @@ def without_outranked(
     """Return ``defaults`` without those that ``arguments`` or variables override by a rival."""
     if getattr(command, "commands", {}):
         return defaults
-    return _yielding(defaults, _nearer(command, arguments))
-
-
-def _nearer(command: Any, arguments: Sequence[str]) -> set[str]:
-    """Return the parameters of ``command`` whose values are in ``arguments`` or variables."""
     # Invalid arguments are reported later, when they are parsed strictly.
     context = command.make_context("", list(arguments), resilient_parsing=True)
     sources = {name: context.get_parameter_source(name) for name in context.params}
-    return {
+    nearer = {
         name
         for name, source in sources.items()
         if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
     }
+    return _yielding(defaults, nearer)
 
 
-def naming_file(
-    error: UsageError, defaults: Mapping[str, Any], command: Any, arguments: Sequence[str]
-) -> UsageError:
-    """Return ``error`` with the path of the configuration file if one of its settings caused it.
+def caused_by_setting(error: UsageError, context: Any) -> bool:
+    """Return whether a value from the configuration file caused ``error`` in the command.
 
-    ``defaults`` are those of ``command``. The error then names the option, or quotes its value.
+    The error then names its option, or quotes its value.
     """
-    if getattr(command, "commands", {}):
-        return error
-    nearer = _nearer(command, arguments)
-    for key, option in _options(command).items():
-        if option.name in defaults and option.name not in nearer:
-            values = {repr(each.strip()).lower() for each in str(defaults[option.name]).split(",")}
+    for key, option in _options(context.command).items():
+        source = context.get_parameter_source(option.name)
+        if source is not None and source.name == "DEFAULT_MAP":
+            setting = str(context.lookup_default(option.name))
+            values = {repr(each.strip()).lower() for each in setting.split(",")}
             quoted = any(value in error.reason.lower() for value in values)
             if quoted or re.search(rf"(?<![\w-])--{key}(?![\w-])", error.reason):
-                return UsageError(error.reason, path=config_path(), hint=error.hint)
-    return error
+                return True
+    return False
 
 
 def _yielding(settings: Mapping[str, Any], nearer: Collection[str]) -> dict[str, Any]:

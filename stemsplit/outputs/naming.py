@@ -6,7 +6,6 @@ All of this follows from the names, before any work starts.
 from __future__ import annotations
 
 import os
-import re
 import string
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from stemsplit.audio.format_table import FORMATS
+from stemsplit.audio.format_table import FORMATS, formats_named_by
 from stemsplit.errors import UsageError
 from stemsplit.options import DEFAULT_TEMPLATE
 from stemsplit.outputs.manifest import NAME, name_for
@@ -98,15 +97,15 @@ def check_extension(template: str, format: Format) -> bool:
 
     Raises ``UsageError`` if they have that of another format, which other programs would believe.
     """
-    name = re.sub(r"\.aif$", ".aiff", template.lower())
-    if name.endswith((".{ext}", f".{FORMATS[format].extension}")):
+    named = formats_named_by(template)
+    if template.endswith(".{ext}") or format in named:
         return True
-    for extension in {row.extension for row in FORMATS.values()}:
-        if name.endswith(f".{extension}"):
-            raise UsageError(
-                f"template {template!r} names .{extension} files, but the format is {format}",
-                hint="end the name with .{ext}, or choose another --format",
-            )
+    if named:
+        raise UsageError(
+            f"template {template!r} names .{FORMATS[named[0]].extension} files, "
+            f"but the format is {format}",
+            hint="end the name with .{ext}, or choose another --format",
+        )
     return False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from stemsplit.errors import MemoryShortage, MissingDevice, UsageError
 from stemsplit.types import Precision
 
 if TYPE_CHECKING:
+    import ctypes
+
     import torch
 
 #: Kinds of device a model can run on; ``cuda`` may have a number (``cuda:1``), ``auto`` is the
@@ -150,5 +151,7 @@ def return_freed_memory() -> None:
 def _glibc() -> ctypes.CDLL | None:
     if not sys.platform.startswith("linux"):
         return None
+    import ctypes  # imported late: only runs that load a network need it
+
     library = ctypes.CDLL(None)
     return library if hasattr(library, "malloc_trim") and hasattr(library, "mallopt") else None
