@@ -49,6 +49,8 @@ class SeparationModel(nn.Module):
     context: int | None = None
     #: Whether ``segment`` is the longest input that the network can process.
     fixed_segment: bool = False
+    #: Number of values for a frame of the ``features`` among `training_outputs`; 0: none.
+    feature_width: int = 0
     #: Whether the stems of a segment are unnamed clusters, which `order_after` matches to those of
     #: the previous segment.
     clusters: bool = False
@@ -114,7 +116,13 @@ class SeparationModel(nn.Module):
         return self.training_outputs(mix)["sources"]
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
-        """Return what training needs of ``mix`` ``(B, C, T)``, at least ``sources``: `forward`."""
+        """Return what training needs of ``mix`` ``(B, C, T)``, at least ``sources``: `forward`.
+
+        A network with masks also returns its ``magnitudes`` ``(B, S, C, F, N)``, and has a method
+        ``transform`` from waves ``(..., T)`` to the spectra ``(..., F', N)``, F' >= F, that they
+        are parts of. A network with ``feature_width`` H also returns ``features`` ``(B, H, N')``,
+        N' frames that divide T evenly, from which other tasks can be learned beside the masks.
+        """
         return {"sources": self(mix)}
 
     def order_after(self, before: Tensor, now: Tensor) -> Tensor:

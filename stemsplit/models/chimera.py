@@ -50,7 +50,7 @@ class Chimera(RecurrentSeparator):
     def forward(self, mix: Tensor) -> Tensor:
         """Return the sources ``(B, S, C, T)`` of ``mix`` ``(B, C, T)``; the same ``T``."""
         spectrum, states = self.encode(mix)
-        return self.outputs(self.mask(states), spectrum, mix.shape[-1])["sources"]
+        return self.outputs(self.mask(states), spectrum, states, mix.shape[-1])["sources"]
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
@@ -58,5 +58,5 @@ class Chimera(RecurrentSeparator):
         Also the unit-length ``embeddings`` (B, C, M, N, D), for the loss of deep clustering.
         """
         spectrum, states = self.encode(mix)
-        outputs = self.outputs(self.mask(states), spectrum, mix.shape[-1])
+        outputs = self.outputs(self.mask(states), spectrum, states, mix.shape[-1])
         return {**outputs, "embeddings": self.embedding(states)}

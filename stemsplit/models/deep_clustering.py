@@ -98,7 +98,7 @@ class DeepClustering(RecurrentSeparator):
         spectrum, states = self.encode(mix)
         embeddings: Tensor = self.embedding(states)
         masks = self.masks(embeddings, self.to_bands(spectrum.abs()))
-        return {**self.outputs(masks, spectrum, mix.shape[-1]), "embeddings": embeddings}
+        return {**self.outputs(masks, spectrum, states, mix.shape[-1]), "embeddings": embeddings}
 
     def masks(self, embeddings: Tensor, magnitudes: Tensor) -> Tensor:
         """Return masks ``(B, S, C, M, N)`` of ``embeddings`` (B, C, M, N, D), summing to 1 over S.

@@ -36,4 +36,4 @@ class MaskInference(RecurrentSeparator):
         magnitudes of the true sources.
         """
         spectrum, states = self.encode(mix)
-        return self.outputs(self.mask(states), spectrum, mix.shape[-1])
+        return self.outputs(self.mask(states), spectrum, states, mix.shape[-1])

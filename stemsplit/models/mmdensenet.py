@@ -342,9 +342,7 @@ class MMDenseNet(SeparationModel):
         without the filter; in training, ``sources`` are therefore not filtered.
         """
         settings, samples = self.settings, mix.shape[-1]
-        # The least that can be reflected at its ends.
-        missing = max(0, settings.n_fft // 2 + 1 - samples)
-        mixture = stft(functional.pad(mix.float(), (0, missing)), settings.n_fft, settings.hop)
+        mixture = self.transform(mix)
         inputs = mixture.abs()
         magnitudes = torch.stack([network(inputs) for network in self.networks], dim=1)
         with torch.autocast(mix.device.type, enabled=False):
@@ -353,5 +351,12 @@ class MMDenseNet(SeparationModel):
             separated = wiener(
                 magnitudes, mixture, iterations=settings.iterations if filtered else 0
             )
-        waves = istft(separated, settings.n_fft, settings.hop, samples + missing)[..., :samples]
+        waves = istft(separated, settings.n_fft, settings.hop, samples)
         return {"sources": waves, "magnitudes": magnitudes}
+
+    def transform(self, wave: Tensor) -> Tensor:
+        """Return the spectrum ``(..., F, N)`` of ``wave`` ``(..., T)``."""
+        # The least that can be reflected at its ends.
+        missing = max(0, self.settings.n_fft // 2 + 1 - wave.shape[-1])
+        padded = functional.pad(wave.float(), (0, missing))
+        return stft(padded, self.settings.n_fft, self.settings.hop)

@@ -151,7 +151,7 @@ class OpenUnmix(SeparationModel):
         All but the BLSTM is done excerpt by excerpt, so that spectra of the sources take less
         memory, and are still in the cache of a core when they become waves.
         """
-        excerpts = self._excerpts(self._transform(mix))
+        excerpts = self._excerpts(self.transform(mix))
         return self._restore((spectrum for spectrum, _ in excerpts), mix.shape[-1])
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
@@ -160,7 +160,7 @@ class OpenUnmix(SeparationModel):
         The published networks were trained with the squared distance of ``magnitudes`` to those of
         the stems, without the filter; in training, ``sources`` are therefore not filtered.
         """
-        spectra, magnitudes = zip(*self._excerpts(self._transform(mix)), strict=True)
+        spectra, magnitudes = zip(*self._excerpts(self.transform(mix)), strict=True)
         sources = self._restore(spectra, mix.shape[-1])
         return {"sources": sources, "magnitudes": torch.cat(magnitudes, dim=-1)}
 
@@ -188,12 +188,12 @@ class OpenUnmix(SeparationModel):
             )
             yield separated, magnitudes
 
-    def _transform(self, mix: Tensor) -> Tensor:
-        """Return the spectrum ``(B, C, F, N)`` of ``mix`` ``(B, C, T)``."""
+    def transform(self, wave: Tensor) -> Tensor:
+        """Return the spectrum ``(..., F, N)`` of ``wave`` ``(..., T)``."""
         # The least that can be reflected at its ends.
-        missing = max(0, self.settings.n_fft // 2 + 1 - mix.shape[-1])
-        wave = functional.pad(mix.float(), (0, missing))
-        return stft(wave, self.settings.n_fft, self.settings.hop)
+        missing = max(0, self.settings.n_fft // 2 + 1 - wave.shape[-1])
+        padded = functional.pad(wave.float(), (0, missing))
+        return stft(padded, self.settings.n_fft, self.settings.hop)
 
     def _restore(self, parts: Iterable[Tensor], samples: int) -> Tensor:
         """Return the waves ``(B, S, C, T)``, T = ``samples``, of consecutive parts of spectra."""

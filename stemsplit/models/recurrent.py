@@ -37,6 +37,7 @@ from stemsplit.models.spectrograms import istft, stft
 POWER_FLOOR = 1e-8
 
 
+Cell: TypeAlias = Literal["lstm", "gru"]
 MaskActivation: TypeAlias = Literal["sigmoid", "softmax", "clipped_relu"]
 EmbeddingActivation: TypeAlias = Literal["sigmoid", "tanh"]
 
@@ -54,6 +55,8 @@ class RecurrentConfig(CheckedConfig):
     hop: Count = 128
     hidden: Count = 300  # H / 2: cells of a layer in each direction
     layers: Count = 4
+    #: LSTM as in the papers, or GRU, which the tutorial's library also has: a quarter smaller.
+    cell: Cell = "lstm"
     dropout: float = 0.3  # after every layer but the last
     #: Whether each bin has its own scale and shift, as in the tutorial's own Mask Inference.
     norm_per_bin: bool = False
@@ -95,11 +98,12 @@ class LevelNorm(nn.Module):
 
 
 class RecurrentStack(nn.Module):
-    """BLSTM layers: from ``(B, N, inputs)`` to ``(B, N, 2 hidden)``."""
+    """Layers in both directions: from ``(B, N, inputs)`` to ``(B, N, 2 hidden)``."""
 
-    def __init__(self, inputs: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, inputs: int, hidden: int, layers: int, dropout: float, cell: Cell) -> None:
         super().__init__()
-        self.rnn = nn.LSTM(
+        kinds: dict[Cell, type[nn.LSTM | nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+        self.rnn = kinds[cell](
             inputs,
             hidden,
             layers,
@@ -112,8 +116,10 @@ class RecurrentStack(nn.Module):
                 nn.init.xavier_normal_(weight)
             else:
                 nn.init.zeros_(weight)
-                # The second quarter is the forget gates: open, so that gradients reach far back.
-                nn.init.ones_(weight[hidden : 2 * hidden])
+                if cell == "lstm":
+                    # The second quarter is the forget gates: open, so that gradients reach far
+                    # back.
+                    nn.init.ones_(weight[hidden : 2 * hidden])
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the output ``(B, N, 2 hidden)`` of the last layer for ``features``."""
@@ -194,10 +200,10 @@ class RecurrentSeparator(SeparationModel, abstract=True):
         )
         self.register_buffer("bands", torch.tensor(triangles), persistent=False)
         features = self.bins * config.channels
-        self.states = 2 * config.hidden
+        self.states = self.feature_width = 2 * config.hidden
         self.normalization = LevelNorm(features if config.norm_per_bin else 1)
         self.recurrent_stack = RecurrentStack(
-            features, config.hidden, config.layers, config.dropout
+            features, config.hidden, config.layers, config.dropout, config.cell
         )
 
     def transform(self, wave: Tensor) -> Tensor:
@@ -250,17 +256,20 @@ class RecurrentSeparator(SeparationModel, abstract=True):
         levels = self.normalization(self.levels(self.to_bands(spectrum.abs())))
         return spectrum, self.recurrent_stack(levels)
 
-    def outputs(self, masks: Tensor, spectrum: Tensor, samples: int) -> dict[str, Tensor]:
+    def outputs(
+        self, masks: Tensor, spectrum: Tensor, states: Tensor, samples: int
+    ) -> dict[str, Tensor]:
         """Return ``masks``, ``magnitudes`` ``(B, S, C, F, N)`` and ``sources`` ``(B, S, C, T)``.
 
         They result from applying ``masks`` ``(B, S, C, M, N)`` to ``spectrum`` (B, C, F, N);
-        T = samples.
+        T = samples. The ``features`` ``(B, H, N)`` are the ``states`` ``(B, N, H)``.
         """
         masks = self.to_bins(masks)
         return {
             "sources": self.restore(masks * spectrum[:, None], samples),
             "masks": masks,
             "magnitudes": masks * spectrum[:, None].abs(),
+            "features": states.mT,
         }
 
     def _window(self, like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -169,16 +169,26 @@ class Network(nn.Module):
 
         ``films`` is a scale and a shift for each layer going down.
         """
+        return self.logits(self.features(magnitudes, films))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the logits ``(B, masks * C, F, N)`` fp32 of ``features``."""
+        logits: Tensor = self.up[-1](features).float()
+        return logits
+
+    def features(
+        self, magnitudes: Tensor, films: Sequence[tuple[Tensor, Tensor]] | None = None
+    ) -> Tensor:
+        """Return the input ``(B, H, F / 2, N / 2)`` of the last layer; H = `feature_width`."""
         x = magnitudes
         skips = []
         for level, layer in enumerate(self.down):
             x = layer(x, None if films is None else films[level])
             skips.append(x)
         x = skips.pop()
-        for level, layer in enumerate(self.up):
-            x = layer(torch.cat([x, skips.pop()], dim=1) if level else x)
-        logits: Tensor = x.float()
-        return logits
+        for layer in self.up[:-1]:
+            x = torch.cat([layer(x), skips.pop()], dim=1)
+        return x
 
 
 class Control(nn.Module):
@@ -236,26 +246,29 @@ class UNet(SeparationModel):
             Network(config, masks) for _ in range(len(config.sources) if separate else 1)
         )
         self.control = Control(config) if config.arrangement == "conditioned" else None
+        if config.arrangement == "joint":
+            self.feature_width = config.widths[0] * (2 if len(config.widths) > 1 else 1)
 
     def training_outputs(self, mix: Tensor) -> dict[str, Tensor]:
         """Return ``sources`` (B, S, C, T), ``masks`` and ``magnitudes`` (B, S, C, F, N).
 
         F is the number of bins in the networks. The paper's loss is the L1 distance of
-        ``magnitudes``, those of the masked mixture, to those of the true sources.
+        ``magnitudes``, those of the masked mixture, to those of the true sources. A joint network
+        also returns the ``features`` (B, H, N / 2) behind its masks, their mean over frequency.
         """
         spectrum = self.transform(mix.float())
         magnitudes = spectrum.abs()[:, :, : self.settings.bins]
-        blocks = self._blocks(magnitudes)
-        if self.control is None:
-            logits = torch.cat([network(blocks) for network in self.networks], dim=1)
-        else:
-            logits = self._conditioned(self.control, blocks)
+        logits, features = self._logits(self._blocks(magnitudes))
         masks = self._joined(logits.sigmoid(), len(mix), magnitudes.shape[-1])
-        return {
+        outputs = {
             "sources": self._masked(masks, spectrum, mix.shape[-1]),
             "masks": masks,
             "magnitudes": masks * magnitudes[:, None],
         }
+        if features is not None:
+            halves = features.view(len(mix), -1, *features.shape[1:]).transpose(1, 2).flatten(2)
+            outputs["features"] = halves[..., : (masks.shape[-1] + 1) // 2]
+        return outputs
 
     def transform(self, wave: Tensor) -> Tensor:
         """Return the spectrum ``(..., F, N)`` of ``wave`` ``(..., T)``; N = 1 + ceil(T / hop).
@@ -278,6 +291,19 @@ class UNet(SeparationModel):
         padded = functional.pad(scaled, (0, -scaled.shape[-1] % block))
         blocks = padded.view(*padded.shape[:3], -1, block)
         return blocks.permute(0, 3, 1, 2, 4).flatten(0, 1)
+
+    def _logits(self, blocks: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the logits ``(B, S C, F, N)`` of ``blocks`` ``(B, C, F, N)``.
+
+        Of a joint network also the features behind them ``(B, H, N / 2)``.
+        """
+        if self.control is not None:
+            return self._conditioned(self.control, blocks), None
+        if self.feature_width:
+            network = cast(Network, self.networks[0])
+            features = network.features(blocks)
+            return network.logits(features), features.mean(2)
+        return torch.cat([network(blocks) for network in self.networks], dim=1), None
 
     def _conditioned(self, control: nn.Module, blocks: Tensor) -> Tensor:
         """Return the logits ``(B, S C, F, N)`` of ``blocks`` ``(B, C, F, N)``.
