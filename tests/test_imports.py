@@ -45,7 +45,10 @@ ALLOWED["evaluation"] = GROUND | {"audio", "checkpoints", "data"}
 ALLOWED["batch"] = ALLOWED["separation"] | {
     *("data", "evaluation", "handoff", "outputs", "separation"),
 }
-ALLOWED["cli"] = ALLOWED["batch"] | {"batch"}
+ALLOWED["training"] = GROUND | {
+    *("audio", "models", "checkpoints", "separation", "data", "evaluation"),
+}
+ALLOWED["cli"] = ALLOWED["batch"] | {"batch", "training"}
 ALLOWED["docgen"] = ALLOWED["cli"] | {"cli"}
 ALLOWED["stemsplit"] = {"batch", "checkpoints", "errors", "version"}
 ALLOWED["__main__"] = {"cli"}

@@ -1,0 +1,1 @@
+"""Train networks on songs with stems; never imported when separating."""
