@@ -122,6 +122,31 @@ def test_gradient_reaches_every_parameter(trainable: SeparationModel) -> None:
     assert without == []
 
 
+def test_magnitudes_come_with_the_transform_of_the_waves(trainable: SeparationModel) -> None:
+    """With which training compares them with those of the sources, waves of any dimensions."""
+    mix = noise(trainable, trainable.segment, batch=2)
+    with torch.no_grad():
+        outputs = trainable.training_outputs(mix)
+    if "magnitudes" not in outputs:
+        pytest.skip("estimates no magnitudes")
+    found = outputs["magnitudes"]
+    spectra = trainable.transform(outputs["sources"])[..., : found.shape[-2], :]  # type: ignore[operator]
+    assert spectra.is_complex()
+    assert spectra.shape == found.shape
+    whole = trainable.transform(mix)[..., : found.shape[-2], :].abs()  # type: ignore[operator]
+    assert found.mean() < 1.1 * whole.mean()
+
+
+def test_features_are_as_wide_as_the_network_says(trainable: SeparationModel) -> None:
+    with torch.no_grad():
+        outputs = trainable.training_outputs(noise(trainable, trainable.segment, batch=2))
+    if not trainable.feature_width:
+        assert "features" not in outputs
+    else:
+        assert outputs["features"].shape[:2] == (2, trainable.feature_width)
+        assert outputs["features"].dim() == 3
+
+
 def test_a_batch_gives_what_its_items_give_alone(model: SeparationModel) -> None:
     mix = noise(model, model.segment, batch=3)
     with torch.no_grad():

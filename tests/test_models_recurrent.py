@@ -168,6 +168,54 @@ def test_norm_over_everything_or_for_each_bin(features: int, groups: int) -> Non
     torch.testing.assert_close(normed.std(0, correction=0), torch.ones(groups), atol=1e-5, rtol=0)
 
 
+def test_gru_layers_are_three_quarters_of_lstm_layers() -> None:
+    sizes = {
+        cell: sum(weight.numel() for weight in tiny(cell=cell).recurrent_stack.parameters())
+        for cell in ("lstm", "gru")
+    }
+    assert sizes["gru"] == 3 * sizes["lstm"] / 4
+    with pytest.raises(ValueError, match="cell must be 'lstm' or 'gru', not 'rnn'"):
+        tiny(cell="rnn")
+
+
+def test_gru_layers_in_numpy() -> None:
+    """One layer in both directions: reset, update and candidate, in this order."""
+    model = tiny(cell="gru", layers=1)
+    rnn = model.recurrent_stack.rnn
+    features = noise(1, 9, 33, seed=3)
+    w = {name: weight.detach().double().numpy() for name, weight in rnn.named_parameters()}
+    states = []
+    for end in ("", "_reverse"):
+        inputs = features[0].double().numpy()[:: -1 if end else 1]
+        state, found = np.zeros(6), []
+        for frame in inputs:
+            own = w[f"weight_ih_l0{end}"] @ frame + w[f"bias_ih_l0{end}"]
+            back = w[f"weight_hh_l0{end}"] @ state + w[f"bias_hh_l0{end}"]
+            reset, update = (sigmoid(own[k : k + 6] + back[k : k + 6]) for k in (0, 6))
+            candidate = np.tanh(own[12:] + reset * back[12:])
+            state = (1 - update) * candidate + update * state
+            found.append(state)
+        states.append(np.array(found[:: -1 if end else 1]))
+    with torch.inference_mode():
+        ours = model.recurrent_stack(features)[0].numpy()
+    np.testing.assert_allclose(ours, np.concatenate(states, -1), atol=1e-5)
+
+
+def test_gru_layers_are_made_with_biases_of_0() -> None:
+    fresh = build("mask_inference:MaskInference", {**TINY, "cell": "gru"})
+    biases = [w for name, w in fresh.recurrent_stack.named_parameters() if "bias" in name]  # type: ignore[union-attr, operator]
+    assert len(biases) == 8
+    assert not any(bias.any() for bias in biases)
+
+
+def test_features_are_the_states_of_the_last_layer() -> None:
+    model, mix = tiny(), noise(2, 1, 700)
+    with torch.inference_mode():
+        features = model.training_outputs(mix)["features"]
+        assert torch.equal(features, model.encode(mix)[1].mT)
+    assert features.shape == (2, 12, 45)
+
+
 def test_chimera_separates_with_its_masks_alone() -> None:
     chimera, inference = tiny("chimera:Chimera", embedding=5), tiny()
     state = chimera.state_dict()

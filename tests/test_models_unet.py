@@ -264,6 +264,24 @@ def test_a_joint_network_has_a_mask_for_each_channel_of_each_source() -> None:
 # --- Conditions ----------------------------------------------------------------------------------
 
 
+def test_features_of_a_joint_network_are_what_its_masks_are_made_of() -> None:
+    """Half as many frames, the mean over frequency, block after block."""
+    model = tiny(arrangement="joint", dropout=0.0)
+    mix = noise(2, 1, 2 * SEGMENT)
+    seen: list[torch.Tensor] = []
+    last = model.networks[0].up[-1]  # type: ignore[union-attr, index]
+    last.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        outputs = model.training_outputs(mix)
+    features, frames = outputs["features"], outputs["masks"].shape[-1]
+    assert features.shape == (2, model.feature_width, (frames + 1) // 2)
+    blocks = seen[0].mean(2).unflatten(0, (2, -1))  # type: ignore[no-untyped-call]
+    for number, block in enumerate(blocks.unbind(1)):
+        part = features[..., 8 * number : 8 * (number + 1)]
+        assert torch.equal(part, block[..., : part.shape[-1]])
+    assert "features" not in tiny().training_outputs(mix)
+
+
 def control_in_numpy(control: Control, condition: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return all scales and all shifts for ``condition`` ``(Z,)``."""
     w = {name: tensor.double().numpy() for name, tensor in control.state_dict().items()}

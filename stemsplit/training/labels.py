@@ -52,9 +52,10 @@ def track_pitch(
     shortest = max(2, int(sample_rate / highest))
     mono = waves.mean(1).float()
     pieces = _pieces(mono, frames, 2 * longest)
-    difference = _normalised_difference(pieces, longest)
-    middle = difference[..., 1:-1]
-    dips = (middle <= difference[..., :-2]) & (middle < difference[..., 2:])
+    difference = _difference(pieces, longest)
+    normalised = _normalise(difference)
+    middle = normalised[..., 1:-1]
+    dips = (middle <= normalised[..., :-2]) & (middle < normalised[..., 2:])
     dips &= middle < YIN_THRESHOLD
     dips[..., : shortest - 1] = False
     period = dips.int().argmax(-1) + 1
@@ -71,8 +72,8 @@ def _pieces(waves: Tensor, frames: int, size: int) -> Tensor:
     return functional.pad(waves, (size // 2, size))[:, places]
 
 
-def _normalised_difference(pieces: Tensor, longest: int) -> Tensor:
-    """Return YIN's cumulative mean normalised difference ``(B, N, longest)`` at lags from 0.
+def _difference(pieces: Tensor, longest: int) -> Tensor:
+    """Return the squared difference ``(B, N, longest)`` of pieces to themselves, at lags from 0.
 
     Over a window of as many samples as half of ``pieces`` ``(B, N, 2 longest)`` have.
     """
@@ -82,10 +83,14 @@ def _normalised_difference(pieces: Tensor, longest: int) -> Tensor:
     correlation = torch.fft.irfft(products, 4 * longest)[..., :longest]
     energy = functional.pad(pieces.square().cumsum(-1), (1, 0))
     later = energy[..., longest:-1] - energy[..., :longest]
-    difference = (later[..., :1] + later - 2 * correlation).clamp(min=0)
-    lags = torch.arange(longest, device=pieces.device)
-    sums = difference.cumsum(-1)
-    return torch.where(lags > 0, difference * lags / sums.clamp(min=ENERGY_FLOOR), 1.0)
+    return (later[..., :1] + later - 2 * correlation).clamp(min=0)
+
+
+def _normalise(difference: Tensor) -> Tensor:
+    """Return ``difference`` ``(B, N, n)`` relative to its mean over all lags up to each; 1 at 0."""
+    lags = torch.arange(difference.shape[-1], device=difference.device)
+    sums = difference.cumsum(-1).clamp(min=ENERGY_FLOOR)
+    return torch.where(lags > 0, difference * lags / sums, 1.0)
 
 
 def _parabola(values: Tensor, place: Tensor) -> Tensor:
