@@ -83,7 +83,8 @@ def _difference(pieces: Tensor, longest: int) -> Tensor:
     correlation = torch.fft.irfft(products, 4 * longest)[..., :longest]
     energy = functional.pad(pieces.square().cumsum(-1), (1, 0))
     later = energy[..., longest:-1] - energy[..., :longest]
-    return (later[..., :1] + later - 2 * correlation).clamp(min=0)
+    difference: Tensor = later[..., :1] + later - 2 * correlation
+    return difference.clamp(min=0)
 
 
 def _normalise(difference: Tensor) -> Tensor:

@@ -44,13 +44,13 @@ class Perceptual(PairedTerm):
     Config: ClassVar[type[Any]] = PerceptualConfig
 
     def __init__(self, config: PerceptualConfig, model: SeparationModel) -> None:
-        """Load the network.
+        """Load the network, whose weights nothing changes.
 
         Raises ``UsageError`` for an unknown network or layer and one for audio of another rate, and
         ``CheckpointError`` for missing weights.
         """
         super().__init__(config, model)
-        network = loading.load(config.network).eval().requires_grad_(False)
+        network = loading.load(config.network)
         if network.sample_rate != model.sample_rate:
             rates = f"{network.sample_rate} Hz, not {model.sample_rate} Hz"
             raise UsageError(f"{config.network} is for audio of {rates}")
