@@ -45,7 +45,8 @@ def settings_from_community(
     """Return the tables ``[[augment]]`` that do what the trainer does with ``config``.
 
     ``config`` is a whole YAML file, of which ``augmentations`` and the instruments are read;
-    ``path`` is named in errors. Effects of pedalboard are left out, as `read_augmentations` reports.
+    ``path`` is named in errors. Effects of pedalboard are left out: `read_augmentations` names
+    them.
     Raises ``UsageError`` for unknown keys and values of a wrong type.
     """
     return read_augmentations(config, path).tables
@@ -61,16 +62,17 @@ def read_augmentations(
     section = Section(path, "augmentations", config["augmentations"])
     if not section.take_switch("enable", False):
         return found
-    instruments = _instruments(config)
     everywhere = section.take("all", dict, {})
-    of_stems = {stem: {**everywhere, **section.take(stem, dict, {})} for stem in instruments}
+    of_stems = {
+        stem: {**everywhere, **section.take(stem, dict, {})} for stem in instruments_of(config)
+    }
     _add_effects(of_stems, path, found)
     _add_mixing(section, found.tables)
     section.refuse_rest()
     return found
 
 
-def _instruments(config: Mapping[str, Any]) -> Sequence[str]:
+def instruments_of(config: Mapping[str, Any]) -> Sequence[str]:
     training = config.get("training")
     found = training.get("instruments") if isinstance(training, Mapping) else None
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
@@ -87,7 +89,7 @@ def _add_effects(
     }
     for name in OF_A_SOURCE:
         tables = {stem: _take_effect(section, name) for stem, section in sections.items()}
-        found.tables += _grouped(tables)
+        found.tables.extend(_grouped(tables))
     for section in sections.values():
         for name in _take_pedalboard(section):
             if name not in found.left_out:

@@ -11,22 +11,14 @@ from stemsplit.checkpoints import msst_config
 from stemsplit.checkpoints.msst_config import Section
 from stemsplit.checkpoints.plain_yaml import read_yaml
 from stemsplit.errors import UsageError
-from stemsplit.training.community_config import read_augmentations
+from stemsplit.training.community_config import instruments_of, read_augmentations
 
 NUMBER = float | int
 #: Keys of ``training`` that only other parts of the trainer read, and flags of its older versions.
 WITHOUT_EFFECT = (
-    *(
-        "other_fix",
-        "segment",
-        "shift",
-        "samplerate",
-        "channels",
-        "normalize",
-        "read_metadata_procs",
-    ),
-    *("augmentation", "augmentation_type", "augmentation_mix", "use_mp3_compress"),
-    *("augmentation_loudness", "augmentation_loudness_type"),
+    *("other_fix", "segment", "shift", "samplerate", "channels", "normalize"),
+    *("read_metadata_procs", "use_mp3_compress", "augmentation", "augmentation_type"),
+    *("augmentation_mix", "augmentation_loudness", "augmentation_loudness_type"),
     *("augmentation_loudness_min", "augmentation_loudness_max"),
 )
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -43,7 +35,7 @@ class CommunityRecipe:
 
 
 def read_community_recipe(path: Path, name: str) -> CommunityRecipe:
-    """Return the recipe in the YAML file at ``path`` for the network that the trainer calls ``name``.
+    """Return the recipe in the file at ``path`` for the network that the trainer calls ``name``.
 
     A step of a recipe is one of the optimizer: accumulated batches of the trainer are one batch in
     several parts. Its epochs become the intervals of validation. The loss is the one that it uses
@@ -56,6 +48,8 @@ def read_community_recipe(path: Path, name: str) -> CommunityRecipe:
     document = Section(path, "", config)
     training, audio = document.section("training"), document.take("audio", dict)
     augmentations = read_augmentations(config, path)
+    instruments = instruments_of(config)
+    background = [each for each in instruments if each not in network.config["sources"]]
     tables = {
         "architecture": network.architecture,
         "network": network.config,
@@ -63,7 +57,7 @@ def read_community_recipe(path: Path, name: str) -> CommunityRecipe:
         "augment": augmentations.tables,
         **_take_loop(training),
         "loss": _take_loss(document, training, name),
-        "data": _data(Section(path, "audio", audio)),
+        "data": _data(Section(path, "audio", audio), background),
         "optimizer": _take_optimizer(document, training),
     }
     training.skip("instruments", "target_instrument", *WITHOUT_EFFECT)
@@ -142,9 +136,9 @@ def _take_loss(document: Section, training: Section, name: str) -> list[dict[str
     return [{"name": "l1"}, spectral]
 
 
-def _data(audio: Section) -> dict[str, Any]:
+def _data(audio: Section, background: list[str]) -> dict[str, Any]:
     """Return how excerpts are drawn: sources of different songs, none of them silent."""
-    floor = audio.take("min_mean_abs", NUMBER, 0)
-    if floor <= 0:
-        return {"remix": 1.0}
-    return {"remix": 1.0, "silent": 0.0, "quiet": round(20 * math.log10(floor), 2)}
+    data: dict[str, Any] = {"remix": 1.0, "background": background}
+    if (floor := audio.take("min_mean_abs", NUMBER, 0)) > 0:
+        data |= {"silent": 0.0, "quiet": round(20 * math.log10(floor), 2)}
+    return data
