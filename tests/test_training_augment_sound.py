@@ -15,7 +15,8 @@ from stemsplit.audio.ffmpeg import find_ffmpeg
 from stemsplit.data.synthetic import render
 from stemsplit.errors import InputError, ResourceError, UsageError
 from stemsplit.training.augment import make_chain
-from stemsplit.training.augment.equaliser import SEVEN_BANDS, Band, equalise
+from stemsplit.training.augment.base import Material
+from stemsplit.training.augment.equaliser import Band, SevenBandParametricEq, equalise
 from stemsplit.training.augment.filters import convolve, fast_length, resample_to
 from stemsplit.training.augment.rooms import response_of
 
@@ -104,17 +105,33 @@ def test_a_random_band_has_the_values_of_its_ranges(name: str, centre: int) -> N
 
 
 def test_seven_bands_lie_where_the_community_has_them() -> None:
-    flat = change(noise(5000), "seven_band_parametric_eq", min_gain_db=0, max_gain_db=0)
-    assert flat == pytest.approx(noise(5000), abs=1e-6)
-    for seed in range(5):
-        measured = response_of_filter(
-            change(impulse(), "seven_band_parametric_eq", min_gain_db=6, max_gain_db=6, seed=seed)
-        )
-        for _shape, low, high in SEVEN_BANDS[1:-1]:
-            inside = measured[int(low) : int(high) + 1]
-            assert inside.max() > 5.9, "no band of the full gain in its range"
-        assert measured[1] == pytest.approx(6, abs=0.7)
-        assert measured[22_000] == pytest.approx(6, abs=0.7)
+    eq = SevenBandParametricEq(
+        material=Material(("other",), RATE), min_gain_db=-3.0, max_gain_db=6.0
+    )
+    drawn = [eq.draw_bands(np.random.default_rng(seed)) for seed in range(200)]
+    edges = [(42, 95), (91, 204), (196, 441), (421, 948), (909, 2045), (1957, 4404), (4216, 9486)]
+    for number, (low, high) in enumerate(edges):
+        bands = [bands[number] for bands in drawn]
+        assert {band.shape for band in bands} == {
+            "low_shelf" if number == 0 else "high_shelf" if number == 6 else "peak"
+        }
+        best, worst = (0.5, 5.0) if 0 < number < 6 else (0.1, 0.999)
+        for values, least, most in [
+            ([band.frequency for band in bands], low, high),
+            ([band.gain for band in bands], -3, 6),
+            ([band.quality for band in bands], best, worst),
+        ]:
+            room = 0.05 * (most - least)  # the most and least of 200 are nearer to the ends
+            assert least <= min(values) < least + room and most - room < max(values) <= most
+
+
+def test_seven_bands_are_applied_one_after_the_other() -> None:
+    eq = SevenBandParametricEq(material=Material(("other",), RATE))
+    expected: Any = noise(9000).astype(np.float64)
+    for band in eq.draw_bands(np.random.default_rng(7)):
+        expected = scipy_signal.lfilter(*band.coefficients(RATE), expected)
+    found = eq.draw(np.random.default_rng(7))(noise(9000))
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_an_equaliser_treats_channels_and_songs_alike() -> None:

@@ -158,11 +158,6 @@ def check_value(
         raise UsageError(f"{name} must be at most {most:g}, not {value:g}")
 
 
-def decibels(level: float) -> float:
-    """Return the factor that is ``level`` dB."""
-    return float(10 ** (level / 20))
-
-
 def root_mean_square(signal: Signals) -> float:
     """Return the root mean square of all samples of ``signal``."""
     return float(np.sqrt(np.square(signal, dtype=np.float64).mean())) if signal.size else 0.0

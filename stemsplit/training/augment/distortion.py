@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from stemsplit.data.waveforms import gain
 from stemsplit.training.augment.base import (
     Effect,
     EffectAugmentation,
     Signals,
     check_range,
-    decibels,
     root_mean_square,
 )
 
@@ -75,8 +75,8 @@ class SoftLimit(EffectAugmentation):
 
     def draw_curve(self, rng: Generator) -> Effect:
         """Return the function from a signal (C, T) to its gains (C, T), with random values."""
-        drive = np.float32(decibels(rng.uniform(self.min_drive_db, self.max_drive_db)))
-        knee = np.float32(decibels(rng.uniform(self.min_threshold_db, self.max_threshold_db)))
+        drive = np.float32(gain(rng.uniform(self.min_drive_db, self.max_drive_db)))
+        knee = np.float32(gain(rng.uniform(self.min_threshold_db, self.max_threshold_db)))
         headroom = np.float32(1) - knee
 
         def gains(signal: Signals) -> Signals:

@@ -94,9 +94,9 @@ class SevenBandParametricEq(EffectAugmentation):
         """Raise ``UsageError`` for an empty range."""
         check_range("min_gain_db", self.min_gain_db, "max_gain_db", self.max_gain_db)
 
-    def draw(self, rng: Generator) -> Effect:
-        """Return the effect with random bands."""
-        bands = [
+    def draw_bands(self, rng: Generator) -> list[Band]:
+        """Return random bands."""
+        return [
             Band(
                 shape,
                 rng.uniform(low, high),
@@ -105,7 +105,10 @@ class SevenBandParametricEq(EffectAugmentation):
             )
             for shape, low, high in SEVEN_BANDS
         ]
-        return equalise(bands, self.material.sample_rate)
+
+    def draw(self, rng: Generator) -> Effect:
+        """Return the effect with random bands."""
+        return equalise(self.draw_bands(rng), self.material.sample_rate)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from stemsplit.training.augment.base import Signals, SourceAugmentation, check_range, decibels
+from stemsplit.data.waveforms import gain
+from stemsplit.training.augment.base import Signals, SourceAugmentation, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,4 +58,4 @@ class Loudness(RandomGain):
 
     def draw_factor(self, rng: Generator) -> float:
         """Return a random factor."""
-        return decibels(rng.uniform(self.min_db, self.max_db))
+        return gain(rng.uniform(self.min_db, self.max_db))

@@ -12,13 +12,13 @@ from numpy.random import Generator
 from stemsplit.audio.decode import decode
 from stemsplit.audio.probe import probe
 from stemsplit.audio.resample import resample
+from stemsplit.data.waveforms import gain
 from stemsplit.errors import UsageError
 from stemsplit.training.augment.base import (
     Effect,
     EffectAugmentation,
     Signals,
     check_range,
-    decibels,
 )
 from stemsplit.training.augment.filters import convolve
 
@@ -53,7 +53,7 @@ class Room(EffectAugmentation):
     def draw(self, rng: Generator) -> Effect:
         """Return the effect of a random room."""
         seconds = rng.uniform(self.min_seconds, self.max_seconds)
-        wet = decibels(rng.uniform(self.min_wet_db, self.max_wet_db))
+        wet = gain(rng.uniform(self.min_wet_db, self.max_wet_db))
         delay = rng.uniform(EARLIEST, LATEST)
         seed = rng.integers(2**63)  # all sources in this room get the same response
 

@@ -71,14 +71,14 @@ class Stretching(SourceAugmentation):
             seed = int(rng.integers(SEEDS))
             start = lead - round(context * tempo)
             end = start + round((frames + 2 * context) * tempo)
-            shape = Shape(frames, context, semitones, self.material.sample_rate, seed)
+            target = Target(frames, context, semitones, self.material.sample_rate, seed)
             for source in members:
-                stretched[song, source] = repitch(sources[song, source, :, start:end], shape)
+                stretched[song, source] = repitch(sources[song, source, :, start:end], target)
         return stretched
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Target:
     """What a signal becomes: ``frames`` with a ``context`` on either side, at another pitch."""
 
     frames: int
@@ -88,23 +88,23 @@ class Shape:
     seed: int  # of the phases that Signalsmith Stretch invents
 
 
-def repitch(signal: Signals, shape: Shape) -> Signals:
-    """Return ``signal`` (C, T), context included, as ``shape.frames`` frames without it."""
+def repitch(signal: Signals, target: Target) -> Signals:
+    """Return ``signal`` (C, T), context included, as ``target.frames`` frames without it."""
     from python_stretch.Signalsmith import Stretch
 
-    whole = shape.frames + 2 * shape.context
-    factor = 2 ** (shape.semitones / 12)
+    whole = target.frames + 2 * target.context
+    factor = 2 ** (target.semitones / 12)
     between = round(whole * factor)
-    stretch = Stretch(shape.seed)
-    stretch.preset(signal.shape[0], shape.sample_rate)
+    stretch = Stretch(target.seed)
+    stretch.preset(signal.shape[0], target.sample_rate)
     stretch.setTimeFactor(signal.shape[1] / between)
     longer = np.asarray(stretch.process(np.ascontiguousarray(signal)), np.float32)
     if between != whole:
-        fade = _fade(round(shape.context * factor / 2))
+        fade = _fade(round(target.context * factor / 2))
         longer[:, : len(fade)] *= fade
         longer[:, -len(fade) :] *= fade[::-1]
         longer = resample_to(longer, whole)
-    return longer[:, shape.context : shape.context + shape.frames]
+    return longer[:, target.context : target.context + target.frames]
 
 
 def _fade(frames: int) -> Signals:
