@@ -131,6 +131,18 @@ def test_margins_add_up_through_a_chain() -> None:
         made(noise(frames=1001), np.random.default_rng(0), 1000)
 
 
+def test_an_augmentation_reads_the_margin_of_those_after_it_too() -> None:
+    stretch = {"name": "time_stretch", "p": 0.0, "max_rate": 2.0}
+    shift = {"name": "time_shift", "max_seconds": 0.01}
+    margins = []
+    for tables in ([stretch, shift], [shift, stretch]):
+        made = make_chain(tables, sources=SOURCES, sample_rate=RATE)
+        margins.append(made.margin(1000))
+        sources = noise(1, frames=1000 + margins[-1])
+        assert made(sources, np.random.default_rng(0), 1000).mix.shape == (1, 2, 1000)
+    assert margins[0] == margins[1] + 441, "stretched twice as fast, the shift takes twice as much"
+
+
 def test_workers_need_no_torch() -> None:
     loaded = modules_after("import stemsplit.training.augment")
     assert not {"torch", "scipy", "python_stretch", "matplotlib"} & loaded

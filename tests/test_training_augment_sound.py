@@ -370,6 +370,21 @@ def test_bit_rates_and_codecs_are_drawn_from_what_exists() -> None:
     assert augmentation.bitrates("aac") == list(range(100, 131))
 
 
+@pytest.mark.parametrize("name", ["mp3_compression", "codec_round_trip", "room_response"])
+def test_sources_through_files_sum_to_the_mixture(name: str, tmp_path: Path) -> None:
+    table: dict[str, Any] = {"name": name, "p": 0.5}
+    if name == "room_response":
+        soundfile.write(tmp_path / "room.wav", noise(500).T, RATE)
+        table["folder"] = str(tmp_path)
+    made = make_chain([table], sources=["a", "b"], sample_rate=RATE)
+    sources = np.stack([noise(6000, seed=s) for s in range(4)]).reshape(2, 2, 2, 6000)
+    batch, again = (made(sources.copy(), np.random.default_rng(5), 6000) for _ in range(2))
+    assert np.array_equal(batch.mix, batch.sources.sum(axis=1))
+    assert batch.sources.tobytes() == again.sources.tobytes()
+    changed = (batch.sources != sources).any(axis=(2, 3))
+    assert changed.any() and not changed.all()
+
+
 # --- Rooms ---------------------------------------------------------------------------------------
 
 
