@@ -45,9 +45,7 @@ ALLOWED["evaluation"] = GROUND | {"audio", "checkpoints", "data"}
 ALLOWED["batch"] = ALLOWED["separation"] | {
     *("data", "evaluation", "handoff", "outputs", "separation"),
 }
-ALLOWED["training"] = GROUND | {
-    *("audio", "models", "checkpoints", "separation", "data", "evaluation"),
-}
+ALLOWED["training"] = ALLOWED["separation"] | {"data", "evaluation", "separation"}
 ALLOWED["cli"] = ALLOWED["batch"] | {"batch", "training"}
 ALLOWED["docgen"] = ALLOWED["cli"] | {"cli"}
 ALLOWED["stemsplit"] = {"batch", "checkpoints", "errors", "version"}

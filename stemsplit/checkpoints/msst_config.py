@@ -79,7 +79,7 @@ def _refuse_variant(path: Path, name: str) -> None:
 class Section(Table):
     """A section of the file; keys that are null in YAML count as missing."""
 
-    def __init__(self, path: Path, place: str, values: object) -> None:
+    def __init__(self, path: Path | None, place: str, values: object) -> None:
         if isinstance(values, dict):
             values = {str(key): value for key, value in values.items() if value is not None}
         super().__init__(path, place, values)

@@ -13,7 +13,7 @@ from stemsplit.errors import UsageError
 class Table:
     """A table that is read key by key; errors name its place in the file."""
 
-    def __init__(self, path: Path, place: str, table: object) -> None:
+    def __init__(self, path: Path | None, place: str, table: object) -> None:
         self.path = path
         self.place = place
         if not isinstance(table, dict):
