@@ -51,6 +51,7 @@ ALLOWED["stemsplit"] = {"batch", "checkpoints", "errors", "version"}
 ALLOWED["__main__"] = {"cli"}
 #: A model that is another one's extension, or is made of others, may import it.
 MODEL_EDGES = {
+    "branches",
     "base",
     "classical",
     "config",
