@@ -25,7 +25,7 @@ from stemsplit.models.config import (
     Sources,
     require_multiples,
 )
-from stemsplit.models.spectrograms import istft, stft
+from stemsplit.models.spectrograms import istft, magnitudes, stft
 
 #: Keras' defaults, as in the published weights (its momentum of 0.99 is 0.01 here).
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
@@ -83,7 +83,7 @@ class UNet(nn.Module):
         self.up_norms = nn.ModuleList(_norm(width) for width in rising)
         self.dropout = nn.Dropout(0.5)
         self.last = nn.Conv2d(1, config.channels, 4, dilation=2, padding=3)
-        self.register_load_state_dict_post_hook(_put_channels_last)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_copy_channels_last)  # type: ignore[no-untyped-call]
 
     def forward(self, magnitudes: Tensor) -> Tensor:
         """Return the logits ``(B, C, N, F)`` of the mask of ``magnitudes`` ``(B, C, N, F)``."""
@@ -130,6 +130,7 @@ class Spleeter(SeparationModel):
     """A U-Net per stem; the squares of the masked magnitudes are shares of the mixture."""
 
     Config = SpleeterConfig
+    overlap = 1 / 16
 
     def __init__(self, config: SpleeterConfig) -> None:
         # The frames of audio that, with the silence before them, result in one spectrogram block.
@@ -156,9 +157,9 @@ class Spleeter(SeparationModel):
         The published networks were trained with the L1 distance of ``magnitudes`` to the stems'.
         """
         spectrum = self.transform(mix.float())
-        magnitudes = self.magnitudes(spectrum[:, :, : self.settings.bins].abs())
-        masked = self.masks(magnitudes) * spectrum[:, None]
-        return {"sources": self.restore(masked, mix.shape[-1]), "magnitudes": magnitudes}
+        passed = self.magnitudes(magnitudes(spectrum[:, :, : self.settings.bins]))
+        masked = self.masks(passed) * spectrum[:, None]
+        return {"sources": self.restore(masked, mix.shape[-1]), "magnitudes": passed}
 
     def transform(self, wave: Tensor) -> Tensor:
         """Return the spectrum ``(B, C, F, N)`` of ``wave`` ``(B, C, T)`` after a window of silence.
@@ -210,6 +211,11 @@ def _norm(width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
 
 
-def _put_channels_last(network: nn.Module, _keys: object) -> None:
-    """Order the weights of ``network`` as its layers take them, once and not in every run."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def _copy_channels_last(network: nn.Module, _keys: object) -> None:
+    """Order the weights of ``network`` as its layers take them, once and not in every run.
+
+    All are copied, so that none keeps the file that they are mapped from in memory.
+    """
+    for tensor in (*network.parameters(), *network.buffers()):
+        order = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
+        tensor.data = tensor.data.clone(memory_format=order)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from stemsplit.models.pieces import spans
+from stemsplit.models.spectrograms import magnitudes as magnitudes_of
 
 #: Frames per filter: 7 s at Open-Unmix's hop. A source may move after that.
 EXCERPT = 300
@@ -88,7 +89,7 @@ def _filter(separated: Tensor, magnitudes: Tensor, mixture: Tensor, iterations: 
         for block in blocks:
             separated[:, :, block] = first(block)
         return
-    level = _squares(mixture).amax().sqrt() / LARGEST
+    level = magnitudes_of(mixture).amax() / LARGEST
     scale = level.clamp(min=1.0)
     for iteration in range(iterations):
         powers, covariances = _measure(latest if iteration else first, blocks, scale)
@@ -96,17 +97,12 @@ def _filter(separated: Tensor, magnitudes: Tensor, mixture: Tensor, iterations: 
             _separate(separated[:, :, block], power, covariances, mixture[:, block])
 
 
-def _squares(x: Tensor) -> Tensor:
-    """Return the squared magnitudes of ``x``, of any shape."""
-    return x.real.square().addcmul_(x.imag, x.imag)
-
-
 def _estimate(magnitudes: Tensor, x: Tensor, *, residual: bool) -> Tensor:
     """Return ``magnitudes`` ``(S, C, n, F)`` in the phase of ``x`` ``(C, n, F)``.
 
     With ``residual``, one more source is the rest of ``x``.
     """
-    level = _squares(x).sqrt()
+    level = magnitudes_of(x)
     if residual:
         magnitudes = torch.cat([magnitudes, (level - magnitudes.sum(0))[None]])
     return magnitudes * (x / level.clamp(min=SILENCE))
@@ -156,7 +152,7 @@ def _separate(separated: Tensor, power: Tensor, covariances: Tensor, x: Tensor) 
     else:
         left, right = whole[0] + noise, whole[1] + noise
         cross = torch.complex(whole[2], whole[3])
-        determinant = left * right - _squares(cross)
+        determinant = left * right - whole[2].square() - whole[3].square()
         one, two = (x * determinant.reciprocal()).unbind()  # adj V x / det V is V^-1 x
         one, two = right * one - cross * two, left * two - cross.conj() * one
         variances = covariances[:2].to(cross.dtype)
