@@ -23,8 +23,10 @@ from stemsplit.models.pieces import map_rows
 from stemsplit.models.spectrograms import (
     ComplexAsChannels,
     istft,
+    magnitudes,
     reflect_pad,
     stft,
+    stft_in_parts,
 )
 
 
@@ -76,6 +78,21 @@ def test_istft_is_that_of_torch(n_fft: int, hop: int, normalized: bool) -> None:
     back.square().sum().backward()
     expected.square().sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize(("frames", "lengths"), [(10, [10, 10, 4]), (24, [24]), (None, [24])])
+def test_stft_in_parts_is_that_of_the_whole(frames: int | None, lengths: list[int]) -> None:
+    wave = torch.randn(2, 2, 3_000, generator=torch.Generator().manual_seed(0))
+    parts = list(stft_in_parts(wave, 512, 128, frames))
+    assert [part.shape[-1] for part in parts] == lengths
+    torch.testing.assert_close(torch.cat(parts, dim=-1), stft(wave, 512, 128))
+
+
+def test_magnitudes_are_absolute_values() -> None:
+    spectrum = torch.randn(3, 5, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    spectrum[0, 0] = 0
+    torch.testing.assert_close(magnitudes(spectrum), spectrum.abs())
+    assert magnitudes(spectrum)[0, 0] == 0
 
 
 @pytest.mark.parametrize("hop", [128, 100])
