@@ -1,7 +1,5 @@
 """``python -m stemsplit``."""
 
-import sys
+from stemsplit.cli import run_process
 
-from stemsplit.cli import main
-
-sys.exit(main())
+run_process()

@@ -50,8 +50,9 @@ class Run:
     """Splits songs with one set of ``options``, on all devices that they name.
 
     A ``scorer`` scores the stems of each song. ``engines`` may be a model that is already loaded.
-    With ``tunes_process``, the run may change how this whole process allocates memory. With
-    ``surveys``, it reads the lengths of all songs first, so that the total time can be shown.
+    With ``tunes_process``, the run may change how this whole process imports torch and allocates
+    memory. With ``surveys``, it reads the lengths of all songs first, so that the total time can be
+    shown.
 
     Raises ``UsageError`` for options that contradict each other or the model.
     """
