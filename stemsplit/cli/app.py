@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -21,9 +20,6 @@ from stemsplit.cli.usage import naming_path, program_of, usage_error
 from stemsplit.errors import ExitCode, StemsplitError, UsageError, describe
 from stemsplit.signals import end_by_exception
 from stemsplit.types import ProgressStyle
-
-#: New objects until the next search for unreachable ones. Python's own is 700 to 2000.
-_OBJECTS_PER_COLLECTION = 20_000
 
 
 def choose_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -63,7 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors=ESCAPED)
     if arguments is None:
         arguments = sys.argv[1:]
-        _collect_rarely()
         if "--debug" not in arguments:
             _silence_libraries()
     name, rest = choose_command(arguments)
@@ -143,16 +138,6 @@ def _style(arguments: Sequence[str]) -> ProgressStyle:
     if asked or os.environ.get("STEMSPLIT_PROGRESS") == "ndjson":
         return "ndjson"
     return "auto"
-
-
-def _collect_rarely() -> None:
-    """Look for unreachable objects less often, and not at the end of the process.
-
-    The modules of torch alone are 170 000 objects that live until then: with Python's settings, a
-    quarter of the time of a command that imports torch goes into searching them again and again.
-    """
-    gc.set_threshold(_OBJECTS_PER_COLLECTION)
-    atexit.register(gc.freeze)
 
 
 def _silence_libraries() -> None:
