@@ -17,8 +17,8 @@ from stemsplit.cli.commands import COMMANDS
 PACKAGE = Path(__file__).parent.parent / "stemsplit"
 
 GROUND = {
-    *("declarations", "errors", "git_lfs", "options", "signals", "small_files", "stall_timeout"),
-    *("stem_names", "types", "user_folders", "version"),
+    *("declarations", "errors", "git_lfs", "options", "plain_yaml", "signals", "small_files"),
+    *("stall_timeout", "stem_names", "types", "user_folders", "version"),
 }
 #: Room -> the rooms that it may import from. ``stemsplit`` is the package's own file, its face.
 ALLOWED: dict[str, set[str]] = {
@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "signals": {"errors"},
     "declarations": {"errors"},
     "git_lfs": {"errors", "small_files"},
+    "plain_yaml": {"errors", "small_files"},
     "options": {"declarations", "errors", "types"},
     "audio": GROUND,
     "models": GROUND,

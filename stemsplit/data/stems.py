@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stemsplit.audio.detect import has_media_name
 from stemsplit.audio.probe import probe
 from stemsplit.data.file_names import (
     ENDINGS,
@@ -21,7 +20,7 @@ from stemsplit.data.file_names import (
     normalise,
     stem_of,
 )
-from stemsplit.data.layouts import STEM_FILE
+from stemsplit.data.layouts import STEM_FILE, audio_files
 from stemsplit.errors import InputError, UsageError
 from stemsplit.options import WHOLE, Excerpt
 
@@ -29,6 +28,8 @@ from stemsplit.options import WHOLE, Excerpt
 MUSDB_STREAMS = (MIXTURE, "drums", "bass", "other", "vocals")
 #: The hint for names that do not identify the stems.
 MAP = "assign files to stems, as with evaluate's --map bass=bassline.wav"
+#: Begins the list of files that belong to no stem.
+UNRECOGNISED = "not recognised as stems"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,8 @@ def find_stems(
 ) -> FoundStems:
     """Return the files of each of the ``wanted`` stems (None: all) of the song at ``place``.
 
-    ``place`` is the folder of one song, or a file with the five streams of MUSDB18. The stem of a
-    file is identified by its name (``vocals.flac``, ``Song - Vocals.wav``, ``song_vocals.mp3``), or
+    ``place`` is the folder of one song, or a file with the streams of MUSDB18. The stem of a file
+    is identified by its name (``vocals.flac``, ``Song - Vocals.wav``, ``song_vocals.mp3``), or
     by ``mapping``, from stems and ``mixture`` to names or patterns of files, one or several; if
     several files match, they are summed. A stem without its own file is
 
@@ -90,10 +91,7 @@ def find_stems(
     Raises ``InputError`` if ``place`` cannot be read, two files have the name of one stem, or no
     file matches, and ``UsageError`` for a ``mapping`` of an unknown stem.
     """
-    mapped = {
-        normalise(name): [each] if isinstance(each, str) else list(each)
-        for name, each in (mapping or {}).items()
-    }
+    mapped = {normalise(name): _as_list(each) for name, each in (mapping or {}).items()}
     asked = [normalise(name) for name in (*(wanted or ()), *(sources or ()))]
     if wanted is not None:
         _refuse_unknown(mapped, {*STEMS, *asked, *ENDINGS})
@@ -111,7 +109,7 @@ def find_stems(
             hint=f"files found: {', '.join(index.files())}; {MAP}",
         )
     if len(stems) < len(found) and (unknown := index.unknown()):
-        resolver.remarks.append(f"not recognised as stems: {', '.join(unknown)}; {MAP}")
+        resolver.remarks.append(f"{UNRECOGNISED}: {', '.join(unknown)}; {MAP}")
     mixture = next((file for name in MIXTURES if (file := index.find(name))), None)
     return FoundStems(
         stems=stems,
@@ -143,7 +141,7 @@ class _StemIndex:
         if self.place.is_file():
             self._add_streams(mapped)
             return
-        paths = _audio_files(self.place)
+        paths = audio_files(self.place)
         for stem, patterns in mapped.items():
             matching: list[Path] = []
             for pattern in patterns:
@@ -260,7 +258,7 @@ class _StemResolver:
         if missing:
             remark += f"; missing: {', '.join(missing)}"
         if unknown := self.index.unknown():
-            remark += f"; not recognised as stems, left out: {', '.join(unknown)}"
+            remark += f"; {UNRECOGNISED}, left out: {', '.join(unknown)}"
         self.remarks.append(remark)
         return found
 
@@ -274,21 +272,8 @@ def _sum(files: Sequence[_File], missing: tuple[str, ...] = ()) -> StemFiles:
     )
 
 
-def _audio_files(folder: Path) -> list[Path]:
-    """Return the audio files in ``folder``, sorted by name."""
-    try:
-        names = sorted(path.name for path in folder.iterdir() if not path.is_dir())
-    except FileNotFoundError as exc:
-        raise InputError("no such folder", path=folder) from exc
-    except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise InputError(f"cannot be read: {reason}", path=folder) from exc
-    found = [folder / name for name in names if has_media_name(name)]
-    if not found:
-        raise InputError(
-            "this folder contains no audio files", path=folder, hint="expected one file per stem"
-        )
-    return found
+def _as_list(patterns: str | Sequence[str]) -> list[str]:
+    return [patterns] if isinstance(patterns, str) else list(patterns)
 
 
 def _refuse_unknown(mapped: Iterable[str], known: set[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from stemsplit.data.collections.musdb import musdb_split
 from stemsplit.data.collections.song import TrainingSong
 from stemsplit.data.layouts import find_songs
-from stemsplit.data.stems import StemFiles, find_stems
+from stemsplit.data.stems import UNRECOGNISED, StemFiles, find_stems
 from stemsplit.errors import InputError, UsageError
 
 
@@ -67,7 +67,7 @@ def read_folder(
         split=split,
         stems=found.stems,
         mixture=found.mixture or mixture,
-        remarks=found.remarks,
+        remarks=tuple(each for each in found.remarks if UNRECOGNISED in each),
     )
 
 

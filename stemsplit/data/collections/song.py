@@ -29,7 +29,7 @@ class TrainingSong:
     stems: Mapping[str, StemFiles] = field(default_factory=dict)  # by source
     mixture: StemFiles | None = None
     problem: str | None = None
-    remarks: tuple[str, ...] = ()  # what was summed, is missing, or was not recognised
+    remarks: tuple[str, ...] = ()  # what a person should know: bleed, files that are in no stem
 
 
 def split_of(root: Path, relative: PurePosixPath) -> str | None:
