@@ -39,8 +39,8 @@ COMMON = 50
 #: Two recordings are the same if at least so many landmarks are equal at one distance in time, and
 #: this share of those of the recording with fewer. Copies in MP3 or Opus at 64 kbit/s keep 0.25 to
 #: 0.8 (drums 0.1 to 0.5), and so do copies that start elsewhere; two songs share less than 0.03,
-#: two synthetic basses up to 0.08.
-ENOUGH, SHARE = 8, 0.09
+#: two basses of one synthesiser up to 0.1.
+ENOUGH, SHARE = 8, 0.12
 _PIECE = 512  # frames of the spectrogram that are computed at a time
 
 
@@ -174,6 +174,8 @@ def find_matches(recordings: Sequence[Landmarks]) -> list[Match]:
     places = np.concatenate([each.places for each in recordings])
     owners = np.repeat(np.arange(len(recordings)), sizes)
     pairs = _equal_pairs(values, owners)
+    if not len(pairs):
+        return []
     delays = places[pairs[:, 1]] - places[pairs[:, 0]]
     return list(_agreeing(owners[pairs], delays, sizes))
 

@@ -18,7 +18,7 @@ class LevelMeter:
 
     def __init__(self, sample_rate: int) -> None:
         self._step = STEP * sample_rate
-        self._frames = 0
+        self._frames = self._steps = 0  # steps: those that are complete
         self._energy: list[float] = []
 
     def add(self, block: Block) -> None:
@@ -26,14 +26,14 @@ class LevelMeter:
         power = np.mean(block.astype(np.float64) ** 2, axis=0)
         done = 0
         while done < len(power):
-            number = int((self._frames + 0.5) / self._step)
-            border = round((number + 1) * self._step)
-            taken = min(len(power) - done, max(1, border - self._frames))
-            if number == len(self._energy):
+            border = round((self._steps + 1) * self._step)
+            taken = min(len(power) - done, border - self._frames)
+            if self._steps == len(self._energy):
                 self._energy.append(0.0)
-            self._energy[number] += float(power[done : done + taken].sum())
+            self._energy[-1] += float(power[done : done + taken].sum())
             done += taken
             self._frames += taken
+            self._steps += self._frames == border
 
     def result(self) -> NDArray[np.float32]:
         """Return the levels ``(N,)`` in dB; 0 dB is a constant 1.0. The last step may be short."""

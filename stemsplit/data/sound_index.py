@@ -94,15 +94,33 @@ class SoundIndex:
             changed=status.st_mtime_ns,
         )
 
-    def levels(self, digest: str, stream: int) -> NDArray[np.float32]:
-        """Return the levels ``(N,)`` of known content, in dB for every 0.1 s."""
-        with np.load(self._entry(digest, stream)) as entry:
-            return np.asarray(entry["levels"])
+    def levels(self, path: Path, stream: int, facts: SoundFacts) -> NDArray[np.float32]:
+        """Return the levels ``(N,)`` of a stream with these ``facts``, in dB for every 0.1 s."""
+        return self._arrays(path, stream, facts)["levels"]
 
-    def landmarks(self, digest: str, stream: int) -> Landmarks:
-        """Return the fingerprint of known content."""
-        with np.load(self._entry(digest, stream)) as entry:
-            return Landmarks(entry["values"], entry["places"])
+    def landmarks(self, path: Path, stream: int, facts: SoundFacts) -> Landmarks:
+        """Return the fingerprint of a stream with these ``facts``."""
+        arrays = self._arrays(path, stream, facts)
+        return Landmarks(arrays["values"], arrays["places"])
+
+    def _arrays(self, path: Path, stream: int, facts: SoundFacts) -> dict[str, NDArray[Any]]:
+        """Return the entry of known content; measure it again if the entry was removed."""
+        arrays = self._load(facts.digest, stream)
+        if arrays is None:
+            self.facts(path, stream)
+            arrays = self._load(facts.digest, stream)
+        if arrays is None:
+            raise InputError("has changed since the run started", path=path)
+        return arrays
+
+    def _load(self, digest: str, stream: int) -> dict[str, NDArray[Any]] | None:
+        """Return the arrays of an entry; None if it is missing, damaged or of another version."""
+        try:
+            with self._entry(digest, stream).open("rb") as file, np.load(file) as entry:
+                arrays = {name: entry[name] for name in ("facts", "levels", "values", "places")}
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            return None
+        return arrays if arrays["facts"][0] == FORM else None
 
     def _entry(self, digest: str, stream: int) -> Path:
         return self.cache / "contents" / f"{digest}-{stream}.npz"
@@ -132,12 +150,11 @@ class SoundIndex:
         return digest
 
     def _read(self, digest: str, stream: int) -> _Measured | None:
-        try:
-            with np.load(self._entry(digest, stream)) as entry:
-                form, rate, channels, frames, seekable = map(int, entry["facts"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # missing or damaged
+        arrays = self._load(digest, stream)
+        if arrays is None:
             return None
-        return _Measured(rate, channels, frames, bool(seekable)) if form == FORM else None
+        _form, rate, channels, frames, seekable = map(int, arrays["facts"])
+        return _Measured(rate, channels, frames, bool(seekable))
 
     def _measure(self, path: Path, stream: int, digest: str) -> _Measured:
         info = probe(path, stream)
@@ -153,9 +170,14 @@ class SoundIndex:
         )
         landmarks = marks.result()
         facts = (FORM, *_numbers(measured))
-        arrays = {"levels": levels.result(), **landmarks._asdict()}
         buffer = io.BytesIO()
-        np.savez(buffer, facts=np.array(facts, np.int64), **arrays)
+        np.savez(
+            buffer,
+            facts=np.array(facts, np.int64),
+            levels=levels.result(),
+            values=landmarks.values,
+            places=landmarks.places,
+        )
         store(self._entry(digest, stream), buffer.getvalue())
         return measured
 

@@ -95,16 +95,14 @@ class SongStore:
         """
         parts = self._parts(song, source)
         count = -(-10 * self.frames(song) // self.sample_rate)
-        found = [self._index.levels(self._facts[part].digest, part[1]) for part in parts]
+        found = [self._index.levels(*part, self._facts[part]) for part in parts]
         levels = add_levels(found)[:count]
         return np.pad(levels, (0, count - len(levels)), constant_values=FLOOR)
 
     def landmarks(self, song: int) -> dict[str, list[Landmarks]]:
         """Return the fingerprints of the files of a song, by source."""
         return {
-            source: [
-                self._index.landmarks(self._facts[part].digest, part[1]) for part in files.parts()
-            ]
+            source: [self._index.landmarks(*part, self._facts[part]) for part in files.parts()]
             for source, files in self.songs[song].stems.items()
         }
 
