@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,15 @@ def test_several_files_that_are_mapped_make_one_stem(tmp_path: Path) -> None:
         by_name(tmp_path, drums=["tom*"])
     with pytest.raises(UsageError, match="unknown stem 'kazoo'"):
         by_name(tmp_path, kazoo=["kick*"])
+
+
+@pytest.mark.parametrize("write", [write_moises, write_medley])
+def test_a_pattern_that_no_instrument_matches(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    write(tmp_path)
+    with pytest.raises(UsageError, match=r"nothing in any song matches 'harp\*', mapped to synth"):
+        by_name(tmp_path, "vocals", "synth", synth=["harp*"])
 
 
 def test_a_folder_without_the_stems_is_a_problem_of_that_song(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from audio_files import noise, store
 
 from stemsplit.audio.decode import read
 from stemsplit.audio.probe import probe
-from stemsplit.data.fingerprint import LandmarkMeter, Landmarks, find_matches
+from stemsplit.data.fingerprint import MOST, LandmarkMeter, Landmarks, find_matches
 from stemsplit.data.leakage import SameSong, find_same_songs
 from stemsplit.data.synthetic import render
 
@@ -58,6 +58,23 @@ def test_a_copy_of_a_song_is_found(
 def test_stems_of_different_songs_do_not_match(songs: list[dict[str, np.ndarray]]) -> None:
     stems = [landmarks(stem) for song in songs for stem in song.values()]
     assert find_matches(stems) == []
+
+
+def test_an_excerpt_of_a_long_recording_is_found() -> None:
+    rng = np.random.default_rng(3)
+    notes = rng.integers(40, 80, 400)
+    times = np.arange(RATE // 4) / RATE
+    tune = [
+        np.exp(-9 * times) * np.sin(2 * np.pi * 440 * 2 ** ((n - 69) / 12) * times) for n in notes
+    ]
+    chords = [a + 0.5 * b + 0.3 * c for a, b, c in zip(tune, tune[7:], tune[31:], strict=False)]
+    sound = np.concatenate(chords)[None]
+    long, short = landmarks(sound), landmarks(0.1 * sound[:, 30 * RATE : 38 * RATE])
+    assert len(long.values) == MOST
+    assert len(short.values) < MOST
+    (match,) = find_matches([short, long])
+    assert match.delay == pytest.approx(30.0, abs=0.07)
+    assert match.share > 0.4
 
 
 def test_blocks_of_any_length_give_the_same_landmarks() -> None:

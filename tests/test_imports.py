@@ -208,6 +208,12 @@ def test_what_needs_no_tensor_loads_none(code: str) -> None:
     assert not heavy & modules_after(code)
 
 
+def test_reading_training_data_loads_no_torch() -> None:
+    """Workers that read songs start fast, and share no threads with torch."""
+    code = "import stemsplit.data.store, stemsplit.data.leakage, stemsplit.data.whitening"
+    assert "torch" not in modules_after(code)
+
+
 @pytest.mark.parametrize("arguments", [["song.mp3", "-n", "nosuch"], ["missing.mp3"]])
 def test_a_typo_loads_nothing_that_only_a_split_needs(arguments: list[str]) -> None:
     loaded = modules_after(f"from stemsplit.cli import main; assert main({arguments}) in (2, 3)")

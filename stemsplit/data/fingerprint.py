@@ -20,27 +20,28 @@ from stemsplit.audio.blocks import Block
 
 RATE = 11_025  # Hz, about: the sound is averaged down to it
 WINDOW = 0.128  # s
-HOP = 0.032  # s
+HOP = 0.016  # s
 LOWEST = 110.0  # Hz
 BANDS = 60  # semitones, up to 3.3 kHz
 #: A peak is the maximum of its surroundings: so many bands and frames on either side.
-AROUND = (3, 6)
+AROUND = (3, 12)
 #: Peaks this far below the loudest one of the recording are not used: codecs drop them.
 QUIETEST = -60.0  # dB
-#: How many of the next peaks are combined with a peak, in all pairs, and the longest gap in frames.
-#: Gaps are stored in units of two frames: a copy that starts elsewhere shifts peaks by one.
+#: How many of the next peaks are combined with a peak, in all pairs, and the longest gap, in units
+#: of four frames: a copy that starts elsewhere shifts peaks by a frame.
 FOLLOWING = 5
-LONGEST_GAP = 32
+UNIT = 4
+LONGEST_GAP = 16
 #: Landmarks to keep for each recording: those with the smallest (scrambled) values, which are the
 #: same ones in a copy.
 MOST = 2000
-#: Landmarks that more recordings than this share, such as those of one sampled drum, prove nothing.
+#: A landmark is compared with at most so many equal ones: that of a sampled drum may be everywhere.
 COMMON = 50
 #: Two recordings are the same if at least so many landmarks are equal at one distance in time, and
-#: this share of those of the recording with fewer. Copies in MP3 or Opus at 64 kbit/s keep 0.25 to
-#: 0.8 (drums 0.1 to 0.5), and so do copies that start elsewhere; two songs share less than 0.03,
-#: two basses of one synthesiser up to 0.1.
-ENOUGH, SHARE = 8, 0.12
+#: this share of those that they could have in common. Measured: copies in MP3 or Opus at 64 kbit/s
+#: keep 0.2 to 0.85, copies that start elsewhere 0.45 to 0.9, drums 0.12 to 0.45; stems of different
+#: songs share less than 0.03, two basses of one synthesiser up to 0.1.
+ENOUGH, SHARE = 8, 0.11
 _PIECE = 512  # frames of the spectrogram that are computed at a time
 
 
@@ -136,10 +137,10 @@ def _landmarks(energy: NDArray[np.float32]) -> Landmarks:
                 continue
             first = np.arange(len(times) - third)
             gaps = times[first + second] - times[first], times[first + third] - times[first]
-            near = (gaps[0] > 0) & (gaps[1] > gaps[0]) & (gaps[1] < LONGEST_GAP)
+            near = (gaps[0] > 0) & (gaps[1] > gaps[0]) & (gaps[1] < LONGEST_GAP * UNIT)
             value = bands[first] * BANDS + bands[first + second]
             value = value * BANDS + bands[first + third]
-            value = (value * LONGEST_GAP + gaps[0] // 2) * LONGEST_GAP + gaps[1] // 2
+            value = (value * LONGEST_GAP + gaps[0] // UNIT) * LONGEST_GAP + gaps[1] // UNIT
             found.append((value[near], times[first][near]))
     values = np.concatenate([np.zeros(0, np.int64), *(value for value, _ in found)])
     places = np.concatenate([np.zeros(0, np.int64), *(place for _, place in found)])
@@ -177,7 +178,7 @@ def find_matches(recordings: Sequence[Landmarks]) -> list[Match]:
     if not len(pairs):
         return []
     delays = places[pairs[:, 1]] - places[pairs[:, 0]]
-    return list(_agreeing(owners[pairs], delays, sizes))
+    return list(_agreeing(owners[pairs], delays, recordings))
 
 
 def _equal_pairs(values: NDArray[np.uint32], owners: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -195,9 +196,9 @@ def _equal_pairs(values: NDArray[np.uint32], owners: NDArray[np.int64]) -> NDArr
 
 
 def _agreeing(
-    owners: NDArray[np.int64], delays: NDArray[np.int32], sizes: Sequence[int]
+    owners: NDArray[np.int64], delays: NDArray[np.int32], recordings: Sequence[Landmarks]
 ) -> Iterator[Match]:
-    """Yield the pairs of ``owners`` ``(N, 2)`` for which enough ``delays`` agree within a frame."""
+    """Yield the pairs of ``owners`` ``(N, 2)`` of which enough ``delays`` are within two frames."""
     order = np.lexsort((delays, owners[:, 1], owners[:, 0]))
     owners, delays = owners[order], delays[order]
     starts = np.flatnonzero(np.any(np.diff(owners, axis=0, prepend=-1) != 0, axis=1))
@@ -205,9 +206,20 @@ def _agreeing(
         if end - start < ENOUGH:
             continue
         ordered = delays[start:end]
-        counts = np.searchsorted(ordered, ordered + 1, side="right") - np.arange(end - start)
+        counts = np.searchsorted(ordered, ordered + 2, side="right") - np.arange(end - start)
         best = int(np.argmax(counts))
         first, second = map(int, owners[start])
-        share = float(counts[best]) / min(sizes[first], sizes[second])
+        share = float(counts[best]) / _comparable(recordings[first], recordings[second])
         if counts[best] >= ENOUGH and share >= SHARE:
             yield Match(first, second, float(ordered[best]) * HOP, min(1.0, share))
+
+
+def _comparable(first: Landmarks, second: Landmarks) -> int:
+    """Return how many landmarks two recordings could share.
+
+    Of a long recording only the smallest values were kept, and of a short excerpt of it all.
+    """
+    kept = [each.values[-1] for each in (first, second) if len(each.values) == MOST]
+    limit = min(kept, default=np.iinfo(np.uint32).max)
+    sizes = (np.searchsorted(each.values, limit, side="right") for each in (first, second))
+    return int(min(sizes))

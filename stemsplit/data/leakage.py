@@ -53,9 +53,9 @@ def find_same_songs(songs: Sequence[tuple[str, dict[str, list[Landmarks]]]]) -> 
 
 
 def _agreeing(found: Sequence[tuple[str, float]]) -> int:
-    """Return how many sources match with one delay, within two frames of the fingerprint."""
+    """Return how many sources match with one delay, within four frames of the fingerprint."""
     return max(
-        len({source for source, delay in found if abs(delay - wanted) <= 2 * HOP})
+        len({source for source, delay in found if abs(delay - wanted) <= 4 * HOP})
         for _, wanted in found
     )
 

@@ -442,12 +442,8 @@ _DATA = ManPage(
         "Check songs of your own, whose drums are in several files:": (
             "stemsplit data check songs --map 'drums=kick*' --map 'drums=snare*'"
         ),
-        "Measure a data set with six stems:": (
-            "stemsplit data stats moisesdb --sources vocals,drums,bass,guitar,piano,other"
-        ),
-        "List the songs with clipped stems:": (
-            "stemsplit data check songs --json |\n"
-            "  jq -r 'select(.song) | select(.findings[]?.kind == \"clipped\") | .song'"
+        "Measure a data set with other stems:": (
+            "stemsplit data stats moisesdb --sources vocals,drums,piano,other"
         ),
     },
     output=(

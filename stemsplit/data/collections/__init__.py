@@ -74,6 +74,7 @@ def find_training_songs(
     if not songs:
         hint = "map files to stems: --map vocals=PATTERN"
         raise InputError(f"contains none of the stems {', '.join(sources)}", path=root, hint=hint)
+    _refuse_unmatched(mapping, sources, songs)
     return sorted(songs, key=lambda song: song.name)
 
 
@@ -85,3 +86,13 @@ def _refuse_unknown(mapping: Mapping[str, Sequence[str]], sources: Sequence[str]
                 f"files are mapped to the unknown stem {name!r}",
                 hint=f"stems of this data set: {', '.join(sources)}",
             )
+
+
+def _refuse_unmatched(
+    mapping: Mapping[str, Sequence[str]], sources: Sequence[str], songs: Sequence[TrainingSong]
+) -> None:
+    found = {normalise(source) for song in songs for source in song.stems}
+    for stem, patterns in mapping.items():
+        if normalise(stem) in {normalise(source) for source in sources} - found:
+            listed = ", ".join(map(repr, patterns))
+            raise UsageError(f"nothing in any song matches {listed}, mapped to {stem}")

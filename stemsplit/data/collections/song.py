@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -63,8 +64,12 @@ def walk_folders(root: Path, depth: int) -> Iterator[tuple[Path, list[str], list
 
 def _names_in(folder: Path) -> tuple[list[str], list[str]]:
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        with os.scandir(folder) as entries:
+            found = sorted(
+                (entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")
+            )
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", path=folder) from exc
-    folders = [path.name for path in paths if path.is_dir()]
-    return folders, [path.name for path in paths if path.name not in folders]
+    return [name for name, is_dir in found if is_dir], [
+        name for name, is_dir in found if not is_dir
+    ]
