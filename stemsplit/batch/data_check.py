@@ -52,11 +52,10 @@ class CheckedSong:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Two songs that are the same, by their names, because of their "name" or "sound"."""
+    """Two songs that have the same sound, by their names."""
 
     first: str
     second: str
-    reason: str
 
 
 def check_songs(songs: Sequence[TrainingSong], sources: Sequence[str]) -> Iterator[CheckedSong]:
@@ -73,9 +72,7 @@ def check_songs(songs: Sequence[TrainingSong], sources: Sequence[str]) -> Iterat
 def find_duplicates(songs: Sequence[CheckedSong]) -> list[Duplicate]:
     """Return the pairs of checked ``songs`` that have the same sound."""
     pairs = find_same_songs([(song.name, song.landmarks) for song in songs])
-    return [
-        Duplicate(songs[each.first].name, songs[each.second].name, each.reason) for each in pairs
-    ]
+    return [Duplicate(songs[each.first].name, songs[each.second].name) for each in pairs]
 
 
 def _check(song: TrainingSong, sources: Sequence[str]) -> CheckedSong:

@@ -40,8 +40,8 @@ COMMON = 50
 #: Two recordings are the same if at least so many landmarks are equal at one distance in time, and
 #: this share of those that they could have in common. Measured: copies in MP3 or Opus at 64 kbit/s
 #: keep 0.2 to 0.85, copies that start elsewhere 0.45 to 0.9, drums 0.12 to 0.45; stems of different
-#: songs share less than 0.03, two basses of one synthesiser up to 0.1.
-ENOUGH, SHARE = 8, 0.11
+#: songs share less than 0.03, two basses of one synthesiser up to 0.12.
+ENOUGH, SHARE = 8, 0.14
 _PIECE = 512  # frames of the spectrogram that are computed at a time
 
 

@@ -17,11 +17,10 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class SameSong:
-    """Two songs that are the same, by their indices, and how that is known."""
+    """Two songs that have the same sound, by their indices."""
 
     first: int
     second: int
-    reason: str  # "name" or "sound"
 
 
 def find_same_songs(songs: Sequence[tuple[str, dict[str, list[Landmarks]]]]) -> list[SameSong]:
@@ -46,7 +45,7 @@ def find_same_songs(songs: Sequence[tuple[str, dict[str, list[Landmarks]]]]) -> 
         for _, sources in songs
     ]
     return [
-        SameSong(first, second, "sound")
+        SameSong(first, second)
         for (first, second), found in sorted(matches.items())
         if 2 * _agreeing(found) >= len(sounding[first] & sounding[second])
     ]
@@ -76,7 +75,7 @@ def find_leaks(train: SongStore, valid: SongStore) -> list[tuple[str, str, str]]
     border = len(train.songs)
     for same in find_same_songs(songs):
         if same.first < border <= same.second:
-            leaks.setdefault((songs[same.first][0], songs[same.second][0]), same.reason)
+            leaks.setdefault((songs[same.first][0], songs[same.second][0]), "sound")
     return [(first, second, reason) for (first, second), reason in leaks.items()]
 
 

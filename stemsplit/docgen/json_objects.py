@@ -355,8 +355,8 @@ DATA: Objects = {
         "findings": ("object", "The numbers of findings by kind."),
         "duplicates": (
             "list",
-            "Objects for each pair of songs that are the same: their names `first` and `second`, "
-            "and the `reason`, `sound`.",
+            "An object for each pair of songs with the same sound: their names `first` and "
+            "`second`.",
         ),
     },
     "For `stats`, also:": {
