@@ -5,7 +5,7 @@ function __stemsplit_command --description 'Print the words of the command, if a
     set -l command
     for word in (commandline -opc)[2..-1]
         switch "$command $word"
-            case ' split' ' watch' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' evaluate' ' config' 'config show' 'config path' ' doctor'
+            case ' split' ' watch' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' evaluate' ' data' 'data check' 'data stats' ' config' 'config show' 'config path' ' doctor'
                 set command (string trim -- "$command $word")
             case '*'
                 break
@@ -161,6 +161,9 @@ complete -c stemsplit -n '__stemsplit_right_after models' -a path -d 'Show the p
 complete -c stemsplit -n '__stemsplit_right_after models' -a convert -d 'Convert a checkpoint from another program for -n FILE.safetensors'
 complete -c stemsplit -n '__stemsplit_right_after' -a demo -d 'Render a short song, split it, and score the stems against the true ones'
 complete -c stemsplit -n '__stemsplit_right_after' -a evaluate -d 'Score stems against the true ones, or measure them on their own'
+complete -c stemsplit -n '__stemsplit_right_after' -a data -d 'Check and measure data sets for training'
+complete -c stemsplit -n '__stemsplit_right_after data' -a check -d 'Find songs with missing, silent, clipped or misaligned stems, and duplicates'
+complete -c stemsplit -n '__stemsplit_right_after data' -a stats -d 'Measure length, loudness, and how often each stem is silent or alone'
 complete -c stemsplit -n '__stemsplit_right_after' -a config -d 'Show the configuration file and the settings in effect'
 complete -c stemsplit -n '__stemsplit_right_after config' -a show -d 'Show the value and origin of every option, as TOML for a configuration file'
 complete -c stemsplit -n '__stemsplit_right_after config' -a path -d 'Print the path of the configuration file, even if it does not exist'
@@ -354,6 +357,21 @@ complete -c stemsplit -n '__stemsplit_in "evaluate"' -s v -l verbose -d 'Show ea
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l debug -d 'Show tracebacks of errors'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -F
+complete -c stemsplit -n '__stemsplit_in "data"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "data check"' -l sources -r -f -a '(__fish_complete_list , __stemsplit_stems)' -d 'The stems that each song should have'
+complete -c stemsplit -n '__stemsplit_in "data check"' -l map -r -f -d 'Assign files (kick*.wav) or instruments (synth*) to STEM; several are summed. Repeatable'
+complete -c stemsplit -n '__stemsplit_in "data check"' -l json -d 'Write JSON to stdout, one object per line'
+complete -c stemsplit -n '__stemsplit_in "data check"' -s q -l quiet -d 'Hide progress and notes; -qq hides warnings too'
+complete -c stemsplit -n '__stemsplit_in "data check"' -l debug -d 'Show tracebacks of errors'
+complete -c stemsplit -n '__stemsplit_in "data check"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "data check"' -f -a '(__fish_complete_directories)'
+complete -c stemsplit -n '__stemsplit_in "data stats"' -l sources -r -f -a '(__fish_complete_list , __stemsplit_stems)' -d 'The stems that each song should have'
+complete -c stemsplit -n '__stemsplit_in "data stats"' -l map -r -f -d 'Assign files (kick*.wav) or instruments (synth*) to STEM; several are summed. Repeatable'
+complete -c stemsplit -n '__stemsplit_in "data stats"' -l json -d 'Write JSON to stdout, one object per line'
+complete -c stemsplit -n '__stemsplit_in "data stats"' -s q -l quiet -d 'Hide progress and notes; -qq hides warnings too'
+complete -c stemsplit -n '__stemsplit_in "data stats"' -l debug -d 'Show tracebacks of errors'
+complete -c stemsplit -n '__stemsplit_in "data stats"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "data stats"' -f -a '(__fish_complete_directories)'
 complete -c stemsplit -n '__stemsplit_in "config"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "config show"' -l debug -d 'Show tracebacks of errors'
 complete -c stemsplit -n '__stemsplit_in "config show"' -s h -l help -d 'Show a summary of the options and exit'

@@ -11,6 +11,7 @@ import pytest
 
 from stemsplit.audio.ffmpeg import address, find_ffmpeg
 from stemsplit.audio.ffmpeg_facts import major_version
+from stemsplit.audio.probe import probe
 from stemsplit.audio.process import Process
 from stemsplit.errors import ExitCode, ResourceError
 
@@ -60,6 +61,36 @@ def test_an_ffmpeg_before_version_5_is_refused(tmp_path, monkeypatch, said, refu
         find_ffmpeg()
     assert e.value.exit_code == ExitCode.ENVIRONMENT
     assert e.value.path == str(old)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts stand for ffmpeg")
+@pytest.mark.parametrize(
+    ("says", "asked"),
+    [
+        ('exec "{}" "$@"', 0),
+        # A wrapper that prints something first hides the version.
+        ('echo "loading modules" >&2; exec "{}" "$@"', 1),
+    ],
+)
+def test_a_song_is_described_without_asking_for_the_version_first(
+    tmp_path, monkeypatch, song, says, asked
+):
+    calls = tmp_path / "calls"
+    chosen = program(tmp_path / "own", f'echo "$2" >> {calls}; {says.format(find_ffmpeg())}')
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", str(chosen))
+    probe(song)
+    probe(song)
+    assert calls.read_text().split().count("-version") == asked
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts stand for ffmpeg")
+@pytest.mark.parametrize("way", ["echo '[info] ffmpeg version 4.4.2 Copyright' >&2", "exit 1"])
+def test_an_old_ffmpeg_is_refused_when_a_song_is_described(tmp_path, monkeypatch, song, way):
+    script = f'[ "$2" = -version ] && echo ffmpeg version 4.4.2 Copyright && exit\n{way}'
+    old = program(tmp_path / "old", script)
+    monkeypatch.setenv("STEMSPLIT_FFMPEG", str(old))
+    with pytest.raises(ResourceError, match=r"too old: 4\.4\.2; versions 5 to 9 work"):
+        probe(song)
 
 
 def test_a_variable_that_names_nothing_is_an_error_that_names_it(tmp_path, monkeypatch):

@@ -38,13 +38,38 @@ def test_a_first_word_that_is_not_a_command_is_a_file(
 
 def test_only_a_process_of_its_own_collects_garbage_rarely() -> None:
     program = (
-        "import gc, sys; from stemsplit.cli import main; usual = gc.get_threshold();"
+        "import gc, sys, atexit; from stemsplit.cli import main; usual = gc.get_threshold();"
         "main(['--version']); assert gc.get_threshold() == usual;"
-        "sys.argv[1:] = ['--version']; main(); assert gc.get_threshold()[0] == 20_000;"
-        "import atexit; atexit._run_exitfuncs(); assert gc.get_freeze_count()"
+        "atexit.register(lambda: print(gc.get_threshold()[0]));"
+        "sys.argv[1:] = ['--version']; from stemsplit.__main__ import run; run()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "20000"
+
+
+def test_the_process_ends_after_its_exit_handlers_without_taking_down_objects() -> None:
+    program = (
+        "import atexit, sys; from stemsplit.cli.app import run_process\n"
+        "class Kept:\n"
+        "    def __del__(self): print('taken down')\n"
+        "kept = Kept(); sys.argv[1:] = ['-n', 'nosuch', 'song.wav']\n"
+        "from stemsplit.cli import app; late = app.main\n"
+        "app.main = lambda: (atexit.register(print, 'handled'), late())[1]\n"
+        "run_process()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "handled\n")
+    assert done.stderr.startswith("stemsplit: error: no model 'nosuch'")
+
+
+def test_exit_handlers_of_others_are_run() -> None:
+    program = (
+        "import atexit, sys; from stemsplit.cli.app import run_process;"
+        "atexit.register(print, 'handled'); sys.argv[1:] = ['--version']; run_process()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[1:]) == (0, ["handled"])
 
 
 @pytest.mark.parametrize("command", COMMANDS)

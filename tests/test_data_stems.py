@@ -160,12 +160,20 @@ def test_a_mapping_names_files(folder):
     assert found.mixture == StemFiles(paths=(place / "full.wav",))
 
 
+def test_several_files_that_are_mapped_to_a_stem_are_summed(folder):
+    place = folder("a1.wav", "a2.wav", "b.wav", "vocals.wav")
+    found = find_stems(place, ["bass", "vocals"], mapping={"bass": ["a?.wav", "b.wav", "a1*"]})
+    assert names_of(found) == {"bass": ["a1.wav", "a2.wav", "b.wav"], "vocals": ["vocals.wav"]}
+    assert found.remarks == ("bass: sum of a1.wav + a2.wav + b.wav",)
+    assert names_of(find_stems(place, ["bass"], mapping={"bass": "a?.wav"})) == {
+        "bass": ["a1.wav", "a2.wav"]
+    }
+
+
 def test_mappings_without_a_file_or_of_an_unknown_stem(folder):
-    place = folder("bassline.wav", "a1.wav", "a2.wav")
+    place = folder("bassline.wav")
     with pytest.raises(InputError, match=r"no file matches 'b\.wav', which is mapped to bass"):
         find_stems(place, ["bass"], mapping={"bass": "b.wav"})
-    with pytest.raises(InputError, match=r"a1\.wav and a2\.wav both match the stem bass"):
-        find_stems(place, ["bass"], mapping={"bass": "a?.wav"})
     with pytest.raises(UsageError, match="mapped to the unknown stem 'bas'"):
         find_stems(place, ["bass"], mapping={"bas": "bassline.wav"})
     own = find_stems(place, ["bas"], mapping={"bas": "bassline.wav"})

@@ -17,8 +17,8 @@ from stemsplit.cli.commands import COMMANDS
 PACKAGE = Path(__file__).parent.parent / "stemsplit"
 
 GROUND = {
-    *("declarations", "errors", "git_lfs", "options", "signals", "small_files", "stall_timeout"),
-    *("stem_names", "types", "user_folders", "version"),
+    *("declarations", "errors", "git_lfs", "options", "plain_yaml", "signals", "small_files"),
+    *("stall_timeout", "stem_names", "types", "user_folders", "version"),
 }
 #: Room -> the rooms that it may import from. ``stemsplit`` is the package's own file, its face.
 ALLOWED: dict[str, set[str]] = {
@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "signals": {"errors"},
     "declarations": {"errors"},
     "git_lfs": {"errors", "small_files"},
+    "plain_yaml": {"errors", "small_files"},
     "options": {"declarations", "errors", "types"},
     "audio": GROUND,
     "models": GROUND,
@@ -52,6 +53,7 @@ ALLOWED["stemsplit"] = {"batch", "checkpoints", "errors", "version"}
 ALLOWED["__main__"] = {"cli"}
 #: A model that is another one's extension, or is made of others, may import it.
 MODEL_EDGES = {
+    "branches",
     "base",
     "classical",
     "config",
@@ -206,6 +208,12 @@ def modules_after(code: str) -> set[str]:
 def test_what_needs_no_tensor_loads_none(code: str) -> None:
     heavy = {"torch", "numpy", "rich", "onnx", "pydantic"}
     assert not heavy & modules_after(code)
+
+
+def test_reading_training_data_loads_no_torch() -> None:
+    """Workers that read songs start fast, and share no threads with torch."""
+    code = "import stemsplit.data.store, stemsplit.data.leakage, stemsplit.data.whitening"
+    assert "torch" not in modules_after(code)
 
 
 @pytest.mark.parametrize("arguments", [["song.mp3", "-n", "nosuch"], ["missing.mp3"]])

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import randomise, signal_to_difference
 from torch import nn
+from torch.nn import functional
 
 from stemsplit.models import pieces
 from stemsplit.models.layers import (
     DConv,
+    DecoderLayer,
     LayerScale,
     rescale_convolutions,
 )
@@ -21,8 +23,10 @@ from stemsplit.models.pieces import map_rows
 from stemsplit.models.spectrograms import (
     ComplexAsChannels,
     istft,
+    magnitudes,
     reflect_pad,
     stft,
+    stft_in_parts,
 )
 
 
@@ -74,6 +78,21 @@ def test_istft_is_that_of_torch(n_fft: int, hop: int, normalized: bool) -> None:
     back.square().sum().backward()
     expected.square().sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize(("frames", "lengths"), [(10, [10, 10, 4]), (24, [24]), (None, [24])])
+def test_stft_in_parts_is_that_of_the_whole(frames: int | None, lengths: list[int]) -> None:
+    wave = torch.randn(2, 2, 3_000, generator=torch.Generator().manual_seed(0))
+    parts = list(stft_in_parts(wave, 512, 128, frames))
+    assert [part.shape[-1] for part in parts] == lengths
+    torch.testing.assert_close(torch.cat(parts, dim=-1), stft(wave, 512, 128))
+
+
+def test_magnitudes_are_absolute_values() -> None:
+    spectrum = torch.randn(3, 5, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    spectrum[0, 0] = 0
+    torch.testing.assert_close(magnitudes(spectrum), spectrum.abs())
+    assert magnitudes(spectrum)[0, 0] == 0
 
 
 @pytest.mark.parametrize("hop", [128, 100])
@@ -134,6 +153,20 @@ def test_dconv_equals_the_reference() -> None:
     reference.load_state_dict(ours.state_dict(), strict=True)
     x = torch.randn(2, 24, 301, generator=torch.Generator().manual_seed(0))
     assert signal_to_difference(reference(x), ours(x)) > 110
+
+
+@pytest.mark.parametrize("frequency", [False, True])
+def test_a_decoder_layer_of_one_row_equals_that_row_between_zeros(frequency: bool) -> None:
+    layer = DecoderLayer(
+        *(4, 2), kernel_size=8, stride=4, frequency=frequency, last=True, dconv=nn.Identity()
+    )
+    randomise(layer)
+    shape = (1, 4, 1, 9) if frequency else (1, 4, 1)
+    x, skip = (torch.randn(shape, generator=torch.Generator().manual_seed(n)) for n in range(2))
+    zeros = (0, 0, 1, 1) if frequency else (1, 1)
+    rewritten = layer.rewrite(functional.pad(x + skip, zeros))
+    expected = functional.glu(rewritten, dim=1)
+    assert signal_to_difference(expected, layer.combine(x, skip)) > 120
 
 
 def test_layer_scale_weighs_the_branch_by_channel() -> None:

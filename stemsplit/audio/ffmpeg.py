@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from functools import lru_cache
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from stemsplit.errors import ResourceError
 
 #: The tested major versions; newer ones are tried, older ones are refused.
 OLDEST, NEWEST = 5, 9
+#: How a report begins, unless ``-hide_banner`` leaves it out.
+_INTRODUCTION = re.compile(r"\[info\] ffmpeg version (\S+) ")
 #: Placeholder for the file in a graph of ffmpeg-python, which cannot take names that are not UTF-8.
 FILE = "file:<FILE>"
 
@@ -26,7 +29,8 @@ def find_ffmpeg() -> str:
     version before 5.
     """
     program = _locate()
-    _refuse_old(program)
+    with suppress(_DoesNotRun):  # the next call reports why
+        _refuse_old(program, _version_of(program))
     return program
 
 
@@ -48,13 +52,25 @@ def _locate() -> str:
         raise ResourceError("ffmpeg was not found", hint=how_to_install()) from exc
 
 
-@lru_cache
-def _refuse_old(program: str) -> None:
-    """Raise ``ResourceError`` if ``program`` is an ffmpeg before version 5."""
-    try:
-        version = version_of(program)
-    except ResourceError:
-        return  # it does not run; the next call reports why
+class _DoesNotRun(Exception):
+    """A program does not report a version."""
+
+
+#: The versions that programs have reported to this process.
+_VERSIONS: dict[str, str] = {}
+
+
+def _version_of(program: str) -> str:
+    if program not in _VERSIONS:
+        try:
+            _VERSIONS[program] = version_of(program)
+        except ResourceError as exc:
+            raise _DoesNotRun from exc
+    return _VERSIONS[program]
+
+
+def _refuse_old(program: str, version: str) -> None:
+    """Raise ``ResourceError`` if ``version`` of ``program``, an ffmpeg, is before 5."""
     major = major_version(version)
     if major is not None and major < OLDEST:
         reason = f"this ffmpeg is too old: {version}; versions {OLDEST} to {NEWEST} work"
@@ -90,19 +106,34 @@ def raw_input(*, sample_rate: int, channels: int, format: str = "f32le") -> Any:
     return ffmpeg.input("pipe:0", protocol_whitelist="pipe", **form)
 
 
-def command(graph: Any, *, file: Path | None = None, level: str = "error") -> list[str]:
+def command(
+    graph: Any, *, file: Path | None = None, level: str = "error", introduced: bool = False
+) -> list[str]:
     """Return the command line of ``graph`` (of ffmpeg-python), with ``file`` in place of ``FILE``.
 
-    ``level`` is the least severe level of messages that ffmpeg reports.
+    ``level`` is the least severe level of messages that ffmpeg reports. If it is "info" and the
+    report is to be ``introduced`` by the version, the caller calls `check_version` afterwards.
     """
-    program = [find_ffmpeg(), "-nostdin", "-nostats", "-hide_banner", "-loglevel", f"level+{level}"]
+    program = [_locate()] if introduced else [find_ffmpeg(), "-hide_banner"]
+    program += ["-nostdin", "-nostats", "-loglevel", f"level+{level}"]
     words: list[str] = graph.compile(cmd=program, overwrite_output=True)
     return words if file is None else [address(file) if w == FILE else w for w in words]
 
 
 def process_of(
-    graph: Any, *, file: Path | None = None, level: str = "error", feed: bool = False
+    graph: Any, *, file: Path | None = None, feed: bool = False, **options: Any
 ) -> Process:
-    """Return the process of ``graph``, a context manager; see ``command`` for the options."""
+    """Return the process of ``graph``, a context manager; see ``command`` for the ``options``."""
     where = "" if file is None else address(file)
-    return Process(command(graph, file=file, level=level), file=file, address=where, feed=feed)
+    return Process(command(graph, file=file, **options), file=file, address=where, feed=feed)
+
+
+def check_version(process: Process) -> None:
+    """Raise ``ResourceError`` if a finished ``process`` is that of an ffmpeg before version 5.
+
+    Its report was to be ``introduced`` by the version, so that it need not be asked for in a
+    process of its own.
+    """
+    if found := _INTRODUCTION.match(process.report):
+        _VERSIONS[process.program] = found[1]
+    find_ffmpeg()

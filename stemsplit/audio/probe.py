@@ -13,7 +13,7 @@ from pathlib import Path
 from stemsplit.audio import headers
 from stemsplit.audio.clock import LONGEST_GAP, OWN_CLOCK, START_PRINTED, silence_before
 from stemsplit.audio.detect import has_media_name
-from stemsplit.audio.ffmpeg import file_stream, process_of
+from stemsplit.audio.ffmpeg import check_version, file_stream, process_of
 from stemsplit.audio.mp4 import declared_frames
 from stemsplit.audio.process import Process
 from stemsplit.errors import InputError, NoAudioError
@@ -169,11 +169,13 @@ def _decode_one_frame(path: Path, stream: int) -> tuple[bytes, Process]:
     """Return the au header of the first frame (empty without one) and the finished process."""
     form = {"format": "au", "acodec": "pcm_s16be", "frames:a": 1, "af": START_PRINTED}
     graph = file_stream(f"a:{stream}", **INPUT).output("pipe:1", **form)
-    with process_of(graph, file=path, level="info") as process:
+    with process_of(graph, file=path, level="info", introduced=True) as process:
         header = process.read(AU_HEADER.size)
         while process.read(REST_AT_A_TIME):
             pass
-        if process.finish() != 0 or not process.report:
+        status = process.finish()
+        check_version(process)
+        if status != 0 or not process.report:
             process.refuse_broken()
         return header, process
 

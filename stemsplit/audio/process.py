@@ -65,6 +65,11 @@ class Process:
         #: What expressions in filters have printed so far; complete once the process has ended.
         self.numbers: list[float] = []
 
+    @property
+    def program(self) -> str:
+        """The path of ffmpeg."""
+        return self._words[0]
+
     def __enter__(self) -> Self:
         self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
         started = False

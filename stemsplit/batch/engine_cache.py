@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class EngineCache:
     """Fetches and loads the model of ``options``, once, with only the selected stems.
 
-    With ``tunes_process``, it may change how this whole process allocates memory.
+    With ``tunes_process``, it may change how this whole process imports torch and allocates memory.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class EngineCache:
         device = self._options.engine.device
         if self._engine is None and needs_check(device):
             yield Loading(loading.label(self._options.model))
-            _import_torch()
+            self._import_torch()
             require_devices(device)
 
     def load(self) -> Iterator[Event]:
@@ -82,7 +82,7 @@ class EngineCache:
         yield from self.fetch()
         yield Loading(loading.label(self._options.model))
         start = time.monotonic()
-        _import_torch()
+        self._import_torch()
         if self._tunes_process:
             from stemsplit.separation.device import keep_freed_memory
 
@@ -100,6 +100,20 @@ class EngineCache:
         yield Loaded(
             options.model, str(execution), seconds, str(execution.device), self._speed.known
         )
+
+    def _import_torch(self) -> None:
+        """Import torch, and only then act on Ctrl-C.
+
+        During the import, the exception of a signal can be lost in a callback, so that the run
+        would go on, or end the process in C++ code.
+        """
+        with signals_deferred():
+            if self._tunes_process:
+                from stemsplit.separation.torch_import import import_torch_for_running
+
+                import_torch_for_running()
+            else:
+                import torch  # noqa: F401
 
     def add_speed(self, audio: float, seconds: float) -> None:
         """Record that ``audio`` seconds of sound were separated in ``seconds``."""
@@ -136,13 +150,3 @@ class EngineCache:
             return
         if (card := unusable_card()) is not None:
             yield Warned(f"{card.problem}; to use it: {card.remedy}")
-
-
-def _import_torch() -> None:
-    """Import torch, and only then act on Ctrl-C.
-
-    During the import, the exception of a signal can be lost in a callback, so that the run would
-    go on, or end the process in C++ code.
-    """
-    with signals_deferred():
-        import torch  # noqa: F401

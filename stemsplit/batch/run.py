@@ -13,8 +13,6 @@ from stemsplit.batch.engine_cache import EngineCache
 from stemsplit.batch.plan import RunPlan, plan_songs, select
 from stemsplit.batch.playlists import NameSource
 from stemsplit.batch.results import NotTried, Result, ends_all
-from stemsplit.batch.scheduler import Scheduler
-from stemsplit.batch.survey import Survey
 from stemsplit.errors import InputError, describe
 from stemsplit.options import SplitOptions
 from stemsplit.outputs.selection import Selection
@@ -22,6 +20,8 @@ from stemsplit.separation.device import parse_devices
 from stemsplit.types import Event, Planned, Scoring, Warned
 
 if TYPE_CHECKING:
+    from stemsplit.batch.scheduler import Scheduler
+    from stemsplit.batch.survey import Survey
     from stemsplit.batch.workers import WorkerPool
     from stemsplit.evaluation.scores import SongScores
 
@@ -50,8 +50,9 @@ class Run:
     """Splits songs with one set of ``options``, on all devices that they name.
 
     A ``scorer`` scores the stems of each song. ``engines`` may be a model that is already loaded.
-    With ``tunes_process``, the run may change how this whole process allocates memory. With
-    ``surveys``, it reads the lengths of all songs first, so that the total time can be shown.
+    With ``tunes_process``, the run may change how this whole process imports torch and allocates
+    memory. With ``surveys``, it reads the lengths of all songs first, so that the total time can be
+    shown.
 
     Raises ``UsageError`` for options that contradict each other or the model.
     """
@@ -166,6 +167,9 @@ class Run:
         """Return a survey of the lengths of several ``songs``, if wanted."""
         if not self._surveys or len(songs) < 2:
             return nullcontext()
+        # Imported here: most runs have one song.
+        from stemsplit.batch.survey import Survey
+
         return Survey([song for song in songs if isinstance(song, Song)], plan)
 
     def _scheduler(self, plan: RunPlan) -> Scheduler | WorkerPool:
@@ -175,6 +179,9 @@ class Run:
             from stemsplit.batch.workers import WorkerPool
 
             return WorkerPool(self.devices, plan)
+        # Imported here: a dry run needs none of it.
+        from stemsplit.batch.scheduler import Scheduler
+
         # Scoring in the middle of a song would keep the network waiting.
         between_songs = self._scorer is not None
         return Scheduler(plan, self.engines, between_songs=between_songs)

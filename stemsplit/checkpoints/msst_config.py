@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemsplit.checkpoints.plain_yaml import read_yaml
 from stemsplit.checkpoints.toml_table import Table
 from stemsplit.errors import UsageError
+from stemsplit.plain_yaml import read_yaml
 
 #: Whole sections that only training reads.
 TRAINING_ONLY = ("augmentations", "augmentation", "loss_multistft", "optimizer", "scheduler")

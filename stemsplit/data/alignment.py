@@ -50,7 +50,16 @@ class Alignment:
     channels: int
     frames: int
     remarks: tuple[str, ...]
+    warnings: tuple[str, ...]  # those of `remarks` that report damage
     _stems: tuple[tuple[_File, ...], ...]
+
+    def infos(self) -> list[list[StreamInfo]]:
+        """Return for each stem what is known about its files."""
+        return [[file.info for file in files] for files in self._stems]
+
+    def lengths(self) -> list[int]:
+        """Return for each stem its length in frames before it was cut."""
+        return [max(file.frames for file in files) for files in self._stems]
 
     def blocks(self, block_frames: int | None = None) -> Generator[NDArray[np.float32]]:
         """Yield blocks ``(S, C, n)``, stems in the order given; ``n`` is ``block_frames`` (None:
@@ -102,11 +111,16 @@ def align(
     for key in dict.fromkeys(key for stem in stems for key in _keys(stem)):
         counted[key] = _count(key, remarks, room, accept_truncated=accept_truncated)
         room -= sum(block.nbytes for block in counted[key].cached or ())
+    warnings = tuple(remarks)
     rate = sample_rate or counted[_keys(stems[0])[0]].info.sample_rate
     files = {key: _at_rate(file, rate) for key, file in counted.items()}
     for other in sorted({file.info.sample_rate for file in files.values()} - {rate}):
         names = [_label(file) for file in files.values() if file.info.sample_rate == other]
         remarks.append(f"resampled from {other} to {rate} Hz: {', '.join(names)}")
+    for file in files.values():
+        if file.info.stored_channels > file.info.channels:
+            mixed = f"{file.info.stored_channels} channels are mixed down to {file.info.channels}"
+            remarks.append(f"{_label(file)}: {mixed}")
     channels = max(file.info.channels for file in files.values())
     narrow = [_label(file) for file in files.values() if file.info.channels < channels]
     if narrow:
@@ -123,6 +137,7 @@ def align(
         channels=channels,
         frames=frames,
         remarks=tuple(dict.fromkeys(remarks)),
+        warnings=warnings,
         _stems=by_stem,
     )
 
@@ -149,9 +164,6 @@ def _count(key: _Key, remarks: list[str], room: int, *, accept_truncated: bool) 
         raise InputError(f"has no audio{where}: 0 frames", path=path)
     file = _File(info, counter.frames, tuple(cached) if room >= 0 else None)
     remarks += (f"{_label(file)}: {warning}" for warning in decoder.warnings)
-    if info.stored_channels > info.channels:
-        mixed = f"{info.stored_channels} channels are mixed down to {info.channels}"
-        remarks.append(f"{_label(file)}: {mixed}")
     return file
 
 

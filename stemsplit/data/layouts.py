@@ -69,6 +69,26 @@ def _songs_below(root: Path) -> Iterable[SongStems]:
                 yield SongStems(file.relative_to(root).with_name(song_name(file)).as_posix(), file)
 
 
+def audio_files(folder: Path) -> list[Path]:
+    """Return the audio files in ``folder``, sorted by name.
+
+    Raises ``InputError`` if it cannot be read, or contains none.
+    """
+    try:
+        names = sorted(path.name for path in folder.iterdir() if not path.is_dir())
+    except FileNotFoundError as exc:
+        raise InputError("no such folder", path=folder) from exc
+    except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise InputError(f"cannot be read: {reason}", path=folder) from exc
+    found = [folder / name for name in names if has_media_name(name)]
+    if not found:
+        raise InputError(
+            "this folder contains no audio files", path=folder, hint="expected one file per stem"
+        )
+    return found
+
+
 def song_name(path: Path) -> str:
     """Return the name of the song in the file or folder ``path``."""
     if path.is_dir():

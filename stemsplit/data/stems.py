@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stemsplit.audio.detect import has_media_name
 from stemsplit.audio.probe import probe
 from stemsplit.data.file_names import (
     ENDINGS,
@@ -21,7 +20,7 @@ from stemsplit.data.file_names import (
     normalise,
     stem_of,
 )
-from stemsplit.data.layouts import STEM_FILE
+from stemsplit.data.layouts import STEM_FILE, audio_files
 from stemsplit.errors import InputError, UsageError
 from stemsplit.options import WHOLE, Excerpt
 
@@ -29,6 +28,8 @@ from stemsplit.options import WHOLE, Excerpt
 MUSDB_STREAMS = (MIXTURE, "drums", "bass", "other", "vocals")
 #: The hint for names that do not identify the stems.
 MAP = "assign files to stems, as with evaluate's --map bass=bassline.wav"
+#: Begins the list of files that belong to no stem.
+UNRECOGNISED = "not recognised as stems"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +71,14 @@ def find_stems(
     wanted: Sequence[str] | None = None,
     *,
     sources: Sequence[str] | None = None,
-    mapping: Mapping[str, str] | None = None,
+    mapping: Mapping[str, str | Sequence[str]] | None = None,
 ) -> FoundStems:
     """Return the files of each of the ``wanted`` stems (None: all) of the song at ``place``.
 
-    ``place`` is the folder of one song, or a file with the five streams of MUSDB18. The stem of a
-    file is identified by its name (``vocals.flac``, ``Song - Vocals.wav``, ``song_vocals.mp3``), or
-    by ``mapping``, from stems and ``mixture`` to names or patterns of files. A stem without its own
-    file is
+    ``place`` is the folder of one song, or a file with the streams of MUSDB18. The stem of a file
+    is identified by its name (``vocals.flac``, ``Song - Vocals.wav``, ``song_vocals.mp3``), or
+    by ``mapping``, from stems and ``mixture`` to names or patterns of files, one or several; if
+    several files match, they are summed. A stem without its own file is
 
     - the sum of the files named after its parts (``vocals_lead``, ``vocals_backing``);
     - for ``no_X``, ``minus_X``, and ``instrumental`` and its synonyms for the vocals, the sum of
@@ -87,10 +88,10 @@ def find_stems(
     ``other`` is the sum of all stems that are not among the model's ``sources`` (None: the
     ``wanted`` ones), if there is more than one source. Remarks report every sum and omission.
 
-    Raises ``InputError`` if ``place`` cannot be read, two files match one stem, or no file matches,
-    and ``UsageError`` for a ``mapping`` of an unknown stem.
+    Raises ``InputError`` if ``place`` cannot be read, two files have the name of one stem, or no
+    file matches, and ``UsageError`` for a ``mapping`` of an unknown stem.
     """
-    mapped = {normalise(name): pattern for name, pattern in (mapping or {}).items()}
+    mapped = {normalise(name): _as_list(each) for name, each in (mapping or {}).items()}
     asked = [normalise(name) for name in (*(wanted or ()), *(sources or ()))]
     if wanted is not None:
         _refuse_unknown(mapped, {*STEMS, *asked, *ENDINGS})
@@ -108,7 +109,7 @@ def find_stems(
             hint=f"files found: {', '.join(index.files())}; {MAP}",
         )
     if len(stems) < len(found) and (unknown := index.unknown()):
-        resolver.remarks.append(f"not recognised as stems: {', '.join(unknown)}; {MAP}")
+        resolver.remarks.append(f"{UNRECOGNISED}: {', '.join(unknown)}; {MAP}")
     mixture = next((file for name in MIXTURES if (file := index.find(name))), None)
     return FoundStems(
         stems=stems,
@@ -133,20 +134,25 @@ class _StemIndex:
     place: Path
     stems: list[str]  # every known stem, in normal form
     _files: dict[str, list[_File]] = field(default_factory=dict)
+    _summed: set[str] = field(default_factory=set)  # the stems whose files were mapped to them
 
-    def build(self, mapped: Mapping[str, str]) -> None:
+    def build(self, mapped: Mapping[str, Sequence[str]]) -> None:
         """Read ``place``; ``mapped`` maps stems to patterns of file names."""
         if self.place.is_file():
             self._add_streams(mapped)
             return
-        paths = _audio_files(self.place)
-        for stem, pattern in mapped.items():
-            matching = [p for p in paths if fnmatch.fnmatchcase(p.name.lower(), pattern.lower())]
-            if not matching:
-                raise InputError(
-                    f"no file matches {pattern!r}, which is mapped to {stem}", path=self.place
-                )
-            self._files[stem] = [_File(path) for path in matching]
+        paths = audio_files(self.place)
+        for stem, patterns in mapped.items():
+            matching: list[Path] = []
+            for pattern in patterns:
+                found = [p for p in paths if fnmatch.fnmatchcase(p.name.lower(), pattern.lower())]
+                if not found:
+                    raise InputError(
+                        f"no file matches {pattern!r}, which is mapped to {stem}", path=self.place
+                    )
+                matching += found
+            self._files[stem] = [_File(path) for path in dict.fromkeys(matching)]
+            self._summed.add(stem)
         assigned = {file.path for files in self._files.values() for file in files}
         for path in paths:
             if path not in assigned:
@@ -155,7 +161,7 @@ class _StemIndex:
                     exact = name == normalise(path.stem)
                     self._files.setdefault(name, []).append(_File(path, exact=exact))
 
-    def _add_streams(self, mapped: Mapping[str, str]) -> None:
+    def _add_streams(self, mapped: Mapping[str, object]) -> None:
         if mapped:
             raise UsageError(f"{self.place} is a single file: a mapping needs a folder of files")
         try:
@@ -188,7 +194,9 @@ class _StemIndex:
         return files[0] if files else None
 
     def parts(self, name: str) -> list[_File]:
-        """Return the file of ``name``, or those of its parts; empty if there are none."""
+        """Return the files of ``name``, or those of its parts; empty if there are none."""
+        if name in self._summed:
+            return self._files[name]
         if (file := self.find(name)) is not None:
             return [file]
         names = (n for n in self._files if n.startswith(f"{name}_") or PARTS.get(n) == name)
@@ -250,7 +258,7 @@ class _StemResolver:
         if missing:
             remark += f"; missing: {', '.join(missing)}"
         if unknown := self.index.unknown():
-            remark += f"; not recognised as stems, left out: {', '.join(unknown)}"
+            remark += f"; {UNRECOGNISED}, left out: {', '.join(unknown)}"
         self.remarks.append(remark)
         return found
 
@@ -264,21 +272,8 @@ def _sum(files: Sequence[_File], missing: tuple[str, ...] = ()) -> StemFiles:
     )
 
 
-def _audio_files(folder: Path) -> list[Path]:
-    """Return the audio files in ``folder``, sorted by name."""
-    try:
-        names = sorted(path.name for path in folder.iterdir() if not path.is_dir())
-    except FileNotFoundError as exc:
-        raise InputError("no such folder", path=folder) from exc
-    except (OSError, ValueError) as exc:  # ValueError: a name with a NUL byte
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise InputError(f"cannot be read: {reason}", path=folder) from exc
-    found = [folder / name for name in names if has_media_name(name)]
-    if not found:
-        raise InputError(
-            "this folder contains no audio files", path=folder, hint="expected one file per stem"
-        )
-    return found
+def _as_list(patterns: str | Sequence[str]) -> list[str]:
+    return [patterns] if isinstance(patterns, str) else list(patterns)
 
 
 def _refuse_unknown(mapped: Iterable[str], known: set[str]) -> None:

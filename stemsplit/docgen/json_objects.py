@@ -322,6 +322,61 @@ EVALUATE: Objects = {
     },
 }
 
+DATA: Objects = {
+    ("With `--json`, `check` writes one object per line for each song:"): {
+        "schema": ("integer", "The version of this format: 1."),
+        "song": ("string", "The name of the song: its path in the data set."),
+        "split": (
+            "string or null",
+            "`train`, `valid` or `test`, if the layout of the data set says so.",
+        ),
+        "seconds": ("number", "The length of the song in seconds."),
+        "stems": ("list", "The names of the stems that the song has."),
+        "findings": (
+            "list",
+            "Objects with `message`; `stems`, the stems that it concerns; and `kind`: `missing`, "
+            "`silent`, `clipped`, `misaligned`, `inverted` (polarity), `sum` (the mixture is not "
+            "the sum of the stems), `rates`, `channels`, `lengths`, `damaged`, or `remark`.",
+        ),
+    },
+    "The object of a song that cannot be read has `schema`, `song`, and:": {
+        "error": ("string", "The error message."),
+        "hint": ("string or null", "How to fix it, or null."),
+        "exit_code": ("integer", "The exit status for this failure alone."),
+    },
+    "The last object of `check`, and the only one of `stats`, has `schema` and:": {
+        "layouts": ("list", "The names of the layouts of the data sets."),
+        "songs": ("integer", "The number of songs; `stats` counts only those that it measured."),
+        "splits": ("object", "The numbers of songs by split."),
+        "hours": ("number", "The total length in hours."),
+    },
+    "For `check`, also:": {
+        "failed": ("integer", "The number of songs that cannot be read."),
+        "findings": ("object", "The numbers of findings by kind."),
+        "duplicates": (
+            "list",
+            "An object for each pair of songs with the same sound: their names `first` and "
+            "`second`.",
+        ),
+    },
+    "For `stats`, also:": {
+        "sample_rate": ("integer", "The sample rate of all measurements, in Hz."),
+        "stems": (
+            "list",
+            "An object for each stem: `name`; `songs` and `hours` in which it exists; `loudness` "
+            "in LUFS (median over songs), `quietest` and `loudest`, or null; and the shares of the "
+            "time in which it is `silent` (below -60 dBFS over 0.1 s), and in which it is `alone`.",
+        ),
+        "sample_mean": ("number", "The mean of the samples of the sum of all stems, in mono."),
+        "sample_scale": ("number", "Their standard deviation."),
+        "whitening": (
+            "object",
+            "`mean` and `scale` (the standard deviation) of the magnitudes of the spectrogram of "
+            "that sum, as lists by frequency; `size` and `hop` of its frames, in samples.",
+        ),
+    },
+}
+
 DOCTOR: Objects = {
     "With `--json`, one object is written:": {
         "schema": ("integer", "The version of this format: 1."),

@@ -415,12 +415,58 @@ _EVALUATE = ManPage(
     records=records.EVALUATE,
 )
 
+_DATA = ManPage(
+    description=(
+        "`check` and `stats` read data sets as training does. These layouts are recognised: "
+        "MUSDB18-HQ, MUSDB18 (`.stem.mp4`), DSD100, MoisesDB, MedleyDB, Slakh2100, the types 1 to "
+        "7 of the trainer Music-Source-Separation-Training, and a folder for each song with files "
+        "whose names end with the stem (`vocals.flac`, `Song - Drums.mp3`). Files can have any "
+        "format and sample rate.",
+        "Songs belong to the split that a folder names (`train`, `valid`, `test`); for MUSDB18, "
+        "the official 14 songs of `train` are `valid`. The songs in `omitted` of Slakh2100 are "
+        "left out.",
+        "`--map drums='kick*' --map drums='snare*'` sums all files that match. In MoisesDB, "
+        "MedleyDB and Slakh2100, the patterns also apply to instruments and their classes, such as "
+        "`--map keys='*piano*'`. Whatever matches no other stem belongs to `other`.",
+        "`check` compares the mixture, if a song has one, with the sum of its stems and with each "
+        "of them: delays up to 1 s, inverted polarity, and differences above -25 dB are reported. "
+        "A stem is `silent` below -80 dBFS; it clips where three samples in a row are equal, at "
+        "full scale. Lengths may differ by 0.1 s.",
+        "Duplicates are found by sound, also if a copy is louder, lossy, an excerpt, or in another "
+        "data set: at least half of the stems must match, at the same delay. To compare training "
+        "with validation data, give both.",
+    ),
+    examples={
+        "Check a data set:": "stemsplit data check musdb18hq",
+        "Find songs that are in both of two data sets:": "stemsplit data check moisesdb songs",
+        "Check songs of your own, whose drums are in several files:": (
+            "stemsplit data check songs --map 'drums=kick*' --map 'drums=snare*'"
+        ),
+        "Measure a data set with other stems:": (
+            "stemsplit data stats moisesdb --sources vocals,drums,piano,other"
+        ),
+    },
+    output=(
+        "`check` prints the findings for each song, pairs of duplicates, and a summary; `stats` "
+        "prints a table of the stems. Progress and errors go to standard error. Findings do not "
+        "change the exit status.",
+    ),
+    records=records.DATA,
+    exit_status={
+        ExitCode.DONE: "Every song was read, whatever was found.",
+        ExitCode.FILE: "A data set cannot be read or contains no songs, or no song can be read.",
+        ExitCode.CHECKPOINT: None,
+        ExitCode.PARTLY: "Some songs cannot be read.",
+    },
+)
+
 PAGES: Mapping[str, ManPage] = {
     "split": _SPLIT,
     "watch": _WATCH,
     "models": _MODELS,
     "demo": _DEMO,
     "evaluate": _EVALUATE,
+    "data": _DATA,
     "config": _CONFIG,
     "doctor": _DOCTOR,
 }

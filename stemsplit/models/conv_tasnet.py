@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from stemsplit.models.base import SeparationModel
 from stemsplit.models.config import CheckedConfig, Count, Even, Odd, Rate, Segment, Sources
-from stemsplit.models.layers import pad_to_multiple
+from stemsplit.models.pieces import pad_to_multiple
 
 EPSILON = 1e-8  # of every norm, inside its square root
 Mask = Literal["relu", "sigmoid"]

@@ -39,9 +39,9 @@ from stemsplit.models.demucs_layers import (
 from stemsplit.models.layers import (
     DecoderLayer,
     EncoderLayer,
-    pad_to_multiple,
     rescale_convolutions,
 )
+from stemsplit.models.pieces import pad_to_multiple
 from stemsplit.models.spectrograms import ComplexAsChannels
 from stemsplit.models.wiener import wiener
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stemsplit.models.branches import add_branch, is_long
 from stemsplit.models.pieces import (
     LARGE_PIECE,
     convolve,
@@ -20,6 +21,7 @@ from stemsplit.models.pieces import (
     gelu,
     join,
     map_rows,
+    pad_to_multiple,
     spans,
     upsample,
     upsamples,
@@ -80,11 +82,15 @@ class DConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C, N)`` for ``x`` ``(B, C, N)``."""
         for layer in self.layers:
-            *branch, scale = layer.children()
+            *inside, convolution, norm, glu, scale = layer.children()
             y = x
-            for module in branch:
+            for module in inside:
                 y = module(y)
-            x = scale(x, y)
+            if is_long(x):
+                assert isinstance(convolution, nn.Conv1d) and isinstance(norm, nn.GroupNorm)
+                x = add_branch(x, y, convolution, norm, scale.get_parameter("scale"))
+            else:
+                x = scale(x, glu(norm(convolution(y))))
         return x
 
 
@@ -148,12 +154,6 @@ class EncoderLayer(nn.Module):
             for start, end in spans(y, LARGE_PIECE)
         )
         return join(pieces, y.shape[2])
-
-
-def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
-    """Return ``x`` ``(..., N)`` with zeros at its end, so that ``stride`` divides N."""
-    missing = -x.shape[-1] % stride
-    return functional.pad(x, (0, missing)) if missing else x
 
 
 def _group_norm(groups: int, channels: int) -> nn.Module:
@@ -239,13 +239,18 @@ class DecoderLayer(nn.Module):
 
     def _rewritten(self, x: Tensor, skip: Tensor) -> Iterator[Tensor]:
         """Yield the first convolution of ``x`` and ``skip`` after its GLU, in pieces."""
-        length, context = x.shape[2], self.rewrite.kernel_size[0] // 2
+        length, weight, padding = x.shape[2], self.rewrite.weight, self.rewrite.padding
+        context = weight.shape[2] // 2
+        if length == 1:  # all around it are zeros
+            weight, context = weight[:, :, context : context + 1], 0
+        convolution = functional.conv2d if self.frequency else functional.conv1d
         pieces = spans(x, LARGE_PIECE)
         if not isinstance(self.norm1, nn.Identity):
             pieces = iter([(0, length)])
         for start, end in pieces:
             reach = (start - context, end + context)
-            y = self.norm1(self.rewrite(cut(x, *reach) + cut(skip, *reach)))
+            y = cut(x, *reach) + cut(skip, *reach)
+            y = self.norm1(convolution(y, weight, self.rewrite.bias, padding=padding))
             # Rounding in the last layer alone would limit a network in bf16 to 34 dB.
             y = y.float() if self.last and y.dtype == torch.bfloat16 else y
             yield functional.glu(y, dim=1)

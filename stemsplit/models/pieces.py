@@ -51,6 +51,12 @@ def cut(x: Tensor, start: int, end: int) -> Tensor:
     return functional.pad(piece, (0, 0) * (x.dim() - 3) + (max(-start, 0), max(end - length, 0)))
 
 
+def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
+    """Return ``x`` ``(..., N)`` with zeros at its end, so that ``stride`` divides N."""
+    missing = -x.shape[-1] % stride
+    return functional.pad(x, (0, missing)) if missing else x
+
+
 def join(pieces: Iterable[Tensor], length: int) -> Tensor:
     """Return ``(B, C, length, ...)``: the ``pieces`` one after the other, the last one cut off."""
     result: Tensor | None = None

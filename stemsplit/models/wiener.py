@@ -8,13 +8,21 @@ simplified form of A. Nugraha, A. Liutkus, E. Vincent, "Multichannel music separ
 neural networks", EUSIPCO 2016; the constants are those of Open-Unmix (F.-R. Stöter et al.,
 JOSS 2019).
 
-Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``F`` bins, ``N`` frames.
+Everything is computed in the order in which the STFT has it in memory, frame by frame, so that
+nothing has to be transposed.
+
+Axes: ``B`` batch, ``S`` sources, ``C`` channels, ``F`` bins, ``N`` frames, ``n`` frames of a block.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from stemsplit.models.pieces import spans
+from stemsplit.models.spectrograms import magnitudes as magnitudes_of
 
 #: Frames per filter: 7 s at Open-Unmix's hop. A source may move after that.
 EXCERPT = 300
@@ -24,9 +32,9 @@ LARGEST = 10.0
 EPSILON = 1e-10
 #: Below this, a value of the mixture has no phase: its square is 0 in single precision.
 SILENCE = 1e-18
-#: Values of the estimates processed at a time: 2 MiB of fp32. Fewer take longer, as every block
-#: takes dozens of operations.
-BLOCK_VALUES = 2**19
+#: Values of the estimates processed at a time: 1 MiB of complex64. Fewer take longer, as every
+#: block takes dozens of operations.
+BLOCK_VALUES = 2**17
 
 
 def wiener(
@@ -53,101 +61,102 @@ def wiener(
     if channels > 2:
         raise ValueError(f"a Wiener filter is for 1 or 2 channels, not {channels}")
     shape = (batch, sources + residual, channels, frames, bins)
-    separated = torch.empty(shape, dtype=torch.complex64, device=mixture.device).mT
-    for start in range(0, frames, EXCERPT):
-        excerpt = (..., slice(start, start + EXCERPT))
-        with torch.autocast(mixture.device.type, enabled=False):
-            _filter(separated[excerpt], magnitudes[excerpt], mixture[excerpt], iterations)
-    return separated
+    separated = torch.empty(shape, dtype=torch.complex64, device=mixture.device)
+    with torch.autocast(mixture.device.type, enabled=False):
+        for start in range(0, frames, EXCERPT):
+            place = (..., slice(start, start + EXCERPT), slice(None))
+            whole, estimates, x = separated[place], magnitudes.mT[place], mixture.mT[place]
+            for item in range(batch):
+                _filter(whole[item], estimates[item], x[item], iterations)
+    return separated.mT
 
 
 def _filter(separated: Tensor, magnitudes: Tensor, mixture: Tensor, iterations: int) -> None:
-    """Write the sources of an excerpt into ``separated``: see `wiener`, also for the axes."""
-    batch, sources, channels, bins, frames = separated.shape
-    energy = mixture.real.square() + mixture.imag.square()
-    level = energy.amax((1, 2, 3)).sqrt() / LARGEST
-    scale = level.clamp(min=1.0).view(-1, 1, 1, 1, 1)
-    # Bins are independent, except for the level.
-    height = max(1, BLOCK_VALUES // (2 * batch * sources * channels * frames))
-    for low in range(0, bins, height):
-        place = (..., slice(low, low + height), slice(None))
-        x = _as_parts(mixture[place][:, None]).contiguous() / scale[..., None]
-        m = magnitudes[place].permute(0, 3, 1, 2, 4) / scale
-        y = _estimate(m, x, residual=sources > m.shape[2])
-        for _ in range(iterations):
-            y = _refine(y, x)
-        y = y * scale[..., None]
-        separated[place] = torch.complex(y[..., 0, :], y[..., 1, :]).permute(0, 2, 3, 1, 4)
+    """Write the sources of an excerpt into ``separated`` ``(S, C, N, F)``.
 
+    ``magnitudes`` are ``(S, C, N, F)``, without the residual, and ``mixture`` is ``(C, N, F)``.
+    """
+    blocks = [slice(start, end) for start, end in spans(separated, BLOCK_VALUES)]
+    residual = len(separated) > len(magnitudes)
 
-def _as_parts(spectrum: Tensor) -> Tensor:
-    """Return a view ``(B, F, S, C, 2, N)`` of the parts of ``spectrum`` ``(B, S, C, F, N)``."""
-    return torch.view_as_real(spectrum).permute(0, 3, 1, 2, 5, 4)
+    def first(block: slice) -> Tensor:
+        return _estimate(magnitudes[:, :, block], mixture[:, block], residual=residual)
+
+    def latest(block: slice) -> Tensor:
+        return separated[:, :, block]
+
+    if iterations == 0:
+        for block in blocks:
+            separated[:, :, block] = first(block)
+        return
+    level = magnitudes_of(mixture).amax() / LARGEST
+    scale = level.clamp(min=1.0)
+    for iteration in range(iterations):
+        powers, covariances = _measure(latest if iteration else first, blocks, scale)
+        for block, power in zip(blocks, powers, strict=True):
+            _separate(separated[:, :, block], power, covariances, mixture[:, block])
 
 
 def _estimate(magnitudes: Tensor, x: Tensor, *, residual: bool) -> Tensor:
-    """Return parts ``(B, F, S, C, 2, N)`` of ``magnitudes`` (B, F, S, C, N) in the phase of ``x``.
+    """Return ``magnitudes`` ``(S, C, n, F)`` in the phase of ``x`` ``(C, n, F)``.
 
-    With ``residual``, the last source is the rest of ``x`` ``(B, F, 1, C, 2, N)``.
+    With ``residual``, one more source is the rest of ``x``.
     """
-    real, imaginary = x.unbind(-2)
-    level = (real.square() + imaginary.square()).sqrt()
+    level = magnitudes_of(x)
     if residual:
-        rest = level - magnitudes.sum(2, keepdim=True)
-        magnitudes = torch.cat([magnitudes, rest], dim=2)
-    return magnitudes[..., None, :] * (x / level.clamp(min=SILENCE)[..., None, :])
+        magnitudes = torch.cat([magnitudes, (level - magnitudes.sum(0))[None]])
+    return magnitudes * (x / level.clamp(min=SILENCE))
 
 
-def _refine(y: Tensor, x: Tensor) -> Tensor:
-    """Return better estimates ``(B, F, S, C, 2, N)``, in parts, of the sources of ``x``, with S=1.
+def _measure(
+    estimates: Callable[[slice], Tensor], blocks: list[slice], scale: Tensor
+) -> tuple[list[Tensor], Tensor]:
+    """Return powers and covariances of ``estimates`` ``(S, C, n, F)``, divided by ``scale``.
+
+    Powers ``(S, n, F)`` fp32, of each block, are averages over channels. Covariances between the
+    channels, of power 1, are ``(K, S, 1, F)`` in double precision: the variance of each channel
+    and, of two, the real and the imaginary part of what they have in common.
+    """
+    weight = scale.double() ** -2
+    powers: list[Tensor] = []
+    sums: list[Tensor] = []
+    for block in blocks:
+        y = estimates(block)
+        real, imaginary = y.real.double().unbind(1), y.imag.double().unbind(1)
+        products = [a.square().addcmul_(b, b) for a, b in zip(real, imaginary, strict=True)]
+        mean = products[0] if len(products) == 1 else (products[0] + products[1]) / 2
+        powers.append((mean * weight).float())
+        if len(products) == 2:
+            products.append((real[0] * real[1]).addcmul_(imaginary[0], imaginary[1]))
+            products.append((imaginary[0] * real[1]).addcmul_(real[0], imaginary[1], value=-1))
+        totals = [product.sum(1, keepdim=True) for product in products]
+        sums = [a + b for a, b in zip(sums, totals, strict=True)] if sums else totals
+    whole = torch.stack(sums) * weight
+    return powers, whole / (whole[: len(real)].mean(0) + EPSILON)
+
+
+def _separate(separated: Tensor, power: Tensor, covariances: Tensor, x: Tensor) -> None:
+    """Write the sources of ``x`` ``(C, n, F)`` into ``separated`` ``(S, C, n, F)``.
 
     In every bin, a source s has a covariance R_s between the channels and, in every frame, a power
-    p_s. The filter is p_s R_s times the inverse of V, the sum of p_t R_t and a little noise, and
-    that inverse is adj V / det V. As there are two channels, both are sums over sources, too: adj V
-    of p_t adj R_t, det V of p_s p_t tr(R_s adj R_t) / 2, where no term is negative. So only the
-    covariances and their products need double precision: V itself, in single precision, would be
-    singular where both channels are identical.
+    p_s. The filter is p_s R_s times the inverse of V, the sum of p_t R_t and a little noise. That
+    takes double precision: V is nearly singular where both channels are nearly the same.
     """
-    power = y.flatten(3, 4).square().sum(3) / y.shape[3]  # (B, F, S, N)
-    place = _covariances(y)
-    if x.shape[3] == 1:
-        variance = power * place[..., 0].real.float()
-        share: Tensor = variance / (variance.sum(2, keepdim=True) + EPSILON**0.5)
-        return share[..., None, None, :] * x
-    products, traces = _products(place)
-    # The last one is that of the noise.
-    powers = torch.cat([power, torch.ones_like(power[:, :, :1])], dim=2)
-    determinant = (power * (traces @ powers)).sum(2, keepdim=True) + EPSILON
-    mixed = (powers[..., None, None, :] * x).flatten(2, 4)
-    filtered = (products @ mixed).view(y.shape)
-    return filtered * (power / determinant)[..., None, None, :]
-
-
-def _covariances(y: Tensor) -> Tensor:
-    """Return those of ``y`` ``(B, F, S, C, 2, N)``, of power 1: ``(B, F, S, C, C)`` complex128."""
-    channels = y.shape[3]
-    parts = y.flatten(3, 4).double()
-    sums = (parts @ parts.mT).view(*y.shape[:5], channels, 2)  # of parts times parts
-    real = sums[..., 0, :, 0] + sums[..., 1, :, 1]
-    imaginary = sums[..., 1, :, 0] - sums[..., 0, :, 1]
-    power = real.diagonal(dim1=-2, dim2=-1).mean(-1) + EPSILON
-    return torch.complex(real, imaginary) / power[..., None, None]
-
-
-def _products(place: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, of covariances (B, F, S, 2, 2), products with the adjugates of all, and their traces.
-
-    The last adjugate is that of the noise. Products are matrices ``(B, F, 4 S, 4 (S + 1))`` for
-    parts, fp32; traces are ``(B, F, S, S + 1)``, those with sources halved.
-    """
-    left, right, cross = place[..., 0, 0], place[..., 1, 1], place[..., 0, 1]
-    adjugates = torch.stack([right, -cross, -cross.conj(), left], dim=-1).view(place.shape)
-    noise = EPSILON**0.5 * torch.eye(2, dtype=place.dtype, device=place.device)
-    adjugates = torch.cat([adjugates, noise.expand_as(adjugates[:, :, :1])], dim=2)
-    products = torch.einsum("bfsij,bftjk->bfsitk", place, adjugates)
-    traces = products.diagonal(dim1=-3, dim2=-1).sum(-1).real.clamp(min=0)  # (B, F, S, S + 1)
-    traces[..., :-1] /= 2
-    real, imaginary = products.real, products.imag
-    parts = torch.stack([real, -imaginary, imaginary, real], dim=-1)
-    matrix = parts.view(*parts.shape[:-1], 2, 2).movedim(-2, 4)  # (B, F, S, 2, 2, S + 1, 2, 2)
-    return matrix.flatten(5, 7).flatten(2, 4).float(), traces.float()
+    sizes = power.double()
+    whole = covariances[:, 0] * sizes[0]
+    for covariance, size in zip(covariances.unbind(1)[1:], sizes[1:], strict=True):
+        whole = whole.addcmul_(covariance, size)
+    noise = EPSILON**0.5
+    if len(x) == 1:
+        separated.copy_(covariances[0, :, None] * (x / (whole + noise)))
+    else:
+        left, right = whole[0] + noise, whole[1] + noise
+        cross = torch.complex(whole[2], whole[3])
+        determinant = left * right - whole[2].square() - whole[3].square()
+        one, two = (x * determinant.reciprocal()).unbind()  # adj V x / det V is V^-1 x
+        one, two = right * one - cross * two, left * two - cross.conj() * one
+        variances = covariances[:2].to(cross.dtype)
+        cross = torch.complex(covariances[2], covariances[3])
+        separated[:, 0] = (variances[0] * one).addcmul_(cross, two)
+        separated[:, 1] = (variances[1] * two).addcmul_(cross.conj(), one)
+    separated *= power[:, None]

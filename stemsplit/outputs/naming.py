@@ -176,7 +176,7 @@ class Places:
     """Identifies files by location, resolving links in their folders; caches each folder."""
 
     def __init__(self) -> None:
-        self._folders: dict[Path, Path] = {}
+        self._folders: dict[Path, str] = {}
 
     def of(self, path: Path) -> str:
         """Return a key that is equal for all paths of the same file; a link is not followed.
@@ -186,9 +186,11 @@ class Places:
         """
         folder = path.parent
         if folder not in self._folders:
-            self._folders[folder] = folder.resolve()
-        text = unicodedata.normalize("NFD", str(self._folders[folder] / path.name))
-        return unicodedata.normalize("NFC", text.casefold())
+            self._folders[folder] = str(folder.resolve())
+        text = os.path.join(self._folders[folder], path.name)
+        if text.isascii():
+            return text.casefold()
+        return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def clashes(plans: Mapping[Path, Iterable[Path]], places: Places) -> set[Path]:

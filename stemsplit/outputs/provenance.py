@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from stemsplit.audio.excerpt import describe_excerpt
@@ -30,11 +30,11 @@ class Provenance:
 
     def matches(self, recorded: Provenance) -> bool:
         """Return whether a stem with the ``recorded`` provenance is the same as one with this."""
-        own = replace(self, settings=_comparable(self.settings))
-        return own == replace(
-            recorded,
-            digest=self.digest if self.digest == UNKNOWN_DIGEST else recorded.digest,
-            settings=_comparable(_filled(recorded.settings, self.defaults)),
+        return (
+            recorded.model == self.model
+            and self.digest in (UNKNOWN_DIGEST, recorded.digest)
+            and recorded.parts == self.parts
+            and _are_same(self.settings, _filled(recorded.settings, self.defaults))
         )
 
     def describe(self, recorded: Provenance) -> str:
@@ -57,6 +57,11 @@ def _filled(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[st
         elif isinstance(default, Mapping) and isinstance(filled[name], Mapping):
             filled[name] = _filled(filled[name], default)
     return filled
+
+
+def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    # Usually they are equal already, and a folder may have thousands of stems.
+    return one == other or _comparable(one) == _comparable(other)
 
 
 def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
