@@ -9,8 +9,8 @@ from typing import Any
 
 from stemsplit.checkpoints import msst_config
 from stemsplit.checkpoints.msst_config import Section
-from stemsplit.plain_yaml import read_yaml
 from stemsplit.errors import UsageError
+from stemsplit.plain_yaml import read_yaml
 from stemsplit.training.community_config import instruments_of, read_augmentations
 
 NUMBER = float | int
