@@ -34,7 +34,7 @@ PEAK_RATE = 176_400
 REACH = 16
 #: Parameter of the Kaiser window, for a ripple of -80 dB.
 KAISER = 8.0
-PIECE = 65_536  # samples to filter at a time
+PIECE = 32_768  # samples to filter at a time, or more where the filters ring longer
 
 
 class LoudnessMeter(FrameMeter):
@@ -48,10 +48,11 @@ class LoudnessMeter(FrameMeter):
     def __init__(self, sample_rate: int) -> None:
         self._step = STEP * sample_rate
         taps = math.ceil(RINGING * sample_rate)
-        size = 1 << (PIECE + taps).bit_length() - 1
+        size = 1 << (PIECE + 4 * taps).bit_length() - 1
         super().__init__(Framer(size - taps, before=taps))
         self._taps = taps
-        self._response = _k_weighting(sample_rate, size, taps)
+        response = _k_weighting(sample_rate, size, taps)
+        self._response = torch.from_numpy(response).to(torch.complex64)
         self._energy: list[NDArray[np.float64]] = []  # (...) of each complete step
         self._open: NDArray[np.float64] | None = None  # of the incomplete step
 
@@ -76,15 +77,16 @@ class LoudnessMeter(FrameMeter):
 
     def _measure(self, piece: Piece) -> None:
         """Add the energy of the weighted samples of ``piece`` to their steps."""
-        spectrum = np.fft.rfft(piece.samples) * self._response
-        size = piece.samples.shape[-1]
-        weighted = np.fft.irfft(spectrum, size)[..., self._taps : self._taps + piece.valid]
-        energy = np.sum(weighted**2, axis=-2)  # over channels, each with weight 1
+        samples = torch.from_numpy(piece.samples.astype(np.float32, copy=False))
+        spectrum = torch.fft.rfft(samples) * self._response
+        filtered = torch.fft.irfft(spectrum, samples.shape[-1])
+        weighted = filtered[..., self._taps : self._taps + piece.valid]
+        energy = weighted.square().sum(-2).numpy()  # over channels, each with weight 1
         start, end = piece.start, piece.start + piece.valid
         done = start
         while done < end:
             border = round((len(self._energy) + 1) * self._step)
-            part = energy[..., done - start : border - start].sum(axis=-1)
+            part = energy[..., done - start : border - start].sum(axis=-1, dtype=np.float64)
             self._open = part if self._open is None else self._open + part
             done = min(border, end)
             if done == border:
