@@ -32,6 +32,8 @@ OFFSET = -0.691  # dB, so that a 997 Hz sine reads as its level
 PEAK_RATE = 176_400
 #: Samples on each side to interpolate from.
 REACH = 16
+#: Samples to interpolate together: few such spans are loud enough to contain the peak.
+SPAN = 256
 #: Parameter of the Kaiser window, for a ripple of -80 dB.
 KAISER = 8.0
 PIECE = 32_768  # samples to filter at a time, or more where the filters ring longer
@@ -112,19 +114,20 @@ class TruePeakMeter(FrameMeter):
 
     def _measure(self, piece: Piece) -> None:
         samples = piece.samples.astype(np.float32, copy=False)
-        *shape, channels, size = samples.shape
-        highest = np.abs(samples).max(axis=(-2, -1)).reshape(-1)
         if self._peak is None:
-            self._peak = np.zeros(shape, np.float32)
-        peaks = self._peak.reshape(-1)
-        np.maximum(peaks, highest, out=peaks)
-        rows = np.flatnonzero(highest * self._most > peaks)
-        if len(rows) == 0:
-            return  # most pieces cannot contain the peak
-        chosen = torch.from_numpy(samples.reshape(-1, channels, size)[rows])
-        found = torch.nn.functional.conv1d(chosen.reshape(-1, 1, size), self._kernels)
-        between = found.abs().reshape(len(rows), -1).amax(dim=-1).numpy()
-        peaks[rows] = np.maximum(peaks[rows], between)
+            self._peak = np.zeros(samples.shape[:-2], np.float32)
+        # (…, C, hop / SPAN, SPAN + 2 · REACH − 1): spans of samples and what they interpolate from
+        spans = np.lib.stride_tricks.sliding_window_view(samples, SPAN + 2 * REACH - 1, axis=-1)
+        spans = spans[..., ::SPAN, :]
+        highest = np.abs(spans).max(axis=-1)
+        np.maximum(self._peak, highest.max(axis=(-2, -1)), out=self._peak)
+        chosen = highest * self._most > self._peak[..., None, None]
+        if not chosen.any():
+            return
+        found = torch.nn.functional.conv1d(torch.from_numpy(spans[chosen])[:, None], self._kernels)
+        between = np.zeros_like(highest)
+        between[chosen] = found.abs().amax((-2, -1)).numpy()
+        np.maximum(self._peak, between.max(axis=(-2, -1)), out=self._peak)
 
 
 def _between_samples(factor: int) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ def magnitudes(frames: Tensor, least: float = 0.0) -> Tensor:
     """
     spectrum = torch.fft.rfft(frames)
     if needs_torch(spectrum):
-        return spectrum.abs().clamp(min=least)
+        return torch.clamp(spectrum.abs(), min=least)
     found = torch.from_numpy(np.abs(spectrum.numpy()))
     return found.clamp_(min=least) if least else found
 

@@ -39,17 +39,17 @@ class MelFilters:
 
     def __call__(self, spectrum: Tensor) -> Tensor:
         """Return the bands ``(…, M)`` of magnitudes ``(…, F)``."""
+        weights = self._weights(spectrum.dtype)
         if needs_torch(spectrum):
-            parts = [spectrum[..., bins] for bins, *_ in self._groups]
-            weights = (part.to(spectrum.device) for part in self._weights(spectrum.dtype))
-            return torch.cat([p @ w for p, w in zip(parts, weights, strict=True)], -1)
+            parts = zip(self._groups, weights, strict=True)
+            products = [spectrum[..., bins] @ w.to(spectrum.device) for (bins, *_), w in parts]
+            return torch.cat(products, -1)
         flat = spectrum.flatten(0, -2).numpy()
         found = np.empty((len(flat), self.bands), flat.dtype)
         # numpy takes a third of torch's time for such small products.
-        weights = self._weights(spectrum.dtype)
         for (bins, bands, _), part in zip(self._groups, weights, strict=True):
             np.matmul(flat[:, bins], part.numpy(), out=found[:, bands])
-        return torch.from_numpy(found).unflatten(0, spectrum.shape[:-1])
+        return torch.from_numpy(found).view(*spectrum.shape[:-1], self.bands)
 
     def _weights(self, dtype: torch.dtype) -> list[Tensor]:
         """Return the weights of each group in the precision ``dtype``."""
