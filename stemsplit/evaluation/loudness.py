@@ -32,8 +32,8 @@ OFFSET = -0.691  # dB, so that a 997 Hz sine reads as its level
 PEAK_RATE = 176_400
 #: Samples on each side to interpolate from.
 REACH = 16
-#: Samples to interpolate together: few such spans are loud enough to contain the peak.
-SPAN = 256
+#: Samples to interpolate together, from twice as many.
+SPAN = 2 * REACH
 #: Parameter of the Kaiser window, for a ripple of -80 dB.
 KAISER = 8.0
 PIECE = 32_768  # samples to filter at a time, or more where the filters ring longer
@@ -101,10 +101,10 @@ class TruePeakMeter(FrameMeter):
 
     def __init__(self, sample_rate: int) -> None:
         kernels = _between_samples(max(2, math.ceil(PEAK_RATE / sample_rate)))
-        self._kernels = torch.from_numpy(kernels)
         # No interpolated value exceeds the highest sample near it by more than this factor.
         self._most = float(np.abs(kernels).sum(axis=-1).max())
-        super().__init__(Framer(PIECE // 4, before=REACH - 1, after=REACH))
+        self._interpolate = _for_spans(kernels)
+        super().__init__(Framer(PIECE // 2, before=REACH - 1, after=REACH + 1))
         self._peak: NDArray[np.float32] | None = None
 
     def result(self) -> NDArray[np.float32]:
@@ -114,30 +114,35 @@ class TruePeakMeter(FrameMeter):
 
     def _measure(self, piece: Piece) -> None:
         samples = piece.samples.astype(np.float32, copy=False)
+        *shape, size = samples.shape
+        spans = np.abs(samples).reshape(*shape, size // SPAN, SPAN).max(axis=-1)
+        highest = np.maximum(spans[..., :-1], spans[..., 1:])  # of all that a span depends on
         if self._peak is None:
-            self._peak = np.zeros(samples.shape[:-2], np.float32)
-        # (…, C, hop / SPAN, SPAN + 2 · REACH − 1): spans of samples and what they interpolate from
-        spans = np.lib.stride_tricks.sliding_window_view(samples, SPAN + 2 * REACH - 1, axis=-1)
-        spans = spans[..., ::SPAN, :]
-        highest = np.abs(spans).max(axis=-1)
+            self._peak = np.zeros(shape[:-1], np.float32)
         np.maximum(self._peak, highest.max(axis=(-2, -1)), out=self._peak)
         chosen = highest * self._most > self._peak[..., None, None]
-        if not chosen.any():
-            return
-        found = torch.nn.functional.conv1d(torch.from_numpy(spans[chosen])[:, None], self._kernels)
-        between = np.zeros_like(highest)
-        between[chosen] = found.abs().amax((-2, -1)).numpy()
-        np.maximum(self._peak, between.max(axis=(-2, -1)), out=self._peak)
+        windows = np.lib.stride_tricks.sliding_window_view(samples, 2 * SPAN, axis=-1)
+        highest[chosen] = np.abs(windows[..., ::SPAN, :][chosen] @ self._interpolate).max(axis=-1)
+        highest[~chosen] = 0  # most spans cannot contain the peak
+        np.maximum(self._peak, highest.max(axis=(-2, -1)), out=self._peak)
 
 
 def _between_samples(factor: int) -> NDArray[np.float32]:
-    """Return kernels ``(factor - 1, 1, 2 · REACH)`` for the positions between two samples."""
+    """Return kernels ``(factor - 1, 2 · REACH)`` for the positions between two samples."""
     shift = np.arange(1, factor)[:, None] / factor
     away = np.arange(2 * REACH) - (REACH - 1) - shift
     window = np.i0(KAISER * np.sqrt(1 - (away / REACH) ** 2)) / np.i0(KAISER)
     kernels = np.sinc(away) * window
     kernels /= kernels.sum(axis=-1, keepdims=True)
-    return kernels[:, None].astype(np.float32)
+    return kernels.astype(np.float32)
+
+
+def _for_spans(kernels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the matrix ``(2 · SPAN, N)`` that applies ``kernels`` at each sample of a span."""
+    matrix = np.zeros((2 * SPAN, SPAN, len(kernels)), np.float32)
+    for position in range(SPAN):
+        matrix[position : position + 2 * REACH, position] = kernels.T
+    return matrix.reshape(2 * SPAN, -1)
 
 
 def _k_weighting(sample_rate: int, size: int, taps: int) -> NDArray[np.complex128]:
