@@ -29,18 +29,19 @@ def logarithms(values: Tensor) -> Tensor:
 
 
 def compare(truth: Tensor, guess: Tensor) -> Tensor:
-    """Return ``(4,)`` sums over magnitudes, float64.
+    """Return ``(4, …)`` sums over magnitudes ``(…, N, F)``, float64.
 
     They are those of ``truth²``, ``guess²``, ``(truth − guess)²`` and ``|log truth − log guess|``.
     """
     ratio, difference = truth / guess, truth - guess
     if needs_torch(ratio):
         parts = [truth.square(), guess.square(), difference.square(), ratio.log().abs()]
-        return torch.stack([part.sum() for part in parts]).double()
+        return torch.stack([part.sum((-2, -1)) for part in parts]).double()
     np.log(ratio.numpy(), out=ratio.numpy())
-    distance = ratio.abs_().sum()
+    distance = ratio.abs_().sum((-2, -1))
     # Not BLAS, whose sums are less exact.
-    squares = (torch.mul(part, part, out=ratio).sum() for part in (truth, guess, difference))
+    values = (truth, guess, difference)
+    squares = (torch.mul(part, part, out=ratio).sum((-2, -1)) for part in values)
     return torch.stack([*squares, distance]).double()
 
 

@@ -16,6 +16,7 @@ from stemsplit.evaluation.shapes import Signals, blocks, check_pair, match_type
 from stemsplit.evaluation.stft_frames import CentredFrames
 
 FLOOR = 1e-4  # the least magnitude of a bin
+CACHED = 1 << 19  # samples of frames to transform at a time
 
 
 class Resolution(NamedTuple):
@@ -175,13 +176,14 @@ class _Spectra:
         """Add ``frames`` ``(2, …, C, N, L)``."""
         if not frames.shape[-2]:
             return
-        # Channel by channel, so that intermediate results fit into the cache of the processor.
-        pairs = frames.flatten(1, -3).unbind(1)
-        sums = torch.stack([self._compare(pair) for pair in pairs], -1)
+        pairs = frames.flatten(1, -3)
+        # As many channels at once as fit into the cache of the processor.
+        together = max(1, CACHED // (2 * frames.shape[-2:].numel()))
+        sums = torch.cat([self._compare(each) for each in torch.split(pairs, together, 1)], -1)
         self._sums = self._sums + sums.view(len(sums), *frames.shape[1:-2])
         self._values += frames.shape[-2] * self._bands
 
-    def _compare(self, pair: Tensor) -> Tensor:
-        """Return the sums ``(4,)`` of a ``pair`` of frames ``(2, N, L)``, float64."""
-        levels = magnitudes(pair * self._window.to(pair), FLOOR)
+    def _compare(self, pairs: Tensor) -> Tensor:
+        """Return the sums ``(4, C)`` of ``pairs`` of frames ``(2, C, N, L)``, float64."""
+        levels = magnitudes(pairs * self._window.to(pairs), FLOOR)
         return compare(*(levels if self._mel is None else self._mel(levels)))
