@@ -1,5 +1,6 @@
 """BSS Eval against closed forms, against itself by blocks, and against museval."""
 
+import math
 from pathlib import Path
 
 import museval_package
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from scored_stems import noise
 
 from stemsplit.evaluation import BssEval, bss_eval_v3, bss_eval_v4
-from stemsplit.evaluation.bss_eval import can_keep
 
 RATE = 4_000
 FIELDS = ("sdr", "isr", "sir", "sar")
@@ -189,13 +189,14 @@ def test_blocks_give_what_the_whole_gives(
             take(*pieces)
     scores = streamed.result()
     reproducible = [field for field in FIELDS if field not in scores.unreproducible]
-    if can_keep(round(window * RATE), round(hop * RATE)):
-        once = BssEval(2, 1, RATE, window=window, hop=hop, keep=True)
-        for pieces in zip(references.split(block, -1), estimates.split(block, -1), strict=True):
-            once.correlate(*pieces)
+    for room in (1, 3 * 40_000, math.inf):  # of none, some or all frames
+        kept = BssEval(2, 1, RATE, window=window, hop=hop, room=room)
+        for take in (kept.correlate, kept.score):
+            for pieces in zip(references.split(block, -1), estimates.split(block, -1), strict=True):
+                take(*pieces)
         for field in reproducible:
             np.testing.assert_allclose(
-                getattr(once.result(), field), getattr(scores, field), atol=1e-6
+                getattr(kept.result(), field), getattr(scores, field), atol=1e-6
             )
     length, step = round(window * RATE), round(hop * RATE)
     assert scores.sdr.shape[1] == (1 if length >= frames else (frames - length) // step + 1)
@@ -240,11 +241,18 @@ def test_bad_options_are_refused(stems: np.ndarray) -> None:
         bss_eval_v3(stems, stems, mode="both")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a sample or more"):
         score(stems, stems, hop=0.0)
-    for window, hop in ((1.0, 0.5), (0.1, 0.1)):
-        with pytest.raises(ValueError, match="cannot be kept"):
-            BssEval(2, 2, RATE, window=window, hop=hop, keep=True)
-    with pytest.raises(ValueError, match="only one pass"):
-        BssEval(1, 1, keep=True).score(torch.ones(1, 1, 9), torch.ones(1, 1, 9))
+
+
+def test_one_pass_is_enough_if_all_sums_are_kept(stems: np.ndarray) -> None:
+    truth = torch.from_numpy(stems)
+    kept = BssEval(*stems.shape[:2], RATE, room=math.inf)
+    kept.correlate(truth, 0.5 * truth)
+    assert kept.complete
+    np.testing.assert_array_equal(kept.result().sdr, score(stems, 0.5 * stems).sdr)
+    for options in ({"room": 1}, {"room": math.inf, "hop": 0.5}):
+        again = BssEval(*stems.shape[:2], RATE, **options)
+        again.correlate(truth, 0.5 * truth)
+        assert not again.complete
 
 
 def test_torch_keeps_its_threads(stems: np.ndarray) -> None:

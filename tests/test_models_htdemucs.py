@@ -94,7 +94,7 @@ def test_small_networks_equal_the_reference(fields: dict[str, Any]) -> None:
     for frames in (config.segment, config.segment - 1, config.segment // 2 + 1, 3):
         mix = noise(config, frames)
         with torch.no_grad():
-            assert signal_to_difference(reference(mix), ours(mix)) > 110
+            assert signal_to_difference(reference(mix), ours(mix)) > 105
 
 
 @pytest.mark.slow

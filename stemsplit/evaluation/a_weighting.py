@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stemsplit.evaluation.filtering import FirFilter
+
 TAPS = 101
+SIZE = 4_096  # of the transforms
 #: Poles of the analogue filter, Hz (IEC 61672-1), and its gain, so that 1 kHz has 0 dB.
 POLES = (20.598997, 107.65265, 737.86223, 12_194.217)
 GAIN = 1.9997  # dB
@@ -19,26 +21,21 @@ class AWeighting:
     """Filters blocks ``(…, T)`` of any length, with silence before and after the signal."""
 
     def __init__(self, sample_rate: int) -> None:
-        self._taps = torch.from_numpy(design_filter(sample_rate))
-        self._context: Tensor | None = None
+        self._filter = FirFilter(design_filter(sample_rate), SIZE)
+        self._early = TAPS // 2  # samples before those that belong to the first of the signal
 
     def add(self, block: Tensor) -> Tensor:
-        """Return the next filtered samples, delayed by half the taps."""
-        if self._context is None:
-            self._context = block.new_zeros(*block.shape[:-1], TAPS // 2)
-        joined = torch.cat([self._context, block], -1)
-        self._context = joined[..., max(0, joined.shape[-1] - TAPS + 1) :]
-        if joined.shape[-1] < TAPS:
-            return joined[..., :0]
-        size = 1 << (joined.shape[-1] - 1).bit_length()
-        response = torch.fft.rfft(self._taps.to(block), size)
-        filtered: Tensor = torch.fft.irfft(torch.fft.rfft(joined, size) * response, size)
-        return filtered[..., TAPS - 1 : joined.shape[-1]]
+        """Return the next filtered samples, in time with the signal."""
+        return self._in_time(self._filter.add(block))
 
     def end(self) -> Tensor:
         """Return the samples that remain."""
-        assert self._context is not None, "nothing was added"
-        return self.add(self._context.new_zeros(*self._context.shape[:-1], TAPS // 2))
+        return self._in_time(self._filter.end(TAPS // 2))
+
+    def _in_time(self, filtered: Tensor) -> Tensor:
+        early = min(self._early, filtered.shape[-1])
+        self._early -= early
+        return filtered[..., early:]
 
 
 def design_filter(sample_rate: int) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from stemsplit.evaluation.correlations import Correlations, correlate, correlate_across
 from stemsplit.evaluation.distortion import Distortion, fit
+from stemsplit.evaluation.frame_cutter import FrameCutter
 from stemsplit.evaluation.shapes import Layout, Signals, arrange, blocks
 
 TAPS = 512
@@ -86,10 +87,8 @@ class BssEval:
     """BSS Eval version 4 in bounded memory, over blocks of any length that are read twice.
 
     ``correlate`` takes the whole song, from which the filters follow; then ``score`` takes it
-    again, frame by frame; ``result`` returns what ``bss_eval_v4`` does. With ``keep`` the sums of
-    each frame stay in memory (0.5 MB a frame of four stereo stems) and one pass is enough.
-    ``whole`` needs the first pass only. References and estimates are tensors ``(S, C, T)`` of
-    float64.
+    again, frame by frame; ``result`` returns what ``bss_eval_v4`` does. ``whole`` needs the first
+    pass only. References and estimates are tensors ``(S, C, T)`` of float64.
     """
 
     def __init__(
@@ -100,29 +99,33 @@ class BssEval:
         *,
         window: float = 1.0,
         hop: float = 1.0,
-        keep: bool = False,
+        room: float = 0,
     ) -> None:
         """``window`` and ``hop`` of the frames are in seconds.
 
-        Raises ``ValueError`` if one is shorter than a sample, and with ``keep`` if they differ
-        or are shorter than 512 samples (see ``can_keep``).
+        ``room`` is what the sums of frames may take in bytes (0.5 MB a frame of four stereo stems).
+        Those that fit are kept from the first pass, and ``complete`` says whether they all did;
+        where frames overlap, or have gaps between them, none is kept. Raises ``ValueError`` if
+        window or hop is shorter than a sample.
         """
         self.sources, self.channels = sources, channels
         self.window, self.hop = round(window * sample_rate), round(hop * sample_rate)
         if min(self.window, self.hop) < 1:
             raise ValueError(f"window {window} s and hop {hop} s must be a sample or more")
-        if keep and not can_keep(self.window, self.hop):
-            raise ValueError(f"frames of {window} s each {hop} s cannot be kept from one pass")
-        self.keep = keep
         inputs = sources * channels
-        self._whole = Correlations(inputs, 2 * inputs, TAPS)  # without ``keep``
-        self._total = torch.zeros(TAPS, inputs, 2 * inputs, dtype=torch.float64)  # with ``keep``
+        # Only frames end to end, none shorter than the filters, add up to the song.
+        self._by_frames = room > 0 and self.window == self.hop >= TAPS
+        self._most = room / (TAPS * inputs * 2 * inputs * 8)  # frames to keep
+        self._whole = Correlations(inputs, 2 * inputs, TAPS)  # otherwise
+        self._total = torch.zeros(TAPS, inputs, 2 * inputs, dtype=torch.float64)  # by frames
         self._before = torch.zeros(inputs, TAPS - 1, dtype=torch.float64)
         self._energies = torch.zeros(3, sources, dtype=torch.float64)
         self._fits: tuple[Distortion, Distortion] | None = None
-        self._cutter = FrameCutter(self.window, self.hop)
-        self._samples = [0, 0]  # of the first pass and the second
+        self._cutters = [FrameCutter(self.window, self.hop) for _ in range(2)]  # of both passes
+        self._samples = [0, 0]  # of both passes
         self._kept: list[_FrameSums] = []
+        self._known = 0  # frames at the start that the second pass need not compute
+        self.complete = self._by_frames
         self._frames: list[Tensor] = []
         # dB, the most that each metric moves when sums are rounded differently
         self._shift = torch.zeros(4, dtype=torch.float64)
@@ -131,34 +134,38 @@ class BssEval:
     def correlate(self, references: Tensor, estimates: Tensor) -> None:
         """Take the next block of the first pass."""
         self._samples[0] += references.shape[-1]
-        if not self.keep:
+        if not self._by_frames:
             self._energies += _energies(references, estimates)
             self._whole.add(torch.cat([references, estimates]).flatten(0, 1))
             return
-        for frame in self._cutter.cut(torch.stack([references, estimates])):
-            self._kept.append(self._add(frame))
+        for frame in self._cutters[0].cut(torch.stack([references, estimates])):
+            sums = self._add(frame)
+            self.complete = self.complete and len(self._kept) + 1 <= self._most
+            if self.complete:
+                self._kept.append(sums)
 
     @_one_thread()
     def score(self, references: Tensor, estimates: Tensor) -> None:
-        """Take the next block of the second pass, which ``keep`` makes unnecessary."""
-        if self.keep:
-            raise ValueError("with keep there is only one pass")
+        """Take the next block of the second pass, of which nothing is needed if ``complete``."""
         self._samples[1] += references.shape[-1]
-        for frame in self._cutter.cut(torch.stack([references, estimates])):
-            self._score_frame(_FrameSums.of(frame))
+        if self.complete:
+            return
+        self._fit()
+        for frame in self._cutters[1].cut(torch.stack([references, estimates])):
+            if self._known:
+                self._known -= 1
+            else:
+                self._score_frame(_FrameSums.of(frame))
 
     @_one_thread()
     def result(self) -> BssEvalScores:
         """Return the scores of all frames, each ``(S, N)``."""
         first, second = self._samples
-        if not self.keep and first != second:
+        if not self.complete and first != second:
             raise ValueError(f"{first} samples in the first pass, {second} in the second")
         self._fit()
-        for sums in self._kept:
-            self._score_frame(sums)
-        self._kept = []
         if not self._frames:
-            self._score_frame(_FrameSums.of(self._cutter.rest))
+            self._score_frame(_FrameSums.of(self._cutters[not self.complete].rest))
         sdr, isr, sir, sar = torch.stack(self._frames, -1).numpy()
         unreproducible = itertools.compress(METRICS, (self._shift > REPRODUCIBLE).tolist())
         return BssEvalScores(sdr, isr, sir, sar, tuple(unreproducible))
@@ -199,46 +206,16 @@ class BssEval:
     def _fit(self) -> tuple[Distortion, Distortion]:
         """Return the fits of ``distortion.fit``; the first call ends the first pass."""
         if self._fits is None:
-            if not self.keep:
+            if not self._by_frames:
                 self._total = self._whole.result()
-            elif self._cutter.rest.shape[-1]:
-                self._add(self._cutter.rest)
+            elif self._cutters[0].rest.shape[-1]:
+                self._add(self._cutters[0].rest)
             self._fits = fit(self._total, self.sources, self.channels)
+            self._known = len(self._kept)
+            for sums in self._kept:
+                self._score_frame(sums)
+            self._kept.clear()
         return self._fits
-
-
-class FrameCutter:
-    """Cuts blocks of any length into frames of ``length`` samples, ``hop`` apart."""
-
-    def __init__(self, length: int, hop: int) -> None:
-        self.length, self.hop = length, hop
-        self._pending: Tensor | None = None
-        self._skip = 0  # samples from what is pending to the next frame
-
-    @property
-    def rest(self) -> Tensor:
-        """The samples ``(…, T)`` that are in no frame so far."""
-        assert self._pending is not None, "no block was added"
-        return self._pending[..., self._skip :]
-
-    def cut(self, signals: Tensor) -> Iterator[Tensor]:
-        """Yield the frames ``(…, length)`` that a block ``(…, T)`` completes."""
-        if self._pending is not None and self._pending.shape[-1]:
-            signals = torch.cat([self._pending, signals], -1)
-        pending = signals
-        while pending.shape[-1] >= self.length + self._skip:
-            yield pending[..., self._skip : self._skip + self.length]
-            self._skip += self.hop
-        passed = min(self._skip, pending.shape[-1])
-        self._pending, self._skip = pending[..., passed:].clone(), self._skip - passed
-
-
-def can_keep(window: int, hop: int) -> bool:
-    """Return whether the sums of frames add up to those of the song.
-
-    That needs frames end to end, and none shorter than the filters.
-    """
-    return window == hop >= TAPS
 
 
 def bss_eval_v4(
@@ -268,11 +245,11 @@ def bss_eval_v4(
     """
     truth, guess = arrange(references, estimates, layout)
     sources, channels, _ = truth.shape[-3:]
-    keep = can_keep(round(window * sample_rate), round(hop * sample_rate))
     scores = []
     for song in _songs(truth, guess):
-        evaluation = BssEval(sources, channels, sample_rate, window=window, hop=hop, keep=keep)
-        for take in (evaluation.correlate,) if keep else (evaluation.correlate, evaluation.score):
+        lengths = {"window": window, "hop": hop}
+        evaluation = BssEval(sources, channels, sample_rate, **lengths, room=math.inf)
+        for take in (evaluation.correlate, evaluation.score):
             for block in blocks(*song, size=evaluation.window):
                 take(*block)
         scores.append(evaluation.result())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from stemsplit.evaluation.framing import Framer, Piece, Samples
@@ -61,26 +62,28 @@ class DelayMeter:
     def _measure(self, piece: Piece) -> None:
         if self._cross is not None and piece.valid < self._lags:
             return  # a short window blurs the spectrum; earlier pieces suffice
-        samples = piece.samples.astype(np.float64)
         # Only the middle of the reference is used, so that the estimate contains all of it at each
         # lag. Both are faded in and out, because hard cuts would correlate with each other.
         begin = max(0, self._lags - piece.start)
         end = min(self._size, self._lags + self._framer.frames - piece.start)
-        samples[0] *= self._window(self._lags, self._lags + piece.valid, piece.valid // 2)
-        samples[1] *= self._window(begin, end, min(self._lags, (end - begin) // 2))
-        spectrum = np.fft.rfft(samples)
-        cross = np.sum(spectrum[0].conj() * spectrum[1], axis=1)
-        powers = np.sum(spectrum.real**2 + spectrum.imag**2, axis=2)
+        middle = self._window(self._lags, self._lags + piece.valid, piece.valid // 2)
+        all_of_it = self._window(begin, end, min(self._lags, (end - begin) // 2))
+        windows = np.stack([middle, all_of_it])[:, None]
+        stems = piece.samples.shape[1]
         if self._cross is None:
-            self._cross, self._powers = cross, powers
-        else:
-            self._cross += cross
-            self._powers += powers
+            self._cross = np.zeros((stems, self._size // 2 + 1), np.complex128)
+            self._powers = np.zeros((2, *self._cross.shape))
+        # Stem by stem: the spectra of all of them would not fit into the cache.
+        for stem in range(stems):
+            samples = torch.from_numpy(piece.samples[:, stem].astype(np.float32) * windows)
+            spectrum = torch.fft.rfft(samples).numpy()
+            self._powers[:, stem] += (spectrum.real**2 + spectrum.imag**2).sum(axis=1)
+            self._cross[stem] += (spectrum[0].conj() * spectrum[1]).sum(axis=0)
 
-    def _window(self, begin: int, end: int, edge: int) -> NDArray[np.float64]:
+    def _window(self, begin: int, end: int, edge: int) -> NDArray[np.float32]:
         """Return a window from ``begin`` to ``end`` with slopes of ``edge`` samples."""
         slope = np.hanning(2 * edge + 1)[:edge]
-        window = np.zeros(self._size)
+        window = np.zeros(self._size, np.float32)
         window[begin:end] = 1
         window[begin : begin + edge] = slope
         window[end - edge : end] = slope[::-1]

@@ -32,9 +32,11 @@ OFFSET = -0.691  # dB, so that a 997 Hz sine reads as its level
 PEAK_RATE = 176_400
 #: Samples on each side to interpolate from.
 REACH = 16
+#: Samples to interpolate together, from twice as many.
+SPAN = 2 * REACH
 #: Parameter of the Kaiser window, for a ripple of -80 dB.
 KAISER = 8.0
-PIECE = 65_536  # samples to filter at a time
+PIECE = 32_768  # samples to filter at a time, or more where the filters ring longer
 
 
 class LoudnessMeter(FrameMeter):
@@ -48,10 +50,11 @@ class LoudnessMeter(FrameMeter):
     def __init__(self, sample_rate: int) -> None:
         self._step = STEP * sample_rate
         taps = math.ceil(RINGING * sample_rate)
-        size = 1 << (PIECE + taps).bit_length() - 1
+        size = 1 << (PIECE + 4 * taps).bit_length() - 1
         super().__init__(Framer(size - taps, before=taps))
         self._taps = taps
-        self._response = _k_weighting(sample_rate, size, taps)
+        response = _k_weighting(sample_rate, size, taps)
+        self._response = torch.from_numpy(response).to(torch.complex64)
         self._energy: list[NDArray[np.float64]] = []  # (...) of each complete step
         self._open: NDArray[np.float64] | None = None  # of the incomplete step
 
@@ -76,15 +79,16 @@ class LoudnessMeter(FrameMeter):
 
     def _measure(self, piece: Piece) -> None:
         """Add the energy of the weighted samples of ``piece`` to their steps."""
-        spectrum = np.fft.rfft(piece.samples) * self._response
-        size = piece.samples.shape[-1]
-        weighted = np.fft.irfft(spectrum, size)[..., self._taps : self._taps + piece.valid]
-        energy = np.sum(weighted**2, axis=-2)  # over channels, each with weight 1
+        samples = torch.from_numpy(piece.samples.astype(np.float32, copy=False))
+        spectrum = torch.fft.rfft(samples) * self._response
+        filtered = torch.fft.irfft(spectrum, samples.shape[-1])
+        weighted = filtered[..., self._taps : self._taps + piece.valid]
+        energy = weighted.square().sum(-2).numpy()  # over channels, each with weight 1
         start, end = piece.start, piece.start + piece.valid
         done = start
         while done < end:
             border = round((len(self._energy) + 1) * self._step)
-            part = energy[..., done - start : border - start].sum(axis=-1)
+            part = energy[..., done - start : border - start].sum(axis=-1, dtype=np.float64)
             self._open = part if self._open is None else self._open + part
             done = min(border, end)
             if done == border:
@@ -97,10 +101,10 @@ class TruePeakMeter(FrameMeter):
 
     def __init__(self, sample_rate: int) -> None:
         kernels = _between_samples(max(2, math.ceil(PEAK_RATE / sample_rate)))
-        self._kernels = torch.from_numpy(kernels)
         # No interpolated value exceeds the highest sample near it by more than this factor.
         self._most = float(np.abs(kernels).sum(axis=-1).max())
-        super().__init__(Framer(PIECE // 4, before=REACH - 1, after=REACH))
+        self._interpolate = _for_spans(kernels)
+        super().__init__(Framer(PIECE // 2, before=REACH - 1, after=REACH + 1))
         self._peak: NDArray[np.float32] | None = None
 
     def result(self) -> NDArray[np.float32]:
@@ -110,29 +114,35 @@ class TruePeakMeter(FrameMeter):
 
     def _measure(self, piece: Piece) -> None:
         samples = piece.samples.astype(np.float32, copy=False)
-        *shape, channels, size = samples.shape
-        highest = np.abs(samples).max(axis=(-2, -1)).reshape(-1)
+        *shape, size = samples.shape
+        spans = np.abs(samples).reshape(*shape, size // SPAN, SPAN).max(axis=-1)
+        highest = np.maximum(spans[..., :-1], spans[..., 1:])  # of all that a span depends on
         if self._peak is None:
-            self._peak = np.zeros(shape, np.float32)
-        peaks = self._peak.reshape(-1)
-        np.maximum(peaks, highest, out=peaks)
-        rows = np.flatnonzero(highest * self._most > peaks)
-        if len(rows) == 0:
-            return  # most pieces cannot contain the peak
-        chosen = torch.from_numpy(samples.reshape(-1, channels, size)[rows])
-        found = torch.nn.functional.conv1d(chosen.reshape(-1, 1, size), self._kernels)
-        between = found.abs().reshape(len(rows), -1).amax(dim=-1).numpy()
-        peaks[rows] = np.maximum(peaks[rows], between)
+            self._peak = np.zeros(shape[:-1], np.float32)
+        np.maximum(self._peak, highest.max(axis=(-2, -1)), out=self._peak)
+        chosen = highest * self._most > self._peak[..., None, None]
+        windows = np.lib.stride_tricks.sliding_window_view(samples, 2 * SPAN, axis=-1)
+        highest[chosen] = np.abs(windows[..., ::SPAN, :][chosen] @ self._interpolate).max(axis=-1)
+        highest[~chosen] = 0  # most spans cannot contain the peak
+        np.maximum(self._peak, highest.max(axis=(-2, -1)), out=self._peak)
 
 
 def _between_samples(factor: int) -> NDArray[np.float32]:
-    """Return kernels ``(factor - 1, 1, 2 · REACH)`` for the positions between two samples."""
+    """Return kernels ``(factor - 1, 2 · REACH)`` for the positions between two samples."""
     shift = np.arange(1, factor)[:, None] / factor
     away = np.arange(2 * REACH) - (REACH - 1) - shift
     window = np.i0(KAISER * np.sqrt(1 - (away / REACH) ** 2)) / np.i0(KAISER)
     kernels = np.sinc(away) * window
     kernels /= kernels.sum(axis=-1, keepdims=True)
-    return kernels[:, None].astype(np.float32)
+    return kernels.astype(np.float32)
+
+
+def _for_spans(kernels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the matrix ``(2 · SPAN, N)`` that applies ``kernels`` at each sample of a span."""
+    matrix = np.zeros((2 * SPAN, SPAN, len(kernels)), np.float32)
+    for position in range(SPAN):
+        matrix[position : position + 2 * REACH, position] = kernels.T
+    return matrix.reshape(2 * SPAN, -1)
 
 
 def _k_weighting(sample_rate: int, size: int, taps: int) -> NDArray[np.complex128]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stemsplit.evaluation.framing import FrameMeter, Framer, Piece, Samples
 from stemsplit.evaluation.joins import JoinMeter
 from stemsplit.evaluation.loudness import LoudnessMeter, TruePeakMeter
+from stemsplit.evaluation.magnitudes import magnitudes
 from stemsplit.evaluation.scores import StemMeasures
 
 #: The highest sample of 16 bits: full scale of files that store integers.
@@ -165,21 +166,12 @@ class _SpectrumMeter(FrameMeter):
 
     def _measure(self, piece: Piece) -> None:
         samples = torch.from_numpy(np.ascontiguousarray(piece.samples, np.float32))
-        stems, channels, length = samples.shape
-        spectrum = torch.stft(
-            samples.reshape(stems * channels, length),
-            self._size,
-            self._hop,
-            window=self._window,
-            center=False,
-            return_complex=True,
-        )
-        power = torch.view_as_real(spectrum).square_().sum(dim=-1)
-        power = power.reshape(stems, channels, self._size // 2 + 1, -1)
+        frames = samples.unfold(-1, self._size, self._hop)
+        power = magnitudes(frames * self._window).square_()  # (S, C, N, F)
         # Negative frequencies have the same power; 0 and the Nyquist frequency occur once.
-        power[:, :, 1:-1] *= 2
-        self._energy += power.sum(dim=(1, 3), dtype=torch.float64).numpy()
-        for a in range(stems):
+        power[..., 1:-1] *= 2
+        self._energy += power.sum((1, 2), dtype=torch.float64).numpy()
+        for a in range(len(power)):
             for b in range(a):
                 common = float(torch.minimum(power[a], power[b]).sum(dtype=torch.float64))
                 self._common[a, b] += common

@@ -7,11 +7,13 @@ bands follow the sample rate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from stemsplit.evaluation.magnitudes import logarithms, magnitudes
 from stemsplit.evaluation.mel import MelFilters
 from stemsplit.evaluation.metrics import Number
 from stemsplit.evaluation.shapes import Signals, blocks, check_pair, match_type
@@ -90,7 +92,7 @@ class L1Freq:
     def _consume(self, frames: Tensor) -> None:
         if not frames.shape[-2]:
             return
-        truth, guess = torch.fft.rfft(frames).abs()
+        truth, guess = magnitudes(frames)
         self._sum = self._sum + (truth - guess).abs().sum((-3, -2, -1), dtype=torch.float64)
         self._values += truth.shape[-3:].numel()
 
@@ -104,7 +106,7 @@ class BleedlessFullness:
 
     def __init__(self, sample_rate: int) -> None:
         self._mel = MelFilters(sample_rate, TRANSFORM, MEL_BANDS)
-        self._window = torch.hann_window(TRANSFORM, dtype=torch.float64)
+        self._window = torch.hann_window(TRANSFORM)
         self._frames = CentredFrames(TRANSFORM, HOP, reflect=False)
         self._peaks: Tensor | None = None  # (2, …): loudest bands of references and estimates, dB
         self._comparing = False
@@ -131,23 +133,26 @@ class BleedlessFullness:
         return 100 / (1 + excess), 100 / (1 + lack)
 
     def _each(self, frames: Tensor, take: Callable[[Tensor], None]) -> None:
-        """Call ``take`` with the levels ``(2, …, N, M)`` of each channel of ``frames``."""
+        """Call ``take`` with the mel bands ``(2, …, N, M)`` of each channel of ``frames``."""
         if not frames.shape[-2]:
             return
         # Channel by channel, so that intermediate results fit into the cache of the processor.
         for channel in frames.unbind(-3):
-            single = channel.float()
-            magnitudes = torch.fft.rfft(single * self._window.to(single)).abs()
-            take(20 * self._mel(magnitudes).clamp(min=QUIETEST).log10())
+            take(self._mel(magnitudes(channel.float() * self._window)))
 
-    def _raise_peaks(self, levels: Tensor) -> None:
-        found = levels.amax((-2, -1))
+    def _raise_peaks(self, bands: Tensor) -> None:
+        found = _levels(bands.amax((-2, -1)))
         self._peaks = found if self._peaks is None else torch.maximum(self._peaks, found)
 
-    def _add_excess(self, levels: Tensor) -> None:
+    def _add_excess(self, bands: Tensor) -> None:
         assert self._peaks is not None, "compare follows find_peaks"
-        truth, guess = torch.maximum(levels, self._peaks[..., None, None] - RANGE)
+        truth, guess = torch.maximum(_levels(bands), self._peaks[..., None, None] - RANGE)
         difference = guess - truth
         signed = torch.stack([difference, -difference]).clamp(min=0)
         self._excess = self._excess + signed.sum((-2, -1), dtype=torch.float64)
         self._bands = self._bands + (signed > 0).sum((-2, -1))
+
+
+def _levels(bands: Tensor) -> Tensor:
+    """Return the levels of magnitudes, dB."""
+    return 20 / math.log(10) * logarithms(bands.clamp(min=QUIETEST))

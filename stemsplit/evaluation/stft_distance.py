@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from stemsplit.evaluation.a_weighting import AWeighting
+from stemsplit.evaluation.magnitudes import compare, magnitudes
 from stemsplit.evaluation.mel import MelFilters
 from stemsplit.evaluation.metrics import Number
 from stemsplit.evaluation.shapes import Signals, blocks, check_pair, match_type
 from stemsplit.evaluation.stft_frames import CentredFrames
 
-FLOOR = 1e-8  # the least power of a bin, before square root and logarithm
+FLOOR = 1e-4  # the least magnitude of a bin
+CACHED = 1 << 19  # samples of frames to transform at a time
 
 
 class Resolution(NamedTuple):
@@ -146,14 +148,13 @@ class _Spectra:
     def __init__(self, resolution: Resolution, mel_rate: int | None) -> None:
         self._transform, hop, window = resolution
         self._frames = CentredFrames(self._transform, hop)
-        # The position of a window in its frame does not change magnitudes: the samples inside the
-        # window are enough.
+        # Silence around the window instead of around the samples inside it, which it would copy.
         margin = (self._transform - window) // 2
-        self._inside = slice(margin, margin + window)
-        self._window = torch.hann_window(window, dtype=torch.float64)
+        self._window = torch.zeros(self._transform, dtype=torch.float64)
+        self._window[margin : margin + window] = torch.hann_window(window, dtype=torch.float64)
         self._mel = None if mel_rate is None else MelFilters(mel_rate, self._transform, MEL_BANDS)
         self._bands = self._transform // 2 + 1 if self._mel is None else self._mel.bands
-        # (4, …, C): of |S|², |Ŝ|², (|S| − |Ŝ|)², 2 |log|S| − log|Ŝ||
+        # (4, …, C): of |S|², |Ŝ|², (|S| − |Ŝ|)², |log|S| − log|Ŝ||
         self._sums: Tensor | float = 0.0
         self._values = 0  # of a channel
 
@@ -167,7 +168,7 @@ class _Spectra:
         sums = torch.as_tensor(self._sums)
         *energies, difference, logarithms = sums.sum(-1)
         distance: Tensor = (difference / energies[signal]).sqrt() + logarithms / (
-            2 * self._values * sums.shape[-1]
+            self._values * sums.shape[-1]
         )
         return distance
 
@@ -175,20 +176,14 @@ class _Spectra:
         """Add ``frames`` ``(2, …, C, N, L)``."""
         if not frames.shape[-2]:
             return
-        # Channel by channel, so that intermediate results fit into the cache of the processor.
-        pairs = frames.flatten(1, -3).unbind(1)
-        sums = torch.stack([self._compare(pair) for pair in pairs], -1)
+        pairs = frames.flatten(1, -3)
+        # As many channels at once as fit into the cache of the processor.
+        together = max(1, CACHED // (2 * frames.shape[-2:].numel()))
+        sums = torch.cat([self._compare(each) for each in torch.split(pairs, together, 1)], -1)
         self._sums = self._sums + sums.view(len(sums), *frames.shape[1:-2])
         self._values += frames.shape[-2] * self._bands
 
-    def _compare(self, pair: Tensor) -> Tensor:
-        """Return the sums ``(4,)`` of a ``pair`` of frames ``(2, N, L)``, float64."""
-        inside = pair[..., self._inside] * self._window.to(pair)
-        spectrum = torch.fft.rfft(inside, self._transform)
-        power = (spectrum.real.square() + spectrum.imag.square()).clamp(min=FLOOR)
-        if self._mel is not None:
-            power = self._mel(power.sqrt()).square()
-        truth, guess = power
-        difference = (truth.sqrt() - guess.sqrt()).square()
-        logarithms = (truth / guess).log().abs()
-        return torch.stack([part.sum() for part in (truth, guess, difference, logarithms)]).double()
+    def _compare(self, pairs: Tensor) -> Tensor:
+        """Return the sums ``(4, C)`` of ``pairs`` of frames ``(2, C, N, L)``, float64."""
+        levels = magnitudes(pairs * self._window.to(pairs), FLOOR)
+        return compare(*(levels if self._mel is None else self._mel(levels)))

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stemsplit.evaluation.filtering import FirFilter
 from stemsplit.evaluation.metrics import Number
 from stemsplit.evaluation.shapes import Signals, blocks, check_pair, check_sources, match_type
 
@@ -52,36 +53,28 @@ class LogWmse:
     """Computes ``log_wmse`` from blocks, in bounded memory."""
 
     def __init__(self, sample_rate: int) -> None:
-        self._taps = torch.from_numpy(design_filter(sample_rate))
-        self._context: Tensor | None = None
+        taps = design_filter(sample_rate)
+        self._ringing = len(taps) - 1
+        # Four times the taps or more: few samples are transformed twice.
+        self._filter = FirFilter(taps, 1 << (4 * len(taps) - 1).bit_length())
         self._energy: Tensor | float = 0.0  # (…, S + 1, C): of the errors, and of the mixture
         self._frames = 0
 
     def add(self, truth: Tensor, guess: Tensor, mixture: Tensor) -> None:
         """Add the next block: stems ``(…, S, C, T)`` and their mixture ``(…, C, T)``, float64."""
         self._frames += truth.shape[-1]
-        self._filter(torch.cat([guess - truth, mixture.detach().unsqueeze(-3)], -3))
+        signals = torch.cat([guess - truth, mixture.detach().unsqueeze(-3)], -3)
+        self._add_energy(self._filter.add(signals))
 
     def result(self) -> Tensor:
         """Return the scores ``(…, S)`` of all blocks; nothing can be added afterwards."""
-        assert self._context is not None, "nothing was added"
-        self._filter(torch.zeros_like(self._context))  # the filter rings after the end
+        self._add_energy(self._filter.end(self._ringing))
         mean = torch.as_tensor(self._energy) / self._frames
         error = mean[..., :-1, :] / mean[..., -1:, :].clamp(min=QUIETEST)
         return (-4 * torch.log(error + EPSILON)).mean(-1)
 
-    def _filter(self, signals: Tensor) -> None:
-        """Filter ``signals``, which continue the earlier ones, and add their energy."""
-        history = self._taps.numel() - 1
-        if self._context is None:
-            self._context = signals.new_zeros(*signals.shape[:-1], history)
-        joined = torch.cat([self._context, signals], -1)
-        size = 1 << (joined.shape[-1] - 1).bit_length()
-        response = torch.fft.rfft(self._taps.to(signals.device), size)
-        filtered = torch.fft.irfft(torch.fft.rfft(joined, size) * response, size)
-        weighted = filtered[..., history : joined.shape[-1]]
+    def _add_energy(self, weighted: Tensor) -> None:
         self._energy = self._energy + weighted.square().sum(-1)
-        self._context = joined[..., joined.shape[-1] - history :]
 
 
 def design_filter(sample_rate: int) -> NDArray[np.float64]:
