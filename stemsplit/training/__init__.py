@@ -1,0 +1,1 @@
+"""Training networks from folders of stems. Never imported when separating."""

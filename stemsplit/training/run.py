@@ -1,0 +1,202 @@
+"""Put a run of training together: its songs, network, workers and folder; start or resume it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stemsplit.data.collections import TrainingSong
+from stemsplit.errors import UsageError
+from stemsplit.separation.device import resolve_device
+from stemsplit.training.events import TrainingEvent
+from stemsplit.training.initial import InitialNetwork, initial_network
+from stemsplit.training.learner import Learner
+from stemsplit.training.loader import Loader
+from stemsplit.training.loggers import make_loggers
+from stemsplit.training.loop import Progress, TrainingLoop
+from stemsplit.training.network import TrainedNetwork
+from stemsplit.training.processes import Processes, joined_processes
+from stemsplit.training.recipe import Recipe
+from stemsplit.training.run_folder import (
+    RunFolder,
+    describe_run,
+    kept_state,
+    read_facts,
+    require_same,
+    write_facts,
+)
+from stemsplit.training.sampling import Drawing, Sampler
+from stemsplit.training.songs import Songs, open_songs
+from stemsplit.training.state import load_state
+from stemsplit.training.validation import Validator
+from stemsplit.types import Noted, Warned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """A run: a ``recipe``, songs as `songs.find_songs` returns them, and where and how it runs."""
+
+    recipe: Recipe
+    songs: tuple[TrainingSong, ...]
+    data: tuple[str, ...]  # the folders, for the card
+    out: Path
+    cache: Path
+    device: str = "auto"
+    workers: int = 1
+    start: str = ""  # RUN@STEP
+    loggers: tuple[str, ...] = ()
+
+
+def train(options: TrainOptions) -> Iterator[TrainingEvent]:
+    """Start the run of ``options``, or resume it if its folder has a state; yield what happens.
+
+    Raises `StemsplitError` of any kind; the state before that stays.
+    """
+    device = resolve_device(options.device)
+    with joined_processes(device) as processes, contextlib.ExitStack() as stack:
+        folder = RunFolder(options.out)
+        if processes.first:
+            folder.create()
+            stack.enter_context(folder.locked())
+        processes.share(None)  # the folder exists
+        if device.type == "cuda" and processes.count > 1:
+            device = torch.device("cuda", processes.local)
+        run = _Run(options, folder, processes, device)
+        for event in run.events():
+            if processes.first:
+                yield event
+
+
+@dataclass(slots=True)
+class _Run:
+    options: TrainOptions
+    folder: RunFolder
+    processes: Processes
+    device: torch.device
+
+    def events(self) -> Iterator[TrainingEvent]:
+        """Yield what happens, and write it to the log as well."""
+        options, processes = self.options, self.processes
+        facts = read_facts(self.folder)
+        if facts is not None:
+            require_same(facts["asked"], options.recipe.plain(), self.folder)
+            require_same({"start": facts["start"]}, {"start": options.start}, self.folder)
+        initial = initial_network(options.recipe)
+        recipe = initial.recipe
+        share = recipe.share(processes.count)
+        songs = self._open_songs(initial)
+        for warning in songs.warnings:
+            yield self._logged(Warned(warning))
+        loop = self._make_loop(initial, songs, share)
+        yield from map(self._logged, self._resume(loop, facts, songs))
+        if facts is None:
+            yield from (self._logged(Noted(note)) for note in initial.notes)
+            facts = self._describe(initial, songs)
+            if processes.first:
+                write_facts(self.folder, facts)
+        processes.share(None)  # all have read the facts and the state
+        if processes.first:
+            loop.loggers = make_loggers(
+                self.folder.root, facts, options.loggers, loop.progress.step
+            )
+        try:
+            for event in loop.run():
+                yield self._logged(event)
+        finally:
+            for logger in loop.loggers:
+                logger.close()
+
+    def _logged(self, event: TrainingEvent) -> TrainingEvent:
+        return event
+
+    def _open_songs(self, initial: InitialNetwork) -> Songs:
+        model = initial.model
+        return open_songs(
+            self.options.songs,
+            model.sources,
+            initial.recipe.data,
+            sample_rate=model.sample_rate,
+            channels=model.channels,
+            cache=self.options.cache,
+        )
+
+    def _make_loop(self, initial: InitialNetwork, songs: Songs, share: int) -> TrainingLoop:
+        options, recipe, model = self.options, initial.recipe, initial.model
+        sampler = make_sampler(recipe, model, songs, share, self.processes.number)
+        frames = sampler.drawing.frames
+        shape = (share, len(model.sources), model.channels, frames)
+        validator = Validator(
+            model, songs.store, songs.validate, recipe.data.background, str(self.device)
+        )
+        network = TrainedNetwork(model, recipe.loss)
+        loop = TrainingLoop(
+            recipe=recipe,
+            folder=self.folder,
+            learner=Learner(network, recipe, self.device, self.processes),
+            loader=Loader(sampler, options.workers, shape),
+            validator=validator,
+            processes=self.processes,
+            origin=f"trained by stemsplit as {self.folder.root.resolve().name}",
+            songs=len(songs.train),
+            seconds_per_step=recipe.batch * frames / model.sample_rate,
+        )
+        loop.progress.seconds = recipe.validation.seconds
+        loop.progress.digest = songs.store.digest
+        return loop
+
+    def _resume(
+        self, loop: TrainingLoop, facts: Mapping[str, Any] | None, songs: Songs
+    ) -> Iterator[TrainingEvent]:
+        """Continue from the state of the run, or from the one that it starts with."""
+        path = self.folder.state
+        if facts is None or not path.exists():
+            if not self.options.start:
+                return
+            path = kept_state(self.options.start)
+        loop.resume(load_state(path))
+        progress: Progress = loop.progress
+        yield Noted(f"continues after step {progress.step} of {path}")
+        if progress.digest != songs.store.digest:
+            progress.digest = songs.store.digest
+            yield Warned("the songs have changed since then: the run cannot be reproduced")
+
+    def _describe(self, initial: InitialNetwork, songs: Songs) -> dict[str, Any]:
+        store = songs.store
+        return describe_run(
+            initial.recipe,
+            asked=self.options.recipe.plain(),
+            start=self.options.start,
+            data=list(self.options.data),
+            digest=store.digest,
+            train=[store.songs[number].name for number in songs.train],
+            validate=[store.songs[number].name for number in songs.validate],
+            licence=initial.licence,
+        )
+
+
+def make_sampler(
+    recipe: Recipe, model: Any, songs: Songs, size: int, process: int
+) -> Sampler:
+    """Return what draws the ``size`` excerpts of each step that ``process`` computes."""
+    seconds = recipe.segment
+    frames = round(seconds * model.sample_rate) if seconds else model.segment
+    if model.fixed_segment and frames > model.segment:
+        longest = model.segment / model.sample_rate
+        raise UsageError(f"segment must be at most {longest:g} s for this network")
+    drawing = Drawing(
+        songs=songs.train,
+        sources=tuple(model.sources),
+        frames=frames,
+        size=size,
+        sample_rate=model.sample_rate,
+        data=recipe.data,
+        augment=recipe.augment,
+        seed=recipe.seed,
+        process=process,
+    )
+    return Sampler(songs.store, drawing)
