@@ -58,3 +58,27 @@ class Finished:
 
 
 TrainingEvent: TypeAlias = Started | Stepped | Validated | Finished | Noted | Warned
+
+
+def describe_event(event: TrainingEvent) -> str | None:
+    """Return ``event`` as a line for people; None for one that is only progress."""
+    match event:
+        case Started():
+            return (
+                f"{event.songs} songs to train on, {event.validation_songs} to validate on, "
+                f"{event.parameters / 1e6:.2f} million parameters on {event.device}"
+            )
+        case Validated():
+            stems = ", ".join(f"{name} {score:.2f}" for name, score in event.scores.items())
+            best = ", the best so far" if event.better else ""
+            return f"step {event.step}: SDR {event.score:.2f} dB ({stems}), {event.weights}{best}"
+        case Finished():
+            score = "" if event.score is None else f", best SDR {event.score:.2f} dB"
+            early = ", because it no longer improves" if event.early else ""
+            return f"finished after step {event.step}{early}{score}"
+        case Noted():
+            return event.message
+        case Warned():
+            return f"warning: {event.message}"
+        case Stepped():
+            return None

@@ -13,13 +13,14 @@ import torch
 from stemsplit.data.collections import TrainingSong
 from stemsplit.errors import UsageError
 from stemsplit.separation.device import resolve_device
-from stemsplit.training.events import TrainingEvent
+from stemsplit.training.events import TrainingEvent, describe_event
 from stemsplit.training.initial import InitialNetwork, initial_network
 from stemsplit.training.learner import Learner
 from stemsplit.training.loader import Loader
 from stemsplit.training.loggers import make_loggers
 from stemsplit.training.loop import Progress, TrainingLoop
 from stemsplit.training.network import TrainedNetwork
+from stemsplit.training.overfit import BUDGET, OverfitResult, for_overfitting, overfit
 from stemsplit.training.processes import Processes, joined_processes
 from stemsplit.training.recipe import Recipe
 from stemsplit.training.run_folder import (
@@ -89,7 +90,7 @@ class _Run:
         initial = initial_network(options.recipe)
         recipe = initial.recipe
         share = recipe.share(processes.count)
-        songs = self._open_songs(initial)
+        songs = _open(options, initial)
         for warning in songs.warnings:
             yield self._logged(Warned(warning))
         loop = self._make_loop(initial, songs, share)
@@ -112,18 +113,9 @@ class _Run:
                 logger.close()
 
     def _logged(self, event: TrainingEvent) -> TrainingEvent:
+        if self.processes.first and (line := describe_event(event)):
+            self.folder.write_log(line)
         return event
-
-    def _open_songs(self, initial: InitialNetwork) -> Songs:
-        model = initial.model
-        return open_songs(
-            self.options.songs,
-            model.sources,
-            initial.recipe.data,
-            sample_rate=model.sample_rate,
-            channels=model.channels,
-            cache=self.options.cache,
-        )
 
     def _make_loop(self, initial: InitialNetwork, songs: Songs, share: int) -> TrainingLoop:
         options, recipe, model = self.options, initial.recipe, initial.model
@@ -177,6 +169,29 @@ class _Run:
             validate=[store.songs[number].name for number in songs.validate],
             licence=initial.licence,
         )
+
+
+def check(options: TrainOptions, budget: float = BUDGET) -> Iterator[OverfitResult]:
+    """Yield how well the network of ``options`` learns one batch by heart in ``budget`` seconds."""
+    device = resolve_device(options.device)
+    initial = initial_network(options.recipe)
+    recipe = for_overfitting(initial.recipe)
+    songs = _open(options, initial)
+    sampler = make_sampler(recipe, initial.model, songs, recipe.batch, 0)
+    network = TrainedNetwork(initial.model, recipe.loss)
+    yield from overfit(network, sampler, recipe, device, budget)
+
+
+def _open(options: TrainOptions, initial: InitialNetwork) -> Songs:
+    model = initial.model
+    return open_songs(
+        options.songs,
+        model.sources,
+        initial.recipe.data,
+        sample_rate=model.sample_rate,
+        channels=model.channels,
+        cache=options.cache,
+    )
 
 
 def make_sampler(
