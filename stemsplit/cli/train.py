@@ -32,7 +32,6 @@ class DeviceOption:
     device: str = repeat("device")
 
 
-
 #: The word instead of a recipe that lists all of them.
 LIST = "recipes"
 #: Processes that draw batches by default, at most.
@@ -144,7 +143,11 @@ def train(
     if name == LIST:
         return list_recipes(console)
     recipe = _read_recipe(
-        name, config, settings or (), {"steps": steps, "seed": seed, "fine_tuning.init": init}
+        console,
+        name,
+        config,
+        settings or (),
+        {"steps": steps, "seed": seed, "fine_tuning.init": init},
     )
     if not data:
         raise UsageError("--data is missing", hint="name a folder of songs with their stems")
@@ -192,19 +195,23 @@ def parse_mapping(pairs: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _read_recipe(
-    name: str, config: Path | None, pairs: Sequence[str], given: Mapping[str, Any]
+    console: Console, name: str, config: Path | None, pairs: Sequence[str], given: Mapping[str, Any]
 ) -> Recipe:
     """Return the recipe with the settings of the YAML file, of ``--set`` and of other options."""
-    from stemsplit.training.recipe_file import parse_settings, read_recipe
+    from stemsplit.training.community_recipe import read_community_recipe
+    from stemsplit.training.recipe_file import build_recipe, parse_settings, read_recipe
 
     settings = parse_settings(pairs)
     settings |= {key: value for key, value in given.items() if value is not None}
-    if config is not None:
-        raise UsageError("--config is not supported yet")
     if given.get("fine_tuning.init"):
         network = [key.removeprefix("network.") for key in settings if key.startswith("network.")]
         settings["fine_tuning.override"] = ["sources", *network]
-    return read_recipe(name, settings)
+    if config is None:
+        return read_recipe(name, settings)
+    found = read_community_recipe(config, name.partition(".")[0])
+    for warning in found.warnings:
+        console.warn(warning)
+    return build_recipe(found.tables, str(config), settings)
 
 
 def _prepare(
@@ -250,10 +257,10 @@ def _train(console: Console, fields: Mapping[str, Any]) -> int:
     from stemsplit.training.run_folder import RunFolder
 
     keep_freed_memory()
-    with TrainingRenderer(console) as renderer:
-        with closing(train(TrainOptions(**fields))) as events:
-            for event in events:
-                renderer.show(event)
+    events = train(TrainOptions(**fields))
+    with TrainingRenderer(console) as renderer, closing(events):
+        for event in events:
+            renderer.show(event)
     if int(os.environ.get("RANK", "0")) == 0:
         console.data(str(RunFolder(fields["out"]).best))
     return ExitCode.DONE

@@ -73,9 +73,7 @@ def show_overfitting(console: Console, results: Iterable[OverfitResult]) -> int:
     console.data(f"{'stem':<14}{'before':>10}{'after':>14}{'gain':>14}")
     for each in result.sources:
         gain = each.after - each.before if math.isfinite(each.after) else -math.inf
-        console.data(
-            f"{each.name:<14}{each.before:>7.1f} dB{each.after:>11.1f} dB{gain:>11.1f} dB"
-        )
+        console.data(f"{each.name:<14}{each.before:>7.1f} dB{each.after:>11.1f} dB{gain:>11.1f} dB")
     console.note(f"{result.steps} steps in {result.seconds:.0f} s")
     for reason in _problems(result):
         console.error(StemsplitError(reason))

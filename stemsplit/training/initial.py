@@ -65,9 +65,7 @@ def initial_network(recipe: Recipe) -> InitialNetwork:
     recipe = _with_network(recipe, network)
     model = build_network(recipe)
     notes = [f"starts with the weights of {name}", *_take_weights(model, given.state_dict(), name)]
-    return InitialNetwork(
-        model=model, recipe=recipe, notes=tuple(notes), licence=licence_of(name)
-    )
+    return InitialNetwork(model=model, recipe=recipe, notes=tuple(notes), licence=licence_of(name))
 
 
 def architecture_of(model: SeparationModel) -> str:
@@ -98,13 +96,13 @@ def _merge(given: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     return merged
 
 
-def _take_weights(
-    model: SeparationModel, given: Mapping[str, Tensor], name: str
-) -> list[str]:
+def _take_weights(model: SeparationModel, given: Mapping[str, Tensor], name: str) -> list[str]:
     """Copy the tensors of ``given`` that fit into ``model``; return notes about the others."""
     own = model.state_dict()
     fitting = {
-        key: tensor for key, tensor in given.items() if key in own and own[key].shape == tensor.shape
+        key: tensor
+        for key, tensor in given.items()
+        if key in own and own[key].shape == tensor.shape
     }
     fresh = [key for key in own if key not in fitting]
     if not fitting:

@@ -101,7 +101,7 @@ class TrainingLoop:
             step=progress.step,
             steps=self.recipe.steps,
             songs=self.songs,
-            validation_songs=len(self.validator.songs),
+            validation_songs=len(self.validator.store.songs),
             parameters=sum(each.numel() for each in trained(self.learner.network)),
             device=self.validator.device,
         )
@@ -284,7 +284,7 @@ class TrainingLoop:
         seconds = self.recipe.validation.examples
         if not (seconds and self.loggers):
             return
-        excerpt = next(iter(self.validator.excerpts(seconds * len(self.validator.songs))))
+        excerpt = next(iter(self.validator.excerpts(seconds * len(self.validator.store.songs))))
         rate, names = self.validator.model.sample_rate, self.validator.model.sources
         for name, sound in zip(names, self.validator.separate(excerpt.mix), strict=True):
             for logger in self.loggers:
@@ -298,7 +298,9 @@ class TrainingLoop:
             return
         self.progress.seconds *= limit / seconds
         self.progress.unprocessed = None
-        yield Noted(f"validating on {self.progress.seconds:.0f} s of music, to stay below the limit")
+        yield Noted(
+            f"validating on {self.progress.seconds:.0f} s of music, to stay below the limit"
+        )
 
     # --- Files -----------------------------------------------------------------------------------
 

@@ -29,15 +29,9 @@ class TrainedNetwork(nn.Module):
 
     def forward(self, mix: Tensor, sources: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of ``mix`` ``(B, C, T)`` and ``sources`` ``(B, S, C, T)``, and terms."""
-        outputs = self.model.training_outputs(mix)
-        with torch.autocast(mix.device.type, enabled=False):
-            whole = {
-                name: output.float() if output.is_floating_point() else output
-                for name, output in outputs.items()
-            }
-            total: Tensor
-            terms: dict[str, Tensor]
-            total, terms = self.loss(whole, sources, mix)
+        total: Tensor
+        terms: dict[str, Tensor]
+        total, terms = self.loss(self.model.training_outputs(mix), sources, mix)
         return total, terms
 
 
@@ -97,7 +91,7 @@ def make_optimizer(
         return torch.optim.SGD(
             parameters, settings.lr, momentum=settings.momentum, weight_decay=decay
         )
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.name]
+    kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
     first, second = settings.betas
     return kind(parameters, settings.lr, (first, second), settings.eps, decay)
 

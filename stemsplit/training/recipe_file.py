@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -37,13 +38,15 @@ def read_recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
     are invalid.
     """
     place, tables = _read_tables(name)
+    return build_recipe(tables, place, settings)
+
+
+def build_recipe(
+    tables: dict[str, Any], place: str, settings: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Return the recipe in ``tables``, read from ``place``, with ``settings``, as `read_recipe`."""
     for key, value in (settings or {}).items():
         _set(tables, key, value)
-    return build_recipe(tables, place)
-
-
-def build_recipe(tables: Mapping[str, Any], place: str) -> Recipe:
-    """Return the recipe in ``tables``, read from ``place``; raises as `read_recipe` does."""
     recipe: Recipe = _build(Recipe, tables, place, "")
     return recipe
 
@@ -156,10 +159,10 @@ def _convert(value: Any, hint: Any, place: str, key: str) -> Any:
             _convert(each, inside, place, f"{key}.{number}") for number, each in enumerate(value)
         )
     kinds = _kinds(hint)
-    if isinstance(value, bool) and bool not in kinds or not isinstance(value, kinds):
+    if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, kinds):
         names = _NAMES[kinds[0]]
         raise UsageError(f"{key} must be {names}, not {value!r:.100}", path=place)
-    return float(value) if float in kinds else value
+    return float(value) if hint is float else value
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:
@@ -189,7 +192,7 @@ def _bare(hint: Any) -> Any:
         hint = get_args(hint)[0]
     if get_origin(hint) is tuple:
         inside = _bare(get_args(hint)[0])
-        return tuple[inside, ...]
+        return types.GenericAlias(tuple, (inside, ...))
     return hint
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import torch
 from stemsplit.data.collections import TrainingSong
 from stemsplit.errors import UsageError
 from stemsplit.separation.device import resolve_device
-from stemsplit.training.events import TrainingEvent, describe_event
+from stemsplit.training.card import write_card
+from stemsplit.training.curves import write_page
+from stemsplit.training.events import Finished, TrainingEvent, Validated, describe_event
 from stemsplit.training.initial import InitialNetwork, initial_network
 from stemsplit.training.learner import Learner
 from stemsplit.training.loader import Loader
@@ -24,6 +27,7 @@ from stemsplit.training.overfit import BUDGET, OverfitResult, for_overfitting, o
 from stemsplit.training.processes import Processes, joined_processes
 from stemsplit.training.recipe import Recipe
 from stemsplit.training.run_folder import (
+    Metrics,
     RunFolder,
     describe_run,
     kept_state,
@@ -53,7 +57,7 @@ class TrainOptions:
     loggers: tuple[str, ...] = ()
 
 
-def train(options: TrainOptions) -> Iterator[TrainingEvent]:
+def train(options: TrainOptions) -> Generator[TrainingEvent]:
     """Start the run of ``options``, or resume it if its folder has a state; yield what happens.
 
     Raises `StemsplitError` of any kind; the state before that stays.
@@ -107,10 +111,18 @@ class _Run:
             )
         try:
             for event in loop.run():
+                if processes.first and isinstance(event, Validated | Finished):
+                    self._report(loop, facts)
                 yield self._logged(event)
         finally:
             for logger in loop.loggers:
                 logger.close()
+
+    def _report(self, loop: TrainingLoop, facts: Mapping[str, Any]) -> None:
+        """Write the page and the card."""
+        progress = dataclasses.asdict(loop.progress)
+        write_page(self.folder, facts, progress, Metrics(self.folder.metrics).read())
+        write_card(self.folder, facts, progress)
 
     def _logged(self, event: TrainingEvent) -> TrainingEvent:
         if self.processes.first and (line := describe_event(event)):
@@ -122,9 +134,7 @@ class _Run:
         sampler = make_sampler(recipe, model, songs, share, self.processes.number)
         frames = sampler.drawing.frames
         shape = (share, len(model.sources), model.channels, frames)
-        validator = Validator(
-            model, songs.store, songs.validate, recipe.data.background, str(self.device)
-        )
+        validator = Validator(model, songs.validate, recipe.data.background, str(self.device))
         network = TrainedNetwork(model, recipe.loss)
         loop = TrainingLoop(
             recipe=recipe,
@@ -134,11 +144,11 @@ class _Run:
             validator=validator,
             processes=self.processes,
             origin=f"trained by stemsplit as {self.folder.root.resolve().name}",
-            songs=len(songs.train),
+            songs=len(songs.train.songs),
             seconds_per_step=recipe.batch * frames / model.sample_rate,
         )
         loop.progress.seconds = recipe.validation.seconds
-        loop.progress.digest = songs.store.digest
+        loop.progress.digest = songs.digest
         return loop
 
     def _resume(
@@ -153,20 +163,19 @@ class _Run:
         loop.resume(load_state(path))
         progress: Progress = loop.progress
         yield Noted(f"continues after step {progress.step} of {path}")
-        if progress.digest != songs.store.digest:
-            progress.digest = songs.store.digest
+        if progress.digest != songs.digest:
+            progress.digest = songs.digest
             yield Warned("the songs have changed since then: the run cannot be reproduced")
 
     def _describe(self, initial: InitialNetwork, songs: Songs) -> dict[str, Any]:
-        store = songs.store
         return describe_run(
             initial.recipe,
             asked=self.options.recipe.plain(),
             start=self.options.start,
             data=list(self.options.data),
-            digest=store.digest,
-            train=[store.songs[number].name for number in songs.train],
-            validate=[store.songs[number].name for number in songs.validate],
+            digest=songs.digest,
+            train=[song.name for song in songs.train.songs],
+            validate=[song.name for song in songs.validate.songs],
             licence=initial.licence,
         )
 
@@ -194,9 +203,7 @@ def _open(options: TrainOptions, initial: InitialNetwork) -> Songs:
     )
 
 
-def make_sampler(
-    recipe: Recipe, model: Any, songs: Songs, size: int, process: int
-) -> Sampler:
+def make_sampler(recipe: Recipe, model: Any, songs: Songs, size: int, process: int) -> Sampler:
     """Return what draws the ``size`` excerpts of each step that ``process`` computes."""
     seconds = recipe.segment
     frames = round(seconds * model.sample_rate) if seconds else model.segment
@@ -204,7 +211,6 @@ def make_sampler(
         longest = model.segment / model.sample_rate
         raise UsageError(f"segment must be at most {longest:g} s for this network")
     drawing = Drawing(
-        songs=songs.train,
         sources=tuple(model.sources),
         frames=frames,
         size=size,
@@ -214,4 +220,4 @@ def make_sampler(
         seed=recipe.seed,
         process=process,
     )
-    return Sampler(songs.store, drawing)
+    return Sampler(songs.train, drawing)

@@ -23,12 +23,11 @@ LEVEL_RATE = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """What `Sampler` draws: ``size`` excerpts of ``frames`` of the ``songs`` (numbers in a store).
+    """What `Sampler` draws: ``size`` excerpts of ``frames``.
 
     ``sources`` are those of the network; those of ``data.background`` are only in the mixture.
     """
 
-    songs: tuple[int, ...]
     sources: tuple[str, ...]
     frames: int
     size: int
@@ -59,7 +58,7 @@ class Sampler:
         )
         self._read = drawn.frames + self._chain.margin(drawn.frames)
         self._choices = [self._chances(source) for source in self._sources]
-        self._any_song = self._normalised(drawn.songs)
+        self._any_song = self._normalised(tuple(range(len(self.store.songs))))
         self._failed: set[int] = set()
 
     def draw(self, step: int, order: int = 0) -> Batch:
@@ -134,9 +133,7 @@ class Sampler:
 
     def _chances(self, source: str) -> tuple[tuple[int, ...], NDArray[np.float64]]:
         """Return the songs with ``source``, and their cumulative probabilities."""
-        songs = tuple(
-            song for song in self.drawing.songs if source in self.store.songs[song].stems
-        )
+        songs = tuple(n for n, song in enumerate(self.store.songs) if source in song.stems)
         if not songs:
             raise InputError(f"no song to train on has {source}")
         return self._normalised(songs)

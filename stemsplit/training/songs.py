@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsplit.data.collections import TrainingSong, find_training_songs
+from stemsplit.data.leakage import refuse_leaks
 from stemsplit.data.store import SongStore
 from stemsplit.errors import InputError, UsageError
 from stemsplit.training.recipe import DataSettings
@@ -18,12 +19,17 @@ GIGABYTE = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Songs:
-    """A store, the numbers of its songs to ``train`` and to ``validate`` on, and ``warnings``."""
+    """The sound of the songs to ``train`` and to ``validate`` on, and ``warnings`` about them."""
 
-    store: SongStore
-    train: tuple[int, ...]
-    validate: tuple[int, ...]
+    train: SongStore
+    validate: SongStore
     warnings: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """A SHA-256, in hex, of all songs and of which are for what."""
+        both = f"{self.train.digest} {self.validate.digest}"
+        return hashlib.sha256(both.encode()).hexdigest()
 
 
 def find_songs(
@@ -67,37 +73,46 @@ def open_songs(
     channels: int,
     cache: Path,
 ) -> Songs:
-    """Return the readable ``songs`` that are not for testing, divided for validation."""
-    store = SongStore(
-        [song for song in songs if song.split != "test"],
-        (*sources, *data.background),
-        sample_rate=sample_rate,
-        channels=channels,
-        cache=cache,
-        limit=round(data.cache * GIGABYTE),
-    )
-    if not store.songs:
-        raise InputError("no song can be read: " + (store.warnings or ["all are for testing"])[0])
-    warnings = list(store.warnings)
-    validate = _held_out(store.songs, data.valid)
-    train = tuple(n for n in range(len(store.songs)) if n not in validate)
-    if not train or not validate:
-        warnings.append("validation uses the songs to train on: there are no others")
-        train = validate = tuple(range(len(store.songs)))
-    return Songs(store, train, validate, tuple(warnings))
+    """Return the readable ``songs`` that are not for testing, divided for validation.
+
+    Raises ``InputError`` if none can be read, and ``UsageError`` if a song is on both sides.
+    """
+
+    def store(chosen: Sequence[TrainingSong]) -> SongStore:
+        return SongStore(
+            chosen,
+            (*sources, *data.background),
+            sample_rate=sample_rate,
+            channels=channels,
+            cache=cache,
+            limit=round(data.cache * GIGABYTE),
+        )
+
+    usable = [song for song in songs if song.split != "test"]
+    if not usable:
+        raise InputError("all songs are for testing")
+    held_out = _held_out(usable, data.valid)
+    rest = [song for song in usable if song not in held_out]
+    if not held_out or not rest:
+        train = store(usable)
+        warning = "validation uses the songs to train on: there are no others"
+        return Songs(train, train, (*train.warnings, warning))
+    train, validate = store(rest), store(held_out)
+    refuse_leaks(train, validate)
+    return Songs(train, validate, (*train.warnings, *validate.warnings))
 
 
-def _held_out(songs: Sequence[TrainingSong], share: float) -> tuple[int, ...]:
-    """Return the numbers of the songs to validate on: those that the data set names, or a share.
+def _held_out(songs: Sequence[TrainingSong], share: float) -> list[TrainingSong]:
+    """Return the songs to validate on: those that the data set names, or a share.
 
     The share is chosen by names, so that further songs do not change sides.
     """
-    named = tuple(number for number, song in enumerate(songs) if song.split == "valid")
+    named = [song for song in songs if song.split == "valid"]
     if named or not share or len(songs) < 2:
         return named
-    places = sorted((_place(song.name), number) for number, song in enumerate(songs))
-    chosen = [number for place, number in places if place < share] or [places[0][1]]
-    return tuple(sorted(chosen[: len(songs) - 1]))
+    places = sorted(songs, key=lambda song: _place(song.name))
+    count = sum(_place(song.name) < share for song in songs)
+    return places[: min(max(count, 1), len(songs) - 1)]
 
 
 def _place(name: str) -> float:

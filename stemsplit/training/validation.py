@@ -36,11 +36,10 @@ class Excerpt:
 
 @dataclass
 class Validator:
-    """Validates on ``seconds`` of music, spread over ``songs`` (numbers in ``store``)."""
+    """Validates ``model`` on the songs of ``store``, on ``device``."""
 
     model: SeparationModel
     store: SongStore
-    songs: tuple[int, ...]
     background: tuple[str, ...]
     device: str
 
@@ -86,14 +85,14 @@ class Validator:
 
     def excerpts(self, seconds: float) -> Iterator[Excerpt]:
         """Yield the excerpts that are ``seconds`` together: as much of each song as of another."""
-        frames = round(seconds * self.model.sample_rate / len(self.songs))
+        frames = round(seconds * self.model.sample_rate / len(self.store.songs))
         sources = (*self.model.sources, *self.background)
-        for song in self.songs:
+        for song, described in enumerate(self.store.songs):
             length = min(frames, self.store.frames(song))
             start = (self.store.frames(song) - length) // 2
             read = np.stack([self.store.read(song, name, start, length) for name in sources])
             kept = read[: len(self.model.sources)]
-            yield Excerpt(self.store.songs[song].name, kept, read.sum(0))
+            yield Excerpt(described.name, kept, read.sum(0))
 
     def _add(self, scores: dict[str, list[float]], excerpt: Excerpt, estimates: Sound) -> None:
         """Add the scores of ``estimates`` ``(S, C, T)``; a silent source has none."""

@@ -30,7 +30,9 @@ class Chain:
         """Return the batch of ``sources`` ``(B, S, C, T)``."""
         for each in self._settings:
             if each["name"] == "gain":
-                gains = rng.uniform(each.get("low", 0.25), each.get("high", 1.25), sources.shape[:2])
+                gains = rng.uniform(
+                    each.get("low", 0.25), each.get("high", 1.25), sources.shape[:2]
+                )
                 sources = sources * gains[..., None, None].astype(np.float32)
             else:
                 sources = np.stack(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from stemsplit.errors import UsageError
 from stemsplit.models.base import SeparationModel
 
-NAMES = ("l1", "mse", "magnitude_l1", "magnitude_mse")
-KEYS = ("name", "weight", "weights")
+NAMES = ("l1", "mse", "magnitude")
+KEYS = ("name", "weight", "stems", "distance")
 
 
 class Loss(nn.Module):
@@ -34,14 +34,17 @@ class Loss(nn.Module):
         )
         return total, terms
 
-    def _term(self, each: Mapping[str, Any], outputs: Mapping[str, Tensor], truth: Tensor) -> Tensor:
+    def _term(
+        self, each: Mapping[str, Any], outputs: Mapping[str, Tensor], truth: Tensor
+    ) -> Tensor:
         guess = outputs["sources"].float()
         if each["name"].startswith("magnitude"):
             guess, truth = _magnitudes(guess), _magnitudes(truth)
         error = (guess - truth).abs()
-        error = error.square() if each["name"].endswith("mse") else error
+        squared = each["name"] == "mse" or each.get("distance") == "l2"
+        error = error.square() if squared else error
         per_source = error.transpose(0, 1).flatten(1).mean(1)
-        weights = each.get("weights")
+        weights = each.get("stems")
         if weights is None:
             return per_source.mean()
         scale = per_source.new_tensor([weights.get(name, 0.0) for name in self._sources])
@@ -58,7 +61,9 @@ def make_loss(settings: Sequence[Mapping[str, Any]], model: SeparationModel) -> 
     """Return the loss; raises ``UsageError`` for an unknown name or key."""
     for each in settings:
         if each.get("name") not in NAMES:
-            raise UsageError(f"unknown loss {each.get('name')!r}", hint=f"known: {', '.join(NAMES)}")
+            raise UsageError(
+                f"unknown loss {each.get('name')!r}", hint=f"known: {', '.join(NAMES)}"
+            )
         for key in each:
             if key not in KEYS:
                 raise UsageError(f"loss {each['name']}: unknown key {key}")
