@@ -35,6 +35,8 @@ from stemsplit.models.spectrograms import istft, stft
 from stemsplit.models.wiener import EXCERPT, wiener
 
 DROPOUT = 0.4  # between the layers of the BLSTM
+#: The least deviation of the input's magnitudes in a bin, relative to that of the largest.
+LEAST_DEVIATION = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,18 @@ class OpenUnmix(SeparationModel):
         spectra, magnitudes = zip(*self._excerpts(self._transform(mix)), strict=True)
         sources = self._restore(spectra, mix.shape[-1])
         return {"sources": sources, "magnitudes": torch.cat(magnitudes, dim=-1)}
+
+    @torch.no_grad()
+    def adapt_to(self, mix: Tensor) -> None:
+        """Whiten the input by the magnitudes of ``mix`` ``(B, C, T)``, as the reference does."""
+        magnitudes = self._transform(mix).abs().transpose(2, 3).flatten(0, 2)
+        deviation, mean = torch.std_mean(magnitudes, dim=0)
+        # Bins above the highest frequency of lossy files must not become noise.
+        deviation = deviation.clamp(min=LEAST_DEVIATION * float(deviation.max()) or 1.0)
+        for target in self.targets:
+            used = cast(Target, target).input_bins
+            cast(Target, target).input_mean.copy_(-mean[:used])
+            cast(Target, target).input_scale.copy_(deviation[:used].reciprocal())
 
     def _excerpts(self, mixture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield spectra of the sources, and magnitudes ``(B, S, C, F, n)`` of the targets.

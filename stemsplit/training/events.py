@@ -66,7 +66,7 @@ def describe_event(event: TrainingEvent) -> str | None:
         case Started():
             return (
                 f"{event.songs} songs to train on, {event.validation_songs} to validate on, "
-                f"{event.parameters / 1e6:.2f} million parameters on {event.device}"
+                f"{event.parameters:,} parameters on {event.device}"
             )
         case Validated():
             stems = ", ".join(f"{name} {score:.2f}" for name, score in event.scores.items())

@@ -13,9 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import torch
-
 from stemsplit.audio.writable import output_error
 from stemsplit.checkpoints import weights
 from stemsplit.errors import FREE_SPACE
@@ -27,29 +24,22 @@ from stemsplit.training.loader import Loader
 from stemsplit.training.loggers import Logger
 from stemsplit.training.network import trained
 from stemsplit.training.processes import Processes
+from stemsplit.training.progress import Progress
 from stemsplit.training.recipe import Recipe
 from stemsplit.training.run_folder import Metrics, RunFolder
-from stemsplit.training.state import TrainingState, keep_file, load_state, save_state
+from stemsplit.training.state import (
+    TrainingState,
+    keep_file,
+    load_state,
+    save_batch,
+    save_state,
+)
 from stemsplit.training.stopping import StopRequest, end_by, stop_requests
-from stemsplit.training.validation import Validator
+from stemsplit.training.validation import Found, Validator
 from stemsplit.types import Noted, Warned
 
 #: Steps over which rates are measured.
 RATED = 50
-
-
-@dataclass(slots=True, kw_only=True)
-class Progress:
-    """What changes from step to step besides the network."""
-
-    step: int = 0  # steps done
-    order: int = 0  # of the batches: how often the run went back
-    validated: int = -1  # steps at the last validation
-    since_best: int = 0  # validations
-    best: dict[str, Any] | None = None  # score, scores, step and weights
-    unprocessed: dict[str, float] | None = None  # scores of the mixture
-    seconds: float = 0.0  # of music to validate on
-    digest: str = ""  # of the songs
 
 
 @dataclass(kw_only=True)
@@ -192,7 +182,7 @@ class TrainingLoop:
         """Continue from the last good state with other batches. Raises `Diverged` at last."""
         failed, before, guard = self.progress.step, self.progress, self._guard
         path = self.folder.failed(failed, before.order, self.processes.number)
-        self._save_batch(batch, path)
+        save_batch(batch, path)
         message = f"step {failed + 1} failed: {failure}"
         if guard.fail(failed):
             raise Diverged(
@@ -216,14 +206,6 @@ class TrainingLoop:
         self.loader.start(self.progress.step, self.progress.order)
         return Warned(f"{message}; back to step {self.progress.step}, with other batches")
 
-    def _save_batch(self, batch: Batch, path: Any) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise output_error(exc, path, room=FREE_SPACE) from exc
-        tensors = {"sources": torch.from_numpy(batch.sources), "mix": torch.from_numpy(batch.mix)}
-        save_state(TrainingState(tensors, {}), path)
-
     # --- Validation ------------------------------------------------------------------------------
 
     def _validate(self, stop: StopRequest) -> Iterator[TrainingEvent]:
@@ -237,47 +219,38 @@ class TrainingLoop:
         self._times.clear()
         if found is None:
             return
-        best, seconds, unprocessed = found
-        if progress.unprocessed is None:
-            progress.unprocessed = unprocessed
+        best = {"score": found.score, "scores": found.scores, "weights": found.name}
+        best["step"] = progress.step
+        progress.unprocessed = found.unprocessed
         if progress.step == 0:
-            yield from self._limit(seconds)
+            yield from self._limit(found.seconds)
         progress.validated = progress.step
-        better = progress.best is None or best["score"] > progress.best["score"]
+        better = progress.best is None or found.score > progress.best["score"]
         progress.since_best = 0 if better else progress.since_best + 1
-        self.learner.schedule.observe(best["score"])
+        self.learner.schedule.observe(found.score)
         if better:
             progress.best = best
-            self._save_weights(self.folder.best, best["weights"])
+            self._save_weights(self.folder.best, found.name)
         self._log(
-            {"score": best["score"], "weights": best["weights"], "validation_seconds": seconds}
-            | {f"sdr/{name}": value for name, value in best["scores"].items()}
+            {"score": found.score, "weights": found.name, "validation_seconds": found.seconds}
+            | {f"sdr/{name}": value for name, value in found.scores.items()}
         )
         if better:
             self._save()
-        yield Validated(
-            **{key: best[key] for key in ("step", "score", "scores", "weights")},
-            better=better,
-            seconds=seconds,
-        )
+        yield Validated(**best, better=better, seconds=found.seconds)
 
-    def _score(self, stop: StopRequest) -> tuple[dict[str, Any], float, dict[str, float]] | None:
-        """Return the best weights with their scores, the time, and the scores of the mixture."""
-        before, progress = time.perf_counter(), self.progress
-        unprocessed = progress.unprocessed or self.validator.score_mixture(progress.seconds)
-        best: dict[str, Any] | None = None
-        for name, tensors in self.learner.candidates().items():
-            if name != CURRENT and progress.step == 0:
-                continue  # the averages are the same weights
-            scores = self.validator.score(tensors, progress.seconds, lambda: not stop.signal)
-            if scores is None:
-                return None
-            score = float(np.mean(list(scores.values())))
-            if best is None or score > best["score"]:
-                best = {"score": score, "scores": scores, "step": progress.step, "weights": name}
-        assert best is not None
-        self._log_examples()
-        return best, time.perf_counter() - before, unprocessed
+    def _score(self, stop: StopRequest) -> Found | None:
+        """Return the best weights, unless a signal arrives."""
+        progress = self.progress
+        candidates = self.learner.candidates()
+        if progress.step == 0:
+            candidates = {CURRENT: candidates[CURRENT]}  # the averages are the same weights
+        found = self.validator.choose(
+            candidates, progress.seconds, progress.unprocessed, lambda: not stop.signal
+        )
+        if found is not None:
+            self._log_examples()
+        return found
 
     def _log_examples(self) -> None:
         """Give the loggers the separated sources of the first song, as they are now."""

@@ -162,7 +162,7 @@ def _convert(value: Any, hint: Any, place: str, key: str) -> Any:
     if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, kinds):
         names = _NAMES[kinds[0]]
         raise UsageError(f"{key} must be {names}, not {value!r:.100}", path=place)
-    return float(value) if hint is float else value
+    return float(value) if isinstance(value, int | float) and hint is float else value
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:

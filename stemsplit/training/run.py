@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from stemsplit.data.collections import TrainingSong
 from stemsplit.errors import UsageError
+from stemsplit.models.base import SeparationModel
 from stemsplit.separation.device import resolve_device
 from stemsplit.training.card import write_card
 from stemsplit.training.curves import write_page
 from stemsplit.training.events import Finished, TrainingEvent, Validated, describe_event
-from stemsplit.training.initial import InitialNetwork, initial_network
+from stemsplit.training.initial import InitialNetwork, build_network, initial_network
 from stemsplit.training.learner import Learner
 from stemsplit.training.loader import Loader
 from stemsplit.training.loggers import make_loggers
-from stemsplit.training.loop import Progress, TrainingLoop
+from stemsplit.training.loop import TrainingLoop
 from stemsplit.training.network import TrainedNetwork
 from stemsplit.training.overfit import BUDGET, OverfitResult, for_overfitting, overfit
 from stemsplit.training.processes import Processes, joined_processes
+from stemsplit.training.progress import Progress
 from stemsplit.training.recipe import Recipe
 from stemsplit.training.run_folder import (
     Metrics,
@@ -40,6 +43,9 @@ from stemsplit.training.songs import Songs, open_songs
 from stemsplit.training.state import load_state
 from stemsplit.training.validation import Validator
 from stemsplit.types import Noted, Warned
+
+#: Excerpts from which a network takes what depends on the data.
+ADAPTED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,21 +97,19 @@ class _Run:
         if facts is not None:
             require_same(facts["asked"], options.recipe.plain(), self.folder)
             require_same({"start": facts["start"]}, {"start": options.start}, self.folder)
-        initial = initial_network(options.recipe)
-        recipe = initial.recipe
-        share = recipe.share(processes.count)
+        initial = self._initial(facts)
+        share = initial.recipe.share(processes.count)
         songs = _open(options, initial)
         for warning in songs.warnings:
             yield self._logged(Warned(warning))
-        loop = self._make_loop(initial, songs, share)
+        loop = self._make_loop(initial, songs, share, is_new=facts is None)
         yield from map(self._logged, self._resume(loop, facts, songs))
-        if facts is None:
-            yield from (self._logged(Noted(note)) for note in initial.notes)
-            facts = self._describe(initial, songs)
-            if processes.first:
-                write_facts(self.folder, facts)
+        for note in initial.notes:
+            yield self._logged(Noted(note))
+        facts = self._describe(initial, songs)
         processes.share(None)  # all have read the facts and the state
         if processes.first:
+            write_facts(self.folder, facts)
             loop.loggers = make_loggers(
                 self.folder.root, facts, options.loggers, loop.progress.step
             )
@@ -118,6 +122,14 @@ class _Run:
             for logger in loop.loggers:
                 logger.close()
 
+    def _initial(self, facts: Mapping[str, Any] | None) -> InitialNetwork:
+        """Return the network to start with; that of a run that is resumed has new weights."""
+        recipe = self.options.recipe
+        if facts is None:
+            return initial_network(recipe)
+        recipe = dataclasses.replace(recipe, network=facts["recipe"]["network"])
+        return InitialNetwork(model=build_network(recipe), recipe=recipe, licence=facts["licence"])
+
     def _report(self, loop: TrainingLoop, facts: Mapping[str, Any]) -> None:
         """Write the page and the card."""
         progress = dataclasses.asdict(loop.progress)
@@ -129,10 +141,14 @@ class _Run:
             self.folder.write_log(line)
         return event
 
-    def _make_loop(self, initial: InitialNetwork, songs: Songs, share: int) -> TrainingLoop:
+    def _make_loop(
+        self, initial: InitialNetwork, songs: Songs, share: int, *, is_new: bool
+    ) -> TrainingLoop:
         options, recipe, model = self.options, initial.recipe, initial.model
         sampler = make_sampler(recipe, model, songs, share, self.processes.number)
         frames = sampler.drawing.frames
+        if is_new:
+            adapt(initial, sampler)
         shape = (share, len(model.sources), model.channels, frames)
         validator = Validator(model, songs.validate, recipe.data.background, str(self.device))
         network = TrainedNetwork(model, recipe.loss)
@@ -187,6 +203,7 @@ def check(options: TrainOptions, budget: float = BUDGET) -> Iterator[OverfitResu
     recipe = for_overfitting(initial.recipe)
     songs = _open(options, initial)
     sampler = make_sampler(recipe, initial.model, songs, recipe.batch, 0)
+    adapt(initial, sampler)
     network = TrainedNetwork(initial.model, recipe.loss)
     yield from overfit(network, sampler, recipe, device, budget)
 
@@ -201,6 +218,16 @@ def _open(options: TrainOptions, initial: InitialNetwork) -> Songs:
         channels=model.channels,
         cache=options.cache,
     )
+
+
+def adapt(initial: InitialNetwork, sampler: Sampler) -> None:
+    """Set what a new network takes from the data, from the first batches that are drawn."""
+    model = initial.model
+    changed = type(model).adapt_to is not SeparationModel.adapt_to
+    if changed and not initial.recipe.fine_tuning.init:
+        count = -(-ADAPTED // sampler.drawing.size)
+        mixes = [sampler.draw(step).mix for step in range(count)]
+        model.adapt_to(torch.from_numpy(np.concatenate(mixes)))
 
 
 def make_sampler(recipe: Recipe, model: Any, songs: Songs, size: int, process: int) -> Sampler:

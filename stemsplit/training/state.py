@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, from_numpy
 
 from stemsplit.audio.atomic import part_of, sync_file, sync_folder
 from stemsplit.audio.writable import output_error
 from stemsplit.checkpoints.safetensors_file import read_metadata, read_tensors
 from stemsplit.errors import FREE_SPACE, CheckpointError
+from stemsplit.training.batch import Batch
 
 VERSION = 1
 KEY = "stemsplit.training"
@@ -105,6 +106,16 @@ def keep_file(path: Path, kept: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def save_batch(batch: Batch, path: Path) -> None:
+    """Write ``batch`` to ``path`` as tensors, creating its folder. Raises as `save_state` does."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise output_error(exc, path, room=FREE_SPACE) from exc
+    tensors = {"sources": from_numpy(batch.sources), "mix": from_numpy(batch.mix)}
+    save_state(TrainingState(tensors, {}), path)
 
 
 def pack_optimizer(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

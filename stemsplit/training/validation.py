@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -34,6 +35,17 @@ class Excerpt:
     mix: Sound
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The weights that score best: their ``name``, and SDR (dB) as the mean and by source."""
+
+    name: str
+    score: float
+    scores: dict[str, float]
+    unprocessed: dict[str, float]  # SDR of the mixture
+    seconds: float  # that it took
+
+
 @dataclass
 class Validator:
     """Validates ``model`` on the songs of ``store``, on ``device``."""
@@ -49,6 +61,28 @@ class Validator:
         self._engine = Engine(self.model, device=self.device, precision="fp32")
         # Which operators are faster is measured, so it can differ from run to run.
         self._engine.execution = dataclasses.replace(self._engine.execution, operators=PUBLIC)
+
+    def choose(
+        self,
+        candidates: Mapping[str, Mapping[str, Tensor]],
+        seconds: float,
+        unprocessed: dict[str, float] | None,
+        go_on: Callable[[], bool],
+    ) -> Found | None:
+        """Return which of ``candidates``, weights by name, score best; None as `score` does.
+
+        ``unprocessed`` are the scores of the mixture, if they are known.
+        """
+        before = time.perf_counter()
+        mixture = unprocessed or self.score_mixture(seconds)
+        found: list[tuple[float, str, dict[str, float]]] = []
+        for name, weights in candidates.items():
+            scores = self.score(weights, seconds, go_on)
+            if scores is None:
+                return None
+            found.append((float(np.mean(list(scores.values()))), name, scores))
+        score, name, scores = max(found, key=lambda each: each[0])
+        return Found(name, score, scores, mixture, time.perf_counter() - before)
 
     def score(
         self,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stemsplit.errors import UsageError
 from stemsplit.training.batch import Batch
 
-NAMES = ("gain", "shuffle")
+NAMES = ("gain", "shuffle", "channel_shuffle", "random_polarity", "repitch", "time_shift", "remix")
 
 
 class Chain:
@@ -34,7 +34,7 @@ class Chain:
                     each.get("low", 0.25), each.get("high", 1.25), sources.shape[:2]
                 )
                 sources = sources * gains[..., None, None].astype(np.float32)
-            else:
+            elif each["name"] == "shuffle":
                 sources = np.stack(
                     [source[rng.permutation(len(source))] for source in sources.swapaxes(0, 1)], 1
                 )
