@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,13 @@ from typing import Any
 
 import numpy as np
 import soundfile
+
+from stemsplit.training.recipe_file import parse_settings, read_recipe
+from stemsplit.training.run import TrainOptions, train
+from stemsplit.training.songs import find_songs
+
+#: The files in the folder of a run that a resumed run must have to the bit.
+COMPARED = ("state.safetensors", "best.safetensors", "last.safetensors")
 
 RATE = 8_000
 SOURCES = ("vocals", "accompaniment")
@@ -82,6 +90,46 @@ def write_recipe(folder: Path, text: str = RECIPE) -> Path:
     path = folder / "tiny.toml"
     path.write_text(text)
     return path
+
+
+def options(folder: Path, songs: Path, *settings: str, workers: int = 0) -> TrainOptions:
+    """Return a run in ``folder``/run."""
+    folder.mkdir(exist_ok=True)
+    recipe = read_recipe(str(write_recipe(folder)), parse_settings(settings))
+    found = find_songs([songs], recipe.network["sources"], (), {})
+    return TrainOptions(
+        recipe=recipe,
+        songs=tuple(found),
+        data=(str(songs),),
+        out=folder / "run",
+        cache=folder / "cache",
+        device="cpu",
+        workers=workers,
+    )
+
+
+def run_whole(chosen: TrainOptions) -> None:
+    for _ in train(chosen):
+        pass
+
+
+def interrupt(chosen: TrainOptions, events: int) -> None:
+    """Stop a run after some of its events, without a chance to save."""
+    run = train(chosen)
+    for _ in range(events):
+        next(run)
+    run.close()
+
+
+def files_of(run: Path) -> dict[str, bytes]:
+    return {name: (run / name).read_bytes() for name in COMPARED}
+
+
+def figures(run: Path) -> list[dict[str, float]]:
+    """Return the figures of a run without those of time."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    timed = ("steps_per_second", "waiting", "validation_seconds")
+    return [{key: line[key] for key in line if key not in timed} for line in lines]
 
 
 class Killer:

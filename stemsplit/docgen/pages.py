@@ -459,8 +459,8 @@ _TRAIN = ManPage(
             "stemsplit train unet.small --data songs --out run"
         ),
         "Fine-tune HTDemucs:": "stemsplit train htdemucs --init htdemucs --data songs -o tuned",
-        "Continue from a kept state with another learning rate:": (
-            "stemsplit train unet --data songs --from run@2048 --set optimizer.lr=5e-4 -o new"
+        "Continue from a kept state in a new run:": (
+            "stemsplit train unet --data songs --from run@2048 -o new"
         ),
         "Train on two GPUs:": (
             "torchrun --nproc-per-node 2 -m stemsplit train unet --data songs -o run"

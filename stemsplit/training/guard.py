@@ -11,7 +11,7 @@ from stemsplit.errors import ExitCode, StemsplitError
 from stemsplit.training.recipe import GuardSettings
 
 #: Losses from which on a median means something.
-FEWEST = 20
+FEWEST = 5
 
 
 class Diverged(StemsplitError):

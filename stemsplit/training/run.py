@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ from stemsplit.types import Noted, Warned
 
 #: Excerpts from which a network takes what depends on the data.
 ADAPTED = 64
+#: Seconds between two versions of the page with the curves: drawing them takes one.
+BETWEEN_REPORTS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,7 @@ class _Run:
     folder: RunFolder
     processes: Processes
     device: torch.device
+    _reported: float = field(default_factory=time.monotonic)
 
     def events(self) -> Iterator[TrainingEvent]:
         """Yield what happens, and write it to the log as well."""
@@ -116,7 +120,7 @@ class _Run:
         try:
             for event in loop.run():
                 if processes.first and isinstance(event, Validated | Finished):
-                    self._report(loop, facts)
+                    self._report(loop, facts, last=isinstance(event, Finished))
                 yield self._logged(event)
         finally:
             for logger in loop.loggers:
@@ -130,8 +134,12 @@ class _Run:
         recipe = dataclasses.replace(recipe, network=facts["recipe"]["network"])
         return InitialNetwork(model=build_network(recipe), recipe=recipe, licence=facts["licence"])
 
-    def _report(self, loop: TrainingLoop, facts: Mapping[str, Any]) -> None:
-        """Write the page and the card."""
+    def _report(self, loop: TrainingLoop, facts: Mapping[str, Any], *, last: bool) -> None:
+        """Write the page and the card, at most once a minute before the ``last`` time."""
+        now = time.monotonic()
+        if not last and now - self._reported < BETWEEN_REPORTS:
+            return
+        self._reported = now
         progress = dataclasses.asdict(loop.progress)
         write_page(self.folder, facts, progress, Metrics(self.folder.metrics).read())
         write_card(self.folder, facts, progress)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsplit.audio.atomic import write_text
-from stemsplit.audio.writable import writing
+from stemsplit.audio.writable import output_error, writing
 from stemsplit.errors import CheckpointError, OutputError, UsageError
 from stemsplit.small_files import parse_json, read_small
 from stemsplit.training.recipe import Recipe
@@ -97,10 +97,11 @@ class RunFolder:
 
         lock = FileLock(self.root / ".lock")
         try:
-            with writing(self.root):
-                lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout as exc:
             raise OutputError("another process is training in this folder", path=self.root) from exc
+        except OSError as exc:
+            raise output_error(exc, self.root) from exc
         try:
             yield
         finally:

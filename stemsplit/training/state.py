@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def save_state(state: TrainingState, path: Path) -> None:
         os.replace(part, path)
         sync_folder(path.parent)
     except SafetensorError as exc:  # it reports a full disk in words only
-        raise output_error(_cause(part, exc), path, room=FREE_SPACE) from exc
+        raise output_error(_cause(exc), path, room=FREE_SPACE) from exc
     except OSError as exc:
         raise output_error(exc, path, room=FREE_SPACE) from exc
     finally:
@@ -70,11 +71,10 @@ def save_state(state: TrainingState, path: Path) -> None:
             part.unlink()
 
 
-def _cause(part: Path, exc: Exception) -> OSError:
-    """Return the error of the system behind ``exc``, found by writing to ``part`` again."""
-    from stemsplit.audio.writable import why_unwritable
-
-    return why_unwritable(part) or OSError(str(exc))
+def _cause(exc: Exception) -> OSError:
+    """Return the error of the system behind ``exc``, whose words end with its number."""
+    number = re.search(r"os error (\d+)", str(exc))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(exc))
 
 
 def load_state(path: Path) -> TrainingState:
