@@ -269,9 +269,10 @@ def _train(console: Console, fields: Mapping[str, Any]) -> int:
 def _check(console: Console, fields: Mapping[str, Any]) -> int:
     """Overfit one batch, and write how well each source was learnt to stdout."""
     from stemsplit.cli.training_progress import show_overfitting
+    from stemsplit.training.overfit import BUDGET
     from stemsplit.training.run import TrainOptions, check
 
-    return show_overfitting(console, check(TrainOptions(**fields)))
+    return show_overfitting(console, check(TrainOptions(**fields), BUDGET), BUDGET)
 
 
 def _workers() -> int:

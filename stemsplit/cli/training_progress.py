@@ -58,16 +58,14 @@ class TrainingRenderer:
         self._meter.update(event.step, event.steps, ", ".join(details), details)
 
 
-def show_overfitting(console: Console, results: Iterable[OverfitResult]) -> int:
-    """Show how well a batch was learnt; return the exit code."""
-    from stemsplit.training.overfit import BUDGET
-
+def show_overfitting(console: Console, results: Iterable[OverfitResult], budget: float) -> int:
+    """Show how well a batch was learnt in ``budget`` seconds; return the exit code."""
     meter = console.progress("learning one batch by heart")
     result: OverfitResult | None = None
     for result in results:
-        done = min(result.seconds, BUDGET)
+        done = min(result.seconds, budget)
         scores = ", ".join(f"{each.name} {each.after:.1f} dB" for each in result.sources)
-        meter.update(done, BUDGET, scores, [scores])
+        meter.update(done, budget, scores, [scores])
     meter.stop()
     assert result is not None
     console.data(f"{'stem':<14}{'before':>10}{'after':>14}{'gain':>14}")

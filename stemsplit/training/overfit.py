@@ -92,7 +92,7 @@ def overfit(
     sampler: Sampler,
     recipe: Recipe,
     device: torch.device,
-    budget: float = BUDGET,
+    budget: float,
 ) -> Iterator[OverfitResult]:
     """Yield how well ``network`` has learnt a batch so far, at last after ``budget`` seconds.
 

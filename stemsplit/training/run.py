@@ -26,7 +26,7 @@ from stemsplit.training.loader import Loader
 from stemsplit.training.loggers import make_loggers
 from stemsplit.training.loop import TrainingLoop
 from stemsplit.training.network import TrainedNetwork
-from stemsplit.training.overfit import BUDGET, OverfitResult, for_overfitting, overfit
+from stemsplit.training.overfit import OverfitResult, for_overfitting, overfit
 from stemsplit.training.processes import Processes, joined_processes
 from stemsplit.training.progress import Progress
 from stemsplit.training.recipe import Recipe
@@ -204,7 +204,7 @@ class _Run:
         )
 
 
-def check(options: TrainOptions, budget: float = BUDGET) -> Iterator[OverfitResult]:
+def check(options: TrainOptions, budget: float) -> Iterator[OverfitResult]:
     """Yield how well the network of ``options`` learns one batch by heart in ``budget`` seconds."""
     device = resolve_device(options.device)
     initial = initial_network(options.recipe)
