@@ -49,7 +49,7 @@ class SongStore:
 
     def frames(self, song: int) -> int:
         """Return the length of a song in frames."""
-        return max(sound.shape[1] for sound in self._sounds[song].values())
+        return max(int(sound.shape[1]) for sound in self._sounds[song].values())
 
     def read(self, song: int, source: str, start: int, frames: int) -> NDArray[np.float32]:
         """Return ``(C, frames)``; zeros beyond the ends, and for a source that the song lacks."""

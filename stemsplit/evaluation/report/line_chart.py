@@ -13,12 +13,11 @@ COLOURS = {f"#0e0f{number:02x}": f"var(--c{number})" for number in range(8)}
 
 
 class Line(NamedTuple):
-    """Values ``y`` at ``x``; a reference line has one value, and spans the chart in dashes."""
+    """Values ``y`` at ``x``."""
 
     x: Sequence[float]
     y: Sequence[float]
     colour: int | None = None  # number of a source; None: the colour of text
-    dashed: bool = False
 
 
 def draw_lines(
@@ -28,6 +27,8 @@ def draw_lines(
 
     ``mark`` is an x to point out. Only positive values show on a ``logarithmic`` axis.
     """
+    from matplotlib.ticker import LogLocator
+
     drawn = []
     for size in (WIDE, NARROW):
         figure, axes = new_chart((size[0], size[1] + 40), 52)
@@ -36,15 +37,13 @@ def draw_lines(
         for line in lines:
             colour = INK if line.colour is None else [*COLOURS][line.colour % len(COLOURS)]
             values = [y if math.isfinite(y) else math.nan for y in line.y]
-            if line.dashed:
-                axes.axhline(values[0], color=colour, linewidth=1, dashes=(5, 3))
-                continue
-            few = len(values) < 40
-            style = "o" if few else None
+            style = "o" if len(values) < 40 else None
             axes.plot(line.x, values, color=colour, linewidth=1.6, marker=style, markersize=3)
         if logarithmic:
             axes.set_yscale("log")
-        axes.minorticks_off()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.minorticks_off()
         drawn.append(tidy(figure))
     wide, narrow = (_coloured(svg) for svg in drawn)
     return wide, narrow

@@ -54,7 +54,7 @@ class Loss(nn.Module):
 def _magnitudes(wave: Tensor) -> Tensor:
     window = torch.hann_window(512, device=wave.device)
     flat = torch.stft(wave.flatten(0, -2), 512, window=window, return_complex=True)
-    return flat.abs().unflatten(0, wave.shape[:-1])
+    return flat.abs().view(*wave.shape[:-1], *flat.shape[-2:])
 
 
 def make_loss(settings: Sequence[Mapping[str, Any]], model: SeparationModel) -> Loss:
