@@ -5,7 +5,7 @@ function __stemsplit_command --description 'Print the words of the command, if a
     set -l command
     for word in (commandline -opc)[2..-1]
         switch "$command $word"
-            case ' split' ' watch' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' evaluate' ' data' 'data check' 'data stats' ' config' 'config show' 'config path' ' doctor'
+            case ' split' ' watch' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' evaluate' ' train' ' data' 'data check' 'data stats' ' config' 'config show' 'config path' ' doctor'
                 set command (string trim -- "$command $word")
             case '*'
                 break
@@ -161,6 +161,7 @@ complete -c stemsplit -n '__stemsplit_right_after models' -a path -d 'Show the p
 complete -c stemsplit -n '__stemsplit_right_after models' -a convert -d 'Convert a checkpoint from another program for -n FILE.safetensors'
 complete -c stemsplit -n '__stemsplit_right_after' -a demo -d 'Render a short song, split it, and score the stems against the true ones'
 complete -c stemsplit -n '__stemsplit_right_after' -a evaluate -d 'Score stems against the true ones, or measure them on their own'
+complete -c stemsplit -n '__stemsplit_right_after' -a train -d 'Train a network on songs with stems'
 complete -c stemsplit -n '__stemsplit_right_after' -a data -d 'Check and measure data sets for training'
 complete -c stemsplit -n '__stemsplit_right_after data' -a check -d 'Find songs with missing, silent, clipped or misaligned stems, and duplicates'
 complete -c stemsplit -n '__stemsplit_right_after data' -a stats -d 'Measure length, loudness, and how often each stem is silent or alone'
@@ -357,6 +358,26 @@ complete -c stemsplit -n '__stemsplit_in "evaluate"' -s v -l verbose -d 'Show ea
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -l debug -d 'Show tracebacks of errors'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "evaluate"' -F
+complete -c stemsplit -n '__stemsplit_in "train"' -l data -r -f -a '(__fish_complete_directories)' -d 'A folder of songs with their stems. Repeatable'
+complete -c stemsplit -n '__stemsplit_in "train"' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'The folder of the run'
+complete -c stemsplit -n '__stemsplit_in "train"' -l map -r -f -d 'The files that are a stem, such as drums=kick*. Repeatable'
+complete -c stemsplit -n '__stemsplit_in "train"' -l steps -r -f -d 'Steps in all, instead of the recipe\'s'
+complete -c stemsplit -n '__stemsplit_in "train"' -l seed -r -f -d 'Random seed of the run'
+complete -c stemsplit -n '__stemsplit_in "train"' -l set -r -f -d 'A setting of the recipe, such as optimizer.lr=1e-4. Repeatable'
+complete -c stemsplit -n '__stemsplit_in "train"' -l config -r -F -d 'A YAML file of Music-Source-Separation-Training with the settings to use'
+complete -c stemsplit -n '__stemsplit_in "train"' -l init -r -f -a '(__stemsplit_names)' -d 'Start with the weights of this model or checkpoint file (fine-tuning)'
+complete -c stemsplit -n '__stemsplit_in "train"' -l from -r -f -d 'Start with a state that another run kept, or, without @STEP, with its last one'
+complete -c stemsplit -n '__stemsplit_in "train"' -l check -d 'Only check whether the network can learn one batch by heart'
+complete -c stemsplit -n '__stemsplit_in "train"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu; several share the songs: cuda:0,cuda:1'
+complete -c stemsplit -n '__stemsplit_in "train"' -l workers -r -f -d 'Processes that draw batches; by default one less than there are cores, at most 8. They do not change the result'
+complete -c stemsplit -n '__stemsplit_in "train"' -l logger -r -f -d 'A Python function that returns a logger for the figures. Repeatable'
+complete -c stemsplit -n '__stemsplit_in "train"' -l offline -d 'Do not use the network; use only downloaded checkpoints'
+complete -c stemsplit -n '__stemsplit_in "train"' -l allow-unverified -d 'Allow downloads that have no published SHA-256'
+complete -c stemsplit -n '__stemsplit_in "train"' -s q -l quiet -d 'Hide progress and notes; -qq hides warnings too'
+complete -c stemsplit -n '__stemsplit_in "train"' -s v -l verbose -d 'Show each step and how long it takes'
+complete -c stemsplit -n '__stemsplit_in "train"' -l debug -d 'Show tracebacks of errors'
+complete -c stemsplit -n '__stemsplit_in "train"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "train"' -f
 complete -c stemsplit -n '__stemsplit_in "data"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "data check"' -l sources -r -f -a '(__fish_complete_list , __stemsplit_stems)' -d 'The stems that each song should have'
 complete -c stemsplit -n '__stemsplit_in "data check"' -l map -r -f -d 'Assign files (kick*.wav) or instruments (synth*) to STEM; several are summed. Repeatable'

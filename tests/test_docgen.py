@@ -224,6 +224,7 @@ CODES = {
     "models": [0, 1, 2, 3, 4, 5, 130, 143],  # it ends with the first that fails
     "demo": [0, 1, 2, 3, 4, 5, 130, 143],  # it has one song, which is done or not
     "evaluate": [0, 1, 2, 3, 4, 5, 6, 130, 143],
+    "train": [0, 1, 2, 3, 4, 5, 6, 130, 143],  # 6: --check finds that the network cannot learn
     "data": [0, 1, 2, 3, 5, 6, 130, 143],
     "config": [0, 1, 2, 5, 130, 143],  # 5: `stemsplit config show >/dev/full`
     "doctor": [0, 1, 2, 5, 130, 143],

@@ -234,3 +234,31 @@ def test_a_dry_run_loads_no_numpy(tmp_path: Path) -> None:
 def test_the_generator_of_pages_is_not_loaded_at_run_time() -> None:
     code = "from stemsplit.cli import main; main(['doctor']); main(['split', '--help'])"
     assert "stemsplit.docgen" not in modules_after(code)
+
+
+def test_separating_never_imports_what_trains(tmp_path: Path) -> None:
+    song = tmp_path / "song.wav"
+    soundfile.write(song, [0.0] * 100, 8000)
+    arguments = ["-n", "tiny.htdemucs", str(song), "-o", str(tmp_path)]
+    loaded = modules_after(f"from stemsplit.cli import main; assert main({arguments}) == 0")
+    assert "torch" in loaded
+    assert not any(name.startswith("stemsplit.training") for name in loaded)
+
+
+def test_workers_of_training_load_no_torch() -> None:
+    assert "torch" not in modules_after("import stemsplit.training.loader")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nosuch"],
+        ["unet", "--data", "missing", "--out", "run"],
+        ["unet", "--out", "run"],
+        ["unet", "--set", "optimizer.rl=1", "--data", "."],
+        ["recipes"],
+    ],
+)
+def test_a_typo_in_training_loads_no_torch(arguments: list[str]) -> None:
+    code = f"from stemsplit.cli import main; assert main({['train', *arguments]}) in (0, 2, 3)"
+    assert "torch" not in modules_after(code)

@@ -415,6 +415,77 @@ _EVALUATE = ManPage(
     records=records.EVALUATE,
 )
 
+_TRAIN = ManPage(
+    description=(
+        "A recipe determines the network and how it is trained. `stemsplit train recipes` lists "
+        "those of stemsplit: the settings of the authors of each network, and a small variant "
+        "that learns on a CPU. `--set` changes any setting by its dotted key, as in "
+        "`--set optimizer.lr=1e-4` or `--set loss.0.weight=2`; the numbers of tables in a list "
+        "count from 0. recipe.toml in the folder of a run has all settings; copy it to write your "
+        "own recipe.",
+        "The songs in the folders of `--data` are divided as their layout says. If it does not "
+        "name songs for validation, a tenth of the songs is held out (`data.valid`). Songs that "
+        "cannot be read are left out with a warning.",
+        "The same command resumes a run that was interrupted, or killed. On a CPU, the result is "
+        "the same to the bit as without the interruption: batches are a function of the seed and "
+        "the step, and `state.safetensors` holds all else. A resumed run can have more `--steps`; "
+        "for other settings, start a new run with `--from RUN@STEP`. States are kept every "
+        "`checkpoint.keep` steps.",
+        "Every `validation.every` steps, songs for validation are separated by the same code as "
+        "with `stemsplit -n`, with the current weights and with each average of them (`ema`). The "
+        "weights with the best global SDR so far are best.safetensors. `validation.seconds` is "
+        "how much music is separated, `validation.limit` how many seconds that may take.",
+        "If the loss is NaN, infinite, or far above those before, the batch is saved to the folder "
+        "failed, and the run goes back to its last good state and continues with other batches. "
+        "After three failures in a row it ends.",
+        "`--check` takes one batch, without augmentation, and trains on it for a minute. If a "
+        "source does not gain 1 dB, or a parameter gets no gradient, the network or the recipe is "
+        "wrong, and the exit status is 6.",
+        "`--init` starts with the weights of a model (fine-tuning). The network is that of the "
+        "checkpoint, with the sources of the recipe and the `network` settings of `--set`; tensors "
+        "whose shapes differ start anew. `--set 'fine_tuning.freeze=[\"encoder.*\"]'` excludes "
+        "parameters, and `--set 'loss.0.stems={vocals=1}'` trains for one source.",
+        "With several GPUs, start one process for each with torchrun. A batch is divided among "
+        "them.",
+        "The package tensorboard, if it is installed (`pip install 'stemsplit[train]'`), gets the "
+        "figures as well. A function for `--logger` takes the folder of the run and what it is "
+        "made from, and returns an object with the methods `scalars(step, values)`, `sound(step, "
+        "name, sound, sample_rate)` and `close()`.",
+    ),
+    examples={
+        "List the recipes:": "stemsplit train recipes",
+        "Check that a network can learn:": "stemsplit train unet.small --data songs --check",
+        "Train it; repeat the command to resume:": (
+            "stemsplit train unet.small --data songs --out run"
+        ),
+        "Fine-tune HTDemucs:": "stemsplit train htdemucs --init htdemucs --data songs -o tuned",
+        "Continue from a kept state in a new run:": (
+            "stemsplit train unet --data songs --from run@2048 -o new"
+        ),
+        "Train on two GPUs:": (
+            "torchrun --nproc-per-node 2 -m stemsplit train unet --data songs -o run"
+        ),
+    },
+    output=(
+        "The path of the best weights, the list of recipes, or the table of `--check` goes to "
+        "standard output. Progress, warnings and errors go to standard error. Progress shows the "
+        "steps per second, the seconds of music per second, and the share of the time in which the "
+        "loop waits for data.",
+        "The folder of a run holds best.safetensors and last.safetensors (weights for `-n`), "
+        "state.safetensors and states (to resume from), recipe.toml and run.json (what the run is "
+        "made from: settings, versions, songs and their digest), metrics.jsonl (all figures), "
+        "log.txt, curves.html (a page with the curves) and card.md (a model card).",
+    ),
+    exit_status={
+        ExitCode.DONE: "The steps are done, or the network can learn (`--check`).",
+        ExitCode.DEFECT: "Training failed three times in a row, or a bug in stemsplit.",
+        ExitCode.FILE: "The songs cannot be read or lack a source, or the run cannot be written.",
+        ExitCode.PARTLY: "The network cannot learn (`--check`).",
+        ExitCode.INTERRUPTED: "Interrupted (SIGINT). The state is saved.",
+        ExitCode.TERMINATED: "Terminated (SIGTERM). The state is saved.",
+    },
+)
+
 _DATA = ManPage(
     description=(
         "`check` and `stats` read data sets as training does. These layouts are recognised: "
@@ -466,6 +537,7 @@ PAGES: Mapping[str, ManPage] = {
     "models": _MODELS,
     "demo": _DEMO,
     "evaluate": _EVALUATE,
+    "train": _TRAIN,
     "data": _DATA,
     "config": _CONFIG,
     "doctor": _DOCTOR,

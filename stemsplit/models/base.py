@@ -125,6 +125,12 @@ class SeparationModel(nn.Module):
         """
         return {"sources": self(mix)}
 
+    def adapt_to(self, mix: Tensor) -> None:
+        """Set what depends on the data before training starts, from mixtures ``(B, C, T)``.
+
+        By default, nothing does.
+        """
+
     def order_after(self, before: Tensor, now: Tensor) -> Tensor:
         """Return the order ``(S,)`` in which the stems ``now`` continue the stems ``before``.
 

@@ -40,7 +40,7 @@ def scan(
             to_rate=sample_rate,
         )
         with closing(resampled):
-            mean, deviation = _moments(resampled)
+            mean, deviation = moments(resampled)
     if counter.frames == 0:
         reason = f"ends before {info.first_frame / info.sample_rate:g} s"
         reason = reason if info.first_frame else "has no audio: 0 frames"
@@ -62,7 +62,7 @@ def _until(
         yield block
 
 
-def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
+def moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
     """Return mean and unbiased deviation of the average of the channels of ``blocks``."""
     frames, total, squares = 0, 0.0, 0.0
     for block in blocks:

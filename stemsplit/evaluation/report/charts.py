@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Placeholder colours, and the colours of the page with which ``_tidy`` replaces them.
+#: Placeholder colours, and the colours of the page with which ``tidy`` replaces them.
 INK, FAINT, BAND, SHADE, STEM = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f"
 STYLE = {
     INK: "var(--ink)",
@@ -95,7 +95,7 @@ def draw_curves(
     end = (frames - 1) * hop + window
     drawn = []
     for size in (WIDE, NARROW):
-        figure, axes = _new_chart(size, 32)
+        figure, axes = new_chart(size, 32)
         if part is not None:
             axes.axvspan(*part, color=SHADE, linewidth=0)
         for values, colour, dashes, width in curves:
@@ -115,26 +115,26 @@ def draw_curves(
         axes.set(xlim=(0, end), ylim=limits)
         ticks = time_ticks(end, TICKS if size == WIDE else TICKS // 2)
         axes.set_xticks(ticks, [_clock(tick) for tick in ticks])
-        drawn.append(_tidy(figure))
+        drawn.append(tidy(figure))
     return drawn[0], drawn[1]
 
 
 def draw_field(rows: Mapping[str, tuple[float, Sequence[float]]]) -> str:
     """Return an SVG of our score of each stem among published ones, dB."""
-    figure, axes = _new_chart((FIELD_WIDTH, 34 + 30 * len(rows)), 96)
+    figure, axes = new_chart((FIELD_WIDTH, 34 + 30 * len(rows)), 96)
     for place, (own, others) in enumerate(rows.values()):
         axes.axhline(place, color=BAND, linewidth=1)
         axes.plot(others, [place] * len(others), "|", color=FAINT, markersize=12)
         axes.plot([own], [place], "o", color=INK, markersize=8)
     _name_rows(axes, list(rows))
-    return _tidy(figure)
+    return tidy(figure)
 
 
 def draw_boxes(stems: Mapping[str, Sequence[float]]) -> str:
     """Return an SVG with a box plot of the values of each stem; NaN and ±∞ are left out."""
     from matplotlib.cbook import boxplot_stats
 
-    figure, axes = _new_chart((FIELD_WIDTH, 34 + 30 * len(stems)), 96)
+    figure, axes = new_chart((FIELD_WIDTH, 34 + 30 * len(stems)), 96)
     for place, values in enumerate(stems.values()):
         finite = [value for value in values if math.isfinite(value)]
         if not finite:
@@ -147,7 +147,7 @@ def draw_boxes(stems: Mapping[str, Sequence[float]]) -> str:
         axes.vlines(box["med"], place - 0.27, place + 0.27, color=INK, linewidth=2.5)
         axes.plot(box["fliers"], [place] * len(box["fliers"]), "o", color=FAINT, markersize=4)
     _name_rows(axes, list(stems))
-    return _tidy(figure)
+    return tidy(figure)
 
 
 def frame_limits(stems: Sequence[StemScores]) -> tuple[float, float]:
@@ -238,7 +238,7 @@ def _paint(shades: NDArray[Any]) -> bytes:
     return data.getvalue()
 
 
-def _new_chart(size: tuple[int, int], left: int) -> tuple[Figure, Axes]:
+def new_chart(size: tuple[int, int], left: int) -> tuple[Figure, Axes]:
     """Return an empty chart of ``size`` pixels, with a margin at the ``left`` for its labels.
 
     The margins are fixed: computing them takes longer than everything else.
@@ -277,7 +277,7 @@ def _clock(second: int) -> str:
     return f"{second // 60}:{second % 60:02}"
 
 
-def _tidy(figure: Figure) -> str:
+def tidy(figure: Figure) -> str:
     """Return ``figure`` as SVG to embed in the page: text stays text, colours are the page's."""
     import matplotlib
 
