@@ -50,7 +50,7 @@ def spectrum(
 
 def magnitude(spectrum: Tensor) -> Tensor:
     """Return the absolute values of ``spectrum``, at least 1e-4, with finite gradients."""
-    return (spectrum.real.square() + spectrum.imag.square()).clamp(min=FLOOR).sqrt()
+    return (spectrum.real.square() + spectrum.imag.square()).clamp(min=FLOOR**2).sqrt()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
