@@ -132,11 +132,12 @@ def test_a_full_folder_of_another_program_is_not_a_run(tmp_path: Path, songs: Pa
 
 
 def test_songs_of_several_folders_keep_apart(tmp_path: Path, songs: Path) -> None:
-    result = train(tmp_path, songs, "--data", write_songs(tmp_path / "more", 2), "--steps", 1)
+    more = write_songs(tmp_path / "more", 2, name="another song")
+    result = train(tmp_path, songs, "--data", more, "--steps", 1)
     assert result.code == 0
     named = (tmp_path / "run/run.json").read_text()
     assert '"1/song 0"' in named
-    assert '"2/song 0"' in named
+    assert '"2/another song 0"' in named
 
 
 def test_a_yaml_file_of_the_community_gives_the_network(tmp_path: Path) -> None:

@@ -356,3 +356,18 @@ def test_mono_is_that_of_openunmix_too() -> None:
         with torch.inference_mode():
             theirs = separator(mix)
     assert signal_to_difference(theirs, run(model, mix)) > 90
+
+
+def test_a_new_network_whitens_its_input_by_the_mixtures_it_is_given() -> None:
+    torch.manual_seed(0)
+    model = build("open_unmix:OpenUnmix", {"n_fft": 512, "hop": 128, "hidden": 8, "segment": 8192})
+    mix = torch.randn(4, 2, 8192) * 3 + 1
+    model.adapt_to(mix)
+    target = model.get_submodule("targets.0")
+    spectrum = torch.stft(
+        mix.flatten(0, 1), 512, 128, window=torch.hann_window(512), return_complex=True
+    ).abs()
+    magnitudes = spectrum[:, : len(target.input_mean)]
+    white = (magnitudes + target.input_mean[:, None]) * target.input_scale[:, None]
+    assert torch.allclose(white.mean((0, 2)), torch.zeros(magnitudes.shape[1]), atol=1e-2)
+    assert torch.allclose(white.std((0, 2)), torch.ones(magnitudes.shape[1]), atol=5e-2)

@@ -71,17 +71,17 @@ keep = 3
 """
 
 
-def write_songs(root: Path, count: int = 3, seconds: float = 2.0) -> Path:
+def write_songs(root: Path, count: int = 3, seconds: float = 2.0, name: str = "song") -> Path:
     """Write ``count`` songs of a tone and noise each below ``root``, and return it."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(len(name) + 1)
     time = np.arange(round(seconds * RATE)) / RATE
     for number in range(count):
-        folder = root / f"song {number}"
+        folder = root / f"{name} {number}"
         folder.mkdir(parents=True)
-        tone = 0.3 * np.sin(2 * np.pi * (200 + 50 * number) * time)
+        tone = 0.3 * np.sin(2 * np.pi * (160 + 50 * number + 10 * len(name)) * time)
         noise = 0.1 * rng.standard_normal(len(time))
-        for name, sound in zip(SOURCES, (tone, noise), strict=True):
-            soundfile.write(folder / f"{name}.wav", sound.astype(np.float32), RATE, "FLOAT")
+        for source, sound in zip(SOURCES, (tone, noise), strict=True):
+            soundfile.write(folder / f"{source}.wav", sound.astype(np.float32), RATE, "FLOAT")
     return root
 
 

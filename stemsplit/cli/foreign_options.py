@@ -263,7 +263,6 @@ WORDS: Mapping[str, str] = {
     "verify": "stemsplit models verify NAME",
     "compare": "stemsplit evaluate A B --references TRUE",
     "convert": "stemsplit models convert FILE",
-    "train": "stemsplit uses trained networks, and does not train them",
 }
 #: Spleeter's name for the command that splits.
 SEPARATE = "separate"

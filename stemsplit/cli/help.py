@@ -89,7 +89,7 @@ class HelpPage(PlainHelp):
         yield ""
         if self.name == DEFAULT_COMMAND:
             others = ", ".join(name for name in COMMANDS if name != DEFAULT_COMMAND)
-            yield from wrap(f"Commands: {others}.", columns)
+            yield from wrap(f"Commands: {others}.", columns, indent=2)
         yield f"All options: {program} --help"
 
 
