@@ -35,6 +35,8 @@ from stemsplit.models.spectrograms import istft, magnitudes, stft, stft_in_parts
 from stemsplit.models.wiener import EXCERPT, wiener
 
 DROPOUT = 0.4  # between the layers of the BLSTM
+#: The least deviation of the input's magnitudes in a bin, relative to that of the largest.
+LEAST_DEVIATION = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +202,17 @@ class OpenUnmix(SeparationModel):
                 residual=self.settings.residual,
             )
             yield separated, estimated
+
+    @torch.no_grad()
+    def adapt_to(self, mix: Tensor) -> None:
+        """Whiten the input by the magnitudes of ``mix`` ``(B, C, T)``, as the reference does."""
+        levels = self.transform(mix).abs().transpose(2, 3).flatten(0, 2)
+        deviation, mean = torch.std_mean(levels, dim=0)
+        # Bins above the highest frequency of lossy files must not become noise.
+        deviation = deviation.clamp(min=LEAST_DEVIATION * float(deviation.max()) or 1.0)
+        for target in self._targets():
+            target.input_mean.copy_(-mean[: target.input_bins])
+            target.input_scale.copy_(deviation[: target.input_bins].reciprocal())
 
     def transform(self, wave: Tensor) -> Tensor:
         """Return the spectrum ``(..., F, N)`` of ``wave`` ``(..., T)``."""
