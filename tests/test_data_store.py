@@ -397,8 +397,12 @@ def test_the_same_song_in_both_sets_is_refused(
         "Song (train) and Copy (validation) have the same sound"
     )
     shutil.rmtree(tmp_path / "valid" / "Copy")
-    write_song(tmp_path / "valid" / "SONG")
-    with pytest.raises(UsageError, match=r"Song \(train\) and SONG \(validation\) .* same name"):
+    write_song(tmp_path / "valid" / "SONG")  # a title alone may be that of other songs
+    refuse_leaks(train, opened(tmp_path / "valid", tmp_path / "cache", **settings))
+    (tmp_path / "valid" / "Else").rename(tmp_path / "valid" / "a - b")
+    (tmp_path / "train" / "Song").rename(tmp_path / "train" / "A - B")
+    train = opened(tmp_path / "train", tmp_path / "cache", **settings)
+    with pytest.raises(UsageError, match=r"A - B \(train\) and a - b \(validation\) .* same name"):
         refuse_leaks(train, opened(tmp_path / "valid", tmp_path / "cache", **settings))
-    shutil.rmtree(tmp_path / "valid" / "SONG")
+    shutil.rmtree(tmp_path / "valid" / "a - b")
     refuse_leaks(train, opened(tmp_path / "valid", tmp_path / "cache", **settings))

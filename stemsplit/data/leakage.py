@@ -60,11 +60,15 @@ def _agreeing(found: Sequence[tuple[str, float]]) -> int:
 
 
 def find_leaks(train: SongStore, valid: SongStore) -> list[tuple[str, str, str]]:
-    """Return the songs in both data sets: their names in each, and "name" or "sound"."""
+    """Return the songs in both data sets: their names in each, and "name" or "sound".
+
+    Names count if they consist of artist and title, as in MUSDB18.
+    """
     leaks: dict[tuple[str, str], str] = {}
     by_name: dict[str, list[str]] = defaultdict(list)
     for song in train.songs:
-        by_name[_title(song.name)].append(song.name)
+        if title := _title(song.name):
+            by_name[title].append(song.name)
     for song in valid.songs:
         leaks |= {(name, song.name): "name" for name in by_name[_title(song.name)]}
     stores = ((train, number) for number in range(len(train.songs)))
@@ -95,4 +99,9 @@ def refuse_leaks(train: SongStore, valid: SongStore) -> None:
 
 
 def _title(name: str) -> str:
-    return normalise(name.rpartition("/")[2])
+    """Return artist and title of the song ``name``; empty if it does not have both.
+
+    Different songs may be called track01 in two data sets.
+    """
+    last = name.rpartition("/")[2]
+    return normalise(last) if " - " in last else ""
