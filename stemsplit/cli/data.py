@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stemsplit.cli import options
+from stemsplit.cli import data_render, options
 from stemsplit.cli.console import Console
 from stemsplit.cli.declared import parse_names
 from stemsplit.errors import UsageError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stemsplit.data.collections import TrainingSong
 
 app = options.new_app(help="Check and measure data sets for training.")
+app.command("render")(data_render.render)
 
 Folders = Annotated[
     list[Path],
