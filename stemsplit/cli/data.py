@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from stemsplit.data.collections import TrainingSong
 
 app = options.new_app(help="Check and measure data sets for training.")
-app.command("render")(data_render.render)
 
 Folders = Annotated[
     list[Path],
@@ -99,6 +98,9 @@ def stats(
     if any(error is None for error in errors):
         show_statistics(console, data.result(), layouts)
     return exit_code(errors)
+
+
+app.command()(data_render.render)
 
 
 def _find(

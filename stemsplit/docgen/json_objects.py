@@ -375,6 +375,40 @@ DATA: Objects = {
             "that sum, as lists by frequency; `size` and `hop` of its frames, in samples.",
         ),
     },
+    "With `--json`, `render` writes one object per line for each song:": {
+        "schema": ("integer", "The version of this format: 1."),
+        "song": ("string", "The folder of the song."),
+        "status": ("string", "`done`, `skipped`, or `failed`, with `error`, `hint`, `exit_code`."),
+        "style": ("string", "If it is done: the style of the accompaniment."),
+        "tempo": ("number", "The mean tempo in beats per minute."),
+        "metre": ("integer", "Beats per bar."),
+        "key": ("string", "The key, such as `Eb:maj` or `A:min`."),
+        "seconds": ("number", "The length in seconds."),
+        "sound_font": ("string or null", "The sound font, or null for built-in instruments."),
+    },
+    "The file `labels.json` of a rendered song has `schema` (1), what `--json` writes, and:": {
+        "name": ("string", "The name of the folder."),
+        "seed": ("integer", "The random seed, and"),
+        "number": ("integer", "the number of the song, which determine the song."),
+        "sample_rate": ("integer", "The sample rate in Hz."),
+        "beats": ("list", "The times of all beats in seconds."),
+        "downbeats": ("list", "Those of the first beat of each bar."),
+        "chords": (
+            "list",
+            "Objects with `start` and `end` in seconds, and `chord`: the root and `maj`, `min`, "
+            "`7`, `maj7`, `min7`, `hdim7` or `sus4`.",
+        ),
+        "notes": (
+            "object",
+            "By stem, a list of objects with `start` and `end` in seconds, `pitch` (a MIDI number, "
+            "or the drum of General MIDI), `velocity` (1 to 127), and `part`, the instrument.",
+        ),
+        "instruments": (
+            "list",
+            "Objects with `part` (its name), `stem`, `program` (of General MIDI, counted from 0; "
+            "for `drums`, the kit), and `drums`, whether it is a drum kit.",
+        ),
+    },
 }
 
 DOCTOR: Objects = {

@@ -58,8 +58,8 @@ def choose_styles(
 ) -> tuple[Style, ...]:
     """Return the styles that match a pattern of ``wanted`` and none of ``unwanted``, by name.
 
-    Without ``wanted``, all of mma's standard library and the built-in ones are. Raises
-    ``UsageError`` for a pattern that matches nothing, and if nothing is left.
+    Without ``wanted``, all of mma's standard library and the built-in ones are. A ``*`` does not
+    match a ``/``. Raises ``UsageError`` for a pattern that matches nothing, and if nothing is left.
     """
     chosen = _matching(known, wanted) if wanted else {name for name in known if "/" not in name}
     chosen -= _matching(known, unwanted)
@@ -71,7 +71,11 @@ def choose_styles(
 def _matching(known: Mapping[str, Style], patterns: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for pattern in patterns:
-        names = {name for name in known if fnmatchcase(name, pattern.lower())}
+        names = {
+            name
+            for name in known
+            if fnmatchcase(name, pattern.lower()) and ("/" in name) == ("/" in pattern)
+        }
         if not names:
             some = ", ".join(sorted(name for name in known if "/" not in name))
             raise UsageError(f"unknown style {pattern!r}", hint=f"known styles: {some}")

@@ -1,0 +1,215 @@
+"""``stemsplit data render``: what is written, refused, and left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from command import files_below, run
+
+from stemsplit.batch.data_render import render_songs, song_folders
+from stemsplit.data.render.song import RenderedSong
+from stemsplit.errors import InputError
+
+STEMS = ("bass", "drums", "other", "vocals")
+SHORT = ("--synthetic", "--seconds", "1", "-q")
+FILES = ["bass.wav", "drums.wav", "labels.json", "mixture.wav", "other.wav", "song.mid"]
+needs_fluidsynth = pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="needs fluidsynth")
+
+
+def render(folder: Path, *words: object) -> tuple[int, str, str]:
+    result = run("data", "render", *words, cwd=folder)
+    return result.code, result.stdout, result.stderr
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files_below(folder)}
+
+
+def test_songs_that_the_data_room_reads(tmp_path: Path) -> None:
+    code, out, err = render(tmp_path, "set", "--songs", 2, *SHORT)
+    assert (code, out, err) == (0, "set/song-0-00000\nset/song-0-00001\n", "")
+    song = tmp_path / "set" / "song-0-00001"
+    assert files_below(song) == [*FILES, "vocals.wav"]
+    sounds = {name: soundfile.read(song / f"{name}.wav", dtype="int16")[0] for name in STEMS}
+    mixture, rate = soundfile.read(song / "mixture.wav", dtype="int16")
+    assert (mixture.shape, rate) == ((44_100, 2), 44_100)
+    np.testing.assert_array_equal(mixture, sum(sounds.values()))
+    labels = json.loads((song / "labels.json").read_text())
+    assert (labels["schema"], labels["name"], labels["number"]) == (1, "song-0-00001", 1)
+    check = run("data", "check", "set", "-q", cwd=tmp_path)
+    assert check.stdout == "2 songs (folder for each song), 0.00 hours, 0 findings in 0 songs\n"
+
+
+def test_neither_the_number_of_workers_nor_of_songs_changes_a_song(tmp_path: Path) -> None:
+    render(tmp_path, "a", "--songs", 3, "--workers", 1, *SHORT)
+    render(tmp_path, "b", "--songs", 2, "--workers", 2, *SHORT)
+    first, second = content(tmp_path / "a"), content(tmp_path / "b")
+    assert second == {name: first[name] for name in second}
+    assert len(second) == 14
+    render(tmp_path, "c", "--songs", 1, "--seed", 1, *SHORT)
+    other = content(tmp_path / "c")
+    assert other["song-1-00000/vocals.wav"] != first["song-0-00000/vocals.wav"]
+
+
+def test_flac_has_the_same_samples(tmp_path: Path) -> None:
+    render(tmp_path, "a", "--songs", 1, *SHORT)
+    render(tmp_path, "b", "--songs", 1, "--format", "flac", *SHORT)
+    for name in (*STEMS, "mixture"):
+        wav, flac = (
+            soundfile.read(tmp_path / folder / f"song-0-00000/{name}.{ending}", dtype="int16")[0]
+            for folder, ending in (("a", "wav"), ("b", "flac"))
+        )
+        np.testing.assert_array_equal(wav, flac)
+
+
+def test_json_describes_each_song(tmp_path: Path) -> None:
+    words = ("set", "--songs", 1, "--json", "--style", "plain-waltz", *SHORT)
+    [record] = map(json.loads, render(tmp_path, *words)[1].splitlines())
+    assert (record["song"], record["status"], record["metre"]) == ("set/song-0-00000", "done", 3)
+    assert (record["style"], record["sound_font"]) == ("plain-waltz", None)
+    [record] = map(json.loads, render(tmp_path, *words, "--skip-existing")[1].splitlines())
+    assert record == {"schema": 1, "song": "set/song-0-00000", "status": "skipped"}
+
+
+def test_songs_that_exist_are_refused_skipped_or_replaced(tmp_path: Path) -> None:
+    render(tmp_path, "set", "--songs", 1, *SHORT)
+    before = content(tmp_path / "set")
+    kept = tmp_path / "set" / "song-0-00000" / "notes.txt"
+    kept.write_text("mine")
+    code, _, err = render(tmp_path, "set", "--songs", 2, *SHORT)
+    assert (code, err.splitlines()) == (
+        3,
+        [
+            "stemsplit: error: set/song-0-00000: already exists",
+            "hint: --force replaces them, --skip-existing keeps them, another --seed adds others",
+        ],
+    )
+    assert render(tmp_path, "set", "--songs", 2, "--skip-existing", *SHORT)[0] == 0
+    assert kept.exists()
+    assert render(tmp_path, "set", "--songs", 1, "--force", *SHORT)[0] == 0
+    assert not kept.exists()
+    after = content(tmp_path / "set")
+    assert {name: after[name] for name in before} == before
+    assert not [name for name in os.listdir(tmp_path / "set") if name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--style", "polka99"), "unknown style 'polka99'"),
+        (("--not-style", "plain-*"), "no style is left"),
+        (("--soundfont", "x.sf2"), "--synthetic and --soundfont contradict each other"),
+        (("--force", "--skip-existing"), "--force and --skip-existing contradict each other"),
+    ],
+)
+def test_wrong_options(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    code, out, err = render(tmp_path, "set", *words, *SHORT)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"stemsplit: error: {message}")
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_fluidsynth_a_hint_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "font.sf2").write_bytes(b"")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = render(tmp_path, "set", "--soundfont", "font.sf2")
+    assert code == 5
+    assert err.splitlines()[0] == "stemsplit: error: fluidsynth was not found"
+    assert "apt install fluidsynth" in err
+    assert "--synthetic" in err
+    assert render(tmp_path, "set", "--songs", 1, *SHORT)[0] == 0
+
+
+@needs_fluidsynth
+def test_without_mma_the_built_in_styles_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "fluidsynth").symlink_to(str(shutil.which("fluidsynth")))
+    monkeypatch.setenv("PATH", str(programs))
+    words = ("set", "--songs", 1, "--seconds", 1, "--json")
+    result = run("data", "render", *words, cwd=tmp_path)
+    assert result.code == 0
+    assert "warning: mma was not found: only the built-in styles are used" in result.stderr
+    [record] = result.records
+    assert record["style"].startswith("plain-")
+    assert record["sound_font"].endswith((".sf2", ".sf3"))
+
+
+@needs_fluidsynth
+def test_a_broken_sound_font(tmp_path: Path) -> None:
+    (tmp_path / "broken.sf2").write_bytes(b"junk")
+    words = ("--songs", 1, "--seconds", 1, "--style", "plain-rock", "-q")
+    code, out, err = render(tmp_path, "set", "--soundfont", "broken.sf2", *words)
+    assert (code, out) == (3, "")
+    assert err.startswith("stemsplit: error: broken.sf2: cannot be used as a sound font")
+    code, _, err = render(tmp_path, "set", "--soundfont", "nowhere", *words)
+    assert (code, err) == (2, "stemsplit: error: --soundfont: no such file or folder: nowhere\n")
+
+
+def test_a_song_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    def make(number: int) -> RenderedSong:
+        if number == 1:
+            raise InputError("no such groove")
+        stems = {name: np.zeros((2, 100), np.float32) for name in STEMS}
+        return RenderedSong(stems=stems, labels={"style": "x"})
+
+    folders = song_folders(tmp_path / "set", 0, 3)
+    results = list(render_songs(make, folders, workers=2))
+    assert [str(each.error) if each.error else None for each in results] == [
+        None,
+        f"{folders[1]}: no such groove",
+        None,
+    ]
+    assert sorted(os.listdir(tmp_path / "set")) == ["song-0-00000", "song-0-00002"]
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "stemsplit", "data", "render", *map(str, words)]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("set", "--songs", 3, *SHORT),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == 5
+    assert "song-0-00000: the disk is full" in done.stderr
+    assert done.stderr.count("error:") == 1
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_leaves_whole_songs(tmp_path: Path, number: signal.Signals) -> None:
+    words = ("set", "--songs", 1000, "--workers", 2, *SHORT)
+    process = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    for _ in range(2):
+        process.stdout.readline()
+    process.send_signal(number)
+    status = process.wait(30)
+    process.stdout.close()
+    assert status == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    names = os.listdir(tmp_path / "set")
+    songs = [name for name in names if not name.startswith(".")]
+    assert len(songs) >= 2
+    for song in songs:
+        assert files_below(tmp_path / "set" / song) == [*FILES, "vocals.wav"]
+    if number != signal.SIGKILL:
+        assert songs == names
