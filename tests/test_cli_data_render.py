@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,6 +109,8 @@ def test_songs_that_exist_are_refused_skipped_or_replaced(tmp_path: Path) -> Non
     [
         (("--style", "polka99"), "unknown style 'polka99'"),
         (("--not-style", "plain-*"), "no style is left"),
+        (("--stems", "x"), "--stems and --synthetic contradict each other"),
+        (("--stems", "x", "--style", "y"), "--stems and --style contradict each other"),
         (("--soundfont", "x.sf2"), "--synthetic and --soundfont contradict each other"),
         (("--force", "--skip-existing"), "--force and --skip-existing contradict each other"),
     ],
@@ -157,7 +160,7 @@ def test_a_broken_sound_font(tmp_path: Path) -> None:
     assert (code, out) == (3, "")
     assert err.startswith("stemsplit: error: broken.sf2: cannot be used as a sound font")
     code, _, err = render(tmp_path, "set", "--soundfont", "nowhere", *words)
-    assert (code, err) == (2, "stemsplit: error: --soundfont: no such file or folder: nowhere\n")
+    assert (code, err) == (3, "stemsplit: error: nowhere: no such file or folder\n")
 
 
 def test_a_song_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -175,6 +178,147 @@ def test_a_song_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
         None,
     ]
     assert sorted(os.listdir(tmp_path / "set")) == ["song-0-00000", "song-0-00002"]
+
+
+def write_flac(path: Path, sound: np.ndarray, rate: int = 44_100) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound.T, rate, subtype="PCM_24")
+
+
+def sine(hertz: float, seconds: float) -> np.ndarray:
+    """Return a tone that pauses every second second, ``(1, T)``."""
+    times = np.arange(round(seconds * 44_100)) / 44_100
+    return 0.3 * np.sin(2 * np.pi * hertz * times)[None] * (times % 2 >= 1)
+
+
+def strongest(sound: np.ndarray) -> float:
+    """Return the frequency (Hz) of the highest peak of ``sound`` ``(T, 2)``."""
+    mono = sound.sum(axis=1)
+    return float(np.abs(np.fft.rfft(mono)).argmax() * 44_100 / mono.size)
+
+
+def labels_of(song: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((song / "labels.json").read_text())
+    return found
+
+
+def test_singing_starts_on_bars(tmp_path: Path) -> None:
+    write_flac(tmp_path / "singers/one/a.flac", sine(700, 9))
+    (tmp_path / "singers/notes.txt").write_text("no sound")
+    words = ("--synthetic", "--songs", 1, "--seconds", 12, "--seed", 2, "-q")
+    assert render(tmp_path, "set", "--singing", "singers", *words) == (
+        0,
+        "set/song-2-00000\n",
+        "",
+    )
+    song = tmp_path / "set/song-2-00000"
+    labels, (vocals, _) = labels_of(song), soundfile.read(song / "vocals.wav")
+    assert "vocals" not in labels["notes"]
+    assert [each["song"] for each in labels["excerpts"]] == ["one/a.flac"] * len(labels["excerpts"])
+    assert {each["start"] for each in labels["excerpts"]} <= set(labels["downbeats"])
+    assert strongest(vocals) == pytest.approx(700, abs=2)
+    sung = np.zeros(len(vocals), bool)
+    for each in labels["excerpts"]:
+        sung[round(each["start"] * 44_100) : round(each["end"] * 44_100) + 2 * 44_100] = True
+    assert sung.any()
+    assert np.abs(vocals[: round(labels["excerpts"][0]["start"] * 44_100)]).max(initial=0) == 0
+    render(tmp_path, "again", "--singing", "singers", *words)
+    assert content(tmp_path / "again") == content(tmp_path / "set")
+
+
+def test_the_vocals_of_a_data_set_are_singing(tmp_path: Path) -> None:
+    for number, hertz in ((1, 500), (2, 600)):
+        for name in ("vocals", "drums", "mixture"):
+            sound = sine(hertz if name == "vocals" else 3_000, 6)
+            write_flac(tmp_path / f"songs/s{number}/{name}.flac", sound)
+    words = ("--synthetic", "--songs", 1, "--seconds", 8, "-q")
+    assert render(tmp_path, "set", "--singing", "songs", *words)[0] == 0
+    song = tmp_path / "set/song-0-00000"
+    assert {each["song"] for each in labels_of(song)["excerpts"]} <= {"s1", "s2"}
+    assert strongest(soundfile.read(song / "vocals.wav")[0]) < 610
+
+
+def test_drums_from_samples_play_the_labelled_notes(tmp_path: Path) -> None:
+    click = np.zeros((1, 4_000))
+    click[0, 0] = 0.9
+    write_flac(tmp_path / "kit/Kick 01.flac", click)
+    words = ("--synthetic", "--songs", 1, "--seconds", 8, "--style", "plain-disco", "-q")
+    assert render(tmp_path, "set", "--drums", "kit", *words)[0] == 0
+    song = tmp_path / "set/song-0-00000"
+    drums, _ = soundfile.read(song / "drums.wav")
+    notes = labels_of(song)["notes"]["drums"]
+    assert {note["pitch"] for note in notes} == {36}
+    level = np.abs(drums).max(axis=1)
+    onsets = []
+    for place in np.flatnonzero(level > 0.3 * level.max()):
+        if not onsets or place - onsets[-1] > 4_000:
+            onsets.append(int(place))
+    np.testing.assert_allclose(
+        np.array(onsets) / 44_100, [note["start"] for note in notes], atol=0.001
+    )
+
+
+def test_a_loop_sets_the_tempo(tmp_path: Path) -> None:
+    beat = 44_100 // 2
+    loop = np.zeros((1, 8 * beat))
+    loop[0, ::beat] = 0.9
+    write_flac(tmp_path / "loops/house_120bpm.flac", loop)
+    words = ("--synthetic", "--songs", 1, "--seconds", 8, "--style", "plain-house", "-q")
+    assert render(tmp_path, "set", "--drums", "loops", *words)[0] == 0
+    song = tmp_path / "set/song-0-00000"
+    labels, (drums, _) = labels_of(song), soundfile.read(song / "drums.wav")
+    assert labels["tempo"] == 120
+    assert "drums" not in labels["notes"]
+    level = np.abs(drums).max(axis=1)
+    for time in labels["beats"][:-1]:
+        place = round(time * 44_100)
+        near = slice(max(place - 8_000, 0), place + 8_000)
+        assert abs(int(level[near].argmax()) + near.start - place) <= 6
+
+
+def test_stems_are_combined_from_different_songs(tmp_path: Path) -> None:
+    tones = {}
+    for number in range(4):
+        for k, name in enumerate(STEMS):
+            tones[f"s{number}", name] = 300 + 100 * (4 * number + k)
+            sound = sine(tones[f"s{number}", name], 8)
+            write_flac(tmp_path / f"in/train/s{number}/{name}.flac", sound)
+    for name in STEMS:
+        write_flac(tmp_path / f"in/test/s9/{name}.flac", sine(3_000, 8))
+    words = ("--stems", "in", "--songs", 4, "--seconds", 4, "-q")
+    assert render(tmp_path, "set", *words)[0] == 0
+    for song in sorted((tmp_path / "set").iterdir()):
+        labels = labels_of(song)
+        sources = {each["stem"]: each["song"] for each in labels["excerpts"]}
+        assert len(set(sources.values())) == 4
+        total = 0
+        for name in STEMS:
+            sound, _ = soundfile.read(song / f"{name}.wav", dtype="int16")
+            folder = sources[name].rpartition("/")[2]
+            assert strongest(sound) == pytest.approx(tones[folder, name], abs=3)
+            total = total + sound.astype(int)
+        np.testing.assert_array_equal(total, soundfile.read(song / "mixture.wav", dtype="int16")[0])
+        assert not (song / "song.mid").exists()
+
+
+@pytest.mark.parametrize("option", ["--singing", "--drums", "--stems"])
+def test_folders_that_cannot_be_used(tmp_path: Path, option: str) -> None:
+    (tmp_path / "empty").mkdir()
+    more = () if option == "--stems" else ("--synthetic",)
+    for folder in ("nowhere", "empty"):
+        code, _, err = render(tmp_path, "set", option, folder, *more)
+        assert code == 3
+        assert err.startswith(f"stemsplit: error: {folder}: ")
+    assert not (tmp_path / "set").exists()
+
+
+def test_unreadable_singing_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    write_flac(tmp_path / "singers/a.flac", sine(700, 5))
+    (tmp_path / "singers/b.flac").write_bytes(b"fLaC" + bytes(100))
+    words = ("--synthetic", "--songs", 1, "--seconds", 1, "-q")
+    code, _, err = render(tmp_path, "set", "--singing", "singers", *words)
+    assert code == 0
+    assert err.startswith("stemsplit: warning: b.flac is left out: ")
 
 
 def command(*words: object) -> list[str]:

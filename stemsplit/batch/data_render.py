@@ -51,6 +51,13 @@ def song_folders(out: Path, seed: int, count: int) -> tuple[Path, ...]:
     return tuple(out / f"song-{seed}-{number:05d}" for number in range(count))
 
 
+def refuse_existing(folders: Sequence[Path]) -> None:
+    """Raise ``OutputError`` if one of the folders exists."""
+    for folder in folders:
+        if os.path.lexists(folder):
+            raise OutputError("already exists", path=folder, hint=WAYS_OUT)
+
+
 def render_songs(
     render: Render,
     folders: Sequence[Path],
@@ -69,10 +76,9 @@ def render_songs(
 
     Raises ``OutputError`` if one of the folders exists, unless ``force`` or ``skip_existing``.
     """
-    existing = {folder for folder in folders if os.path.lexists(folder)}
-    if existing and not (force or skip_existing):
-        raise OutputError("already exists", path=min(existing), hint=WAYS_OUT)
-    skipped = existing if skip_existing else set()
+    if not (force or skip_existing):
+        refuse_existing(folders)
+    skipped = {folder for folder in folders if skip_existing and os.path.lexists(folder)}
     jobs = ((number, folder) for number, folder in enumerate(folders) if folder not in skipped)
     done = {folder: RenderResult(folder=folder, skipped=True) for folder in skipped}
     results = _in_threads(render, jobs, format, workers)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,14 +11,10 @@ import typer
 
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
-from stemsplit.cli.declared import parse_names
 from stemsplit.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from stemsplit.batch.data_render import RenderResult
-    from stemsplit.data.render.song import Settings
 
 SCHEMA = 1  # of the records that --json writes
 
@@ -29,7 +23,7 @@ Out = Annotated[
 ]
 Songs = Annotated[int, typer.Option("--songs", metavar="N", min=1, help="Number of songs.")]
 Seconds = Annotated[
-    float, typer.Option("--seconds", metavar="S", min=1, max=3600, help="Length of each song.")
+    float, typer.Option("--seconds", metavar="S", min=1, max=600, help="Length of each song.")
 ]
 Seed = Annotated[
     int,
@@ -57,6 +51,32 @@ SoundFont = Annotated[
         "--soundfont",
         metavar="PATH",
         help="Sound font (.sf2, .sf3), or folder of sound fonts, instead of the system's.",
+    ),
+]
+Singing = Annotated[
+    Path | None,
+    typer.Option(
+        "--singing",
+        metavar="FOLDER",
+        help="Excerpts of these recordings of singing (files, or the vocals of a data set) instead "
+        "of the synthetic singer.",
+    ),
+]
+Drums = Annotated[
+    Path | None,
+    typer.Option(
+        "--drums",
+        metavar="FOLDER",
+        help="Drum samples instead of those of the sound font: strokes (names contain kick, snare, "
+        "hat, …) and loops in 4/4 (names contain the tempo: 96bpm).",
+    ),
+]
+Stems = Annotated[
+    Path | None,
+    typer.Option(
+        "--stems",
+        metavar="FOLDER",
+        help="Combine stems of different songs of this data set, instead of making music.",
     ),
 ]
 Synthetic = Annotated[
@@ -90,7 +110,10 @@ def render(
     style: Styles = None,
     not_style: NotStyles = None,
     soundfont: SoundFont = None,
+    singing: Singing = None,
+    drums: Drums = None,
     synthetic: Synthetic = False,
+    stems: Stems = None,
     format: Format = "wav",
     workers: Workers = None,
     force: Force = False,
@@ -104,17 +127,32 @@ def render(
     Each song has a folder with its stems, their sum, a MIDI file, and labels.json: notes, chords,
     beats, tempo and key.
     """
-    from stemsplit.batch.data_render import render_songs, song_folders
+    from stemsplit.batch.data_render import refuse_existing, render_songs, song_folders
     from stemsplit.batch.results import exit_code
-    from stemsplit.data.render.song import render_song
+    from stemsplit.cli.song_makers import Music, make_combiner, make_renderer
 
     if force and skip_existing:
         raise UsageError("--force and --skip-existing contradict each other")
     console = Console(sys.stdout, sys.stderr, quiet=quiet, json=json, debug=debug)
-    settings = _settings(console, seconds, seed, (style, not_style), soundfont, synthetic)
+    folders = song_folders(out, seed, songs)
+    if not (force or skip_existing):
+        refuse_existing(folders)  # before recordings are measured
+    music = Music(
+        style=style,
+        not_style=not_style,
+        soundfont=soundfont,
+        singing=singing,
+        drums=drums,
+        synthetic=synthetic,
+    )
+    if stems is None:
+        maker = make_renderer(console, music, seed=seed, seconds=seconds)
+    else:
+        music.refuse_any("--stems")
+        maker = make_combiner(console, stems, seed=seed, seconds=seconds)
     results = render_songs(
-        partial(render_song, settings),
-        song_folders(out, seed, songs),
+        maker,
+        folders,
         format=format,
         workers=min(workers or os.cpu_count() or 1, songs),
         force=force,
@@ -127,36 +165,6 @@ def render(
             errors.append(result.error)
             meter.update(len(errors), songs, f"{len(errors)} of {songs} songs")
     return exit_code(errors)
-
-
-def _settings(
-    console: Console,
-    seconds: float,
-    seed: int,
-    styles: tuple[str | None, str | None],
-    sound_font: Path | None,
-    synthetic: bool,
-) -> Settings:
-    """Return the settings of songs; fail if something that they need is missing."""
-    from stemsplit.data.render.fluid import find_sound_fonts
-    from stemsplit.data.render.programs import FLUIDSYNTH, MMA, find_program, has_program
-    from stemsplit.data.render.song import Settings
-    from stemsplit.data.render.styles import choose_styles, find_styles
-
-    if synthetic and sound_font is not None:
-        raise UsageError("--synthetic and --soundfont contradict each other")
-    if not math.isfinite(seconds):
-        raise UsageError("--seconds must be a number")
-    fonts: Sequence[Path] = ()
-    if not synthetic:
-        fonts = find_sound_fonts(sound_font)
-        find_program(FLUIDSYNTH)
-        if not has_program(MMA):
-            console.warn("mma was not found: only the built-in styles are used")
-    known = find_styles(mma=not synthetic and has_program(MMA))
-    wanted, unwanted = (parse_names(each) if each is not None else () for each in styles)
-    chosen = choose_styles(known, wanted, unwanted)
-    return Settings(seed=seed, seconds=seconds, styles=chosen, sound_fonts=tuple(fonts))
 
 
 def _show(console: Console, result: RenderResult) -> None:

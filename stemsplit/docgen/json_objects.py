@@ -379,7 +379,11 @@ DATA: Objects = {
         "schema": ("integer", "The version of this format: 1."),
         "song": ("string", "The folder of the song."),
         "status": ("string", "`done`, `skipped`, or `failed`, with `error`, `hint`, `exit_code`."),
-        "style": ("string", "If it is done: the style of the accompaniment."),
+        "style": (
+            "string",
+            "If it is done: the style of the accompaniment. This, `tempo`, `metre` and `key` are "
+            "null with `--stems`.",
+        ),
         "tempo": ("number", "The mean tempo in beats per minute."),
         "metre": ("integer", "Beats per bar."),
         "key": ("string", "The key, such as `Eb:maj` or `A:min`."),
@@ -388,10 +392,13 @@ DATA: Objects = {
     },
     "The file `labels.json` of a rendered song has `schema` (1), what `--json` writes, and:": {
         "name": ("string", "The name of the folder."),
-        "seed": ("integer", "The random seed, and"),
-        "number": ("integer", "the number of the song, which determine the song."),
+        "seed": ("integer", "The random seed."),
+        "number": ("integer", "The number of the song, from 0."),
         "sample_rate": ("integer", "The sample rate in Hz."),
-        "beats": ("list", "The times of all beats in seconds."),
+        "beats": (
+            "list",
+            "The times of all beats in seconds; like the next four, not with `--stems`.",
+        ),
         "downbeats": ("list", "Those of the first beat of each bar."),
         "chords": (
             "list",
@@ -407,6 +414,12 @@ DATA: Objects = {
             "list",
             "Objects with `part` (its name), `stem`, `program` (of General MIDI, counted from 0; "
             "for `drums`, the kit), and `drums`, whether it is a drum kit.",
+        ),
+        "excerpts": (
+            "list",
+            "Recordings in the song, which have no notes: objects with `stem`, `song` (the name in "
+            "their folder), `from` (where the excerpt starts there), and `start` and `end` in this "
+            "song, all in seconds; with `--stems` also `level`, the change of level in dB.",
         ),
     },
 }

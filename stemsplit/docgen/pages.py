@@ -446,6 +446,12 @@ _DATA = ManPage(
         "sum as `mixture`, the notes of all instruments as `song.mid`, and `labels.json`. Styles "
         "are the groove files of mma in 3/4 and 4/4: those of its standard library by name "
         "(`bossanova`), all others with their folder (`casio/rock1`).",
+        "`--singing`, `--drums` and `--stems` measure all recordings first, and keep what they "
+        "found in the cache. Excerpts of singing start on bars, but keep their own key and tempo. "
+        "Single strokes replace the drums that the style plays, one sample for each drum of a "
+        "song; a loop sets the tempo of its song. With `--stems`, each stem of a song comes from "
+        "another song of the data set, at a random place and level; if some of its songs are for "
+        "training, those for validation and test are left out.",
     ),
     examples={
         "Check a data set:": "stemsplit data check musdb18hq",
@@ -458,6 +464,9 @@ _DATA = ManPage(
         ),
         "Make 500 songs for training:": (
             "stemsplit data render songs/train --songs 500 --not-style '*swing'"
+        ),
+        "Make 200 songs with the singing of MUSDB18-HQ:": (
+            "stemsplit data render songs/sung --songs 200 --singing musdb18hq/train"
         ),
         "Make 50 songs of other styles for validation:": (
             "stemsplit data render songs/valid --songs 50 --style '*swing'"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stemsplit.data.midi import MidiFile, serialise
 from stemsplit.data.render.programs import FLUIDSYNTH, find_program, run
-from stemsplit.errors import InputError, ResourceError, UsageError
+from stemsplit.errors import InputError, ResourceError
 
 #: Where Debian, Fedora, Arch and Homebrew install sound fonts.
 FOLDERS = tuple(
@@ -32,13 +32,13 @@ SECONDS_AT_LEAST = 60.0
 def find_sound_fonts(path: Path | None = None) -> tuple[Path, ...]:
     """Return ``path``, if it is a sound font, or those in that folder; by default the system's.
 
-    Raises ``UsageError`` if ``path`` does not exist, ``InputError`` if it contains none, and
-    ``ResourceError`` if none is installed.
+    Raises ``InputError`` if ``path`` does not exist or contains none, and ``ResourceError`` if none
+    is installed.
     """
     if path is not None and path.is_file():
         return (path,)
     if path is not None and not path.is_dir():
-        raise UsageError(f"--soundfont: no such file or folder: {path}")
+        raise InputError("no such file or folder", path=path)
     folders = FOLDERS if path is None else (path,)
     files = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
     # Debian links default-GM.sf2 to one of the others.

@@ -11,12 +11,12 @@ SCHEMA = 1
 
 
 def make_labels(
-    score: Score, seconds: float, *, sung: Sequence[Mapping[str, Any]] = ()
+    score: Score, seconds: float, excerpts: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """Return the labels of the first ``seconds`` of ``score``, ready for JSON.
 
     Times are in seconds, the tempo in beats per minute, keys and chords as C. Harte writes them.
-    ``sung`` are the excerpts that the vocals consist of, if they are not a part of the score.
+    ``excerpts`` are those of recordings, which are not part of the score.
     """
     beats = [float(beat) for beat in score.beats if beat < seconds]
     return {
@@ -32,7 +32,7 @@ def make_labels(
             stem: _notes(score, [p for p in score.parts if p.stem == stem], seconds)
             for stem in dict.fromkeys(part.stem for part in score.parts)
         },
-        **({"excerpts": list(sung)} if sung else {}),
+        "excerpts": list(excerpts),
     }
 
 

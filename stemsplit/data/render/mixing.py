@@ -63,7 +63,7 @@ class Desk:
         for channel in channels:
             stems[channel.stem] += self._processed(channel)
         self._set_levels(stems)
-        return self._master(stems)
+        return master(stems, self.rng, self.sample_rate)
 
     def _processed(self, channel: Channel) -> NDArray[np.float32]:
         rng, sound = self.rng, channel.sound
@@ -88,14 +88,18 @@ class Desk:
             if level:
                 stem *= np.float32(wanted / level)
 
-    def _master(self, stems: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        total = sum_of(stems)
-        peak = float(np.abs(total).max(initial=0.0))
-        loudness = gain(float(self.rng.uniform(0, 6))) * CEILING / peak if peak else 0.0
-        curve = limit(total * np.float32(loudness), CEILING) * np.float32(loudness)
-        fade = min(round(FADE * self.sample_rate), curve.size)
-        curve[curve.size - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-        return {name: np.rint(stem * curve * STEPS) / STEPS for name, stem in stems.items()}
+
+def master(
+    stems: Mapping[str, NDArray[np.float32]], rng: Generator, sample_rate: int
+) -> dict[str, NDArray[np.float32]]:
+    """Return ``stems`` ``(2, T)`` at a random loudness, limited together, with 16-bit values."""
+    total = sum_of(stems)
+    peak = float(np.abs(total).max(initial=0.0))
+    loudness = gain(float(rng.uniform(0, 6))) * CEILING / peak if peak else 0.0
+    curve = limit(total * np.float32(loudness), CEILING) * np.float32(loudness)
+    fade = min(round(FADE * sample_rate), curve.size)
+    curve[curve.size - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+    return {name: np.rint(stem * curve * STEPS) / STEPS for name, stem in stems.items()}
 
 
 def sum_of(stems: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:

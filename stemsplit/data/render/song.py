@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from stemsplit.data.midi import serialise
-from stemsplit.data.render import fluid, mma, own_instruments, voice
-from stemsplit.data.render.harmony import beat_times, make_chords, make_melody, pick_key
+from stemsplit.data.render import fluid, own_instruments, voice
+from stemsplit.data.render.composing import compose
+from stemsplit.data.render.drum_samples import (
+    DrumSamples,
+    Loop,
+    play_loop,
+    play_strokes,
+    playable,
+)
 from stemsplit.data.render.labels import make_labels
 from stemsplit.data.render.mixing import Channel, Desk
-from stemsplit.data.render.orchestra import Group, assign_instruments, make_groups
-from stemsplit.data.render.patterns import PATTERNS, make_bass, make_drums, make_parts
-from stemsplit.data.render.score import Chord, Part, Score, humanise, to_midi
+from stemsplit.data.render.orchestra import Group, make_groups
+from stemsplit.data.render.score import Score, to_midi
+from stemsplit.data.render.singing import place_excerpts
 from stemsplit.data.render.styles import Style
+from stemsplit.data.store import SongStore
 
 SAMPLE_RATE = 44_100
-#: Tempos in beats per minute of the styles of mma: mean, deviation, limits.
-TEMPOS = (112, 24, 66, 184)
-#: The lead voice, in labels and MIDI files: "voice oohs".
-VOICE = 53
-#: Longest deviations: of the tempo as a ratio, of notes in seconds (one standard deviation).
-DRIFT, HURRY = 0.03, 0.012
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Settings:
     seconds: float
     styles: tuple[Style, ...]
     sound_fonts: tuple[Path, ...] = ()
+    singing: SongStore | None = None  # instead of the synthetic singer
+    drums: DrumSamples | None = None  # instead of the drums of the sound font
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,98 +55,87 @@ class RenderedSong:
 def render_song(settings: Settings, number: int) -> RenderedSong:
     """Return song ``number``, which depends on nothing but that and ``settings``.
 
-    Raises ``ResourceError`` if a program is missing or fails, ``InputError`` if the sound font
-    cannot be read.
+    Raises ``ResourceError`` if a program is missing or fails, and ``InputError`` if the sound font
+    or a recording cannot be read.
     """
-    rng = np.random.default_rng([settings.seed, number])
-    frames = round(settings.seconds * SAMPLE_RATE)
-    score = compose(settings, rng)
-    font = None
-    if settings.sound_fonts:
-        font = settings.sound_fonts[rng.integers(len(settings.sound_fonts))]
-    desk = Desk(rng, SAMPLE_RATE)
-    channels = [
-        Channel(stem=group.stem, sound=_play(score, group, font, rng, frames), drive=group.drive)
-        for group in make_groups([each for each in score.parts if each.stem != "vocals"], rng)
-    ]
-    [line] = [part for part in score.parts if part.stem == "vocals"]
-    channels.append(Channel(stem="vocals", sound=_sing(score, line, rng, frames)))
-    stems = desk.mix(channels, frames)
-    labels = {
-        "seed": settings.seed,
-        "number": number,
-        "seconds": frames / SAMPLE_RATE,
-        "sample_rate": SAMPLE_RATE,
-        "sound_font": font.name if font is not None else None,
-        **make_labels(score, settings.seconds),
-    }
-    return RenderedSong(stems=stems, labels=labels, midi=serialise(to_midi(score, score.parts)))
+    return _Renderer(settings, number).render()
 
 
-def compose(settings: Settings, rng: Generator) -> Score:
-    """Return a random song in one of the styles, as it is played."""
-    style = settings.styles[rng.integers(len(settings.styles))]
-    key = pick_key(rng)
-    tempo = _pick_tempo(style, rng)
-    drift = DRIFT * float(rng.random()) if rng.random() < 0.5 else 0.0
-    lead = float(rng.uniform(0.02, 0.6))
-    beats = beat_times(rng, tempo, settings.seconds, style.metre, lead=lead, drift=drift)
-    bars = (len(beats) - 1) // style.metre
-    chords = make_chords(rng, key, bars, style.metre)
-    if style.library is None:
-        parts = make_parts(PATTERNS[style.name], chords, bars, rng)
-    else:
-        parts = _completed(mma.accompany(style, key, chords, bars, rng), style, chords, bars, rng)
-    parts = assign_instruments(parts, rng)
-    melody = make_melody(rng, key, chords, bars, style.metre)
-    size, octave = voice.pick_size(rng)
-    sung = tuple(replace(note, pitch=note.pitch + 12 * octave) for note in melody)
-    parts += (Part(name="Voice", stem="vocals", program=VOICE, notes=sung),)
-    spread = HURRY * float(rng.random()) * tempo / 60
-    return Score(
-        style=style.name,
-        metre=style.metre,
-        beats=beats,
-        key=key,
-        chords=chords,
-        parts=tuple(humanise(part, rng, spread=spread) for part in parts),
-        voice_size=size,
-    )
+class _Renderer:
+    """Renders one song."""
 
+    def __init__(self, settings: Settings, number: int) -> None:
+        self._settings, self._number = settings, number
+        self._rng = np.random.default_rng([settings.seed, number])
+        self._frames = round(settings.seconds * SAMPLE_RATE)
+        self._excerpts: list[dict[str, Any]] = []
+        fonts = settings.sound_fonts
+        self._font = fonts[self._rng.integers(len(fonts))] if fonts else None
 
-def _pick_tempo(style: Style, rng: Generator) -> float:
-    if style.library is None:
-        low, high = PATTERNS[style.name].tempos
-        return float(rng.uniform(low, high))
-    mean, deviation, low, high = TEMPOS
-    return float(np.clip(rng.normal(mean, deviation), low, high))
+    def render(self) -> RenderedSong:
+        settings, rng = self._settings, self._rng
+        style = settings.styles[rng.integers(len(settings.styles))]
+        loop = settings.drums.pick_loop(style.metre, rng) if settings.drums else None
+        score = self._compose(style, loop)
+        desk = Desk(rng, SAMPLE_RATE)
+        stems = desk.mix(list(self._channels(score, loop)), self._frames)
+        labels = {
+            "seed": settings.seed,
+            "number": self._number,
+            "seconds": self._frames / SAMPLE_RATE,
+            "sample_rate": SAMPLE_RATE,
+            "sound_font": self._font.name if self._font is not None else None,
+            **make_labels(score, settings.seconds, self._excerpts),
+        }
+        midi = serialise(to_midi(score, score.parts))
+        return RenderedSong(stems=stems, labels=labels, midi=midi)
 
+    def _compose(self, style: Style, loop: Loop | None) -> Score:
+        """Return a score whose parts are exactly what is played."""
+        settings = self._settings
+        score = compose(
+            style,
+            settings.seconds,
+            self._rng,
+            tempo=loop.tempo if loop is not None else None,
+            sings=settings.singing is None,
+        )
+        if settings.drums is None:
+            return score
+        parts = [part for part in score.parts if not part.drums]
+        if loop is None:
+            drums = (part for part in score.parts if part.drums)
+            parts += [playable(part, settings.drums) for part in drums]
+        return replace(score, parts=tuple(parts))
 
-def _completed(
-    parts: Sequence[Part], style: Style, chords: Sequence[Chord], bars: int, rng: Generator
-) -> tuple[Part, ...]:
-    """Return ``parts`` with drums and a bass, which some styles lack."""
-    names = sorted(name for name, each in PATTERNS.items() if each.metre == style.metre)
-    pattern = PATTERNS[names[rng.integers(len(names))]]
-    stems = {part.stem for part in parts}
-    added = []
-    if "drums" not in stems:
-        added.append(make_drums(pattern, bars, rng))
-    if "bass" not in stems:
-        added.append(make_bass(pattern, chords, bars, rng))
-    return (*parts, *added)
+    def _channels(self, score: Score, loop: Loop | None) -> Iterator[Channel]:
+        samples, rng = self._settings.drums, self._rng
+        parts = [part for part in score.parts if part.stem != "vocals"]
+        if samples is not None:
+            parts = [part for part in parts if not part.drums]
+        for group in make_groups(parts, rng):
+            yield Channel(stem=group.stem, sound=self._play(score, group), drive=group.drive)
+        if samples is not None and loop is not None:
+            sound, excerpts = play_loop(score, samples, loop, self._frames)
+            self._excerpts += excerpts
+            yield Channel(stem="drums", sound=sound)
+        elif samples is not None:
+            yield Channel(stem="drums", sound=play_strokes(score, samples, rng, self._frames))
+        yield Channel(stem="vocals", sound=self._sing(score))
 
+    def _play(self, score: Score, group: Group) -> NDArray[np.float32]:
+        size = {"frames": self._frames, "sample_rate": SAMPLE_RATE}
+        if self._font is None:
+            return own_instruments.play(score, group, self._rng, **size)
+        return fluid.play(to_midi(score, group.parts, pans=group.pans), self._font, **size)
 
-def _play(
-    score: Score, group: Group, font: Path | None, rng: Generator, frames: int
-) -> NDArray[np.float32]:
-    if font is None:
-        return own_instruments.play(score, group, rng, frames=frames, sample_rate=SAMPLE_RATE)
-    midi = to_midi(score, group.parts, pans=group.pans)
-    return fluid.play(midi, font, frames=frames, sample_rate=SAMPLE_RATE)
-
-
-def _sing(score: Score, line: Part, rng: Generator, frames: int) -> NDArray[np.float32]:
-    seconds = frames / SAMPLE_RATE
-    notes = [note for note in line.notes if score.seconds(note.start) < seconds]
-    return voice.sing(score, notes, rng, frames=frames, sample_rate=SAMPLE_RATE)
+    def _sing(self, score: Score) -> NDArray[np.float32]:
+        if (singing := self._settings.singing) is not None:
+            sound, excerpts = place_excerpts(score, singing, self._rng, self._frames)
+            self._excerpts += excerpts
+            return sound
+        [line] = [part for part in score.parts if part.stem == "vocals"]
+        seconds = self._settings.seconds
+        notes = [note for note in line.notes if score.seconds(note.start) < seconds]
+        size = {"frames": self._frames, "sample_rate": SAMPLE_RATE}
+        return voice.sing(score, notes, self._rng, **size)
