@@ -108,6 +108,7 @@ def test_songs_that_exist_are_refused_skipped_or_replaced(tmp_path: Path) -> Non
     ("words", "message"),
     [
         (("--style", "polka99"), "unknown style 'polka99'"),
+        (("--style", ","), "--style is empty: name at least one style"),
         (("--not-style", "plain-*"), "no style is left"),
         (("--stems", "x"), "--stems and --synthetic contradict each other"),
         (("--stems", "x", "--style", "y"), "--stems and --style contradict each other"),

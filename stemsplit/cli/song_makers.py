@@ -55,9 +55,8 @@ def make_renderer(console: Console, music: Music, *, seed: int, seconds: float) 
     has_mma = not music.synthetic and has_program(MMA)
     if not (has_mma or music.synthetic):
         console.warn("mma was not found: only the built-in styles are used")
-    wanted, unwanted = (
-        parse_names(each) if each is not None else () for each in (music.style, music.not_style)
-    )
+    wanted = _names("--style", music.style)
+    unwanted = _names("--not-style", music.not_style)
     styles = choose_styles(find_styles(mma=has_mma), wanted, unwanted)
     singing = drums = None
     if music.singing is not None:
@@ -87,6 +86,14 @@ def make_combiner(console: Console, root: Path, *, seed: int, seconds: float) ->
 
     store = _open(console, find_songs(root, ORDER), ORDER)
     return partial(combine_song, CombineSettings(seed=seed, seconds=seconds, store=store))
+
+
+def _names(option: str, text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    if not (names := tuple(parse_names(text))):
+        raise UsageError(f"{option} is empty: name at least one style")
+    return names
 
 
 def _sound_fonts(music: Music) -> Sequence[Path]:
