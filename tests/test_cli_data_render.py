@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ import soundfile
 from command import files_below, run
 
 from stemsplit.batch.data_render import render_songs, song_folders
-from stemsplit.data.render.song import RenderedSong
+from stemsplit.data.render.combine import CombineSettings, combine_song
+from stemsplit.data.render.recordings import find_songs, open_store
+from stemsplit.data.render.song import RenderedSong, Settings, Stopped, render_song
+from stemsplit.data.render.styles import BUILT_IN
 from stemsplit.errors import InputError
 
 STEMS = ("bass", "drums", "other", "vocals")
@@ -47,8 +51,10 @@ def test_songs_that_the_data_room_reads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mixture, sum(sounds.values()))
     labels = json.loads((song / "labels.json").read_text())
     assert (labels["schema"], labels["name"], labels["number"]) == (1, "song-0-00001", 1)
-    check = run("data", "check", "set", "-q", cwd=tmp_path)
-    assert check.stdout == "2 songs (folder for each song), 0.00 hours, 0 findings in 0 songs\n"
+    *checked, total = run("data", "check", "set", "--json", cwd=tmp_path).records
+    assert (total["songs"], total["failed"], total["duplicates"]) == (2, 0, [])
+    assert {tuple(sorted(each["stems"])) for each in checked} == {STEMS}
+    assert not {"missing", "silent", "clipped", "sum", "lengths"} & set(total["findings"])
 
 
 def test_neither_the_number_of_workers_nor_of_songs_changes_a_song(tmp_path: Path) -> None:
@@ -165,7 +171,7 @@ def test_a_broken_sound_font(tmp_path: Path) -> None:
 
 
 def test_a_song_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
-    def make(number: int) -> RenderedSong:
+    def make(number: int, stop: threading.Event) -> RenderedSong:
         if number == 1:
             raise InputError("no such groove")
         stems = {name: np.zeros((2, 100), np.float32) for name in STEMS}
@@ -320,6 +326,39 @@ def test_unreadable_singing_is_left_out_with_a_warning(tmp_path: Path) -> None:
     code, _, err = render(tmp_path, "set", "--singing", "singers", *words)
     assert code == 0
     assert err.startswith("stemsplit: warning: b.flac is left out: ")
+
+
+def test_songs_that_are_not_wanted_any_longer_are_given_up(tmp_path: Path) -> None:
+    given_up = []
+
+    def make(number: int, stop: threading.Event) -> RenderedSong:
+        if number:
+            given_up.append(stop.wait(20))
+            raise Stopped
+        stems = {name: np.zeros((2, 100), np.float32) for name in STEMS}
+        return RenderedSong(stems=stems, labels={})
+
+    results = render_songs(make, song_folders(tmp_path / "set", 0, 9), workers=2)
+    assert next(results).error is None
+    results.close()
+    assert set(given_up) == {True}
+    assert os.listdir(tmp_path / "set") == ["song-0-00000"]
+
+
+@pytest.mark.parametrize("maker", ["render", "combine"])
+def test_a_maker_gives_up_when_it_is_stopped(tmp_path: Path, maker: str) -> None:
+    stop = threading.Event()
+    stop.set()
+    for number in range(2):
+        for name in ("vocals", "drums"):
+            write_flac(tmp_path / f"in/s{number}/{name}.flac", sine(500, 2))
+    with pytest.raises(Stopped):
+        if maker == "render":
+            settings = Settings(seed=0, seconds=1, styles=(BUILT_IN["plain-rock"],))
+            render_song(settings, 0, stop)
+        else:
+            store = open_store(find_songs(tmp_path / "in", STEMS), STEMS, 44_100)
+            combine_song(CombineSettings(seed=0, seconds=1, store=store), 0, stop)
 
 
 def command(*words: object) -> list[str]:

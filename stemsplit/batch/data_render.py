@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -31,9 +33,9 @@ RenderFormat = Literal["wav", "flac"]
 
 
 class Render(Protocol):
-    """Renders a song by its number."""
+    """Renders a song by its number; it gives up soon after ``stop`` is set."""
 
-    def __call__(self, number: int) -> RenderedSong: ...
+    def __call__(self, number: int, stop: threading.Event) -> RenderedSong: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,21 +97,23 @@ def _in_threads(
 ) -> Generator[RenderResult]:
     # Threads suffice: other programs and NumPy do the work.
     pool = ThreadPoolExecutor(workers)
+    stop = threading.Event()
     running: deque[Future[RenderResult]] = deque()
     try:
         for number, folder in jobs:
-            running.append(pool.submit(_render, render, number, folder, format))
+            running.append(pool.submit(_render, partial(render, number, stop), folder, format))
             if len(running) > 2 * workers:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _render(render: Render, number: int, folder: Path, format: RenderFormat) -> RenderResult:
+def _render(render: Callable[[], RenderedSong], folder: Path, format: RenderFormat) -> RenderResult:
     try:
-        song = render(number)
+        song = render()
         write_song(song, folder, format)
     except Exception as exc:
         return RenderResult(folder=folder, error=describe(exc, folder))

@@ -4,6 +4,7 @@ et al., "Scaper: a library for soundscape synthesis and augmentation", WASPAA 20
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from stemsplit.data.render.mixing import master
 from stemsplit.data.render.recordings import pick_excerpt, read_excerpt
-from stemsplit.data.render.song import RenderedSong
+from stemsplit.data.render.song import RenderedSong, Stopped
 from stemsplit.data.store import SongStore
 from stemsplit.data.waveforms import gain
 
@@ -28,10 +29,13 @@ class CombineSettings:
     store: SongStore
 
 
-def combine_song(settings: CombineSettings, number: int) -> RenderedSong:
+def combine_song(
+    settings: CombineSettings, number: int, stop: threading.Event | None = None
+) -> RenderedSong:
     """Return song ``number``: excerpts of stems of different songs, as far as there are enough.
 
-    It depends on nothing but that and ``settings``. Raises ``InputError`` if a file has changed.
+    It depends on nothing but that and ``settings``. Raises ``InputError`` if a file has changed,
+    and ``Stopped`` soon after ``stop`` is set.
     """
     rng = np.random.default_rng([settings.seed, number])
     store = settings.store
@@ -39,6 +43,8 @@ def combine_song(settings: CombineSettings, number: int) -> RenderedSong:
     stems, excerpts = {}, []
     used: set[int] = set()
     for source in store.sources:
+        if stop is not None and stop.is_set():
+            raise Stopped
         having = [k for k, song in enumerate(store.songs) if source in song.stems]
         fresh = [k for k in having if k not in used]
         if not having:

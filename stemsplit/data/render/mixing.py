@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,7 +54,7 @@ class Desk:
         decay = float(self.rng.uniform(0.15, 1.6))
         self._room = make_room(self.rng, decay, 0.0, self.sample_rate)
 
-    def mix(self, channels: Sequence[Channel], frames: int) -> dict[str, NDArray[np.float32]]:
+    def mix(self, channels: Iterable[Channel], frames: int) -> dict[str, NDArray[np.float32]]:
         """Return the stems ``(2, frames)``, with 16-bit values, full scale ±1.
 
         The sum of all is below full scale too, and has 16-bit values.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,20 +53,26 @@ class RenderedSong:
     midi: bytes | None = None
 
 
-def render_song(settings: Settings, number: int) -> RenderedSong:
+class Stopped(Exception):
+    """The song is not wanted any longer."""
+
+
+def render_song(
+    settings: Settings, number: int, stop: threading.Event | None = None
+) -> RenderedSong:
     """Return song ``number``, which depends on nothing but that and ``settings``.
 
-    Raises ``ResourceError`` if a program is missing or fails, and ``InputError`` if the sound font
-    or a recording cannot be read.
+    Raises ``ResourceError`` if a program is missing or fails, ``InputError`` if the sound font or a
+    recording cannot be read, and ``Stopped`` soon after ``stop`` is set.
     """
-    return _Renderer(settings, number).render()
+    return _Renderer(settings, number, stop or threading.Event()).render()
 
 
 class _Renderer:
     """Renders one song."""
 
-    def __init__(self, settings: Settings, number: int) -> None:
-        self._settings, self._number = settings, number
+    def __init__(self, settings: Settings, number: int, stop: threading.Event) -> None:
+        self._settings, self._number, self._stop = settings, number, stop
         self._rng = np.random.default_rng([settings.seed, number])
         self._frames = round(settings.seconds * SAMPLE_RATE)
         self._excerpts: list[dict[str, Any]] = []
@@ -78,7 +85,7 @@ class _Renderer:
         loop = settings.drums.pick_loop(style.metre, rng) if settings.drums else None
         score = self._compose(style, loop)
         desk = Desk(rng, SAMPLE_RATE)
-        stems = desk.mix(list(self._channels(score, loop)), self._frames)
+        stems = desk.mix(self._unless_stopped(self._channels(score, loop)), self._frames)
         labels = {
             "seed": settings.seed,
             "number": self._number,
@@ -89,6 +96,12 @@ class _Renderer:
         }
         midi = serialise(to_midi(score, score.parts))
         return RenderedSong(stems=stems, labels=labels, midi=midi)
+
+    def _unless_stopped(self, channels: Iterator[Channel]) -> Iterator[Channel]:
+        for channel in channels:
+            if self._stop.is_set():
+                raise Stopped
+            yield channel
 
     def _compose(self, style: Style, loop: Loop | None) -> Score:
         """Return a score whose parts are exactly what is played."""
