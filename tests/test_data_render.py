@@ -11,7 +11,7 @@ import pytest
 from stemsplit.data.midi import parse
 from stemsplit.data.render import effects, fluid, own_instruments
 from stemsplit.data.render.harmony import MAJOR, MINOR, beat_times, make_chords, make_melody
-from stemsplit.data.render.mixing import CEILING, sum_of
+from stemsplit.data.render.mixing import CEILING, master, sum_of
 from stemsplit.data.render.mma import accompany
 from stemsplit.data.render.orchestra import FAMILIES, VOICES, Group, assign_instruments
 from stemsplit.data.render.patterns import PATTERNS
@@ -121,6 +121,14 @@ def test_stems_have_16_bits_and_a_sum_within_full_scale(settings: Settings) -> N
         for stem in (*song.stems.values(), total):
             assert np.array_equal(stem * 2**15, np.rint(stem * 2**15))
             assert 0.003 < np.sqrt(np.mean(stem**2)) < 0.5
+
+
+def test_stems_that_cancel_each_other_are_limited_too() -> None:
+    rng = np.random.default_rng(0)
+    loud, noise = (rng.standard_normal((2, SAMPLE_RATE)).astype(np.float32) for _ in range(2))
+    stems = {"vocals": loud, "drums": 0.01 * noise - loud}
+    made = master(stems, rng, SAMPLE_RATE)
+    assert 0.9 * CEILING < np.abs(made["vocals"]).max() < CEILING + 2 / 2**15
 
 
 def test_equal_seeds_make_equal_songs(settings: Settings) -> None:

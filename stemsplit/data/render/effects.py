@@ -115,15 +115,15 @@ def level_of(sound: NDArray[np.float32], sample_rate: int) -> float:
     return float(np.sqrt(power[power >= power.max() * 10 ** (-LOUD / 10)].mean()))
 
 
-def limit(mixture: NDArray[np.float32], ceiling: float) -> NDArray[np.float32]:
-    """Return the gain ``(T,)`` that keeps ``mixture`` ``(2, T)`` below ``ceiling``.
+def limit(sounds: NDArray[np.float32], ceiling: float) -> NDArray[np.float32]:
+    """Return the gain ``(T,)`` that keeps all of ``sounds`` ``(C, T)`` below ``ceiling``.
 
     Applied to all stems, it leaves their sum the mixture.
     """
-    frames = mixture.shape[-1]
+    frames = sounds.shape[-1]
     count = -(-frames // HOP)
     peaks = np.zeros(count * HOP, np.float32)
-    peaks[:frames] = np.abs(mixture).max(axis=0)
+    peaks[:frames] = np.abs(sounds).max(axis=0)
     wanted = np.minimum(1.0, ceiling / np.maximum(peaks.reshape(-1, HOP).max(axis=1), 1e-9))
     lowest = sliding_window_view(np.pad(wanted, REACH + 1, mode="edge"), 2 * REACH + 3).min(axis=1)
     weights = np.hanning(2 * REACH + 3)[1:-1]

@@ -92,11 +92,16 @@ class Desk:
 def master(
     stems: Mapping[str, NDArray[np.float32]], rng: Generator, sample_rate: int
 ) -> dict[str, NDArray[np.float32]]:
-    """Return ``stems`` ``(2, T)`` at a random loudness, limited together, with 16-bit values."""
+    """Return ``stems`` ``(2, T)`` at a random loudness, limited together, with 16-bit values.
+
+    Their sum is below full scale, and so is each of them.
+    """
     total = sum_of(stems)
     peak = float(np.abs(total).max(initial=0.0))
+    # A stem may be louder than the mixture, where others cancel it.
+    limited = np.concatenate([total, *stems.values()])
     loudness = gain(float(rng.uniform(0, 6))) * CEILING / peak if peak else 0.0
-    curve = limit(total * np.float32(loudness), CEILING) * np.float32(loudness)
+    curve = limit(limited * np.float32(loudness), CEILING) * np.float32(loudness)
     fade = min(round(FADE * sample_rate), curve.size)
     curve[curve.size - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     return {name: np.rint(stem * curve * STEPS) / STEPS for name, stem in stems.items()}
