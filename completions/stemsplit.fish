@@ -5,7 +5,7 @@ function __stemsplit_command --description 'Print the words of the command, if a
     set -l command
     for word in (commandline -opc)[2..-1]
         switch "$command $word"
-            case ' split' ' watch' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' evaluate' ' train' ' data' 'data check' 'data stats' ' config' 'config show' 'config path' ' doctor'
+            case ' split' ' watch' ' models' 'models list' 'models show' 'models pull' 'models verify' 'models rm' 'models path' 'models convert' ' demo' ' evaluate' ' train' ' data' 'data check' 'data stats' 'data render' ' config' 'config show' 'config path' ' doctor'
                 set command (string trim -- "$command $word")
             case '*'
                 break
@@ -165,6 +165,7 @@ complete -c stemsplit -n '__stemsplit_right_after' -a train -d 'Train a network 
 complete -c stemsplit -n '__stemsplit_right_after' -a data -d 'Check and measure data sets for training'
 complete -c stemsplit -n '__stemsplit_right_after data' -a check -d 'Find songs with missing, silent, clipped or misaligned stems, and duplicates'
 complete -c stemsplit -n '__stemsplit_right_after data' -a stats -d 'Measure length, loudness, and how often each stem is silent or alone'
+complete -c stemsplit -n '__stemsplit_right_after data' -a render -d 'Make random songs with true stems and labels'
 complete -c stemsplit -n '__stemsplit_right_after' -a config -d 'Show the configuration file and the settings in effect'
 complete -c stemsplit -n '__stemsplit_right_after config' -a show -d 'Show the value and origin of every option, as TOML for a configuration file'
 complete -c stemsplit -n '__stemsplit_right_after config' -a path -d 'Print the path of the configuration file, even if it does not exist'
@@ -393,6 +394,25 @@ complete -c stemsplit -n '__stemsplit_in "data stats"' -s q -l quiet -d 'Hide pr
 complete -c stemsplit -n '__stemsplit_in "data stats"' -l debug -d 'Show tracebacks of errors'
 complete -c stemsplit -n '__stemsplit_in "data stats"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "data stats"' -f -a '(__fish_complete_directories)'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l songs -r -f -d 'Number of songs'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l seconds -r -f -d 'Length of each song'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l seed -r -f -d 'Random seed; another one makes other songs'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l style -r -f -a '(__fish_complete_list , __stemsplit_names)' -d 'Only use these styles; patterns such as \'rock*\' are allowed'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l not-style -r -f -a '(__fish_complete_list , __stemsplit_names)' -d 'Do not use these styles: keep them for test songs'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l soundfont -r -F -d 'Sound font (.sf2, .sf3), or folder of sound fonts, instead of the system\'s'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l singing -r -f -a '(__fish_complete_directories)' -d 'Excerpts of these recordings of singing (files, or the vocals of a data set) instead of the synthetic singer'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l drums -r -f -a '(__fish_complete_directories)' -d 'Drum samples instead of those of the sound font: strokes (names contain kick, snare, hat, …) and loops in 4/4 (names contain the tempo: 96bpm)'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l synthetic -d 'Use built-in instruments and styles only: no other programs'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l stems -r -f -a '(__fish_complete_directories)' -d 'Combine stems of different songs of this data set, instead of making music'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l format -r -f -a 'wav flac' -d 'Format, with 16 bits'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l workers -r -f -d 'Songs to render at a time; the songs do not depend on it'
+complete -c stemsplit -n '__stemsplit_in "data render"' -s f -l force -d 'Replace songs that exist'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l skip-existing -d 'Keep songs that exist; render the missing ones'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l json -d 'Write JSON to stdout, one object per line'
+complete -c stemsplit -n '__stemsplit_in "data render"' -s q -l quiet -d 'Hide progress and notes; -qq hides warnings too'
+complete -c stemsplit -n '__stemsplit_in "data render"' -l debug -d 'Show tracebacks of errors'
+complete -c stemsplit -n '__stemsplit_in "data render"' -s h -l help -d 'Show a summary of the options and exit'
+complete -c stemsplit -n '__stemsplit_in "data render"' -F
 complete -c stemsplit -n '__stemsplit_in "config"' -s h -l help -d 'Show a summary of the options and exit'
 complete -c stemsplit -n '__stemsplit_in "config show"' -l debug -d 'Show tracebacks of errors'
 complete -c stemsplit -n '__stemsplit_in "config show"' -s h -l help -d 'Show a summary of the options and exit'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stemsplit.cli import options
+from stemsplit.cli import data_render, options
 from stemsplit.cli.console import Console
 from stemsplit.cli.declared import parse_names
 from stemsplit.errors import UsageError
@@ -98,6 +98,9 @@ def stats(
     if any(error is None for error in errors):
         show_statistics(console, data.result(), layouts)
     return exit_code(errors)
+
+
+app.command()(data_render.render)
 
 
 def _find(

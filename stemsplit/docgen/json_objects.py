@@ -375,6 +375,53 @@ DATA: Objects = {
             "that sum, as lists by frequency; `size` and `hop` of its frames, in samples.",
         ),
     },
+    "With `--json`, `render` writes one object per line for each song:": {
+        "schema": ("integer", "The version of this format: 1."),
+        "song": ("string", "The folder of the song."),
+        "status": ("string", "`done`, `skipped`, or `failed`, with `error`, `hint`, `exit_code`."),
+        "style": (
+            "string",
+            "If it is done: the style of the accompaniment. This, `tempo`, `metre` and `key` are "
+            "null with `--stems`.",
+        ),
+        "tempo": ("number", "The mean tempo in beats per minute."),
+        "metre": ("integer", "Beats per bar."),
+        "key": ("string", "The key, such as `Eb:maj` or `A:min`."),
+        "seconds": ("number", "The length in seconds."),
+        "sound_font": ("string or null", "The sound font, or null for built-in instruments."),
+    },
+    "The file `labels.json` of a rendered song has `schema` (1), what `--json` writes, and:": {
+        "name": ("string", "The name of the folder."),
+        "seed": ("integer", "The random seed."),
+        "number": ("integer", "The number of the song, from 0."),
+        "sample_rate": ("integer", "The sample rate in Hz."),
+        "beats": (
+            "list",
+            "The times of all beats in seconds; like the next four, not with `--stems`.",
+        ),
+        "downbeats": ("list", "Those of the first beat of each bar."),
+        "chords": (
+            "list",
+            "Objects with `start` and `end` in seconds, and `chord`: the root and `maj`, `min`, "
+            "`7`, `maj7`, `min7`, `hdim7` or `sus4`.",
+        ),
+        "notes": (
+            "object",
+            "By stem, a list of objects with `start` and `end` in seconds, `pitch` (a MIDI number, "
+            "or the drum of General MIDI), `velocity` (1 to 127), and `part`, the instrument.",
+        ),
+        "instruments": (
+            "list",
+            "Objects with `part` (its name), `stem`, `program` (of General MIDI, counted from 0; "
+            "for `drums`, the kit), and `drums`, whether it is a drum kit.",
+        ),
+        "excerpts": (
+            "list",
+            "Recordings in the song, which have no notes: objects with `stem`, `song` (the name in "
+            "their folder), `from` (where the excerpt starts there), and `start` and `end` in this "
+            "song, all in seconds; with `--stems` also `level`, the change of level in dB.",
+        ),
+    },
 }
 
 DOCTOR: Objects = {

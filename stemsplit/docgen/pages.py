@@ -506,6 +506,23 @@ _DATA = ManPage(
         "Duplicates are found by sound, also if a copy is louder, lossy, an excerpt, or in another "
         "data set: at least half of the stems must match, at the same delay. To compare training "
         "with validation data, give both.",
+        "`render` makes random songs in four stems: keys, chords, tempos, styles, instruments, "
+        "rooms, amplifiers, levels and equalisers differ. The program `mma` (Musical MIDI "
+        "Accompaniment) plays the accompaniment, `fluidsynth` turns it into sound with General "
+        "MIDI sound fonts, and a synthetic singer adds a melody; on Debian: `sudo apt install mma "
+        "fluidsynth fluid-soundfont-gm`. Without mma, only the styles `plain-*` are used; with "
+        "`--synthetic`, built-in instruments play them, and no other program is needed. The same "
+        "seed makes the same files on the same machine.",
+        "The folder of a rendered song contains `vocals`, `drums`, `bass` and `other`, their exact "
+        "sum as `mixture`, the notes of all instruments as `song.mid`, and `labels.json`. Styles "
+        "are the groove files of mma in 3/4 and 4/4: those of its standard library by name "
+        "(`bossanova`), all others with their folder (`casio/rock1`).",
+        "`--singing`, `--drums` and `--stems` measure all recordings first, and keep what they "
+        "found in the cache. Excerpts of singing start on bars, but keep their own key and tempo. "
+        "Single strokes replace the drums that the style plays, one sample for each drum of a "
+        "song; a loop sets the tempo of its song. With `--stems`, each stem of a song comes from "
+        "another song of the data set, at a random place and level; if some of its songs are for "
+        "training, those for validation and test are left out.",
     ),
     examples={
         "Check a data set:": "stemsplit data check musdb18hq",
@@ -516,18 +533,32 @@ _DATA = ManPage(
         "Measure a data set with other stems:": (
             "stemsplit data stats moisesdb --sources vocals,drums,piano,other"
         ),
+        "Make 500 songs for training:": (
+            "stemsplit data render songs/train --songs 500 --not-style '*swing'"
+        ),
+        "Make 200 songs with the singing of MUSDB18-HQ:": (
+            "stemsplit data render songs/sung --songs 200 --singing musdb18hq/train"
+        ),
+        "Make 50 songs of other styles for validation:": (
+            "stemsplit data render songs/valid --songs 50 --style '*swing'"
+        ),
+        "List the songs with clipped stems:": (
+            "stemsplit data check songs --json |\n"
+            "  jq -r 'select(.song) | select(.findings[]?.kind == \"clipped\") | .song'"
+        ),
     },
     output=(
         "`check` prints the findings for each song, pairs of duplicates, and a summary; `stats` "
-        "prints a table of the stems. Progress and errors go to standard error. Findings do not "
-        "change the exit status.",
+        "prints a table of the stems; `render` prints the folders of songs. Progress and errors go "
+        "to standard error. Findings do not change the exit status.",
     ),
     records=records.DATA,
     exit_status={
-        ExitCode.DONE: "Every song was read, whatever was found.",
-        ExitCode.FILE: "A data set cannot be read or contains no songs, or no song can be read.",
+        ExitCode.DONE: "Every song was read, whatever was found, or rendered.",
+        ExitCode.FILE: "A data set cannot be read or contains no songs, no song can be read or "
+        "rendered, or songs to render exist.",
         ExitCode.CHECKPOINT: None,
-        ExitCode.PARTLY: "Some songs cannot be read.",
+        ExitCode.PARTLY: "Some songs cannot be read, or rendered.",
     },
 )
 
