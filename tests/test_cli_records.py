@@ -155,6 +155,42 @@ def test_records_of_the_other_commands(tmp_path: Path) -> None:
     hold(run("doctor", "--json", cwd=tmp_path).records[0], keys(records.DOCTOR, "--json"))
 
 
+def test_records_of_data_sets(tmp_path: Path) -> None:
+    done = run(
+        "data",
+        "render",
+        "--synthetic",
+        "--songs",
+        "1",
+        "--seconds",
+        "4",
+        "--json",
+        "-q",
+        "set",
+        cwd=tmp_path,
+    )
+    rendered = keys(records.DATA, "`render` writes")
+    hold(done.records[0], rendered)
+    labels = json.loads((tmp_path / done.records[0]["song"] / "labels.json").read_text())
+    shown = {key: kind for key, kind in rendered.items() if key not in ("song", "status")}
+    hold(labels, shown | keys(records.DATA, "labels.json"))
+    shutil.copytree(tmp_path / done.records[0]["song"], tmp_path / "set/damaged")
+    for file in (tmp_path / "set/damaged").glob("*.wav"):
+        file.write_bytes(b"RIFF")
+    checked = run("data", "check", "--json", "-q", "set", cwd=tmp_path)
+    assert checked.code == 6
+    failed, song, last = sorted(
+        checked.records, key=lambda each: ("failed" in each, "error" not in each)
+    )
+    hold(song, keys(records.DATA, "`check` writes"))
+    common = {"schema": "integer"}
+    hold(failed, common | {"song": "string"} | keys(records.DATA, "cannot be read"))
+    whole = keys(records.DATA, "The last object of `check`")
+    hold(last, common | whole | keys(records.DATA, "For `check`, also"))
+    [measured] = run("data", "stats", "--json", "-q", "set", cwd=tmp_path).records
+    hold(measured, common | whole | keys(records.DATA, "For `stats`, also"))
+
+
 def test_the_objects_of_every_command_match_their_description() -> None:
     here = Path(__file__).read_text()
     for name, value in vars(records).items():

@@ -119,7 +119,7 @@ def test_the_lines_with_programs_of_every_system(
 def test_the_line_with_jq(song: Path, tmp_path: Path, shell: dict[str, str]) -> None:
     needs("jq")
     shutil.copy(song, tmp_path / "song.mp3")
-    paths = type_in(example("jq"), tmp_path, shell).stdout.splitlines()
+    paths = type_in(example("jq", "song.mp3"), tmp_path, shell).stdout.splitlines()
     assert [Path(path).name for path in paths] == [
         f"{stem}.wav" for stem in ("drums", "bass", "other", "vocals")
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from stemsplit.cli.conversion import LateCommand
@@ -13,11 +15,18 @@ from stemsplit.errors import UsageError
 class ConfiguredCommand(LateCommand):
     """A command whose errors name the configuration file if one of its settings caused them."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except UsageError as error:
-            if error.path is None and caused_by_setting(error, ctx):
-                error.path = os.fspath(config_path())
-            raise
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Return the context in which the command runs."""
+        context = super().make_context(*args, **extra)
+        context.with_resource(_naming_config_file(context))
+        return context
+
+
+@contextmanager
+def _naming_config_file(context: Any) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        if error.path is None and caused_by_setting(error, context):
+            error.path = os.fspath(config_path())
+        raise

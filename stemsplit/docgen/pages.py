@@ -542,10 +542,6 @@ _DATA = ManPage(
         "Make 50 songs of other styles for validation:": (
             "stemsplit data render songs/valid --songs 50 --style '*swing'"
         ),
-        "List the songs with clipped stems:": (
-            "stemsplit data check songs --json |\n"
-            "  jq -r 'select(.song) | select(.findings[]?.kind == \"clipped\") | .song'"
-        ),
     },
     output=(
         "`check` prints the findings for each song, pairs of duplicates, and a summary; `stats` "

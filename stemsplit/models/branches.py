@@ -22,8 +22,9 @@ PIECE = 128 * 1024
 
 def is_long(x: Tensor) -> bool:
     """Return whether `add_branch` can be used for ``x`` ``(B, C, N)``, and is faster."""
-    exact = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
-    return exact and cuts(x) and x.shape[2] >= LONG
+    if x.dtype != torch.float32 or not cuts(x) or x.shape[2] < LONG:
+        return False
+    return not torch.is_autocast_enabled(x.device.type)
 
 
 def add_branch(
@@ -52,17 +53,31 @@ def _normalising(
 ) -> tuple[Tensor, Tensor]:
     """Return weights ``(B, C', H)`` and biases ``(B, C', 1)`` of convolution and norm in one.
 
+    ``hidden`` is ``(B, H, N)``.
+    """
+    # One after the other, as rounding in products depends on the place of an item in memory.
+    weights, biases = zip(
+        *(_normalising_one(each, convolution, norm) for each in hidden), strict=True
+    )
+    return torch.stack(weights), torch.stack(biases)
+
+
+def _normalising_one(
+    hidden: Tensor, convolution: nn.Conv1d, norm: nn.GroupNorm
+) -> tuple[Tensor, Tensor]:
+    """Return the weight ``(C', H)`` and the bias ``(C', 1)`` for ``hidden`` ``(H, N)``.
+
     With m and S the mean and the covariance of the hidden channels, an output channel of weights w
     and bias b has mean w m + b and variance w S w.
     """
     weight, bias = convolution.weight.squeeze(2), convolution.bias
     assert bias is not None
-    mean = hidden.mean(dim=2, keepdim=True)
+    mean = hidden.mean(dim=1, keepdim=True)
     centred = hidden - mean
-    covariance = torch.matmul(centred, centred.mT) / hidden.shape[2]
-    level = torch.matmul(weight, mean) + bias[:, None]
-    level_of_all = level.mean(dim=1, keepdim=True)
-    spread = (torch.matmul(weight, covariance) * weight).sum(dim=2, keepdim=True)
-    variance = (spread + (level - level_of_all).square()).mean(dim=1, keepdim=True)
+    covariance = centred @ centred.mT / hidden.shape[1]
+    level = weight @ mean + bias[:, None]
+    level_of_all = level.mean()
+    spread = (weight @ covariance * weight).sum(dim=1, keepdim=True)
+    variance = (spread + (level - level_of_all).square()).mean()
     gain = (variance + norm.eps).rsqrt() * norm.weight[:, None]
     return weight * gain, (bias[:, None] - level_of_all) * gain + norm.bias[:, None]
