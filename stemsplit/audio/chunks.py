@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, Literal, NamedTuple, TypeAlias
 
 Order: TypeAlias = Literal["<", ">"]
 
@@ -13,8 +12,7 @@ MOST_CHUNKS = 1000
 WIDE_SIZES = 16  # bytes at the start of ds64: the 64-bit sizes of an RF64 file and of its samples
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkLayout:
+class ChunkLayout(NamedTuple):
     """How the chunks of a container are laid out."""
 
     start: int  # bytes before the first chunk

@@ -22,8 +22,9 @@ from stemsplit.audio.direct import direct_blocks
 from stemsplit.audio.ffmpeg import file_stream, process_of
 from stemsplit.audio.flac import holds_another_flac
 from stemsplit.audio.headers import lacks_end_mark
-from stemsplit.audio.probe import INPUT, has_other_streams, probe, refuse_unreadable
+from stemsplit.audio.probe import INPUT, has_other_streams, probe
 from stemsplit.audio.process import Process
+from stemsplit.audio.readable import refuse_unreadable
 from stemsplit.errors import InputError
 from stemsplit.types import StreamInfo
 

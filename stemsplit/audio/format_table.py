@@ -8,13 +8,12 @@ is imported when the first stem is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from stemsplit.types import Codec, Daw, Depth, Format
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(NamedTuple):
     """The values that a format supports; an empty field means that the setting does not exist."""
 
     depths: tuple[Depth, ...] = ()  # the first is the default
@@ -28,8 +27,7 @@ class Rules:
     ffmpeg_encoder: str = ""  # its name in ffmpeg; empty: ffmpeg is not needed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormatRow:
+class FormatRow(NamedTuple):
     """One format.
 
     ``encoder`` is ``MODULE:CLASS`` below ``audio/encoders``. ``projects`` are the DAWs whose
@@ -41,9 +39,9 @@ class FormatRow:
     extension: str
     encoder: str
     rules: Rules
-    codecs: Mapping[Codec, Rules] = field(default_factory=dict)
+    codecs: Mapping[Codec, Rules] = {}
     holds_all_stems: bool = False  # one file holds all stems of a song
-    projects: Mapping[Daw, str] = field(default_factory=dict)
+    projects: Mapping[Daw, str] = {}
 
 
 #: Sample rates (Hz) of MPEG-1, 2 and 2.5 layer III (ISO 11172-3 §2.4.2.3, 13818-3 §2.4.2.3).

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from stemsplit.audio.detect import has_audio_name, has_media_name
 from stemsplit.audio.excerpt import cut
-from stemsplit.audio.probe import probe, refuse_unreadable
+from stemsplit.audio.readable import refuse_unreadable
 from stemsplit.batch.decide import Decision, Examined, decide
 from stemsplit.batch.discover import Song
 from stemsplit.batch.locks import SongLocks
@@ -190,13 +190,13 @@ class Preparation:
     def _look_into(self, song: Song) -> StreamInfo | NotAudio:
         """Return a description of the audio of ``song``. Raises ``InputError``."""
         try:
+            refuse_unreadable(song.path)
+            from stemsplit.audio.probe import probe  # late: a missing file does not need it
+
             return cut(probe(song.path), self._options.excerpt)
-        except NoAudioError as error:
-            if song.found and not has_audio_name(song.path.name):
-                return NotAudio(song.path, error.reason)
-            raise
         except InputError as error:
-            if song.found and not has_media_name(song.path.name):
+            has_name = has_audio_name if isinstance(error, NoAudioError) else has_media_name
+            if song.found and not has_name(song.path.name):
                 return NotAudio(song.path, error.reason)
             raise
 

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 def _as_is(value: str) -> str:
     return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignOption:
+class ForeignOption(NamedTuple):
     """An option of another program: ``here`` is its equivalent, ``{}`` its value.
 
     Without an equivalent, ``hint`` says what to use instead, with ``{}`` for the value.

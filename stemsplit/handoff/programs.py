@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from stemsplit.audio.atomic import sync_file
 from stemsplit.audio.format_table import FORMATS
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from stemsplit.handoff.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(NamedTuple):
     """How a project for one program is written; see the table of formats for the stems.
 
     ``module`` is imported when a project is written. Its ``write(session, target, file)`` writes
