@@ -84,7 +84,7 @@ def test_the_check_fails_if_a_source_is_not_learned(
         (("--from", "elsewhere@5"), 2, "no state of step 5"),
         (("--logger", "nothing"), 2, "--logger takes MODULE:FUNCTION"),
         (("--set", "network.sources=['vocals']"), 2, "a mixture of vocals alone"),
-        (("--set", "network.depht=1"), 2, "network: "),
+        (("--set", "network.depht=1"), 2, "unknown key network.depht"),
         (("--set", "loss=[{name='nosuch'}]"), 2, "nosuch"),
         (("--set", "augment=[{name='nosuch'}]"), 2, "nosuch"),
         (("--set", "fine_tuning.freeze=['nosuch']"), 2, "no parameter matches 'nosuch'"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from training import interrupt, options, run_whole, write_songs
+from training import figures, files_of, interrupt, options, run_whole, write_songs
 
 from stemsplit.checkpoints.safetensors_file import read_tensors
 from stemsplit.errors import CheckpointError, InputError, UsageError
@@ -133,6 +133,19 @@ def test_a_run_that_is_resumed_does_not_need_the_first_weights(
     run_whole(options(tmp_path, songs, *settings))
     facts = json.loads((tmp_path / "run/run.json").read_text())
     assert facts["licence"] == f"{copy}: unknown"
+
+
+def test_a_run_that_ended_before_its_first_state_takes_the_weights_again(
+    tmp_path: Path, songs: Path, trained: Path
+) -> None:
+    settings = (f"fine_tuning.init={trained}", "steps=2")
+    run_whole(options(tmp_path / "whole", songs, *settings))
+    interrupt(options(tmp_path / "parts", songs, *settings), 2)  # before the first validation
+    assert (tmp_path / "parts/run/run.json").exists()
+    assert not (tmp_path / "parts/run/state.safetensors").exists()
+    run_whole(options(tmp_path / "parts", songs, *settings))
+    assert files_of(tmp_path / "whole/run") == files_of(tmp_path / "parts/run")
+    assert figures(tmp_path / "whole/run") == figures(tmp_path / "parts/run")
 
 
 # --- The check -----------------------------------------------------------------------------------

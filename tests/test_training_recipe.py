@@ -105,8 +105,14 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
 
 def test_an_unknown_setting_of_the_network_is_refused(tmp_path: Path) -> None:
     recipe = read_recipe(str(write_recipe(tmp_path)), {"network.depht": 3})
-    with pytest.raises(UsageError, match=r"network: .*depht"):
+    with pytest.raises(UsageError, match=r"^unknown key network\.depht$") as error:
         build_network(recipe)
+    assert error.value.hint is not None
+    assert "widths" in error.value.hint
+    near = read_recipe(str(write_recipe(tmp_path)), {"network.widht": [3]})
+    with pytest.raises(UsageError) as error:
+        build_network(near)
+    assert error.value.hint == "did you mean network.widths?"
 
 
 def test_all_values_are_plain() -> None:

@@ -257,8 +257,10 @@ def _train(console: Console, fields: Mapping[str, Any]) -> int:
     from stemsplit.training.run_folder import RunFolder
 
     keep_freed_memory()
-    events = train(TrainOptions(**fields))
-    with TrainingRenderer(console) as renderer, closing(events):
+    with (
+        TrainingRenderer(console) as renderer,
+        closing(train(TrainOptions(**fields, opening=renderer.open_songs))) as events,
+    ):
         for event in events:
             renderer.show(event)
     if int(os.environ.get("RANK", "0")) == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Parameters without a gradient to name; a broken network may have thousands.
 NAMED = 5
+#: Seconds within which songs that are in the cache already are open.
+SOON = 2.0
 
 
 class TrainingRenderer:
@@ -25,6 +28,8 @@ class TrainingRenderer:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._meter = Meter()
+        self._start = time.monotonic()
+        self._opening = False
 
     def __enter__(self) -> TrainingRenderer:
         return self
@@ -32,8 +37,18 @@ class TrainingRenderer:
     def __exit__(self, *_: object) -> None:
         self._meter.stop()
 
+    def open_songs(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` files of songs are open, if that takes long."""
+        if not self._opening and time.monotonic() - self._start > SOON:
+            self._opening = True
+            self._meter = self._console.progress("opening songs")
+        self._meter.update(done, total, f"{done} of {total} files", [f"{done} of {total} files"])
+
     def show(self, event: TrainingEvent) -> None:
         """Show ``event``."""
+        if self._opening:
+            self._opening = False
+            self._meter.stop()
         match event:
             case Stepped():
                 self._step(event)

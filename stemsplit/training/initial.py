@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from stemsplit.checkpoints import foreign, loading, registry
 from stemsplit.checkpoints.convert import sniff
 from stemsplit.errors import CheckpointError, UsageError
-from stemsplit.models import build
+from stemsplit.models import architecture, build
 from stemsplit.models.base import SeparationModel
 from stemsplit.training.network import seed_all
 from stemsplit.training.recipe import Recipe
@@ -36,12 +37,24 @@ def build_network(recipe: Recipe) -> SeparationModel:
     """
     seed_all(recipe.seed)
     try:
-        return build(recipe.architecture, recipe.network)
+        config = architecture(recipe.architecture).Config
     except LookupError as exc:
         raise UsageError(f"architecture: {exc.args[0]}") from exc
+    _refuse_unknown_keys(recipe.network, config)
+    try:
+        return build(recipe.architecture, recipe.network)
     except (TypeError, ValueError) as exc:
         reason = str(exc).replace(f"{type(exc).__name__}: ", "")
         raise UsageError(f"network: {reason}") from exc
+
+
+def _refuse_unknown_keys(network: Mapping[str, Any], config: type[Any]) -> None:
+    known = [field.name for field in dataclasses.fields(config)]
+    for key in network:
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"did you mean network.{near[0]}?" if near else f"keys: {', '.join(known)}"
+            raise UsageError(f"unknown key network.{key}", hint=hint)
 
 
 def initial_network(recipe: Recipe) -> InitialNetwork:

@@ -18,6 +18,7 @@ from stemsplit.training.ema import WeightAverage
 from stemsplit.training.network import (
     TrainedNetwork,
     freeze,
+    learn_prototypes,
     make_optimizer,
     seed_all,
     set_to_train,
@@ -112,6 +113,7 @@ class Learner:
                 ):
                     total, terms = self._runner(mix, sources)
                 self.scaler.scale(total / count).backward()
+            learn_prototypes(self.network, mix, sources)
             loss += float(total.detach()) / count
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / count

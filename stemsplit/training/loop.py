@@ -70,8 +70,12 @@ class TrainingLoop:
     def resume(self, state: TrainingState) -> None:
         """Continue from ``state``, and forget the figures after it."""
         self._restore(state)
+        self.forget_figures(self.progress.step)
+
+    def forget_figures(self, step: int = -1) -> None:
+        """Forget the figures after ``step``, all by default."""
         if self.processes.first:
-            self._metrics.truncate(self.progress.step)
+            self._metrics.truncate(step)
 
     def _restore(self, state: TrainingState) -> None:
         self.learner.restore(state)
@@ -197,8 +201,7 @@ class TrainingLoop:
         # What was validated since then still counts.
         self.progress.best, self.progress.since_best = before.best, before.since_best
         self._guard.attempts, self._guard.furthest = attempts, furthest
-        if self.processes.first:
-            self._metrics.truncate(self.progress.step)
+        self.forget_figures(self.progress.step)
         self._log({"failed": failed, "reason": failure, "order": self.progress.order})
         self._saved = -1
         self._save()

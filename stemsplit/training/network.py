@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stemsplit.errors import UsageError
 from stemsplit.models.base import SeparationModel
+from stemsplit.models.deep_clustering import DeepClustering
 from stemsplit.training.losses import make_loss
 from stemsplit.training.recipe import OptimizerSettings, Tables
 
@@ -75,6 +76,17 @@ def set_to_train(network: nn.Module) -> None:
         own = list(module.parameters())
         if own and not any(parameter.requires_grad for parameter in own):
             module.eval()
+
+
+def learn_prototypes(network: TrainedNetwork, mix: Tensor, sources: Tensor) -> None:
+    """Show a network of clusters which of them belongs to which source: its loss cannot.
+
+    ``mix`` is ``(B, C, T)``, ``sources`` ``(B, S, C, T)``, both standardised. Other networks have
+    nothing to learn here. Several processes all take the prototypes of the first with its buffers.
+    """
+    if isinstance(network.model, DeepClustering):
+        network.model.learn_prototypes(mix, sources)
+        set_to_train(network)  # frozen modules too have been set to training
 
 
 def trained(network: nn.Module) -> list[nn.Parameter]:

@@ -18,7 +18,7 @@ from stemsplit.errors import InputError
 from stemsplit.evaluation.metrics import global_sdr
 from stemsplit.training.batch import Batch
 from stemsplit.training.learner import Learner
-from stemsplit.training.network import TrainedNetwork, standardise
+from stemsplit.training.network import TrainedNetwork, seed_all, standardise
 from stemsplit.training.processes import Processes
 from stemsplit.training.recipe import Recipe, ScheduleSettings
 from stemsplit.training.sampling import Sampler
@@ -31,8 +31,8 @@ EXCERPTS = 4
 LEAST_RATE = 3e-4
 #: dB that each source must gain; with more than ``PLENTY`` the check ends early.
 GAIN, PLENTY = 1.0, 10.0
-#: Steps below which the machine is too slow to tell, and any gain counts.
-FEW_STEPS = 20
+#: Steps below which the machine is too slow to tell, and a gain of ``SOME`` dB counts.
+FEW_STEPS, SOME = 20, 0.01
 #: Steps between two measurements.
 MEASURED = 10
 #: Batches to look through for one in which all sources sound.
@@ -62,7 +62,7 @@ class OverfitResult:
     @property
     def unlearned(self) -> tuple[str, ...]:
         """The sources that did not improve."""
-        least = GAIN if self.steps >= FEW_STEPS else 0.0
+        least = GAIN if self.steps >= FEW_STEPS else SOME
         return tuple(s.name for s in self.sources if not s.after - s.before > least)
 
     @property
@@ -148,6 +148,7 @@ def _reached(network: TrainedNetwork) -> set[str]:
 @torch.no_grad()
 def _scores(network: TrainedNetwork, batch: Batch, device: torch.device) -> dict[str, float]:
     """Return the global SDR of each source in ``batch``, dB, as the network is in training."""
+    seed_all(0)  # so that dropout is the same before and after
     model = network.model
     mix, sources = standardise(
         model, torch.from_numpy(batch.mix).to(device), torch.from_numpy(batch.sources).to(device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ class TrainOptions:
     workers: int = 1
     start: str = ""  # RUN@STEP
     loggers: tuple[str, ...] = ()
+    #: Called with the number of files of songs that are measured and decoded, and of all.
+    opening: Callable[[int, int], None] | None = None
 
 
 def train(options: TrainOptions) -> Generator[TrainingEvent]:
@@ -97,13 +99,14 @@ class _Run:
     def events(self) -> Iterator[TrainingEvent]:
         """Yield what happens, and write it to the log as well."""
         options, processes = self.options, self.processes
-        facts = read_facts(self.folder)
+        # Before its first state, a run has trained nothing: it starts as if it were new.
+        facts = read_facts(self.folder) if self.folder.state.exists() else None
         if facts is not None:
             require_same(facts["asked"], options.recipe.plain(), self.folder)
             require_same({"start": facts["start"]}, {"start": options.start}, self.folder)
         initial = self._initial(facts)
         share = initial.recipe.share(processes.count)
-        songs = _open(options, initial)
+        songs = _open(options, initial, show=processes.first)
         for warning in songs.warnings:
             yield self._logged(Warned(warning))
         loop = self._make_loop(initial, songs, share, is_new=facts is None)
@@ -179,11 +182,10 @@ class _Run:
         self, loop: TrainingLoop, facts: Mapping[str, Any] | None, songs: Songs
     ) -> Iterator[TrainingEvent]:
         """Continue from the state of the run, or from the one that it starts with."""
-        path = self.folder.state
-        if facts is None or not path.exists():
-            if not self.options.start:
-                return
-            path = kept_state(self.options.start)
+        if facts is None and not self.options.start:
+            loop.forget_figures()
+            return
+        path = kept_state(self.options.start) if facts is None else self.folder.state
         loop.resume(load_state(path))
         progress: Progress = loop.progress
         yield Noted(f"continues after step {progress.step} of {path}")
@@ -216,7 +218,7 @@ def check(options: TrainOptions, budget: float) -> Iterator[OverfitResult]:
     yield from overfit(network, sampler, recipe, device, budget)
 
 
-def _open(options: TrainOptions, initial: InitialNetwork) -> Songs:
+def _open(options: TrainOptions, initial: InitialNetwork, *, show: bool = True) -> Songs:
     model = initial.model
     return open_songs(
         options.songs,
@@ -225,6 +227,7 @@ def _open(options: TrainOptions, initial: InitialNetwork) -> Songs:
         sample_rate=model.sample_rate,
         channels=model.channels,
         cache=options.cache,
+        progress=options.opening if show else None,
     )
 
 

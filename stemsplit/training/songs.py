@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,13 +73,18 @@ def open_songs(
     sample_rate: int,
     channels: int,
     cache: Path,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Songs:
     """Return the readable ``songs`` that are not for testing, divided for validation.
+
+    ``progress`` is called with the number of files that are ready, and of all files.
 
     Raises ``InputError`` if none can be read, and ``UsageError`` if a song is on both sides.
     """
 
-    def store(chosen: Sequence[TrainingSong]) -> SongStore:
+    def store(
+        chosen: Sequence[TrainingSong], show: Callable[[int, int], None] | None = None
+    ) -> SongStore:
         return SongStore(
             chosen,
             (*sources, *data.background),
@@ -86,33 +92,41 @@ def open_songs(
             channels=channels,
             cache=cache,
             limit=round(data.cache * GIGABYTE),
+            progress=show,
         )
 
     usable = [song for song in songs if song.split != "test"]
     if not usable:
         raise InputError("all songs are for testing")
-    held_out = _held_out(usable, data.valid)
-    rest = [song for song in usable if song not in held_out]
+    # Opened together first: a song that cannot be read is not one of few to validate on.
+    readable = store(usable, progress)
+    held_out = _held_out(readable.songs, data.valid)
+    rest = [song for song in readable.songs if song not in held_out]
     if not held_out or not rest:
-        train = store(usable)
         warning = "validation uses the songs to train on: there are no others"
-        return Songs(train, train, (*train.warnings, warning))
+        return Songs(readable, readable, (*readable.warnings, warning))
     train, validate = store(rest), store(held_out)
     refuse_leaks(train, validate)
-    return Songs(train, validate, (*train.warnings, *validate.warnings))
+    return Songs(train, validate, tuple(readable.warnings))
 
 
 def _held_out(songs: Sequence[TrainingSong], share: float) -> list[TrainingSong]:
     """Return the songs to validate on: those that the data set names, or a share.
 
-    The share is chosen by names, so that further songs do not change sides.
+    The share is chosen by names, so that further songs do not change sides. A song that alone has
+    one of the sources is never among it.
     """
     named = [song for song in songs if song.split == "valid"]
-    if named or not share or len(songs) < 2:
+    if named or not share:
         return named
-    places = sorted(songs, key=lambda song: _place(song.name))
-    count = sum(_place(song.name) < share for song in songs)
-    return places[: min(max(count, 1), len(songs) - 1)]
+    count = max(sum(_place(song.name) < share for song in songs), 1)
+    left = Counter(source for song in songs for source in song.stems)
+    held_out: list[TrainingSong] = []
+    for song in sorted(songs, key=lambda song: _place(song.name)):
+        if len(held_out) < count and all(left[source] > 1 for source in song.stems):
+            held_out.append(song)
+            left.subtract(list(song.stems))
+    return held_out
 
 
 def _place(name: str) -> float:

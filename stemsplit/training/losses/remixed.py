@@ -6,6 +6,11 @@ mixed with that source from a song with stems. The known source should come out 
 the sum of all others should be the excerpt. The second term is what keeps the other stems from
 drifting, and must stay weak: it cannot tell them apart.
 
+That the loss has these two terms, and λ = 1e-6, was written from memory of arXiv:1909.01174, which
+could not be read here. Unverified are: the L1 distance for both terms, means (not sums) over
+samples and channels, the sum over all other stems in the second term, and which excerpts count as
+silent. Check them against the paper before comparing results with its own.
+
 This is no term of a recipe's sum: it belongs to a step of its own, with its own optimizer.
 """
 
