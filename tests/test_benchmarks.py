@@ -26,14 +26,22 @@ import gpu
 import peer_programs
 import songs
 import table
-import training
+import training_speed
 from flops import count_operations, kind_of
 from lines import LINES, Measured, Settings, compare_scores
 from peer_weights import write_weights
 from peers import PEERS, Job, Weights, stemsplit
 from processes import CommandFailed, Cost, limited_to, measure, measure_in_turn, pinned
 
-SCRIPTS = ("table", "profile_model", "gpu", "gpu_steps", "curves", "against_demucs", "training")
+SCRIPTS = (
+    "table",
+    "profile_model",
+    "gpu",
+    "gpu_steps",
+    "curves",
+    "against_demucs",
+    "training_speed",
+)
 RUN = Cost(2.0, 1.0, 500.0)
 SLOW = Cost(6.0, 3.0, 2000.0)
 
@@ -56,8 +64,8 @@ def test_steps_at_the_start_do_not_count_for_the_speed_of_training() -> None:
         "waits": [1.0, 3.0, 3.5, 3.6, 3.7],
         "parameters": 7,
     }
-    run = training.rate_of(times, 4, 48.0, 900.0)
-    assert run == training.Run(4.0, 8.0, pytest.approx(0.1), 2.0, 900.0, 7)
+    run = training_speed.rate_of(times, 4, 48.0, 900.0)
+    assert run == training_speed.Run(4.0, 8.0, pytest.approx(0.1), 2.0, 900.0, 7)
 
 
 # --- The table -----------------------------------------------------------------------------------

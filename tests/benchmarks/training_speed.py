@@ -1,7 +1,7 @@
 """Speed of `stemsplit train` and of the community's trainer, msst: same network, songs and steps.
 
-    python tests/benchmarks/training.py --core 1
-    python tests/benchmarks/training.py --network scnet --threads 2 --workers 1 --songs FOLDER
+    python tests/benchmarks/training_speed.py --core 1
+    python tests/benchmarks/training_speed.py --network scnet --threads 2 --workers 1 --songs FOLDER
 
 Whole processes in turn (A B, B A). Configuration, batch, excerpts, songs, gains, loss, optimizer,
 clipping and average of the weights are the same in both; what happens before and after the steps is
