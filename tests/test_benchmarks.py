@@ -26,13 +26,22 @@ import gpu
 import peer_programs
 import songs
 import table
+import training_speed
 from flops import count_operations, kind_of
 from lines import LINES, Measured, Settings, compare_scores
 from peer_weights import write_weights
 from peers import PEERS, Job, Weights, stemsplit
 from processes import CommandFailed, Cost, limited_to, measure, measure_in_turn, pinned
 
-SCRIPTS = ("table", "profile_model", "gpu", "gpu_steps", "curves", "against_demucs")
+SCRIPTS = (
+    "table",
+    "profile_model",
+    "gpu",
+    "gpu_steps",
+    "curves",
+    "against_demucs",
+    "training_speed",
+)
 RUN = Cost(2.0, 1.0, 500.0)
 SLOW = Cost(6.0, 3.0, 2000.0)
 
@@ -43,6 +52,20 @@ def test_each_script_explains_itself(name: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "usage:" in done.stdout
     assert done.stderr == ""
+
+
+# --- Training ------------------------------------------------------------------------------------
+
+
+def test_steps_at_the_start_do_not_count_for_the_speed_of_training() -> None:
+    times = {
+        "ends": [50.0, 60.0, 61.0, 62.0, 63.0],
+        "cpu": [5.0, 8.0, 9.0, 9.5, 10.0],
+        "waits": [1.0, 3.0, 3.5, 3.6, 3.7],
+        "parameters": 7,
+    }
+    run = training_speed.rate_of(times, 4, 48.0, 900.0)
+    assert run == training_speed.Run(4.0, 8.0, pytest.approx(0.1), 2.0, 900.0, 7)
 
 
 # --- The table -----------------------------------------------------------------------------------

@@ -166,6 +166,24 @@ def test_levels_every_tenth_of_a_second(tmp_path: Path) -> None:
     assert songs.levels(0, "drums").shape == (6,)
 
 
+def test_levels_are_read_once_and_stay_as_they_are(tmp_path: Path) -> None:
+    write_song(tmp_path / "set" / "One")
+    songs = opened(tmp_path / "set", tmp_path / "cache")
+    first = songs.levels(0, "bass").copy()
+    shutil.rmtree(tmp_path / "cache")
+    np.testing.assert_array_equal(songs.levels(0, "bass"), first)
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(ValueError, match="read-only"):
+        songs.levels(0, "bass")[0] = 0.0
+
+
+def test_one_channel_is_the_mean_of_two(tmp_path: Path) -> None:
+    store_wav(tmp_path / "vocals.wav", noise(500, 2), RATE)
+    found = single(tmp_path / "vocals.wav", tmp_path / "cache", sample_rate=RATE, channels=1)
+    both = soundfile.read(tmp_path / "vocals.wav", dtype="float32")[0]
+    np.testing.assert_array_equal(found.read(0, "vocals", 7, 400)[0], both[7:407].mean(axis=1))
+
+
 # --- What is wrong --------------------------------------------------------------------------------
 
 

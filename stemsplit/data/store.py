@@ -28,6 +28,8 @@ from stemsplit.errors import InputError, UsageError
 _Part: TypeAlias = tuple[Path, int]
 #: Files to measure and decode at a time.
 THREADS = 4
+#: Sources whose levels stay in memory, 10 kB each: reading them takes as long as reading sound.
+LEVELS_KEPT = 2000
 
 
 class SongStore:
@@ -62,6 +64,7 @@ class SongStore:
         self._index = SoundIndex(cache)
         self._decoded = DecodedCache(cache, sample_rate, limit)
         self._mixtures = mixtures
+        self._levels: dict[tuple[int, str], NDArray[np.float32]] = {}
         self._facts, errors = self._measure(songs, progress)
         self.songs = tuple(self._readable(songs, errors))
         self._refuse_useless(songs)
@@ -91,8 +94,18 @@ class SongStore:
     def levels(self, song: int, source: str) -> NDArray[np.float32]:
         """Return the level ``(N,)`` of a source for every 0.1 s, in dB; -120 dB is silence.
 
-        The powers of several files are added, as if they were unrelated.
+        The powers of several files are added, as if they were unrelated. The array is read-only.
         """
+        levels = self._levels.get((song, source))
+        if levels is None:
+            levels = self._read_levels(song, source)
+            levels.flags.writeable = False
+            if len(self._levels) >= LEVELS_KEPT:
+                self._levels.clear()
+            self._levels[song, source] = levels
+        return levels
+
+    def _read_levels(self, song: int, source: str) -> NDArray[np.float32]:
         parts = self._parts(song, source)
         count = -(-10 * self.frames(song) // self.sample_rate)
         found = [self._index.levels(*part, self._facts[part]) for part in parts]
@@ -129,7 +142,8 @@ class SongStore:
         else:
             sound = self._decoded.read(*part, facts, first, count)
         if len(sound) > self.channels:
-            sound = sound.mean(axis=0, keepdims=True, dtype=np.float32)
+            # Many times as fast as `mean` along the short axis.
+            sound = (sound[:1] + sound[1:]) * np.float32(0.5)
         total[:, first - start : first - start + count] += sound
 
     def _refuse_changed(self, path: Path, facts: SoundFacts) -> None:

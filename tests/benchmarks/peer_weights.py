@@ -117,12 +117,9 @@ def _write_msst(network: SeparationModel, architecture: str, folder: Path) -> No
 
     config, state = network.config, network.state_dict()
     if architecture == "bs_roformer:BSRoformer":
-        section = _bs_roformer_section(config)
         frequencies = rotary_frequencies(config["dim_head"])
         for name in [name for name in state if name.endswith("to_qkv.weight")]:
             state[name.replace("to_qkv.weight", "rotary_embed.freqs")] = frequencies
-    else:
-        section = _scnet_section(config)
     sources = list(config["sources"])
     document = {
         "audio": {
@@ -130,14 +127,13 @@ def _write_msst(network: SeparationModel, architecture: str, folder: Path) -> No
             "num_channels": config["audio_channels"],
             "sample_rate": config["sample_rate"],
         },
-        "model": section,
         "training": {"instruments": sources, "target_instrument": None, "use_amp": False},
         "inference": {
             "batch_size": 1,
             "num_overlap": round(1 / (1 - network.overlap)),
             "normalize": network.standardised,
         },
-    }
+    } | SECTIONS[architecture](config)
     (folder / "config.yaml").write_text(yaml.safe_dump(document))
     torch.save(state, folder / "model.ckpt")
 
@@ -145,7 +141,7 @@ def _write_msst(network: SeparationModel, architecture: str, folder: Path) -> No
 def _bs_roformer_section(config: dict[str, Any]) -> dict[str, Any]:
     same = ("dim", "depth", "time_transformer_depth", "freq_transformer_depth", "heads")
     same += ("dim_head", "zero_dc", "skip_connection")
-    return {
+    section = {
         **{name: config[name] for name in same},
         "stereo": config["audio_channels"] == 2,
         "num_stems": len(config["sources"]),
@@ -156,10 +152,11 @@ def _bs_roformer_section(config: dict[str, Any]) -> dict[str, Any]:
         "mask_estimator_depth": config["mask_layers"],
         "mlp_expansion_factor": config["mask_expansion"],
     }
+    return {"model": section}
 
 
 def _scnet_section(config: dict[str, Any]) -> dict[str, Any]:
-    return {
+    section = {
         "sources": list(config["sources"]),
         "audio_channels": config["audio_channels"],
         "dims": [2 * config["audio_channels"], *config["dims"]],
@@ -176,6 +173,20 @@ def _scnet_section(config: dict[str, Any]) -> dict[str, Any]:
         "num_dplayer": config["dual_path_layers"],
         "expand": config["expansion"],
     }
+    return {"model": section}
+
+
+def _htdemucs_section(config: dict[str, Any]) -> dict[str, Any]:
+    same = ("channels", "depth", "nfft", "bottom_channels", "t_layers", "t_heads", "dconv_mode")
+    return {"model": "htdemucs", "htdemucs": {name: config[name] for name in same}}
+
+
+#: What describes a network in a configuration of msst, by architecture.
+SECTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "bs_roformer:BSRoformer": _bs_roformer_section,
+    "htdemucs:HTDemucs": _htdemucs_section,
+    "scnet:SCNet": _scnet_section,
+}
 
 
 def _write_nothing(network: SeparationModel, architecture: str, folder: Path) -> None:
