@@ -252,7 +252,8 @@ def _in_pieces(lstm: nn.LSTM, x: Tensor) -> Tensor:
     """Return the output ``(N, B, H)`` of ``lstm`` for ``x`` ``(N, B, H)``, from `PIECES` of it."""
     frames = len(x)
     if frames < LEAST_CUT:
-        return lstm(x)[0]
+        whole: Tensor = lstm(x)[0]
+        return whole
     size = -(-(frames + (PIECES - 1) * SHARED) // PIECES)
     starts = [number * (frames - size) // (PIECES - 1) for number in range(PIECES)]
     outputs = lstm(torch.cat([x[start : start + size] for start in starts], dim=1))[0]
