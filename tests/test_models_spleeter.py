@@ -295,6 +295,16 @@ def test_weights_are_ordered_once_when_loaded() -> None:
                 assert parameter.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_a_loaded_network_keeps_nothing_of_a_mapped_file() -> None:
+    network = UNet(tiny().settings)
+    state = dict(network.state_dict())
+    read = {tensor.untyped_storage().data_ptr() for tensor in state.values()}
+    network = UNet(tiny().settings)
+    network.load_state_dict(state, assign=True)
+    kept = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+    assert not kept & read
+
+
 def test_dropout_of_the_first_three_layers_going_up() -> None:
     network = UNet(SpleeterConfig(widths=(2, 2, 2, 2), bins=32, block=32)).train()
     captured: list[Tensor] = []

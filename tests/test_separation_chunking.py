@@ -10,6 +10,7 @@ from msst_reference import demix
 from torch import Tensor
 
 from stemsplit.separation.chunking import (
+    LONGEST_BLOCK,
     Segment,
     hop_frames,
     overlap_add,
@@ -256,3 +257,11 @@ def test_the_published_geometry() -> None:
         352_800 // n for n in range(1, 65)
     ]
     assert hop_frames(352_800, 1 - 1 / 3) == 117_599  # as demucs does
+
+
+def test_blocks_of_stems_have_a_longest_length() -> None:
+    mix = torch.randn(1, 2 * LONGEST_BLOCK + 5)
+    (whole,) = segments([mix], mix.shape[-1], mix.shape[-1])
+    blocks = list(overlap_add([(whole, whole.audio[None])], mix.shape[-1], mix.shape[-1]))
+    assert [block.shape[-1] for block in blocks] == [LONGEST_BLOCK, LONGEST_BLOCK, 5]
+    torch.testing.assert_close(torch.cat(blocks, -1)[0], mix)

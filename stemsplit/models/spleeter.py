@@ -83,6 +83,7 @@ class UNet(nn.Module):
         self.up_norms = nn.ModuleList(_norm(width) for width in rising)
         self.dropout = nn.Dropout(0.5)
         self.last = nn.Conv2d(1, config.channels, 4, dilation=2, padding=3)
+        self.register_load_state_dict_pre_hook(_copy_weights)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_put_channels_last)  # type: ignore[no-untyped-call]
 
     def forward(self, magnitudes: Tensor) -> Tensor:
@@ -216,6 +217,22 @@ def _norm(width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
 
 
+def _copy_weights(
+    _network: nn.Module, state: dict[str, Tensor], prefix: str, *_unused: object
+) -> None:
+    """Copy all tensors of a network, so that a mapped file does not stay in memory for a few.
+
+    Its convolutions need their weights in another order, and the file would be kept beside them.
+    """
+    for name, tensor in state.items():
+        if name.startswith(prefix):
+            order = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
+            state[name] = tensor.clone(memory_format=order)
+
+
 def _put_channels_last(network: nn.Module, _keys: object) -> None:
-    """Order the weights of ``network`` as its layers take them, once and not in every run."""
+    """Order the weights of ``network`` as its layers take them, once and not in every run.
+
+    For weights that were copied into those of the network, whose order they have then.
+    """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -21,6 +21,8 @@ from stemsplit.types import Window
 
 #: Each fade of a ``fade`` window is a segment's length divided by this.
 FADES = 10
+#: Frames of a block of finished stems: 6 s, of which several copies may be in memory at a time.
+LONGEST_BLOCK = 2**18
 #: Replaces the weight 0 at both ends of the trainer's fade, so that a frame that only one segment
 #: covers does not become 0 / 0. Its effect on frames that others cover is at -180 dB.
 LEAST_WEIGHT = 1e-9
@@ -204,7 +206,8 @@ def overlap_add(
     """Yield finished blocks ``(S, C, n)`` of stems, from the stems ``(S, C, T)`` of each segment.
 
     A block is finished when no later segment overlaps it; the blocks together are as long as the
-    song. Each is multiplied by ``scale``, then ``offset`` is added.
+    song, and each has at most `LONGEST_BLOCK` frames. Each is multiplied by ``scale``, then
+    ``offset`` is added.
     """
     windows = chain([weigh(size, window, first=True)], repeat(weigh(size, window)))
     total: Tensor | None = None
@@ -221,8 +224,8 @@ def overlap_add(
         norm[:valid] += weight[:valid]
         del stems, added
         finished = valid if segment.last else hop
-        if segment.lead < finished:
-            done = slice(segment.lead, finished)
+        for start in range(segment.lead, finished, LONGEST_BLOCK):
+            done = slice(start, min(start + LONGEST_BLOCK, finished))
             yield (total[..., done] / norm[done]).mul_(scale).add_(offset)
         if not segment.last:
             _shift(total, hop)
