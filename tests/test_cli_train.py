@@ -122,6 +122,7 @@ def test_a_corrupt_song_is_left_out_with_a_warning(tmp_path: Path) -> None:
     assert "warning: song 1" in result.stderr
     counted = [line for line in result.stderr.splitlines() if "songs to train on" in line]
     assert len(counted) == 1
+    assert "1 to validate on, 1 left out, " in counted[0]
 
 
 def test_a_full_folder_of_another_program_is_not_a_run(tmp_path: Path, songs: Path) -> None:

@@ -44,6 +44,7 @@ def test_a_song_that_cannot_be_read_is_not_the_one_to_validate_on(tmp_path: Path
     (tmp_path / "songs" / chosen.name / "vocals.wav").write_bytes(b"RIFF")
     found = opened(songs, tmp_path / "cache", [])
     assert len(found.train.songs) == len(found.validate.songs) == 1
+    assert found.left_out == 1
     [warning] = found.warnings
     assert warning.startswith(f"{chosen.name} is left out: ")
 

@@ -32,6 +32,8 @@ def _lines(name: str, facts: Mapping[str, Any], progress: Mapping[str, Any]) -> 
     yield from ("", "## Data", "")
     yield f"- Folders: {printable(', '.join(facts['data']))}"
     yield f"- {len(facts['train'])} songs to train on, {len(facts['validate'])} to validate on"
+    if left_out := facts.get("left_out"):
+        yield f"- Left out, because they cannot be read: {left_out}"
     yield f"- SHA-256 of names, sources and contents: `{facts['digest']}`"
     if recipe["data"]["background"]:
         yield f"- In the mixtures only: {', '.join(recipe['data']['background'])}"

@@ -17,6 +17,7 @@ class Started:
     steps: int
     songs: int
     validation_songs: int
+    left_out: int  # songs that cannot be read
     parameters: int  # numbers that are trained
     device: str
 
@@ -64,9 +65,10 @@ def describe_event(event: TrainingEvent) -> str | None:
     """Return ``event`` as a line for people; None for one that is only progress."""
     match event:
         case Started():
+            left_out = f"{event.left_out} left out, " if event.left_out else ""
             return (
                 f"{event.songs} songs to train on, {event.validation_songs} to validate on, "
-                f"{event.parameters:,} parameters on {event.device}"
+                f"{left_out}{event.parameters:,} parameters on {event.device}"
             )
         case Validated():
             stems = ", ".join(f"{name} {score:.2f}" for name, score in event.scores.items())

@@ -54,6 +54,7 @@ class TrainingLoop:
     processes: Processes
     origin: str  # of the weights, for their files
     songs: int
+    left_out: int
     seconds_per_step: float  # of music
     loggers: list[Logger] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
@@ -95,6 +96,7 @@ class TrainingLoop:
             step=progress.step,
             steps=self.recipe.steps,
             songs=self.songs,
+            left_out=self.left_out,
             validation_songs=len(self.validator.store.songs),
             parameters=sum(each.numel() for each in trained(self.learner.network)),
             device=self.validator.device,

@@ -172,6 +172,7 @@ class _Run:
             processes=self.processes,
             origin=f"trained by stemsplit as {self.folder.root.resolve().name}",
             songs=len(songs.train.songs),
+            left_out=songs.left_out,
             seconds_per_step=recipe.batch * frames / model.sample_rate,
         )
         loop.progress.seconds = recipe.validation.seconds
@@ -202,6 +203,7 @@ class _Run:
             digest=songs.digest,
             train=[song.name for song in songs.train.songs],
             validate=[song.name for song in songs.validate.songs],
+            left_out=songs.left_out,
             licence=initial.licence,
         )
 

@@ -20,11 +20,15 @@ GIGABYTE = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Songs:
-    """The sound of the songs to ``train`` and to ``validate`` on, and ``warnings`` about them."""
+    """The sound of the songs to ``train`` and to ``validate`` on, and ``warnings`` about them.
+
+    ``left_out`` is how many songs cannot be read.
+    """
 
     train: SongStore
     validate: SongStore
     warnings: tuple[str, ...]
+    left_out: int
 
     @property
     def digest(self) -> str:
@@ -100,14 +104,15 @@ def open_songs(
         raise InputError("all songs are for testing")
     # Opened together first: a song that cannot be read is not one of few to validate on.
     readable = store(usable, progress)
+    left_out = len(usable) - len(readable.songs)
     held_out = _held_out(readable.songs, data.valid)
     rest = [song for song in readable.songs if song not in held_out]
     if not held_out or not rest:
         warning = "validation uses the songs to train on: there are no others"
-        return Songs(readable, readable, (*readable.warnings, warning))
+        return Songs(readable, readable, (*readable.warnings, warning), left_out)
     train, validate = store(rest), store(held_out)
     refuse_leaks(train, validate)
-    return Songs(train, validate, tuple(readable.warnings))
+    return Songs(train, validate, tuple(readable.warnings), left_out)
 
 
 def _held_out(songs: Sequence[TrainingSong], share: float) -> list[TrainingSong]:
