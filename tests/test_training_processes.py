@@ -114,3 +114,18 @@ def wait_for(path: Path) -> Iterator[str]:
             yield from path.read_text().splitlines()
         time.sleep(0.1)
     raise AssertionError(f"{path} was not written")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parents")
+def test_a_process_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+    """It would wait for the others in vain."""
+    child = (
+        "import time; from stemsplit.training import processes\n"
+        "processes._end_with_parent(); print('ready', flush=True); time.sleep(120)\n"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == b"ready\n"
+        started.kill()
+        assert started.stdout.read() == b""  # returns when the child has ended as well

@@ -44,7 +44,7 @@ def _lines(name: str, facts: Mapping[str, Any], progress: Mapping[str, Any]) -> 
     else:
         yield "Trained from new weights. The licences of the songs may bind the result."
     yield from ("", "## Training", "")
-    yield f"- {progress['step']} steps of {recipe['batch']} excerpts"
+    yield f"- steps: {progress['step']}, with {recipe['batch']} excerpts each"
     if facts["start"]:
         yield f"- Continues {printable(facts['start'])}"
     if recipe["fine_tuning"]["freeze"]:

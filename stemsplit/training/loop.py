@@ -149,7 +149,8 @@ class TrainingLoop:
         self.learner.apply(progress.step)
         self._guard.pass_(progress.step)
         stepped = self._measured(gradients)
-        if progress.step % self.recipe.log_every == 0:
+        # The last step too, so that a short run has figures.
+        if progress.step % self.recipe.log_every == 0 or progress.step == self.recipe.steps:
             self._log(
                 {"loss": stepped.loss, "lr": stepped.lr, "norm": stepped.norm}
                 | {f"loss/{name}": value for name, value in stepped.terms.items()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +71,7 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
         return
     if device.type == "mps":
         raise UsageError("several processes cannot share an Apple GPU")
+    _end_with_parent()
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device.type == "cuda":
         torch.cuda.set_device(local)
@@ -78,3 +81,16 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
         yield Processes(distributed.get_rank(), count, local, here)
     finally:
         distributed.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process with `torchrun`, as it may wait for others for half an hour.
+
+    Nothing is lost: files are replaced whole. Only Linux can do this.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
