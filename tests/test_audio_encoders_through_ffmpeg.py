@@ -1,7 +1,5 @@
 """What all encoders through ffmpeg do when it fails."""
 
-from dataclasses import replace
-
 import psutil
 import pytest
 from audio_files import noise
@@ -15,8 +13,8 @@ from stemsplit.options import EncodingOptions
 
 def test_a_missing_encoder_of_ffmpeg_is_reported(tmp_path, monkeypatch):
     row = FORMATS["ogg"]
-    rules = replace(row.rules, ffmpeg_encoder="libno")
-    monkeypatch.setitem(FORMATS, "ogg", replace(row, rules=rules))
+    rules = row.rules._replace(ffmpeg_encoder="libno")
+    monkeypatch.setitem(FORMATS, "ogg", row._replace(rules=rules))
     with pytest.raises(ResourceError, match=r"this ffmpeg cannot write it: .*libno") as e:
         write(tmp_path, {"a": noise(500_000)}, format="ogg")
     assert "--format" in (e.value.hint or "")
