@@ -7,11 +7,11 @@ is beside the stems, or in a folder ``Metadata`` further up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from stemsplit.data.collections.grouping import Recording, group
-from stemsplit.data.collections.song import TrainingSong, split_of, walk_folders
+from stemsplit.data.collections.song import TrainingSong, identify, walk_folders
 from stemsplit.data.file_names import normalise
 from stemsplit.data.stems import StemFiles
 from stemsplit.errors import UsageError
@@ -83,9 +83,7 @@ def _folders(root: Path) -> Iterator[Path]:
 def _song(
     root: Path, folder: Path, sources: Sequence[str], mapping: Mapping[str, Sequence[str]]
 ) -> TrainingSong:
-    relative = PurePosixPath(folder.relative_to(root).as_posix())
-    name = folder.resolve().name if folder == root else str(relative)
-    split = split_of(root, relative)
+    name, split = identify(root, folder)
 
     def unusable(problem: str) -> TrainingSong:
         return TrainingSong(name=name, split=split, problem=problem)

@@ -7,11 +7,11 @@ Source: moisesdb/track.py and moisesdb/defaults.py of moises-ai/moises-db. Its f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from stemsplit.data.collections.grouping import Recording, group
-from stemsplit.data.collections.song import TrainingSong, split_of, walk_folders
+from stemsplit.data.collections.song import TrainingSong, identify, walk_folders
 from stemsplit.data.file_names import normalise
 from stemsplit.small_files import parse_json, read_small
 
@@ -41,9 +41,7 @@ def _folders(root: Path) -> Iterator[Path]:
 def _song(
     root: Path, folder: Path, sources: Sequence[str], mapping: Mapping[str, Sequence[str]]
 ) -> TrainingSong:
-    relative = PurePosixPath(folder.relative_to(root).as_posix())
-    name = folder.resolve().name if folder == root else str(relative)
-    split = split_of(root, relative)
+    name, split = identify(root, folder)
     try:
         metadata = parse_json(read_small(folder / METADATA))
         recordings, bleeding = _read_stems(folder, metadata)

@@ -7,12 +7,12 @@ in the original split; they are left out, as the data set's authors advise.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from stemsplit.audio.detect import has_media_name
 from stemsplit.data.collections.grouping import Recording, group
-from stemsplit.data.collections.song import TrainingSong, split_of, walk_folders
+from stemsplit.data.collections.song import TrainingSong, identify, walk_folders
 from stemsplit.data.file_names import MIXTURES, normalise
 from stemsplit.data.stems import StemFiles
 from stemsplit.errors import UsageError
@@ -57,9 +57,7 @@ def _folders(root: Path) -> Iterator[Path]:
 def _song(
     root: Path, folder: Path, sources: Sequence[str], mapping: Mapping[str, Sequence[str]]
 ) -> TrainingSong:
-    relative = PurePosixPath(folder.relative_to(root).as_posix())
-    name = folder.resolve().name if folder == root else str(relative)
-    split = split_of(root, relative)
+    name, split = identify(root, folder)
     try:
         recordings = _read_stems(folder, read_yaml(folder / METADATA))
     except UsageError as exc:

@@ -42,6 +42,13 @@ def split_of(root: Path, relative: PurePosixPath) -> str | None:
     return next((SPLITS[name.lower()] for name in names if name.lower() in SPLITS), None)
 
 
+def identify(root: Path, folder: Path) -> tuple[str, str | None]:
+    """Return the name of the song in ``folder``, and its part of the data set at ``root``."""
+    relative = PurePosixPath(folder.relative_to(root).as_posix())
+    name = folder.resolve().name if folder == root else str(relative)
+    return name, split_of(root, relative)
+
+
 def walk_folders(root: Path, depth: int) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Yield ``root`` and the folders below it, each with the names of its folders and files.
 
