@@ -369,7 +369,7 @@ complete -c stemsplit -n '__stemsplit_in "train"' -l config -r -F -d 'A YAML fil
 complete -c stemsplit -n '__stemsplit_in "train"' -l init -r -f -a '(__stemsplit_names)' -d 'Start with the weights of this model or checkpoint file (fine-tuning)'
 complete -c stemsplit -n '__stemsplit_in "train"' -l from -r -f -d 'Start with a state that another run kept, or, without @STEP, with its last one'
 complete -c stemsplit -n '__stemsplit_in "train"' -l check -d 'Only check whether the network can learn one batch by heart'
-complete -c stemsplit -n '__stemsplit_in "train"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu; several share the songs: cuda:0,cuda:1'
+complete -c stemsplit -n '__stemsplit_in "train"' -s d -l device -r -f -a 'auto cuda mps cpu' -d 'auto, cuda, cuda:N, mps or cpu; for several GPUs, use torchrun'
 complete -c stemsplit -n '__stemsplit_in "train"' -l workers -r -f -d 'Processes that draw batches; by default one less than there are cores, at most 8. They do not change the result'
 complete -c stemsplit -n '__stemsplit_in "train"' -l logger -r -f -d 'A Python function that returns a logger for the figures. Repeatable'
 complete -c stemsplit -n '__stemsplit_in "train"' -l offline -d 'Do not use the network; use only downloaded checkpoints'

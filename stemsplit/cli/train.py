@@ -15,8 +15,8 @@ import typer
 from stemsplit.cli import options
 from stemsplit.cli.console import Console
 from stemsplit.cli.declared import with_groups
+from stemsplit.declarations import option
 from stemsplit.errors import ExitCode, UsageError
-from stemsplit.options import repeat
 from stemsplit.separation.device import parse_device
 
 if TYPE_CHECKING:
@@ -29,7 +29,13 @@ app = options.new_app()
 class DeviceOption:
     """The device to train on."""
 
-    device: str = repeat("device")
+    device: str = option(
+        "auto",
+        "auto, cuda, cuda:N, mps or cpu; for several GPUs, use torchrun.",
+        short="-d",
+        metavar="DEVICE",
+        variable="STEMSPLIT_DEVICE",
+    )
 
 
 #: The word instead of a recipe that lists all of them.
