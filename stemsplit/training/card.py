@@ -25,7 +25,8 @@ def _lines(name: str, facts: Mapping[str, Any], progress: Mapping[str, Any]) -> 
     network, best = recipe["network"], progress["best"]
     yield f"# {name}"
     yield ""
-    yield f"A {recipe['architecture']} that separates songs into {', '.join(network['sources'])}."
+    sources = ", ".join(network["sources"])
+    yield f"A network (`{recipe['architecture']}`) that separates songs into {sources}."
     yield "Use it with stemsplit: `stemsplit -n best.safetensors song.mp3`."
     yield from ("", "## Scores", "")
     yield from _scores(best, progress)
