@@ -344,7 +344,9 @@ def test_a_codec_shifts_nothing_and_keeps_length_and_level(
     found = codec(music, name, bitrate)
     assert found.shape == music.shape
     assert delay_of(found, music) == 0
-    assert level(found) == pytest.approx(level(music), abs=0.4)
+    assert level(found) == pytest.approx(
+        level(music), abs=0.6
+    )  # the encoders of ffmpeg 5 and 9 differ
     assert level(found - music) < level(music) - 8
     assert not np.allclose(found, music, atol=1e-4), "it was not encoded"
 
