@@ -1,27 +1,35 @@
-"""Small files that are written atomically, and synchronised to survive a power cut."""
+"""Files that are written atomically, or synchronised to survive a power cut."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from stemsplit.audio.writable import output_error
+from stemsplit.audio.writable import ROOM, output_error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, replacing any existing file, and create missing folders.
+    """Write ``text`` to ``path`` as `write_bytes` does."""
+    lines = text.splitlines(keepends=True)
+    write_bytes(path, (line.encode("utf-8", "surrogateescape") for line in lines))
+
+
+def write_bytes(path: Path, pieces: Iterable[bytes], *, room: str = ROOM) -> None:
+    """Write ``pieces`` to ``path``, replacing any existing file, and create missing folders.
 
     The file appears whole or not at all. Raises ``OutputError``, or ``ResourceError`` for a full
-    disk.
+    disk, whose hint is ``room``.
     """
     part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        with part.open("wb") as file:
+            file.writelines(pieces)
         os.replace(part, path)
     except (OSError, ValueError) as exc:
-        raise output_error(exc, path) from exc
+        raise output_error(exc, path, room=room) from exc
     finally:
         with contextlib.suppress(OSError, ValueError):
             part.unlink()

@@ -25,6 +25,7 @@ from stemsplit.audio.headers import (
     PCM_KIND,
     WAV_FORM,
 )
+from stemsplit.audio.sound_files import open_sound
 from stemsplit.types import StreamInfo
 
 #: Format tags of WAV.
@@ -137,9 +138,7 @@ def _flac_blocks(info: StreamInfo) -> Iterator[Block]:
     with info.path.open("rb") as file:
         if not FLAC_START.match(file.read(START_SIZE)) or holds_another_flac(info.path):
             return
-    # Bytes, because soundfile refuses a str with surrogates.
-    name = str(info.path) if os.name == "nt" else os.fsencode(info.path)
-    with suppress(soundfile.LibsndfileError), soundfile.SoundFile(name) as sound:
+    with suppress(soundfile.LibsndfileError), open_sound(info.path) as sound:
         form = (sound.samplerate, sound.channels, sound.format)
         if form != (info.sample_rate, info.channels, "FLAC"):
             return

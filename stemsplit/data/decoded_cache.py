@@ -8,7 +8,6 @@ limit; they are decoded again when they are needed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.audio.atomic import part_of
-from stemsplit.audio.blocks import Block, as_bytes
+from stemsplit.audio.atomic import write_bytes
+from stemsplit.audio.blocks import as_bytes
 from stemsplit.audio.decode import decode
 from stemsplit.audio.probe import probe
 from stemsplit.audio.resample import resample
-from stemsplit.audio.writable import output_error
 from stemsplit.data.sound_index import ROOM, SoundFacts, locked
 from stemsplit.errors import InputError
 
@@ -99,7 +97,7 @@ class DecodedCache:
                 frames=frames_at(facts, self.sample_rate),
             )
             with closing(blocks):
-                _write(entry, blocks)
+                write_bytes(entry, map(as_bytes, blocks), room=ROOM)
 
     def _remove_oldest(self, kept: Path) -> None:
         """Remove the least recently used entries until all fit into the limit, except ``kept``."""
@@ -123,18 +121,3 @@ def _is_whole(entry: Path, size: int) -> bool:
         return entry.stat().st_size == size
     except OSError:
         return False
-
-
-def _write(entry: Path, blocks: Iterable[Block]) -> None:
-    part = part_of(entry)
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            for block in blocks:
-                file.write(as_bytes(block))
-        os.replace(part, entry)
-    except OSError as exc:
-        raise output_error(exc, entry, room=ROOM) from exc
-    finally:
-        with suppress(OSError):
-            part.unlink()

@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.audio.atomic import part_of
+from stemsplit.audio.atomic import write_bytes
 from stemsplit.audio.blocks import FrameCounter
 from stemsplit.audio.decode import decode
 from stemsplit.audio.probe import probe
+from stemsplit.audio.sound_files import open_sound
 from stemsplit.audio.writable import output_error
 from stemsplit.data.fingerprint import LandmarkMeter, Landmarks
 from stemsplit.data.levels import LevelMeter
@@ -146,7 +147,7 @@ class SoundIndex:
         text = (
             f'{{"size": {status.st_size}, "changed": {status.st_mtime_ns}, "digest": "{digest}"}}'
         )
-        store(self._place(path), text.encode())
+        write_bytes(self._place(path), [text.encode()], room=ROOM)
         return digest
 
     def _read(self, digest: str, stream: int) -> _Measured | None:
@@ -178,7 +179,7 @@ class SoundIndex:
             values=landmarks.values,
             places=landmarks.places,
         )
-        store(self._entry(digest, stream), buffer.getvalue())
+        write_bytes(self._entry(digest, stream), [buffer.getvalue()], room=ROOM)
         return measured
 
 
@@ -211,28 +212,6 @@ def _is_seekable(info: StreamInfo, frames: int) -> bool:
             return sound.subtype in _EXACT and form == (info.sample_rate, info.channels, frames)
     except soundfile.LibsndfileError:
         return False
-
-
-def open_sound(path: Path) -> Any:
-    """Open a file with libsndfile."""
-    import soundfile
-
-    # Bytes, because soundfile refuses a str with surrogates.
-    return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))
-
-
-def store(path: Path, data: bytes) -> None:
-    """Write a file of the cache, which appears whole or not at all."""
-    part = part_of(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as exc:
-        raise output_error(exc, path, room=ROOM) from exc
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 @contextmanager

@@ -15,12 +15,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from stemsplit.audio.sound_files import open_sound
 from stemsplit.data.collections.song import TrainingSong
 from stemsplit.data.decoded_cache import DecodedCache, frames_at
 from stemsplit.data.file_names import MIXTURE
 from stemsplit.data.fingerprint import Landmarks
 from stemsplit.data.levels import FLOOR, add_levels
-from stemsplit.data.sound_index import SoundFacts, SoundIndex, open_sound
+from stemsplit.data.sound_index import SoundFacts, SoundIndex
 from stemsplit.data.stems import StemFiles
 from stemsplit.errors import InputError, UsageError
 

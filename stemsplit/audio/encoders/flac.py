@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -13,6 +12,7 @@ from stemsplit.audio.blocks import Block
 from stemsplit.audio.encoders.base import Encoder, Stem
 from stemsplit.audio.formats import encoded_frames, encoded_rate
 from stemsplit.audio.resample import Converter, Length
+from stemsplit.audio.sound_files import open_sound
 from stemsplit.audio.tags import flac
 from stemsplit.audio.writable import writing
 
@@ -26,16 +26,14 @@ class Flac(Encoder):
         rate = encoded_rate(stem.options, stem.sample_rate)
         self._converter: Converter | None = None
         self._length = Length(self._stored_frames, channels=stem.channels, sample_rate=rate)
-        # Bytes, because soundfile refuses a str with surrogates.
-        path = stem.temporary
-        self._name = str(path) if os.name == "nt" else os.fsencode(path)
+        self._path = stem.temporary
         form = (rate, stem.channels, f"PCM_{self._depth}", None, "FLAC")
         with contextlib.ExitStack() as stack:
             if rate != stem.sample_rate:
                 converter = Converter(stem.channels, stem.sample_rate, rate)
                 self._converter = stack.enter_context(converter)
             with self._reported():
-                self._file = soundfile.SoundFile(self._name, "w", *form)
+                self._file = open_sound(self._path, "w", *form)
             self._stack = stack.pop_all()
 
     def write(self, block: Block) -> None:
@@ -62,7 +60,8 @@ class Flac(Encoder):
             self._stack.close()
         with self._reported():
             self._file.close()
-            stored = soundfile.info(self._name).frames
+            with open_sound(self._path) as file:
+                stored = file.frames
         if stored != self._stored_frames:
             raise self._failure(f"{stored} of {self._stored_frames} frames were written")
         with writing(self.stem.target):
