@@ -162,7 +162,7 @@ complete -c stemsplit -n '__stemsplit_right_after models' -a convert -d 'Convert
 complete -c stemsplit -n '__stemsplit_right_after' -a demo -d 'Render a short song, split it, and score the stems against the true ones'
 complete -c stemsplit -n '__stemsplit_right_after' -a evaluate -d 'Score stems against the true ones, or measure them on their own'
 complete -c stemsplit -n '__stemsplit_right_after' -a train -d 'Train a network on songs with stems'
-complete -c stemsplit -n '__stemsplit_right_after' -a data -d 'Check and measure data sets for training'
+complete -c stemsplit -n '__stemsplit_right_after' -a data -d 'Make, check and measure data sets for training'
 complete -c stemsplit -n '__stemsplit_right_after data' -a check -d 'Find songs with missing, silent, clipped or misaligned stems, and duplicates'
 complete -c stemsplit -n '__stemsplit_right_after data' -a stats -d 'Measure length, loudness, and how often each stem is silent or alone'
 complete -c stemsplit -n '__stemsplit_right_after data' -a render -d 'Make random songs with true stems and labels'

@@ -24,7 +24,7 @@ COMMANDS = {
     "demo": CommandRow("make a test song, split and score it", needs_arguments=False),
     "evaluate": CommandRow("score stems against the true ones"),
     "train": CommandRow("train a network on songs with stems"),
-    "data": CommandRow("check and measure data sets for training"),
+    "data": CommandRow("make, check and measure data sets for training"),
     "config": CommandRow("show the settings in effect, and where each comes from"),
     "doctor": CommandRow("check this machine, for bug reports", needs_arguments=False),
 }

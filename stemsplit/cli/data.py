@@ -1,4 +1,4 @@
-"""``stemsplit data``: look at data sets before training on them."""
+"""``stemsplit data``: make data sets, and look at them before training on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stemsplit.stem_names import ORDER
 if TYPE_CHECKING:
     from stemsplit.data.collections import TrainingSong
 
-app = options.new_app(help="Check and measure data sets for training.")
+app = options.new_app(help="Make, check and measure data sets for training.")
 
 Folders = Annotated[
     list[Path],
