@@ -128,4 +128,5 @@ def test_a_process_ends_with_the_program_that_started_it(tmp_path: Path) -> None
         assert started.stdout is not None
         assert started.stdout.readline() == b"ready\n"
         started.kill()
-        assert started.stdout.read() == b""  # returns when the child has ended as well
+        # It returns when the child has ended as well.
+        assert started.communicate(timeout=20) == (b"", None)
